@@ -1,0 +1,71 @@
+/** Every code that may leave the gate, with its HTTP status. `docs/errors.md` explains each. */
+export const ERRORS = {
+  invalid_request: 400,
+  per_action_limit_exceeded: 400,
+  unauthenticated: 401,
+  policy_denied: 403,
+  agent_paused: 403,
+  budget_exceeded: 403,
+  forbidden: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  in_flight: 409,
+  conflict: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  risky_content: 422,
+  policy_invalid: 422,
+  idempotency_mismatch: 422,
+  rate_limited: 429,
+  internal_error: 500,
+  upstream_unreachable: 502,
+  outcome_unrecorded: 502,
+  kill_switch_engaged: 503,
+  kill_state_unknown: 503,
+  audit_unavailable: 503,
+  store_unavailable: 503,
+  no_policy: 503,
+  clock_skew: 503,
+  shutting_down: 503,
+  outcome_unknown: 504,
+} as const
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** Codes after which the same request may succeed later, unchanged. */
+export const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'in_flight',
+  'rate_limited',
+  'upstream_unreachable',
+  'kill_switch_engaged',
+  'kill_state_unknown',
+  'audit_unavailable',
+  'store_unavailable',
+  'no_policy',
+  'clock_skew',
+  'shutting_down',
+])
+
+export interface ErrorExtras {
+  readonly cause?: unknown
+  /** Further members of the wire object, snake_case, JSON only. */
+  readonly details?: Readonly<Record<string, unknown>>
+  readonly retryAfterS?: number
+}
+
+/** The one error that may leave a room; anything else is a bug and answers `internal_error`. */
+export class GatewayError extends Error {
+  readonly code: ErrorCode
+  readonly status: number
+  readonly details: Readonly<Record<string, unknown>>
+  readonly retryAfterS: number | undefined
+
+  constructor(code: ErrorCode, message: string, extras: ErrorExtras = {}) {
+    super(message, 'cause' in extras ? { cause: extras.cause } : undefined)
+    this.name = 'GatewayError'
+    this.code = code
+    this.status = ERRORS[code]
+    this.details = extras.details ?? {}
+    this.retryAfterS = extras.retryAfterS
+  }
+}

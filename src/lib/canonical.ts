@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto'
+import type { Json, JsonObject } from '../model/json.ts'
+
+/**
+ * RFC 8785 (JCS) text of a JSON value. Keys sort by UTF-16 code units and numbers print as
+ * ECMAScript does, which is what JSON.stringify gives for each leaf.
+ * @throws RangeError on a lone surrogate or a number that JSON cannot hold.
+ */
+export function canonicalJson(value: Json): string {
+  if (typeof value === 'string') return canonicalString(value)
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new RangeError('number outside JSON')
+    return JSON.stringify(value)
+  }
+  if (value === null || typeof value === 'boolean') return String(value)
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  return canonicalObject(value as JsonObject)
+}
+
+function canonicalObject(object: JsonObject): string {
+  const members = Object.keys(object)
+    .sort()
+    .map((key) => `${canonicalString(key)}:${canonicalJson(object[key] as Json)}`)
+  return `{${members.join(',')}}`
+}
+
+function canonicalString(text: string): string {
+  if (!text.isWellFormed()) throw new RangeError('lone surrogate in string')
+  return JSON.stringify(text)
+}
+
+/** SHA-256 of UTF-8 text (or bytes), in lower-case hex. */
+export function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex')
+}
+
+/** SHA-256 over the RFC 8785 form of a value, in lower-case hex. */
+export function digest(value: Json): string {
+  return sha256(canonicalJson(value))
+}

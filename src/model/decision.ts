@@ -1,0 +1,91 @@
+import type { Json, JsonObject } from './json.ts'
+
+export type Effect = 'allow' | 'deny' | 'require_approval'
+
+/** Shadow records what a guard would have done; off leaves it out. */
+export type Mode = 'enforce' | 'shadow' | 'off'
+
+/** The place in a policy file that something comes from. Lines and columns count from 1. */
+export interface PolicyLocation {
+  readonly file: string
+  readonly line: number
+  readonly col: number
+}
+
+/** Why a guard or rule answered as it did. `code` is stable and becomes a metric label. */
+export interface Reason {
+  readonly code: string
+  readonly message: string
+  readonly effect: Effect
+  /** Id of the guard, or the Rego rule, that says so. */
+  readonly source: string
+  readonly location?: PolicyLocation
+}
+
+/**
+ * Something to take from a counter or budget before the effect may start. Taken in the database
+ * under one lock, all or nothing; `phase` says whether asking already takes it or only executing.
+ */
+export interface Reservation {
+  readonly kind: 'budget' | 'window' | 'distinct'
+  /** Names the counter; equal keys share it, across replicas. */
+  readonly key: string
+  readonly phase: 'request' | 'effect'
+  readonly mode: 'enforce' | 'shadow'
+  /** window: length in ms (sliding). distinct: the same. budget: ignored. */
+  readonly windowMs: number
+  /** budget: which period the limit is for, by the database clock in UTC. Others: null. */
+  readonly period: 'day' | 'month' | 'total' | null
+  /** budget: micro-units. window: count. distinct: number of distinct members. */
+  readonly limit: bigint
+  readonly amount: bigint
+  /** distinct: digests of the members to add. Others: empty. */
+  readonly members: readonly string[]
+  /** budget: shares of the limit in percent at which an alert is raised once a period. */
+  readonly thresholds: readonly number[]
+  /** budget: pause the agent when it does not fit. */
+  readonly pausesAgent: boolean
+  /** What it means when it does not fit: the reason carries the effect (deny or require_approval). */
+  readonly exceeded: Reason
+}
+
+/** An instruction that comes with an allow. One the gate cannot honour makes it a deny. */
+export interface Obligation {
+  readonly id: string
+  readonly type: string
+  readonly properties: JsonObject
+}
+
+/** Who must agree before a held action may run. */
+export interface ApprovalTerms {
+  readonly quorum: number
+  readonly approverRoles: readonly string[]
+  readonly expiresMs: number
+}
+
+/** One guard or rule as it was evaluated, for `explain`. */
+export interface TraceStep {
+  readonly source: string
+  readonly kind: string
+  readonly mode: Mode
+  readonly outcome: Effect | 'none' | 'error'
+  readonly location?: PolicyLocation
+  readonly reasons: readonly Reason[]
+  /** The values the guard looked at, small enough to show. */
+  readonly observed: Readonly<Record<string, Json>>
+}
+
+/** The answer of `decide`: a value, made from exactly one revision. Deny is a value too. */
+export interface Decision {
+  readonly effect: Effect
+  /** Reasons that carried the effect, strongest first; empty only for a plain allow. */
+  readonly reasons: readonly Reason[]
+  /** Reasons that shadow guards would have carried. */
+  readonly shadow: readonly Reason[]
+  readonly obligations: readonly Obligation[]
+  readonly reservations: readonly Reservation[]
+  /** Set when the effect is, or may become, require_approval. */
+  readonly approval: ApprovalTerms
+  readonly revision: string
+  readonly trace: readonly TraceStep[]
+}

@@ -1,0 +1,41 @@
+import type { JsonObject } from './json.ts'
+
+/** Who asks, in AuthZEN's words. Only agents act; people and services operate the gate. */
+export interface Subject {
+  readonly type: 'agent'
+  readonly id: string
+}
+
+/** What is acted on, in AuthZEN's words. */
+export interface Resource {
+  readonly type: string
+  readonly id: string
+}
+
+/**
+ * The canonical request: everything the caller asked for, parsed and checked, nothing else.
+ * Policy, approval hash, audit hash and upstream call all derive from this one object.
+ */
+export interface ActionRequest {
+  readonly subject: Subject
+  readonly tool: string
+  readonly args: JsonObject
+  /** As the caller named it, or null; the decision then uses the tool's own mapping. */
+  readonly resource: Resource | null
+  readonly context: JsonObject
+  /** Why the agent says it acts. Scanned like every other string. */
+  readonly reason: string | null
+  /** Cost the caller declares, in millionths of the budget currency, or null. */
+  readonly costMicros: bigint | null
+}
+
+/** The upstream call an allowed request turns into. `path` is canonical and starts with `/`. */
+export interface Target {
+  readonly upstream: string
+  readonly method: string
+  readonly path: string
+  /** Encoded query without the `?`, or the empty string. */
+  readonly query: string
+  /** RFC 8785 bytes of the JSON body as text, or null for none. */
+  readonly body: string | null
+}
