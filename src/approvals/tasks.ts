@@ -1,0 +1,216 @@
+import { GatewayError } from '../errors.ts'
+import type { ApprovalTerms } from '../model/decision.ts'
+import type { Db, Tx } from '../store/tx.ts'
+
+export type ApprovalStatus = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
+
+/** A task as stored; terminal states are final. */
+export interface ApprovalRow {
+  readonly id: string
+  readonly action_id: string
+  readonly agent_id: string
+  readonly tool: string
+  readonly status: ApprovalStatus
+  readonly request_hash: string
+  readonly target_hash: string
+  readonly revision: string
+  readonly quorum: number
+  readonly approver_roles: string[]
+  readonly reason: string
+  readonly created_at: Date
+  readonly expires_at: Date
+  readonly decided_at: Date | null
+}
+
+export interface VoteRow {
+  readonly approval_id: string
+  readonly approver: string
+  readonly vote: 'approve' | 'deny'
+  readonly comment: string
+  readonly at: Date
+}
+
+export interface NewApproval {
+  readonly id: string
+  readonly actionId: string
+  readonly agentId: string
+  readonly tool: string
+  readonly requestHash: string
+  readonly targetHash: string
+  readonly revision: string
+  readonly terms: ApprovalTerms
+  readonly reason: string
+}
+
+/** Who votes. `name` is the voice: two keys of one name count once. */
+export interface Voter {
+  readonly keyId: string
+  readonly name: string
+  readonly role: string
+}
+
+const COLUMNS = `id, action_id, agent_id, tool, status, request_hash, target_hash, revision, quorum,
+  approver_roles, reason, created_at, expires_at, decided_at`
+
+export async function createApproval(tx: Tx, approval: NewApproval): Promise<ApprovalRow> {
+  const { terms } = approval
+  const [row] = await tx.query<ApprovalRow>(
+    `insert into approvals (id, action_id, agent_id, tool, status, request_hash, target_hash,
+       revision, quorum, approver_roles, reason, created_at, expires_at)
+     values ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12) returning ${COLUMNS}`,
+    [
+      approval.id,
+      approval.actionId,
+      approval.agentId,
+      approval.tool,
+      approval.requestHash,
+      approval.targetHash,
+      approval.revision,
+      terms.quorum,
+      terms.approverRoles,
+      approval.reason,
+      new Date(tx.nowMs),
+      new Date(tx.nowMs + terms.expiresMs),
+    ],
+  )
+  return row as ApprovalRow
+}
+
+/**
+ * Counts one vote. A denial ends the task at once; the approval that completes the quorum ends it
+ * as approved. A second vote of the same voice is a no-op that answers the task as it stands.
+ * @throws GatewayError `not_found`, `forbidden` (wrong role), `conflict` (already decided, expired)
+ */
+export async function vote(
+  tx: Tx,
+  id: string,
+  voter: Voter,
+  choice: 'approve' | 'deny',
+  comment: string,
+): Promise<{ approval: ApprovalRow; counted: boolean }> {
+  const task = await openTask(tx, id)
+  if (!task.approver_roles.includes(voter.role)) {
+    throw new GatewayError('forbidden', `this approval is for ${task.approver_roles.join(', ')}`)
+  }
+  const inserted = await tx.query(
+    `insert into approval_votes (approval_id, key_id, approver, vote, comment, at)
+     values ($1, $2, $3, $4, $5, $6) on conflict (approval_id, approver) do nothing
+     returning approver`,
+    [id, voter.keyId, voter.name, choice, comment, new Date(tx.nowMs)],
+  )
+  if (inserted.length === 0) return { approval: task, counted: false }
+  if (choice === 'deny') return { approval: await end(tx, id, 'denied'), counted: true }
+  const [count] = await tx.query<{ n: bigint }>(
+    `select count(*) as n from approval_votes where approval_id = $1 and vote = 'approve'`,
+    [id],
+  )
+  const isComplete = Number(count?.n ?? 0) >= task.quorum
+  return { approval: isComplete ? await end(tx, id, 'approved') : task, counted: true }
+}
+
+/** Withdraws a pending task. @throws GatewayError `not_found` or `conflict` */
+export async function cancel(tx: Tx, id: string): Promise<ApprovalRow> {
+  await openTask(tx, id)
+  return end(tx, id, 'cancelled')
+}
+
+/** Ends a task as expired if it is pending and its time is over; undefined otherwise. */
+export async function expire(tx: Tx, id: string): Promise<ApprovalRow | undefined> {
+  const [row] = await tx.query<ApprovalRow>(
+    `update approvals set status = 'expired', decided_at = $2
+     where id = $1 and status = 'pending' and expires_at <= $2 returning ${COLUMNS}`,
+    [id, new Date(tx.nowMs)],
+  )
+  return row
+}
+
+/** Marks an approved task whose action could not run after all. */
+export async function fail(tx: Tx, actionId: string): Promise<void> {
+  await tx.query(
+    `update approvals set status = 'failed' where action_id = $1 and status = 'approved'`,
+    [actionId],
+  )
+}
+
+export async function overdueApprovals(db: Db): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(
+    `select id from approvals where status = 'pending' and expires_at <= now() limit 500`,
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** Approved tasks whose action still waits: their wake-up was lost or has not come yet. */
+export async function approvedButHeld(db: Db, olderThanMs: number): Promise<string[]> {
+  const rows = await db.query<{ action_id: string }>(
+    `select p.action_id from approvals p join actions a on a.id = p.action_id
+     where p.status = 'approved' and a.state = 'held'
+       and p.decided_at < now() - $1 * interval '1 ms' limit 500`,
+    [olderThanMs],
+  )
+  return rows.map(({ action_id }) => action_id)
+}
+
+export async function findApproval(db: Db, id: string): Promise<ApprovalRow | undefined> {
+  const [row] = await db.query<ApprovalRow>(`select ${COLUMNS} from approvals where id = $1`, [id])
+  return row
+}
+
+export async function approvalOfAction(db: Db, actionId: string): Promise<ApprovalRow | undefined> {
+  const [row] = await db.query<ApprovalRow>(
+    `select ${COLUMNS} from approvals where action_id = $1`,
+    [actionId],
+  )
+  return row
+}
+
+export async function votesOf(db: Db, approvalId: string): Promise<VoteRow[]> {
+  return db.query<VoteRow>(
+    `select approval_id, approver, vote, comment, at from approval_votes
+     where approval_id = $1 order by at, approver`,
+    [approvalId],
+  )
+}
+
+export async function listApprovals(
+  db: Db,
+  filter: {
+    readonly status: string | null
+    readonly agentId: string | null
+    readonly before: string | null
+    readonly limit: number
+  },
+): Promise<ApprovalRow[]> {
+  return db.query<ApprovalRow>(
+    `select ${COLUMNS} from approvals
+     where ($1::text is null or status = $1) and ($2::text is null or agent_id = $2)
+       and ($3::text is null or id < $3)
+     order by id desc limit $4`,
+    [filter.status, filter.agentId, filter.before, filter.limit],
+  )
+}
+
+async function openTask(tx: Tx, id: string): Promise<ApprovalRow> {
+  const [task] = await tx.query<ApprovalRow>(`select ${COLUMNS} from approvals where id = $1`, [id])
+  if (!task) throw new GatewayError('not_found', `there is no approval \`${id}\``)
+  if (task.status !== 'pending') {
+    throw new GatewayError('conflict', `this approval is already ${task.status}`, {
+      details: { status: task.status },
+    })
+  }
+  if (task.expires_at.getTime() <= tx.nowMs) {
+    throw new GatewayError('conflict', 'this approval has expired', {
+      details: { status: 'expired' },
+    })
+  }
+  return task
+}
+
+async function end(tx: Tx, id: string, status: ApprovalStatus): Promise<ApprovalRow> {
+  const [row] = await tx.query<ApprovalRow>(
+    `update approvals set status = $2, decided_at = $3 where id = $1 and status = 'pending'
+     returning ${COLUMNS}`,
+    [id, status, new Date(tx.nowMs)],
+  )
+  if (!row) throw new GatewayError('conflict', 'this approval was decided meanwhile')
+  return row
+}

@@ -1,0 +1,79 @@
+import type { KillRow } from '../store/tx.ts'
+
+/** What an action touches, as a kill switch sees it. */
+export interface KillTarget {
+  readonly agentId: string
+  readonly agentName: string
+  readonly tool: string
+  readonly upstream: string
+}
+
+export type KillVerdict =
+  | { readonly blocked: false }
+  | { readonly blocked: true; readonly code: 'kill_switch_engaged'; readonly row: KillRow }
+  | { readonly blocked: true; readonly code: 'kill_state_unknown' }
+
+const FREE: KillVerdict = { blocked: false }
+const UNKNOWN: KillVerdict = { blocked: true, code: 'kill_state_unknown' }
+
+/** Whether an engaged switch covers the target. Agents may be named by id or by name. */
+export function covers(row: KillRow, target: KillTarget): boolean {
+  return (
+    (row.agent === '' || row.agent === target.agentId || row.agent === target.agentName) &&
+    (row.tool === '' || row.tool === target.tool) &&
+    (row.upstream === '' || row.upstream === target.upstream)
+  )
+}
+
+/**
+ * What this replica knows of the kill switch, asked synchronously right before bytes leave.
+ * Knowledge ages: without a renewal inside the lease the state is unknown, and unknown is engaged.
+ */
+export class KillState {
+  #rows: readonly KillRow[] = []
+  #local: readonly KillRow[] = []
+  #epoch = -1n
+  #validUntil = 0
+
+  get epoch(): bigint {
+    return this.#epoch
+  }
+
+  get rows(): readonly KillRow[] {
+    return [...this.#rows, ...this.#local]
+  }
+
+  get isKnown(): boolean {
+    return performance.now() < this.#validUntil
+  }
+
+  /** Takes over what the database says; older knowledge never replaces newer. */
+  apply(epoch: bigint, rows: readonly KillRow[]): void {
+    if (epoch < this.#epoch) return
+    this.#epoch = epoch
+    this.#rows = rows
+  }
+
+  /** `until` is a `performance.now()` time. */
+  extendLease(until: number): void {
+    this.#validUntil = Math.max(this.#validUntil, until)
+  }
+
+  /** Engages on this replica alone, while the database cannot be reached. */
+  engageLocally(row: KillRow): void {
+    this.#local = [...this.#local, row]
+  }
+
+  dropLocal(row: KillRow): void {
+    this.#local = this.#local.filter((one) => one !== row)
+  }
+
+  check(target: KillTarget): KillVerdict {
+    if (!this.isKnown) return UNKNOWN
+    for (const rows of [this.#rows, this.#local]) {
+      const row = rows.find((one) => covers(one, target))
+      if (row) return { blocked: true, code: 'kill_switch_engaged', row }
+    }
+    return FREE
+  }
+}

@@ -1,0 +1,130 @@
+import os from 'node:os'
+import { newId } from '../lib/ids.ts'
+import type { Logger } from '../lib/log.ts'
+import type { Db, KillRow } from '../store/tx.ts'
+import type { KillState } from './kill-state.ts'
+
+const LEASE_MS = 1_000
+const HEARTBEAT_MS = 250
+export const CLOCK_SKEW_MS_MAX = 2_000
+const FORGET_AFTER = '1 hour'
+
+interface Beat {
+  readonly epoch: bigint
+  /** As JSON: the epoch is a number and the time is text. */
+  readonly rows: (Omit<KillRow, 'epoch' | 'engagedAt'> & { epoch: number; engagedAt: string })[]
+  readonly now: Date
+}
+
+/**
+ * This process among its peers: a lease in the database, renewed four times a second, that carries
+ * the kill switch in one direction and the confirmation of having seen it in the other.
+ */
+export class Replica {
+  readonly id = newId('rep')
+  readonly #db: Db
+  readonly #state: KillState
+  readonly #log: Logger
+  readonly #version: string
+  #timer: NodeJS.Timeout | undefined
+  #beating: Promise<void> | undefined
+  #again = false
+  #revision = ''
+  #skewMs = 0
+  #failing = false
+
+  constructor(options: { db: Db; state: KillState; log: Logger; version: string }) {
+    this.#db = options.db
+    this.#state = options.state
+    this.#log = options.log
+    this.#version = options.version
+  }
+
+  async start(): Promise<void> {
+    await this.#db.query(
+      `insert into replicas (id, host, version, lease_until)
+       values ($1, $2, $3, clock_timestamp() + $4 * interval '1 ms')`,
+      [this.id, os.hostname(), this.#version, LEASE_MS],
+    )
+    await this.#db.query(
+      `delete from replicas where lease_until < now() - interval '${FORGET_AFTER}'
+       and not exists (select 1 from actions a
+         where a.replica_id = replicas.id and a.state = 'executing')`,
+    )
+    await this.beat()
+    this.#timer = setInterval(() => void this.beat(), HEARTBEAT_MS)
+  }
+
+  /** Gives the lease back, so that nobody waits for this replica. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#beating
+    await this.#db.query('delete from replicas where id = $1', [this.id]).catch(() => {})
+  }
+
+  /** Difference between this clock and the database's, in ms; positive when ours is ahead. */
+  get skewMs(): number {
+    return this.#skewMs
+  }
+
+  announceRevision(revision: string): void {
+    this.#revision = revision
+  }
+
+  /** Renews the lease and learns the kill state. Calls made meanwhile share one further beat. */
+  beat(): Promise<void> {
+    if (this.#beating) {
+      this.#again = true
+      return this.#beating
+    }
+    this.#beating = this.#beatUntilCurrent().finally(() => {
+      this.#beating = undefined
+    })
+    return this.#beating
+  }
+
+  async #beatUntilCurrent(): Promise<void> {
+    try {
+      do {
+        this.#again = false
+        await this.#renew()
+      } while (this.#again)
+      if (this.#failing) this.#log.info('lease renewed again')
+      this.#failing = false
+    } catch (error) {
+      if (!this.#failing) this.#log.error({ err: error }, 'lease not renewed; effects stop with it')
+      this.#failing = true
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const startedAt = performance.now()
+    const clockAt = Date.now()
+    const [beat] = await this.#db.query<Beat>(RENEW, [
+      this.id,
+      LEASE_MS,
+      this.#state.epoch < 0n ? 0n : this.#state.epoch,
+      this.#revision,
+    ])
+    if (!beat) throw new Error('this replica is not registered')
+    const halfWayMs = (performance.now() - startedAt) / 2
+    this.#skewMs = clockAt + halfWayMs - beat.now.getTime()
+    const isNew = beat.epoch > this.#state.epoch
+    this.#state.apply(beat.epoch, beat.rows.map(fromJson))
+    // Measured from before the statement, so the local lease never outlives the one others see.
+    this.#state.extendLease(startedAt + LEASE_MS)
+    if (isNew) this.#again = true // confirm at once what was just applied
+  }
+}
+
+function fromJson(row: Beat['rows'][number]): KillRow {
+  return { ...row, epoch: BigInt(row.epoch), engagedAt: new Date(row.engagedAt) }
+}
+
+const RENEW = `update replicas set lease_until = clock_timestamp() + $2 * interval '1 ms',
+    kill_epoch = $3, revision = $4
+  where id = $1
+  returning (select kill_epoch from ledger_head) as epoch, clock_timestamp() as now,
+    coalesce((select json_agg(json_build_object('agent', agent, 'tool', tool, 'upstream', upstream,
+      'reason', reason, 'actor', actor, 'epoch', epoch, 'engagedAt', engaged_at))
+      from kill_switches), '[]') as rows`

@@ -1,0 +1,235 @@
+import { Pool, type Dispatcher } from 'undici'
+import type { Upstream } from '../model/tool.ts'
+import type { Target } from '../model/request.ts'
+
+/** What came of one upstream call. */
+export type CallResult =
+  | {
+      readonly type: 'answered'
+      readonly status: number
+      /** Lower-case names; hop-by-hop headers are gone. */
+      readonly headers: Readonly<Record<string, string | readonly string[]>>
+      readonly body: Buffer
+      readonly truncated: boolean
+    }
+  /** No byte of the request left: there was no effect. */
+  | {
+      readonly type: 'not_sent'
+      readonly code: 'unreachable' | 'refused'
+      readonly message: string
+    }
+  /** Bytes left and no answer came: nobody knows. */
+  | { readonly type: 'unknown'; readonly message: string }
+
+export interface CallOptions {
+  readonly requestId: string
+  readonly actionId: string
+  /** Asked at the last moment before bytes leave; false means they never do. */
+  readonly mayStart: () => boolean
+}
+
+/** Hop-by-hop headers of RFC 9110 section 7.6.1, and those the gate writes itself. */
+const DROPPED_HEADERS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'content-length',
+  'x-request-id',
+  'date',
+  'server',
+])
+const CONNECT_TIMEOUT_MS = 3_000
+const CONNECTIONS_MAX = 64
+
+/** Calls upstreams over HTTP/1.1 with the gate's own credentials. Redirects are never followed. */
+export class UpstreamClient {
+  readonly #env: Readonly<Record<string, string>>
+  readonly #pools = new Map<string, Pool>()
+
+  constructor(env: Readonly<Record<string, string>>) {
+    this.#env = env
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
+  }
+
+  call(upstream: Upstream, target: Target, options: CallOptions): Promise<CallResult> {
+    const base = new URL(upstream.baseUrl)
+    const headers = this.#headers(upstream, target, options)
+    if (headers === null) {
+      const message = `the credential of upstream ${upstream.name} is not set`
+      return Promise.resolve({ type: 'not_sent', code: 'unreachable', message })
+    }
+    const prefix = base.pathname === '/' ? '' : base.pathname
+    const request: Dispatcher.DispatchOptions = {
+      method: target.method as Dispatcher.HttpMethod,
+      path: `${prefix}${target.path}${target.query === '' ? '' : `?${target.query}`}`,
+      headers,
+      body: target.body,
+      headersTimeout: upstream.timeoutMs,
+      bodyTimeout: upstream.timeoutMs,
+    }
+    return new Promise((resolve) => {
+      const exchange = new Exchange(upstream, options.mayStart, resolve)
+      this.#pool(base.origin, upstream).dispatch(request, exchange)
+    })
+  }
+
+  #pool(origin: string, upstream: Upstream): Pool {
+    const id = `${upstream.name} ${origin} ${upstream.connectionsMax}`
+    let pool = this.#pools.get(id)
+    if (!pool) {
+      pool = new Pool(origin, {
+        connections: upstream.connectionsMax || CONNECTIONS_MAX,
+        connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, upstream.timeoutMs) },
+        pipelining: 1,
+      })
+      this.#pools.set(id, pool)
+    }
+    return pool
+  }
+
+  // Rebuilt from nothing: no header of the agent reaches an upstream.
+  #headers(
+    upstream: Upstream,
+    target: Target,
+    options: CallOptions,
+  ): Record<string, string> | null {
+    const headers: Record<string, string> = {
+      accept: 'application/json, */*;q=0.5',
+      'user-agent': 'portcullis',
+      'x-request-id': options.requestId,
+    }
+    if (target.body !== null) headers['content-type'] = 'application/json'
+    if (upstream.idempotencyHeader) headers[upstream.idempotencyHeader] = options.actionId
+    if (upstream.credential) {
+      const secret = this.#env[upstream.credential.env]
+      if (!secret) return null
+      headers[upstream.credential.header] = `${upstream.credential.prefix}${secret}`
+    }
+    return headers
+  }
+}
+
+/** One request on the wire, as undici reports it. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #upstream: Upstream
+  readonly #mayStart: () => boolean
+  readonly #resolve: (result: CallResult) => void
+  readonly #chunks: Buffer[] = []
+  readonly #timer: NodeJS.Timeout
+  #controller: Dispatcher.DispatchController | undefined
+  #bytes = 0
+  #started = false
+  #refused = false
+  #truncated = false
+  #timedOut = false
+  #status = 0
+  #headers: Record<string, string | readonly string[]> = {}
+
+  constructor(upstream: Upstream, mayStart: () => boolean, resolve: (result: CallResult) => void) {
+    this.#upstream = upstream
+    this.#mayStart = mayStart
+    this.#resolve = resolve
+    this.#timer = setTimeout(() => this.#timeOut(), upstream.timeoutMs)
+  }
+
+  // undici calls this synchronously before it writes the request to a connected socket.
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#timedOut) {
+      controller.abort(new Error('timed out'))
+    } else if (!this.#mayStart()) {
+      this.#refused = true
+      controller.abort(new Error('refused'))
+    } else {
+      this.#started = true
+    }
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (status < 200) return
+    this.#status = status
+    this.#headers = forwardable(headers)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const room = this.#upstream.responseBytesMax - this.#bytes
+    this.#chunks.push(chunk.length > room ? chunk.subarray(0, room) : chunk)
+    this.#bytes += Math.min(chunk.length, room)
+    if (chunk.length <= room) return
+    this.#truncated = true
+    controller.abort(new Error('answer too large'))
+  }
+
+  onResponseEnd(): void {
+    this.#answer()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    // The status line is the upstream's word on the effect, even when its body breaks off.
+    if (this.#truncated) this.#answer()
+    else if (this.#refused) this.#end({ type: 'not_sent', code: 'refused', message: 'refused' })
+    else if (this.#started) this.#end({ type: 'unknown', message: describe(error, this.#timedOut) })
+    else this.#unreachable(describe(error, this.#timedOut))
+  }
+
+  #timeOut(): void {
+    this.#timedOut = true
+    if (this.#controller) this.#controller.abort(new Error('timed out'))
+    else this.#unreachable('no connection in time')
+  }
+
+  #unreachable(message: string): void {
+    this.#end({ type: 'not_sent', code: 'unreachable', message })
+  }
+
+  #answer(): void {
+    this.#end({
+      type: 'answered',
+      status: this.#status,
+      headers: this.#headers,
+      body: Buffer.concat(this.#chunks),
+      truncated: this.#truncated,
+    })
+  }
+
+  #end(result: CallResult): void {
+    clearTimeout(this.#timer)
+    this.#resolve(result)
+  }
+}
+
+// Only the kind of failure: messages of the network stack carry addresses.
+function describe(error: Error, timedOut: boolean): string {
+  if (timedOut) return 'timed out'
+  const { code } = error as { code?: string }
+  return code === undefined ? 'the connection failed' : `the connection failed: ${code}`
+}
+
+function forwardable(
+  headers: Record<string, string | string[] | undefined>,
+): Record<string, string | readonly string[]> {
+  const named = new Set(
+    String(headers['connection'] ?? '')
+      .toLowerCase()
+      .split(/\s*,\s*/),
+  )
+  const kept: Record<string, string | readonly string[]> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || DROPPED_HEADERS.has(name) || named.has(name)) continue
+    kept[name] = value
+  }
+  return kept
+}

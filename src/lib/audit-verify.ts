@@ -1,0 +1,201 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import type { AuditEntry, Checkpoint } from '../model/audit.ts'
+import type { JsonObject } from '../model/json.ts'
+import { entryHash, GENESIS_HASH } from './chain.ts'
+import { keyIdOf, verifyCheckpoint } from './checkpoint.ts'
+
+/** Something wrong with the record, at an entry. `seq` is the entry, or the place of a missing one. */
+export interface AuditFinding {
+  readonly code:
+    | 'entry_altered'
+    | 'column_altered'
+    | 'chain_broken'
+    | 'entry_missing'
+    | 'out_of_order'
+    | 'checkpoint_mismatch'
+    | 'checkpoint_signature'
+    | 'tail_missing'
+    | 'no_checkpoint'
+    | 'malformed'
+  readonly seq: string
+  readonly message: string
+}
+
+/** Two verdicts: what is there is genuine (`integrity`); nothing is gone (`completeness`). */
+export interface AuditVerdict {
+  readonly integrity: 'ok' | 'broken'
+  readonly completeness: 'ok' | 'broken' | 'unknown'
+  readonly entries: number
+  readonly head: string
+  readonly checkpoints: number
+  /** Entries up to here are covered by a checkpoint whose signature holds. */
+  readonly signedSize: string
+  readonly findings: readonly AuditFinding[]
+}
+
+const FINDINGS_MAX = 100
+const COMPLETENESS_CODES = new Set<AuditFinding['code']>(['tail_missing', 'entry_missing'])
+
+/**
+ * Checks entries in chain order against themselves and against signed checkpoints. Needs nothing but
+ * the entries, the checkpoints and the public keys, so it can run far from the gate.
+ */
+export class AuditVerifier {
+  readonly #keys: ReadonlyMap<string, KeyObject>
+  readonly #checkpoints: ReadonlyMap<string, readonly Checkpoint[]>
+  readonly #largest: Checkpoint | undefined
+  readonly #findings: AuditFinding[] = []
+  #seq: bigint
+  #hash: string
+  #entries = 0
+  #signedSize = 0n
+  #verified = 0
+
+  /** `start` is the entry before the first one, for a record whose beginning was archived. */
+  constructor(
+    publicKeys: readonly string[],
+    checkpoints: readonly Checkpoint[],
+    start: { readonly seq: bigint; readonly hash: string } = { seq: 0n, hash: GENESIS_HASH },
+  ) {
+    const keys = publicKeys.map((pem) => createPublicKey(pem))
+    this.#keys = new Map(keys.map((key) => [keyIdOf(key), key]))
+    const genuine = checkpoints.filter((checkpoint) => this.#isGenuine(checkpoint))
+    this.#checkpoints = groupBySize(genuine)
+    this.#largest = genuine.reduce<Checkpoint | undefined>(
+      (best, one) => (best && best.size >= one.size ? best : one),
+      undefined,
+    )
+    this.#seq = start.seq
+    this.#hash = start.hash
+  }
+
+  /** Takes the next entry. */
+  entry(entry: AuditEntry): void {
+    this.#entries++
+    const expected = this.#seq + 1n
+    if (entry.seq < expected) this.#find('out_of_order', entry.seq, 'stands after a later entry')
+    else if (entry.seq > expected) {
+      const gap = entry.seq - expected
+      this.#find(
+        'entry_missing',
+        expected,
+        gap === 1n ? 'is missing' : `and ${gap - 1n} more are missing`,
+      )
+    } else if (entry.prevHash !== this.#hash) {
+      this.#find('chain_broken', entry.seq, 'does not continue the entry before it')
+    }
+    if (entryHash(entry.prevHash, entry.body) !== entry.hash) {
+      this.#find('entry_altered', entry.seq, 'its body or previous hash does not match its hash')
+    }
+    this.#compareColumns(entry)
+    this.#seq = entry.seq
+    this.#hash = entry.hash
+    this.#compareCheckpoints()
+  }
+
+  /** Says a line could not be read at all. */
+  malformed(place: string, message: string): void {
+    this.#find('malformed', place, message)
+  }
+
+  finish(): AuditVerdict {
+    if (this.#largest && this.#largest.size > this.#seq) {
+      const missing = this.#largest.size - this.#seq
+      const message = `the last ${missing} entries are missing: a checkpoint of ${this.#largest.at} counts ${this.#largest.size}`
+      this.#find('tail_missing', this.#seq + 1n, message)
+    }
+    if (!this.#largest) {
+      this.#find(
+        'no_checkpoint',
+        this.#seq,
+        'no checkpoint signed by a given key: a cut tail would not show',
+      )
+    }
+    const broken = (test: (code: AuditFinding['code']) => boolean) =>
+      this.#findings.some(({ code }) => test(code))
+    return {
+      integrity: broken((code) => code !== 'no_checkpoint' && code !== 'tail_missing')
+        ? 'broken'
+        : 'ok',
+      completeness: broken((code) => COMPLETENESS_CODES.has(code))
+        ? 'broken'
+        : this.#largest
+          ? 'ok'
+          : 'unknown',
+      entries: this.#entries,
+      head: this.#hash,
+      checkpoints: this.#verified,
+      signedSize: String(this.#signedSize),
+      findings: this.#findings,
+    }
+  }
+
+  #isGenuine(checkpoint: Checkpoint): boolean {
+    const key = this.#keys.get(checkpoint.keyId)
+    if (!key) return false // another replica's key, not given to this verifier
+    if (verifyCheckpoint(checkpoint, key)) return true
+    this.#find(
+      'checkpoint_signature',
+      checkpoint.size,
+      'the checkpoint of this size has a false signature',
+    )
+    return false
+  }
+
+  #compareColumns(entry: AuditEntry): void {
+    const body = parseBody(entry.body)
+    if (!body) {
+      this.#find('malformed', entry.seq, 'its body is not JSON')
+      return
+    }
+    const columns = {
+      seq: Number(entry.seq),
+      at: entry.at,
+      kind: entry.kind,
+      agent_id: entry.agentId,
+      tool: entry.tool,
+      effect: entry.effect,
+      action_id: entry.actionId,
+    }
+    for (const [name, value] of Object.entries(columns)) {
+      if (body[name] === value) continue
+      this.#find('column_altered', entry.seq, `column ${name} differs from the hashed body`)
+    }
+  }
+
+  #compareCheckpoints(): void {
+    for (const checkpoint of this.#checkpoints.get(String(this.#seq)) ?? []) {
+      this.#verified++
+      if (checkpoint.head === this.#hash) this.#signedSize = this.#seq
+      else
+        this.#find(
+          'checkpoint_mismatch',
+          this.#seq,
+          `differs from the checkpoint of ${checkpoint.at}`,
+        )
+    }
+  }
+
+  #find(code: AuditFinding['code'], seq: bigint | string, message: string): void {
+    if (this.#findings.length < FINDINGS_MAX) {
+      this.#findings.push({ code, seq: String(seq), message })
+    }
+  }
+}
+
+function groupBySize(checkpoints: readonly Checkpoint[]): Map<string, readonly Checkpoint[]> {
+  const groups = new Map<string, Checkpoint[]>()
+  for (const one of checkpoints) {
+    const size = String(one.size)
+    groups.set(size, [...(groups.get(size) ?? []), one])
+  }
+  return groups
+}
+
+function parseBody(text: string): JsonObject | undefined {
+  try {
+    return JSON.parse(text) as JsonObject
+  } catch {
+    return undefined
+  }
+}

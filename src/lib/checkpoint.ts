@@ -1,0 +1,26 @@
+import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
+import type { Checkpoint } from '../model/audit.ts'
+import { sha256 } from './canonical.ts'
+
+/** The signed text of a checkpoint. */
+function statement(checkpoint: Omit<Checkpoint, 'signature' | 'keyId'>): Buffer {
+  const { size, head, at } = checkpoint
+  return Buffer.from(`portcullis-checkpoint/v1\n${size}\n${head}\n${at}\n`)
+}
+
+/** First 16 hex digits of the SHA-256 of the public key's DER form. */
+export function keyIdOf(publicKey: KeyObject): string {
+  return sha256(publicKey.export({ type: 'spki', format: 'der' })).slice(0, 16)
+}
+
+export function signCheckpoint(
+  checkpoint: { readonly size: bigint; readonly head: string; readonly at: string },
+  privateKey: KeyObject,
+): Checkpoint {
+  const signature = sign(null, statement(checkpoint), privateKey).toString('base64')
+  return { ...checkpoint, keyId: keyIdOf(createPublicKey(privateKey)), signature }
+}
+
+export function verifyCheckpoint(checkpoint: Checkpoint, publicKey: KeyObject): boolean {
+  return verify(null, statement(checkpoint), publicKey, Buffer.from(checkpoint.signature, 'base64'))
+}

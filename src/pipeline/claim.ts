@@ -1,0 +1,364 @@
+import type { Agent } from '../agents/registry.ts'
+import { agentStatuses, setAgentStatus } from '../agents/registry.ts'
+import { Counters, settleBudgets, type Crossing, type Held } from '../agents/counters.ts'
+import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
+import { covers } from '../control/kill-state.ts'
+import { raiseAlert } from '../record/alerts.ts'
+import { newId } from '../lib/ids.ts'
+import { microsToText } from '../lib/money.ts'
+import type { Decision, Effect, Reason, Reservation } from '../model/decision.ts'
+import type { JsonObject } from '../model/json.ts'
+import type { ActionRequest } from '../model/request.ts'
+import {
+  finishActions,
+  insertActions,
+  priorActions,
+  type ActionRow,
+  type NewAction,
+} from '../record/actions.ts'
+import type { LedgerKind, Tx } from '../record/ledger.ts'
+import { decisionEntry, explanation } from './entries.ts'
+
+/** A decided action that asks the ledger for leave to happen. */
+export interface Claim {
+  readonly actionId: string
+  readonly decisionId: string
+  readonly requestId: string
+  readonly keyId: string
+  readonly replicaId: string
+  readonly agent: Agent
+  readonly request: ActionRequest
+  /** RFC 8785 text of the request, and its hash. */
+  readonly requestText: string
+  readonly requestHash: string
+  /** Hash of the exact upstream call, '' when there is none to make. */
+  readonly targetHash: string
+  readonly upstream: string
+  readonly decision: Decision
+  readonly idempotencyKey: string | null
+  readonly dryRun: boolean
+}
+
+/** What the ledger made of a claim. Only `execute` lets an effect start. */
+export type ClaimResult =
+  | { readonly type: 'execute'; readonly fence: number; readonly held: readonly Held[] }
+  | { readonly type: 'held'; readonly approval: ApprovalRow; readonly reasons: readonly Reason[] }
+  | { readonly type: 'denied'; readonly reasons: readonly Reason[] }
+  | { readonly type: 'dry_run'; readonly effect: Effect; readonly reasons: readonly Reason[] }
+  | { readonly type: 'replay'; readonly action: ActionRow }
+  | { readonly type: 'mismatch' }
+  /** Refused for its rate: no record is made of it, or a flood would fill the record. */
+  | { readonly type: 'rate_limited'; readonly reasons: readonly Reason[] }
+
+export interface ClaimHooks {
+  /** Queues what has to happen when a new approval waits: notice and expiry. */
+  onHeld(tx: Tx, approval: ApprovalRow): Promise<void>
+}
+
+/**
+ * Claims: all of a batch are judged in order against the state that the batch has locked (kill
+ * switch, agents, counters, earlier answers), then written together with their audit entries.
+ * What is committed as `executing` is this replica's to dispatch, once.
+ */
+export function claimKind(hooks: ClaimHooks): LedgerKind<Claim, ClaimResult> {
+  return {
+    name: 'claim',
+    order: 2,
+    async apply(tx, claims) {
+      return new ClaimBatch(tx, hooks).run(claims)
+    },
+    // The commit got no answer, so nothing was dispatched: whatever did get through ends here.
+    async recover(tx, claims) {
+      const outcomes = claims.map(({ actionId }) => ({
+        id: actionId,
+        fence: 1,
+        state: 'failed' as const,
+        errorCode: 'audit_unavailable',
+        errorMessage: 'not dispatched: the claim was not confirmed',
+        result: '',
+        freesIdempotencyKey: true,
+      }))
+      const rows = await finishActions(tx, outcomes)
+      for (const row of rows.values()) {
+        const held = JSON.parse(row.reserved) as Held[]
+        await settleBudgets(
+          tx,
+          held.map((one) => ({ ...one, outcome: 'release' as const })),
+        )
+        tx.append({
+          kind: 'outcome',
+          agentId: row.agent_id,
+          tool: row.tool,
+          effect: row.effect,
+          actionId: row.id,
+          detail: { state: 'failed', error: row.error_code, message: row.error_message },
+        })
+      }
+    },
+  }
+}
+
+class ClaimBatch {
+  readonly #tx: Tx
+  readonly #hooks: ClaimHooks
+  readonly #rows: NewAction[] = []
+  readonly #approvals: {
+    claim: Claim
+    reasons: readonly Reason[]
+    result: { approval?: ApprovalRow }
+  }[] = []
+  readonly #pauses = new Map<string, Reason>()
+  readonly #crossings: { claim: Claim; crossing: Crossing }[] = []
+  readonly #byKey = new Map<string, ActionRow | NewAction>()
+  #statuses = new Map<string, string>()
+
+  constructor(tx: Tx, hooks: ClaimHooks) {
+    this.#tx = tx
+    this.#hooks = hooks
+  }
+
+  async run(claims: readonly Claim[]): Promise<ClaimResult[]> {
+    const counters = await this.#load(claims)
+    const results = claims.map((claim) => this.#judge(claim, counters))
+    await insertActions(this.#tx, this.#rows)
+    await counters.flush(this.#tx)
+    for (const pending of this.#approvals) await this.#open(pending)
+    for (const [agentId, reason] of this.#pauses) await this.#pause(agentId, reason)
+    for (const { claim, crossing } of this.#crossings) await this.#alert(claim, crossing)
+    return results.map((result) => result())
+  }
+
+  async #load(claims: readonly Claim[]): Promise<Counters> {
+    const tx = this.#tx
+    const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
+      idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
+    )
+    for (const [id, row] of await priorActions(tx, keyed)) this.#byKey.set(id, row)
+    this.#statuses = await agentStatuses(tx, [...new Set(claims.map(({ agent }) => agent.id))])
+    return Counters.load(
+      tx,
+      claims.flatMap(({ decision }) => decision.reservations),
+    )
+  }
+
+  // Answers a thunk, because approvals get their rows only when the whole batch is written.
+  #judge(claim: Claim, counters: Counters): () => ClaimResult {
+    const prior = this.#prior(claim)
+    if (prior) return () => prior
+    const { reservations } = claim.decision
+    const asking = reservations.filter(({ phase }) => phase === 'request')
+    const tooMany = exceeded(counters, asking)
+    if (tooMany.length > 0) return () => ({ type: 'rate_limited', reasons: tooMany })
+    for (const reservation of asking) counters.take(reservation)
+    const { effect, reasons } = this.#effect(claim, counters)
+    if (claim.dryRun) return this.#dryRun(claim, effect, reasons)
+    if (effect === 'deny') return this.#deny(claim, reasons)
+    if (effect === 'require_approval') return this.#hold(claim, reasons)
+    return this.#execute(claim, counters)
+  }
+
+  #prior(claim: Claim): ClaimResult | undefined {
+    if (claim.idempotencyKey === null) return undefined
+    const row = this.#byKey.get(`${claim.agent.id} ${claim.idempotencyKey}`)
+    if (!row) return undefined
+    if (row.request_hash !== claim.requestHash) return { type: 'mismatch' }
+    return { type: 'replay', action: row as ActionRow }
+  }
+
+  #effect(claim: Claim, counters: Counters): { effect: Effect; reasons: readonly Reason[] } {
+    const { decision } = claim
+    const blocked = this.#blocked(claim)
+    if (blocked) return { effect: 'deny', reasons: [blocked] }
+    if (decision.effect === 'deny') return { effect: 'deny', reasons: decision.reasons }
+    const over = exceeded(
+      counters,
+      decision.reservations.filter(({ phase }) => phase === 'effect'),
+    )
+    const denials = over.filter(({ effect }) => effect === 'deny')
+    if (denials.length > 0) {
+      this.#notePauses(claim, counters)
+      return { effect: 'deny', reasons: denials }
+    }
+    if (over.length > 0)
+      return { effect: 'require_approval', reasons: [...decision.reasons, ...over] }
+    return { effect: decision.effect, reasons: decision.reasons }
+  }
+
+  #blocked(claim: Claim): Reason | undefined {
+    const { agent, request, upstream } = claim
+    const target = { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
+    const row = this.#tx.killRows.find((one) => covers(one, target))
+    if (row) return refusal('kill_switch_engaged', `the kill switch is engaged: ${row.reason}`)
+    const status = this.#pauses.has(agent.id) ? 'paused' : this.#statuses.get(agent.id)
+    if (status === 'active') return undefined
+    return refusal('agent_paused', `the agent is ${status ?? 'not registered'}`)
+  }
+
+  #notePauses(claim: Claim, counters: Counters): void {
+    const over = claim.decision.reservations.find(
+      (one) => one.mode === 'enforce' && one.pausesAgent && !counters.fits(one),
+    )
+    if (over && !claim.dryRun) this.#pauses.set(claim.agent.id, over.exceeded)
+  }
+
+  #dryRun(claim: Claim, effect: Effect, reasons: readonly Reason[]): () => ClaimResult {
+    this.#tx.append(decisionEntry(claim, effect, reasons))
+    return () => ({ type: 'dry_run', effect, reasons })
+  }
+
+  #deny(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
+    const [first] = reasons
+    this.#record(claim, 'deny', 'denied', reasons, {
+      error_code: first ? wireCode(first) : 'policy_denied',
+      error_message: first?.message ?? '',
+    })
+    return () => ({ type: 'denied', reasons })
+  }
+
+  #hold(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
+    this.#record(claim, 'require_approval', 'held', reasons, {})
+    const result: { approval?: ApprovalRow } = {}
+    this.#approvals.push({ claim, reasons, result })
+    return () => ({ type: 'held', approval: result.approval as ApprovalRow, reasons })
+  }
+
+  #execute(claim: Claim, counters: Counters): () => ClaimResult {
+    const held: Held[] = []
+    for (const reservation of claim.decision.reservations) {
+      if (reservation.phase !== 'effect') continue
+      if (reservation.kind === 'budget' && !counters.fits(reservation)) continue // shadow only
+      const taken = counters.take(reservation)
+      if (taken.held) held.push(taken.held)
+      for (const crossing of taken.crossings) this.#crossings.push({ claim, crossing })
+    }
+    this.#record(claim, 'allow', 'executing', claim.decision.reasons, {
+      reserved: JSON.stringify(held),
+    })
+    return () => ({ type: 'execute', fence: 1, held })
+  }
+
+  #record(
+    claim: Claim,
+    effect: Effect,
+    state: NewAction['state'],
+    reasons: readonly Reason[],
+    more: Partial<NewAction>,
+  ): void {
+    const row = newAction(claim, effect, state, reasons, more)
+    this.#rows.push(row)
+    if (claim.idempotencyKey !== null) {
+      this.#byKey.set(`${claim.agent.id} ${claim.idempotencyKey}`, row)
+    }
+    this.#tx.append(decisionEntry(claim, effect, reasons))
+  }
+
+  async #open(pending: {
+    claim: Claim
+    reasons: readonly Reason[]
+    result: { approval?: ApprovalRow }
+  }): Promise<void> {
+    const { claim, reasons, result } = pending
+    const approval = await createApproval(this.#tx, {
+      id: newId('apr', this.#tx.nowMs),
+      actionId: claim.actionId,
+      agentId: claim.agent.id,
+      tool: claim.request.tool,
+      requestHash: claim.requestHash,
+      targetHash: claim.targetHash,
+      revision: claim.decision.revision,
+      terms: claim.decision.approval,
+      reason: reasons.map(({ message }) => message).join('; '),
+    })
+    result.approval = approval
+    this.#tx.append({
+      kind: 'approval.requested',
+      agentId: claim.agent.id,
+      tool: claim.request.tool,
+      effect: '',
+      actionId: claim.actionId,
+      detail: {
+        approval_id: approval.id,
+        quorum: approval.quorum,
+        approver_roles: approval.approver_roles,
+        expires_at: approval.expires_at.toISOString(),
+        request_hash: claim.requestHash,
+        target_hash: claim.targetHash,
+        revision: claim.decision.revision,
+      },
+    })
+    await this.#hooks.onHeld(this.#tx, approval)
+  }
+
+  async #pause(agentId: string, reason: Reason): Promise<void> {
+    await setAgentStatus(this.#tx, agentId, 'paused', reason.message)
+    this.#tx.append({
+      kind: 'agent.paused',
+      agentId,
+      tool: '',
+      effect: '',
+      actionId: '',
+      detail: { reason: reason.message, actor: 'portcullis', source: reason.source },
+    })
+    await raiseAlert(this.#tx, 'budget_exceeded', agentId, reason.message, {
+      source: reason.source,
+    })
+  }
+
+  async #alert(claim: Claim, crossing: Crossing): Promise<void> {
+    const { key, percent, limit, used } = crossing
+    const message = `${percent} % of budget ${key} is used: ${microsToText(used)} of ${microsToText(limit)}`
+    const details: JsonObject = { budget: key, percent }
+    await raiseAlert(this.#tx, 'budget_threshold', claim.agent.id, message, details)
+  }
+}
+
+function newAction(
+  claim: Claim,
+  effect: Effect,
+  state: NewAction['state'],
+  reasons: readonly Reason[],
+  more: Partial<NewAction>,
+): NewAction {
+  return {
+    id: claim.actionId,
+    decision_id: claim.decisionId,
+    agent_id: claim.agent.id,
+    key_id: claim.keyId,
+    tool: claim.request.tool,
+    upstream: claim.upstream,
+    request: claim.requestText,
+    request_hash: claim.requestHash,
+    target_hash: claim.targetHash,
+    effect,
+    state,
+    fence: 1,
+    replica_id: state === 'executing' ? claim.replicaId : '',
+    revision: claim.decision.revision,
+    explain: explanation(claim.decision, reasons),
+    error_code: '',
+    error_message: '',
+    reserved: '[]',
+    idempotency_key: claim.idempotencyKey,
+    ...more,
+  }
+}
+
+/** Reasons of the enforced reservations that do not fit. */
+export function exceeded(
+  counters: Counters,
+  reservations: readonly Reservation[],
+): readonly Reason[] {
+  return reservations
+    .filter((one) => one.mode === 'enforce' && !counters.fits(one))
+    .map((one) => one.exceeded)
+}
+
+function refusal(code: string, message: string): Reason {
+  return { code, message, effect: 'deny', source: 'portcullis' }
+}
+
+/** The error code an agent sees for a reason. */
+export function wireCode(reason: Reason): string {
+  if (reason.code === 'kill_switch_engaged' || reason.code === 'agent_paused') return reason.code
+  return reason.wire ?? 'policy_denied'
+}

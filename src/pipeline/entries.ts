@@ -1,0 +1,73 @@
+import { canonicalJson } from '../lib/canonical.ts'
+import { microsToText } from '../lib/money.ts'
+import type { AuditDraft } from '../model/audit.ts'
+import type { Decision, Effect, Reason } from '../model/decision.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import type { ActionRequest } from '../model/request.ts'
+import type { Claim } from './claim.ts'
+
+/** Larger args stay in the action's own row; the entry then names them by the request's hash alone. */
+const ARGS_CHARS_MAX = 16_384
+
+/** The canonical form that hashes, the approval and the database share. */
+export function requestJson(request: ActionRequest): JsonObject {
+  return {
+    subject: { type: request.subject.type, id: request.subject.id },
+    action: { name: request.tool },
+    resource: request.resource && { type: request.resource.type, id: request.resource.id },
+    args: request.args,
+    context: request.context,
+    reason: request.reason,
+    cost: request.costMicros === null ? null : microsToText(request.costMicros),
+  }
+}
+
+export function reasonJson(reason: Reason): JsonObject {
+  const { code, message, effect, source, location } = reason
+  const place = location && { file: location.file, line: location.line, col: location.col }
+  return { code, message, effect, source, ...(place ? { location: place } : {}) }
+}
+
+/** What `GET /actions/{id}/explain` reads back. */
+export function explanation(decision: Decision, reasons: readonly Reason[]): string {
+  return JSON.stringify({
+    reasons: reasons.map(reasonJson),
+    shadow: decision.shadow.map(reasonJson),
+    obligations: decision.obligations,
+    trace: decision.trace,
+  })
+}
+
+/** The entry that must be durable before the effect may start. */
+export function decisionEntry(
+  claim: Claim,
+  effect: Effect,
+  reasons: readonly Reason[],
+): AuditDraft {
+  const { request, decision, agent } = claim
+  const args = canonicalJson(request.args).length <= ARGS_CHARS_MAX ? request.args : null
+  return {
+    kind: 'decision',
+    agentId: agent.id,
+    tool: request.tool,
+    effect,
+    actionId: claim.dryRun ? '' : claim.actionId,
+    detail: {
+      request_id: claim.requestId,
+      decision_id: claim.decisionId,
+      agent_name: agent.name,
+      owner: agent.owner,
+      key_id: claim.keyId,
+      resource: request.resource && { ...request.resource },
+      args: args as Json,
+      reason: request.reason,
+      cost: request.costMicros === null ? null : microsToText(request.costMicros),
+      reasons: reasons.map(reasonJson),
+      shadow: decision.shadow.map(reasonJson),
+      revision: decision.revision,
+      request_hash: claim.requestHash,
+      target_hash: claim.targetHash,
+      dry_run: claim.dryRun,
+    },
+  }
+}

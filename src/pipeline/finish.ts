@@ -1,0 +1,69 @@
+import { settleBudgets, type Held } from '../agents/counters.ts'
+import { fail as failApproval } from '../approvals/tasks.ts'
+import { GatewayError } from '../errors.ts'
+import { finishActions, type ActionOutcome, type ActionRow } from '../record/actions.ts'
+import { raiseAlert } from '../record/alerts.ts'
+import type { LedgerKind, Tx } from '../record/ledger.ts'
+
+export interface Finish {
+  readonly outcome: ActionOutcome
+  readonly requestId: string
+  /** HTTP status of the upstream's answer, or null. */
+  readonly upstreamStatus: number | null
+}
+
+/**
+ * Outcomes, made durable before the agent hears of them. Succeeded actions spend what they reserved,
+ * failed ones give it back, indeterminate ones keep it until an operator settles them.
+ */
+export const FINISH: LedgerKind<Finish, ActionRow> = {
+  name: 'finish',
+  order: 1,
+  async apply(tx, finishes) {
+    const rows = await finishActions(
+      tx,
+      finishes.map(({ outcome }) => outcome),
+    )
+    for (const finish of finishes) {
+      const row = rows.get(finish.outcome.id)
+      if (row) await record(tx, finish, row)
+    }
+    await settleBudgets(
+      tx,
+      finishes.flatMap(({ outcome }) => settlements(rows.get(outcome.id))),
+    )
+    return finishes.map(
+      ({ outcome }) =>
+        rows.get(outcome.id) ??
+        new GatewayError('conflict', 'the action is no longer executing on this replica'),
+    )
+  },
+}
+
+function settlements(row: ActionRow | undefined) {
+  if (!row || row.state === 'indeterminate') return []
+  const outcome = row.state === 'succeeded' ? ('settle' as const) : ('release' as const)
+  return (JSON.parse(row.reserved) as Held[]).map((held) => ({ ...held, outcome }))
+}
+
+async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
+  tx.append({
+    kind: 'outcome',
+    agentId: row.agent_id,
+    tool: row.tool,
+    effect: row.effect,
+    actionId: row.id,
+    detail: {
+      request_id: finish.requestId,
+      decision_id: row.decision_id,
+      state: row.state,
+      upstream: row.upstream,
+      upstream_status: finish.upstreamStatus,
+      ...(row.error_code === '' ? {} : { error: row.error_code, message: row.error_message }),
+    },
+  })
+  if (row.state === 'failed' && row.effect === 'require_approval') await failApproval(tx, row.id)
+  if (row.state !== 'indeterminate') return
+  const message = `the outcome of ${row.tool} is unknown: ${row.error_message}`
+  await raiseAlert(tx, 'action_indeterminate', row.agent_id, message, { action_id: row.id })
+}

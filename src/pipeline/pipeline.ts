@@ -1,0 +1,558 @@
+import { performance } from 'node:perf_hooks'
+import type { Agent } from '../agents/registry.ts'
+import { findAgent } from '../agents/registry.ts'
+import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
+import type { KillState, KillTarget } from '../control/kill-state.ts'
+import { decide } from '../decide/decide.ts'
+import type { UpstreamClient } from '../enforce/upstream-client.ts'
+import { GatewayError, ERRORS, type ErrorCode } from '../errors.ts'
+import type { FactLookups, FetchFact } from '../facts/lookups.ts'
+import { canonicalJson, sha256 } from '../lib/canonical.ts'
+import { newId } from '../lib/ids.ts'
+import type { Logger } from '../lib/log.ts'
+import { microsFromJson } from '../lib/money.ts'
+import type { Decision, Reason } from '../model/decision.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import type { ActionRequest, Resource, Target } from '../model/request.ts'
+import type { Tool, Upstream } from '../model/tool.ts'
+import type { Bundle } from '../policy/types.ts'
+import { buildTarget } from '../policy/target.ts'
+import { findAction, stored, type ActionRow } from '../record/actions.ts'
+import type { EventStream } from '../record/events.ts'
+import type { Ledger } from '../record/ledger.ts'
+import type { Metrics } from '../record/metrics.ts'
+import type { Db } from '../store/tx.ts'
+import { claimKind, wireCode, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
+import { requestJson } from './entries.ts'
+import { FINISH, type Finish } from './finish.ts'
+import { judge, type Judged } from './outcome.ts'
+import { resume } from './resume.ts'
+import type { Answer, StoredResult, Submission } from './submission.ts'
+
+const FACT_TIMEOUT_NOTE = 'the look-up got no usable answer'
+const RETRY_OUTCOME_MS = 250
+const POLL_HELD_MS = 500
+const WAIT_MS_MAX = 60_000
+const OUTCOME_FINAL = new Set([
+  'succeeded',
+  'failed',
+  'indeterminate',
+  'denied',
+  'expired',
+  'cancelled',
+])
+
+export interface PipelineParts {
+  readonly db: Db
+  readonly ledger: Ledger
+  readonly events: EventStream
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly client: UpstreamClient
+  readonly facts: FactLookups
+  readonly killState: KillState
+  readonly replicaId: string
+  readonly hooks: ClaimHooks
+  /** The live policy, or undefined when none ever loaded. */
+  readonly bundle: () => Bundle | undefined
+  /** Why nothing may start at the moment, or undefined. */
+  readonly refusal: () => GatewayError | undefined
+}
+
+/** One action judged: what the claim, the approval hash and the upstream call are made of. */
+interface Judgement {
+  readonly bundle: Bundle
+  readonly tool: Tool | undefined
+  readonly upstream: Upstream | undefined
+  readonly target: Target | undefined
+  readonly decision: Decision
+}
+
+/**
+ * The order of things for one action, whichever door it came through:
+ * facts, decide, record, enforce, record. An effect without a durable decision cannot happen,
+ * because the only call of the upstream client stands behind the ledger's `execute`.
+ */
+export class Pipeline {
+  readonly #parts: PipelineParts
+  readonly #claim: ReturnType<typeof claimKind>
+  readonly #unrecorded = new Set<Finish>()
+  #inFlight = 0
+  #stopping = false
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts
+    this.#claim = claimKind(parts.hooks)
+  }
+
+  /** Outcomes that happened but are not on record yet; new effects stop while there are any. */
+  get unrecordedOutcomes(): number {
+    return this.#unrecorded.size
+  }
+
+  /** Refuses new actions and waits for those under way, at most `deadlineMs`. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#stopping = true
+    const deadline = performance.now() + deadlineMs
+    while (this.#inFlight > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
+  /** Takes one action from request to answer. Refusals by policy are answers, not errors. */
+  async act(submission: Submission): Promise<Answer> {
+    const startedAt = performance.now()
+    this.#inFlight++
+    try {
+      const answer = await this.#act(submission)
+      this.#count(answer, startedAt)
+      return answer
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  /** Runs an approved action, if it is still to be run. Safe to call any number of times. */
+  async resume(actionId: string): Promise<void> {
+    this.#inFlight++
+    try {
+      await this.#resume(actionId)
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  /** The answer a recorded action gives now; waits for a held one up to `waitMs`. */
+  async answerOf(actionId: string, waitMs: number): Promise<Answer | undefined> {
+    const row = await findAction(this.#parts.db, actionId)
+    if (!row) return undefined
+    const final = waitMs > 0 && row.state === 'held' ? await this.#settled(row, waitMs) : row
+    return this.#fromRow(final)
+  }
+
+  async #act(submission: Submission): Promise<Answer> {
+    const { killState } = this.#parts
+    this.#assertOpen()
+    const agent = await this.#agent(submission)
+    const request = toRequest(submission, agent)
+    const judgement = await this.#judge(request, agent)
+    const claim = this.#toClaim(submission, agent, request, judgement)
+    const result = await this.#parts.ledger.submit(this.#claim, claim)
+    const answer = await this.#follow(submission, claim, judgement, result)
+    if (killState.isKnown || answer.type !== 'executed') return answer
+    return answer
+  }
+
+  #assertOpen(): void {
+    if (this.#stopping) throw new GatewayError('shutting_down', 'the gate is stopping')
+    if (this.#unrecorded.size > 0) {
+      throw new GatewayError('audit_unavailable', 'an outcome is not on record yet', {
+        retryAfterS: 1,
+      })
+    }
+    const refusal = this.#parts.refusal()
+    if (refusal) throw refusal
+    if (!this.#parts.killState.isKnown) {
+      throw new GatewayError('kill_state_unknown', 'the state of the kill switch is unknown', {
+        retryAfterS: 1,
+      })
+    }
+  }
+
+  async #agent(submission: Submission): Promise<Agent> {
+    const { agentId } = submission.caller
+    if (submission.caller.role !== 'agent' || !agentId) {
+      throw new GatewayError('forbidden', 'only an agent key can act')
+    }
+    const agent = await findAgent(this.#parts.db, agentId)
+    if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
+    return agent
+  }
+
+  async #judge(request: ActionRequest, agent: Agent): Promise<Judgement> {
+    const bundle = this.#parts.bundle()
+    if (!bundle) throw new GatewayError('no_policy', 'no policy is loaded')
+    const tool = bundle.tools.get(request.tool)
+    const upstream = tool && bundle.upstreams.get(tool.upstream)
+    const facts = {
+      nowMs: Date.now(),
+      agent,
+      ...(await this.#gather(bundle, tool, request, agent)),
+    }
+    const decided = decide(request, facts, bundle)
+    const startedAt = performance.now()
+    const decision = decided instanceof Promise ? await decided : decided
+    this.#parts.metrics.decide.observe((performance.now() - startedAt) / 1000)
+    if (!tool || !upstream || decision.effect === 'deny') {
+      return { bundle, tool, upstream, target: undefined, decision }
+    }
+    return { bundle, tool, upstream, ...withTarget(tool, upstream, request.args, decision) }
+  }
+
+  async #gather(bundle: Bundle, tool: Tool | undefined, request: ActionRequest, agent: Agent) {
+    const isBlocked = tool && this.#parts.killState.check(killTarget(request, agent, tool)).blocked
+    // Under an engaged switch not even look-ups leave the gate; the ledger refuses anyway.
+    if (!tool || tool.facts.length === 0 || isBlocked) return { lookups: {}, unavailable: {} }
+    return this.#parts.facts.gather(
+      tool.facts,
+      request.args,
+      bundle.revision,
+      this.#factFetcher(bundle),
+    )
+  }
+
+  #factFetcher(bundle: Bundle): FetchFact {
+    return async (lookup, args) => {
+      const tool = bundle.tools.get(lookup.tool)
+      const upstream = tool && bundle.upstreams.get(tool.upstream)
+      if (!tool || !upstream) throw new Error(`tool ${lookup.tool} is not declared`)
+      const result = await this.#parts.client.call(upstream, buildTarget(tool, upstream, args), {
+        requestId: newId('req'),
+        actionId: '',
+        mayStart: () => true,
+      })
+      if (result.type !== 'answered' || result.status !== 200 || result.truncated) {
+        throw new Error(FACT_TIMEOUT_NOTE)
+      }
+      return JSON.parse(result.body.toString('utf8')) as Json
+    }
+  }
+
+  #toClaim(
+    submission: Submission,
+    agent: Agent,
+    request: ActionRequest,
+    judgement: Judgement,
+  ): Claim {
+    const nowMs = Date.now()
+    const requestText = canonicalJson(requestJson(request))
+    return {
+      actionId: newId('act', nowMs),
+      decisionId: newId('dec', nowMs),
+      requestId: submission.requestId,
+      keyId: submission.caller.keyId,
+      replicaId: this.#parts.replicaId,
+      agent,
+      request,
+      requestText,
+      requestHash: sha256(requestText),
+      targetHash: targetHash(judgement.target),
+      upstream: judgement.upstream?.name ?? '',
+      decision: judgement.decision,
+      idempotencyKey: submission.dryRun ? null : submission.idempotencyKey,
+      dryRun: submission.dryRun,
+    }
+  }
+
+  async #follow(
+    submission: Submission,
+    claim: Claim,
+    judgement: Judgement,
+    result: ClaimResult,
+  ): Promise<Answer> {
+    switch (result.type) {
+      case 'execute':
+        return this.#execute(claim, judgement, result.fence)
+      case 'held':
+        return this.#held(claim, result.approval, result.reasons, submission.waitMs)
+      case 'denied':
+        return refused(claim, result.reasons)
+      case 'rate_limited':
+        return { ...refused(claim, result.reasons), retryAfterS: 1 }
+      case 'dry_run':
+        return dryRun(claim, result)
+      case 'replay':
+        return this.#replay(result.action, submission.waitMs)
+      case 'mismatch':
+        throw new GatewayError(
+          'idempotency_mismatch',
+          'this Idempotency-Key was used for a different request',
+        )
+    }
+  }
+
+  async #execute(claim: Claim, judgement: Judgement, fence: number): Promise<Answer> {
+    const judged = await this.#dispatch(claim, judgement)
+    const row = await this.#finish({
+      outcome: { id: claim.actionId, fence, ...judged.outcome },
+      requestId: claim.requestId,
+      upstreamStatus: judged.upstreamStatus,
+    })
+    return this.#answerWith(row, judged.result)
+  }
+
+  async #dispatch(claim: Claim, judgement: Judgement): Promise<Judged> {
+    const { tool, upstream, target } = judgement
+    if (!tool || !upstream || !target) throw new Error('an allowed action has no target')
+    const { client, killState, metrics } = this.#parts
+    const startedAt = performance.now()
+    const call = await client.call(upstream, target, {
+      requestId: claim.requestId,
+      actionId: claim.actionId,
+      mayStart: () => !killState.check(killTarget(claim.request, claim.agent, tool)).blocked,
+    })
+    metrics.upstreamSeconds.observe(
+      { upstream: upstream.name },
+      (performance.now() - startedAt) / 1000,
+    )
+    metrics.upstreamCalls.inc({ upstream: upstream.name, result: call.type })
+    return judge(call, tool.effectClass)
+  }
+
+  // The effect has happened: what is known of it is kept and tried again until it is on record.
+  async #finish(finish: Finish): Promise<ActionRow> {
+    try {
+      return await this.#parts.ledger.submit(FINISH, finish)
+    } catch (error) {
+      this.#parts.log.error({ err: error, action: finish.outcome.id }, 'outcome not recorded')
+      this.#unrecorded.add(finish)
+      void this.#keepTrying(finish)
+      throw new GatewayError(
+        'outcome_unrecorded',
+        'the action was carried out, but its outcome could not be recorded yet',
+        { cause: error, details: { action_id: finish.outcome.id } },
+      )
+    }
+  }
+
+  async #keepTrying(finish: Finish): Promise<void> {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_OUTCOME_MS).unref())
+      try {
+        await this.#parts.ledger.submit(FINISH, finish)
+      } catch (error) {
+        // A conflict means it is settled already, by an operator or by an earlier try.
+        if (!(error instanceof GatewayError && error.code === 'conflict')) continue
+      }
+      this.#unrecorded.delete(finish)
+      return
+    }
+  }
+
+  async #held(
+    claim: Claim,
+    approval: ApprovalRow,
+    reasons: readonly Reason[],
+    waitMs: number,
+  ): Promise<Answer> {
+    const answer = heldAnswer(claim, approval, reasons)
+    if (waitMs <= 0) return answer
+    const row = await findAction(this.#parts.db, claim.actionId)
+    return row ? this.#fromRow(await this.#settled(row, waitMs)) : answer
+  }
+
+  async #replay(action: ActionRow, waitMs: number): Promise<Answer> {
+    if (action.state === 'executing') {
+      throw new GatewayError(
+        'in_flight',
+        'the first request with this Idempotency-Key is under way',
+        {
+          retryAfterS: 1,
+          details: { action_id: action.id },
+        },
+      )
+    }
+    const row = action.state === 'held' && waitMs > 0 ? await this.#settled(action, waitMs) : action
+    return this.#fromRow(row)
+  }
+
+  /** The row once it is final, or as it is when the wait is over. */
+  async #settled(row: ActionRow, waitMs: number): Promise<ActionRow> {
+    const { db, events } = this.#parts
+    const deadline = performance.now() + Math.min(waitMs, WAIT_MS_MAX)
+    let current = row
+    while (!OUTCOME_FINAL.has(current.state)) {
+      const left = deadline - performance.now()
+      if (left <= 0) return current
+      await nextEvent(events, row.id, Math.min(left, POLL_HELD_MS))
+      current = (await findAction(db, row.id)) ?? current
+    }
+    return current
+  }
+
+  async #fromRow(row: ActionRow): Promise<Answer> {
+    if (row.state === 'held' || row.state === 'executing') {
+      const approval = await approvalOfAction(this.#parts.db, row.id)
+      if (approval) return heldAnswer(identify(row), approval, [])
+    }
+    return this.#answerWith(row, null)
+  }
+
+  #answerWith(row: ActionRow, live: StoredResult | null): Answer {
+    const result = live ?? (stored(row.result) as unknown as StoredResult | null)
+    if ((row.state === 'succeeded' || row.state === 'failed') && result) {
+      return { type: 'executed', ...identify(row), state: row.state, result }
+    }
+    const { code, message } = endOf(row)
+    const { reasons } = JSON.parse(row.explain) as { reasons: Reason[] }
+    return {
+      type: 'refused',
+      ...identify(row),
+      code,
+      message,
+      reasons: row.state === 'denied' ? reasons : [],
+    }
+  }
+
+  async #resume(actionId: string): Promise<void> {
+    this.#assertOpen()
+    const row = await findAction(this.#parts.db, actionId)
+    if (row?.state !== 'held') return
+    const agent = await findAgent(this.#parts.db, row.agent_id)
+    if (!agent) return
+    const request = fromStored(row)
+    const judgement = await this.#judge(request, agent)
+    const claim: Claim = {
+      actionId,
+      decisionId: row.decision_id,
+      requestId: newId('req'),
+      keyId: row.key_id,
+      replicaId: this.#parts.replicaId,
+      agent,
+      request,
+      requestText: row.request,
+      requestHash: sha256(row.request),
+      targetHash: targetHash(judgement.target),
+      upstream: judgement.upstream?.name ?? '',
+      decision: judgement.decision,
+      idempotencyKey: null,
+      dryRun: false,
+    }
+    const result = await this.#parts.ledger.write((tx) => resume(tx, claim))
+    if (result.type === 'execute') await this.#execute(claim, judgement, result.fence)
+  }
+
+  #count(answer: Answer, startedAt: number): void {
+    const { metrics } = this.#parts
+    const kind = answer.type === 'executed' ? answer.state : answer.type
+    metrics.act.observe({ kind }, (performance.now() - startedAt) / 1000)
+  }
+}
+
+function toRequest(submission: Submission, agent: Agent): ActionRequest {
+  const { tool, args, resource, context, reason, costMicros } = submission
+  return {
+    subject: { type: 'agent', id: agent.id },
+    tool,
+    args,
+    resource,
+    context,
+    reason,
+    costMicros,
+  }
+}
+
+/** The request as it was stored, which is what the approval was given for. */
+function fromStored(row: ActionRow): ActionRequest {
+  const json = JSON.parse(row.request) as {
+    subject: ActionRequest['subject']
+    action: { name: string }
+    resource: Resource | null
+    args: JsonObject
+    context: JsonObject
+    reason: string | null
+    cost: string | null
+  }
+  return {
+    subject: json.subject,
+    tool: json.action.name,
+    args: json.args,
+    resource: json.resource,
+    context: json.context,
+    reason: json.reason,
+    costMicros: json.cost === null ? null : (microsFromJson(json.cost) ?? null),
+  }
+}
+
+// Arguments that cannot be put into the upstream call are a denial, and recorded like any other.
+function withTarget(
+  tool: Tool,
+  upstream: Upstream,
+  args: JsonObject,
+  decision: Decision,
+): { target: Target | undefined; decision: Decision } {
+  try {
+    return { target: buildTarget(tool, upstream, args), decision }
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error
+    const reason: Reason = {
+      code: 'invalid_target',
+      message: error.message,
+      effect: 'deny',
+      source: tool.name,
+      location: tool.location,
+      wire: 'invalid_request',
+    }
+    return { target: undefined, decision: { ...decision, effect: 'deny', reasons: [reason] } }
+  }
+}
+
+function targetHash(target: Target | undefined): string {
+  return target ? sha256(canonicalJson({ ...target })) : ''
+}
+
+function killTarget(request: ActionRequest, agent: Agent, tool: Tool): KillTarget {
+  return { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream: tool.upstream }
+}
+
+function identify(row: ActionRow) {
+  return { actionId: row.id, decisionId: row.decision_id, revision: row.revision }
+}
+
+function heldAnswer(
+  of: { actionId: string; decisionId: string; revision?: string; decision?: Decision },
+  approval: ApprovalRow,
+  reasons: readonly Reason[],
+): Answer {
+  return {
+    type: 'held',
+    actionId: of.actionId,
+    decisionId: of.decisionId,
+    revision: of.revision ?? of.decision?.revision ?? approval.revision,
+    approval: { id: approval.id, status: approval.status, expiresAt: approval.expires_at },
+    reasons,
+  }
+}
+
+function refused(claim: Claim, reasons: readonly Reason[]): Answer & { type: 'refused' } {
+  const [first] = reasons
+  return {
+    type: 'refused',
+    actionId: claim.actionId,
+    decisionId: claim.decisionId,
+    revision: claim.decision.revision,
+    code: first ? (wireCode(first) as ErrorCode) : 'policy_denied',
+    message: first?.message ?? 'the policy denies this action',
+    reasons,
+  }
+}
+
+function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_run' }>): Answer {
+  const { shadow, trace, revision } = claim.decision
+  const { effect, reasons } = result
+  return { type: 'dry_run', decisionId: claim.decisionId, revision, effect, reasons, shadow, trace }
+}
+
+function endOf(row: ActionRow): { code: ErrorCode; message: string } {
+  if (row.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
+  if (row.state === 'cancelled')
+    return { code: 'policy_denied', message: 'the action was cancelled' }
+  if (row.state === 'executing') return { code: 'in_flight', message: 'the action is under way' }
+  const known = row.error_code in ERRORS
+  const code = known ? (row.error_code as ErrorCode) : 'policy_denied'
+  return { code, message: row.error_message || 'the action did not happen' }
+}
+
+function nextEvent(events: EventStream, actionId: string, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      unsubscribe()
+      resolve()
+    }
+    const timer = setTimeout(done, timeoutMs)
+    const unsubscribe = events.subscribe((entry) => {
+      if (entry.actionId === actionId) done()
+    })
+  })
+}

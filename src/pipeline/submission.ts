@@ -1,0 +1,67 @@
+import type { Caller } from '../agents/keys.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Effect, Reason, TraceStep } from '../model/decision.ts'
+import type { JsonObject } from '../model/json.ts'
+import type { Resource } from '../model/request.ts'
+import type { ActionState } from '../record/actions.ts'
+
+/** An action as it arrives at the pipeline, whatever door it came through. */
+export interface Submission {
+  readonly caller: Caller
+  readonly requestId: string
+  readonly tool: string
+  readonly args: JsonObject
+  readonly resource: Resource | null
+  readonly context: JsonObject
+  readonly reason: string | null
+  readonly costMicros: bigint | null
+  readonly idempotencyKey: string | null
+  readonly dryRun: boolean
+  /** How long to wait for a held action before answering that it is held. */
+  readonly waitMs: number
+}
+
+/** What an upstream said, as it is stored and replayed. */
+export interface StoredResult {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  /** UTF-8 text, or base64 where the bytes are not text. */
+  readonly text?: string
+  readonly base64?: string
+  readonly truncated: boolean
+}
+
+interface Identified {
+  readonly actionId: string
+  readonly decisionId: string
+  readonly revision: string
+}
+
+/** What became of a submission: a value, which each door puts into its own words. */
+export type Answer =
+  | (Identified & {
+      readonly type: 'executed'
+      readonly state: Extract<ActionState, 'succeeded' | 'failed'>
+      readonly result: StoredResult
+    })
+  | (Identified & {
+      readonly type: 'held'
+      readonly approval: { readonly id: string; readonly status: string; readonly expiresAt: Date }
+      readonly reasons: readonly Reason[]
+    })
+  | (Identified & {
+      readonly type: 'refused'
+      readonly code: ErrorCode
+      readonly message: string
+      readonly reasons: readonly Reason[]
+      readonly retryAfterS?: number
+    })
+  | {
+      readonly type: 'dry_run'
+      readonly decisionId: string
+      readonly revision: string
+      readonly effect: Effect
+      readonly reasons: readonly Reason[]
+      readonly shadow: readonly Reason[]
+      readonly trace: readonly TraceStep[]
+    }

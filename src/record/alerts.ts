@@ -1,0 +1,61 @@
+import { canonicalJson } from '../lib/canonical.ts'
+import { newId } from '../lib/ids.ts'
+import type { JsonObject } from '../model/json.ts'
+import type { Db, Tx } from '../store/tx.ts'
+
+export type AlertType =
+  | 'budget_exceeded'
+  | 'budget_threshold'
+  | 'action_failed'
+  | 'action_indeterminate'
+  | 'approval_expired'
+  | 'policy_rejected'
+  | 'audit_broken'
+
+export interface AlertRow {
+  readonly id: string
+  readonly type: AlertType
+  readonly agent_id: string
+  readonly message: string
+  readonly details: string
+  readonly at: Date
+}
+
+/** Stores an alert and puts it on the record, so that the event stream carries it. */
+export async function raiseAlert(
+  tx: Tx,
+  type: AlertType,
+  agentId: string,
+  message: string,
+  details: JsonObject,
+): Promise<void> {
+  const id = newId('alr', tx.nowMs)
+  await tx.query(
+    'insert into alerts (id, type, agent_id, message, details, at) values ($1, $2, $3, $4, $5, $6)',
+    [id, type, agentId, message, canonicalJson(details), new Date(tx.nowMs)],
+  )
+  tx.append({
+    kind: `alert.${type}`,
+    agentId,
+    tool: '',
+    effect: '',
+    actionId: '',
+    detail: { alert_id: id, message, details },
+  })
+}
+
+export async function listAlerts(
+  db: Db,
+  filter: {
+    readonly agentId: string | null
+    readonly before: string | null
+    readonly limit: number
+  },
+): Promise<AlertRow[]> {
+  return db.query<AlertRow>(
+    `select id, type, agent_id, message, details, at from alerts
+     where ($1::text is null or agent_id = $1) and ($2::text is null or id < $2)
+     order by id desc limit $3`,
+    [filter.agentId, filter.before, filter.limit],
+  )
+}

@@ -1,0 +1,75 @@
+import type { AuditEntry } from '../model/audit.ts'
+import type { Db } from '../store/tx.ts'
+import { readEntriesAfter } from './audit.ts'
+
+const CATCH_UP_PAGE = 1_000
+
+export type EventListener = (entry: AuditEntry) => void
+
+/**
+ * The live stream: audit entries in chain order, each exactly once per replica, whoever wrote them.
+ * An event's id is its sequence number, so a reader that comes back resumes from the record itself.
+ */
+export class EventStream {
+  readonly #db: Db
+  readonly #listeners = new Set<EventListener>()
+  #seq = 0n
+  #target = 0n
+  #catchingUp: Promise<void> | undefined
+
+  constructor(db: Db) {
+    this.#db = db
+  }
+
+  async start(): Promise<void> {
+    const [head] = await this.#db.query<{ audit_seq: bigint }>('select audit_seq from ledger_head')
+    this.#seq = head?.audit_seq ?? 0n
+  }
+
+  /** Sequence number of the last event delivered. */
+  get seq(): bigint {
+    return this.#seq
+  }
+
+  get listenerCount(): number {
+    return this.#listeners.size
+  }
+
+  subscribe(listener: EventListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Entries this replica just made durable. */
+  publish(entries: readonly AuditEntry[]): void {
+    const [first] = entries
+    const last = entries.at(-1)
+    if (!first || !last) return
+    // Entries of another replica may lie in between; then the record tells what is missing.
+    if (first.seq === this.#seq + 1n && !this.#catchingUp) for (const e of entries) this.#deliver(e)
+    else void this.advanceTo(last.seq)
+  }
+
+  /** Another replica says the chain has grown to `seq`. */
+  advanceTo(seq: bigint): Promise<void> {
+    if (seq > this.#target) this.#target = seq
+    if (this.#target <= this.#seq) return Promise.resolve()
+    this.#catchingUp ??= this.#catchUp().finally(() => {
+      this.#catchingUp = undefined
+    })
+    return this.#catchingUp
+  }
+
+  async #catchUp(): Promise<void> {
+    while (this.#seq < this.#target) {
+      const entries = await readEntriesAfter(this.#db, this.#seq, CATCH_UP_PAGE)
+      if (entries.length === 0) return
+      for (const entry of entries) this.#deliver(entry)
+    }
+  }
+
+  #deliver(entry: AuditEntry): void {
+    this.#seq = entry.seq
+    for (const listener of this.#listeners) listener(entry)
+  }
+}

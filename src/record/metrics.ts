@@ -1,0 +1,93 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+const FAST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const MICRO_BUCKETS = [
+  0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1,
+]
+
+/** Every metric the gate exports. Labels are bounded: tools and guards, never ids or paths. */
+export class Metrics {
+  readonly registry = new Registry()
+  /** Actions by what became of them; the seeds' name. `kind` is the outcome. */
+  readonly actions = this.#counter('actions_total', 'Actions by outcome', ['kind'])
+  readonly denied = this.#counter('policy_denied_total', 'Denials by reason code', ['reason'])
+  readonly decisions = this.#counter('portcullis_decisions_total', 'Decisions by effect', [
+    'effect',
+  ])
+  readonly shadow = this.#counter('portcullis_shadow_total', 'What shadow guards would have done', [
+    'guard',
+    'effect',
+  ])
+  readonly upstreamCalls = this.#counter('portcullis_upstream_calls_total', 'Upstream calls', [
+    'upstream',
+    'result',
+  ])
+  readonly approvals = this.#counter('portcullis_approvals_total', 'Approvals by status', [
+    'status',
+  ])
+  readonly policyReloads = this.#counter('portcullis_policy_reloads_total', 'Reloads by result', [
+    'result',
+  ])
+  readonly auditEntries = this.#counter('portcullis_audit_entries_total', 'Audit entries written', [
+    'kind',
+  ])
+  readonly webhooks = this.#counter('portcullis_webhooks_total', 'Webhook deliveries', ['result'])
+  readonly httpRequests = this.#counter('portcullis_http_requests_total', 'HTTP answers', [
+    'method',
+    'status',
+  ])
+  readonly slowReaders = this.#counter(
+    'portcullis_sse_dropped_total',
+    'Slow SSE readers dropped',
+    [],
+  )
+  /** Must read 0: an effect that went ahead without its decision on record. */
+  readonly failOpen = this.#counter('failopen_total', 'Effects without a durable decision', [])
+  readonly policyStale = this.#gauge(
+    'portcullis_policy_stale',
+    '1 while the files on disk do not load',
+  )
+  readonly killSwitches = this.#gauge('portcullis_kill_switches', 'Engaged kill switches')
+  readonly openActions = this.#gauge('portcullis_actions_open', 'Actions not yet final', ['state'])
+  readonly pendingApprovals = this.#gauge('portcullis_approvals_pending', 'Approvals waiting')
+  readonly sseClients = this.#gauge('portcullis_sse_clients', 'Connected SSE readers')
+  readonly auditSize = this.#gauge('portcullis_audit_size', 'Entries in the audit chain')
+  readonly ready = this.#gauge('portcullis_ready', '1 while every dependency is ready')
+  readonly policyInfo = this.#gauge('portcullis_policy_info', 'The live revision', ['revision'])
+  readonly act = this.#histogram('act_seconds', 'From request to answer', FAST_BUCKETS, ['kind'])
+  readonly plan = this.#histogram('plan_seconds', 'Time to judge a change plan', FAST_BUCKETS, [])
+  readonly decide = this.#histogram(
+    'portcullis_decision_seconds',
+    'Time to decide, without I/O',
+    MICRO_BUCKETS,
+    [],
+  )
+  readonly upstreamSeconds = this.#histogram(
+    'portcullis_upstream_seconds',
+    'Time an upstream took',
+    FAST_BUCKETS,
+    ['upstream'],
+  )
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry })
+    this.failOpen.inc(0)
+    this.slowReaders.inc(0)
+    for (const kind of ['succeeded', 'failed', 'denied', 'held', 'indeterminate']) {
+      this.actions.inc({ kind }, 0)
+    }
+    for (const reason of ['kill_switch_engaged', 'no_permission']) this.denied.inc({ reason }, 0)
+  }
+
+  #counter(name: string, help: string, labelNames: string[]): Counter {
+    return new Counter({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] })
+  }
+
+  #histogram(name: string, help: string, buckets: number[], labelNames: string[]): Histogram {
+    return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] })
+  }
+}
