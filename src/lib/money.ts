@@ -35,6 +35,8 @@ function plainDecimal(value: number): string {
 export function microsToText(micros: bigint): string {
   const sign = micros < 0n ? '-' : ''
   const abs = micros < 0n ? -micros : micros
-  const fraction = String(abs % MICROS).padStart(6, '0').replace(/0{1,4}$/, '')
+  const fraction = String(abs % MICROS)
+    .padStart(6, '0')
+    .replace(/0{1,4}$/, '')
   return `${sign}${abs / MICROS}.${fraction}`
 }

@@ -13,7 +13,11 @@ export interface Upstream {
   readonly responseBytesMax: number
   readonly connectionsMax: number
   /** Header to set on every call and the environment variable that holds its secret part. */
-  readonly credential: { readonly header: string; readonly env: string; readonly prefix: string } | null
+  readonly credential: {
+    readonly header: string
+    readonly env: string
+    readonly prefix: string
+  } | null
   /** Header in which the upstream takes an idempotency key (the action id), or null. */
   readonly idempotencyHeader: string | null
 }

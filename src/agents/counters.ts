@@ -1,0 +1,322 @@
+import type { Reservation } from '../model/decision.ts'
+import type { Tx } from '../store/tx.ts'
+
+/** Sub-buckets a sliding window is counted in; one extra makes the count never too small. */
+const SLOTS_PER_WINDOW = 12
+const EPOCH_DATE = '1970-01-01'
+
+/** A budget amount an action holds until its outcome is known. */
+export interface Held {
+  readonly key: string
+  readonly periodStart: string
+  readonly amount: string
+}
+
+/** A soft threshold that a reservation crossed, once a period. */
+export interface Crossing {
+  readonly key: string
+  readonly percent: number
+  readonly limit: bigint
+  readonly used: bigint
+}
+
+interface BudgetState {
+  readonly key: string
+  readonly periodStart: string
+  used: bigint
+  added: bigint
+  limit: bigint
+  alertedPercent: number
+}
+
+interface WindowState {
+  readonly key: string
+  readonly slot: bigint
+  readonly expiresAt: Date
+  used: bigint
+  added: bigint
+}
+
+interface DistinctState {
+  readonly key: string
+  readonly expiresAt: Date
+  readonly members: Set<string>
+  readonly touched: Set<string>
+}
+
+/**
+ * Budgets, windows and distinct counts of one ledger batch: read once, checked and taken in memory
+ * in order, written once. Batches do not overlap, so nothing can slip in between.
+ */
+export class Counters {
+  readonly #nowMs: number
+  readonly #budgets = new Map<string, BudgetState>()
+  readonly #windows = new Map<string, WindowState>()
+  readonly #distinct = new Map<string, DistinctState>()
+
+  private constructor(nowMs: number) {
+    this.#nowMs = nowMs
+  }
+
+  static async load(tx: Tx, reservations: readonly Reservation[]): Promise<Counters> {
+    const counters = new Counters(tx.nowMs)
+    await counters.#loadWindows(
+      tx,
+      reservations.filter(({ kind }) => kind === 'window'),
+    )
+    await counters.#loadDistinct(
+      tx,
+      reservations.filter(({ kind }) => kind === 'distinct'),
+    )
+    await counters.#loadBudgets(
+      tx,
+      reservations.filter(({ kind }) => kind === 'budget'),
+    )
+    return counters
+  }
+
+  fits(reservation: Reservation): boolean {
+    const { key, limit, amount, members } = reservation
+    switch (reservation.kind) {
+      case 'budget':
+        return this.#budget(reservation).used + amount <= limit
+      case 'window':
+        return this.#window(key).used + amount <= limit
+      case 'distinct': {
+        const known = this.#distinctState(key).members
+        const added = new Set(members.filter((member) => !known.has(member)))
+        return BigInt(known.size + added.size) <= limit
+      }
+    }
+  }
+
+  /** Takes it. A budget must fit (the database refuses otherwise); windows count even beyond. */
+  take(reservation: Reservation): { held?: Held; crossings: readonly Crossing[] } {
+    const { key, amount, members } = reservation
+    if (reservation.kind === 'budget') return this.#takeBudget(reservation)
+    if (reservation.kind === 'window') {
+      const window = this.#window(key)
+      window.used += amount
+      window.added += amount
+    } else {
+      const state = this.#distinctState(key)
+      for (const member of members) {
+        state.members.add(member)
+        state.touched.add(member)
+      }
+    }
+    return { crossings: [] }
+  }
+
+  async flush(tx: Tx): Promise<void> {
+    await this.#flushWindows(tx)
+    await this.#flushDistinct(tx)
+    await this.#flushBudgets(tx)
+  }
+
+  #budget(reservation: Reservation): BudgetState {
+    const state = this.#budgets.get(budgetId(reservation, this.#nowMs))
+    if (!state) throw new Error(`budget ${reservation.key} was not loaded`)
+    return state
+  }
+
+  #window(key: string): WindowState {
+    const state = this.#windows.get(key)
+    if (!state) throw new Error(`window ${key} was not loaded`)
+    return state
+  }
+
+  #distinctState(key: string): DistinctState {
+    const state = this.#distinct.get(key)
+    if (!state) throw new Error(`distinct count ${key} was not loaded`)
+    return state
+  }
+
+  #takeBudget(reservation: Reservation): { held: Held; crossings: readonly Crossing[] } {
+    const state = this.#budget(reservation)
+    const { limit, amount, thresholds } = reservation
+    state.used += amount
+    state.added += amount
+    state.limit = limit
+    const percent = limit === 0n ? 100 : Number((state.used * 100n) / limit)
+    const crossed = thresholds.filter((share) => share <= percent && share > state.alertedPercent)
+    state.alertedPercent = Math.max(state.alertedPercent, ...crossed)
+    return {
+      held: { key: state.key, periodStart: state.periodStart, amount: String(amount) },
+      crossings: crossed.map((share) => ({
+        key: state.key,
+        percent: share,
+        limit,
+        used: state.used,
+      })),
+    }
+  }
+
+  async #loadWindows(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
+    if (reservations.length === 0) return
+    for (const { key, windowMs } of reservations) {
+      const slotMs = BigInt(Math.max(1, Math.ceil(windowMs / SLOTS_PER_WINDOW)))
+      const expiresAt = new Date(this.#nowMs + windowMs + 2 * Number(slotMs))
+      const slot = BigInt(this.#nowMs) / slotMs
+      this.#windows.set(key, { key, slot, expiresAt, used: 0n, added: 0n })
+    }
+    const states = [...this.#windows.values()]
+    const rows = await tx.query<{ key: string; used: string }>(LOAD_WINDOWS, [
+      states.map(({ key }) => key),
+      states.map(({ slot }) => slot - BigInt(SLOTS_PER_WINDOW)),
+    ])
+    for (const { key, used } of rows) this.#window(key).used = BigInt(used)
+  }
+
+  async #loadDistinct(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
+    if (reservations.length === 0) return
+    const since = new Map<string, Date>()
+    for (const { key, windowMs } of reservations) {
+      const expiresAt = new Date(this.#nowMs + windowMs)
+      this.#distinct.set(key, { key, expiresAt, members: new Set(), touched: new Set() })
+      since.set(key, new Date(this.#nowMs - windowMs))
+    }
+    const rows = await tx.query<{ key: string; member: string }>(LOAD_MEMBERS, [
+      [...since.keys()],
+      [...since.values()],
+    ])
+    for (const { key, member } of rows) this.#distinctState(key).members.add(member)
+  }
+
+  async #loadBudgets(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
+    if (reservations.length === 0) return
+    for (const reservation of reservations) {
+      const { key, limit } = reservation
+      const periodStart = periodOf(reservation, this.#nowMs)
+      const state = { key, periodStart, used: 0n, added: 0n, limit, alertedPercent: 0 }
+      this.#budgets.set(budgetId(reservation, this.#nowMs), state)
+    }
+    const states = [...this.#budgets.values()]
+    const rows = await tx.query<{ id: string; used: bigint; alerted: number }>(LOAD_BUDGETS, [
+      states.map(({ key }) => key),
+      states.map(({ periodStart }) => periodStart),
+    ])
+    for (const { id, used, alerted } of rows) {
+      const state = this.#budgets.get(id)
+      if (state) Object.assign(state, { used, alertedPercent: alerted })
+    }
+  }
+
+  async #flushWindows(tx: Tx): Promise<void> {
+    const changed = [...this.#windows.values()].filter(({ added }) => added > 0n)
+    if (changed.length === 0) return
+    await tx.query(ADD_WINDOWS, [
+      changed.map(({ key }) => key),
+      changed.map(({ slot }) => slot),
+      changed.map(({ added }) => added),
+      changed.map(({ expiresAt }) => expiresAt),
+    ])
+  }
+
+  async #flushDistinct(tx: Tx): Promise<void> {
+    const rows = [...this.#distinct.values()].flatMap(({ key, expiresAt, touched }) =>
+      [...touched].map((member) => ({ key, member, expiresAt })),
+    )
+    if (rows.length === 0) return
+    await tx.query(ADD_MEMBERS, [
+      rows.map(({ key }) => key),
+      rows.map(({ member }) => member),
+      rows.map(({ expiresAt }) => expiresAt),
+      new Date(this.#nowMs),
+    ])
+  }
+
+  async #flushBudgets(tx: Tx): Promise<void> {
+    const changed = [...this.#budgets.values()].filter(({ added }) => added > 0n)
+    if (changed.length === 0) return
+    const rows = await tx.query(RESERVE_BUDGETS, [
+      changed.map(({ key }) => key),
+      changed.map(({ periodStart }) => periodStart),
+      changed.map(({ limit }) => limit),
+      changed.map(({ added }) => added),
+      changed.map(({ alertedPercent }) => alertedPercent),
+    ])
+    if (rows.length !== changed.length) throw new Error('a budget changed outside the ledger')
+  }
+}
+
+/** Turns held amounts into spent ones (`settle`) or gives them back (`release`). */
+export async function settleBudgets(
+  tx: Tx,
+  amounts: readonly (Held & { readonly outcome: 'settle' | 'release' })[],
+): Promise<void> {
+  const totals = new Map<string, { held: Held; settle: bigint; all: bigint }>()
+  for (const held of amounts) {
+    const id = `${held.key}@${held.periodStart}`
+    const total = totals.get(id) ?? { held, settle: 0n, all: 0n }
+    const amount = BigInt(held.amount)
+    totals.set(id, {
+      held,
+      settle: total.settle + (held.outcome === 'settle' ? amount : 0n),
+      all: total.all + amount,
+    })
+  }
+  if (totals.size === 0) return
+  const rows = [...totals.values()]
+  await tx.query(SETTLE_BUDGETS, [
+    rows.map(({ held }) => held.key),
+    rows.map(({ held }) => held.periodStart),
+    rows.map(({ all }) => all),
+    rows.map(({ settle }) => settle),
+  ])
+}
+
+/** Removes counters that no window reaches any more. */
+export async function sweepCounters(tx: Tx): Promise<void> {
+  const now = new Date(tx.nowMs)
+  await tx.query('delete from window_counts where expires_at < $1', [now])
+  await tx.query('delete from window_members where expires_at < $1', [now])
+}
+
+function budgetId(reservation: Reservation, nowMs: number): string {
+  return `${reservation.key}@${periodOf(reservation, nowMs)}`
+}
+
+/** First day of the budget period that `nowMs` falls in, UTC, as `YYYY-MM-DD`. */
+export function periodOf(reservation: Pick<Reservation, 'period'>, nowMs: number): string {
+  const date = new Date(nowMs).toISOString().slice(0, 10)
+  if (reservation.period === 'day') return date
+  return reservation.period === 'month' ? `${date.slice(0, 7)}-01` : EPOCH_DATE
+}
+
+const LOAD_WINDOWS = `select q.key, sum(c.amount)::text as used
+  from unnest($1::text[], $2::bigint[]) as q (key, from_slot)
+  join window_counts c on c.key = q.key and c.slot >= q.from_slot
+  group by q.key`
+
+const LOAD_MEMBERS = `select q.key, m.member
+  from unnest($1::text[], $2::timestamptz[]) as q (key, since)
+  join window_members m on m.key = q.key and m.last_at > q.since`
+
+const LOAD_BUDGETS = `select b.key || '@' || b.period_start::text as id,
+    b.settled + b.reserved as used, b.alerted_percent as alerted
+  from unnest($1::text[], $2::date[]) as q (key, period_start)
+  join budgets b on b.key = q.key and b.period_start = q.period_start`
+
+const ADD_WINDOWS = `insert into window_counts (key, slot, amount, expires_at)
+  select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[])
+  on conflict (key, slot) do update set amount = window_counts.amount + excluded.amount`
+
+const ADD_MEMBERS = `insert into window_members (key, member, expires_at, last_at)
+  select key, member, expires_at, $4::timestamptz
+  from unnest($1::text[], $2::text[], $3::timestamptz[]) as m (key, member, expires_at)
+  on conflict (key, member) do update
+    set last_at = excluded.last_at, expires_at = excluded.expires_at`
+
+const RESERVE_BUDGETS = `insert into budgets (key, period_start, limit_micros, reserved, alerted_percent)
+  select * from unnest($1::text[], $2::date[], $3::bigint[], $4::bigint[], $5::int[])
+  on conflict (key, period_start) do update
+    set reserved = budgets.reserved + excluded.reserved, limit_micros = excluded.limit_micros,
+      alerted_percent = excluded.alerted_percent
+    where budgets.settled + budgets.reserved + excluded.reserved <= excluded.limit_micros
+  returning key`
+
+const SETTLE_BUDGETS = `update budgets b
+  set reserved = b.reserved - q.amount, settled = b.settled + q.settled
+  from unnest($1::text[], $2::date[], $3::bigint[], $4::bigint[]) as q (key, period_start, amount, settled)
+  where b.key = q.key and b.period_start = q.period_start`

@@ -1,0 +1,125 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { sha256 } from '../lib/canonical.ts'
+import { newId } from '../lib/ids.ts'
+import type { Db, Tx } from '../store/tx.ts'
+import { findAgent } from './registry.ts'
+
+export type KeyRole = 'agent' | 'observer' | 'approver' | 'operator' | 'admin'
+
+/** Who a request comes from, once its key is known. */
+export interface Caller {
+  readonly keyId: string
+  readonly role: KeyRole
+  readonly name: string
+  /** Set for agent keys: the agent's id. */
+  readonly agentId: string | null
+}
+
+/** A key of the environment. An agent token is bound to the agent of that name. */
+export interface EnvironmentKey {
+  readonly role: KeyRole
+  readonly name: string
+  readonly key: string
+}
+
+export interface KeyRow {
+  readonly id: string
+  readonly role: KeyRole
+  readonly name: string
+  readonly agent_id: string | null
+  readonly created_at: Date
+  readonly revoked_at: Date | null
+}
+
+const SECRET_BYTES = 32
+const KEY_PATTERN = /^pk_([0-9a-z]{26})_([A-Za-z0-9_-]{43})$/
+/** A revoked key is refused everywhere within this time. */
+const CACHE_TTL_MS = 900
+const CACHE_MAX = 50_000
+
+/** Creates a key; the secret part is returned once and stored only as a hash. */
+export async function createKey(
+  tx: Tx,
+  key: { role: KeyRole; name: string; agentId: string | null },
+): Promise<{ id: string; key: string }> {
+  const id = newId('key', tx.nowMs)
+  const secret = randomBytes(SECRET_BYTES).toString('base64url')
+  await tx.query(
+    `insert into api_keys (id, role, name, agent_id, secret_hash, created_at)
+     values ($1, $2, $3, $4, $5, $6)`,
+    [id, key.role, key.name, key.agentId, sha256(secret), new Date(tx.nowMs)],
+  )
+  return { id, key: `pk_${id.slice('key_'.length)}_${secret}` }
+}
+
+/** Marks a key revoked; undefined when there is no such live key. */
+export async function revokeKey(tx: Tx, id: string): Promise<KeyRow | undefined> {
+  const [row] = await tx.query<KeyRow>(
+    `update api_keys set revoked_at = $2 where id = $1 and revoked_at is null
+     returning id, role, name, agent_id, created_at, revoked_at`,
+    [id, new Date(tx.nowMs)],
+  )
+  return row
+}
+
+export async function listKeys(db: Db): Promise<KeyRow[]> {
+  return db.query<KeyRow>(
+    'select id, role, name, agent_id, created_at, revoked_at from api_keys order by id',
+  )
+}
+
+/** Turns a presented key into a caller. Answers are cached for less than a second. */
+export class KeyRing {
+  readonly #db: Db
+  readonly #environment: ReadonlyMap<string, EnvironmentKey>
+  readonly #cache = new LRUCache<string, { readonly caller: Caller | null }>({
+    max: CACHE_MAX,
+    ttl: CACHE_TTL_MS,
+  })
+
+  constructor(db: Db, environment: readonly EnvironmentKey[]) {
+    this.#db = db
+    this.#environment = new Map(environment.map((key) => [sha256(key.key), key]))
+  }
+
+  /** The caller, or null when the key is unknown or revoked. Throws only when the database does. */
+  async authenticate(presented: string): Promise<Caller | null> {
+    const hash = sha256(presented)
+    const cached = this.#cache.get(hash)
+    if (cached) return cached.caller
+    const caller = await this.#lookUp(presented, hash)
+    this.#cache.set(hash, { caller })
+    return caller
+  }
+
+  /** Forgets what it knows, so that a revocation made here takes effect at once. */
+  clear(): void {
+    this.#cache.clear()
+  }
+
+  async #lookUp(presented: string, hash: string): Promise<Caller | null> {
+    const token = this.#environment.get(hash)
+    if (token) return this.#fromEnvironment(token, hash)
+    const [, suffix, secret] = KEY_PATTERN.exec(presented) ?? []
+    if (!suffix || !secret) return null
+    const [row] = await this.#db.query<KeyRow & { secret_hash: string }>(
+      `select id, role, name, agent_id, secret_hash from api_keys
+       where id = $1 and revoked_at is null`,
+      [`key_${suffix}`],
+    )
+    if (!row || !sameHash(row.secret_hash, sha256(secret))) return null
+    return { keyId: row.id, role: row.role, name: row.name, agentId: row.agent_id }
+  }
+
+  async #fromEnvironment(token: EnvironmentKey, hash: string): Promise<Caller | null> {
+    const keyId = `env_${hash.slice(0, 12)}`
+    if (token.role !== 'agent') return { keyId, role: token.role, name: token.name, agentId: null }
+    const agent = await findAgent(this.#db, token.name)
+    return agent ? { keyId, role: 'agent', name: token.name, agentId: agent.id } : null
+  }
+}
+
+function sameHash(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
+}

@@ -1,0 +1,206 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { parseEnv } from 'node:util'
+
+export const KEY_ROLES = ['agent', 'observer', 'approver', 'operator', 'admin'] as const
+export type KeyRole = (typeof KEY_ROLES)[number]
+
+/** A key given by the environment rather than kept in the database. */
+export interface BootstrapToken {
+  readonly role: KeyRole
+  /** Name of the holder; for role `agent`, the agent it acts as. */
+  readonly name: string
+  readonly key: string
+}
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  /** Null: the embedded database under `dataDir`. */
+  readonly databaseUrl: string | null
+  readonly dataDir: string
+  readonly policyDir: string
+  readonly plansDir: string
+  readonly apiTokens: readonly BootstrapToken[]
+  readonly allowedOrigins: readonly string[]
+  readonly ratePerS: number
+  readonly logLevel: string
+  /** Null: standard output only. */
+  readonly logFile: string | null
+  readonly demo: boolean
+  readonly ticketingApiUrl: string
+  readonly publicServerUrl: string | null
+  readonly approvalWebhookUrl: string | null
+  readonly alertWebhookUrl: string | null
+  readonly webhookSecret: string | null
+  readonly checkpointWebhookUrl: string | null
+  /** The environment as read, for upstream credentials and `${NAME}` in base URLs. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** Every mistake in the environment, reported together. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`the environment has ${problems.length} problem(s):\n  ${problems.join('\n  ')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+type Env = Readonly<Record<string, string | undefined>>
+
+export const DEMO_PORT = 8788
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+const TOKEN_CHARS_MIN = 4
+const TOKENS_MAX = 100
+
+/** Reads `process.env` over the `.env` beside package.json; the only place that does. */
+export function readConfig(root: string): Config {
+  const file = path.join(root, '.env')
+  const fromFile = fs.existsSync(file) ? parseEnv(fs.readFileSync(file, 'utf8')) : {}
+  return parseConfig({ ...fromFile, ...process.env })
+}
+
+/** @throws ConfigError naming every variable that is wrong. */
+export function parseConfig(env: Env): Config {
+  const problems: string[] = []
+  const read = new Reader(env, problems)
+  const production = read.text('NODE_ENV', '') === 'production'
+  const config: Config = {
+    host: read.text('HOST', '127.0.0.1'),
+    port: read.integer('PORT', 8787, 0, 65_535),
+    databaseUrl: read.url('DATABASE_URL', ['postgres:', 'postgresql:']),
+    dataDir: path.resolve(read.text('DATA_DIR', '.portcullis')),
+    policyDir: path.resolve(read.text('POLICY_DIR', 'policies')),
+    plansDir: path.resolve(read.text('PLANS_DIR', 'plans')),
+    apiTokens: parseTokens(read.text('API_TOKENS', ''), problems),
+    allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
+    ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
+    logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    logFile: read.text('LOG_FILE', 'logs/app.log') || null,
+    demo: read.flag('DEMO', !production),
+    ticketingApiUrl:
+      read.url('TICKETING_API_URL', ['http:', 'https:']) ?? `http://127.0.0.1:${DEMO_PORT}`,
+    publicServerUrl: read.url('PUBLIC_SERVER_URL', ['http:', 'https:']),
+    approvalWebhookUrl: read.url('APPROVAL_WEBHOOK_URL', ['http:', 'https:']),
+    alertWebhookUrl: read.url('ALERT_WEBHOOK_URL', ['http:', 'https:']),
+    webhookSecret: read.text('WEBHOOK_SECRET', '') || null,
+    checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
+    env: Object.freeze(definedOnly(env)),
+  }
+  checkWebhooks(config, problems)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(config)
+}
+
+class Reader {
+  readonly #env: Env
+  readonly #problems: string[]
+
+  constructor(env: Env, problems: string[]) {
+    this.#env = env
+    this.#problems = problems
+  }
+
+  text(name: string, fallback: string): string {
+    return this.#env[name]?.trim() ?? fallback
+  }
+
+  list(name: string): string[] {
+    return splitList(this.text(name, ''))
+  }
+
+  integer(name: string, fallback: number, min: number, max: number): number {
+    const text = this.text(name, '')
+    if (text === '') return fallback
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value
+    this.#problems.push(`${name} must be a whole number from ${min} to ${max}, not \`${text}\``)
+    return fallback
+  }
+
+  oneOf(name: string, allowed: readonly string[], fallback: string): string {
+    const text = this.text(name, fallback).toLowerCase() || fallback
+    if (allowed.includes(text)) return text
+    this.#problems.push(`${name} must be one of ${allowed.join(', ')}, not \`${text}\``)
+    return fallback
+  }
+
+  flag(name: string, fallback: boolean): boolean {
+    const text = this.text(name, '').toLowerCase()
+    if (text === '') return fallback
+    if (['on', 'true', '1', 'yes'].includes(text)) return true
+    if (['off', 'false', '0', 'no'].includes(text)) return false
+    this.#problems.push(`${name} must be on or off, not \`${text}\``)
+    return fallback
+  }
+
+  url(name: string, protocols: readonly string[]): string | null {
+    const text = this.text(name, '')
+    if (text === '') return null
+    if (protocols.includes(parseUrl(text)?.protocol ?? '')) return text
+    // The value may hold a password, so it is not repeated.
+    this.#problems.push(`${name} must be a URL that starts with ${protocols.join(' or ')}//`)
+    return null
+  }
+}
+
+function parseUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined
+}
+
+function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}
+
+function definedOnly(env: Env): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  )
+}
+
+function checkedOrigin(origin: string, problems: string[]): string {
+  if (parseUrl(origin)?.origin !== origin) {
+    problems.push(`ALLOWED_ORIGINS: \`${origin}\` is not an origin such as https://app.example.com`)
+  }
+  return origin
+}
+
+function checkWebhooks(config: Config, problems: string[]): void {
+  const wanted = config.approvalWebhookUrl ?? config.alertWebhookUrl ?? config.checkpointWebhookUrl
+  if (wanted && !config.webhookSecret) {
+    problems.push('WEBHOOK_SECRET is needed to sign webhooks when a webhook URL is set')
+  }
+}
+
+/** `key`, `role:key` or `role:name:key`; a bare key is an admin. */
+function parseTokens(text: string, problems: string[]): BootstrapToken[] {
+  const parts = splitList(text)
+  if (parts.length > TOKENS_MAX) problems.push(`API_TOKENS holds more than ${TOKENS_MAX} keys`)
+  return parts.map((part, index) => {
+    const token = parseToken(part, index)
+    const place = `API_TOKENS, entry ${index + 1}`
+    if (!(KEY_ROLES as readonly string[]).includes(token.role)) {
+      problems.push(`${place}: unknown role; use ${KEY_ROLES.join(', ')}`)
+    }
+    if (token.key.length < TOKEN_CHARS_MIN) {
+      problems.push(`${place}: the key has fewer than ${TOKEN_CHARS_MIN} characters`)
+    }
+    if (token.role === 'agent' && part.split(':').length < 3) {
+      problems.push(`${place}: an agent key names its agent: agent:NAME:KEY`)
+    }
+    return token
+  })
+}
+
+function parseToken(part: string, index: number): BootstrapToken {
+  const [first = '', second, ...rest] = part.split(':')
+  if (second === undefined) return { role: 'admin', name: `token-${index + 1}`, key: first }
+  if (rest.length === 0) return { role: first as KeyRole, name: `token-${index + 1}`, key: second }
+  return { role: first as KeyRole, name: second, key: rest.join(':') }
+}

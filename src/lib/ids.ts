@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto'
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz' // Crockford base 32, lower case
+const TIME_CHARS = 10
+const RANDOM_CHARS = 16
+
+export type IdPrefix = 'act' | 'dec' | 'apr' | 'agt' | 'key' | 'req' | 'rep' | 'alr' | 'whk'
+
+/** `act_01jd…`: a prefix, 10 characters of time in ms and 80 random bits, so ids sort by age. */
+export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
+  return `${prefix}_${encodeTime(nowMs)}${encodeRandom()}`
+}
+
+export function isId(prefix: IdPrefix, text: string): boolean {
+  return new RegExp(`^${prefix}_[${ALPHABET}]{${TIME_CHARS + RANDOM_CHARS}}$`).test(text)
+}
+
+function encodeTime(nowMs: number): string {
+  let rest = nowMs
+  let text = ''
+  for (let i = 0; i < TIME_CHARS; i++) {
+    text = ALPHABET.charAt(rest % 32) + text
+    rest = Math.floor(rest / 32)
+  }
+  return text
+}
+
+// Random bytes are drawn from a pool: one system call per id would cost more than the rest of it.
+let pool = Buffer.alloc(0)
+let used = 0
+
+function encodeRandom(): string {
+  if (used + RANDOM_CHARS > pool.length) {
+    pool = randomBytes(4096)
+    used = 0
+  }
+  let text = ''
+  for (let i = 0; i < RANDOM_CHARS; i++) text += ALPHABET.charAt((pool[used++] ?? 0) & 31)
+  return text
+}

@@ -1,0 +1,38 @@
+import type { JsonObject } from './json.ts'
+
+/** What happened, before it has a place in the chain. Empty strings where a field does not apply. */
+export interface AuditDraft {
+  /** `decision`, `outcome`, `approval.approved`, `kill_switch.engaged`, ... also the event type. */
+  readonly kind: string
+  readonly agentId: string
+  readonly tool: string
+  readonly effect: string
+  readonly actionId: string
+  /** Everything else worth recording; becomes part of the hashed body. */
+  readonly detail: JsonObject
+}
+
+/** An entry as stored. `body` is the hashed RFC 8785 text; the other columns repeat parts of it. */
+export interface AuditEntry {
+  readonly seq: bigint
+  /** ISO 8601, UTC, milliseconds. */
+  readonly at: string
+  readonly kind: string
+  readonly agentId: string
+  readonly tool: string
+  readonly effect: string
+  readonly actionId: string
+  readonly body: string
+  readonly prevHash: string
+  readonly hash: string
+}
+
+/** A signed statement that the chain had `size` entries and ended in `head` at `at`. */
+export interface Checkpoint {
+  readonly size: bigint
+  readonly head: string
+  readonly at: string
+  readonly keyId: string
+  /** Ed25519 over `portcullis-checkpoint/v1\n<size>\n<head>\n<at>\n`, base64. */
+  readonly signature: string
+}

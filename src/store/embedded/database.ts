@@ -1,0 +1,120 @@
+import { Worker } from 'node:worker_threads'
+import type { ClientConfig } from 'pg'
+import { lockDataDir } from './lock.ts'
+import { PortStream } from './port-stream.ts'
+
+const PING_INTERVAL_MS = 2_000
+/** A commit with VACUUM behind it may take seconds; a PGlite that hung on a full disk never answers. */
+const PING_TIMEOUT_MS = 15_000
+const CLOSE_TIMEOUT_MS = 10_000
+
+/**
+ * PostgreSQL in this process: PGlite in a worker thread, one process per data directory.
+ * When the worker stops answering it is terminated and opened again; callers see their
+ * connections break and fail closed meanwhile.
+ */
+export class EmbeddedDatabase {
+  readonly #dir: string
+  readonly #onRestart: (reason: string) => void
+  #worker: Worker | undefined
+  #unlock: (() => void) | undefined
+  #watchdog: NodeJS.Timeout | undefined
+  #lastPong = 0
+  #stopping = false
+
+  constructor(dir: string, onRestart: (reason: string) => void) {
+    this.#dir = dir
+    this.#onRestart = onRestart
+  }
+
+  async start(): Promise<void> {
+    if (this.#dir !== 'memory://') this.#unlock = lockDataDir(this.#dir)
+    await this.#open()
+    this.#watchdog = setInterval(() => this.#watch(), PING_INTERVAL_MS).unref()
+  }
+
+  /** For `pg.Pool`, `pg.Client` and pg-boss: an ordinary configuration whose socket is a port. */
+  get config(): ClientConfig {
+    return {
+      user: 'postgres',
+      database: 'postgres',
+      host: 'embedded',
+      ssl: false,
+      stream: () => new PortStream(this.#live()) as never,
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    clearInterval(this.#watchdog)
+    const worker = this.#worker
+    if (worker) await closed(worker)
+    this.#unlock?.()
+  }
+
+  #live(): Worker {
+    if (!this.#worker) throw new Error('the embedded database is restarting')
+    return this.#worker
+  }
+
+  async #open(): Promise<void> {
+    const worker = new Worker(new URL('./worker.mjs', import.meta.url), {
+      workerData: { dir: this.#dir },
+    })
+    await new Promise<void>((resolve, reject) => {
+      worker.once('message', () => resolve())
+      worker.once('error', reject)
+      worker.once('exit', (code) => reject(new Error(`embedded database exited with code ${code}`)))
+    })
+    worker.removeAllListeners('error').removeAllListeners('exit')
+    worker.on('error', (error) => void this.#reopen(worker, `failed: ${firstLine(error)}`))
+    worker.on('exit', (code) => void this.#reopen(worker, `exited with code ${code}`))
+    worker.on('message', (message: { pong?: number }) => {
+      if (message.pong !== undefined) this.#lastPong = performance.now()
+    })
+    this.#lastPong = performance.now()
+    this.#worker = worker
+  }
+
+  #watch(): void {
+    const worker = this.#worker
+    if (!worker) return
+    if (performance.now() - this.#lastPong > PING_TIMEOUT_MS) void this.#reopen(worker, 'hung')
+    else worker.postMessage({ ping: 1 })
+  }
+
+  async #reopen(worker: Worker, reason: string): Promise<void> {
+    if (this.#stopping || this.#worker !== worker) return
+    this.#worker = undefined
+    this.#onRestart(reason)
+    await worker.terminate()
+    try {
+      await this.#open()
+    } catch (error) {
+      this.#onRestart(`reopening failed: ${firstLine(error)}`)
+      setTimeout(() => void this.#retry(), PING_INTERVAL_MS).unref()
+    }
+  }
+
+  async #retry(): Promise<void> {
+    if (this.#stopping || this.#worker) return
+    await this.#open().catch(() => setTimeout(() => void this.#retry(), PING_INTERVAL_MS).unref())
+  }
+}
+
+// PGlite errors carry a 30 kB minified source line; only the first line is fit for a log.
+function firstLine(error: unknown): string {
+  return (
+    String((error as Error)?.message ?? error)
+      .split('\n', 1)[0]
+      ?.slice(0, 200) ?? ''
+  )
+}
+
+async function closed(worker: Worker): Promise<void> {
+  const exit = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+  worker.postMessage({ close: true })
+  const timer = setTimeout(() => void worker.terminate(), CLOSE_TIMEOUT_MS)
+  await exit
+  clearTimeout(timer)
+}

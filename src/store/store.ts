@@ -1,0 +1,98 @@
+import path from 'node:path'
+import pg from 'pg'
+import type { ClientConfig, Pool } from 'pg'
+import type { Logger } from '../lib/log.ts'
+import { EmbeddedDatabase } from './embedded/database.ts'
+import { migrate } from './migrate.ts'
+
+const POOL_MAX = 10
+const CONNECT_TIMEOUT_MS = 5_000
+const STATEMENT_TIMEOUT_MS = 10_000
+const SERVER_VERSION_MIN = 140_000
+
+// Only on our own connections: pg-boss shares the driver and expects its defaults.
+const types = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8 && format !== 'binary'
+      ? BigInt
+      : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+}
+
+/**
+ * The database: a PostgreSQL server when a URL is given, else the embedded one under `dataDir`.
+ * Both speak through `pg`, so everything above is the same code.
+ */
+export class Store {
+  readonly isEmbedded: boolean
+  readonly #config: ClientConfig
+  readonly #embedded: EmbeddedDatabase | undefined
+  readonly #log: Logger
+  #pool: Pool | undefined
+
+  constructor(options: { databaseUrl: string | null; dataDir: string; log: Logger }) {
+    this.#log = options.log
+    this.isEmbedded = options.databaseUrl === null
+    this.#embedded = this.isEmbedded
+      ? new EmbeddedDatabase(path.join(options.dataDir, 'db'), (reason) =>
+          options.log.error({ reason }, 'embedded database restarting'),
+        )
+      : undefined
+    this.#config = options.databaseUrl ? { connectionString: options.databaseUrl } : {}
+  }
+
+  async start(): Promise<void> {
+    await this.#embedded?.start()
+    const pool = new pg.Pool({ ...this.clientConfig(), max: POOL_MAX })
+    pool.on('error', (error) => this.#log.warn({ err: error }, 'idle database connection failed'))
+    this.#pool = pool
+    if (!this.isEmbedded) await assertDurable(pool)
+    await migrate(pool)
+  }
+
+  async stop(): Promise<void> {
+    await this.#pool?.end()
+    await this.#embedded?.stop()
+  }
+
+  get pool(): Pool {
+    if (!this.#pool) throw new Error('the store is not started')
+    return this.#pool
+  }
+
+  /** Settings for a connection of its own (ledger, listener). 64-bit integers arrive as bigint. */
+  clientConfig(name = 'portcullis'): ClientConfig {
+    const base = this.#embedded ? this.#embedded.config : this.#config
+    return {
+      ...base,
+      application_name: name,
+      types,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      statement_timeout: this.isEmbedded ? undefined : STATEMENT_TIMEOUT_MS,
+      keepAlive: true,
+    }
+  }
+}
+
+/** Settings for a foreign library: same database, the driver's default types. */
+export function plainConfig(store: Store, name: string): ClientConfig {
+  const { types: _, ...config } = store.clientConfig(name)
+  return config
+}
+
+// Acknowledged must mean on disk: a server told otherwise would break every promise of the record.
+async function assertDurable(pool: Pool): Promise<void> {
+  const { rows } = await pool.query<{ name: string; setting: string }>(
+    `select name, setting from pg_settings
+     where name in ('fsync', 'synchronous_commit', 'full_page_writes', 'server_version_num')`,
+  )
+  const settings = new Map(rows.map((row) => [row.name, row.setting]))
+  const weak = ['fsync', 'synchronous_commit', 'full_page_writes'].filter(
+    (name) => settings.get(name) === 'off',
+  )
+  if (weak.length > 0) {
+    throw new Error(`the PostgreSQL server runs with ${weak.join(', ')} off: commits can be lost`)
+  }
+  if (Number(settings.get('server_version_num')) < SERVER_VERSION_MIN) {
+    throw new Error('PostgreSQL 14 or newer is needed')
+  }
+}

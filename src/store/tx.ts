@@ -1,0 +1,34 @@
+import type { AuditDraft } from '../model/audit.ts'
+
+/** An engaged kill switch: empty strings stand for everything. */
+export interface KillRow {
+  readonly agent: string
+  readonly tool: string
+  readonly upstream: string
+  readonly reason: string
+  readonly actor: string
+  readonly epoch: bigint
+  readonly engagedAt: Date
+}
+
+/** Statements outside the ledger: reads, leases, and rows no guarantee rests on. */
+export interface Db {
+  query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]>
+}
+
+/**
+ * One ledger batch, inside its transaction. Batches of all replicas run one after another, so
+ * what is read here is still true when it is written.
+ */
+export interface Tx extends Db {
+  /** Ledger time in ms since the epoch: the database clock, never running backwards. */
+  readonly nowMs: number
+  readonly killRows: readonly KillRow[]
+  readonly killEpoch: bigint
+  /** Adds an audit entry to this batch. It is durable when the batch is. */
+  append(draft: AuditDraft): void
+  /** Makes every replica look at the kill switch again; returns the new epoch. */
+  raiseKillEpoch(): bigint
+  /** Runs once the batch is durable. */
+  afterCommit(action: () => void): void
+}
