@@ -138,13 +138,18 @@ export type CompiledCheck =
   | { readonly ok: true; readonly check: ArgsCheck }
   | { readonly ok: false; readonly message: string }
 
+let authored: Ajv2020 | undefined
+
 /** Compiles a JSON Schema that a policy author wrote. Nothing is coerced, nothing filled in. */
 export function compileArgsSchema(schema: JsonObject): CompiledCheck {
+  authored ??= newAjv(false)
   try {
-    const validate = newAjv(false).compile(schema)
+    const validate = authored.compile(schema)
     return { ok: true, check: (args) => (validate(args) ? undefined : explain(validate.errors)) }
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : String(error) }
+  } finally {
+    authored.removeSchema(schema) // or every reload would leave its schemas behind
   }
 }
 

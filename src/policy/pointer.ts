@@ -24,13 +24,17 @@ export function getPointer(root: Json | undefined, steps: readonly string[]): Js
  * Whether a JSON Schema lets a value exist at the pointer: `yes` and `no` when its `properties` and
  * `items` tell, `maybe` when it is too clever for this reading.
  */
-export function schemaHas(schema: Json | undefined, steps: readonly string[]): 'yes' | 'no' | 'maybe' {
+export function schemaHas(
+  schema: Json | undefined,
+  steps: readonly string[],
+): 'yes' | 'no' | 'maybe' {
   const [step, ...rest] = steps
   if (step === undefined) return 'yes'
   if (schema === true) return 'maybe'
   if (!isObject(schema)) return 'no'
   const properties = schema['properties']
-  if (isObject(properties) && Object.hasOwn(properties, step)) return schemaHas(properties[step], rest)
+  if (isObject(properties) && Object.hasOwn(properties, step))
+    return schemaHas(properties[step], rest)
   if (CLEVER.some((word) => Object.hasOwn(schema, word))) return 'maybe'
   if (schema['items'] !== undefined && /^\d+$/.test(step)) return schemaHas(schema['items'], rest)
   const open = schema['additionalProperties']
@@ -39,7 +43,10 @@ export function schemaHas(schema: Json | undefined, steps: readonly string[]): '
 }
 
 /** The schema that describes the value at a pointer, followed through `properties` only. */
-export function schemaAt(schema: Json | undefined, steps: readonly string[]): JsonObject | undefined {
+export function schemaAt(
+  schema: Json | undefined,
+  steps: readonly string[],
+): JsonObject | undefined {
   let at = schema
   for (const step of steps) {
     const properties: Json | undefined = isObject(at) ? at['properties'] : undefined

@@ -21,9 +21,16 @@ export function compileRegex(source: string, caseInsensitive = false): CompiledR
   try {
     const compiled = RE2JS.compile(source, caseInsensitive ? RE2JS.CASE_INSENSITIVE : 0)
     if (compiled.programSize() > PROGRAM_MAX) {
-      return { ok: false, message: 'pattern is too large once its repeats are written out', offset: 0 }
+      return {
+        ok: false,
+        message: 'pattern is too large once its repeats are written out',
+        offset: 0,
+      }
     }
-    return { ok: true, regex: Object.freeze({ source, test: (text: string) => compiled.test(text) }) }
+    return {
+      ok: true,
+      regex: Object.freeze({ source, test: (text: string) => compiled.test(text) }),
+    }
   } catch (error) {
     return { ok: false, ...syntaxProblem(source, error) }
   }

@@ -61,6 +61,7 @@ const TIMEOUT_MS = 10_000
 const RESPONSE_BYTES_MAX = 4 << 20
 const CONNECTIONS_MAX = 64
 const FACT_TTL_S = 5
+const QUERY_TYPES = new Set<Json>(['string', 'integer', 'boolean'])
 
 /** Reads `tools.yaml`. Undefined when its shape is wrong; further findings may still refuse it. */
 export function readTools(
@@ -114,7 +115,9 @@ function baseUrlProblem(text: string): string | undefined {
   if (text.includes('#')) return 'must not have a fragment'
   const written = text.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/\/+$/, '')
   const parsed = url.pathname.replace(/\/+$/, '')
-  return written === parsed && !/%|\\|\/\//.test(written) ? undefined : 'has a path that is not plain'
+  return written === parsed && !/%|\\|\/\//.test(written)
+    ? undefined
+    : 'has a path that is not plain'
 }
 
 class ToolReader {
@@ -131,7 +134,8 @@ class ToolReader {
 
   readAll(): ReadonlyMap<string, Tool> {
     const tools = new Map<string, Tool>()
-    for (const [name, raw] of Object.entries(this.#raw.tools)) tools.set(name, this.#read(name, raw))
+    for (const [name, raw] of Object.entries(this.#raw.tools))
+      tools.set(name, this.#read(name, raw))
     this.#checkCollisions([...tools.values()])
     return new Map([...tools].map(([name, tool]) => [name, this.#withReserved(tool, tools)]))
   }
@@ -204,7 +208,7 @@ class ToolReader {
       const type = schemaAt(schema, [arg])?.['type']
       if (params.includes(arg)) {
         this.#error(at, 'bad_query_arg', `\`${arg}\` is a path parameter already`)
-      } else if (!['string', 'integer', 'boolean'].includes(String(type))) {
+      } else if (!QUERY_TYPES.has(type ?? null)) {
         const message = `query arg \`${arg}\` must be an arg of type string, integer or boolean`
         this.#error(at, 'bad_query_arg', message, this.#argHint(arg, schema))
       }
@@ -249,7 +253,12 @@ class ToolReader {
       this.#checkPointer([...at, 'args', arg], pointer, own)
       if (target && schemaHas(closeSchema(target.args), [arg]) === 'no') {
         const hint = this.#argHint(arg, target.args)
-        this.#error([...at, 'args', arg], 'no_such_arg', `\`${raw.tool}\` has no arg \`${arg}\``, hint)
+        this.#error(
+          [...at, 'args', arg],
+          'no_such_arg',
+          `\`${raw.tool}\` has no arg \`${arg}\``,
+          hint,
+        )
       }
     }
     const ttlMs = Math.round((raw.ttl_s ?? FACT_TTL_S) * 1000)

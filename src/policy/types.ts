@@ -123,7 +123,11 @@ export interface ModuleCompiler {
 }
 
 export type CompiledModule =
-  | { readonly ok: true; readonly module: PolicyModule | null; readonly warnings: readonly Diagnostic[] }
+  | {
+      readonly ok: true
+      readonly module: PolicyModule | null
+      readonly warnings: readonly Diagnostic[]
+    }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
 export interface BundleFile {
