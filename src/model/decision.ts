@@ -12,10 +12,22 @@ export interface PolicyLocation {
   readonly col: number
 }
 
+/** The wire codes a decision may ask for; each is an `ErrorCode` of `errors.ts`. */
+export type WireCode =
+  | 'invalid_request'
+  | 'per_action_limit_exceeded'
+  | 'policy_denied'
+  | 'agent_paused'
+  | 'budget_exceeded'
+  | 'risky_content'
+  | 'rate_limited'
+
 /** Why a guard or rule answered as it did. `code` is stable and becomes a metric label. */
 export interface Reason {
   readonly code: string
   readonly message: string
+  /** The error code an agent sees when this reason carries a deny. Absent: `policy_denied`. */
+  readonly wire?: WireCode
   readonly effect: Effect
   /** Id of the guard, or the Rego rule, that says so. */
   readonly source: string

@@ -55,5 +55,10 @@ export interface Tool {
   /** JSON pointers to path-valued args, for `path_whitelist`. */
   readonly paths: readonly string[]
   readonly facts: readonly FactLookup[]
+  /**
+   * Path templates of other tools (same upstream and method) that this one's template covers.
+   * A path parameter whose value would land on one of them is refused.
+   */
+  readonly reservedPaths: readonly string[]
   readonly location: PolicyLocation
 }

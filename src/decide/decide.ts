@@ -1,0 +1,228 @@
+import type {
+  Decision,
+  Effect,
+  Obligation,
+  Reason,
+  Reservation,
+  TraceStep,
+} from '../model/decision.ts'
+import type { Facts } from '../model/facts.ts'
+import type { ActionRequest } from '../model/request.ts'
+import type { Bundle, Guard, GuardInput, ModuleAnswer, PolicyModule } from '../policy/types.ts'
+import { approvalFor } from './approval.ts'
+import { moduleInput } from './module-input.ts'
+import { GATE, precondition, resourceOf } from './preconditions.ts'
+
+/** What guards and modules said so far. */
+interface Tally {
+  readonly reasons: Reason[]
+  readonly shadow: Reason[]
+  readonly reservations: Reservation[]
+  readonly obligations: Obligation[]
+  readonly trace: TraceStep[]
+}
+
+/**
+ * Judges one request by one bundle. Pure: the time is in the facts, nothing is read or written.
+ * Any deny wins; else any require_approval; else at least one allow; else deny (`no_permission`).
+ * A promise only when a module of the bundle runs in a worker.
+ */
+export function decide(
+  request: ActionRequest,
+  facts: Facts,
+  bundle: Bundle,
+): Decision | Promise<Decision> {
+  const tool = bundle.tools.get(request.tool)
+  const tally: Tally = { reasons: [], shadow: [], reservations: [], obligations: [], trace: [] }
+  const refusal = precondition(request, facts, bundle, tool)
+  if (refusal) return refuseEarly(refusal, request, facts, bundle, tally)
+  if (!tool) throw new Error('a request without a tool passed the preconditions')
+  const input = inputFor(request, facts, bundle, tool)
+  for (const guard of bundle.guardsByTool.get(tool.name) ?? []) run(guard, input, tally)
+  if (bundle.modules.length === 0) return conclude(request, facts, bundle, tally)
+  return withModules(input, bundle, tally)
+}
+
+function inputFor(
+  request: ActionRequest,
+  facts: Facts,
+  bundle: Bundle,
+  tool: GuardInput['tool'],
+): GuardInput {
+  const declared = request.costMicros ?? 0n
+  return {
+    request,
+    facts,
+    tool,
+    resource: resourceOf(request, tool),
+    environment: bundle.environment,
+    costMicros: declared > tool.costMicros ? declared : tool.costMicros,
+  }
+}
+
+// Guards that count requests still count one that is refused before the others are asked: an agent
+// must not get unlimited tries by being wrong.
+function refuseEarly(
+  refusal: Reason,
+  request: ActionRequest,
+  facts: Facts,
+  bundle: Bundle,
+  tally: Tally,
+): Decision {
+  tally.reasons.push(refusal)
+  tally.trace.push(step(GATE, GATE, 'deny', [refusal], {}))
+  const guards = bundle.guardsByTool.get(request.tool) ?? bundle.guardsForAny
+  const input = inputFor(request, facts, bundle, bundle.tools.get(request.tool) ?? UNKNOWN_TOOL)
+  for (const guard of guards) if (guard.countsRequests) run(guard, input, tally)
+  return conclude(request, facts, bundle, tally)
+}
+
+const UNKNOWN_TOOL: GuardInput['tool'] = Object.freeze({
+  name: '',
+  description: '',
+  upstream: '',
+  method: 'GET',
+  path: '/',
+  query: [],
+  effectClass: 'irreversible',
+  argsSchema: {},
+  resource: null,
+  costMicros: 0n,
+  recipients: [],
+  items: null,
+  paths: [],
+  facts: [],
+  reservedPaths: [],
+  location: { file: 'tools.yaml', line: 1, col: 1 },
+})
+
+function run(guard: Guard, input: GuardInput, tally: Tally): void {
+  const { id, kind, mode, location } = guard
+  const common = { source: id, kind, mode, location }
+  if (mode === 'off' || !isForRoles(guard, input.facts)) {
+    const observed = mode === 'off' ? {} : { roles: [...input.facts.agent.roles] }
+    tally.trace.push({ ...common, outcome: 'none', reasons: [], observed })
+    return
+  }
+  try {
+    const { outcome, reasons, reservations, observed } = guard.evaluate(input)
+    tally.trace.push({ ...common, outcome, reasons, observed })
+    tally.reservations.push(...reservations)
+    if (mode === 'enforce') tally.reasons.push(...reasons)
+    else tally.shadow.push(...reasons)
+  } catch (error) {
+    const reason = failure(guard)
+    const observed = { error: String(error).slice(0, 200) }
+    tally.trace.push({ ...common, outcome: 'error', reasons: [reason], observed })
+    ;(mode === 'enforce' ? tally.reasons : tally.shadow).push(reason)
+  }
+}
+
+const isForRoles = (guard: Guard, facts: Facts): boolean =>
+  guard.roles.size === 0 || facts.agent.roles.some((role) => guard.roles.has(role))
+
+const failure = (guard: Guard): Reason => ({
+  code: 'guard_error',
+  message: `guard \`${guard.id}\` failed`,
+  effect: 'deny',
+  source: guard.id,
+  location: guard.location,
+})
+
+const step = (
+  source: string,
+  kind: string,
+  outcome: TraceStep['outcome'],
+  reasons: readonly Reason[],
+  observed: TraceStep['observed'],
+): TraceStep => ({ source, kind, mode: 'enforce', outcome, reasons, observed })
+
+function withModules(
+  input: GuardInput,
+  bundle: Bundle,
+  tally: Tally,
+): Decision | Promise<Decision> {
+  const asked = moduleInput(input)
+  const answers = bundle.modules.map((module) => ask(module, asked))
+  const finish = (all: readonly ModuleAnswer[]): Decision => {
+    for (const [at, answer] of all.entries())
+      heed(bundle.modules[at] as PolicyModule, answer, tally)
+    return conclude(input.request, input.facts, bundle, tally)
+  }
+  if (answers.every((answer): answer is ModuleAnswer => !(answer instanceof Promise))) {
+    return finish(answers)
+  }
+  return Promise.all(answers.map(async (answer) => answer)).then(finish)
+}
+
+function ask(
+  module: PolicyModule,
+  input: ReturnType<typeof moduleInput>,
+): ModuleAnswer | Promise<ModuleAnswer> {
+  try {
+    const answer = module.evaluate(input)
+    return answer instanceof Promise ? answer.catch(broken) : answer
+  } catch (error) {
+    return broken(error)
+  }
+}
+
+const broken = (error: unknown): ModuleAnswer => ({
+  allow: false,
+  deny: [],
+  requireApproval: [],
+  obligations: [],
+  error: { code: 'policy_error', message: String(error).slice(0, 200) },
+})
+
+function heed(module: PolicyModule, answer: ModuleAnswer, tally: Tally): void {
+  const { name } = module
+  const reasons: Reason[] = []
+  const add = (effect: Effect, code: string, message: string) =>
+    reasons.push({ code, message, effect, source: name })
+  if (answer.error) add('deny', answer.error.code, `policy module \`${name}\` gave no answer`)
+  for (const one of answer.deny) add('deny', one.code, one.message)
+  for (const one of answer.requireApproval) add('require_approval', one.code, one.message)
+  if (answer.allow) add('allow', 'module_allow', `\`${name}\` allows it`)
+  const outcome = answer.error ? 'error' : (reasons[0]?.effect ?? 'none')
+  const observed = answer.error ? { error: answer.error.message } : {}
+  tally.reasons.push(...reasons)
+  tally.obligations.push(...answer.obligations)
+  tally.trace.push(step(name, 'module', outcome, reasons, observed))
+}
+
+function conclude(
+  request: ActionRequest,
+  facts: Facts,
+  bundle: Bundle,
+  { reasons, shadow, reservations, obligations, trace }: Tally,
+): Decision {
+  const effect = combine(reasons)
+  const carried = reasons.filter((reason) => reason.effect === effect)
+  if (carried.length === 0) carried.push(NO_PERMISSION)
+  // What a denied action would have taken is not taken; that it was asked still counts.
+  const taken = reservations.filter((one) => effect !== 'deny' || one.phase === 'request')
+  return {
+    effect,
+    reasons: carried,
+    shadow,
+    obligations: effect === 'deny' ? [] : obligations,
+    reservations: taken,
+    approval: approvalFor(request.tool, facts.agent.roles, bundle.approvals),
+    revision: bundle.revision,
+    trace,
+  }
+}
+
+function combine(reasons: readonly Reason[]): Effect {
+  if (reasons.some((reason) => reason.effect === 'deny')) return 'deny'
+  if (reasons.some((reason) => reason.effect === 'require_approval')) return 'require_approval'
+  return reasons.some((reason) => reason.effect === 'allow') ? 'allow' : 'deny'
+}
+
+const NO_PERMISSION: Reason = Object.freeze({
+  code: 'no_permission',
+  message: 'no rule permits this',
+  effect: 'deny',
+  source: GATE,
+})

@@ -1,0 +1,30 @@
+import type { GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
+import { reasonOf, says } from '../answers.ts'
+import { counterKey, type Scope } from '../counters.ts'
+
+/** Requests in a sliding window. Asking already counts, also when the answer is no. */
+export const rateLimit: GuardKind = { kind: 'rate_limit', countsRequests: true, compile }
+
+function compile(spec: GuardSpec) {
+  const limit = spec.config['limit'] as number
+  const perS = spec.config['per_s'] as number
+  const scope = (spec.config['scope'] as Scope | undefined) ?? 'agent'
+  const message = `more than ${limit} requests in ${perS} s`
+  const exceeded = reasonOf(spec, 'deny', 'rate_limited', message, 'rate_limited')
+  const observed = Object.freeze({ limit, per_s: perS, scope })
+  const fixed = {
+    kind: 'window',
+    phase: 'request',
+    mode: spec.mode === 'shadow' ? 'shadow' : 'enforce',
+    windowMs: perS * 1000,
+    period: null,
+    limit: BigInt(limit),
+    amount: 1n,
+    members: [],
+    thresholds: [],
+    pausesAgent: false,
+    exceeded,
+  } as const
+  return (input: GuardInput) =>
+    says([], observed, [{ ...fixed, key: counterKey(spec, scope, input, 'requests') }])
+}

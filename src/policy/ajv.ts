@@ -1,0 +1,167 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import { type ErrorObject, type ValidateFunction, Ajv2020 } from 'ajv/dist/2020.js'
+import ajvFormats from 'ajv-formats'
+import type { Json, JsonObject } from '../model/json.ts'
+import type { Findings } from './diagnostics.ts'
+import { compileRegex } from './regex.ts'
+import { didYouMean } from './suggest.ts'
+import type { ArgsCheck } from './types.ts'
+import type { PathStep, SourceDocument } from './yaml.ts'
+
+// `src/policy` and `dist/policy` are both two levels below the package root.
+const SCHEMA_DIR = path.resolve(import.meta.dirname, '..', '..', 'schemas')
+const FORMATS = ['date', 'date-time', 'time', 'email', 'uuid', 'ipv4', 'ipv6', 'hostname'] as const
+
+// `pattern` in a schema is written by a policy author and runs on what an agent sends.
+const linearRegExp = Object.assign(
+  (pattern: string) => {
+    const compiled = compileRegex(pattern)
+    if (!compiled.ok) throw new SchemaProblem(`pattern \`${pattern}\`: ${compiled.message}`)
+    return { test: (text: string) => compiled.regex.test(text) }
+  },
+  { code: 'linearRegExp' },
+)
+
+class SchemaProblem extends Error {}
+
+function newAjv(allErrors: boolean): Ajv2020 {
+  const options = { allErrors, strict: true, strictTypes: false, allowUnionTypes: true } as const
+  const ajv = new Ajv2020({
+    ...options,
+    logger: false,
+    verbose: true,
+    code: { regExp: linearRegExp },
+  })
+  ajvFormats.default(ajv, [...FORMATS])
+  return ajv
+}
+
+let shipped: Ajv2020 | undefined
+
+/** Validator for a schema the gate ships, by its path under `schemas/`, without the ending. */
+export function shippedSchema(name: string): ValidateFunction {
+  shipped ??= loadShipped()
+  const validate = shipped.getSchema(`${name}.schema.json`)
+  if (!validate) throw new Error(`no schema ${name}`)
+  return validate
+}
+
+function loadShipped(): Ajv2020 {
+  const ajv = newAjv(true)
+  const files = fs.readdirSync(SCHEMA_DIR, { recursive: true, encoding: 'utf8' })
+  for (const file of files.filter((one) => one.endsWith('.schema.json'))) {
+    const schema = JSON.parse(fs.readFileSync(path.join(SCHEMA_DIR, file), 'utf8')) as JsonObject
+    ajv.addSchema(schema, file.replaceAll('\\', '/'))
+  }
+  return ajv
+}
+
+/**
+ * Checks the part of a document at `base` against a shipped schema and reports every mismatch at
+ * the line it stands on. True when it fits.
+ */
+export function checkShape(
+  schema: string,
+  value: Json,
+  base: readonly PathStep[],
+  source: SourceDocument,
+  found: Findings,
+): boolean {
+  const validate = shippedSchema(schema)
+  if (validate(value)) return true
+  const errors = validate.errors ?? []
+  for (const error of errors) {
+    if (!isNoise(error, errors)) reportMismatch(error, base, source, found)
+  }
+  return false
+}
+
+// `if`, `anyOf` and `oneOf` report themselves besides the branch that says what is wrong.
+const isNoise = (error: ErrorObject, all: readonly ErrorObject[]): boolean =>
+  error.keyword === 'if' ||
+  (['anyOf', 'oneOf'].includes(error.keyword) &&
+    all.some((other) => other !== error && other.instancePath.startsWith(error.instancePath)))
+
+function reportMismatch(
+  error: ErrorObject,
+  base: readonly PathStep[],
+  source: SourceDocument,
+  found: Findings,
+): void {
+  const at = [...base, ...stepsOf(error.instancePath)]
+  const name = at.length === 0 ? 'the file' : `\`${at.join('.')}\``
+  const params = error.params as Record<string, unknown>
+  const unknown = params['additionalProperty'] ?? params['unevaluatedProperty']
+  if (typeof unknown === 'string') {
+    const known = knownKeys(error, base)
+    const hint = didYouMean(unknown, known) ?? listHint('allowed here', known)
+    found.error(source.atKey([...at, unknown]), 'unknown_key', `unknown key \`${unknown}\``, hint)
+  } else if (error.keyword === 'required') {
+    const missing = String(params['missingProperty'])
+    found.error(source.at(at), 'missing_key', `${name} needs a key \`${missing}\``)
+  } else if (error.keyword === 'enum') {
+    const allowed = (params['allowedValues'] as unknown[]).map(String)
+    const message = `${name} has unknown value \`${show(error.data)}\``
+    const hint = didYouMean(show(error.data), allowed) ?? listHint('one of', allowed)
+    found.error(source.at(at), 'unknown_value', message, hint)
+  } else found.error(source.at(at), codeOf(error), `${name} ${error.message ?? 'is not allowed'}`)
+}
+
+const codeOf = (error: ErrorObject): string =>
+  error.keyword === 'type' ? 'wrong_type' : 'wrong_value'
+
+const show = (value: unknown): string =>
+  typeof value === 'string' ? value.slice(0, 80) : (JSON.stringify(value) ?? '').slice(0, 80)
+
+const listHint = (what: string, words: readonly string[]): string | undefined =>
+  words.length > 0 && words.length <= 24 ? `${what}: ${words.join(', ')}` : undefined
+
+// With `unevaluatedProperties` the keys come from several places: the schema itself and what it refers to.
+function knownKeys(error: ErrorObject, base: readonly PathStep[]): readonly string[] {
+  const own = Object.keys((error.parentSchema?.['properties'] as JsonObject | undefined) ?? {})
+  const isGuardTop = error.instancePath === '' && base.length > 0
+  return isGuardTop ? [...commonGuardKeys(), ...own] : own
+}
+
+function commonGuardKeys(): readonly string[] {
+  const schema = shippedSchema('guards/common').schema as { properties: JsonObject }
+  return Object.keys(schema.properties)
+}
+
+export function stepsOf(instancePath: string): PathStep[] {
+  const steps = instancePath.split('/').slice(1)
+  return steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'))
+}
+
+export type CompiledCheck =
+  | { readonly ok: true; readonly check: ArgsCheck }
+  | { readonly ok: false; readonly message: string }
+
+let authored: Ajv2020 | undefined
+
+/** Compiles a JSON Schema that a policy author wrote. Nothing is coerced, nothing filled in. */
+export function compileArgsSchema(schema: JsonObject): CompiledCheck {
+  authored ??= newAjv(false)
+  try {
+    const validate = authored.compile(schema)
+    return { ok: true, check: (args) => (validate(args) ? undefined : explain(validate.errors)) }
+  } catch (error) {
+    return { ok: false, message: error instanceof Error ? error.message : String(error) }
+  } finally {
+    authored.removeSchema(schema) // or every reload would leave its schemas behind
+  }
+}
+
+function explain(errors: readonly ErrorObject[] | null | undefined): string {
+  const error = errors?.[0]
+  if (!error) return 'args do not fit the schema'
+  const params = error.params as Record<string, unknown>
+  const extra = params['additionalProperty'] ?? params['unevaluatedProperty']
+  const where = error.instancePath === '' ? 'args' : `args \`${error.instancePath.slice(0, 80)}\``
+  if (typeof extra === 'string') return `${where} has unknown member \`${extra.slice(0, 80)}\``
+  if (error.keyword === 'enum') {
+    return `${where} must be one of ${JSON.stringify(params['allowedValues']).slice(0, 200)}`
+  }
+  return `${where} ${error.message ?? 'does not fit the schema'}`
+}

@@ -1,0 +1,141 @@
+import type { ApprovalTerms } from '../model/decision.ts'
+import type { JsonObject } from '../model/json.ts'
+import { checkShape } from './ajv.ts'
+import type { Findings } from './diagnostics.ts'
+import { deepFreeze } from './freeze.ts'
+import type { RawGuard } from './guards.ts'
+import { resolveNames } from './patterns.ts'
+import type { ApprovalRule, ApprovalRules, LlmPolicy, PlanPolicy } from './types.ts'
+import type { SourceDocument } from './yaml.ts'
+
+/** What `gate.yaml` says, its guards not yet compiled. */
+export interface GateFile {
+  readonly environment: string
+  readonly guards: readonly RawGuard[]
+  readonly hasRateLimits: boolean
+  readonly approvals: RawApprovals
+  readonly plans: PlanPolicy
+  readonly llm: LlmPolicy
+}
+
+interface RawTerms {
+  readonly quorum?: number
+  readonly expires_s?: number
+  readonly approver_roles?: readonly string[]
+}
+
+interface RawApprovals {
+  readonly default?: RawTerms
+  readonly rules?: readonly (RawTerms & {
+    readonly tools?: readonly string[]
+    readonly roles?: readonly string[]
+  })[]
+}
+
+interface RawGate {
+  readonly environment: string
+  readonly permissions?: readonly JsonObject[]
+  readonly guards?: readonly JsonObject[]
+  readonly approvals?: RawApprovals
+  readonly budgets?: readonly JsonObject[]
+  readonly rate_limits?: readonly JsonObject[]
+  readonly plans?: {
+    readonly allowed_dirs?: readonly string[]
+    readonly deny_globs?: readonly string[]
+    readonly max_diff_lines?: number
+  }
+  readonly llm?: {
+    readonly model?: string
+    readonly temperature?: number
+    readonly seed?: number
+    readonly max_tokens?: number
+    readonly max_tool_calls?: number
+    readonly timeout_s?: number
+  }
+}
+
+const APPROVAL_EXPIRES_S = 3600
+const DIFF_LINES_MAX = 500
+
+// The order guards are evaluated and shown in; it does not change the answer.
+const SECTIONS = [
+  ['permissions', 'permissions'],
+  ['guards', null],
+  ['budgets', 'budget'],
+  ['rate_limits', 'rate_limit'],
+] as const
+
+/** Reads `gate.yaml`. Undefined when its shape is wrong. */
+export function readGate(source: SourceDocument, found: Findings): GateFile | undefined {
+  if (!checkShape('gate', source.value, [], source, found)) return undefined
+  const raw = source.value as unknown as RawGate
+  return {
+    environment: raw.environment,
+    guards: SECTIONS.flatMap(([section, kind]) => readSection(section, kind, raw[section] ?? [])),
+    hasRateLimits: (raw.rate_limits ?? []).length > 0,
+    approvals: raw.approvals ?? {},
+    plans: readPlans(raw.plans ?? {}),
+    llm: readLlm(raw.llm ?? {}),
+  }
+}
+
+function readSection(
+  section: string,
+  kind: string | null,
+  items: readonly JsonObject[],
+): readonly RawGuard[] {
+  return items.map((value, index) => ({
+    path: [section, index],
+    value: kind === null ? value : { kind, ...value },
+    fallbackId: `${section}[${index}]`,
+  }))
+}
+
+function readPlans(raw: NonNullable<RawGate['plans']>): PlanPolicy {
+  return deepFreeze({
+    allowedDirs: raw.allowed_dirs ?? [],
+    denyGlobs: raw.deny_globs ?? [],
+    diffLinesMax: raw.max_diff_lines ?? DIFF_LINES_MAX,
+  })
+}
+
+function readLlm(raw: NonNullable<RawGate['llm']>): LlmPolicy {
+  return Object.freeze({
+    model: raw.model ?? 'gpt-4o-mini',
+    temperature: raw.temperature ?? 0,
+    seed: raw.seed ?? 7,
+    maxTokens: raw.max_tokens ?? 1024,
+    toolCallsMax: raw.max_tool_calls ?? 8,
+    timeoutMs: (raw.timeout_s ?? 60) * 1000,
+  })
+}
+
+/** Resolves the tool patterns of the approval rules and fills defaults in. */
+export function readApprovals(
+  raw: RawApprovals,
+  toolNames: readonly string[],
+  source: SourceDocument,
+  found: Findings,
+): ApprovalRules {
+  const fallback = toTerms(raw.default ?? {}, BASE_TERMS)
+  const rules = (raw.rules ?? []).map((rule, index): ApprovalRule => {
+    const place = (at: number) => source.at(['approvals', 'rules', index, 'tools', at])
+    const tools = rule.tools ? new Set(resolveNames(rule.tools, toolNames, place, found)) : null
+    return Object.freeze({ tools, roles: new Set(rule.roles), terms: toTerms(rule, fallback) })
+  })
+  return Object.freeze({ default: fallback, rules: Object.freeze(rules) })
+}
+
+const BASE_TERMS: ApprovalTerms = {
+  quorum: 1,
+  approverRoles: ['approver', 'operator', 'admin'],
+  expiresMs: APPROVAL_EXPIRES_S * 1000,
+}
+
+function toTerms(raw: RawTerms, fallback: ApprovalTerms): ApprovalTerms {
+  return deepFreeze({
+    quorum: raw.quorum ?? fallback.quorum,
+    approverRoles: raw.approver_roles ?? fallback.approverRoles,
+    expiresMs: raw.expires_s === undefined ? fallback.expiresMs : raw.expires_s * 1000,
+  })
+}

@@ -1,0 +1,5 @@
+export type { Diagnostic, Place } from './diagnostics.ts'
+export type { PolicyEnv } from './env.ts'
+export { loadBundle, type LoadOptions, type LoadResult, type SourceTexts } from './load.ts'
+export { POLICY_LIMITS } from './limits.ts'
+export type * from './types.ts'

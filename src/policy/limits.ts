@@ -1,0 +1,10 @@
+/** Bounds of a policy directory, checked before anything is parsed. */
+export const POLICY_LIMITS = {
+  fileBytesMax: 4 << 20,
+  yamlBytesMax: 1 << 20,
+  filesMax: 512,
+  totalBytesMax: 32 << 20,
+  depthMax: 32,
+  diagnosticsMax: 100,
+  pathLengthMax: 200,
+} as const

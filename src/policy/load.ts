@@ -1,0 +1,255 @@
+import { Buffer } from 'node:buffer'
+import type { Tool } from '../model/tool.ts'
+import { sha256 } from '../lib/canonical.ts'
+import { GatewayError } from '../errors.ts'
+import { isDataFile, readData } from './data.ts'
+import { type Diagnostic, Findings, wholeFile } from './diagnostics.ts'
+import type { PolicyEnv } from './env.ts'
+import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf } from './files.ts'
+import { type GateFile, readApprovals, readGate } from './gate.ts'
+import { compileGuards, type PlacedGuard, type RawGuard } from './guards.ts'
+import { POLICY_LIMITS } from './limits.ts'
+import { loadModules } from './modules.ts'
+import { didYouMean } from './suggest.ts'
+import { buildRoutes } from './template.ts'
+import { readTools, type ToolsFile } from './tools.ts'
+import type { Bundle, Guard, GuardKind, ModuleCompiler, PolicyModule } from './types.ts'
+import { parseYaml, type SourceDocument } from './yaml.ts'
+
+/** What a load needs besides the files. */
+export interface LoadOptions {
+  /** The guard kinds there are: `GUARD_KINDS` of `decide`. */
+  readonly kinds: readonly GuardKind[]
+  /** Values for `${NAME}` in `base_url`. */
+  readonly env: PolicyEnv
+  /** Recorded in the bundle; does not change the revision. */
+  readonly nowMs: number
+  /** When `gate.yaml` has no `rate_limits`, every agent gets this many requests a second. */
+  readonly defaults?: { readonly ratePerS: number }
+  /** Compiles `.rego` files. Without one, a `.rego` file is an error. */
+  readonly compiler?: ModuleCompiler
+  /** Stands in for `gate.yaml`, when a single file is loaded. */
+  readonly gateOverride?: string
+}
+
+export type LoadResult =
+  | { readonly ok: true; readonly bundle: Bundle }
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; readonly files: SourceTexts }
+
+/** The texts that were read, for printing diagnostics with the line they mean. */
+export type SourceTexts = ReadonlyMap<string, string>
+
+/**
+ * Loads a policy directory, or files given by content, into a bundle; or says everything that is
+ * wrong with it. Never throws for what the files hold.
+ */
+export async function loadBundle(
+  from: string | Readonly<Record<string, string | Uint8Array>>,
+  options: LoadOptions,
+): Promise<LoadResult> {
+  const found = new Findings()
+  try {
+    const files = typeof from === 'string' ? await readPolicyDir(from, found) : given(from, found)
+    return await compile(withOverride(files, options), options, found)
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error
+    found.error(wholeFile('.'), error.code, error.message)
+    return rejected(found, new Map())
+  }
+}
+
+function given(
+  record: Readonly<Record<string, string | Uint8Array>>,
+  found: Findings,
+): PolicyFiles {
+  const files = filesFromRecord(record)
+  const sizes = [...files.values()].map((content) => content.length)
+  const total = sizes.reduce((sum, size) => sum + size, 0)
+  if (files.size > POLICY_LIMITS.filesMax) {
+    found.error(wholeFile('.'), 'too_many_files', `more than ${POLICY_LIMITS.filesMax} files`)
+  }
+  if (total > POLICY_LIMITS.totalBytesMax) {
+    found.error(wholeFile('.'), 'too_large', 'more bytes in all files together than allowed')
+  }
+  for (const [name, content] of files) {
+    if (!isPlainName(name)) found.error(wholeFile(name), 'bad_file_name', 'not a plain file name')
+    if (content.length > POLICY_LIMITS.fileBytesMax) {
+      found.error(wholeFile(name), 'file_too_large', 'more bytes than allowed')
+    }
+  }
+  return files
+}
+
+const isPlainName = (name: string): boolean =>
+  name.length <= POLICY_LIMITS.pathLengthMax &&
+  name.split('/').every((part) => /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(part))
+
+function withOverride(files: PolicyFiles, options: LoadOptions): PolicyFiles {
+  if (options.gateOverride === undefined) return files
+  return new Map([...files, ['gate.yaml', Buffer.from(options.gateOverride)]])
+}
+
+async function compile(
+  files: PolicyFiles,
+  options: LoadOptions,
+  found: Findings,
+): Promise<LoadResult> {
+  const texts = found.hasErrors ? new Map<string, string>() : readTexts(files, found)
+  if (found.hasErrors) return rejected(found, texts)
+  reportUnknownFiles(files, found)
+  const data = readData(texts, found)
+  const gateSource = readSource('gate.yaml', texts, found)
+  const toolsSource = readSource('tools.yaml', texts, found)
+  const gate = gateSource && readGate(gateSource, found)
+  const tools = toolsSource && readTools(toolsSource, options.env, found)
+  const guards =
+    gate && tools && gateSource ? placeGuards(gate, tools, gateSource, data, options, found) : []
+  const approvals =
+    gate && tools && gateSource
+      ? readApprovals(gate.approvals, [...tools.tools.keys()], gateSource, found)
+      : undefined
+  const modules = await loadModules(files, texts, data, options.compiler, found)
+  if (found.hasErrors || !gate || !tools || !approvals) {
+    await closeAll(modules)
+    return rejected(found, texts)
+  }
+  const parts = { files, gate, tools, guards, approvals, modules, data, options }
+  return { ok: true, bundle: toBundle(parts, found) }
+}
+
+const rejected = (found: Findings, files: SourceTexts): LoadResult => ({
+  ok: false,
+  diagnostics: found.list('error', POLICY_LIMITS.diagnosticsMax),
+  files,
+})
+
+/** Stops everything the modules run in. */
+export async function closeAll(modules: readonly PolicyModule[]): Promise<void> {
+  await Promise.all(modules.map(async (module) => module.close?.()))
+}
+
+const TEXT_FILE = /\.(ya?ml|json|csv|rego)$/
+const KNOWN_FILE = /^(?:gate\.yaml|tools\.yaml|data\/.+|(?:.+\/)?[^/]+\.(?:rego|wasm|tar\.gz))$/
+
+function readTexts(files: PolicyFiles, found: Findings): Map<string, string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  const texts = new Map<string, string>()
+  for (const [name, content] of files) {
+    if (!TEXT_FILE.test(name)) continue
+    const max = /\.ya?ml$/.test(name) ? POLICY_LIMITS.yamlBytesMax : POLICY_LIMITS.fileBytesMax
+    if (content.length > max) {
+      found.error(wholeFile(name), 'file_too_large', `more than ${max} bytes`)
+      continue
+    }
+    try {
+      texts.set(name, decoder.decode(content))
+    } catch {
+      found.error(wholeFile(name), 'not_utf8', 'not valid UTF-8')
+    }
+  }
+  return texts
+}
+
+function reportUnknownFiles(files: PolicyFiles, found: Findings): void {
+  for (const name of files.keys()) {
+    if (KNOWN_FILE.test(name)) continue
+    const hint = didYouMean(name, ['gate.yaml', 'tools.yaml'])
+    found.warn(wholeFile(name), 'unknown_file', 'not a kind of file the gate reads', hint)
+  }
+}
+
+function readSource(name: string, texts: SourceTexts, found: Findings): SourceDocument | undefined {
+  const text = texts.get(name)
+  if (text !== undefined) return parseYaml(name, text, found)
+  found.error(wholeFile(name), 'missing_file', `\`${name}\` is missing`)
+  return undefined
+}
+
+function placeGuards(
+  gate: GateFile,
+  tools: ToolsFile,
+  source: SourceDocument,
+  data: Bundle['data'],
+  options: LoadOptions,
+  found: Findings,
+): readonly PlacedGuard[] {
+  const { environment } = gate
+  const surroundings = {
+    source,
+    environment,
+    tools: tools.tools,
+    data,
+    kinds: options.kinds,
+    found,
+  }
+  return compileGuards([...gate.guards, ...defaultRateLimit(gate, options)], surroundings)
+}
+
+function defaultRateLimit(gate: GateFile, { defaults }: LoadOptions): readonly RawGuard[] {
+  if (gate.hasRateLimits || !defaults) return []
+  const value = { kind: 'rate_limit', limit: defaults.ratePerS, per_s: 1, scope: 'agent' }
+  return [{ path: [], value, fallbackId: 'default_rate_limit' }]
+}
+
+interface Parts {
+  readonly files: PolicyFiles
+  readonly gate: GateFile
+  readonly tools: ToolsFile
+  readonly guards: readonly PlacedGuard[]
+  readonly approvals: Bundle['approvals']
+  readonly modules: readonly PolicyModule[]
+  readonly data: Bundle['data']
+  readonly options: LoadOptions
+}
+
+function toBundle(parts: Parts, found: Findings): Bundle {
+  const { files, gate, tools, guards, approvals, modules, data, options } = parts
+  const byName = [...tools.tools.keys()].map((name): [string, readonly Guard[]] => [
+    name,
+    Object.freeze(guards.filter((one) => appliesTo(one, name)).map((one) => one.guard)),
+  ])
+  const rate = options.defaults
+    ? [['default_rate', String(options.defaults.ratePerS)] as const]
+    : []
+  return Object.freeze({
+    revision: revisionOf(files, [...tools.envUsed, ...rate]),
+    loadedAtMs: options.nowMs,
+    environment: gate.environment,
+    files: listFiles(files),
+    tools: tools.tools,
+    upstreams: tools.upstreams,
+    guards: Object.freeze(guards.map((one) => one.guard)),
+    guardsByTool: new Map(byName),
+    guardsForAny: Object.freeze(guards.filter((one) => !one.tools).map((one) => one.guard)),
+    argsChecks: tools.argsChecks,
+    routes: buildRoutes(tools.tools.values()),
+    approvals,
+    plans: gate.plans,
+    llm: gate.llm,
+    data,
+    modules: Object.freeze([...modules]),
+    warnings: found.list('warning', POLICY_LIMITS.diagnosticsMax),
+    counts: countParts(parts),
+  })
+}
+
+const appliesTo = ({ tools }: PlacedGuard, name: string): boolean =>
+  tools === null || tools.some((tool: Tool) => tool.name === name)
+
+function countParts(parts: Parts): Bundle['counts'] {
+  return Object.freeze({
+    files: parts.files.size,
+    guards: parts.guards.length,
+    tools: parts.tools.tools.size,
+    upstreams: parts.tools.upstreams.size,
+    modules: parts.modules.length,
+    dataDocuments: [...parts.files.keys()].filter(isDataFile).length,
+  })
+}
+
+function listFiles(files: PolicyFiles): Bundle['files'] {
+  const list = [...files].map(([path, content]) =>
+    Object.freeze({ path, sha256: sha256(content), bytes: content.length }),
+  )
+  return Object.freeze(list.sort((a, b) => (a.path < b.path ? -1 : 1)))
+}

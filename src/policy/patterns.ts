@@ -1,0 +1,27 @@
+import picomatch from 'picomatch'
+import type { Findings, Place } from './diagnostics.ts'
+import { didYouMean } from './suggest.ts'
+
+const OPTIONS = { dot: true, nonegate: true, noextglob: true, strictSlashes: true } as const
+
+/**
+ * The names that match any of the glob patterns, in the order of `names`. A pattern that matches
+ * none is an error: the rule it stands in would silently do nothing.
+ */
+export function resolveNames(
+  patterns: readonly string[],
+  names: readonly string[],
+  place: (index: number) => Place,
+  found: Findings,
+): readonly string[] {
+  const hit = new Set<string>()
+  for (const [index, pattern] of patterns.entries()) {
+    const matches = picomatch(pattern, OPTIONS)
+    const some = names.filter((name) => matches(name))
+    for (const name of some) hit.add(name)
+    if (some.length > 0) continue
+    const message = `pattern \`${pattern}\` matches no tool`
+    found.error(place(index), 'no_such_tool', message, didYouMean(pattern, names))
+  }
+  return names.filter((name) => hit.has(name))
+}

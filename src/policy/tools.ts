@@ -1,0 +1,299 @@
+import { microsFromText } from '../lib/money.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'
+import { checkShape, compileArgsSchema } from './ajv.ts'
+import { closeSchema } from './close-schema.ts'
+import type { Findings } from './diagnostics.ts'
+import { type PolicyEnv, substituteEnv } from './env.ts'
+import { deepFreeze } from './freeze.ts'
+import { isObject, parsePointer, schemaAt, schemaHas } from './pointer.ts'
+import { didYouMean } from './suggest.ts'
+import { compareTemplates, parseTemplate, templateParams } from './template.ts'
+import type { ArgsCheck } from './types.ts'
+import type { PathStep, SourceDocument } from './yaml.ts'
+
+/** What `tools.yaml` says, checked. */
+export interface ToolsFile {
+  readonly upstreams: ReadonlyMap<string, Upstream>
+  readonly tools: ReadonlyMap<string, Tool>
+  readonly argsChecks: ReadonlyMap<string, ArgsCheck>
+  /** Environment values that went into it, for the revision. */
+  readonly envUsed: ReadonlyMap<string, string>
+}
+
+interface RawUpstream {
+  readonly base_url: string
+  readonly timeout_ms?: number
+  readonly credential?: { readonly header: string; readonly env: string; readonly prefix?: string }
+  readonly idempotency_header?: string
+  readonly response_bytes_max?: number
+  readonly connections_max?: number
+}
+
+interface RawTool {
+  readonly description?: string
+  readonly upstream: string
+  readonly method: string
+  readonly path: string
+  readonly query?: readonly string[]
+  readonly effect: EffectClass
+  readonly args: JsonObject
+  readonly resource?: { readonly type: string; readonly id_arg?: string }
+  readonly cost?: string
+  readonly recipients?: readonly string[]
+  readonly items?: string
+  readonly paths?: readonly string[]
+  readonly facts?: Readonly<Record<string, RawFact>>
+}
+
+interface RawFact {
+  readonly tool: string
+  readonly args?: Readonly<Record<string, string>>
+  readonly ttl_s?: number
+}
+
+interface RawTools {
+  readonly upstreams: Readonly<Record<string, RawUpstream>>
+  readonly tools: Readonly<Record<string, RawTool>>
+}
+
+const TIMEOUT_MS = 10_000
+const RESPONSE_BYTES_MAX = 4 << 20
+const CONNECTIONS_MAX = 64
+const FACT_TTL_S = 5
+const QUERY_TYPES = new Set<Json>(['string', 'integer', 'boolean'])
+
+/** Reads `tools.yaml`. Undefined when its shape is wrong; further findings may still refuse it. */
+export function readTools(
+  source: SourceDocument,
+  env: PolicyEnv,
+  found: Findings,
+): ToolsFile | undefined {
+  if (!checkShape('tools', source.value, [], source, found)) return undefined
+  const raw = source.value as unknown as RawTools
+  const envUsed = new Map<string, string>()
+  const upstreams = new Map<string, Upstream>()
+  for (const [name, one] of Object.entries(raw.upstreams)) {
+    upstreams.set(name, readUpstream(name, one, source, env, envUsed, found))
+  }
+  const reader = new ToolReader(source, raw, found)
+  const tools = reader.readAll()
+  return { upstreams, tools, argsChecks: reader.argsChecks, envUsed }
+}
+
+function readUpstream(
+  name: string,
+  raw: RawUpstream,
+  source: SourceDocument,
+  env: PolicyEnv,
+  used: Map<string, string>,
+  found: Findings,
+): Upstream {
+  const place = source.at(['upstreams', name, 'base_url'])
+  const filled = substituteEnv(raw.base_url, env, used, place, found)
+  const problem = baseUrlProblem(filled)
+  if (problem !== undefined) found.error(place, 'bad_base_url', `base_url ${problem}`)
+  const { credential } = raw
+  return deepFreeze({
+    name,
+    baseUrl: filled.replace(/\/+$/, ''),
+    timeoutMs: raw.timeout_ms ?? TIMEOUT_MS,
+    responseBytesMax: raw.response_bytes_max ?? RESPONSE_BYTES_MAX,
+    connectionsMax: raw.connections_max ?? CONNECTIONS_MAX,
+    credential: credential ? { ...credential, prefix: credential.prefix ?? '' } : null,
+    idempotencyHeader: raw.idempotency_header ?? null,
+  })
+}
+
+function baseUrlProblem(text: string): string | undefined {
+  if (text === '') return undefined // the missing variable is reported already
+  if (!URL.canParse(text)) return 'is not a URL'
+  const url = new URL(text)
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'must be http or https'
+  if (url.username !== '' || url.password !== '') return 'must not carry credentials'
+  if (text.includes('?')) return 'must not have a query'
+  if (text.includes('#')) return 'must not have a fragment'
+  const written = text.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/\/+$/, '')
+  const parsed = url.pathname.replace(/\/+$/, '')
+  return written === parsed && !/%|\\|\/\//.test(written)
+    ? undefined
+    : 'has a path that is not plain'
+}
+
+class ToolReader {
+  readonly argsChecks = new Map<string, ArgsCheck>()
+  readonly #source: SourceDocument
+  readonly #raw: RawTools
+  readonly #found: Findings
+
+  constructor(source: SourceDocument, raw: RawTools, found: Findings) {
+    this.#source = source
+    this.#raw = raw
+    this.#found = found
+  }
+
+  readAll(): ReadonlyMap<string, Tool> {
+    const tools = new Map<string, Tool>()
+    for (const [name, raw] of Object.entries(this.#raw.tools))
+      tools.set(name, this.#read(name, raw))
+    this.#checkCollisions([...tools.values()])
+    return new Map([...tools].map(([name, tool]) => [name, this.#withReserved(tool, tools)]))
+  }
+
+  #read(name: string, raw: RawTool): Tool {
+    const argsSchema = closeSchema(raw.args)
+    this.#compileArgs(name, argsSchema)
+    if (!Object.hasOwn(this.#raw.upstreams, raw.upstream)) {
+      const hint = didYouMean(raw.upstream, Object.keys(this.#raw.upstreams))
+      this.#error([name, 'upstream'], 'no_such_upstream', `no upstream \`${raw.upstream}\``, hint)
+    }
+    this.#checkPath(name, raw, argsSchema)
+    this.#checkQuery(name, raw, argsSchema)
+    this.#checkPointers(name, raw, argsSchema)
+    return deepFreeze({
+      name,
+      description: raw.description ?? '',
+      upstream: raw.upstream,
+      method: raw.method,
+      path: raw.path,
+      query: raw.query ?? [],
+      effectClass: raw.effect,
+      argsSchema,
+      resource: raw.resource
+        ? { type: raw.resource.type, idArg: raw.resource.id_arg ?? null }
+        : null,
+      costMicros: microsFromText(raw.cost ?? '0') ?? 0n,
+      recipients: raw.recipients ?? [],
+      items: raw.items ?? null,
+      paths: raw.paths ?? [],
+      facts: Object.entries(raw.facts ?? {}).map(([fact, one]) => this.#readFact(name, fact, one)),
+      reservedPaths: [],
+      location: this.#source.atKey(['tools', name]),
+    })
+  }
+
+  #compileArgs(name: string, schema: JsonObject): void {
+    if (schema['type'] !== 'object') {
+      this.#error([name, 'args'], 'bad_schema', 'args must describe an object')
+      return
+    }
+    const compiled = compileArgsSchema(schema)
+    if (compiled.ok) this.argsChecks.set(name, compiled.check)
+    else this.#error([name, 'args'], 'bad_schema', compiled.message)
+  }
+
+  #checkPath(name: string, raw: RawTool, schema: JsonObject): void {
+    const parsed = parseTemplate(raw.path)
+    if (!parsed.ok) {
+      this.#error([name, 'path'], 'bad_path_template', parsed.message)
+      return
+    }
+    const required = Array.isArray(schema['required']) ? (schema['required'] as Json[]) : []
+    for (const param of templateParams(raw.path)) {
+      const type = schemaAt(schema, [param])?.['type']
+      if (type !== 'string' && type !== 'integer') {
+        const message = `path parameter \`${param}\` must be an arg of type string or integer`
+        this.#error([name, 'path'], 'bad_path_param', message, this.#argHint(param, schema))
+      } else if (!required.includes(param)) {
+        const message = `path parameter \`${param}\` must be listed under \`required\``
+        this.#error([name, 'args'], 'bad_path_param', message)
+      }
+    }
+  }
+
+  #checkQuery(name: string, raw: RawTool, schema: JsonObject): void {
+    const params = templateParams(raw.path)
+    for (const [index, arg] of (raw.query ?? []).entries()) {
+      const at = [name, 'query', index]
+      const type = schemaAt(schema, [arg])?.['type']
+      if (params.includes(arg)) {
+        this.#error(at, 'bad_query_arg', `\`${arg}\` is a path parameter already`)
+      } else if (!QUERY_TYPES.has(type ?? null)) {
+        const message = `query arg \`${arg}\` must be an arg of type string, integer or boolean`
+        this.#error(at, 'bad_query_arg', message, this.#argHint(arg, schema))
+      }
+    }
+  }
+
+  #checkPointers(name: string, raw: RawTool, schema: JsonObject): void {
+    const { id_arg: idArg } = raw.resource ?? {}
+    if (idArg !== undefined && schemaAt(schema, [idArg]) === undefined) {
+      const hint = this.#argHint(idArg, schema)
+      this.#error([name, 'resource', 'id_arg'], 'no_such_arg', `no arg \`${idArg}\``, hint)
+    }
+    if (raw.items !== undefined) this.#checkPointer([name, 'items'], raw.items, schema)
+    for (const key of ['recipients', 'paths'] as const) {
+      for (const [index, pointer] of (raw[key] ?? []).entries()) {
+        this.#checkPointer([name, key, index], pointer, schema)
+      }
+    }
+  }
+
+  #checkPointer(at: readonly PathStep[], pointer: string, schema: JsonObject): void {
+    const steps = parsePointer(pointer)
+    if (steps === undefined) this.#error(at, 'bad_pointer', `\`${pointer}\` is no JSON pointer`)
+    else if (schemaHas(schema, steps) === 'no') {
+      const hint = this.#argHint(steps[0] ?? '', schema)
+      this.#error(at, 'no_such_arg', `args have nothing at \`${pointer}\``, hint)
+    }
+  }
+
+  #readFact(tool: string, name: string, raw: RawFact): FactLookup {
+    const at = [tool, 'facts', name]
+    const target = Object.hasOwn(this.#raw.tools, raw.tool) ? this.#raw.tools[raw.tool] : undefined
+    if (!target) {
+      const hint = didYouMean(raw.tool, Object.keys(this.#raw.tools))
+      this.#error([...at, 'tool'], 'no_such_tool', `no tool \`${raw.tool}\``, hint)
+    } else if (target.effect !== 'read') {
+      const message = `fact look-up needs a tool with effect read; \`${raw.tool}\` has ${target.effect}`
+      this.#error([...at, 'tool'], 'fact_not_read', message)
+    }
+    const own = closeSchema(this.#raw.tools[tool]?.args ?? {})
+    for (const [arg, pointer] of Object.entries(raw.args ?? {})) {
+      this.#checkPointer([...at, 'args', arg], pointer, own)
+      if (target && schemaHas(closeSchema(target.args), [arg]) === 'no') {
+        const hint = this.#argHint(arg, target.args)
+        this.#error(
+          [...at, 'args', arg],
+          'no_such_arg',
+          `\`${raw.tool}\` has no arg \`${arg}\``,
+          hint,
+        )
+      }
+    }
+    const ttlMs = Math.round((raw.ttl_s ?? FACT_TTL_S) * 1000)
+    return { name, tool: raw.tool, args: raw.args ?? {}, ttlMs }
+  }
+
+  #checkCollisions(tools: readonly Tool[]): void {
+    for (const [index, one] of tools.entries()) {
+      for (const other of tools.slice(0, index)) {
+        const relation = relate(one, other)
+        if (relation !== 'same' && relation !== 'crossing') continue
+        const what = relation === 'same' ? 'the same calls as' : 'some of the same calls as'
+        const message = `\`${one.method} ${one.path}\` stands for ${what} tool \`${other.name}\``
+        this.#error([one.name, 'path'], 'route_collision', message)
+      }
+    }
+  }
+
+  #withReserved(tool: Tool, tools: ReadonlyMap<string, Tool>): Tool {
+    const covered = [...tools.values()].filter((other) => relate(tool, other) === 'a_covers_b')
+    return deepFreeze({ ...tool, reservedPaths: covered.map((other) => other.path) })
+  }
+
+  #argHint(name: string, schema: JsonObject): string | undefined {
+    const properties = schema['properties']
+    return isObject(properties) ? didYouMean(name, Object.keys(properties)) : undefined
+  }
+
+  #error(at: readonly PathStep[], code: string, message: string, hint?: string): void {
+    this.#found.error(this.#source.at(['tools', ...at]), code, message, hint)
+  }
+}
+
+function relate(a: Tool, b: Tool): ReturnType<typeof compareTemplates> {
+  if (a.name === b.name || a.upstream !== b.upstream || a.method !== b.method) return 'apart'
+  const [left, right] = [parseTemplate(a.path), parseTemplate(b.path)]
+  return left.ok && right.ok ? compareTemplates(left.segments, right.segments) : 'apart'
+}

@@ -1,0 +1,213 @@
+import type {
+  ApprovalTerms,
+  Effect,
+  Mode,
+  Obligation,
+  PolicyLocation,
+  Reason,
+  Reservation,
+} from '../model/decision.ts'
+import type { Facts } from '../model/facts.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import type { ActionRequest, Resource } from '../model/request.ts'
+import type { Tool, Upstream } from '../model/tool.ts'
+import type { Diagnostic } from './diagnostics.ts'
+import type { Regex } from './regex.ts'
+
+/** What a guard looks at. Built once for each decision. */
+export interface GuardInput {
+  readonly request: ActionRequest
+  readonly facts: Facts
+  readonly tool: Tool
+  readonly resource: Resource
+  readonly environment: string
+  /** The larger of the tool's fixed cost and the declared one. */
+  readonly costMicros: bigint
+}
+
+/** What a guard says. `none`: it has nothing to say, which is never an allow. */
+export interface GuardAnswer {
+  readonly outcome: Effect | 'none'
+  readonly reasons: readonly Reason[]
+  readonly reservations: readonly Reservation[]
+  /** The values it looked at, small enough to show. */
+  readonly observed: Readonly<Record<string, Json>>
+}
+
+/** A compiled guard. `evaluate` is pure; if it throws, the guard denies with `guard_error`. */
+export interface Guard {
+  readonly id: string
+  readonly kind: string
+  readonly mode: Mode
+  readonly location: PolicyLocation
+  /** Roles it is for; empty: any. */
+  readonly roles: ReadonlySet<string>
+  /** Whether it counts requests and therefore runs even for an action that is refused early. */
+  readonly countsRequests: boolean
+  evaluate(input: GuardInput): GuardAnswer
+}
+
+/** One guard as written, checked against its schema, not yet compiled. */
+export interface GuardSpec {
+  readonly id: string
+  readonly kind: string
+  readonly mode: Mode
+  /** The whole YAML object, defaults not filled in. */
+  readonly config: JsonObject
+  readonly location: PolicyLocation
+  /** Tools it is for, already resolved from its patterns; null: all, also unknown ones. */
+  readonly tools: readonly Tool[] | null
+}
+
+/** What a guard kind may use while it compiles. Reports go to the diagnostics of the load. */
+export interface CompileContext {
+  readonly environment: string
+  readonly tools: ReadonlyMap<string, Tool>
+  /** The tools the guard applies to. */
+  readonly subjectTools: readonly Tool[]
+  readonly data: JsonObject
+  /** Reports an error at a path inside the guard's own YAML. */
+  report(path: readonly (string | number)[], code: string, message: string, hint?: string): void
+  /** Compiles an RE2 pattern found at `path`; undefined, and reported, when it does not compile. */
+  regex(source: string, path: readonly (string | number)[], ignoreCase?: boolean): Regex | undefined
+  /** Reader for a JSON pointer found at `path`; undefined, and reported, when it is not one. */
+  pointer(text: string, path: readonly (string | number)[]): PointerReader | undefined
+  /** As `pointer`, and the pointer must exist in the args schema of a tool the guard is for. */
+  argPointer(text: string, path: readonly (string | number)[]): PointerReader | undefined
+  /** Validator for a JSON Schema found at `path`; undefined, and reported, when it is not one. */
+  schema(schema: JsonObject, path: readonly (string | number)[]): ArgsCheck | undefined
+  /** `name` of a document under `data/`; undefined, and reported, when there is none. */
+  dataDocument(name: string, path: readonly (string | number)[]): Json | undefined
+}
+
+export type PointerReader = (value: Json) => Json | undefined
+
+/** A kind of guard: its name is also the name of its schema in `schemas/guards/`. */
+export interface GuardKind {
+  readonly kind: string
+  readonly countsRequests?: boolean
+  compile(spec: GuardSpec, context: CompileContext): (input: GuardInput) => GuardAnswer
+}
+
+/** Undefined when the args fit the schema, else what is wrong with them. */
+export type ArgsCheck = (args: JsonObject) => string | undefined
+
+/** What a Rego rule gives as a reason. */
+export interface ModuleReason {
+  readonly code: string
+  readonly message: string
+}
+
+/** What package `agent` of a module says. Undefined rules are absent: never allow, never deny. */
+export interface ModuleAnswer {
+  readonly allow: boolean
+  readonly deny: readonly ModuleReason[]
+  readonly requireApproval: readonly ModuleReason[]
+  readonly obligations: readonly Obligation[]
+  /** Set when evaluation failed: the decision denies with this code. */
+  readonly error?: { readonly code: 'policy_timeout' | 'policy_error'; readonly message: string }
+}
+
+/** A compiled policy that sees `input` in AuthZEN's words. It never throws: failures are answers. */
+export interface PolicyModule {
+  readonly name: string
+  readonly entrypoints: readonly string[]
+  evaluate(input: JsonObject): ModuleAnswer | Promise<ModuleAnswer>
+  /** Stops what the module runs in, when the bundle is no longer used. */
+  close?(): Promise<void>
+}
+
+/** Compiles the `.rego` files of a policy directory into one module. */
+export interface ModuleCompiler {
+  compile(sources: ReadonlyMap<string, string>, data: JsonObject): Promise<CompiledModule>
+}
+
+export type CompiledModule =
+  | {
+      readonly ok: true
+      readonly module: PolicyModule | null
+      readonly warnings: readonly Diagnostic[]
+    }
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
+
+export interface BundleFile {
+  readonly path: string
+  readonly sha256: string
+  readonly bytes: number
+}
+
+/** Who must agree, for which tools and roles. The first rule that fits decides. */
+export interface ApprovalRule {
+  readonly tools: ReadonlySet<string> | null
+  readonly roles: ReadonlySet<string>
+  readonly terms: ApprovalTerms
+}
+
+export interface ApprovalRules {
+  readonly default: ApprovalTerms
+  readonly rules: readonly ApprovalRule[]
+}
+
+/** Bounds on change plans. */
+export interface PlanPolicy {
+  readonly allowedDirs: readonly string[]
+  readonly denyGlobs: readonly string[]
+  readonly diffLinesMax: number
+}
+
+/** Which model turns use, and how far one may go. */
+export interface LlmPolicy {
+  readonly model: string
+  readonly temperature: number
+  readonly seed: number
+  readonly maxTokens: number
+  readonly toolCallsMax: number
+  readonly timeoutMs: number
+}
+
+/** One compiled policy directory. Immutable: a request is decided by exactly one of these. */
+export interface Bundle {
+  /** SHA-256 over file names, their contents and substituted environment values. */
+  readonly revision: string
+  readonly loadedAtMs: number
+  readonly environment: string
+  readonly files: readonly BundleFile[]
+  readonly tools: ReadonlyMap<string, Tool>
+  readonly upstreams: ReadonlyMap<string, Upstream>
+  readonly guards: readonly Guard[]
+  /** The guards that apply to each tool, in the order they are written. */
+  readonly guardsByTool: ReadonlyMap<string, readonly Guard[]>
+  /** The guards that are not limited to named tools: what an unknown tool meets. */
+  readonly guardsForAny: readonly Guard[]
+  readonly argsChecks: ReadonlyMap<string, ArgsCheck>
+  readonly routes: RouteTable
+  readonly approvals: ApprovalRules
+  readonly plans: PlanPolicy
+  readonly llm: LlmPolicy
+  readonly data: JsonObject
+  readonly modules: readonly PolicyModule[]
+  readonly warnings: readonly Diagnostic[]
+  readonly counts: BundleCounts
+}
+
+export interface BundleCounts {
+  readonly files: number
+  readonly guards: number
+  readonly tools: number
+  readonly upstreams: number
+  readonly modules: number
+  readonly dataDocuments: number
+}
+
+/** One step of a path template: a literal, or the name of a parameter. */
+export type RouteSegment = { readonly literal: string } | { readonly param: string }
+
+export interface Route {
+  readonly tool: Tool
+  readonly segments: readonly RouteSegment[]
+}
+
+/** Routes by upstream and method, most specific first. */
+export interface RouteTable {
+  readonly byUpstream: ReadonlyMap<string, ReadonlyMap<string, readonly Route[]>>
+}

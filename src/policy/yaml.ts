@@ -1,0 +1,195 @@
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type Node,
+  type Pair,
+  type Scalar,
+  type YAMLMap,
+} from 'yaml'
+import type { Json } from '../model/json.ts'
+import { type Findings, type Place, wholeFile } from './diagnostics.ts'
+import { POLICY_LIMITS } from './limits.ts'
+
+export type PathStep = string | number
+
+/** A parsed file: its value, and where in the text each part of it stands. */
+export interface SourceDocument {
+  readonly file: string
+  readonly value: Json
+  /** Place of the value at `path`, or of the deepest part of the path that exists. */
+  at(path: readonly PathStep[]): Place
+  /** Place of the key at `path` rather than of its value. */
+  atKey(path: readonly PathStep[]): Place
+}
+
+/**
+ * Strict YAML 1.2: one document of plain maps, lists and scalars. What other readers would expand,
+ * merge or convert (anchors, merge keys, tags) is refused, since a rule that is silently missing is
+ * a hole. Undefined when anything was found.
+ */
+export function parseYaml(file: string, text: string, found: Findings): SourceDocument | undefined {
+  const lines = new LineCounter()
+  const tooDeep = depthBreach(text)
+  if (tooDeep !== undefined) {
+    found.error({ file, ...tooDeep }, 'yaml_too_deep', depthMessage)
+    return undefined
+  }
+  const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: false })
+  const place = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset)
+    return { file, line: Math.max(line, 1), col: Math.max(col, 1) }
+  }
+  for (const issue of [...parsed.errors, ...parsed.warnings]) {
+    found.error(place(issue.pos[0]), yamlCode(issue.code), firstLine(issue.message))
+  }
+  if (parsed.errors.length + parsed.warnings.length > 0) return undefined
+  if (parsed.contents === null) {
+    found.error(wholeFile(file), 'yaml_empty', 'file is empty')
+    return undefined
+  }
+  return toDocument(file, parsed, place, found)
+}
+
+const depthMessage = `nested deeper than ${POLICY_LIMITS.depthMax} levels`
+
+function yamlCode(code: string): string {
+  if (code === 'DUPLICATE_KEY') return 'duplicate_key'
+  if (code === 'MULTIPLE_DOCS') return 'yaml_multiple_documents'
+  if (code === 'TAG_RESOLVE_FAILED') return 'yaml_tag'
+  return 'yaml_syntax'
+}
+
+const firstLine = (message: string): string => {
+  const line = message.split('\n', 1)[0] ?? ''
+  return line.charAt(0).toLowerCase() + line.slice(1).replace(/[.:]$/, '')
+}
+
+const INDENT_MAX = 200
+const COMPACT_MAX = 64
+
+// The composer of `yaml` recurses, and far enough down V8 aborts the whole process while compiling
+// a regular expression with no stack left. So depth is judged on tokens, before composing.
+function depthBreach(text: string): { line: number; col: number } | undefined {
+  let [line, col, flow, compact] = [1, 1, 0, 0]
+  for (const token of new Lexer().lex(text)) {
+    if (token === '[' || token === '{') flow++
+    if (token === ']' || token === '}') flow--
+    if (token === '-' || token === '?' || token === ':') compact++
+    if (flow > POLICY_LIMITS.depthMax || compact > COMPACT_MAX || isDeepIndent(token)) {
+      return { line, col }
+    }
+    const breaks = token.split('\n').length - 1
+    if (breaks > 0) [line, col, compact] = [line + breaks, 1, flow > 0 ? compact : 0]
+    if (breaks > 0 && flow > 0) compact = 0
+    col += breaks > 0 ? token.length - token.lastIndexOf('\n') - 1 : token.length
+  }
+  return undefined
+}
+
+const isDeepIndent = (token: string): boolean =>
+  token.length > INDENT_MAX && token.trimStart() === '' && !token.includes('\n')
+
+function toDocument(
+  file: string,
+  parsed: Document.Parsed,
+  place: (offset: number) => Place,
+  found: Findings,
+): SourceDocument | undefined {
+  const before = { clean: true }
+  const refuse = (node: Node, code: string, message: string): Json => {
+    before.clean = false
+    found.error(place(node.range?.[0] ?? 0), code, message)
+    return null
+  }
+  const value = toJson(parsed.contents, 0, refuse)
+  if (!before.clean) return undefined
+  return Object.freeze({
+    file,
+    value,
+    at: (path: readonly PathStep[]) => place(offsetOf(parsed.contents, path, false)),
+    atKey: (path: readonly PathStep[]) => place(offsetOf(parsed.contents, path, true)),
+  })
+}
+
+type Refuse = (node: Node, code: string, message: string) => Json
+
+function toJson(node: unknown, depth: number, refuse: Refuse): Json {
+  if (!isNode(node)) return null
+  if (isAlias(node)) return refuse(node, 'yaml_alias', `alias \`*${node.source}\` is not allowed`)
+  if (node.anchor !== undefined) {
+    return refuse(node, 'yaml_anchor', `anchor \`&${node.anchor}\` is not allowed`)
+  }
+  if (node.tag !== undefined) return refuse(node, 'yaml_tag', `tag \`${node.tag}\` is not allowed`)
+  if (depth > POLICY_LIMITS.depthMax) return refuse(node, 'yaml_too_deep', depthMessage)
+  if (isScalar(node)) return scalarToJson(node, refuse)
+  if (isSeq(node)) return Object.freeze(node.items.map((item) => toJson(item, depth + 1, refuse)))
+  if (isMap(node)) return mapToJson(node, depth, refuse)
+  return refuse(node, 'yaml_syntax', 'this kind of node is not allowed')
+}
+
+function scalarToJson(node: Scalar, refuse: Refuse): Json {
+  const { value } = node
+  if (value === null || typeof value === 'boolean') return value
+  if (typeof value === 'string') return value
+  if (typeof value !== 'number') return refuse(node, 'yaml_syntax', 'unexpected scalar')
+  if (!Number.isFinite(value)) return refuse(node, 'yaml_number', 'number is not finite')
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    return refuse(node, 'yaml_number', 'whole number is too large to be held exactly')
+  }
+  return value
+}
+
+function mapToJson(node: YAMLMap, depth: number, refuse: Refuse): Json {
+  const object: Record<string, Json> = {}
+  for (const pair of node.items) {
+    const key = keyOf(pair, node, refuse)
+    if (key === undefined) continue
+    const value = toJson(pair.value, depth + 1, refuse)
+    Object.defineProperty(object, key, { value, enumerable: true })
+  }
+  return Object.freeze(object)
+}
+
+function keyOf(pair: Pair, map: YAMLMap, refuse: Refuse): string | undefined {
+  const node = isNode(pair.key) ? pair.key : map
+  if (!isScalar(pair.key)) refuse(node, 'yaml_key', 'only plain text can be a key')
+  else if (toJson(pair.key, 0, refuse) === '<<') {
+    refuse(node, 'yaml_merge_key', 'merge key `<<` is not allowed')
+  } else if (typeof pair.key.value !== 'string') {
+    refuse(node, 'yaml_key', `key \`${pair.key.source ?? ''}\` must be text: put it in quotes`)
+  } else if (pair.key.value === '__proto__') refuse(node, 'yaml_key', 'key `__proto__` is reserved')
+  else return pair.key.value
+  return undefined
+}
+
+function offsetOf(root: unknown, path: readonly PathStep[], key: boolean): number {
+  let node: unknown = root
+  let offset = startOf(root) ?? 0
+  for (const [index, step] of path.entries()) {
+    const last = index === path.length - 1
+    if (isMap(node)) {
+      const pair = node.items.find((one) => isScalar(one.key) && one.key.value === String(step))
+      if (!isPair(pair)) return offset
+      const value: unknown = pair.value
+      const empty = !isScalar(value) || value.source === ''
+      const pick = (key && last) || (isScalar(value) && empty) ? pair.key : value
+      offset = startOf(pick) ?? offset
+      node = value
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)]
+      offset = startOf(node) ?? offset
+    } else return offset
+  }
+  return offset
+}
+
+const startOf = (node: unknown): number | undefined =>
+  isNode(node) && node.range ? node.range[0] : undefined
