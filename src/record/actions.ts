@@ -201,7 +201,9 @@ const FINISH_ACTIONS = `update actions a set state = o.state, error_code = o."er
     .map((name) => `a.${name}`)
     .join(', ')}`
 
-const MOVE_ACTION = `update actions set state = $3, fence = fence + 1,
+// Presumed dead is not proven dead: `indeterminate` keeps the fence, so that the owner may still report.
+const MOVE_ACTION = `update actions set state = $3,
+    fence = fence + case when $3 = 'indeterminate' then 0 else 1 end,
     started_at = case when $3 = 'executing' then $4 else started_at end,
     finished_at = case when $3 in ('executing', 'held') then finished_at else $4::timestamptz end,
     replica_id = coalesce($5, replica_id), explain = coalesce($6, explain),

@@ -1,0 +1,94 @@
+import type { Response } from 'express'
+import { GatewayError } from '../errors.ts'
+import type { Reason } from '../model/decision.ts'
+import type { Json } from '../model/json.ts'
+import type { Answer, StoredResult } from '../pipeline/submission.ts'
+import { sendError } from './errors.ts'
+
+/** Seconds after which asking for a held action again makes sense. */
+const HELD_RETRY_AFTER_S = 5
+
+/** Puts an answer of the pipeline into the words of `POST /act`. */
+export function sendAnswer(res: Response, answer: Answer): void {
+  switch (answer.type) {
+    case 'executed':
+      res.status(200).json({
+        action_id: answer.actionId,
+        decision_id: answer.decisionId,
+        decision: 'allow',
+        status: answer.state,
+        result: resultJson(answer.result),
+        revision: answer.revision,
+      })
+      return
+    case 'held':
+      sendHeld(res, answer)
+      return
+    case 'dry_run':
+      res.status(200).json({
+        dry_run: true,
+        decision_id: answer.decisionId,
+        decision: answer.effect,
+        reasons: answer.reasons.map(publicReason),
+        shadow: answer.shadow.map(publicReason),
+        trace: answer.trace,
+        revision: answer.revision,
+      })
+      return
+    case 'refused':
+      sendError(res, refusalOf(answer))
+  }
+}
+
+export function sendHeld(res: Response, answer: Extract<Answer, { type: 'held' }>): void {
+  res.setHeader('Location', `/actions/${answer.actionId}`)
+  res.setHeader('Retry-After', String(HELD_RETRY_AFTER_S))
+  res.status(202).json({
+    action_id: answer.actionId,
+    decision_id: answer.decisionId,
+    decision: 'require_approval',
+    approval: {
+      id: answer.approval.id,
+      status: answer.approval.status,
+      expires_at: answer.approval.expiresAt.toISOString(),
+    },
+    reasons: answer.reasons.map(publicReason),
+    revision: answer.revision,
+  })
+}
+
+/** A refusal as the error it is on the wire. */
+export function refusalOf(answer: Extract<Answer, { type: 'refused' }>): GatewayError {
+  return new GatewayError(answer.code, answer.message, {
+    details: {
+      action_id: answer.actionId,
+      decision_id: answer.decisionId,
+      reasons: answer.reasons.map(publicReason),
+      revision: answer.revision,
+    },
+    ...(answer.retryAfterS === undefined ? {} : { retryAfterS: answer.retryAfterS }),
+  })
+}
+
+/** What an agent may know of a reason: not where in the policy it stands. */
+export function publicReason({ code, message, source }: Reason) {
+  return { code, message, source }
+}
+
+export function resultJson(result: StoredResult) {
+  const { status, truncated } = result
+  return { status, body: bodyOf(result), ...(truncated ? { truncated } : {}) }
+}
+
+function bodyOf(result: StoredResult): Json {
+  if (result.base64 !== undefined) return { base64: result.base64 }
+  const text = result.text ?? ''
+  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(String(result.headers['content-type'] ?? ''))) {
+    return text === '' ? null : text
+  }
+  try {
+    return JSON.parse(text) as Json
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,48 @@
+import type { Request } from 'express'
+import type { Caller } from '../agents/keys.ts'
+import { GatewayError } from '../errors.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+
+/** What the edge knows of a request; set by its middlewares in order. */
+export interface RequestState {
+  requestId: string
+  startedAt: number
+  caller: Caller | null
+  /** Strictly parsed JSON, or undefined for an empty body. */
+  body: Json | undefined
+}
+
+const states = new WeakMap<object, RequestState>()
+
+export function setState(req: object, state: RequestState): void {
+  states.set(req, state)
+}
+
+export function stateOf(req: object): RequestState {
+  const state = states.get(req)
+  if (!state) throw new Error('the request has no state')
+  return state
+}
+
+/** The authenticated caller. @throws GatewayError `unauthenticated` */
+export function callerOf(req: object): Caller {
+  const { caller } = stateOf(req)
+  if (!caller) throw new GatewayError('unauthenticated', 'a key is needed: X-API-Key')
+  return caller
+}
+
+/** The body as an object. @throws GatewayError `invalid_request` */
+export function bodyObject(req: object): JsonObject {
+  const { body } = stateOf(req)
+  if (body === undefined) return {}
+  if (body === null || typeof body !== 'object' || Array.isArray(body)) {
+    throw new GatewayError('invalid_request', 'the body must be a JSON object')
+  }
+  return body as JsonObject
+}
+
+/** A single-valued header, trimmed; undefined when absent or empty. */
+export function header(req: Request, name: string): string | undefined {
+  const value = req.headers[name]
+  return typeof value === 'string' && value.trim() !== '' ? value.trim() : undefined
+}

@@ -1,0 +1,204 @@
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import type { Caller, KeyRing, KeyRole } from '../agents/keys.ts'
+import { GatewayError } from '../errors.ts'
+import { newId } from '../lib/ids.ts'
+import type { Logger } from '../lib/log.ts'
+import { parseStrictJson, StrictJsonError } from '../lib/strict-json.ts'
+import type { Json } from '../model/json.ts'
+import type { Metrics } from '../record/metrics.ts'
+import { callerOf, header, setState, stateOf } from './context.ts'
+
+export const BODY_BYTES_MAX = 1 << 20
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
+const KEY_CHARS_MAX = 512
+/** Node keeps the first, joins, or lists duplicates depending on the header; none of these is safe. */
+const SINGLE_HEADERS = new Set([
+  'host',
+  'authorization',
+  'x-api-key',
+  'idempotency-key',
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'transfer-encoding',
+  'portcullis-action',
+])
+
+/** Gives the request an id and a start time, and logs the answer as one JSON line. */
+export function identify(log: Logger, metrics: Metrics): RequestHandler {
+  return (req, res, next) => {
+    const given = header(req, 'x-request-id')
+    const requestId = given && REQUEST_ID.test(given) ? given : newId('req')
+    const startedAt = performance.now()
+    setState(req, { requestId, startedAt, caller: null, body: undefined })
+    res.setHeader('X-Request-Id', requestId)
+    res.on('close', () => {
+      metrics.httpRequests.inc({ method: req.method, status: String(res.statusCode) })
+      logAnswer(log, req, res, requestId, startedAt)
+    })
+    next()
+  }
+}
+
+function logAnswer(
+  log: Logger,
+  req: Request,
+  res: Response,
+  requestId: string,
+  startedAt: number,
+): void {
+  if (!log.isLevelEnabled('info')) return
+  log.info(
+    {
+      request_id: requestId,
+      method: req.method,
+      path: req.originalUrl.split('?', 1)[0]?.slice(0, 512),
+      status: res.statusCode,
+      ms: Math.round((performance.now() - startedAt) * 10) / 10,
+      caller: stateOf(req).caller?.name,
+    },
+    'request',
+  )
+}
+
+/** Refuses duplicates of headers that decide something. */
+export const singleHeaders: RequestHandler = (req, _res, next) => {
+  const seen = new Set<string>()
+  for (let i = 0; i < req.rawHeaders.length; i += 2) {
+    const name = (req.rawHeaders[i] ?? '').toLowerCase()
+    if (!SINGLE_HEADERS.has(name)) continue
+    if (seen.has(name)) throw new GatewayError('invalid_request', `duplicate header \`${name}\``)
+    seen.add(name)
+  }
+  next()
+}
+
+/** Answers preflights and marks answers for the origins that are allowed; nobody else gets CORS. */
+export function cors(origins: readonly string[]): RequestHandler {
+  const allowed = new Set(origins)
+  return (req, res, next) => {
+    const origin = header(req, 'origin')
+    if (!origin || !allowed.has(origin)) return next()
+    res.setHeader('Access-Control-Allow-Origin', origin)
+    res.setHeader('Access-Control-Expose-Headers', 'X-Request-Id, Location, Retry-After')
+    res.vary('Origin')
+    if (req.method !== 'OPTIONS') return next()
+    res.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE')
+    res.setHeader(
+      'Access-Control-Allow-Headers',
+      'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Portcullis-Action, X-API-Key, X-Request-Id',
+    )
+    res.setHeader('Access-Control-Max-Age', '600')
+    res.status(204).end()
+  }
+}
+
+/** Finds out who calls. A presented key that is wrong is refused even where none is needed. */
+export function authenticate(keyRing: KeyRing): RequestHandler {
+  return async (req, _res, next) => {
+    const key = presentedKey(req)
+    if (key !== undefined) {
+      const caller = await lookUp(keyRing, key)
+      if (!caller) throw new GatewayError('unauthenticated', 'the key is unknown or revoked')
+      stateOf(req).caller = caller
+    }
+    next()
+  }
+}
+
+async function lookUp(keyRing: KeyRing, key: string): Promise<Caller | null> {
+  try {
+    return await keyRing.authenticate(key)
+  } catch (error) {
+    throw new GatewayError('store_unavailable', 'the key cannot be checked at the moment', {
+      cause: error,
+      retryAfterS: 1,
+    })
+  }
+}
+
+function presentedKey(req: Request): string | undefined {
+  const apiKey = header(req, 'x-api-key')
+  const authorization = header(req, 'authorization')
+  const bearer = authorization && /^Bearer +(\S+)$/i.exec(authorization)?.[1]
+  if (authorization && !bearer) {
+    throw new GatewayError('unauthenticated', 'Authorization must be `Bearer <key>`')
+  }
+  if (apiKey && bearer && apiKey !== bearer) {
+    throw new GatewayError('invalid_request', 'X-API-Key and Authorization carry different keys')
+  }
+  const key = apiKey ?? bearer
+  if (key && key.length > KEY_CHARS_MAX) {
+    throw new GatewayError('unauthenticated', 'the key is too long')
+  }
+  return key
+}
+
+/** Lets only these roles through. */
+export function allow(...roles: readonly KeyRole[]): RequestHandler {
+  return (req, _res, next) => {
+    const { role } = callerOf(req)
+    if (!roles.includes(role)) {
+      throw new GatewayError('forbidden', `a key of role ${role} may not do this`)
+    }
+    next()
+  }
+}
+
+/** Reads and parses the body once, strictly; what is not understood is refused, never passed on. */
+export const strictBody: RequestHandler = async (req, _res, next) => {
+  const bytes = await readBody(req)
+  if (bytes.length > 0) {
+    assertJson(req)
+    stateOf(req).body = parseBody(bytes)
+  }
+  next()
+}
+
+function assertJson(req: Request): void {
+  const encoding = header(req, 'content-encoding') ?? 'identity'
+  if (encoding !== 'identity') {
+    throw new GatewayError('unsupported_media_type', 'compressed bodies are not accepted')
+  }
+  const [type = '', ...parameters] = (header(req, 'content-type') ?? '').toLowerCase().split(';')
+  const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='))
+  const isUtf8 = charset === undefined || /^charset="?utf-8"?$/.test(charset)
+  if (type.trim() !== 'application/json' || !isUtf8) {
+    throw new GatewayError('unsupported_media_type', 'the body must be application/json in UTF-8')
+  }
+}
+
+async function readBody(req: Request): Promise<Buffer> {
+  if (Number(req.headers['content-length'] ?? 0) > BODY_BYTES_MAX) throw tooLarge()
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of req as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > BODY_BYTES_MAX) throw tooLarge()
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    if (error instanceof GatewayError) throw error
+    throw new GatewayError('invalid_request', 'the body ended early', { cause: error })
+  }
+  return Buffer.concat(chunks)
+}
+
+function tooLarge(): GatewayError {
+  return new GatewayError('payload_too_large', `the body is larger than ${BODY_BYTES_MAX} bytes`)
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function parseBody(bytes: Buffer): Json {
+  try {
+    return parseStrictJson(utf8.decode(bytes))
+  } catch (error) {
+    const message =
+      error instanceof StrictJsonError ? error.message : 'the body is not well-formed UTF-8'
+    throw new GatewayError('invalid_request', `invalid JSON: ${message}`)
+  }
+}
+
+export type Next = NextFunction

@@ -1,0 +1,37 @@
+import type { KeyRing } from '../agents/keys.ts'
+import type { Config } from '../config.ts'
+import type { KillState } from '../control/kill-state.ts'
+import type { Replica } from '../control/replica.ts'
+import type { Logger } from '../lib/log.ts'
+import type { Operations } from '../pipeline/operations.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { PolicyStore } from '../policy/store.ts'
+import type { Checkpointer } from '../record/checkpoints.ts'
+import type { EventStream } from '../record/events.ts'
+import type { Metrics } from '../record/metrics.ts'
+import type { Db } from '../store/tx.ts'
+
+/** Whether one dependency is ready, and if not, why. */
+export interface Readiness {
+  readonly name: string
+  readonly ready: boolean
+  readonly detail?: string
+}
+
+/** What the edge is built from. */
+export interface HttpParts {
+  readonly config: Config
+  readonly version: string
+  readonly db: Db
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly keyRing: KeyRing
+  readonly pipeline: Pipeline
+  readonly operations: Operations
+  readonly policies: PolicyStore
+  readonly killState: KillState
+  readonly replica: Replica
+  readonly events: EventStream
+  readonly checkpoints: Checkpointer
+  readonly readiness: () => Promise<readonly Readiness[]>
+}
