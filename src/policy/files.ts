@@ -20,34 +20,14 @@ export function filesFromRecord(
   return new Map(entries)
 }
 
-const ATTEMPTS = 20
-const PAUSE_MS = 25
-
 /**
- * Reads a policy directory as it stood at one moment. A directory that changes while it is read is
- * read again: a mixture of two states would be a policy that nobody wrote.
- * @throws GatewayError when it cannot be read, or never holds still.
+ * Reads a policy directory. Undefined when something vanished meanwhile: then it is to be read again.
+ * @throws GatewayError no_policy when it cannot be read at all.
  */
-export async function readPolicyDir(dir: string, found: Findings): Promise<PolicyFiles> {
-  for (let attempt = 1; ; attempt++) {
-    const first = await snapshot(dir, found)
-    const second = first && (await snapshot(dir, found))
-    if (first && second && same(first, second)) return first
-    if (attempt === ATTEMPTS) {
-      throw new GatewayError(
-        'policy_invalid',
-        'the policy directory keeps changing while it is read',
-      )
-    }
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
-  }
-}
-
-const same = (a: PolicyFiles, b: PolicyFiles): boolean =>
-  a.size === b.size && [...a].every(([name, content]) => b.get(name)?.equals(content) === true)
-
-// Undefined when something vanished between listing and reading.
-async function snapshot(dir: string, found: Findings): Promise<PolicyFiles | undefined> {
+export async function readPolicyDir(
+  dir: string,
+  found: Findings,
+): Promise<PolicyFiles | undefined> {
   try {
     // Resolved once for each snapshot: a link that is repointed meanwhile cannot mix two targets.
     const root = await fs.realpath(dir)
@@ -68,6 +48,10 @@ async function snapshot(dir: string, found: Findings): Promise<PolicyFiles | und
     throw new GatewayError('no_policy', message, { cause: error })
   }
 }
+
+/** Whether two readings of a directory gave the same. */
+export const sameFiles = (a: PolicyFiles, b: PolicyFiles): boolean =>
+  a.size === b.size && [...a].every(([name, content]) => b.get(name)?.equals(content) === true)
 
 function withinCount(names: readonly string[], found: Findings): boolean {
   const max = POLICY_LIMITS.filesMax

@@ -3,3 +3,11 @@ export type { PolicyEnv } from './env.ts'
 export { loadBundle, type LoadOptions, type LoadResult, type SourceTexts } from './load.ts'
 export { POLICY_LIMITS } from './limits.ts'
 export type * from './types.ts'
+export { matchRoute, type RouteMatch, withBody } from './route.ts'
+export { buildTarget, hasBody } from './target.ts'
+export {
+  type PolicyListener,
+  PolicyStore,
+  type PolicyStoreOptions,
+  type ReloadResult,
+} from './store.ts'

@@ -5,7 +5,7 @@ import { GatewayError } from '../errors.ts'
 import { isDataFile, readData } from './data.ts'
 import { type Diagnostic, Findings, wholeFile } from './diagnostics.ts'
 import type { PolicyEnv } from './env.ts'
-import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf } from './files.ts'
+import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf, sameFiles } from './files.ts'
 import { type GateFile, readApprovals, readGate } from './gate.ts'
 import { compileGuards, type PlacedGuard, type RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from './limits.ts'
@@ -47,10 +47,37 @@ export async function loadBundle(
   from: string | Readonly<Record<string, string | Uint8Array>>,
   options: LoadOptions,
 ): Promise<LoadResult> {
+  if (typeof from === 'string') return loadDir(from, options)
+  const found = new Findings()
+  return compile(withOverride(given(from, found), options), options, found)
+}
+
+const ATTEMPTS = 40
+const PAUSE_MS = 25
+
+// A directory that changed while it was read and compiled is read again: a mixture of two states
+// would be a policy that nobody wrote.
+async function loadDir(dir: string, options: LoadOptions): Promise<LoadResult> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const result = await loadOnce(dir, options)
+    if (result) return result
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+  }
+  const found = new Findings()
+  found.error(wholeFile('.'), 'unstable', 'the policy directory keeps changing while it is read')
+  return rejected(found, new Map())
+}
+
+async function loadOnce(dir: string, options: LoadOptions): Promise<LoadResult | undefined> {
   const found = new Findings()
   try {
-    const files = typeof from === 'string' ? await readPolicyDir(from, found) : given(from, found)
-    return await compile(withOverride(files, options), options, found)
+    const files = await readPolicyDir(dir, found)
+    if (!files) return undefined
+    const result = await compile(withOverride(files, options), options, found)
+    const again = await readPolicyDir(dir, new Findings())
+    if (again && sameFiles(files, again)) return result
+    if (result.ok) await closeAll(result.bundle.modules)
+    return undefined
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
     found.error(wholeFile('.'), error.code, error.message)

@@ -1,0 +1,228 @@
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import { GatewayError } from '../errors.ts'
+import { type Diagnostic, wholeFile } from './diagnostics.ts'
+import { POLICY_LIMITS } from './limits.ts'
+import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
+import type { Bundle } from './types.ts'
+import { DirectoryWatch } from './watch.ts'
+
+export interface PolicyStoreOptions extends Omit<LoadOptions, 'nowMs' | 'gateOverride'> {
+  readonly dir: string
+  /** Paths given to `reload` must lie in here. Default: the parent of `dir`. */
+  readonly root?: string
+  /** Watch the directory. Default: true. */
+  readonly watch?: boolean
+  /** The clock. Only for recording when things happened. */
+  readonly now?: () => number
+}
+
+export type ReloadResult =
+  | { readonly ok: true; readonly changed: boolean; readonly bundle: Bundle }
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
+
+/** The last time a directory was refused, until one is accepted again. */
+export interface Rejection {
+  readonly atMs: number
+  readonly reason: string
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+export interface PolicyListener {
+  onReloaded?(bundle: Bundle, previous: Bundle | undefined, reason: string): void
+  onRejected?(diagnostics: readonly Diagnostic[], reason: string): void
+}
+
+interface Source {
+  readonly dir: string
+  readonly gateFile: string | undefined
+}
+
+const RETIRE_MS = 30_000 // longer than any decision by the old bundle can still be running
+
+/**
+ * Holds the bundle that decides. A directory that does not load changes nothing: the last good
+ * bundle stays, and what was wrong with the new one is kept to be shown.
+ */
+export class PolicyStore {
+  readonly #options: PolicyStoreOptions
+  readonly #listeners = new Set<PolicyListener>()
+  readonly #retired = new Set<NodeJS.Timeout>()
+  #current: Bundle | undefined
+  #rejection: Rejection | undefined
+  #source: Source
+  #watch: DirectoryWatch | undefined
+  #tail: Promise<unknown> = Promise.resolve()
+  #stopped = false
+  #pending: Promise<ReloadResult> | undefined
+
+  constructor(options: PolicyStoreOptions) {
+    this.#options = options
+    this.#source = this.#home()
+  }
+
+  /** The bundle to decide by. Take it once for each request. @throws GatewayError no_policy */
+  get current(): Bundle {
+    if (this.#current) return this.#current
+    throw new GatewayError('no_policy', 'no policy is loaded')
+  }
+
+  /** Set while the directory holds something that was refused. */
+  get rejection(): Rejection | undefined {
+    return this.#rejection
+  }
+
+  /** Loads and starts watching. @throws GatewayError policy_invalid or no_policy, with diagnostics */
+  async start(): Promise<void> {
+    // Watching comes before the first load, so that no change can fall between the two.
+    await this.#watchDir(this.#source.dir)
+    const result = await this.reload('start')
+    if (result.ok) return
+    await this.stop()
+    const { diagnostics } = result
+    const code = diagnostics.some((one) => one.code === 'no_policy')
+      ? 'no_policy'
+      : 'policy_invalid'
+    const first = diagnostics[0]
+    const where = first ? `: ${first.file}:${first.line}:${first.col} ${first.message}` : ''
+    throw new GatewayError(code, `the policy does not load${where}`, { details: { diagnostics } })
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#watch?.stop()
+    this.#watch = undefined
+    await this.#tail
+    for (const timer of this.#retired) clearTimeout(timer)
+    this.#retired.clear()
+    if (this.#current) await closeAll(this.#current.modules)
+  }
+
+  subscribe(listener: PolicyListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Loads the configured directory anew and swaps if all is well. With a path: that directory, or
+   * that file in place of `gate.yaml`, until the next reload without one.
+   * @throws GatewayError invalid_request when the path is not inside the root
+   */
+  async reload(reason: string, requested?: string): Promise<ReloadResult> {
+    const source = requested === undefined ? this.#home() : await this.#locate(requested)
+    return this.#enqueue(() => this.#load(reason, source))
+  }
+
+  /** Loads without swapping: a directory or file under the root, or files by content. */
+  async check(
+    from: string | Readonly<Record<string, string | Uint8Array>> | undefined,
+  ): Promise<LoadResult> {
+    const source = typeof from === 'string' ? await this.#locate(from) : this.#source
+    const options = await this.#loadOptions(source)
+    const result = await loadBundle(typeof from === 'object' ? from : source.dir, options)
+    if (result.ok) await closeAll(result.bundle.modules)
+    return result
+  }
+
+  readonly #home = (): Source => ({ dir: path.resolve(this.#options.dir), gateFile: undefined })
+
+  // However often the watcher calls while a load waits its turn, one more look is enough.
+  #reloadWatched(): Promise<ReloadResult> {
+    this.#pending ??= this.#enqueue(() => {
+      this.#pending = undefined // a change from here on needs a look that starts later
+      return this.#load('watch', this.#source)
+    })
+    return this.#pending
+  }
+
+  // One load at a time: the order of swaps is the order of requests.
+  #enqueue(work: () => Promise<ReloadResult>): Promise<ReloadResult> {
+    const run = this.#tail.then(work)
+    this.#tail = run.catch(() => undefined)
+    return run
+  }
+
+  async #load(reason: string, source: Source): Promise<ReloadResult> {
+    const result = await loadBundle(source.dir, await this.#loadOptions(source))
+    if (!result.ok) {
+      const { diagnostics } = result
+      this.#rejection = Object.freeze({ atMs: this.#now(), reason, diagnostics })
+      this.#tell((one) => one.onRejected?.(diagnostics, reason))
+      return { ok: false, diagnostics }
+    }
+    if (source.dir !== this.#source.dir) await this.#watchDir(source.dir)
+    this.#source = source
+    this.#rejection = undefined
+    return this.#swap(result.bundle, reason)
+  }
+
+  async #swap(bundle: Bundle, reason: string): Promise<ReloadResult> {
+    const previous = this.#current
+    if (previous?.revision === bundle.revision) {
+      await closeAll(bundle.modules)
+      return { ok: true, changed: false, bundle: previous }
+    }
+    this.#current = bundle
+    if (previous) this.#retire(previous)
+    this.#tell((one) => one.onReloaded?.(bundle, previous, reason))
+    return { ok: true, changed: true, bundle }
+  }
+
+  // Decisions that began with the old bundle finish with it.
+  #retire(bundle: Bundle): void {
+    if (bundle.modules.length === 0) return
+    const timer = setTimeout(() => {
+      this.#retired.delete(timer)
+      void closeAll(bundle.modules)
+    }, RETIRE_MS)
+    timer.unref()
+    this.#retired.add(timer)
+  }
+
+  async #loadOptions(source: Source): Promise<LoadOptions> {
+    const base = { ...this.#options, nowMs: this.#now() }
+    if (source.gateFile === undefined) return base
+    return { ...base, gateOverride: await fs.readFile(source.gateFile, 'utf8') }
+  }
+
+  // The root bounds what a caller may make the gate read, links included.
+  async #locate(requested: string): Promise<Source> {
+    const root = await fs.realpath(
+      this.#options.root ?? path.dirname(path.resolve(this.#options.dir)),
+    )
+    const file = await fs.realpath(path.resolve(root, requested)).catch(() => undefined)
+    const inside = file !== undefined && (file === root || file.startsWith(root + path.sep))
+    if (!inside) throw notThere(requested)
+    const stat = await fs.stat(file)
+    if (stat.isDirectory()) return { dir: path.resolve(root, requested), gateFile: undefined }
+    if (!/\.ya?ml$/.test(file) || stat.size > POLICY_LIMITS.yamlBytesMax) throw notThere(requested)
+    return { dir: path.resolve(this.#options.dir), gateFile: file }
+  }
+
+  async #watchDir(dir: string): Promise<void> {
+    if (this.#options.watch === false || this.#stopped) return
+    await this.#watch?.stop()
+    this.#watch = new DirectoryWatch(dir, () => this.#onChange())
+    await this.#watch.start()
+  }
+
+  #onChange(): void {
+    void this.#reloadWatched().catch((error: unknown) => {
+      const message = error instanceof Error ? error.message : String(error)
+      const one: Diagnostic = { ...wholeFile('.'), code: 'unreadable', message, severity: 'error' }
+      this.#rejection = Object.freeze({ atMs: this.#now(), reason: 'watch', diagnostics: [one] })
+      this.#tell((listener) => listener.onRejected?.([one], 'watch'))
+    })
+  }
+
+  #tell(call: (listener: PolicyListener) => void): void {
+    for (const listener of this.#listeners) call(listener)
+  }
+
+  #now(): number {
+    return (this.#options.now ?? Date.now)()
+  }
+}
+
+const notThere = (requested: string): GatewayError =>
+  new GatewayError('invalid_request', `no policy file or directory \`${requested.slice(0, 200)}\``)

@@ -1,0 +1,203 @@
+import { expect } from 'chai'
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { GatewayError } from '../../src/errors.ts'
+import { type Bundle, PolicyStore, type PolicyStoreOptions } from '../../src/policy/index.ts'
+import { GATE, OPTIONS, sampleFiles, type Files } from './sample.ts'
+
+const DEADLINE_MS = 1000
+const FORBIDDEN = `${GATE}  - { roles: [writer], tools: ['*'], effect: deny }\n`
+
+describe('policy store', () => {
+  let root: string
+  let dir: string
+  let store: PolicyStore | undefined
+
+  beforeEach(async () => {
+    root = await fs.mkdtemp(path.join(os.tmpdir(), 'policy-store-'))
+    dir = path.join(root, 'policies')
+    await write(dir)
+  })
+
+  afterEach(async () => {
+    await store?.stop()
+    store = undefined
+    await fs.rm(root, { recursive: true, force: true })
+  })
+
+  async function started(change: Partial<PolicyStoreOptions> = {}): Promise<PolicyStore> {
+    store = new PolicyStore({ ...OPTIONS, dir, ...change })
+    await store.start()
+    return store
+  }
+
+  it('swaps within a second after an edit', async () => {
+    const store = await started()
+    const before = store.current
+    const swapped = nextBundle(store)
+    await fs.writeFile(path.join(dir, 'gate.yaml'), FORBIDDEN)
+    expect((await swapped).revision).to.not.equal(before.revision)
+    expect(store.current.guards).to.have.length(3)
+  })
+
+  it('keeps the last good bundle when an edit is wrong, and remembers what was', async () => {
+    const store = await started()
+    const before = store.current
+    const rejected = new Promise((resolve) => store.subscribe({ onRejected: resolve }))
+    await fs.writeFile(path.join(dir, 'gate.yaml'), 'version: 2\n')
+    await within(rejected)
+    expect(store.current).to.equal(before)
+    expect(store.rejection?.diagnostics.map((one) => one.code)).to.include('missing_key')
+    const swapped = nextBundle(store)
+    await fs.writeFile(path.join(dir, 'gate.yaml'), FORBIDDEN)
+    await swapped
+    expect(store.rejection).to.equal(undefined)
+  })
+
+  it('follows the policy directory when it is a link that is repointed', async () => {
+    await write(path.join(root, 'b'), { 'gate.yaml': FORBIDDEN })
+    const link = path.join(root, 'live')
+    await fs.symlink(dir, link)
+    const store = await started({ dir: link })
+    const swapped = nextBundle(store)
+    await fs.symlink(path.join(root, 'b'), `${link}.new`)
+    await fs.rename(`${link}.new`, link)
+    expect((await swapped).guards).to.have.length(3)
+    const again = nextBundle(store)
+    await fs.writeFile(path.join(root, 'b', 'gate.yaml'), GATE)
+    expect((await again).guards).to.have.length(2)
+  })
+
+  it('follows a mounted ConfigMap, whose files are links through ..data', async () => {
+    const mount = path.join(root, 'mount')
+    await fs.mkdir(mount)
+    await write(path.join(mount, '..1'))
+    await write(path.join(mount, '..2'), { 'gate.yaml': FORBIDDEN })
+    await fs.symlink('..1', path.join(mount, '..data'))
+    for (const name of ['gate.yaml', 'tools.yaml']) {
+      await fs.symlink(path.join('..data', name), path.join(mount, name))
+    }
+    const store = await started({ dir: mount })
+    const swapped = nextBundle(store)
+    await fs.symlink('..2', path.join(mount, '..data_tmp'))
+    await fs.rename(path.join(mount, '..data_tmp'), path.join(mount, '..data'))
+    expect((await swapped).guards).to.have.length(3)
+  })
+
+  it('never swaps in a mixture while a writer replaces two files that belong together', async () => {
+    const store = await started({ watch: false })
+    const writer = { stop: false }
+    const writing = (async () => {
+      for (let turn = 0; !writer.stop; turn++) {
+        const environment = turn % 2 === 0 ? 'even' : 'odd'
+        await fs.writeFile(path.join(dir, 'gate.yaml'), GATE.replace('production', environment))
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        await fs.mkdir(path.join(dir, 'data'), { recursive: true })
+        await fs.writeFile(path.join(dir, 'data', 'mark.json'), JSON.stringify(environment))
+        await new Promise((resolve) => setTimeout(resolve, 30))
+      }
+    })()
+    for (let turn = 0; turn < 6; turn++) {
+      const result = await store.reload('test')
+      const { environment, data } = store.current
+      if (result.ok && data['mark'] !== undefined) expect(data['mark']).to.equal(environment)
+    }
+    writer.stop = true
+    await writing
+  })
+
+  it('says that nothing changed when nothing did', async () => {
+    const store = await started({ watch: false })
+    const before = store.current
+    let told = 0
+    store.subscribe({ onReloaded: () => told++ })
+    const result = await store.reload('test')
+    expect(result).to.deep.include({ ok: true, changed: false })
+    expect(store.current).to.equal(before)
+    expect(told).to.equal(0)
+  })
+
+  it('serialises reloads that come at once; the last state wins', async () => {
+    const store = await started({ watch: false })
+    await fs.writeFile(path.join(dir, 'gate.yaml'), FORBIDDEN)
+    const results = await Promise.all(Array.from({ length: 8 }, () => store.reload('test')))
+    expect(results.filter((one) => one.ok && one.changed)).to.have.length(1)
+    expect(store.current.guards).to.have.length(3)
+  })
+
+  it('loads a single file in place of gate.yaml, and goes back without a path', async () => {
+    const store = await started({ watch: false })
+    await fs.writeFile(path.join(dir, 'valid.yaml'), FORBIDDEN)
+    await fs.writeFile(path.join(dir, 'invalid.yaml'), 'version: 1\nallowed: true\n')
+    expect(await store.reload('test', 'policies/valid.yaml')).to.include({ ok: true })
+    expect(store.current.guards).to.have.length(3)
+    expect(await store.reload('test', 'policies/invalid.yaml')).to.include({ ok: false })
+    expect(store.current.guards).to.have.length(3)
+    expect(await store.reload('test')).to.include({ ok: true })
+    expect(store.current.guards).to.have.length(2)
+  })
+
+  it('loads another directory under the root and watches it', async () => {
+    const store = await started()
+    await write(path.join(root, 'other'), { 'gate.yaml': FORBIDDEN })
+    expect(await store.reload('test', 'other')).to.include({ ok: true })
+    const swapped = nextBundle(store)
+    await fs.writeFile(path.join(root, 'other', 'gate.yaml'), GATE)
+    expect((await swapped).guards).to.have.length(2)
+  })
+
+  it('refuses a path outside the root, by dots, absolutely or through a link', async () => {
+    const store = await started({ watch: false })
+    await fs.symlink('/etc', path.join(root, 'out'))
+    const bad = ['..', '../..', '/etc', 'policies/../../..', 'out', 'out/passwd', 'nowhere', '']
+    for (const one of bad.slice(0, -1)) {
+      const code = await store.reload('test', one).then(
+        () => 'loaded',
+        (error: unknown) => (error instanceof GatewayError ? error.code : String(error)),
+      )
+      expect(code, one).to.equal('invalid_request')
+    }
+  })
+
+  it('refuses to start without a policy, and with a wrong one', async () => {
+    const cases = [
+      { dir: path.join(root, 'nowhere'), code: 'no_policy' },
+      { dir: root, code: 'policy_invalid' },
+    ]
+    for (const { dir, code } of cases) {
+      const error: unknown = await new PolicyStore({ ...OPTIONS, dir }).start().catch((e) => e)
+      expect(error).to.be.instanceOf(GatewayError)
+      expect((error as GatewayError).code).to.equal(code)
+      expect((error as GatewayError).details['diagnostics']).to.have.property('length').that.is.above(0)
+    }
+  })
+
+  it('checks files by content without touching what is live', async () => {
+    const store = await started({ watch: false })
+    const before = store.current
+    const files = sampleFiles({ 'gate.yaml': FORBIDDEN })
+    expect(await store.check(files)).to.include({ ok: true })
+    expect(await store.check({ 'gate.yaml': 'x' })).to.include({ ok: false })
+    expect(await store.check(undefined)).to.include({ ok: true })
+    expect(store.current).to.equal(before)
+  })
+})
+
+async function write(dir: string, change: Files = {}): Promise<void> {
+  await fs.mkdir(dir, { recursive: true })
+  for (const [name, content] of Object.entries(sampleFiles(change))) {
+    await fs.writeFile(path.join(dir, name), content)
+  }
+}
+
+const nextBundle = (store: PolicyStore): Promise<Bundle> =>
+  within(new Promise<Bundle>((resolve) => store.subscribe({ onReloaded: resolve })))
+
+async function within<T>(promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing within ${DEADLINE_MS} ms`)), DEADLINE_MS)
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
