@@ -24,3 +24,15 @@ export function signCheckpoint(
 export function verifyCheckpoint(checkpoint: Checkpoint, publicKey: KeyObject): boolean {
   return verify(null, statement(checkpoint), publicKey, Buffer.from(checkpoint.signature, 'base64'))
 }
+
+/** Checkpoints as `DATA_DIR/checkpoints.jsonl` holds them; a torn line is passed over. */
+export function parseCheckpoints(text: string): Checkpoint[] {
+  return text.split('\n').flatMap((line) => {
+    try {
+      const raw = JSON.parse(line) as Omit<Checkpoint, 'size'> & { size: number }
+      return [{ ...raw, size: BigInt(raw.size) }]
+    } catch {
+      return []
+    }
+  })
+}

@@ -29,7 +29,7 @@ import { judge, type Judged } from './outcome.ts'
 import { resume } from './resume.ts'
 import type { Answer, StoredResult, Submission } from './submission.ts'
 
-const FACT_TIMEOUT_NOTE = 'the look-up got no usable answer'
+const NO_FACT = 'the look-up got no usable answer'
 const RETRY_OUTCOME_MS = 250
 const POLL_HELD_MS = 500
 const WAIT_MS_MAX = 60_000
@@ -122,6 +122,23 @@ export class Pipeline {
     }
   }
 
+  /**
+   * The answer to an action submitted earlier, for whoever sends exactly the same request again.
+   * @throws GatewayError `not_found`, or `idempotency_mismatch` when the request is another one
+   */
+  async collect(submission: Submission, actionId: string): Promise<Answer> {
+    const row = await findAction(this.#parts.db, actionId)
+    if (!row || row.agent_id !== submission.caller.agentId) {
+      throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
+    }
+    const agent = await this.#agent(submission)
+    const hash = sha256(canonicalJson(requestJson(toRequest(submission, agent))))
+    if (hash !== row.request_hash) {
+      throw new GatewayError('idempotency_mismatch', 'this action was a different request')
+    }
+    return this.#replay(row, submission.waitMs)
+  }
+
   /** The answer a recorded action gives now; waits for a held one up to `waitMs`. */
   async answerOf(actionId: string, waitMs: number): Promise<Answer | undefined> {
     const row = await findAction(this.#parts.db, actionId)
@@ -131,16 +148,13 @@ export class Pipeline {
   }
 
   async #act(submission: Submission): Promise<Answer> {
-    const { killState } = this.#parts
     this.#assertOpen()
     const agent = await this.#agent(submission)
     const request = toRequest(submission, agent)
     const judgement = await this.#judge(request, agent)
     const claim = this.#toClaim(submission, agent, request, judgement)
     const result = await this.#parts.ledger.submit(this.#claim, claim)
-    const answer = await this.#follow(submission, claim, judgement, result)
-    if (killState.isKnown || answer.type !== 'executed') return answer
-    return answer
+    return this.#follow(submission, claim, judgement, result)
   }
 
   #assertOpen(): void {
@@ -212,7 +226,7 @@ export class Pipeline {
         mayStart: () => true,
       })
       if (result.type !== 'answered' || result.status !== 200 || result.truncated) {
-        throw new Error(FACT_TIMEOUT_NOTE)
+        throw new Error(NO_FACT)
       }
       return JSON.parse(result.body.toString('utf8')) as Json
     }

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
-import { keyIdOf, signCheckpoint, verifyCheckpoint } from '../lib/checkpoint.ts'
+import { keyIdOf, parseCheckpoints, signCheckpoint, verifyCheckpoint } from '../lib/checkpoint.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Checkpoint } from '../model/audit.ts'
 import type { Db } from '../store/tx.ts'
@@ -85,6 +85,11 @@ export class Checkpointer {
     return this.#unsignedSince !== undefined
   }
 
+  /** The checkpoints in the file, which whoever owns the database cannot change. */
+  keptOutside(): readonly Checkpoint[] {
+    return readCheckpointFile(this.#file)
+  }
+
   /** Tells how far the chain has grown, so that an overdue signature is noticed without a query. */
   grown(size: bigint): void {
     if (size > this.#seenSize) this.#seenSize = size
@@ -148,17 +153,6 @@ export class Checkpointer {
 export function readCheckpointFile(file: string): Checkpoint[] {
   if (!fs.existsSync(file)) return []
   return parseCheckpoints(fs.readFileSync(file, 'utf8'))
-}
-
-export function parseCheckpoints(text: string): Checkpoint[] {
-  return text.split('\n').flatMap((line) => {
-    try {
-      const raw = JSON.parse(line) as Omit<Checkpoint, 'size'> & { size: number }
-      return [{ ...raw, size: BigInt(raw.size) }]
-    } catch {
-      return []
-    }
-  })
 }
 
 function lastOf(checkpoints: readonly Checkpoint[], key: KeyObject): Checkpoint | undefined {

@@ -71,7 +71,10 @@ export function idempotencyKey(req: Request): string | null {
   const key = header(req, 'idempotency-key')
   if (key === undefined) return null
   if (IDEMPOTENCY_KEY.test(key)) return key
-  throw new GatewayError('invalid_request', 'Idempotency-Key must be 1 to 255 visible ASCII characters')
+  throw new GatewayError(
+    'invalid_request',
+    'Idempotency-Key must be 1 to 255 visible ASCII characters',
+  )
 }
 
 function parseCost(cost: string | number): bigint {

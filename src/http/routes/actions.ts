@@ -98,7 +98,9 @@ export function actionJson(row: ActionRow) {
     effect: row.effect,
     state: row.state,
     revision: row.revision,
-    ...(row.error_code === '' ? {} : { error: { code: row.error_code, message: row.error_message } }),
+    ...(row.error_code === ''
+      ? {}
+      : { error: { code: row.error_code, message: row.error_message } }),
     ...(result ? { result: resultJson(result) } : {}),
     created_at: row.created_at.toISOString(),
     started_at: row.started_at?.toISOString() ?? null,

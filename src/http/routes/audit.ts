@@ -104,7 +104,13 @@ async function exportRecord(db: Db, res: Response): Promise<void> {
   const { size, head } = await readHead(db)
   res.setHeader('Content-Type', 'application/x-ndjson')
   const keys = await readAuditKeys(db)
-  await writeLine(res, { type: 'head', format: 'portcullis-audit/v1', size: Number(size), head, keys })
+  await writeLine(res, {
+    type: 'head',
+    format: 'portcullis-audit/v1',
+    size: Number(size),
+    head,
+    keys,
+  })
   let seq = 0n
   while (seq < size) {
     const entries = (await readEntriesAfter(db, seq, PAGE)).filter((one) => one.seq <= size)

@@ -50,7 +50,7 @@ export function statusRoutes(parts: HttpParts): Router {
        where lease_until > clock_timestamp() order by started_at`,
     )
     res.json({
-      policy: { revision: policies.current.revision, stale: policies.lastRejection !== undefined },
+      policy: { revision: policies.current.revision, stale: policies.rejection !== undefined },
       kill_switch: { known: killState.isKnown, engaged: killState.rows.length },
       actions: await countOpenActions(db),
       audit: { size: Number(size), head, degraded: checkpoints.isDegraded },

@@ -1,0 +1,125 @@
+import fs from 'node:fs'
+import readline from 'node:readline'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { AuditVerifier, type AuditVerdict } from '../lib/audit-verify.ts'
+import { parseCheckpoints } from '../lib/checkpoint.ts'
+import type { AuditEntry, Checkpoint } from '../model/audit.ts'
+import { CliError, EXIT, print, say } from './exit.ts'
+import { call, type ClientOptions } from './gate-client.ts'
+
+export async function exportAudit(options: ClientOptions & { out?: string }): Promise<void> {
+  const response = await call(options, 'GET', '/audit/export')
+  if (!response.body) throw new CliError(EXIT.internal, 'the gate sent nothing')
+  const source = Readable.fromWeb(response.body as never)
+  if (!options.out) return pipeline(source, process.stdout, { end: false })
+  await pipeline(source, fs.createWriteStream(options.out, { mode: 0o600 }))
+  say(`wrote ${options.out}`)
+}
+
+/** Exits 5 when something is wrong, and names it. */
+export async function verifyAudit(
+  file: string,
+  options: { publicKey: string[]; checkpoints?: string; json?: boolean },
+): Promise<void> {
+  if (!fs.existsSync(file)) throw new CliError(EXIT.usage, `no file ${file}`)
+  const keys = options.publicKey.map(readKey)
+  const outside = options.checkpoints ? parseCheckpoints(readText(options.checkpoints)) : []
+  const verdict = await verifyExport(file, keys, outside)
+  if (options.json) print(JSON.stringify(verdict, null, 2))
+  else describe(verdict)
+  if (verdict.integrity === 'ok' && verdict.completeness === 'ok') return
+  throw new CliError(
+    EXIT.finding,
+    `integrity ${verdict.integrity}, completeness ${verdict.completeness}`,
+  )
+}
+
+function readText(file: string): string {
+  if (!fs.existsSync(file)) throw new CliError(EXIT.usage, `no file ${file}`)
+  return fs.readFileSync(file, 'utf8')
+}
+
+function readKey(file: string): string {
+  const pem = readText(file)
+  if (pem.includes('BEGIN PUBLIC KEY')) return pem
+  throw new CliError(EXIT.usage, `${file} is not a public key in PEM form`)
+}
+
+// Checkpoints follow the entries in an export, so they are read in a first pass.
+async function verifyExport(
+  file: string,
+  keys: readonly string[],
+  outside: readonly Checkpoint[],
+): Promise<AuditVerdict> {
+  const inside: Checkpoint[] = []
+  let hasEnd = false
+  for await (const { value } of lines(file)) {
+    if (value?.['type'] === 'checkpoint') inside.push(toCheckpoint(value))
+    hasEnd ||= value?.['type'] === 'end'
+  }
+  const verifier = new AuditVerifier(keys, [...inside, ...outside])
+  if (!hasEnd) verifier.malformed('end', 'the file has no end line: the export was cut off')
+  for await (const { value, number } of lines(file)) {
+    if (!value) verifier.malformed(`line ${number}`, 'not JSON')
+    else if (value['type'] === 'entry') verifier.entry(toEntry(value))
+  }
+  return verifier.finish()
+}
+
+type Line = Record<string, unknown>
+
+async function* lines(file: string): AsyncGenerator<{ value: Line | undefined; number: number }> {
+  let number = 0
+  for await (const text of readline.createInterface({ input: fs.createReadStream(file) })) {
+    number++
+    if (text !== '') yield { value: parse(text), number }
+  }
+}
+
+function parse(text: string): Line | undefined {
+  try {
+    return JSON.parse(text) as Line
+  } catch {
+    return undefined
+  }
+}
+
+function toEntry(line: Line): AuditEntry {
+  const text = (name: string) => String(line[name] ?? '')
+  return {
+    seq: toBigInt(line['seq']),
+    at: text('at'),
+    kind: text('kind'),
+    agentId: text('agent_id'),
+    tool: text('tool'),
+    effect: text('effect'),
+    actionId: text('action_id'),
+    body: text('body'),
+    prevHash: text('prev_hash'),
+    hash: text('hash'),
+  }
+}
+
+function toCheckpoint(line: Line): Checkpoint {
+  return {
+    size: toBigInt(line['size']),
+    head: String(line['head']),
+    at: String(line['at']),
+    keyId: String(line['key_id']),
+    signature: String(line['signature']),
+  }
+}
+
+function toBigInt(value: unknown): bigint {
+  return /^\d+$/.test(String(value)) ? BigInt(String(value)) : 0n
+}
+
+function describe(verdict: AuditVerdict): void {
+  print(`entries       ${verdict.entries}`)
+  print(`head          ${verdict.head}`)
+  print(`signed up to  ${verdict.signedSize} (${verdict.checkpoints} checkpoints verified)`)
+  print(`integrity     ${verdict.integrity}`)
+  print(`completeness  ${verdict.completeness}`)
+  for (const { code, seq, message } of verdict.findings) print(`  ${code}  entry ${seq} ${message}`)
+}

@@ -1,0 +1,110 @@
+import fs from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import pg from 'pg'
+import { readConfig, type Config } from '../config.ts'
+import { GUARD_KINDS } from '../decide/index.ts'
+import { loadBundle } from '../policy/index.ts'
+import { CliError, EXIT, print } from './exit.ts'
+import { ROOT } from './root.ts'
+
+const CONNECT_TIMEOUT_MS = 3_000
+const CLOCK_SKEW_MS_MAX = 2_000
+const NODE_MIN = [20, 19] as const
+
+interface Finding {
+  readonly name: string
+  /** Null when all is well, else what is wrong and how to mend it. */
+  readonly problem: string | null
+}
+
+/** `portcullis doctor`: checks what a start needs; each problem comes with its fix. Exits 5 on any. */
+export async function doctor(): Promise<void> {
+  const config = readConfig(ROOT) // a bad environment is reported by its own error
+  const findings: Finding[] = [
+    { name: 'node', problem: nodeProblem() },
+    { name: 'settings', problem: null },
+    { name: 'data directory', problem: writeProblem(config.dataDir) },
+    {
+      name: 'log file',
+      problem: config.logFile ? writeProblem(path.dirname(config.logFile)) : null,
+    },
+    { name: 'signing key', problem: keyProblem(config.dataDir) },
+    { name: 'port', problem: await portProblem(config) },
+    { name: 'policies', problem: await policyProblem(config) },
+    { name: 'database', problem: await databaseProblem(config) },
+  ]
+  for (const { name, problem } of findings) {
+    print(problem === null ? `✓ ${name}` : `✗ ${name}: ${problem}`)
+  }
+  const broken = findings.filter(({ problem }) => problem !== null).length
+  if (broken > 0) throw new CliError(EXIT.finding, `${broken} problem(s)`)
+}
+
+function nodeProblem(): string | null {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const isNew = major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])
+  return isNew
+    ? null
+    : `Node ${process.versions.node} is too old; install ${NODE_MIN.join('.')} or newer`
+}
+
+function writeProblem(dir: string): string | null {
+  const existing = firstExisting(path.resolve(dir))
+  try {
+    fs.accessSync(existing, fs.constants.W_OK)
+    return null
+  } catch {
+    return `${existing} cannot be written; change its owner or choose another directory`
+  }
+}
+
+function firstExisting(dir: string): string {
+  return fs.existsSync(dir) ? dir : firstExisting(path.dirname(dir))
+}
+
+function keyProblem(dataDir: string): string | null {
+  const file = path.join(dataDir, 'audit-signing-key.pem')
+  if (!fs.existsSync(file)) return null // made at the first start
+  const isOpen = process.platform !== 'win32' && (fs.statSync(file).mode & 0o077) !== 0
+  return isOpen ? `others can read ${file}; chmod 600 it` : null
+}
+
+function portProblem({ host, port }: Config): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = net.createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      resolve(`${host}:${port} cannot be opened (${error.code}); set HOST or PORT`)
+    })
+    server.listen(port, host, () => server.close(() => resolve(null)))
+  })
+}
+
+async function policyProblem(config: Config): Promise<string | null> {
+  if (!fs.existsSync(config.policyDir)) return `${config.policyDir} does not exist; set POLICY_DIR`
+  const result = await loadBundle(config.policyDir, {
+    kinds: GUARD_KINDS,
+    env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
+    nowMs: Date.now(),
+  })
+  return result.ok ? null : `${result.diagnostics.length} problem(s); run \`portcullis check\``
+}
+
+async function databaseProblem(config: Config): Promise<string | null> {
+  if (!config.databaseUrl) return null
+  const client = new pg.Client({
+    connectionString: config.databaseUrl,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  })
+  try {
+    await client.connect()
+    const { rows } = await client.query<{ now: Date }>('select clock_timestamp() as now')
+    const skewMs = Math.abs(Date.now() - (rows[0]?.now.getTime() ?? 0))
+    return skewMs > CLOCK_SKEW_MS_MAX ? `its clock differs by ${skewMs} ms; run NTP on both` : null
+  } catch (error) {
+    const { code = (error as Error).message } = error as { code?: string }
+    return `it cannot be reached (${code}); check DATABASE_URL`
+  } finally {
+    await client.end().catch(() => {})
+  }
+}

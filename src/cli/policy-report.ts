@@ -1,0 +1,21 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Diagnostic } from '../policy/diagnostics.ts'
+import { printDiagnostics } from '../policy/print.ts'
+import { CliError, EXIT } from './exit.ts'
+
+/** Diagnostics with the lines they mean, as an error that ends a subcommand with code 3. */
+export function policyFailure(dir: string, diagnostics: readonly Diagnostic[]): CliError {
+  return new CliError(
+    EXIT.policy,
+    printDiagnostics(diagnostics, (file) => read(dir, file)),
+  )
+}
+
+function read(dir: string, file: string): string | undefined {
+  try {
+    return fs.readFileSync(path.join(dir, file), 'utf8')
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,133 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import pc from 'picocolors'
+import { readConfig, type Config } from '../config.ts'
+import { Gate } from '../main.ts'
+import { DemoService } from './demo-service.ts'
+import { CliError, EXIT, print, say } from './exit.ts'
+import { ADMIN_KEY_FILE } from './gate-client.ts'
+import { policyFailure } from './policy-report.ts'
+import { ROOT } from './root.ts'
+
+export const DEMO_AGENT = 'agent-support-001'
+const AGENT_KEY_FILE = `${DEMO_AGENT}.key`
+
+/** `portcullis start`: runs until it is told to stop. */
+export async function start(): Promise<void> {
+  const startedAt = performance.now()
+  const config = readConfig(ROOT)
+  fs.mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+  const demo = await startDemo(config)
+  const gate = new Gate(config)
+  stopOnSignals(gate, demo)
+  try {
+    await gate.start()
+  } catch (error) {
+    await demo?.stop()
+    throw explain(error, config)
+  }
+  const newAdmin = await ensureAdmin(gate)
+  if (demo) await ensureDemoAgent(gate)
+  banner(gate, demo, newAdmin, performance.now() - startedAt)
+}
+
+// A TICKETING_API_URL of one's own means that the system behind it is already there.
+async function startDemo(config: Config): Promise<DemoService | undefined> {
+  if (!config.demo || config.env['TICKETING_API_URL']) return undefined
+  return DemoService.start({
+    port: Number(new URL(config.ticketingApiUrl).port),
+    ledgerFile: path.join(config.dataDir, 'demo-ledger.jsonl'),
+  })
+}
+
+function stopOnSignals(gate: Gate, demo: DemoService | undefined): void {
+  let stopping = false
+  const stop = (signal: string) => {
+    if (stopping) process.exit(EXIT.internal)
+    stopping = true
+    say(`\n${signal}: finishing what is under way (again to stop at once)`)
+    gate
+      .stop()
+      .then(() => demo?.stop())
+      .then(
+        () => process.exit(EXIT.ok),
+        () => process.exit(EXIT.internal),
+      )
+  }
+  process.on('SIGINT', () => stop('SIGINT'))
+  process.on('SIGTERM', () => stop('SIGTERM'))
+  process.on('uncaughtException', (error) => {
+    gate.log.fatal({ err: error }, 'uncaught exception')
+    say(`internal error: ${error.message}; see the log`)
+    process.exit(EXIT.internal)
+  })
+}
+
+/** The first admin key, shown once and kept for this machine's owner. */
+async function ensureAdmin(gate: Gate): Promise<string | null> {
+  if (await gate.hasAdmin()) return null
+  const key = await gate.issueKey('admin', 'admin', null)
+  writeKey(gate.config, ADMIN_KEY_FILE, key)
+  return key
+}
+
+async function ensureDemoAgent(gate: Gate): Promise<void> {
+  const key = await gate.ensureAgent(DEMO_AGENT, ['support'], 'support-team')
+  if (key) writeKey(gate.config, AGENT_KEY_FILE, key)
+  else if (!fs.existsSync(path.join(gate.config.dataDir, AGENT_KEY_FILE))) {
+    const again = await gate.issueKey('agent', DEMO_AGENT, DEMO_AGENT)
+    writeKey(gate.config, AGENT_KEY_FILE, again)
+  }
+}
+
+function writeKey(config: Config, name: string, key: string): void {
+  fs.writeFileSync(path.join(config.dataDir, name), `${key}\n`, { mode: 0o600 })
+}
+
+function explain(error: unknown, config: Config): unknown {
+  const { code, port, details } = error as {
+    code?: string
+    port?: number
+    details?: { diagnostics?: never }
+  }
+  if (code === 'EADDRINUSE') {
+    return new CliError(EXIT.internal, `port ${port} is in use; set PORT to another one`)
+  }
+  if (details?.diagnostics) return policyFailure(config.policyDir, details.diagnostics)
+  return error
+}
+
+function banner(
+  gate: Gate,
+  demo: DemoService | undefined,
+  newAdmin: string | null,
+  ms: number,
+): void {
+  const { config, url, policies } = gate
+  const { counts, revision } = policies.current
+  const row = (name: string, text: string) =>
+    print(`  ${pc.green('➜')}  ${name.padEnd(10)} ${text}`)
+  const file = (name: string) => path.relative(process.cwd(), path.join(config.dataDir, name))
+  print(`\n  ${pc.bold('portcullis')}  ready in ${Math.round(ms)} ms\n`)
+  row('Gate', url)
+  if (demo) row('Upstream', `${demo.url}  (demo ticketing; DEMO=off to leave it out)`)
+  row('Database', config.databaseUrl ? 'PostgreSQL' : `embedded, in ${file('db')}`)
+  row(
+    'Policies',
+    `${path.relative(process.cwd(), config.policyDir)}  ${counts.files} files, ${counts.guards} guards, ${counts.tools} tools, revision ${revision.slice(0, 12)}, watching`,
+  )
+  row('Metrics', `${url}/metrics    events ${url}/events`)
+  row('Log', config.logFile ?? 'standard output')
+  if (newAdmin) {
+    row('Admin key', `${newAdmin}  (shown once, kept in ${file(ADMIN_KEY_FILE)})`)
+  }
+  if (!demo) return
+  print(`
+  Try, in another shell:
+
+  export AGENT_KEY=$(cat ${file(AGENT_KEY_FILE)}) ADMIN_KEY=$(cat ${file(ADMIN_KEY_FILE)})
+  curl -s ${url}/act -H "X-API-Key: $AGENT_KEY" -H 'Content-Type: application/json' \\
+    -d '{"tool":"tickets.update","args":{"id":"t-1","status":"resolved"},"reason":"answered"}'
+  curl -s ${url}/audit/timeline?limit=5 -H "X-API-Key: $ADMIN_KEY"
+`)
+}

@@ -1,0 +1,40 @@
+import express, { type Express } from 'express'
+import { authenticate, cors, identify, singleHeaders } from './edge.ts'
+import { errorHandler, notFound } from './errors.ts'
+import type { HttpParts } from './parts.ts'
+import { actRoutes } from './routes/act.ts'
+import { actionRoutes } from './routes/actions.ts'
+import { approvalRoutes } from './routes/approvals.ts'
+import { auditRoutes } from './routes/audit.ts'
+import { eventRoutes } from './routes/events.ts'
+import { killSwitchRoutes } from './routes/kill-switch.ts'
+import { policyRoutes } from './routes/policy.ts'
+import { proxyRoutes } from './routes/proxy.ts'
+import { registryRoutes } from './routes/registry.ts'
+import { statusRoutes } from './routes/status.ts'
+
+/** The whole HTTP surface, in the order a request passes it. */
+export function createApp(parts: HttpParts): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false) // routes read the query themselves, strictly
+  app.set('case sensitive routing', true)
+  app.use(identify(parts.log, parts.metrics))
+  app.use(singleHeaders)
+  app.use(cors(parts.config.allowedOrigins))
+  app.use(authenticate(parts.keyRing))
+  app.use(actRoutes(parts))
+  app.use(proxyRoutes(parts))
+  app.use(statusRoutes(parts))
+  app.use(actionRoutes(parts))
+  app.use(approvalRoutes(parts))
+  app.use(policyRoutes(parts))
+  app.use(killSwitchRoutes(parts))
+  app.use(auditRoutes(parts))
+  app.use(eventRoutes(parts))
+  app.use(registryRoutes(parts))
+  app.use(notFound)
+  app.use(errorHandler(parts.log))
+  return app
+}

@@ -1,0 +1,114 @@
+import { Router, type Request, type Response } from 'express'
+import { GatewayError } from '../../errors.ts'
+import type { JsonObject } from '../../model/json.ts'
+import type { Answer, StoredResult, Submission } from '../../pipeline/submission.ts'
+import { matchRoute, withBody } from '../../policy/route.ts'
+import { refusalOf, sendHeld } from '../answers.ts'
+import { bodyObject, callerOf, header, stateOf } from '../context.ts'
+import { allow, strictBody } from '../edge.ts'
+import { sendError } from '../errors.ts'
+import type { HttpParts } from '../parts.ts'
+import { idempotencyKey, WAIT_S_MAX } from './act.ts'
+
+const PREFIX = '/proxy/'
+const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
+const RECORDED_CHARS_MAX = 1_000
+
+/**
+ * `ANY /proxy/{upstream}/{path}`: an agent's own HTTP calls, unchanged but for base URL and key. Method
+ * and path choose the tool; the answer is the upstream's own. A held action answers 202, and the
+ * same request with `Portcullis-Action: <action_id>` collects its result.
+ */
+export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
+  const router = Router()
+  router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
+    const { upstream, path, query } = split(req.originalUrl)
+    const match = matchRoute(policies.current.routes, upstream, req.method, path, query)
+    if (!match.ok && match.code === 'not_canonical') {
+      throw new GatewayError('invalid_request', match.message)
+    }
+    const submission = match.ok
+      ? toSubmission(req, match.tool.name, withBody(match.tool, match.args, bodyObject(req)))
+      : unrouted(req, upstream, path)
+    const collected = header(req, 'portcullis-action')
+    const answer = collected
+      ? await pipeline.collect(submission, collected)
+      : await pipeline.act(submission)
+    sendProxied(res, answer, upstream)
+  })
+  return router
+}
+
+// The target as it was sent: nothing that normalises may touch it before the route match.
+function split(url: string): { upstream: string; path: string; query: string } {
+  const at = url.indexOf('?')
+  const path = at < 0 ? url : url.slice(0, at)
+  const rest = path.startsWith(PREFIX) ? path.slice(PREFIX.length) : ''
+  const slash = rest.indexOf('/')
+  const upstream = slash < 0 ? rest : rest.slice(0, slash)
+  if (!UPSTREAM.test(upstream)) throw new GatewayError('not_found', 'use /proxy/{upstream}/{path}')
+  return {
+    upstream,
+    path: slash < 0 ? '/' : rest.slice(slash),
+    query: at < 0 ? '' : url.slice(at + 1),
+  }
+}
+
+function toSubmission(req: Request, tool: string, args: JsonObject): Submission {
+  return {
+    caller: callerOf(req),
+    requestId: stateOf(req).requestId,
+    tool,
+    args,
+    resource: null,
+    context: {},
+    reason: null,
+    costMicros: null,
+    idempotencyKey: idempotencyKey(req),
+    dryRun: false,
+    waitMs: waitMs(req),
+  }
+}
+
+// A path no tool stands for is an action all the same: it is denied, and the denial is on record.
+function unrouted(req: Request, upstream: string, path: string): Submission {
+  const args = { method: req.method, path: path.slice(0, RECORDED_CHARS_MAX) }
+  return toSubmission(req, `proxy/${upstream}`, args)
+}
+
+/** RFC 7240: `Prefer: wait=10` waits that many seconds for a held action. */
+function waitMs(req: Request): number {
+  const seconds = /(?:^|[,;\s])wait=(\d{1,3})/.exec(header(req, 'prefer') ?? '')?.[1]
+  return Math.min(Number(seconds ?? 0), WAIT_S_MAX) * 1000
+}
+
+function sendProxied(res: Response, answer: Answer, upstream: string): void {
+  if (answer.type === 'held') {
+    res.setHeader('Portcullis-Action', answer.actionId)
+    sendHeld(res, answer)
+  } else if (answer.type === 'refused') {
+    res.setHeader('Portcullis-Action', answer.actionId)
+    sendError(res, refusalOf(answer))
+  } else if (answer.type === 'executed') {
+    res.setHeader('Portcullis-Action', answer.actionId)
+    res.setHeader('Portcullis-Decision', answer.decisionId)
+    sendResult(res, answer.result, upstream)
+  }
+}
+
+function sendResult(res: Response, result: StoredResult, upstream: string): void {
+  res.status(result.status)
+  for (const [name, value] of Object.entries(result.headers)) {
+    const kept = name === 'location' ? localLocation(value, upstream) : value
+    if (kept !== undefined) res.setHeader(name, kept)
+  }
+  if (result.truncated) res.setHeader('Portcullis-Truncated', 'true')
+  res.end(result.base64 === undefined ? (result.text ?? '') : Buffer.from(result.base64, 'base64'))
+}
+
+// A redirect must not lead the agent past the gate.
+function localLocation(value: string | readonly string[], upstream: string): string | undefined {
+  const location = String(value)
+  const isLocal = location.startsWith('/') && !location.startsWith('//')
+  return isLocal ? `${PREFIX}${upstream}${location}` : undefined
+}

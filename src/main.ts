@@ -1,0 +1,461 @@
+import fs from 'node:fs'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import pg from 'pg'
+import { KeyRing } from './agents/keys.ts'
+import { findAgent } from './agents/registry.ts'
+import type { Config } from './config.ts'
+import { KillState } from './control/kill-state.ts'
+import { CLOCK_SKEW_MS_MAX, Replica } from './control/replica.ts'
+import { UpstreamClient } from './enforce/upstream-client.ts'
+import { GatewayError } from './errors.ts'
+import { FactLookups } from './facts/lookups.ts'
+import { createApp } from './http/app.ts'
+import type { Readiness } from './http/parts.ts'
+import { createLogger, type Logger } from './lib/log.ts'
+import { GUARD_KINDS } from './decide/index.ts'
+import type { AuditEntry } from './model/audit.ts'
+import type { Json, JsonObject } from './model/json.ts'
+import { Operations } from './pipeline/operations.ts'
+import { Pipeline } from './pipeline/pipeline.ts'
+import { PolicyStore } from './policy/store.ts'
+import type { Diagnostic } from './policy/diagnostics.ts'
+import { raiseAlert } from './record/alerts.ts'
+import { Checkpointer } from './record/checkpoints.ts'
+import { EventStream } from './record/events.ts'
+import { Ledger, LEDGER_CHANNEL } from './record/ledger.ts'
+import { Metrics } from './record/metrics.ts'
+import { Jobs } from './store/jobs.ts'
+import { Store } from './store/store.ts'
+import type { Db } from './store/tx.ts'
+import { queues, Sweeper, Wakeups } from './worker/queues.ts'
+import { WebhookSender } from './worker/webhooks.ts'
+
+/** A commit that takes longer closes the gate for effects. The embedded database also vacuums. */
+const COMMIT_DEADLINE_MS = { server: 500, embedded: 3_000 }
+const DRAIN_MS = 10_000
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+const DB_CHECK_TIMEOUT_MS = 2_000
+const LISTEN_RETRY_MS = 500
+
+/** A running gate: builds every part, starts them in order, stops them in reverse. */
+export class Gate {
+  readonly config: Config
+  readonly log: Logger
+  readonly metrics = new Metrics()
+  readonly killState = new KillState()
+  readonly #version: string
+  readonly #store: Store
+  readonly #stops: (() => Promise<unknown>)[] = []
+  #server: http.Server | undefined
+  #stopping = false
+  operations!: Operations
+  policies!: PolicyStore
+
+  constructor(config: Config) {
+    this.config = config
+    fs.mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+    this.log = createLogger(config.logLevel, config.logFile)
+    this.#version = readVersion()
+    this.#store = new Store({
+      databaseUrl: config.databaseUrl,
+      dataDir: config.dataDir,
+      log: this.log,
+    })
+  }
+
+  /** Where the gate answers, once started. */
+  get url(): string {
+    const { address, family, port } = this.#server?.address() as AddressInfo
+    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#start()
+    } catch (error) {
+      await this.stop().catch(() => {})
+      throw error
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    for (const stop of this.#stops.toReversed()) {
+      await stop().catch((error: unknown) => this.log.error({ err: error }, 'while stopping'))
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { config, log, metrics, killState } = this
+    // Files first: a policy that does not load should not wait for a database.
+    this.policies = this.#policyStore()
+    await this.policies.start()
+    this.#stops.push(() => this.policies.stop())
+    await this.#store.start()
+    this.#stops.push(() => this.#store.stop())
+    const db = poolDb(this.#store)
+    const replica = new Replica({ db, state: killState, log, version: this.#version })
+    replica.announceRevision(this.policies.current.revision)
+    await replica.start()
+    this.#stops.push(() => replica.stop())
+    const webhooks = new WebhookSender({
+      approvalUrl: config.approvalWebhookUrl,
+      alertUrl: config.alertWebhookUrl,
+      secret: config.webhookSecret,
+      metrics,
+    })
+    const checkpoints = this.#checkpointer(db, webhooks)
+    await checkpoints.start()
+    this.#stops.push(() => checkpoints.stop())
+    const events = new EventStream(db)
+    await events.start()
+    const jobs = new Jobs(this.#store, log)
+    const wakeups = new Wakeups(jobs, {
+      approvals: config.approvalWebhookUrl !== null,
+      alerts: config.alertWebhookUrl !== null,
+    })
+    const ledger = this.#ledger(events, checkpoints, wakeups)
+    await ledger.start()
+    this.#stops.push(() => ledger.stop())
+    const keyRing = new KeyRing(db, config.apiTokens)
+    this.operations = new Operations({
+      db,
+      ledger,
+      killState,
+      keyRing,
+      replicaId: replica.id,
+      log,
+      onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
+    })
+    const client = new UpstreamClient(config.env)
+    this.#stops.push(() => client.stop())
+    const pipeline = new Pipeline({
+      db,
+      ledger,
+      events,
+      metrics,
+      log,
+      client,
+      facts: new FactLookups(),
+      killState,
+      replicaId: replica.id,
+      hooks: { onHeld: (tx, approval) => wakeups.onHeld(tx, approval) },
+      bundle: () => this.policies.current,
+      refusal: () => refusal(checkpoints, replica),
+    })
+    const workerParts = { db, pipeline, operations: this.operations, webhooks, log }
+    await jobs.start(queues(workerParts))
+    this.#stops.push(() => jobs.stop())
+    const sweeper = new Sweeper(workerParts)
+    await sweeper.start()
+    this.#stops.push(() => sweeper.stop())
+    await this.#listenForPeers(events, replica, jobs)
+    this.#watchPolicies(replica)
+    await this.#recordPolicy('start')
+    const app = createApp({
+      config,
+      version: this.#version,
+      db,
+      log,
+      metrics,
+      keyRing,
+      pipeline,
+      operations: this.operations,
+      policies: this.policies,
+      killState,
+      replica,
+      events,
+      checkpoints,
+      readiness: () => this.#readiness(db, replica, checkpoints, pipeline),
+    })
+    await this.#listen(app, pipeline)
+    log.info({ url: this.url, version: this.#version, replica: replica.id }, 'ready')
+  }
+
+  #policyStore(): PolicyStore {
+    const { policyDir, ratePerS, ticketingApiUrl, env } = this.config
+    return new PolicyStore({
+      dir: policyDir,
+      kinds: GUARD_KINDS,
+      env: { ...env, TICKETING_API_URL: ticketingApiUrl },
+      defaults: { ratePerS },
+    })
+  }
+
+  #checkpointer(db: Db, webhooks: WebhookSender): Checkpointer {
+    const { checkpointWebhookUrl, dataDir } = this.config
+    const sinks = checkpointWebhookUrl
+      ? [
+          (checkpoint: {
+            size: bigint
+            head: string
+            at: string
+            keyId: string
+            signature: string
+          }) =>
+            webhooks.post(checkpointWebhookUrl, {
+              type: 'checkpoint',
+              checkpoint: { ...checkpoint, size: Number(checkpoint.size) },
+            }),
+        ]
+      : []
+    return new Checkpointer({ db, dataDir, log: this.log, sinks })
+  }
+
+  #ledger(events: EventStream, checkpoints: Checkpointer, wakeups: Wakeups): Ledger {
+    const { isEmbedded } = this.#store
+    const ledger = new Ledger({
+      config: this.#store.clientConfig('portcullis-ledger'),
+      log: this.log,
+      deadlineMs: isEmbedded ? COMMIT_DEADLINE_MS.embedded : COMMIT_DEADLINE_MS.server,
+    })
+    ledger.onCommitted((entries) => {
+      checkpoints.grown(entries.at(-1)?.seq ?? 0n)
+      events.publish(entries)
+      // Counted and sent by the replica that wrote them, so that a sum over replicas is right.
+      for (const entry of entries) count(this.metrics, entry)
+      for (const entry of entries) this.#alertWebhook(entry, wakeups)
+    })
+    return ledger
+  }
+
+  // A hint for speed: leases and polls are what is relied on, so a lost connection costs latency only.
+  async #listenForPeers(events: EventStream, replica: Replica, jobs: Jobs): Promise<void> {
+    if (this.#store.isEmbedded) return
+    const connect = async (): Promise<pg.Client> => {
+      const client = new pg.Client(this.#store.clientConfig('portcullis-listener'))
+      client.on('error', () => {})
+      client.on('end', () => {
+        if (!this.#stopping) setTimeout(retry, LISTEN_RETRY_MS).unref()
+      })
+      client.on('notification', ({ payload = '' }) => {
+        const [seq = '0', epoch = '0'] = payload.split(':')
+        if (BigInt(epoch) > this.killState.epoch) void replica.beat()
+        void events.advanceTo(BigInt(seq)).catch(() => {})
+        jobs.wakeAll()
+      })
+      await client.connect()
+      await client.query(`listen ${LEDGER_CHANNEL}`)
+      return client
+    }
+    let live: pg.Client | undefined
+    const retry = () =>
+      void connect().then(
+        (client) => {
+          live = client
+        },
+        () => setTimeout(retry, LISTEN_RETRY_MS).unref(),
+      )
+    live = await connect()
+    this.#stops.push(async () => live?.end())
+  }
+
+  #alertWebhook(entry: AuditEntry, wakeups: Wakeups): void {
+    if (!entry.kind.startsWith('alert.')) return
+    void wakeups.onAlert(JSON.parse(entry.body) as JsonObject).catch((error: unknown) => {
+      this.log.error({ err: error }, 'alert webhook not queued')
+    })
+  }
+
+  #watchPolicies(replica: Replica): void {
+    const unsubscribe = this.policies.subscribe({
+      onReloaded: (bundle, _previous, reason) => {
+        replica.announceRevision(bundle.revision)
+        this.metrics.policyReloads.inc({ result: 'accepted' })
+        this.metrics.policyStale.set(0)
+        void this.#recordPolicy(reason).catch((error: unknown) => this.#unrecorded(error))
+      },
+      onRejected: (diagnostics, reason) => {
+        this.metrics.policyReloads.inc({ result: 'rejected' })
+        this.metrics.policyStale.set(1)
+        void this.#recordRejection(diagnostics, reason).catch((error: unknown) =>
+          this.#unrecorded(error),
+        )
+      },
+    })
+    this.#stops.push(async () => unsubscribe())
+  }
+
+  #unrecorded(error: unknown): void {
+    this.log.error({ err: error }, 'a policy change is not on record')
+  }
+
+  async #recordPolicy(reason: string): Promise<void> {
+    const { revision, files, environment } = this.policies.current
+    this.metrics.policyInfo.reset()
+    this.metrics.policyInfo.set({ revision: revision.slice(0, 12) }, 1)
+    const list = files.map(({ path: file, sha256 }) => ({ path: file, sha256 }))
+    await this.operations.note(
+      'policy.reloaded',
+      { revision, reason, environment, files: list },
+      async (tx) => {
+        await tx.query(
+          'insert into policy_revisions (revision, files) values ($1, $2) on conflict do nothing',
+          [revision, JSON.stringify(list)],
+        )
+      },
+    )
+  }
+
+  async #recordRejection(diagnostics: readonly Diagnostic[], reason: string): Promise<void> {
+    const revision = this.policies.current.revision
+    const list = JSON.parse(JSON.stringify(diagnostics)) as Json
+    const detail = { revision, reason, diagnostics: list }
+    await this.operations.note('policy.rejected', detail, (tx) =>
+      raiseAlert(tx, 'policy_rejected', '', 'the policy on disk does not load', {
+        reason,
+        revision,
+      }),
+    )
+  }
+
+  async #listen(app: http.RequestListener, pipeline: Pipeline): Promise<void> {
+    const server = http.createServer(
+      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+      app,
+    )
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(this.config.port, this.config.host, resolve)
+    })
+    this.#server = server
+    this.#stops.push(async () => {
+      const closed = new Promise((resolve) => server.close(resolve))
+      server.closeIdleConnections()
+      await pipeline.stop(DRAIN_MS)
+      server.closeAllConnections()
+      await closed
+    })
+  }
+
+  async #readiness(
+    db: Db,
+    replica: Replica,
+    checkpoints: Checkpointer,
+    pipeline: Pipeline,
+  ): Promise<Readiness[]> {
+    const { rejection } = this.policies
+    const skewMs = Math.abs(replica.skewMs)
+    const rollback = checkpoints.refusal
+    return [
+      { name: 'database', ...(await databaseReady(db)) },
+      { name: 'kill_switch', ready: this.killState.isKnown },
+      {
+        name: 'policy',
+        ready: true,
+        ...(rejection
+          ? { detail: 'the files on disk do not load; the last good revision is live' }
+          : {}),
+      },
+      { name: 'audit', ready: rollback === null, ...(rollback ? { detail: rollback } : {}) },
+      { name: 'outcomes', ready: pipeline.unrecordedOutcomes === 0 },
+      { name: 'clock', ready: skewMs <= CLOCK_SKEW_MS_MAX },
+      { name: 'serving', ready: !this.#stopping },
+    ]
+  }
+
+  /** Makes sure an agent exists, for the demo; gives a new key only when it is new. */
+  async ensureAgent(name: string, roles: readonly string[], owner: string): Promise<string | null> {
+    const existing = await findAgent(poolDb(this.#store), name)
+    if (existing) return null
+    const caller = {
+      keyId: 'portcullis',
+      role: 'admin',
+      name: 'portcullis',
+      agentId: null,
+    } as const
+    const { key } = await this.operations.createAgent(
+      { name, roles, owner, properties: {} },
+      caller,
+    )
+    return key
+  }
+
+  /** Creates a key on behalf of the gate itself, such as the first admin key. */
+  async issueKey(
+    role: 'admin' | 'approver' | 'agent',
+    name: string,
+    agent: string | null,
+  ): Promise<string> {
+    const caller = {
+      keyId: 'portcullis',
+      role: 'admin',
+      name: 'portcullis',
+      agentId: null,
+    } as const
+    return (await this.operations.createKey({ role, name, agent }, caller)).key
+  }
+
+  async hasAdmin(): Promise<boolean> {
+    if (this.config.apiTokens.some(({ role }) => role === 'admin')) return true
+    const rows = await poolDb(this.#store).query(
+      `select 1 from api_keys where role = 'admin' and revoked_at is null limit 1`,
+    )
+    return rows.length > 0
+  }
+}
+
+function poolDb(store: Store): Db {
+  return {
+    async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+      const { rows } = await store.pool.query(text, values as unknown[])
+      return rows as Row[]
+    },
+  }
+}
+
+function refusal(checkpoints: Checkpointer, replica: Replica): GatewayError | undefined {
+  const reason = checkpoints.refusal
+  if (reason) return new GatewayError('audit_unavailable', reason)
+  if (Math.abs(replica.skewMs) <= CLOCK_SKEW_MS_MAX) return undefined
+  return new GatewayError('clock_skew', 'the clock of this replica differs from the database')
+}
+
+async function databaseReady(db: Db): Promise<{ ready: boolean; detail?: string }> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), DB_CHECK_TIMEOUT_MS)
+  })
+  try {
+    await Promise.race([db.query('select 1'), late])
+    return { ready: true }
+  } catch {
+    return { ready: false, detail: 'the database cannot be reached' }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+// Counted from what was committed, so the numbers cannot run ahead of the record.
+function count(metrics: Metrics, entry: AuditEntry): void {
+  metrics.auditEntries.inc({ kind: entry.kind.split('.', 1)[0] ?? '' })
+  if (entry.kind === 'decision') countDecision(metrics, entry)
+  else if (entry.kind === 'outcome') {
+    metrics.actions.inc({ kind: (JSON.parse(entry.body) as { state: string }).state })
+  } else if (entry.kind.startsWith('approval.')) {
+    metrics.approvals.inc({ status: entry.kind.slice('approval.'.length) })
+  }
+}
+
+function countDecision(metrics: Metrics, entry: AuditEntry): void {
+  metrics.decisions.inc({ effect: entry.effect })
+  const { reasons, shadow, dry_run } = JSON.parse(entry.body) as {
+    reasons: { code: string }[]
+    shadow: { source: string; effect: string }[]
+    dry_run: boolean
+  }
+  for (const { source, effect } of shadow) metrics.shadow.inc({ guard: source, effect })
+  if (entry.effect === 'deny') for (const { code } of reasons) metrics.denied.inc({ reason: code })
+  if (dry_run) return
+  if (entry.effect === 'deny') metrics.actions.inc({ kind: 'denied' })
+  if (entry.effect === 'require_approval') metrics.actions.inc({ kind: 'held' })
+}
+
+function readVersion(): string {
+  const file = path.join(import.meta.dirname, '..', 'package.json')
+  return (JSON.parse(fs.readFileSync(file, 'utf8')) as { version: string }).version
+}

@@ -1,0 +1,132 @@
+import {
+  findApproval,
+  overdueApprovals,
+  approvedButHeld,
+  type ApprovalRow,
+} from '../approvals/tasks.ts'
+import type { Logger } from '../lib/log.ts'
+import type { JsonObject } from '../model/json.ts'
+import type { Operations } from '../pipeline/operations.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Tx } from '../record/ledger.ts'
+import type { Jobs, QueueOptions } from '../store/jobs.ts'
+import type { Db } from '../store/tx.ts'
+import type { WebhookSender } from './webhooks.ts'
+
+const RESUME = 'portcullis.resume'
+const EXPIRE = 'portcullis.expire'
+const WEBHOOK = 'portcullis.webhook'
+const WEBHOOK_RETRIES = 8
+const SWEEP_MS = 1_000
+const COUNTERS_EVERY = 60
+/** A wake-up that has not come after this long is taken for lost. */
+const LOST_WAKE_UP_MS = 5_000
+
+/** Queues what a held or approved action needs, inside the ledger batch that makes it so. */
+export class Wakeups {
+  readonly #jobs: Jobs
+  readonly #webhooks: { readonly approvals: boolean; readonly alerts: boolean }
+
+  /** `webhooks` says for what a webhook is configured. */
+  constructor(jobs: Jobs, webhooks: { readonly approvals: boolean; readonly alerts: boolean }) {
+    this.#jobs = jobs
+    this.#webhooks = webhooks
+  }
+
+  async onHeld(tx: Tx, approval: ApprovalRow): Promise<void> {
+    const startAfterMs = approval.expires_at.getTime()
+    await this.#jobs.sendIn(tx, EXPIRE, { approval_id: approval.id }, { startAfterMs })
+    if (!this.#webhooks.approvals) return
+    await this.#jobs.sendIn(tx, WEBHOOK, {
+      kind: 'approval',
+      type: 'approval.requested',
+      approval_id: approval.id,
+    })
+  }
+
+  async onApproved(tx: Tx, approval: ApprovalRow): Promise<void> {
+    await this.#jobs.sendIn(tx, RESUME, { action_id: approval.action_id })
+  }
+
+  /** Queues an alert for its webhook. */
+  async onAlert(alert: JsonObject): Promise<void> {
+    if (!this.#webhooks.alerts) return
+    await this.#jobs.send(WEBHOOK, { kind: 'alert', type: String(alert['kind']), alert })
+  }
+}
+
+export interface WorkerParts {
+  readonly db: Db
+  readonly pipeline: Pipeline
+  readonly operations: Operations
+  readonly webhooks: WebhookSender
+  readonly log: Logger
+}
+
+/** The second entrance: jobs that call the same pipeline as HTTP does. */
+export function queues(parts: WorkerParts): Readonly<Record<string, QueueOptions>> {
+  const { pipeline, operations, webhooks, db } = parts
+  return {
+    // Never retried by the queue: the sweep wakes what is approved and still held.
+    [RESUME]: { retryLimit: 0, handler: (data) => pipeline.resume(String(data['action_id'])) },
+    [EXPIRE]: { retryLimit: 5, handler: (data) => operations.expire(String(data['approval_id'])) },
+    [WEBHOOK]: {
+      retryLimit: WEBHOOK_RETRIES,
+      handler: async (data) => {
+        const approvalId = data['approval_id']
+        const approval = approvalId ? await findApproval(db, String(approvalId)) : undefined
+        await webhooks.send(data, approval)
+      },
+    },
+  }
+}
+
+/** Finds what a lost wake-up left behind: overdue and approved tasks, actions of dead replicas. */
+export class Sweeper {
+  readonly #parts: WorkerParts
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+  #rounds = 0
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts
+  }
+
+  async start(): Promise<void> {
+    await this.#sweep()
+    this.#timer = setInterval(() => {
+      this.#running ??= this.#sweep().finally(() => {
+        this.#running = undefined
+      })
+    }, SWEEP_MS)
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#running
+  }
+
+  async #sweep(): Promise<void> {
+    const { db, operations, pipeline, log } = this.#parts
+    try {
+      const orphans = await this.#orphans()
+      if (orphans > 0)
+        log.warn({ actions: orphans }, 'actions of a stopped replica are indeterminate')
+      for (const id of await overdueApprovals(db)) await operations.expire(id)
+      for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
+      if (this.#rounds++ % COUNTERS_EVERY === 0) await operations.sweepCounters()
+    } catch (error) {
+      log.warn({ err: error }, 'sweep failed; it runs again')
+    }
+  }
+
+  // Looking costs a read; only a find costs a ledger batch.
+  async #orphans(): Promise<number> {
+    const { db, operations } = this.#parts
+    const [row] = await db.query<{ n: bigint }>(
+      `select count(*) as n from actions a where state = 'executing' and not exists
+         (select 1 from replicas r where r.id = a.replica_id and r.lease_until > clock_timestamp())`,
+    )
+    return Number(row?.n ?? 0) > 0 ? operations.sweepOrphans() : 0
+  }
+}

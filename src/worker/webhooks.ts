@@ -1,0 +1,83 @@
+import { createHmac } from 'node:crypto'
+import { request } from 'undici'
+import type { ApprovalRow } from '../approvals/tasks.ts'
+import { newId } from '../lib/ids.ts'
+import type { JsonObject } from '../model/json.ts'
+import type { Metrics } from '../record/metrics.ts'
+
+const TIMEOUT_MS = 10_000
+
+/**
+ * Signed notifications, in the form of the Standard Webhooks specification: `webhook-id`,
+ * `webhook-timestamp`, and `webhook-signature: v1,<base64 HMAC-SHA-256 of id.timestamp.body>`.
+ */
+export class WebhookSender {
+  readonly #approvalUrl: string | null
+  readonly #alertUrl: string | null
+  readonly #secret: string
+  readonly #metrics: Metrics
+
+  constructor(options: {
+    approvalUrl: string | null
+    alertUrl: string | null
+    secret: string | null
+    metrics: Metrics
+  }) {
+    this.#approvalUrl = options.approvalUrl
+    this.#alertUrl = options.alertUrl
+    this.#secret = options.secret ?? ''
+    this.#metrics = options.metrics
+  }
+
+  /** Delivers one notification. @throws Error when it was not accepted with a 2xx: the queue retries. */
+  async send(job: JsonObject, approval: ApprovalRow | undefined): Promise<void> {
+    const url = job['kind'] === 'alert' ? this.#alertUrl : this.#approvalUrl
+    if (!url) return
+    await this.post(url, { type: String(job['type']), ...payload(job, approval) })
+  }
+
+  async post(url: string, body: JsonObject): Promise<void> {
+    const id = newId('whk')
+    const timestamp = String(Math.floor(Date.now() / 1000))
+    const text = JSON.stringify({ id, timestamp: new Date().toISOString(), ...body })
+    const { statusCode, body: answer } = await request(url, {
+      method: 'POST',
+      body: text,
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': 'portcullis',
+        'webhook-id': id,
+        'webhook-timestamp': timestamp,
+        'webhook-signature': `v1,${this.#sign(`${id}.${timestamp}.${text}`)}`,
+      },
+      headersTimeout: TIMEOUT_MS,
+      bodyTimeout: TIMEOUT_MS,
+    })
+    await answer.dump()
+    const isAccepted = statusCode >= 200 && statusCode < 300
+    this.#metrics.webhooks.inc({ result: isAccepted ? 'accepted' : 'refused' })
+    if (!isAccepted) throw new Error(`the webhook answered ${statusCode}`)
+  }
+
+  #sign(text: string): string {
+    return createHmac('sha256', this.#secret).update(text).digest('base64')
+  }
+}
+
+function payload(job: JsonObject, approval: ApprovalRow | undefined): JsonObject {
+  if (!approval) return { alert: job['alert'] ?? null }
+  return {
+    approval: {
+      id: approval.id,
+      action_id: approval.action_id,
+      agent: approval.agent_id,
+      tool: approval.tool,
+      status: approval.status,
+      reason: approval.reason,
+      quorum: approval.quorum,
+      expires_at: approval.expires_at.toISOString(),
+      approve: `/approvals/${approval.id}/approve`,
+      deny: `/approvals/${approval.id}/deny`,
+    },
+  }
+}
