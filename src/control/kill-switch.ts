@@ -22,8 +22,14 @@ export function killRow(scope: KillScope, reason: string, actor: string): KillRo
   }
 }
 
+/** What a replica has to know after a change: the epoch and every engaged switch. */
+export interface KillKnowledge {
+  readonly epoch: bigint
+  readonly rows: readonly KillRow[]
+}
+
 /** Engages a switch inside a ledger batch; from its commit on, no batch claims what it covers. */
-export async function engage(tx: Tx, row: KillRow): Promise<bigint> {
+export async function engage(tx: Tx, row: KillRow): Promise<KillKnowledge> {
   const epoch = tx.raiseKillEpoch()
   await tx.query(
     `insert into kill_switches (agent, tool, upstream, reason, actor, epoch, engaged_at)
@@ -34,18 +40,25 @@ export async function engage(tx: Tx, row: KillRow): Promise<bigint> {
     [row.agent, row.tool, row.upstream, row.reason, row.actor, epoch, new Date(tx.nowMs)],
   )
   tx.append(killEntry('kill_switch.engaged', row, epoch))
-  return epoch
+  return { epoch, rows: await engagedRows(tx) }
 }
 
-/** Releases the switch with exactly this scope; false when it was not engaged. */
-export async function release(tx: Tx, row: KillRow): Promise<boolean> {
+/** Releases the switch with exactly this scope; undefined when it was not engaged. */
+export async function release(tx: Tx, row: KillRow): Promise<KillKnowledge | undefined> {
   const removed = await tx.query(
     `delete from kill_switches where agent = $1 and tool = $2 and upstream = $3 returning agent`,
     [row.agent, row.tool, row.upstream],
   )
-  if (removed.length === 0) return false
-  tx.append(killEntry('kill_switch.released', row, tx.raiseKillEpoch()))
-  return true
+  if (removed.length === 0) return undefined
+  const epoch = tx.raiseKillEpoch()
+  tx.append(killEntry('kill_switch.released', row, epoch))
+  return { epoch, rows: await engagedRows(tx) }
+}
+
+async function engagedRows(tx: Tx): Promise<KillRow[]> {
+  return tx.query<KillRow>(
+    'select agent, tool, upstream, reason, actor, epoch, engaged_at as "engagedAt" from kill_switches',
+  )
 }
 
 /**

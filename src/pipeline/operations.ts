@@ -103,9 +103,10 @@ export class Operations {
     const row = killRow(scope, reason, actor)
     killState.engageLocally(row)
     try {
-      const epoch = await ledger.write((tx) => engage(tx, row))
-      const unconfirmed = await awaitConfirmation(db, epoch, replicaId, CONFIRM_DEADLINE_MS)
-      setTimeout(() => killState.dropLocal(row), CONFIRM_DEADLINE_MS).unref()
+      const known = await ledger.write((tx) => engage(tx, row))
+      killState.apply(known.epoch, known.rows)
+      killState.dropLocal(row)
+      const unconfirmed = await awaitConfirmation(db, known.epoch, replicaId, CONFIRM_DEADLINE_MS)
       return { unconfirmed, recorded: true }
     } catch (error) {
       this.#parts.log.error({ err: error }, 'kill switch engaged here only; will be recorded later')
@@ -117,8 +118,9 @@ export class Operations {
   /** @throws GatewayError `not_found` when no switch with exactly this scope is engaged. */
   async releaseKill(scope: KillScope, reason: string, actor: string): Promise<void> {
     const row = killRow(scope, reason, actor)
-    const released = await this.#parts.ledger.write((tx) => release(tx, row))
-    if (!released) throw new GatewayError('not_found', 'no kill switch with this scope is engaged')
+    const known = await this.#parts.ledger.write((tx) => release(tx, row))
+    if (!known) throw new GatewayError('not_found', 'no kill switch with this scope is engaged')
+    this.#parts.killState.apply(known.epoch, known.rows)
   }
 
   createAgent(agent: NewAgent, caller: Caller): Promise<{ agent: Agent; key: string }> {
@@ -219,7 +221,10 @@ export class Operations {
     const retry = () =>
       ledger
         .write((tx) => engage(tx, row))
-        .then(() => setTimeout(() => killState.dropLocal(row), CONFIRM_DEADLINE_MS).unref())
+        .then(({ epoch, rows }) => {
+          killState.apply(epoch, rows)
+          killState.dropLocal(row)
+        })
         .catch(() => setTimeout(retry, KILL_RETRY_MS).unref())
     setTimeout(retry, KILL_RETRY_MS).unref()
   }
