@@ -169,7 +169,9 @@ describe('policy store', () => {
       const error: unknown = await new PolicyStore({ ...OPTIONS, dir }).start().catch((e) => e)
       expect(error).to.be.instanceOf(GatewayError)
       expect((error as GatewayError).code).to.equal(code)
-      expect((error as GatewayError).details['diagnostics']).to.have.property('length').that.is.above(0)
+      expect((error as GatewayError).details['diagnostics'])
+        .to.have.property('length')
+        .that.is.above(0)
     }
   })
 
