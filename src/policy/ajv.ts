@@ -26,7 +26,7 @@ const linearRegExp = Object.assign(
 class SchemaProblem extends Error {}
 
 function newAjv(allErrors: boolean): Ajv2020 {
-  const options = { allErrors, strict: true, strictTypes: false, allowUnionTypes: true } as const
+  const options = { allErrors, strict: true, strictTypes: false, strictRequired: false } as const
   const ajv = new Ajv2020({
     ...options,
     logger: false,

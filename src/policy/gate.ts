@@ -4,6 +4,7 @@ import { checkShape } from './ajv.ts'
 import type { Findings } from './diagnostics.ts'
 import { deepFreeze } from './freeze.ts'
 import type { RawGuard } from './guards.ts'
+import { compilePathRules, type PathCheck } from './paths.ts'
 import { resolveNames } from './patterns.ts'
 import type { ApprovalRule, ApprovalRules, LlmPolicy, PlanPolicy } from './types.ts'
 import type { SourceDocument } from './yaml.ts'
@@ -74,7 +75,7 @@ export function readGate(source: SourceDocument, found: Findings): GateFile | un
     guards: SECTIONS.flatMap(([section, kind]) => readSection(section, kind, raw[section] ?? [])),
     hasRateLimits: (raw.rate_limits ?? []).length > 0,
     approvals: raw.approvals ?? {},
-    plans: readPlans(raw.plans ?? {}),
+    plans: readPlans(raw.plans ?? {}, source, found),
     llm: readLlm(raw.llm ?? {}),
   }
 }
@@ -91,13 +92,24 @@ function readSection(
   }))
 }
 
-function readPlans(raw: NonNullable<RawGate['plans']>): PlanPolicy {
-  return deepFreeze({
-    allowedDirs: raw.allowed_dirs ?? [],
-    denyGlobs: raw.deny_globs ?? [],
-    diffLinesMax: raw.max_diff_lines ?? DIFF_LINES_MAX,
-  })
+function readPlans(
+  raw: NonNullable<RawGate['plans']>,
+  source: SourceDocument,
+  found: Findings,
+): PlanPolicy {
+  const allowedDirs = raw.allowed_dirs ?? []
+  const denyGlobs = raw.deny_globs ?? []
+  const compiled = compilePathRules({ allowedDirs, denyGlobs, allowAbsolute: false })
+  if (!compiled.ok) {
+    const place = source.at(['plans', compiled.key, compiled.index])
+    found.error(place, 'bad_path_rule', compiled.message)
+  }
+  const checkPath: PathCheck = compiled.ok ? compiled.check : () => NO_PATH
+  const diffLinesMax = raw.max_diff_lines ?? DIFF_LINES_MAX
+  return deepFreeze({ allowedDirs, denyGlobs, diffLinesMax, checkPath })
 }
+
+const NO_PATH = Object.freeze({ code: 'path_not_allowed', message: 'no path is allowed' } as const)
 
 function readLlm(raw: NonNullable<RawGate['llm']>): LlmPolicy {
   return Object.freeze({

@@ -4,8 +4,9 @@ import type { Tool } from '../model/tool.ts'
 import { checkShape, compileArgsSchema } from './ajv.ts'
 import type { Findings, Place } from './diagnostics.ts'
 import { getPointer, parsePointer, schemaHas } from './pointer.ts'
+import { compilePathRules, type PathRules } from './paths.ts'
 import { resolveNames } from './patterns.ts'
-import { compileRegex } from './regex.ts'
+import { compileRegex, joinRegexes } from './regex.ts'
 import { closest, didYouMean } from './suggest.ts'
 import type {
   CompileContext,
@@ -141,6 +142,10 @@ class Context implements CompileContext {
     return undefined
   }
 
+  join(sources: readonly string[]) {
+    return joinRegexes(sources)
+  }
+
   pointer(text: string, path: readonly PathStep[]): PointerReader | undefined {
     const steps = parsePointer(text)
     if (steps === undefined) {
@@ -166,6 +171,13 @@ class Context implements CompileContext {
     const compiled = compileArgsSchema(schema)
     if (compiled.ok) return compiled.check
     this.report(path, 'bad_schema', compiled.message)
+    return undefined
+  }
+
+  pathRules(rules: PathRules) {
+    const compiled = compilePathRules(rules)
+    if (compiled.ok) return compiled.check
+    this.report([compiled.key, compiled.index], 'bad_path_rule', compiled.message)
     return undefined
   }
 

@@ -1,6 +1,7 @@
 export type { Diagnostic, Place } from './diagnostics.ts'
 export type { PolicyEnv } from './env.ts'
 export { loadBundle, type LoadOptions, type LoadResult, type SourceTexts } from './load.ts'
+export type { PathCheck, PathProblem } from './paths.ts'
 export { POLICY_LIMITS } from './limits.ts'
 export type * from './types.ts'
 export { matchRoute, type RouteMatch, withBody } from './route.ts'

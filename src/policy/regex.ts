@@ -3,7 +3,7 @@ import { RE2JS, RE2JSSyntaxException } from 're2js'
 const PATTERN_LENGTH_MAX = 2000
 const PROGRAM_MAX = 20_000 // instructions; beyond, a repeat such as (a{500}){500} costs too much
 
-/** A linear-time regular expression. */
+/** A linear-time regular expression. `source` carries its own flags, so that it can be joined. */
 export interface Regex {
   readonly source: string
   test(text: string): boolean
@@ -29,10 +29,23 @@ export function compileRegex(source: string, caseInsensitive = false): CompiledR
     }
     return {
       ok: true,
-      regex: Object.freeze({ source, test: (text: string) => compiled.test(text) }),
+      regex: freeze(caseInsensitive ? `(?i)${source}` : source, compiled),
     }
   } catch (error) {
     return { ok: false, ...syntaxProblem(source, error) }
+  }
+}
+
+const freeze = (source: string, compiled: RE2JS): Regex =>
+  Object.freeze({ source, test: (text: string) => compiled.test(text) })
+
+/** One expression that matches where any of the (valid) sources does; undefined when too large. */
+export function joinRegexes(sources: readonly string[]): Regex | undefined {
+  try {
+    const source = sources.map((one) => `(?:${one})`).join('|')
+    return freeze(source, RE2JS.compile(source))
+  } catch {
+    return undefined
   }
 }
 

@@ -12,6 +12,7 @@ import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
 import type { Diagnostic } from './diagnostics.ts'
+import type { PathCheck, PathRules } from './paths.ts'
 import type { Regex } from './regex.ts'
 
 /** What a guard looks at. Built once for each decision. */
@@ -70,12 +71,16 @@ export interface CompileContext {
   report(path: readonly (string | number)[], code: string, message: string, hint?: string): void
   /** Compiles an RE2 pattern found at `path`; undefined, and reported, when it does not compile. */
   regex(source: string, path: readonly (string | number)[], ignoreCase?: boolean): Regex | undefined
+  /** One pattern that matches where any of some valid ones does; undefined when that is too large. */
+  join(sources: readonly string[]): Regex | undefined
   /** Reader for a JSON pointer found at `path`; undefined, and reported, when it is not one. */
   pointer(text: string, path: readonly (string | number)[]): PointerReader | undefined
   /** As `pointer`, and the pointer must exist in the args schema of a tool the guard is for. */
   argPointer(text: string, path: readonly (string | number)[]): PointerReader | undefined
   /** Validator for a JSON Schema found at `path`; undefined, and reported, when it is not one. */
   schema(schema: JsonObject, path: readonly (string | number)[]): ArgsCheck | undefined
+  /** Compiles path rules; undefined, and reported, when a directory or glob is no good. */
+  pathRules(rules: PathRules): PathCheck | undefined
   /** `name` of a document under `data/`; undefined, and reported, when there is none. */
   dataDocument(name: string, path: readonly (string | number)[]): Json | undefined
 }
@@ -153,6 +158,8 @@ export interface PlanPolicy {
   readonly allowedDirs: readonly string[]
   readonly denyGlobs: readonly string[]
   readonly diffLinesMax: number
+  /** Judges a path by `allowedDirs` and `denyGlobs`, after refusing whatever is not plain. */
+  readonly checkPath: PathCheck
 }
 
 /** Which model turns use, and how far one may go. */

@@ -1,0 +1,92 @@
+import type { Regex } from '../../policy/regex.ts'
+import type { CompileContext, GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
+import { effectOf, reasonOf, says, silent } from '../answers.ts'
+import { RISK_SETS, type RiskSet } from '../risk-sets.ts'
+import { ScanText, visible } from '../scan-text.ts'
+
+interface Config {
+  readonly sets?: readonly RiskSet[]
+  readonly patterns?: readonly {
+    readonly name: string
+    readonly pattern: string
+    readonly ignore_case?: boolean
+  }[]
+  readonly scan?: readonly ('reason' | 'context' | 'args')[]
+  readonly skip_args?: readonly string[]
+  readonly length_max?: number
+}
+
+interface Named {
+  readonly name: string
+  readonly regex: Regex
+}
+
+const LENGTH_MAX = 65_536
+
+/** Text that must not occur in the reason, the context or any string of the args. */
+export const riskPatterns: GuardKind = { kind: 'risk_patterns', compile }
+
+function compile(spec: GuardSpec, context: CompileContext) {
+  const config = spec.config as unknown as Config
+  const named = compileAll(config, context)
+  const any = screen(named, context)
+  const collect = collector(config, context)
+  const effect = effectOf(spec)
+  const reason = (name: string) =>
+    reasonOf(spec, effect, `risky_${name}`, `text looks like ${name}`, 'risky_content')
+  const reasons = new Map(named.map(({ name }) => [name, reason(name)]))
+  const long = reasonOf(spec, effect, 'risky_length', 'more text than is scanned', 'risky_content')
+  return (input: GuardInput) => {
+    const text = collect(input)
+    if (text.overflowed) return says([long], { length: text.length })
+    const hits = new Set(text.strings.flatMap((one) => matches(one, any, named)))
+    if (hits.size === 0) return silent({ length: text.length })
+    const found = [...hits].flatMap((name) => reasons.get(name) ?? [])
+    return says(found, { length: text.length, matched: [...hits] })
+  }
+}
+
+function compileAll(config: Config, context: CompileContext): readonly Named[] {
+  const sets = (config.sets ?? []).flatMap((name) =>
+    RISK_SETS[name].map((source) => ({ name, regex: context.regex(source, ['sets']) })),
+  )
+  const own = (config.patterns ?? []).map(({ name, pattern, ignore_case: ignoreCase }, index) => ({
+    name,
+    regex: context.regex(pattern, ['patterns', index, 'pattern'], ignoreCase ?? false),
+  }))
+  return [...sets, ...own].filter((one): one is Named => one.regex !== undefined)
+}
+
+// Nearly all text matches nothing, and one pass for all patterns says so. Patterns that cannot be
+// joined are asked one by one.
+function screen(named: readonly Named[], context: CompileContext): Regex | undefined {
+  if (named.length < 2) return undefined
+  return context.join(named.map(({ regex }) => regex.source))
+}
+
+function matches(text: string, any: Regex | undefined, named: readonly Named[]): string[] {
+  const seen = visible(text)
+  const forms = seen === text ? [text] : [text, seen]
+  return forms.flatMap((form) => {
+    if (any && !any.test(form)) return []
+    return named.filter(({ regex }) => regex.test(form)).map(({ name }) => name)
+  })
+}
+
+function collector(config: Config, context: CompileContext): (input: GuardInput) => ScanText {
+  const scan = new Set(config.scan ?? ['reason', 'context', 'args'])
+  const max = config.length_max ?? LENGTH_MAX
+  for (const [index, pointer] of (config.skip_args ?? []).entries()) {
+    context.argPointer(pointer, ['skip_args', index])
+  }
+  const skip = (config.skip_args ?? []).map((pointer) => pointer.split('/').slice(1).map(unescape))
+  return ({ request }) => {
+    const text = new ScanText(max)
+    if (scan.has('reason') && request.reason !== null) text.add(request.reason)
+    if (scan.has('context')) text.add(request.context)
+    if (scan.has('args')) text.add(request.args, skip)
+    return text
+  }
+}
+
+const unescape = (step: string): string => step.replaceAll('~1', '/').replaceAll('~0', '~')

@@ -1,0 +1,103 @@
+import { globToRegex } from './glob.ts'
+import { compileRegex, type Regex } from './regex.ts'
+
+/** Says what is wrong with a path, or undefined when it may be used. */
+export type PathCheck = (path: string) => PathProblem | undefined
+
+export interface PathProblem {
+  readonly code: 'path_malformed' | 'path_not_allowed' | 'path_denied'
+  readonly message: string
+}
+
+export interface PathRules {
+  /** Directories, `.` for all. A path must lie in one of them. */
+  readonly allowedDirs: readonly string[]
+  /** Globs that deny although the directory is allowed; case does not matter. */
+  readonly denyGlobs: readonly string[]
+  readonly allowAbsolute: boolean
+}
+
+export type CompiledPaths =
+  | { readonly ok: true; readonly check: PathCheck }
+  | {
+      readonly ok: false
+      readonly key: 'allowed_dirs' | 'deny_globs'
+      readonly index: number
+      readonly message: string
+    }
+
+const PATH_LENGTH_MAX = 1024
+
+/** Compiles path rules; a path is normalised and judged whole before it is compared. */
+export function compilePathRules(rules: PathRules): CompiledPaths {
+  const dirs: string[] = []
+  for (const [index, dir] of rules.allowedDirs.entries()) {
+    const plain = dir === '.' || dir === '/' ? dir : dir.replace(/^\.\//, '').replace(/\/+$/, '')
+    const problem = dir === '.' || dir === '/' ? undefined : malformed(plain)
+    if (problem !== undefined) return { ok: false, key: 'allowed_dirs', index, message: problem }
+    dirs.push(plain)
+  }
+  const globs: Regex[] = []
+  for (const [index, glob] of rules.denyGlobs.entries()) {
+    const compiled = compileGlob(glob)
+    if (typeof compiled === 'string') {
+      return { ok: false, key: 'deny_globs', index, message: compiled }
+    }
+    globs.push(compiled)
+  }
+  return { ok: true, check: (path) => judge(path, dirs, globs, rules.allowAbsolute) }
+}
+
+function compileGlob(glob: string): Regex | string {
+  const source = globToRegex(glob)
+  if (source === undefined) return `glob \`${glob}\` has a bracket that does not close`
+  const compiled = compileRegex(source, true)
+  return compiled.ok ? compiled.regex : `glob \`${glob}\`: ${compiled.message}`
+}
+
+function judge(
+  given: string,
+  dirs: readonly string[],
+  globs: readonly Regex[],
+  allowAbsolute: boolean,
+): PathProblem | undefined {
+  if (given.length > PATH_LENGTH_MAX) return bad('path_malformed', 'path is too long')
+  const path = given.normalize('NFKC').replace(/(.)\/$/, '$1')
+  const problem = malformed(path) ?? malformed(given.replace(/(.)\/$/, '$1'))
+  if (problem !== undefined) return bad('path_malformed', problem)
+  const absolute = path.startsWith('/')
+  if (absolute && !allowAbsolute) return bad('path_not_allowed', 'path is absolute')
+  if (!dirs.some((dir) => contains(dir, path, absolute))) {
+    return bad('path_not_allowed', 'path is outside the allowed directories')
+  }
+  const bare = absolute ? path.slice(1) : path
+  if (globs.some((glob) => glob.test(bare))) return bad('path_denied', 'path is on the deny list')
+  return undefined
+}
+
+const bad = (code: PathProblem['code'], message: string): PathProblem => ({ code, message })
+
+function contains(dir: string, path: string, absolute: boolean): boolean {
+  if (dir === '.') return !absolute
+  if (dir === '/') return absolute
+  return path === dir || path.startsWith(`${dir}/`)
+}
+
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u
+const LOOKALIKE = /[\u2044\u2215\u2216\u2571\u2572\u29f5\u29f8\u29f9]/
+
+// Refuses rather than repairs: whatever reads the path later may repair it differently.
+function malformed(path: string): string | undefined {
+  if (path === '') return 'path is empty'
+  if (INVISIBLE.test(path)) return 'path has an invisible or unassigned character'
+  if (/[\\%;?#]/.test(path) || LOOKALIKE.test(path)) {
+    return 'path has a backslash, an escape or another reserved character'
+  }
+  if (/^[A-Za-z][A-Za-z0-9+.-]*:/.test(path)) return 'path starts with a drive or scheme'
+  if (path.startsWith('~')) return 'path starts with a home directory'
+  const parts = path.replace(/^\//, '').split('/')
+  if (parts.includes('')) return 'path has an empty segment'
+  if (parts.some((part) => /^[.\s]+$/.test(part))) return 'path has a dot segment'
+  if (parts.some((part) => /^\s|[\s.]$/.test(part))) return 'path has a segment that systems trim'
+  return undefined
+}
