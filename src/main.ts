@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import pg from 'pg'
 import { KeyRing } from './agents/keys.ts'
-import { findAgent } from './agents/registry.ts'
+import { AgentCache, findAgent } from './agents/registry.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
 import { CLOCK_SKEW_MS_MAX, Replica } from './control/replica.ts'
@@ -140,6 +140,7 @@ export class Gate {
       metrics,
       log,
       client,
+      agents: new AgentCache(db),
       facts: new FactLookups(),
       killState,
       replicaId: replica.id,

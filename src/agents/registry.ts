@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { GatewayError } from '../errors.ts'
 import { canonicalJson } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
@@ -49,6 +50,27 @@ export async function createAgent(tx: Tx, agent: NewAgent): Promise<Agent> {
   )
   if (!row) throw new GatewayError('conflict', `an agent named \`${agent.name}\` exists already`)
   return fromRow(row)
+}
+
+/** What is decided from may be this old; whether the agent may act at all, the ledger reads itself. */
+const CACHE_TTL_MS = 900
+const CACHE_MAX = 50_000
+
+/** Agents by id, read at most once a second each: one look-up serves the actions of that second. */
+export class AgentCache {
+  readonly #cache: LRUCache<string, Agent>
+
+  constructor(db: Db) {
+    this.#cache = new LRUCache({
+      max: CACHE_MAX,
+      ttl: CACHE_TTL_MS,
+      fetchMethod: (id) => findAgent(db, id),
+    })
+  }
+
+  find(id: string): Promise<Agent | undefined> {
+    return this.#cache.fetch(id)
+  }
 }
 
 /** Looks an agent up by id, or by its unique name. */

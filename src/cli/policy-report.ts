@@ -6,16 +6,15 @@ import { CliError, EXIT } from './exit.ts'
 
 /** Diagnostics with the lines they mean, as an error that ends a subcommand with code 3. */
 export function policyFailure(dir: string, diagnostics: readonly Diagnostic[]): CliError {
-  return new CliError(
-    EXIT.policy,
-    printDiagnostics(diagnostics, (file) => read(dir, file)),
-  )
+  const files = [...new Set(diagnostics.map(({ file }) => file))]
+  const sources = new Map(files.map((file) => [file, read(dir, file)]))
+  return new CliError(EXIT.policy, printDiagnostics(diagnostics, sources))
 }
 
-function read(dir: string, file: string): string | undefined {
+function read(dir: string, file: string): string {
   try {
     return fs.readFileSync(path.join(dir, file), 'utf8')
   } catch {
-    return undefined
+    return '' // the directory itself, or a file that is the problem
   }
 }

@@ -1,6 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { Agent } from '../agents/registry.ts'
-import { findAgent } from '../agents/registry.ts'
+import type { Agent, AgentCache } from '../agents/registry.ts'
 import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
 import { decide } from '../decide/decide.ts'
@@ -49,6 +48,7 @@ export interface PipelineParts {
   readonly metrics: Metrics
   readonly log: Logger
   readonly client: UpstreamClient
+  readonly agents: AgentCache
   readonly facts: FactLookups
   readonly killState: KillState
   readonly replicaId: string
@@ -178,7 +178,7 @@ export class Pipeline {
     if (submission.caller.role !== 'agent' || !agentId) {
       throw new GatewayError('forbidden', 'only an agent key can act')
     }
-    const agent = await findAgent(this.#parts.db, agentId)
+    const agent = await this.#parts.agents.find(agentId)
     if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
     return agent
   }
@@ -412,7 +412,7 @@ export class Pipeline {
     this.#assertOpen()
     const row = await findAction(this.#parts.db, actionId)
     if (row?.state !== 'held') return
-    const agent = await findAgent(this.#parts.db, row.agent_id)
+    const agent = await this.#parts.agents.find(row.agent_id)
     if (!agent) return
     const request = fromStored(row)
     const judgement = await this.#judge(request, agent)
