@@ -97,26 +97,33 @@ const UNKNOWN_TOOL: GuardInput['tool'] = Object.freeze({
 })
 
 function run(guard: Guard, input: GuardInput, tally: Tally): void {
-  const { id, kind, mode, location } = guard
-  const common = { source: id, kind, mode, location }
-  if (mode === 'off' || !isForRoles(guard, input.facts)) {
-    const observed = mode === 'off' ? {} : { roles: [...input.facts.agent.roles] }
-    tally.trace.push({ ...common, outcome: 'none', reasons: [], observed })
+  if (guard.mode === 'off' || !isForRoles(guard, input.facts)) {
+    const observed = guard.mode === 'off' ? {} : { roles: [...input.facts.agent.roles] }
+    tally.trace.push(guardStep(guard, 'none', NO_REASONS, observed))
     return
   }
+  const into = guard.mode === 'enforce' ? tally.reasons : tally.shadow
   try {
     const { outcome, reasons, reservations, observed } = guard.evaluate(input)
-    tally.trace.push({ ...common, outcome, reasons, observed })
-    tally.reservations.push(...reservations)
-    if (mode === 'enforce') tally.reasons.push(...reasons)
-    else tally.shadow.push(...reasons)
+    tally.trace.push(guardStep(guard, outcome, reasons, observed))
+    for (const reservation of reservations) tally.reservations.push(reservation)
+    for (const reason of reasons) into.push(reason)
   } catch (error) {
     const reason = failure(guard)
     const observed = { error: String(error).slice(0, 200) }
-    tally.trace.push({ ...common, outcome: 'error', reasons: [reason], observed })
-    ;(mode === 'enforce' ? tally.reasons : tally.shadow).push(reason)
+    tally.trace.push(guardStep(guard, 'error', [reason], observed))
+    into.push(reason)
   }
 }
+
+const NO_REASONS: readonly Reason[] = Object.freeze([])
+
+const guardStep = (
+  { id, kind, mode, location }: Guard,
+  outcome: TraceStep['outcome'],
+  reasons: readonly Reason[],
+  observed: TraceStep['observed'],
+): TraceStep => ({ source: id, kind, mode, outcome, location, reasons, observed })
 
 const isForRoles = (guard: Guard, facts: Facts): boolean =>
   guard.roles.size === 0 || facts.agent.roles.some((role) => guard.roles.has(role))

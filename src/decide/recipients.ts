@@ -34,11 +34,13 @@ export function readersByTool(
 
 /** The values found: a list counts as its members, an absent value as none. */
 export function valuesAt(readers: readonly PointerReader[], root: Json): readonly Json[] {
-  return readers.flatMap((read) => {
+  const values: Json[] = []
+  for (const read of readers) {
     const value = read(root)
-    if (value === undefined) return []
-    return Array.isArray(value) ? (value as readonly Json[]) : [value]
-  })
+    if (Array.isArray(value)) values.push(...(value as readonly Json[]))
+    else if (value !== undefined) values.push(value)
+  }
+  return values
 }
 
 /** The recipient a value names, in the one spelling lists and counters know; or undefined. */

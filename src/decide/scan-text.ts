@@ -3,6 +3,8 @@ import type { Json, JsonObject } from '../model/json.ts'
 /** Strings to look at, until there is more of them than anyone should look at. */
 export class ScanText {
   readonly strings: string[] = []
+  /** Keys of objects; apart, because they are nearly always the same few. */
+  readonly keys: string[] = []
   readonly #max: number
   #length = 0
 
@@ -21,14 +23,14 @@ export class ScanText {
 
   /** Adds every string and key of a value, but not what stands at one of the `skip` pointers. */
   add(value: Json, skip: readonly (readonly string[])[] = []): void {
-    if (typeof value === 'string') this.#push(value)
+    if (typeof value === 'string') this.#push(value, this.strings)
     else if (typeof value !== 'object' || value === null) return
     else if (Array.isArray(value)) {
       for (const [index, item] of value.entries()) this.#member(String(index), item as Json, skip)
     } else {
       const object = value as JsonObject
       for (const key of Object.keys(object)) {
-        this.#push(key)
+        this.#push(key, this.keys)
         this.#member(key, object[key] as Json, skip)
       }
     }
@@ -41,9 +43,9 @@ export class ScanText {
     if (!deeper.some((steps) => steps.length === 0)) this.add(value, deeper)
   }
 
-  #push(text: string): void {
+  #push(text: string, to: string[]): void {
     this.#length += text.length
-    if (!this.overflowed && text !== '') this.strings.push(text)
+    if (!this.overflowed && text !== '') to.push(text)
   }
 }
 

@@ -1,6 +1,6 @@
 /** The known word closest to a mistyped one, or undefined when none is close enough to be meant. */
 export function closest(word: string, known: Iterable<string>): string | undefined {
-  const limit = Math.max(1, Math.floor(word.length / 3))
+  const limit = Math.max(word.length < 4 ? 1 : 2, Math.floor(word.length / 3))
   let best: string | undefined
   let bestDistance = limit + 1
   for (const candidate of known) {

@@ -56,13 +56,15 @@ tools:
         file: { type: string }
 `
 
-export type Files = Record<string, string | Uint8Array>
+/** Contents by name; undefined takes a file of the sample away. */
+export type Files = Record<string, string | Uint8Array | undefined>
 
-export const sampleFiles = (change: Files = {}): Files => ({
-  'gate.yaml': GATE,
-  'tools.yaml': TOOLS,
-  ...change,
-})
+export function sampleFiles(change: Files = {}): Record<string, string | Uint8Array> {
+  const all = Object.entries({ 'gate.yaml': GATE, 'tools.yaml': TOOLS, ...change })
+  return Object.fromEntries(
+    all.flatMap(([name, text]) => (text === undefined ? [] : [[name, text]])),
+  )
+}
 
 export const OPTIONS: LoadOptions = { kinds: GUARD_KINDS, env: {}, nowMs: 1_700_000_000_000 }
 

@@ -3,6 +3,7 @@ import type { Reservation } from '../../model/decision.ts'
 import type { GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
 import { effectOf, reasonOf, says } from '../answers.ts'
 import { counterKey, type Scope } from '../counters.ts'
+import { reservationOf } from '../reservation.ts'
 
 interface Config {
   readonly limit?: string
@@ -22,20 +23,16 @@ function compile(spec: GuardSpec) {
   const config = spec.config as unknown as Config
   const perAction = microsFromText(config.per_action_limit ?? '')
   const reserve = reservation(spec, config)
+  const { limit = null, per_action_limit: single = null } = config
   const wire = 'per_action_limit_exceeded'
   const message = `one action may cost at most ${config.per_action_limit}`
   const tooDear = reasonOf(spec, effectOf(spec), wire, message, wire)
   return (input: GuardInput) => {
-    const observed = { cost: microsToText(input.costMicros), ...limits(config) }
+    const observed = { cost: microsToText(input.costMicros), limit, per_action_limit: single }
     const over = perAction !== undefined && input.costMicros > perAction
     return says(over ? [tooDear] : [], observed, reserve(input))
   }
 }
-
-const limits = ({ limit, per_action_limit: perAction }: Config) => ({
-  ...(limit === undefined ? {} : { limit }),
-  ...(perAction === undefined ? {} : { per_action_limit: perAction }),
-})
 
 function reservation(spec: GuardSpec, config: Config): (input: GuardInput) => Reservation[] {
   const limit = microsFromText(config.limit ?? '')
@@ -51,12 +48,11 @@ function reservation(spec: GuardSpec, config: Config): (input: GuardInput) => Re
     windowMs: 0,
     period,
     limit,
-    members: [],
     thresholds: config.thresholds ?? THRESHOLDS,
     pausesAgent: (config.pause_agent ?? true) && scope === 'agent' && spec.mode === 'enforce',
     exceeded: reasonOf(spec, effectOf(spec), 'budget_exceeded', message, 'budget_exceeded'),
   } as const
   return (input) => [
-    { ...fixed, key: counterKey(spec, scope, input, `spend:${period}`), amount: input.costMicros },
+    reservationOf(fixed, counterKey(spec, scope, input, `spend:${period}`), input.costMicros),
   ]
 }

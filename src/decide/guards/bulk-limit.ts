@@ -9,6 +9,7 @@ import type {
 } from '../../policy/types.ts'
 import { effectOf, reasonOf, says } from '../answers.ts'
 import { counterKey, type Scope } from '../counters.ts'
+import { reservationOf } from '../reservation.ts'
 import {
   canonicalRecipient,
   declaredRecipients,
@@ -95,7 +96,7 @@ function takerFor(spec: GuardSpec, window: WindowConfig, recipients: Readers): T
     const members = count === 'recipients' ? membersOf(input, recipients) : []
     const amount = count === 'actions' ? 1 : count === 'items' ? items : members.length
     const key = counterKey(spec, scope, input, `${count}:${perS}`)
-    return { ...fixed, key, amount: BigInt(amount), members }
+    return reservationOf(fixed, key, BigInt(amount), members)
   }
 }
 

@@ -10,6 +10,7 @@ import type {
 import { effectOf, reasonOf, says, silent } from '../answers.ts'
 import { type Day, daysOf, isWithin, localClock, minutesOf } from '../calendar.ts'
 import { type ContactList, readContactList } from '../contact-list.ts'
+import { reservationOf } from '../reservation.ts'
 import {
   canonicalRecipient,
   memberDigest,
@@ -211,14 +212,12 @@ function frequencyOf(
     windowMs: perS * 1000,
     period: null,
     limit: BigInt(limit),
-    amount: 1n,
-    members: [],
     thresholds: [],
     pausesAgent: false,
     exceeded: reasonOf(spec, effect ?? effectOf(spec), 'contact_frequency', message),
   } as const
   return (found) => {
     const digests = new Set(found.map((one) => memberDigest(one.canonical)))
-    return [...digests].map((digest) => ({ ...fixed, key: `${spec.id}:contact:${digest}` }))
+    return [...digests].map((digest) => reservationOf(fixed, `${spec.id}:contact:${digest}`, 1n))
   }
 }

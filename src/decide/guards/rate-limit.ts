@@ -1,6 +1,7 @@
 import type { GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
 import { reasonOf, says } from '../answers.ts'
 import { counterKey, type Scope } from '../counters.ts'
+import { reservationOf } from '../reservation.ts'
 
 /** Requests in a sliding window. Asking already counts, also when the answer is no. */
 export const rateLimit: GuardKind = { kind: 'rate_limit', countsRequests: true, compile }
@@ -19,12 +20,10 @@ function compile(spec: GuardSpec) {
     windowMs: perS * 1000,
     period: null,
     limit: BigInt(limit),
-    amount: 1n,
-    members: [],
     thresholds: [],
     pausesAgent: false,
     exceeded,
   } as const
   return (input: GuardInput) =>
-    says([], observed, [{ ...fixed, key: counterKey(spec, scope, input, 'requests') }])
+    says([], observed, [reservationOf(fixed, counterKey(spec, scope, input, 'requests'), 1n)])
 }

@@ -36,13 +36,38 @@ function compile(spec: GuardSpec, context: CompileContext) {
     reasonOf(spec, effect, `risky_${name}`, `text looks like ${name}`, 'risky_content')
   const reasons = new Map(named.map(({ name }) => [name, reason(name)]))
   const long = reasonOf(spec, effect, 'risky_length', 'more text than is scanned', 'risky_content')
+  const clean = new CleanKeys()
   return (input: GuardInput) => {
     const text = collect(input)
     if (text.overflowed) return says([long], { length: text.length })
-    const hits = new Set(text.strings.flatMap((one) => matches(one, any, named)))
+    const hits = new Set<string>()
+    for (const one of text.strings) for (const name of matches(one, any, named)) hits.add(name)
+    for (const key of text.keys) {
+      if (clean.has(key)) continue
+      const found = matches(key, any, named)
+      for (const name of found) hits.add(name)
+      if (found.length === 0) clean.add(key)
+    }
     if (hits.size === 0) return silent({ length: text.length })
     const found = [...hits].flatMap((name) => reasons.get(name) ?? [])
     return says(found, { length: text.length, matched: [...hits] })
+  }
+}
+
+const CLEAN_KEYS_MAX = 1000
+const CLEAN_KEY_LENGTH_MAX = 64
+
+/** Keys that are known to match nothing, so that the same few are not scanned for ever. */
+class CleanKeys {
+  readonly #known = new Set<string>()
+
+  has(key: string): boolean {
+    return this.#known.has(key)
+  }
+
+  add(key: string): void {
+    if (this.#known.size < CLEAN_KEYS_MAX && key.length <= CLEAN_KEY_LENGTH_MAX)
+      this.#known.add(key)
   }
 }
 
@@ -66,11 +91,13 @@ function screen(named: readonly Named[], context: CompileContext): Regex | undef
 
 function matches(text: string, any: Regex | undefined, named: readonly Named[]): string[] {
   const seen = visible(text)
-  const forms = seen === text ? [text] : [text, seen]
-  return forms.flatMap((form) => {
-    if (any && !any.test(form)) return []
-    return named.filter(({ regex }) => regex.test(form)).map(({ name }) => name)
-  })
+  if (seen === text) return matchesAsIs(text, any, named)
+  return [...matchesAsIs(text, any, named), ...matchesAsIs(seen, any, named)]
+}
+
+function matchesAsIs(text: string, any: Regex | undefined, named: readonly Named[]): string[] {
+  if (any && !any.test(text)) return []
+  return named.filter(({ regex }) => regex.test(text)).map(({ name }) => name)
 }
 
 function collector(config: Config, context: CompileContext): (input: GuardInput) => ScanText {

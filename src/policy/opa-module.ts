@@ -1,0 +1,205 @@
+import type { Obligation } from '../model/decision.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import { type OpaResults, OpaThread, PolicyTimeout } from './opa-thread.ts'
+import { isObject } from './pointer.ts'
+import { didYouMean } from './suggest.ts'
+import type { ModuleAnswer, ModuleReason, PolicyModule } from './types.ts'
+
+const DEADLINE_MS = 100
+const QUEUE_MAX = 256
+const WAIT_MS_MAX = 1_000 // behind others that hang; after that the answer is no longer wanted
+
+/** Rules of package `agent` the gate asks for; `agent` alone is all of them in one object. */
+const RULES = ['allow', 'deny', 'require_approval', 'obligations'] as const
+const ENTRYPOINTS: readonly string[] = ['agent', ...RULES.map((rule) => `agent/${rule}`)]
+
+export type LoadedOpa =
+  | { readonly ok: true; readonly module: PolicyModule }
+  | { readonly ok: false; readonly code: string; readonly message: string; readonly hint?: string }
+
+/** Loads a module built by `opa build -t wasm`. */
+export async function loadOpaModule(
+  name: string,
+  wasm: Uint8Array,
+  data: JsonObject,
+): Promise<LoadedOpa> {
+  try {
+    const { thread, manifest } = await OpaThread.start(wasm, data)
+    const entrypoints = manifest.entrypoints.filter((one) => ENTRYPOINTS.includes(one))
+    const problem = manifestProblem(manifest, entrypoints)
+    if (!problem) return { ok: true, module: new OpaModule(name, wasm, data, entrypoints, thread) }
+    await thread.stop()
+    return { ok: false, ...problem }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return { ok: false, code: 'module_load', message: `does not load: ${message.slice(0, 200)}` }
+  }
+}
+
+function manifestProblem(
+  { entrypoints, missing }: { entrypoints: readonly string[]; missing: readonly string[] },
+  usable: readonly string[],
+): { code: string; message: string; hint?: string } | undefined {
+  if (missing.length > 0) {
+    const message = `needs builtins the gate does not have: ${missing.join(', ')}`
+    return { code: 'module_builtin', message }
+  }
+  if (usable.length > 0) return undefined
+  const near = entrypoints.map((one) => didYouMean(one, ENTRYPOINTS)).find((hint) => hint)
+  const hint = near ?? `build with -e ${ENTRYPOINTS.join(' -e ')}`
+  return { code: 'module_entrypoints', message: 'has no entrypoint of package `agent`', hint }
+}
+
+/**
+ * A module in a thread. One question at a time; the next thread stands by, so that one that had to
+ * be stopped is replaced without a pause.
+ */
+class OpaModule implements PolicyModule {
+  readonly name: string
+  readonly entrypoints: readonly string[]
+  readonly #wasm: Uint8Array
+  readonly #data: JsonObject
+  #thread: Promise<OpaThread>
+  #spare: Promise<OpaThread> | undefined
+  #tail: Promise<unknown> = Promise.resolve()
+  #waiting = 0
+  #closed = false
+
+  constructor(
+    name: string,
+    wasm: Uint8Array,
+    data: JsonObject,
+    entrypoints: readonly string[],
+    thread: OpaThread,
+  ) {
+    this.name = name
+    this.entrypoints = Object.freeze([...entrypoints])
+    this.#wasm = wasm
+    this.#data = data
+    this.#thread = Promise.resolve(thread)
+    this.#spare = this.#startThread()
+  }
+
+  async evaluate(input: JsonObject): Promise<ModuleAnswer> {
+    if (this.#waiting >= QUEUE_MAX) return failed('policy_timeout', 'too many evaluations wait')
+    this.#waiting++
+    const sinceMs = performance.now()
+    const run = this.#tail.then(() => this.#ask(input, sinceMs)).finally(() => this.#waiting--)
+    this.#tail = run
+    return run
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#tail
+    const threads = await Promise.allSettled([this.#thread, this.#spare])
+    for (const one of threads) if (one.status === 'fulfilled') await one.value?.stop()
+  }
+
+  async #ask(input: JsonObject, sinceMs: number): Promise<ModuleAnswer> {
+    if (performance.now() - sinceMs > WAIT_MS_MAX) {
+      return failed('policy_timeout', 'waited too long for its turn')
+    }
+    try {
+      const thread = await this.#living()
+      const results = await thread.evaluate(this.entrypoints, input, DEADLINE_MS)
+      return toAnswer(this.entrypoints, results)
+    } catch (error) {
+      this.#replace()
+      const code = error instanceof PolicyTimeout ? 'policy_timeout' : 'policy_error'
+      return failed(code, error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  async #living(): Promise<OpaThread> {
+    const thread = await this.#thread
+    if (thread.isAlive) return thread
+    this.#replace()
+    return this.#thread
+  }
+
+  #replace(): void {
+    if (this.#closed) return
+    void this.#thread.then((old) => old.stop()).catch(() => undefined)
+    this.#thread = this.#spare ?? this.#startThread()
+    this.#spare = this.#startThread()
+  }
+
+  #startThread(): Promise<OpaThread> {
+    const started = OpaThread.start(this.#wasm, this.#data).then(({ thread }) => thread)
+    started.catch(() => undefined) // whoever needs it will see
+    return started
+  }
+}
+
+function failed(code: 'policy_timeout' | 'policy_error', message: string): ModuleAnswer {
+  const nothing = { allow: false, deny: [], requireApproval: [], obligations: [] }
+  return { ...nothing, error: { code, message } }
+}
+
+/** Reads the answers of OPA: `[{"result": value}]` for each entrypoint, `[]` for undefined. */
+export function toAnswer(entrypoints: readonly string[], answer: OpaResults): ModuleAnswer {
+  if (!answer.ok) return failed('policy_error', answer.message)
+  const rules = new Map<string, Json>()
+  for (const [at, entrypoint] of entrypoints.entries()) {
+    const value = resultOf(answer.results[at])
+    if (value === undefined) continue
+    if (entrypoint !== 'agent') rules.set(entrypoint.slice('agent/'.length), value)
+    else if (isObject(value)) for (const rule of RULES) addRule(rules, rule, value)
+  }
+  return readRules(rules)
+}
+
+function addRule(rules: Map<string, Json>, rule: string, all: JsonObject): void {
+  const value = Object.hasOwn(all, rule) ? all[rule] : undefined
+  if (value !== undefined && !rules.has(rule)) rules.set(rule, value)
+}
+
+function resultOf(set: Json | undefined): Json | undefined {
+  const first: unknown = Array.isArray(set) ? set[0] : undefined
+  return isObject(first as Json | undefined) ? (first as JsonObject)['result'] : undefined
+}
+
+/** Turns the values of the rules into an answer. What is misshapen never weakens it. */
+export function readRules(rules: ReadonlyMap<string, Json>): ModuleAnswer {
+  const deny = readReasons(rules.get('deny'), 'rego_deny')
+  const hold = readReasons(rules.get('require_approval'), 'rego_require_approval')
+  const obligations = readObligations(rules.get('obligations'))
+  if (!deny || !hold || !obligations) {
+    return failed('policy_error', 'deny, require_approval or obligations has the wrong shape')
+  }
+  return { allow: rules.get('allow') === true, deny, requireApproval: hold, obligations }
+}
+
+function readReasons(value: Json | undefined, code: string): readonly ModuleReason[] | undefined {
+  if (value === undefined || value === false) return []
+  if (value === true) return [{ code, message: code }]
+  if (!Array.isArray(value)) return undefined
+  return (value as readonly Json[]).map((one) => readReason(one, code))
+}
+
+const MESSAGE_LENGTH_MAX = 500
+
+function readReason(value: Json, fallback: string): ModuleReason {
+  if (typeof value === 'string')
+    return { code: fallback, message: value.slice(0, MESSAGE_LENGTH_MAX) }
+  const code = isObject(value) ? value['code'] : undefined
+  const message = isObject(value) ? value['message'] : undefined
+  const text = typeof message === 'string' ? message : JSON.stringify(value)
+  const plain = typeof code === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(code)
+  return { code: plain ? code : fallback, message: text.slice(0, MESSAGE_LENGTH_MAX) }
+}
+
+function readObligations(value: Json | undefined): readonly Obligation[] | undefined {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) return undefined
+  const all = (value as readonly Json[]).map(readObligation)
+  return all.every((one): one is Obligation => one !== undefined) ? all : undefined
+}
+
+function readObligation(value: Json): Obligation | undefined {
+  if (!isObject(value)) return undefined
+  const { id, type, properties = {} } = value
+  if (typeof type !== 'string' || !isObject(properties)) return undefined
+  return { id: typeof id === 'string' ? id : type, type, properties }
+}

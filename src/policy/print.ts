@@ -1,0 +1,64 @@
+import type { Diagnostic } from './diagnostics.ts'
+import type { SourceTexts } from './load.ts'
+
+export interface PrintOptions {
+  /** Marks severity and the caret; default: plain text. */
+  readonly paint?: (text: string, style: 'error' | 'warning' | 'dim') => string
+}
+
+/**
+ * Findings as text for a terminal: code, message, place, and the line with a caret under it.
+ * `sources` may lack files; then the frame is left out.
+ */
+export function printDiagnostics(
+  diagnostics: readonly Diagnostic[],
+  sources: SourceTexts,
+  options: PrintOptions = {},
+): string {
+  const blocks = diagnostics.map((one) => printOne(one, sources, options.paint ?? plain))
+  return [...blocks, summary(diagnostics)].join('\n\n')
+}
+
+const plain = (text: string): string => text
+
+function printOne(
+  one: Diagnostic,
+  sources: SourceTexts,
+  paint: NonNullable<PrintOptions['paint']>,
+): string {
+  const head = `${paint(`${one.severity}[${one.code}]`, one.severity)} ${oneLine(one.message)}`
+  const place = `  --> ${one.file}:${one.line}:${one.col}`
+  const hint = one.hint === undefined ? [] : [`   = help: ${oneLine(one.hint)}`]
+  return [head, place, ...frame(one, sources, paint), ...hint].join('\n')
+}
+
+const LINE_LENGTH_MAX = 160
+
+function frame(
+  { file, line, col, severity }: Diagnostic,
+  sources: SourceTexts,
+  paint: NonNullable<PrintOptions['paint']>,
+): readonly string[] {
+  const text = sources.get(file)?.split('\n')[line - 1]
+  if (text === undefined) return []
+  const gutter = ' '.repeat(String(line).length)
+  const shown = printable(text).slice(0, LINE_LENGTH_MAX)
+  const width = /^[\w.$*/-]+/.exec(shown.slice(col - 1))?.[0].length ?? 1
+  const caret = `${' '.repeat(Math.min(col - 1, shown.length))}${paint('^'.repeat(width), severity)}`
+  return [`${gutter} |`, `${line} | ${shown}`, `${gutter} | ${caret}`]
+}
+
+// What an author (or an attacker, through POST /policy/check) wrote must not steer a terminal.
+const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
+
+const oneLine = (text: string): string => printable(text)
+
+function summary(diagnostics: readonly Diagnostic[]): string {
+  const files = new Set(diagnostics.map((one) => one.file)).size
+  const errors = diagnostics.filter((one) => one.severity === 'error').length
+  const counts = [count(errors, 'error'), count(diagnostics.length - errors, 'warning')]
+  return `${counts.filter((one) => one !== '').join(', ')} in ${count(files, 'file')}`
+}
+
+const count = (number: number, what: string): string =>
+  number === 0 ? '' : `${number} ${what}${number === 1 ? '' : 's'}`

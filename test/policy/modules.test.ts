@@ -1,0 +1,174 @@
+import { expect } from 'chai'
+import { gzipSync } from 'node:zlib'
+import wabtInit from 'wabt'
+import { decide } from '../../src/decide/index.ts'
+import type { Decision } from '../../src/model/decision.ts'
+import type { Bundle } from '../../src/policy/index.ts'
+import { facts, request } from '../decide/asking.ts'
+import { bundleOf, findingsOf } from './sample.ts'
+
+const RESULTS = {
+  allow: '[{"result":true}]',
+  deny: '[{"result":["no",{"code":"own_code","message":"because"}]}]',
+  undefined: '[]',
+  misshapen: '[{"result":{"a":1}}]',
+}
+
+// A module that obeys OPA's ABI and nothing more: values are JSON text, and what it answers to
+// `agent/deny` depends on one byte in the input. `~` loops, `^` traps, `|` denies, `$` misbehaves.
+const wat = (entrypoints: string, builtins = '{}') => `(module
+  (import "env" "memory" (memory 2))
+  (global (export "opa_wasm_abi_version") i32 (i32.const 1))
+  (global (export "opa_wasm_abi_minor_version") i32 (i32.const 3))
+  (global $heap (mut i32) (i32.const 8192))
+  (data (i32.const 1024) ${text(builtins)})
+  (data (i32.const 2048) ${text(entrypoints)})
+  (data (i32.const 3072) ${text(RESULTS.allow)})
+  (data (i32.const 4096) ${text(RESULTS.deny)})
+  (data (i32.const 5120) ${text(RESULTS.undefined)})
+  (data (i32.const 6144) ${text(RESULTS.misshapen)})
+  (func (export "builtins") (result i32) i32.const 1024)
+  (func (export "entrypoints") (result i32) i32.const 2048)
+  (func (export "opa_malloc") (param i32) (result i32)
+    global.get $heap
+    (global.set $heap (i32.add (global.get $heap) (local.get 0))))
+  (func (export "opa_json_parse") (param i32 i32) (result i32) local.get 0)
+  (func (export "opa_json_dump") (param i32) (result i32) local.get 0)
+  (func (export "opa_heap_ptr_get") (result i32) global.get $heap)
+  (func (export "opa_heap_ptr_set") (param i32) (global.set $heap (local.get 0)))
+  (func (export "opa_eval") (param $ctx i32) (param $entry i32) (param $data i32)
+      (param $at i32) (param $len i32) (param $ptr i32) (param $format i32) (result i32)
+    (local $end i32) (local $c i32)
+    (if (i32.eqz (local.get $entry)) (then (return (i32.const 3072))))
+    (local.set $end (i32.add (local.get $at) (local.get $len)))
+    (block $done (loop $next
+      (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+      (local.set $c (i32.load8_u (local.get $at)))
+      (if (i32.eq (local.get $c) (i32.const 126)) (then (loop $ever (br $ever))))
+      (if (i32.eq (local.get $c) (i32.const 94)) (then unreachable))
+      (if (i32.eq (local.get $c) (i32.const 124)) (then (return (i32.const 4096))))
+      (if (i32.eq (local.get $c) (i32.const 36)) (then (return (i32.const 6144))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br $next)))
+    i32.const 5120)
+)`
+
+const text = (json: string): string => `"${json.replaceAll('"', '\\"')}\\00"`
+const BOTH = '{"agent/allow":0,"agent/deny":1}'
+
+async function assemble(source: string): Promise<Uint8Array> {
+  const wabt = await wabtInit()
+  const module = wabt.parseWat('test.wat', source)
+  const { buffer } = module.toBinary({})
+  module.destroy()
+  return buffer
+}
+
+describe('prebuilt policy modules', () => {
+  let bundle: Bundle
+  let wasm: Uint8Array
+
+  before(async () => {
+    wasm = await assemble(wat(BOTH))
+    bundle = await bundleOf({ 'policy.wasm': wasm })
+  })
+
+  after(async () => {
+    await Promise.all(bundle.modules.map(async (module) => module.close?.()))
+  })
+
+  const ask = async (reason: string, role = 'stranger'): Promise<Decision> =>
+    decide(request('notes.list', {}, { reason }), facts({}, [role]), bundle)
+
+  const brief = ({ effect, reasons }: Decision) => [effect, ...reasons.map((one) => one.code)]
+
+  it('lets a module allow what no permission mentions', async () => {
+    expect(brief(await ask('please'))).to.deep.equal(['allow', 'module_allow'])
+  })
+
+  it('lets a module deny what a permission allows, with its own code or a given one', async () => {
+    const decision = await ask('|', 'writer')
+    expect(brief(decision)).to.deep.equal(['deny', 'rego_deny', 'own_code'])
+    expect(decision.reasons.map((one) => one.message)).to.deep.equal(['no', 'because'])
+  })
+
+  it('denies with policy_error when the module traps, and goes on', async () => {
+    expect(brief(await ask('^', 'writer'))).to.deep.equal(['deny', 'policy_error'])
+    expect((await ask('please')).effect).to.equal('allow')
+  })
+
+  it('denies with policy_timeout when the module does not come back, and goes on', async () => {
+    expect(brief(await ask('~', 'writer'))).to.deep.equal(['deny', 'policy_timeout'])
+    expect((await ask('please')).effect).to.equal('allow')
+  })
+
+  it('denies with policy_error when a rule has the wrong shape', async () => {
+    expect(brief(await ask('$', 'writer'))).to.deep.equal(['deny', 'policy_error'])
+  })
+
+  it('answers each of many questions asked at once, a hanging one among them', async () => {
+    const asks = Array.from({ length: 60 }, (_, n) => ask(n === 20 ? '~' : n % 2 ? '|' : 'x'))
+    const effects = (await Promise.all(asks)).map((one) => one.effect)
+    const want = effects.map((_, n) => (n === 20 || n % 2 ? 'deny' : 'allow'))
+    expect(effects).to.deep.equal(want)
+  })
+
+  it('takes an undefined answer for nothing, not for an allow', async () => {
+    const only = await assemble(wat('{"agent/deny":1}'))
+    const bundle = await bundleOf({ 'policy.wasm': only })
+    const decision = await decide(request('notes.list'), facts({}, ['stranger']), bundle)
+    expect(brief(decision)).to.deep.equal(['deny', 'no_permission'])
+    await bundle.modules[0]?.close?.()
+  })
+
+  it('loads a bundle made by opa build', async () => {
+    const packed = tarGz({ '/policy.wasm': wasm, '/data.json': '{"x":1}', '/.manifest': '{}' })
+    const bundle = await bundleOf({ 'bundle.tar.gz': packed })
+    expect(bundle.modules.map((module) => module.name)).to.deep.equal(['bundle.tar.gz'])
+    const decision = await decide(request('notes.list'), facts({}, ['stranger']), bundle)
+    expect(decision.effect).to.equal('allow')
+    await bundle.modules[0]?.close?.()
+  })
+
+  it('refuses at load what could not be run', async () => {
+    const cases: [string, Record<string, Uint8Array | string>][] = [
+      ['module_load', { 'policy.wasm': Buffer.from('not wasm') }],
+      ['module_load', { 'policy.wasm': await assemble('(module)') }],
+      ['module_builtin', { 'policy.wasm': await assemble(wat(BOTH, '{"http.send":0}')) }],
+      ['module_entrypoints', { 'policy.wasm': await assemble(wat('{"agents/allow":0}')) }],
+      ['module_load', { 'b.tar.gz': tarGz({ 'data.json': '{}' }) }],
+      ['archive', { 'b.tar.gz': Buffer.from('not gzip') }],
+      ['archive', { 'b.tar.gz': gzipSync(Buffer.alloc(512, 65)) }],
+      ['archive', { 'b.tar.gz': gzipSync(Buffer.alloc(40 << 20)) }],
+      ['archive', { 'b.tar.gz': tarGz({ '../policy.wasm': wasm }) }],
+      ['archive', { 'b.tar.gz': tarGz({ '/policy.wasm': wasm, '/data.json': '[' }) }],
+      [
+        'duplicate_data',
+        { 'b.tar.gz': tarGz({ 'p.wasm': wasm, 'data.json': '{"a":1}' }), 'data/a.json': '1' },
+      ],
+    ]
+    for (const [code, files] of cases) {
+      const found = await findingsOf(files)
+      expect(
+        found.map((one) => one.code),
+        Object.keys(files).join(),
+      ).to.include(code)
+    }
+  })
+})
+
+function tarGz(files: Record<string, Uint8Array | string>): Uint8Array {
+  const parts = Object.entries(files).flatMap(([name, content]) => {
+    const body = typeof content === 'string' ? Buffer.from(content) : Buffer.from(content)
+    const header = Buffer.alloc(512)
+    header.write(name, 0)
+    header.write('0000644\u0000', 100)
+    header.write(`${body.length.toString(8).padStart(11, '0')}\u0000`, 124)
+    header.write('        0', 148)
+    header.write('ustar\u000000', 257)
+    const sum = header.reduce((total, byte) => total + byte, 0)
+    header.write(`${sum.toString(8).padStart(6, '0')}\u0000 `, 148)
+    return [header, body, Buffer.alloc((512 - (body.length % 512)) % 512)]
+  })
+  return gzipSync(Buffer.concat([...parts, Buffer.alloc(1024)]))
+}
