@@ -2,7 +2,6 @@ import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
-import pg from 'pg'
 import { KeyRing } from './agents/keys.ts'
 import { AgentCache, findAgent } from './agents/registry.ts'
 import type { Config } from './config.ts'
@@ -26,6 +25,7 @@ import { Checkpointer } from './record/checkpoints.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger, LEDGER_CHANNEL } from './record/ledger.ts'
 import { Metrics } from './record/metrics.ts'
+import { Listener } from './store/listener.ts'
 import { Jobs } from './store/jobs.ts'
 import { Store } from './store/store.ts'
 import type { Db } from './store/tx.ts'
@@ -38,7 +38,6 @@ const DRAIN_MS = 10_000
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const DB_CHECK_TIMEOUT_MS = 2_000
-const LISTEN_RETRY_MS = 500
 
 /** A running gate: builds every part, starts them in order, stops them in reverse. */
 export class Gate {
@@ -154,7 +153,7 @@ export class Gate {
     const sweeper = new Sweeper(workerParts)
     await sweeper.start()
     this.#stops.push(() => sweeper.stop())
-    await this.#listenForPeers(events, replica, jobs)
+    this.#listenForPeers(events, replica, jobs)
     this.#watchPolicies(replica)
     await this.#recordPolicy('start')
     const app = createApp({
@@ -224,35 +223,17 @@ export class Gate {
     return ledger
   }
 
-  // A hint for speed: leases and polls are what is relied on, so a lost connection costs latency only.
-  async #listenForPeers(events: EventStream, replica: Replica, jobs: Jobs): Promise<void> {
-    if (this.#store.isEmbedded) return
-    const connect = async (): Promise<pg.Client> => {
-      const client = new pg.Client(this.#store.clientConfig('portcullis-listener'))
-      client.on('error', () => {})
-      client.on('end', () => {
-        if (!this.#stopping) setTimeout(retry, LISTEN_RETRY_MS).unref()
-      })
-      client.on('notification', ({ payload = '' }) => {
-        const [seq = '0', epoch = '0'] = payload.split(':')
-        if (BigInt(epoch) > this.killState.epoch) void replica.beat()
-        void events.advanceTo(BigInt(seq)).catch(() => {})
-        jobs.wakeAll()
-      })
-      await client.connect()
-      await client.query(`listen ${LEDGER_CHANNEL}`)
-      return client
-    }
-    let live: pg.Client | undefined
-    const retry = () =>
-      void connect().then(
-        (client) => {
-          live = client
-        },
-        () => setTimeout(retry, LISTEN_RETRY_MS).unref(),
-      )
-    live = await connect()
-    this.#stops.push(async () => live?.end())
+  #listenForPeers(events: EventStream, replica: Replica, jobs: Jobs): void {
+    if (this.#store.isEmbedded) return // one process has no peers
+    const config = this.#store.clientConfig('portcullis-listener')
+    const listener = new Listener(config, LEDGER_CHANNEL, (payload) => {
+      const [seq = '0', epoch = '0'] = payload.split(':')
+      if (BigInt(epoch) > this.killState.epoch) void replica.beat()
+      events.advanceTo(BigInt(seq)).catch(() => {})
+      jobs.wakeAll()
+    })
+    listener.start()
+    this.#stops.push(() => listener.stop())
   }
 
   #alertWebhook(entry: AuditEntry, wakeups: Wakeups): void {

@@ -7,9 +7,11 @@ import { raiseAlert } from '../record/alerts.ts'
 import { newId } from '../lib/ids.ts'
 import { microsToText } from '../lib/money.ts'
 import type { Decision, Effect, Reason, Reservation } from '../model/decision.ts'
+import type { AuditDraft } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import {
+  findAction,
   finishActions,
   insertActions,
   priorActions,
@@ -67,34 +69,53 @@ export function claimKind(hooks: ClaimHooks): LedgerKind<Claim, ClaimResult> {
     async apply(tx, claims) {
       return new ClaimBatch(tx, hooks).run(claims)
     },
-    // The commit got no answer, so nothing was dispatched: whatever did get through ends here.
     async recover(tx, claims) {
-      const outcomes = claims.map(({ actionId }) => ({
-        id: actionId,
-        fence: 1,
-        state: 'failed' as const,
-        errorCode: 'audit_unavailable',
-        errorMessage: 'not dispatched: the claim was not confirmed',
-        result: '',
-        freesIdempotencyKey: true,
-      }))
-      const rows = await finishActions(tx, outcomes)
-      for (const row of rows.values()) {
-        const held = JSON.parse(row.reserved) as Held[]
-        await settleBudgets(
-          tx,
-          held.map((one) => ({ ...one, outcome: 'release' as const })),
-        )
-        tx.append({
-          kind: 'outcome',
-          agentId: row.agent_id,
-          tool: row.tool,
-          effect: row.effect,
-          actionId: row.id,
-          detail: { state: 'failed', error: row.error_code, message: row.error_message },
-        })
-      }
+      for (const claim of claims) await undoClaim(tx, claim)
     },
+  }
+}
+
+// The commit got no answer, so nothing was dispatched: what did get through ends here as failed.
+async function undoClaim(tx: Tx, claim: Claim): Promise<void> {
+  const action = await ownExecuting(tx, claim)
+  if (!action) return
+  const outcome = {
+    id: action.id,
+    fence: action.fence,
+    state: 'failed' as const,
+    errorCode: 'audit_unavailable',
+    errorMessage: 'not dispatched: the claim was not confirmed',
+    result: '',
+    freesIdempotencyKey: true,
+  }
+  await finishActions(tx, [outcome])
+  await releaseHeld(tx, action)
+  tx.append(undoneEntry(action, { state: 'failed', message: outcome.errorMessage }))
+}
+
+/** The action, if an unconfirmed claim of this replica left it executing. */
+export async function ownExecuting(tx: Tx, claim: Claim): Promise<ActionRow | undefined> {
+  const action = await findAction(tx, claim.actionId)
+  const isOwn = action?.state === 'executing' && action.replica_id === claim.replicaId
+  return isOwn ? action : undefined
+}
+
+export async function releaseHeld(tx: Tx, action: ActionRow): Promise<void> {
+  const held = JSON.parse(action.reserved) as Held[]
+  await settleBudgets(
+    tx,
+    held.map((one) => ({ ...one, outcome: 'release' as const })),
+  )
+}
+
+export function undoneEntry(action: ActionRow, detail: JsonObject): AuditDraft {
+  return {
+    kind: 'outcome',
+    agentId: action.agent_id,
+    tool: action.tool,
+    effect: action.effect,
+    actionId: action.id,
+    detail: { decision_id: action.decision_id, ...detail },
   }
 }
 

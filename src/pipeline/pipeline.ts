@@ -25,7 +25,7 @@ import { claimKind, wireCode, type Claim, type ClaimHooks, type ClaimResult } fr
 import { requestJson } from './entries.ts'
 import { FINISH, type Finish } from './finish.ts'
 import { judge, type Judged } from './outcome.ts'
-import { resume } from './resume.ts'
+import { RESUME } from './resume.ts'
 import type { Answer, StoredResult, Submission } from './submission.ts'
 
 const NO_FACT = 'the look-up got no usable answer'
@@ -431,7 +431,7 @@ export class Pipeline {
       idempotencyKey: null,
       dryRun: false,
     }
-    const result = await this.#parts.ledger.write((tx) => resume(tx, claim))
+    const result = await this.#parts.ledger.submit(RESUME, claim)
     if (result.type === 'execute') await this.#execute(claim, judgement, result.fence)
   }
 

@@ -4,8 +4,16 @@ import { approvalOfAction, fail as failApproval, votesOf } from '../approvals/ta
 import { covers } from '../control/kill-state.ts'
 import type { Reason } from '../model/decision.ts'
 import { findAction, moveAction, type ActionRow } from '../record/actions.ts'
-import type { Tx } from '../record/ledger.ts'
-import { exceeded, storable, wireCode, type Claim } from './claim.ts'
+import type { LedgerKind, Tx } from '../record/ledger.ts'
+import {
+  exceeded,
+  ownExecuting,
+  releaseHeld,
+  storable,
+  undoneEntry,
+  wireCode,
+  type Claim,
+} from './claim.ts'
 import { decisionEntry, explanation } from './entries.ts'
 
 export type ResumeResult =
@@ -14,12 +22,32 @@ export type ResumeResult =
   /** Nothing to do: it ran, ended or was never approved. */
   | { readonly type: 'settled' }
 
+/** Claims of approved actions. One whose commit got no answer is held again, for the sweep to wake. */
+export const RESUME: LedgerKind<Claim, ResumeResult> = {
+  name: 'resume',
+  order: 2,
+  async apply(tx, claims) {
+    const results: ResumeResult[] = []
+    for (const claim of claims) results.push(await resume(tx, claim))
+    return results
+  },
+  async recover(tx, claims) {
+    for (const claim of claims) {
+      const action = await ownExecuting(tx, claim)
+      if (!action) continue
+      await moveAction(tx, action.id, 'executing', 'held', { reserved: '[]', replicaId: '' })
+      await releaseHeld(tx, action)
+      tx.append(undoneEntry(action, { state: 'held', message: 'not dispatched: held again' }))
+    }
+  },
+}
+
 /**
  * Claims an approved action: everything is judged again, against today's policy, switch, agent and
  * budget, and the approval must still be for exactly this request. Compare-and-set on `held`
  * makes any number of wake-ups run it once.
  */
-export async function resume(tx: Tx, claim: Claim): Promise<ResumeResult> {
+async function resume(tx: Tx, claim: Claim): Promise<ResumeResult> {
   const action = await findAction(tx, claim.actionId)
   const approval = await approvalOfAction(tx, claim.actionId)
   if (action?.state !== 'held' || approval?.status !== 'approved') return { type: 'settled' }

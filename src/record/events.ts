@@ -47,7 +47,7 @@ export class EventStream {
     if (!first || !last) return
     // Entries of another replica may lie in between; then the record tells what is missing.
     if (first.seq === this.#seq + 1n && !this.#catchingUp) for (const e of entries) this.#deliver(e)
-    else void this.advanceTo(last.seq)
+    else this.advanceTo(last.seq).catch(() => {}) // the next batch, or the next beat, tries again
   }
 
   /** Another replica says the chain has grown to `seq`. */

@@ -5,7 +5,8 @@ import { plainConfig, type Store } from './store.ts'
 import type { Tx } from './tx.ts'
 
 const BOSS_CONNECTIONS_MAX = 3
-const POLL_S = 0.5
+const POLL_MS = 500
+const JOB_EXPIRES_S = 300
 const BATCH_SIZE = 20
 const STOP_TIMEOUT_MS = 10_000
 
@@ -27,7 +28,7 @@ export interface QueueOptions {
 export class Jobs {
   readonly #store: Store
   readonly #log: Logger
-  readonly #workers = new Map<string, string>()
+  readonly #loops = new Map<string, QueueLoop>()
   #boss: PgBoss | undefined
 
   constructor(store: Store, log: Logger) {
@@ -48,6 +49,7 @@ export class Jobs {
   }
 
   async stop(): Promise<void> {
+    await Promise.all([...this.#loops.values()].map((loop) => loop.stop()))
     await this.#boss?.stop({ graceful: true, wait: true, timeout: STOP_TIMEOUT_MS })
   }
 
@@ -68,12 +70,11 @@ export class Jobs {
 
   /** Makes the local worker look now instead of at its next poll. */
   wake(queue: string): void {
-    const id = this.#workers.get(queue)
-    if (id) this.#boss?.notifyWorker(id)
+    this.#loops.get(queue)?.wake()
   }
 
   wakeAll(): void {
-    for (const queue of this.#workers.keys()) this.wake(queue)
+    for (const loop of this.#loops.values()) loop.wake()
   }
 
   async #open(boss: PgBoss, name: string, options: QueueOptions): Promise<void> {
@@ -83,34 +84,11 @@ export class Jobs {
       retryLimit,
       retryDelay: retryDelayS,
       retryBackoff: true,
-      expireInSeconds: 300,
+      expireInSeconds: JOB_EXPIRES_S,
     })
-    const worker = await boss.work<JsonObject>(
-      name,
-      { pollingIntervalSeconds: POLL_S, batchSize: BATCH_SIZE },
-      async (jobs) => this.#handle(boss, name, jobs, options.handler),
-    )
-    this.#workers.set(name, worker)
-  }
-
-  // One failing job must not fail its batch, so each is settled by itself.
-  async #handle(
-    boss: PgBoss,
-    queue: string,
-    jobs: PgBoss.Job<JsonObject>[],
-    handler: (data: JsonObject) => Promise<void>,
-  ): Promise<void> {
-    await Promise.all(
-      jobs.map(async ({ id, data }) => {
-        try {
-          await handler(data)
-        } catch (error) {
-          this.#log.warn({ err: error, queue, job: id }, 'job failed')
-          await boss.fail(queue, id, { message: String((error as Error).message) })
-        }
-      }),
-    )
-    if (jobs.length === BATCH_SIZE) this.wake(queue)
+    const loop = new QueueLoop(boss, name, options.handler, this.#log)
+    loop.start()
+    this.#loops.set(name, loop)
   }
 
   async #send(queue: string, data: JsonObject, options: JobOptions, db?: PgBoss.Db): Promise<void> {
@@ -121,5 +99,82 @@ export class Jobs {
     })
     // send() answers null, without an error, for a queue that was never created.
     if (id === null) throw new Error(`job for queue ${queue} was not accepted`)
+  }
+}
+
+/**
+ * Takes jobs of one queue until it is stopped. pg-boss 10 has a worker of its own, but it does not
+ * await its `complete` and `fail`: a database that goes away then ends the process.
+ */
+class QueueLoop {
+  readonly #boss: PgBoss
+  readonly #queue: string
+  readonly #handler: QueueOptions['handler']
+  readonly #log: Logger
+  #running: Promise<void> | undefined
+  #stopping = false
+  #woken = false
+  #wakeUp: () => void = () => {}
+
+  constructor(boss: PgBoss, queue: string, handler: QueueOptions['handler'], log: Logger) {
+    this.#boss = boss
+    this.#queue = queue
+    this.#handler = handler
+    this.#log = log
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    this.wake()
+    await this.#running
+  }
+
+  wake(): void {
+    this.#woken = true
+    this.#wakeUp()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      this.#woken = false
+      const taken = await this.#takeSome()
+      if (taken < BATCH_SIZE && !this.#woken) await this.#pause()
+    }
+  }
+
+  async #takeSome(): Promise<number> {
+    try {
+      const jobs = await this.#boss.fetch<JsonObject>(this.#queue, { batchSize: BATCH_SIZE })
+      await Promise.all(jobs.map((job) => this.#handle(job)))
+      return jobs.length
+    } catch (error) {
+      this.#log.warn({ err: error, queue: this.#queue }, 'jobs not fetched or not settled')
+      return 0
+    }
+  }
+
+  async #handle({ id, data }: PgBoss.Job<JsonObject>): Promise<void> {
+    try {
+      await this.#handler(data)
+    } catch (error) {
+      this.#log.warn({ err: error, queue: this.#queue, job: id }, 'job failed')
+      await this.#boss.fail(this.#queue, id, { message: String((error as Error).message) })
+      return
+    }
+    await this.#boss.complete(this.#queue, id)
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, POLL_MS)
+      this.#wakeUp = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 }

@@ -8,6 +8,7 @@ import { createLogger } from '../../src/lib/log.ts'
 import { Jobs } from '../../src/store/jobs.ts'
 import { Store } from '../../src/store/store.ts'
 
+const START_ATTEMPTS = 20
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 
 /** A scratch folder that is gone after the tests. */
@@ -113,6 +114,18 @@ export class PostgresServer {
 
   /** Starts the server process; after `kill` it recovers like after a crash. */
   up(): void {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return this.#start()
+      } catch (error) {
+        // Killed children may hold the shared memory for a moment.
+        if (attempt === START_ATTEMPTS) throw error
+        execFileSync('sleep', ['0.3'])
+      }
+    }
+  }
+
+  #start(): void {
     const options = `-p ${this.#port} -k ${this.#dir} -c listen_addresses=127.0.0.1 -c max_connections=200`
     this.#run('pg_ctl', [
       '-D',
@@ -129,12 +142,17 @@ export class PostgresServer {
   /** SIGKILL to the postmaster and, because they hold its memory, all its children. */
   kill(): void {
     const pid = fs.readFileSync(path.join(this.#data, 'postmaster.pid'), 'utf8').split('\n', 1)[0]
+    process.kill(Number(pid), 'SIGSTOP') // so that it does not replace the children that go first
     execFileSync('pkill', ['-KILL', '-P', String(pid)], { stdio: 'ignore' })
     process.kill(Number(pid), 'SIGKILL')
   }
 
   stop(): void {
-    this.#run('pg_ctl', ['-D', this.#data, '-m', 'immediate', 'stop'])
+    try {
+      this.#run('pg_ctl', ['-D', this.#data, '-m', 'immediate', 'stop'])
+    } catch {
+      // It was killed, and is not running.
+    }
     fs.rmSync(this.#dir, { recursive: true, force: true })
   }
 

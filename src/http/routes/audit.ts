@@ -13,6 +13,7 @@ import {
 import { allow } from '../edge.ts'
 import type { HttpParts } from '../parts.ts'
 import { Query } from '../query.ts'
+import { drained } from '../drained.ts'
 
 const PAGE = 1_000
 
@@ -129,11 +130,7 @@ async function exportRecord(db: Db, res: Response): Promise<void> {
 }
 
 async function writeLine(res: Response, line: JsonObject): Promise<void> {
-  if (res.write(`${JSON.stringify(line)}\n`) || res.destroyed) return
-  await new Promise<void>((resolve) => {
-    res.once('drain', resolve)
-    res.once('close', resolve)
-  })
+  if (!res.write(`${JSON.stringify(line)}\n`) && !res.destroyed) await drained(res)
 }
 
 function exportedEntry(entry: AuditEntry): JsonObject {

@@ -6,6 +6,7 @@ import { readEntriesAfter } from '../../record/audit.ts'
 import { callerOf, header } from '../context.ts'
 import { allow } from '../edge.ts'
 import type { HttpParts } from '../parts.ts'
+import { drained } from '../drained.ts'
 import { Query } from '../query.ts'
 
 const RETRY_MS = 2_000
@@ -121,14 +122,4 @@ class Reader {
     this.#parts.metrics.slowReaders.inc()
     this.#res.destroy()
   }
-}
-
-function drained(res: Response): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      res.off('drain', done).off('close', done)
-      resolve()
-    }
-    res.on('drain', done).on('close', done)
-  })
 }
