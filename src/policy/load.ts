@@ -1,3 +1,4 @@
+import { setImmediate as breathe } from 'node:timers/promises'
 import type { Tool } from '../model/tool.ts'
 import { sha256 } from '../lib/canonical.ts'
 import { GatewayError } from '../errors.ts'
@@ -118,23 +119,39 @@ async function compile(
   const texts = found.hasErrors ? new Map<string, string>() : readTexts(files, found)
   if (found.hasErrors) return rejected(found, texts)
   reportUnknownFiles(files, found)
+  // Requests go on while a directory is compiled: let them in between the steps.
   const data = readData(texts, found)
-  const { source: gateSource, gate } = readGateFiles(texts, options, found)
+  await breathe()
+  const { source, gate } = readGateFiles(texts, options, found)
+  await breathe()
   const toolsSource = readSource('tools.yaml', texts, found)
   const tools = toolsSource && readTools(toolsSource, options.env, found)
-  const guards =
-    gate && tools && gateSource ? placeGuards(gate, tools, gateSource, data, options, found) : []
-  const approvals =
-    gate && tools && gateSource
-      ? readApprovals(gate.approvals, [...tools.tools.keys()], gateSource, found)
-      : undefined
+  await breathe()
+  const rules = source && gate && tools && readRules(gate, tools, source, data, options, found)
   const modules = await loadModules(files, texts, data, options.compiler, found)
-  if (found.hasErrors || !gate || !tools || !approvals) {
+  if (found.hasErrors || !rules) {
     await closeAll(modules)
     return rejected(found, texts)
   }
-  const parts = { files, gate, tools, guards, approvals, modules, data, options }
-  return { ok: true, bundle: toBundle(parts, found) }
+  return {
+    ok: true,
+    bundle: toBundle({ files, gate, tools, ...rules, modules, data, options }, found),
+  }
+}
+
+function readRules(
+  gate: GateFile,
+  tools: ToolsFile,
+  source: SourceDocument,
+  data: Bundle['data'],
+  options: LoadOptions,
+  found: Findings,
+) {
+  const guards = placeGuards(gate, tools, source, data, options, found)
+  return {
+    guards,
+    approvals: readApprovals(gate.approvals, [...tools.tools.keys()], source, found),
+  }
 }
 
 const rejected = (found: Findings, files: SourceTexts): LoadResult => ({
