@@ -101,6 +101,18 @@ describe('bundle', () => {
     expect(check?.({ id: '1', x: 1 })).to.match(/unknown member `x`/)
   })
 
+  it('denies args that a schema cannot be held against, and knows formats', async () => {
+    const args =
+      'properties: { id: { type: string }, when: { type: string, format: date-time }, loop: { $ref: "#/$defs/l" } }, $defs: { l: { allOf: [{ $ref: "#/$defs/l" }] } }'
+    const tools = TOOLS.replace('properties: { id: { type: string } }', args)
+    const bundle = await bundleOf({ 'tools.yaml': tools })
+    const answer = (change: JsonObject) =>
+      codes(decideNow(request('notes.get', { id: '1', ...change }), facts(), bundle))
+    expect(answer({ loop: 1 })).to.deep.equal(['invalid_args'])
+    expect(answer({ when: 'soon' })).to.deep.equal(['invalid_args'])
+    expect(answer({ when: '2026-11-19T10:30:00Z' })).to.deep.equal(['permission_allow'])
+  })
+
   it('hands Rego sources to the compiler it is given, and reports what that finds', async () => {
     const seen: string[] = []
     const module = { name: 'rego', entrypoints: ['agent'], evaluate: () => NO }
