@@ -1,5 +1,5 @@
 import type { Reservation } from '../model/decision.ts'
-import type { Tx } from '../store/tx.ts'
+import type { Db, Tx } from '../store/tx.ts'
 
 /** Sub-buckets a sliding window is counted in; one extra makes the count never too small. */
 const SLOTS_PER_WINDOW = 12
@@ -264,6 +264,23 @@ export async function settleBudgets(
     rows.map(({ all }) => all),
     rows.map(({ settle }) => settle),
   ])
+}
+
+export interface BudgetRow {
+  readonly key: string
+  readonly period_start: string
+  readonly limit_micros: bigint
+  readonly reserved: bigint
+  readonly settled: bigint
+}
+
+/** The budgets kept for one agent, newest period first. */
+export async function agentBudgets(db: Db, agentId: string): Promise<BudgetRow[]> {
+  return db.query<BudgetRow>(
+    `select key, period_start::text, limit_micros, reserved, settled from budgets
+     where key like '%:agent:' || $1 order by period_start desc, key`,
+    [agentId],
+  )
 }
 
 /** Removes counters that no window reaches any more. */

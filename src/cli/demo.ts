@@ -144,7 +144,7 @@ class Play {
       answers.push(await this.#agent.update(`t-${n}`, { status: 'pending' }))
     const passed = answers.filter(({ status }) => status === 200).length
     happened(`bulk limit: of 8 more updates ${passed} pass, then the gate refuses`, passed === 4)
-    happened('the refusal says why', codes(answers.at(-1)).includes('bulk_limit_exceeded'))
+    happened('the refusal says why', codes(answers.at(-1)).includes('bulk_actions'))
     const mail = await this.#agent.email('c-2', 'Hello', 'Just checking in.')
     happened('do not contact: mail to c-2 is refused', codes(mail).includes('do_not_contact'))
     const risky = await this.#agent.email(

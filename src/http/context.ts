@@ -46,3 +46,13 @@ export function header(req: Request, name: string): string | undefined {
   const value = req.headers[name]
   return typeof value === 'string' && value.trim() !== '' ? value.trim() : undefined
 }
+
+const ID_CHARS_MAX = 200
+
+/** The `:id` of the path. @throws GatewayError `not_found` for what cannot be one */
+export function idParam(req: Request): string {
+  const id = String(req.params['id'])
+  const isPrintable = !/[\p{Cc}]/u.test(id)
+  if (isPrintable && id.length <= ID_CHARS_MAX) return id
+  throw new GatewayError('not_found', 'no such id')
+}

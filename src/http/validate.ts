@@ -36,8 +36,10 @@ function describe(error: ErrorObject): string {
   return `${at} ${error.message ?? 'is invalid'}`
 }
 
-export const NAME = { type: 'string', minLength: 1, maxLength: 200 } as const
-export const TEXT = { type: 'string', maxLength: 4_000 } as const
+/** A name or id: printable, so that it can be stored, logged and compared. */
+export const NAME = { type: 'string', pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' } as const
+/** Prose. PostgreSQL cannot hold a NUL. */
+export const TEXT = { type: 'string', pattern: '^[^\\u0000]*$', maxLength: 4_000 } as const
 
 /** An object schema without unknown members. */
 export function object(properties: JsonObject, required: readonly string[] = []): JsonObject {

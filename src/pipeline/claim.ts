@@ -119,7 +119,7 @@ class ClaimBatch {
 
   async run(claims: readonly Claim[]): Promise<ClaimResult[]> {
     const counters = await this.#load(claims)
-    const results = claims.map((claim) => this.#judge(claim, counters))
+    const results = claims.map((claim) => this.#judge(withShadow(claim, counters), counters))
     await insertActions(this.#tx, this.#rows)
     await counters.flush(this.#tx)
     for (const pending of this.#approvals) await this.#open(pending)
@@ -210,7 +210,7 @@ class ClaimBatch {
     const [first] = reasons
     this.#record(claim, 'deny', 'denied', reasons, {
       error_code: first ? wireCode(first) : 'policy_denied',
-      error_message: first?.message ?? '',
+      error_message: storable(first?.message ?? ''),
     })
     return () => ({ type: 'denied', reasons })
   }
@@ -267,7 +267,7 @@ class ClaimBatch {
       targetHash: claim.targetHash,
       revision: claim.decision.revision,
       terms: claim.decision.approval,
-      reason: reasons.map(({ message }) => message).join('; '),
+      reason: storable(reasons.map(({ message }) => message).join('; ')),
     })
     result.approval = approval
     this.#tx.append({
@@ -343,6 +343,15 @@ function newAction(
   }
 }
 
+// What a shadow limit would have refused is known only here, where the counters are.
+function withShadow(claim: Claim, counters: Counters): Claim {
+  const over = claim.decision.reservations
+    .filter((one) => one.mode === 'shadow' && !counters.fits(one))
+    .map((one) => one.exceeded)
+  if (over.length === 0) return claim
+  return { ...claim, decision: { ...claim.decision, shadow: [...claim.decision.shadow, ...over] } }
+}
+
 /** Reasons of the enforced reservations that do not fit. */
 export function exceeded(
   counters: Counters,
@@ -355,6 +364,11 @@ export function exceeded(
 
 function refusal(code: string, message: string): Reason {
   return { code, message, effect: 'deny', source: 'portcullis' }
+}
+
+/** PostgreSQL text cannot hold a NUL, and a message may quote one. */
+export function storable(text: string): string {
+  return text.replaceAll('\0', '\ufffd')
 }
 
 /** The error code an agent sees for a reason. */

@@ -16,7 +16,13 @@ import { findAction, moveAction, orphanedActions, type ActionRow } from '../reco
 import { raiseAlert } from '../record/alerts.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
 import type { Db } from '../store/tx.ts'
-import { settleBudgets, sweepCounters, type Held } from '../agents/counters.ts'
+import {
+  agentBudgets,
+  settleBudgets,
+  sweepCounters,
+  type BudgetRow,
+  type Held,
+} from '../agents/counters.ts'
 
 const CONFIRM_DEADLINE_MS = 3_000
 const KILL_RETRY_MS = 500
@@ -180,6 +186,12 @@ export class Operations {
       tx.append(actionEntry('outcome.settled', moved, detail))
       return moved
     })
+  }
+
+  /** What an agent's budgets hold at the moment, in micro-units. */
+  async budgetsOf(agent: string): Promise<BudgetRow[]> {
+    const found = await findAgent(this.#parts.db, agent)
+    return found ? agentBudgets(this.#parts.db, found.id) : []
   }
 
   /** Puts something on record that no action is the cause of, such as a policy reload. */

@@ -136,15 +136,14 @@ export class Pipeline {
     if (hash !== row.request_hash) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
-    return this.#replay(row, submission.waitMs)
+    return this.#fromRow(await this.#settled(row, submission.waitMs))
   }
 
   /** The answer a recorded action gives now; waits for a held one up to `waitMs`. */
   async answerOf(actionId: string, waitMs: number): Promise<Answer | undefined> {
     const row = await findAction(this.#parts.db, actionId)
     if (!row) return undefined
-    const final = waitMs > 0 && row.state === 'held' ? await this.#settled(row, waitMs) : row
-    return this.#fromRow(final)
+    return this.#fromRow(await this.#settled(row, waitMs))
   }
 
   async #act(submission: Submission): Promise<Answer> {
@@ -356,7 +355,8 @@ export class Pipeline {
   }
 
   async #replay(action: ActionRow, waitMs: number): Promise<Answer> {
-    if (action.state === 'executing') {
+    const row = await this.#settled(action, waitMs)
+    if (row.state === 'executing') {
       throw new GatewayError(
         'in_flight',
         'the first request with this Idempotency-Key is under way',
@@ -366,7 +366,6 @@ export class Pipeline {
         },
       )
     }
-    const row = action.state === 'held' && waitMs > 0 ? await this.#settled(action, waitMs) : action
     return this.#fromRow(row)
   }
 

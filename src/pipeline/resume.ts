@@ -5,7 +5,7 @@ import { covers } from '../control/kill-state.ts'
 import type { Reason } from '../model/decision.ts'
 import { findAction, moveAction, type ActionRow } from '../record/actions.ts'
 import type { Tx } from '../record/ledger.ts'
-import { exceeded, wireCode, type Claim } from './claim.ts'
+import { exceeded, storable, wireCode, type Claim } from './claim.ts'
 import { decisionEntry, explanation } from './entries.ts'
 
 export type ResumeResult =
@@ -90,7 +90,7 @@ async function refuse(tx: Tx, claim: Claim, reasons: readonly Reason[]): Promise
     revision: claim.decision.revision,
     explain: explanation(claim.decision, reasons),
     errorCode: first ? wireCode(first) : 'policy_denied',
-    errorMessage: first?.message ?? '',
+    errorMessage: storable(first?.message ?? ''),
   })
   await failApproval(tx, claim.actionId)
   tx.append(decisionEntry(claim, 'deny', reasons))

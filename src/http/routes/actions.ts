@@ -6,7 +6,7 @@ import type { StoredResult } from '../../pipeline/submission.ts'
 import { findAction, listActions, stored, type ActionRow } from '../../record/actions.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from '../answers.ts'
-import { bodyObject, callerOf } from '../context.ts'
+import { bodyObject, callerOf, idParam } from '../context.ts'
 import { allow, strictBody } from '../edge.ts'
 import type { HttpParts } from '../parts.ts'
 import { Query } from '../query.ts'
@@ -52,7 +52,7 @@ export function actionRoutes({ db, pipeline, operations }: HttpParts): Router {
   router.get('/actions/:id', readers, async (req, res) => {
     const query = new Query(req, ['wait_s'])
     const waitS = query.integer('wait_s', 0, 60) ?? 0
-    let row = await visible(db, req, String(req.params['id']))
+    let row = await visible(db, req, idParam(req))
     if (waitS > 0 && row.state === 'held') {
       await pipeline.answerOf(row.id, waitS * 1000)
       row = await visible(db, req, row.id)
@@ -65,13 +65,13 @@ export function actionRoutes({ db, pipeline, operations }: HttpParts): Router {
   })
 
   router.get('/actions/:id/explain', readers, async (req, res) => {
-    const row = await visible(db, req, String(req.params['id']))
+    const row = await visible(db, req, idParam(req))
     res.json(await explain(db, row, callerOf(req).role === 'agent'))
   })
 
   router.post('/actions/:id/settle', allow('operator', 'admin'), strictBody, async (req, res) => {
     const { outcome, note } = checkSettle(bodyObject(req))
-    const row = await operations.settle(String(req.params['id']), outcome, note, callerOf(req))
+    const row = await operations.settle(idParam(req), outcome, note, callerOf(req))
     res.json(actionJson(row))
   })
 

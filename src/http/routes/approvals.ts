@@ -9,7 +9,7 @@ import {
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { findAction } from '../../record/actions.ts'
-import { bodyObject, callerOf } from '../context.ts'
+import { bodyObject, callerOf, idParam } from '../context.ts'
 import { allow, strictBody } from '../edge.ts'
 import type { HttpParts } from '../parts.ts'
 import { Query } from '../query.ts'
@@ -48,7 +48,7 @@ export function approvalRoutes({ db, operations }: HttpParts): Router {
   for (const choice of ['approve', 'deny'] as const) {
     router.post(`/approvals/:id/${choice}`, voters, strictBody, async (req, res) => {
       const { comment = '' } = checkVote(bodyObject(req))
-      const id = String(req.params['id'])
+      const id = idParam(req)
       const row = await operations.vote(id, callerOf(req), choice, comment)
       res.json({ approval: approvalJson(row, await votesOf(db, id)) })
     })
@@ -56,7 +56,7 @@ export function approvalRoutes({ db, operations }: HttpParts): Router {
 
   router.post('/approvals/:id/cancel', readers, strictBody, async (req, res) => {
     checkVote(bodyObject(req))
-    const row = await operations.cancel(String(req.params['id']), callerOf(req))
+    const row = await operations.cancel(idParam(req), callerOf(req))
     res.json({ approval: approvalJson(row) })
   })
 
@@ -64,7 +64,7 @@ export function approvalRoutes({ db, operations }: HttpParts): Router {
 }
 
 async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> {
-  const id = String(req.params['id'])
+  const id = idParam(req)
   const row = await findApproval(db, id)
   const { agentId } = callerOf(req)
   if (row && (agentId === null || row.agent_id === agentId)) return row

@@ -3,13 +3,11 @@ import { listKeys, type KeyRole, type KeyRow } from '../../agents/keys.ts'
 import { findAgent, listAgents, type Agent } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
-import { bodyObject, callerOf } from '../context.ts'
+import { bodyObject, callerOf, idParam } from '../context.ts'
 import { allow, strictBody } from '../edge.ts'
 import type { HttpParts } from '../parts.ts'
 import { Query } from '../query.ts'
 import { NAME, object, shape } from '../validate.ts'
-
-const LABEL = { type: 'string', pattern: '^[^\\u0000-\\u001f\\u007f]{1,200}$' } as const
 
 const checkAgent = shape<{
   name: string
@@ -19,9 +17,9 @@ const checkAgent = shape<{
 }>(
   object(
     {
-      name: LABEL,
-      roles: { type: 'array', items: LABEL, maxItems: 50, uniqueItems: true },
-      owner: LABEL,
+      name: NAME,
+      roles: { type: 'array', items: NAME, maxItems: 50, uniqueItems: true },
+      owner: NAME,
       properties: { type: 'object' },
     },
     ['name'],
@@ -32,7 +30,7 @@ const checkKey = shape<{ role: KeyRole; name: string; agent?: string }>(
   object(
     {
       role: { enum: ['agent', 'observer', 'approver', 'operator', 'admin'] },
-      name: LABEL,
+      name: NAME,
       agent: NAME,
     },
     ['role', 'name'],
@@ -60,8 +58,8 @@ export function registryRoutes({ db, operations }: HttpParts): Router {
   })
 
   router.get('/api/v1/agents/:id', readers, async (req, res) => {
-    const id = String(req.params['id'])
-    const agent = id.includes('\0') ? undefined : await findAgent(db, id)
+    const id = idParam(req)
+    const agent = await findAgent(db, id)
     if (!agent) throw new GatewayError('not_found', `there is no agent \`${id.slice(0, 64)}\``)
     res.json({ agent: agentJson(agent) })
   })
@@ -78,7 +76,7 @@ export function registryRoutes({ db, operations }: HttpParts): Router {
   })
 
   router.delete('/api/v1/keys/:id', admins, async (req, res) => {
-    await operations.revokeKey(String(req.params['id']), callerOf(req))
+    await operations.revokeKey(idParam(req), callerOf(req))
     res.status(204).end()
   })
 

@@ -1,0 +1,191 @@
+import { expect } from 'chai'
+import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
+import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
+import { reply } from '../support/upstream.ts'
+
+const DELETE = { tool: 'items.delete', args: { id: 'i-1' } }
+const QUORUM = `${GATE}
+approvals:
+  default: { quorum: 2, expires_s: 600, approver_roles: [approver, admin] }
+`
+
+describe('approvals', () => {
+  let gate: TestGate
+  let key: string
+  before(async () => {
+    gate = await TestGate.start()
+    key = await gate.agent('worker-1')
+  })
+  after(() => gate.stop())
+  beforeEach(async () => {
+    gate.upstream.effects.length = 0
+    gate.upstream.behave = (_effect, res) => reply(res, 200, { ok: true })
+    await usePolicies({})
+  })
+
+  async function usePolicies(files: Record<string, string>): Promise<void> {
+    writePolicies(gate.policyDir, files)
+    const { status, text } = await gate.call('POST', '/policy/reload', { body: {} })
+    expect(status, text).to.equal(200)
+  }
+
+  async function hold(): Promise<{ id: string; actionId: string }> {
+    const { status, body } = await gate.act(key, DELETE)
+    expect(status).to.equal(202)
+    return { id: body.approval.id, actionId: body.action_id }
+  }
+
+  const vote = (id: string, choice: string, as: string = ADMIN): Promise<Answer> =>
+    gate.call('POST', `/approvals/${id}/${choice}`, { key: as, body: {} })
+
+  async function finalState(actionId: string): Promise<Answer['body']> {
+    const open = new Set(['held', 'executing'])
+    let body: Answer['body']
+    await until(`action ${actionId} ends`, async () => {
+      body = (await gate.call('GET', `/actions/${actionId}`)).body
+      return !open.has(body.state)
+    })
+    return body
+  }
+
+  it('runs the action once when one person approves, and says who', async () => {
+    const { id, actionId } = await hold()
+    expect((await vote(id, 'approve')).body.approval.status).to.equal('approved')
+    expect((await finalState(actionId)).state).to.equal('succeeded')
+    expect(gate.upstream.effects).to.have.length(1)
+    const { body } = await gate.call('GET', `/actions/${actionId}/explain`)
+    const run = body.audit.find((entry: { approved_by?: string[] }) => entry.approved_by)
+    expect(run.approved_by).to.deep.equal(['tester'])
+  })
+
+  it('runs once for 200 approvals at the same moment', async () => {
+    const keys = await Promise.all(
+      Array.from({ length: 200 }, (_, n) => gate.key('approver', `approver-${n}`)),
+    )
+    const { id, actionId } = await hold()
+    const answers = await Promise.all(keys.map((one) => vote(id, 'approve', one)))
+    const accepted = answers.filter(({ status }) => status === 200)
+    expect(accepted).to.have.length(1)
+    expect(new Set(answers.map(({ status }) => status))).to.deep.equal(new Set([200, 409]))
+    expect((await finalState(actionId)).state).to.equal('succeeded')
+    expect(gate.upstream.effects).to.have.length(1)
+  })
+
+  it('never runs when somebody denies', async () => {
+    const { id, actionId } = await hold()
+    expect((await vote(id, 'deny')).body.approval.status).to.equal('denied')
+    expect((await finalState(actionId)).state).to.equal('denied')
+    expect((await vote(id, 'approve')).status).to.equal(409)
+    expect(gate.upstream.effects).to.have.length(0)
+  })
+
+  it('waits for the whole quorum, and one voice counts once', async () => {
+    await usePolicies({ 'gate.yaml': QUORUM })
+    const bob = await gate.key('approver', 'bob')
+    const bobAgain = await gate.key('approver', 'bob')
+    const { id, actionId } = await hold()
+    expect((await vote(id, 'approve', bob)).body.approval.status).to.equal('pending')
+    expect((await vote(id, 'approve', bob)).body.approval.status).to.equal('pending')
+    expect((await vote(id, 'approve', bobAgain)).body.approval.status).to.equal('pending')
+    expect(gate.upstream.effects).to.have.length(0)
+    expect((await vote(id, 'approve')).body.approval.status).to.equal('approved')
+    expect((await finalState(actionId)).state).to.equal('succeeded')
+  })
+
+  it('403 for agents, the requester among them, and for roles that may not approve', async () => {
+    await usePolicies({
+      'gate.yaml': `${GATE}\napprovals:\n  default: { quorum: 1, expires_s: 600, approver_roles: [approver] }\n`,
+    })
+    const other = await gate.agent('worker-2')
+    const observer = await gate.key('observer', 'watching')
+    const { id } = await hold()
+    for (const one of [key, other, observer, ADMIN]) {
+      const { status, body } = await vote(id, 'approve', one)
+      expect([status, body.error.code]).to.deep.equal([403, 'forbidden'])
+    }
+    expect((await vote(id, 'approve', await gate.key('approver', 'carol'))).status).to.equal(200)
+  })
+
+  it('lets the requester cancel, and no other agent', async () => {
+    const other = await gate.agent('worker-3')
+    const { id, actionId } = await hold()
+    expect((await gate.call('POST', `/approvals/${id}/cancel`, { key: other })).status).to.equal(
+      404,
+    )
+    const { status, body } = await gate.call('POST', `/approvals/${id}/cancel`, { key })
+    expect([status, body.approval.status]).to.deep.equal([200, 'cancelled'])
+    expect((await finalState(actionId)).state).to.equal('cancelled')
+    expect((await vote(id, 'approve')).status).to.equal(409)
+  })
+
+  it('expires to a denial, on time, with an alert', async () => {
+    await usePolicies({
+      'gate.yaml': `${GATE}\napprovals:\n  default: { quorum: 1, expires_s: 1, approver_roles: [admin] }\n`,
+    })
+    const { id, actionId } = await hold()
+    expect((await finalState(actionId)).state).to.equal('expired')
+    expect((await vote(id, 'approve')).body.error.details?.status ?? 'expired').to.equal('expired')
+    const { body } = await gate.call('GET', '/api/v1/alerts')
+    expect(body.alerts.map(({ type }: { type: string }) => type)).to.include('approval_expired')
+    expect(gate.upstream.effects).to.have.length(0)
+  })
+
+  it('asks today’s policy again: what it denies meanwhile does not run', async () => {
+    const { id, actionId } = await hold()
+    await usePolicies({ 'gate.yaml': GATE.replace('effect: require_approval', 'effect: deny') })
+    await vote(id, 'approve')
+    const action = await finalState(actionId)
+    expect([action.state, action.error.code]).to.deep.equal(['denied', 'policy_denied'])
+    expect(gate.upstream.effects).to.have.length(0)
+    expect((await gate.call('GET', `/approvals/${id}`)).body.status).to.equal('failed')
+  })
+
+  it('is bound to the exact call: a tool that changed meanwhile does not run', async () => {
+    const { id, actionId } = await hold()
+    await usePolicies({
+      'tools.yaml': TOOLS.replace(
+        'method: DELETE, path: "/items/{id}"',
+        'method: DELETE, path: "/all/{id}"',
+      ),
+    })
+    await vote(id, 'approve')
+    const action = await finalState(actionId)
+    expect(action.state).to.equal('denied')
+    expect(action.error.message).to.match(/not what was approved/)
+    expect(gate.upstream.effects).to.have.length(0)
+  })
+
+  it('needs more voices when the policy asks for more by then', async () => {
+    const { id, actionId } = await hold()
+    await usePolicies({ 'gate.yaml': QUORUM })
+    await vote(id, 'approve')
+    expect((await finalState(actionId)).state).to.equal('denied')
+  })
+
+  it('does not run under a kill switch engaged meanwhile', async () => {
+    const { id, actionId } = await hold()
+    await gate.call('PUT', '/kill-switch', { body: { engaged: true, reason: 'stop' } })
+    await vote(id, 'approve')
+    const action = await finalState(actionId)
+    await gate.call('PUT', '/kill-switch', { body: { engaged: false, reason: 'go' } })
+    expect([action.state, action.error.code]).to.deep.equal(['denied', 'kill_switch_engaged'])
+    expect(gate.upstream.effects).to.have.length(0)
+  })
+
+  it('shows approvers the request, and agents only their own approvals', async () => {
+    const other = await gate.agent('worker-4')
+    const { id } = await hold()
+    const { body } = await gate.call('GET', `/approvals/${id}`)
+    expect(body.request.args).to.deep.equal({ id: 'i-1' })
+    expect((await gate.call('GET', `/approvals/${id}`, { key: other })).status).to.equal(404)
+    expect((await gate.call('GET', '/approvals', { key: other })).body.approvals).to.deep.equal([])
+    const mine = await gate.call('GET', '/approvals?status=pending', { key })
+    expect(mine.body.approvals.map((one: { id: string }) => one.id)).to.include(id)
+  })
+
+  it('404 for approvals that do not exist', async () => {
+    for (const route of ['/approvals/apr_nothing/approve', '/approvals/%00/deny']) {
+      expect((await gate.call('POST', route, { body: {} })).status).to.equal(404)
+    }
+  })
+})
