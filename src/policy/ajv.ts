@@ -11,7 +11,9 @@ import type { PathStep, SourceDocument } from './yaml.ts'
 
 // `src/policy` and `dist/policy` are both two levels below the package root.
 const SCHEMA_DIR = path.resolve(import.meta.dirname, '..', '..', 'schemas')
-const FORMATS = ['date', 'date-time', 'time', 'email', 'uuid', 'ipv4', 'ipv6', 'hostname'] as const
+const FORMATS = ['date', 'date-time', 'time', 'email', 'uuid', 'ipv4', 'ipv6'] as const
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+const HOSTNAME = new RegExp(`^(?:${LABEL}\\.)*${LABEL}\\.?$`)
 
 // `pattern` in a schema is written by a policy author and runs on what an agent sends.
 const linearRegExp = Object.assign(
@@ -34,7 +36,18 @@ function newAjv(allErrors: boolean): Ajv2020 {
     code: { regExp: linearRegExp },
   })
   ajvFormats.default(ajv, [...FORMATS])
+  ajv.addFormat('hostname', HOSTNAME) // that of ajv-formats has a look-ahead, which RE2 has not
+  for (const name of [...FORMATS, 'hostname']) linearFormat(ajv, name)
   return ajv
+}
+
+// The formats that are regular expressions run on what an agent sends, like any `pattern`.
+function linearFormat(ajv: Ajv2020, name: string): void {
+  const format = ajv.formats[name]
+  if (!(format instanceof RegExp)) return
+  const compiled = compileRegex(format.source, format.ignoreCase)
+  if (!compiled.ok) throw new Error(`format ${name} does not compile: ${compiled.message}`)
+  ajv.addFormat(name, (text: string) => compiled.regex.test(text))
 }
 
 let shipped: Ajv2020 | undefined
@@ -144,12 +157,41 @@ let authored: Ajv2020 | undefined
 export function compileArgsSchema(schema: JsonObject): CompiledCheck {
   authored ??= newAjv(false)
   try {
+    const problem = costProblem(schema)
+    if (problem !== undefined) return { ok: false, message: problem }
     const validate = authored.compile(schema)
-    return { ok: true, check: (args) => (validate(args) ? undefined : explain(validate.errors)) }
+    // A promise would be true whatever it resolves to.
+    if ('$async' in validate) return { ok: false, message: '`$async` is not allowed' }
+    return { ok: true, check: (args) => check(validate, args) }
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : String(error) }
   } finally {
     authored.removeSchema(schema) // or every reload would leave its schemas behind
+  }
+}
+
+const UNIQUE_ITEMS_MAX = 1000
+
+// Comparing every item with every other is the one check that is not linear.
+function costProblem(schema: Json): string | undefined {
+  if (Array.isArray(schema)) return first(schema)
+  if (typeof schema !== 'object' || schema === null) return undefined
+  const { uniqueItems, maxItems } = schema as JsonObject
+  const bounded = typeof maxItems === 'number' && maxItems <= UNIQUE_ITEMS_MAX
+  if (uniqueItems === true && !bounded) {
+    return `\`uniqueItems\` needs \`maxItems\` of at most ${UNIQUE_ITEMS_MAX}`
+  }
+  return first(Object.values(schema))
+}
+
+const first = (values: readonly Json[]): string | undefined =>
+  values.map(costProblem).find((problem) => problem !== undefined)
+
+function check(validate: ValidateFunction, args: JsonObject): string | undefined {
+  try {
+    return validate(args) ? undefined : explain(validate.errors)
+  } catch {
+    return 'args cannot be checked against the schema' // such as one that refers to itself without end
   }
 }
 

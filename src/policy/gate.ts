@@ -7,7 +7,8 @@ import type { RawGuard } from './guards.ts'
 import { compilePathRules, type PathCheck } from './paths.ts'
 import { resolveNames } from './patterns.ts'
 import type { ApprovalRule, ApprovalRules, LlmPolicy, PlanPolicy } from './types.ts'
-import type { SourceDocument } from './yaml.ts'
+import { isObject } from './pointer.ts'
+import type { PathStep, SourceDocument } from './yaml.ts'
 
 /** What `gate.yaml` says, its guards not yet compiled. */
 export interface GateFile {
@@ -33,6 +34,12 @@ interface RawApprovals {
   })[]
 }
 
+interface RawPlans {
+  readonly allowed_dirs?: readonly string[]
+  readonly deny_globs?: readonly string[]
+  readonly max_diff_lines?: number
+}
+
 interface RawGate {
   readonly environment: string
   readonly permissions?: readonly JsonObject[]
@@ -40,11 +47,7 @@ interface RawGate {
   readonly approvals?: RawApprovals
   readonly budgets?: readonly JsonObject[]
   readonly rate_limits?: readonly JsonObject[]
-  readonly plans?: {
-    readonly allowed_dirs?: readonly string[]
-    readonly deny_globs?: readonly string[]
-    readonly max_diff_lines?: number
-  }
+  readonly plans?: RawPlans
   readonly llm?: {
     readonly model?: string
     readonly temperature?: number
@@ -75,7 +78,7 @@ export function readGate(source: SourceDocument, found: Findings): GateFile | un
     guards: SECTIONS.flatMap(([section, kind]) => readSection(section, kind, raw[section] ?? [])),
     hasRateLimits: (raw.rate_limits ?? []).length > 0,
     approvals: raw.approvals ?? {},
-    plans: readPlans(raw.plans ?? {}, source, found),
+    plans: readPlans(raw.plans ?? {}, ['plans'], source, found),
     llm: readLlm(raw.llm ?? {}),
   }
 }
@@ -92,8 +95,36 @@ function readSection(
   }))
 }
 
+/**
+ * Whether a file speaks only of plans and models (`allowed_dirs`, `deny_globs`, `max_diff_lines`,
+ * `llm`) and leaves everything else to `gate.yaml`.
+ */
+export function isPlanFile(source: SourceDocument): boolean {
+  const keys = isObject(source.value) ? Object.keys(source.value) : []
+  const spoken = keys.filter((key) =>
+    ['allowed_dirs', 'deny_globs', 'max_diff_lines'].includes(key),
+  )
+  return spoken.length > 0 && !keys.includes('environment') && !keys.includes('permissions')
+}
+
+/** `gate.yaml` with the bounds on plans and models of another file. */
+export function withPlanFile(
+  gate: GateFile,
+  source: SourceDocument,
+  found: Findings,
+): GateFile | undefined {
+  if (!checkShape('plan-policy', source.value, [], source, found)) return undefined
+  const raw = source.value as unknown as RawPlans & { readonly llm?: RawGate['llm'] }
+  return {
+    ...gate,
+    plans: readPlans(raw, [], source, found),
+    llm: raw.llm === undefined ? gate.llm : readLlm(raw.llm),
+  }
+}
+
 function readPlans(
-  raw: NonNullable<RawGate['plans']>,
+  raw: RawPlans,
+  base: readonly PathStep[],
   source: SourceDocument,
   found: Findings,
 ): PlanPolicy {
@@ -101,7 +132,7 @@ function readPlans(
   const denyGlobs = raw.deny_globs ?? []
   const compiled = compilePathRules({ allowedDirs, denyGlobs, allowAbsolute: false })
   if (!compiled.ok) {
-    const place = source.at(['plans', compiled.key, compiled.index])
+    const place = source.at([...base, compiled.key, compiled.index])
     found.error(place, 'bad_path_rule', compiled.message)
   }
   const checkPath: PathCheck = compiled.ok ? compiled.check : () => NO_PATH

@@ -11,6 +11,7 @@ export { buildTarget, hasBody } from './target.ts'
 export {
   type PolicyListener,
   PolicyStore,
+  type Rejection,
   type PolicyStoreOptions,
   type ReloadResult,
 } from './store.ts'

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import { setImmediate as breathe } from 'node:timers/promises'
 import type { Tool } from '../model/tool.ts'
 import { sha256 } from '../lib/canonical.ts'
 import { GatewayError } from '../errors.ts'
@@ -6,7 +6,7 @@ import { isDataFile, readData } from './data.ts'
 import { type Diagnostic, Findings, wholeFile } from './diagnostics.ts'
 import type { PolicyEnv } from './env.ts'
 import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf, sameFiles } from './files.ts'
-import { type GateFile, readApprovals, readGate } from './gate.ts'
+import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
 import { compileGuards, type PlacedGuard, type RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from './limits.ts'
 import { loadModules } from './modules.ts'
@@ -28,8 +28,8 @@ export interface LoadOptions {
   readonly defaults?: { readonly ratePerS: number }
   /** Compiles `.rego` files. Without one, a `.rego` file is an error. */
   readonly compiler?: ModuleCompiler
-  /** Stands in for `gate.yaml`, when a single file is loaded. */
-  readonly gateOverride?: string
+  /** Stands in for `gate.yaml`, when a single file is loaded; see `isPlanFile` for the other kind. */
+  readonly gateOverride?: { readonly name: string; readonly text: string }
 }
 
 export type LoadResult =
@@ -49,7 +49,7 @@ export async function loadBundle(
 ): Promise<LoadResult> {
   if (typeof from === 'string') return loadDir(from, options)
   const found = new Findings()
-  return compile(withOverride(given(from, found), options), options, found)
+  return compile(given(from, found), options, found)
 }
 
 const ATTEMPTS = 40
@@ -73,7 +73,7 @@ async function loadOnce(dir: string, options: LoadOptions): Promise<LoadResult |
   try {
     const files = await readPolicyDir(dir, found)
     if (!files) return undefined
-    const result = await compile(withOverride(files, options), options, found)
+    const result = await compile(files, options, found)
     const again = await readPolicyDir(dir, new Findings())
     if (again && sameFiles(files, again)) return result
     if (result.ok) await closeAll(result.bundle.modules)
@@ -111,11 +111,6 @@ const isPlainName = (name: string): boolean =>
   name.length <= POLICY_LIMITS.pathLengthMax &&
   name.split('/').every((part) => /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(part))
 
-function withOverride(files: PolicyFiles, options: LoadOptions): PolicyFiles {
-  if (options.gateOverride === undefined) return files
-  return new Map([...files, ['gate.yaml', Buffer.from(options.gateOverride)]])
-}
-
 async function compile(
   files: PolicyFiles,
   options: LoadOptions,
@@ -124,24 +119,39 @@ async function compile(
   const texts = found.hasErrors ? new Map<string, string>() : readTexts(files, found)
   if (found.hasErrors) return rejected(found, texts)
   reportUnknownFiles(files, found)
+  // Requests go on while a directory is compiled: let them in between the steps.
   const data = readData(texts, found)
-  const gateSource = readSource('gate.yaml', texts, found)
+  await breathe()
+  const { source, gate } = readGateFiles(texts, options, found)
+  await breathe()
   const toolsSource = readSource('tools.yaml', texts, found)
-  const gate = gateSource && readGate(gateSource, found)
   const tools = toolsSource && readTools(toolsSource, options.env, found)
-  const guards =
-    gate && tools && gateSource ? placeGuards(gate, tools, gateSource, data, options, found) : []
-  const approvals =
-    gate && tools && gateSource
-      ? readApprovals(gate.approvals, [...tools.tools.keys()], gateSource, found)
-      : undefined
+  await breathe()
+  const rules = source && gate && tools && readRules(gate, tools, source, data, options, found)
   const modules = await loadModules(files, texts, data, options.compiler, found)
-  if (found.hasErrors || !gate || !tools || !approvals) {
+  if (found.hasErrors || !rules) {
     await closeAll(modules)
     return rejected(found, texts)
   }
-  const parts = { files, gate, tools, guards, approvals, modules, data, options }
-  return { ok: true, bundle: toBundle(parts, found) }
+  return {
+    ok: true,
+    bundle: toBundle({ files, gate, tools, ...rules, modules, data, options }, found),
+  }
+}
+
+function readRules(
+  gate: GateFile,
+  tools: ToolsFile,
+  source: SourceDocument,
+  data: Bundle['data'],
+  options: LoadOptions,
+  found: Findings,
+) {
+  const guards = placeGuards(gate, tools, source, data, options, found)
+  return {
+    guards,
+    approvals: readApprovals(gate.approvals, [...tools.tools.keys()], source, found),
+  }
 }
 
 const rejected = (found: Findings, files: SourceTexts): LoadResult => ({
@@ -177,10 +187,14 @@ function readTexts(files: PolicyFiles, found: Findings): Map<string, string> {
   return texts
 }
 
+// Further YAML files may stand in for gate.yaml when a reload names them.
+const STAND_IN = /^[^/]+\.yaml$/
+
 function reportUnknownFiles(files: PolicyFiles, found: Findings): void {
   for (const name of files.keys()) {
     if (KNOWN_FILE.test(name)) continue
     const hint = didYouMean(name, ['gate.yaml', 'tools.yaml'])
+    if (hint === undefined && STAND_IN.test(name)) continue
     found.warn(wholeFile(name), 'unknown_file', 'not a kind of file the gate reads', hint)
   }
 }
@@ -190,6 +204,29 @@ function readSource(name: string, texts: SourceTexts, found: Findings): SourceDo
   if (text !== undefined) return parseYaml(name, text, found)
   found.error(wholeFile(name), 'missing_file', `\`${name}\` is missing`)
   return undefined
+}
+
+interface GateFiles {
+  readonly source: SourceDocument | undefined
+  readonly gate: GateFile | undefined
+}
+
+function readGateFiles(
+  texts: Map<string, string>,
+  { gateOverride }: LoadOptions,
+  found: Findings,
+): GateFiles {
+  if (!gateOverride) {
+    const source = readSource('gate.yaml', texts, found)
+    return { source, gate: source && readGate(source, found) }
+  }
+  const { name, text } = gateOverride
+  texts.set(name, text)
+  const source = parseYaml(name, text, found)
+  if (!source || !isPlanFile(source)) return { source, gate: source && readGate(source, found) }
+  const base = readSource('gate.yaml', texts, found)
+  const gate = base && readGate(base, found)
+  return { source: base, gate: gate && withPlanFile(gate, source, found) }
 }
 
 function placeGuards(
@@ -235,11 +272,8 @@ function toBundle(parts: Parts, found: Findings): Bundle {
     name,
     Object.freeze(guards.filter((one) => appliesTo(one, name)).map((one) => one.guard)),
   ])
-  const rate = options.defaults
-    ? [['default_rate', String(options.defaults.ratePerS)] as const]
-    : []
   return Object.freeze({
-    revision: revisionOf(files, [...tools.envUsed, ...rate]),
+    revision: revisionOf(files, revisionExtras(tools, options)),
     loadedAtMs: options.nowMs,
     environment: gate.environment,
     files: listFiles(files),
@@ -258,6 +292,18 @@ function toBundle(parts: Parts, found: Findings): Bundle {
     warnings: found.list('warning', POLICY_LIMITS.diagnosticsMax),
     counts: countParts(parts),
   })
+}
+
+// What else than the files decides: it must change the revision as well.
+function revisionExtras(tools: ToolsFile, options: LoadOptions): [string, string][] {
+  const { defaults, gateOverride } = options
+  const extras: [string, string][] = [...tools.envUsed].map(([name, value]) => [
+    `env ${name}`,
+    value,
+  ])
+  if (defaults) extras.push(['default_rate', String(defaults.ratePerS)])
+  if (gateOverride) extras.push([`file ${gateOverride.name}`, gateOverride.text])
+  return extras
 }
 
 const appliesTo = ({ tools }: PlacedGuard, name: string): boolean =>

@@ -146,7 +146,9 @@ export class PolicyStore {
     const result = await loadBundle(source.dir, await this.#loadOptions(source))
     if (!result.ok) {
       const { diagnostics } = result
-      this.#rejection = Object.freeze({ atMs: this.#now(), reason, diagnostics })
+      // What somebody only tried says nothing about what is on disk.
+      const isLive = source.dir === this.#source.dir && source.gateFile === this.#source.gateFile
+      if (isLive) this.#rejection = Object.freeze({ atMs: this.#now(), reason, diagnostics })
       this.#tell((one) => one.onRejected?.(diagnostics, reason))
       return { ok: false, diagnostics }
     }
@@ -182,7 +184,8 @@ export class PolicyStore {
   async #loadOptions(source: Source): Promise<LoadOptions> {
     const base = { ...this.#options, nowMs: this.#now() }
     if (source.gateFile === undefined) return base
-    return { ...base, gateOverride: await fs.readFile(source.gateFile, 'utf8') }
+    const text = await fs.readFile(source.gateFile, 'utf8')
+    return { ...base, gateOverride: { name: path.basename(source.gateFile), text } }
   }
 
   // The root bounds what a caller may make the gate read, links included.

@@ -158,6 +158,14 @@ const CASES: readonly Case[] = [
     code: 'bad_schema',
     files: tools('id: { type: string } } }', `id: { type: string, pattern: '(a)\\1' } } }`),
   },
+  {
+    code: 'bad_schema',
+    files: tools('id: { type: string } } }', 'id: { type: string } }, $async: true }'),
+  },
+  {
+    code: 'bad_schema',
+    files: tools('{ type: array, items: { type: string } }', '{ type: array, uniqueItems: true }'),
+  },
   { code: 'bad_schema', files: guard('kind: args_schema, schema: { nonsense: 1 }') },
   {
     code: 'route_collision',
