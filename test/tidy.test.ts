@@ -1,0 +1,99 @@
+import { expect } from 'chai'
+import fs from 'node:fs'
+import path from 'node:path'
+
+const ROOT = path.resolve(import.meta.dirname, '..')
+const SRC = path.join(ROOT, 'src')
+
+/** What each room may import besides itself; `docs/architecture.md` says why. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  model: [],
+  lib: ['model'],
+  errors: [],
+  config: [],
+  rego: [],
+  store: ['model', 'lib', 'errors'],
+  policy: ['model', 'lib', 'errors', 'rego', 'store'],
+  decide: ['model', 'lib', 'errors', 'policy', 'rego'],
+  agents: ['model', 'lib', 'errors', 'store'],
+  facts: ['model', 'lib', 'errors', 'store'],
+  approvals: ['model', 'lib', 'errors', 'store'],
+  control: ['model', 'lib', 'errors', 'store'],
+  record: ['model', 'lib', 'errors', 'store'],
+  enforce: ['model', 'lib', 'errors', 'approvals'],
+  // `store` for the types of a ledger transaction; statements stay in the rooms.
+  pipeline: [
+    ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'policy', 'enforce', 'agents'],
+    ...['approvals', 'control', 'record'],
+  ],
+  http: [
+    ...['model', 'lib', 'errors', 'config', 'store', 'pipeline', 'policy', 'agents', 'approvals'],
+    ...['control', 'record'],
+  ],
+  worker: [
+    ...['model', 'lib', 'errors', 'store', 'pipeline', 'policy', 'agents', 'approvals', 'record'],
+  ],
+  cli: ['model', 'lib', 'errors', 'config', 'rego', 'policy', 'decide', 'main'],
+  main: ['*'],
+}
+
+function sources(): string[] {
+  return fs
+    .readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.(ts|mjs)$/.test(file) && !file.includes('assembly'))
+}
+
+const roomOf = (file: string): string => (file.split(path.sep)[0] ?? '').replace(/\.ts$/, '')
+
+function imports(file: string): string[] {
+  const text = fs.readFileSync(path.join(SRC, file), 'utf8')
+  const found = [...text.matchAll(/(?:from|import) '(\.[^']+)'|import\('(\.[^']+)'\)/g)]
+  return found.map(([, a, b]) =>
+    path.relative(SRC, path.resolve(SRC, path.dirname(file), a ?? b ?? '')),
+  )
+}
+
+describe('tidy', () => {
+  it('keeps the import table: each room imports only what it may', () => {
+    const broken: string[] = []
+    for (const file of sources()) {
+      const room = roomOf(file)
+      const allowed = MAY_IMPORT[room]
+      if (!allowed) broken.push(`${file}: room ${room} is not in the table`)
+      for (const target of imports(file)) {
+        const other = roomOf(target)
+        if (other === room || allowed?.includes('*') || allowed?.includes(other)) continue
+        broken.push(`${file} imports ${target}`)
+      }
+    }
+    expect(broken).to.deep.equal([])
+  })
+
+  it('constructs the gate in main only, and reads the environment in config only', () => {
+    const readers = sources().filter((file) =>
+      fs.readFileSync(path.join(SRC, file), 'utf8').includes('process.env'),
+    )
+    expect(readers).to.deep.equal(['config.ts'])
+  })
+
+  it('has no dumping grounds', () => {
+    const vague = /(^|\/)(utils?|helpers?|common|services?|misc)(\.ts|\/)/
+    expect(sources().filter((file) => vague.test(file))).to.deep.equal([])
+  })
+
+  it('has no file beyond 700 lines', () => {
+    const long = sources()
+      .map(
+        (file) => [file, fs.readFileSync(path.join(SRC, file), 'utf8').split('\n').length] as const,
+      )
+      .filter(([, lines]) => lines > 700)
+    expect(long).to.deep.equal([])
+  })
+
+  it('uses named exports only', () => {
+    const withDefault = sources().filter((file) =>
+      /^export default/m.test(fs.readFileSync(path.join(SRC, file), 'utf8')),
+    )
+    expect(withDefault).to.deep.equal([])
+  })
+})
