@@ -40,6 +40,8 @@ const CASES: readonly Case[] = [
   { code: 'yaml_too_deep', files: gate(`a: ${deep('[', ']', 40)}\n`) },
   { code: 'yaml_too_deep', files: gate(`a: ${deep('[', ']', 100_000)}\n`) },
   { code: 'yaml_too_deep', files: gate(`${'- '.repeat(5000)}a\n`) },
+  { code: 'yaml_too_deep', files: gate(`${'? '.repeat(5000)}a\n`) },
+  { code: 'yaml_syntax', files: gate(`${': '.repeat(50)}a\n`) },
   {
     code: 'yaml_too_deep',
     files: gate(Array.from({ length: 300 }, (_, n) => `${' '.repeat(n)}a:`).join('\n')),
