@@ -74,6 +74,7 @@ const firstLine = (message: string): string => {
 
 const INDENT_MAX = 200
 const COMPACT_MAX = 64
+const INDICATORS = new Set(['-', '?', ':'])
 
 // The composer of `yaml` recurses, and far enough down V8 aborts the whole process while compiling
 // a regular expression with no stack left. So depth is judged on tokens, before composing.
@@ -82,13 +83,12 @@ function depthBreach(text: string): { line: number; col: number } | undefined {
   for (const token of new Lexer().lex(text)) {
     if (token === '[' || token === '{') flow++
     if (token === ']' || token === '}') flow--
-    if (token === '-' || token === '?' || token === ':') compact++
+    if (flow === 0 && INDICATORS.has(token)) compact++
     if (flow > POLICY_LIMITS.depthMax || compact > COMPACT_MAX || isDeepIndent(token)) {
       return { line, col }
     }
     const breaks = token.split('\n').length - 1
-    if (breaks > 0) [line, col, compact] = [line + breaks, 1, flow > 0 ? compact : 0]
-    if (breaks > 0 && flow > 0) compact = 0
+    if (breaks > 0) [line, col, compact] = [line + breaks, 1, 0]
     col += breaks > 0 ? token.length - token.lastIndexOf('\n') - 1 : token.length
   }
   return undefined

@@ -70,6 +70,12 @@ describe('bundle', () => {
     expect(bundle.counts).to.include({ files: 5, dataDocuments: 3, guards: 2, tools: 3 })
   })
 
+  it('takes long flow collections on one line for wide, not for deep', async () => {
+    const pairs = Array.from({ length: 500 }, (_, n) => `k${n}: [${n}]`).join(', ')
+    const bundle = await bundleOf({ 'data/wide.yaml': `{ ${pairs} }\n` })
+    expect(Object.keys(bundle.data['wide'] as JsonObject)).to.have.length(500)
+  })
+
   it('resolves approval terms: the first rule for tool and role, else the default', async () => {
     const gate = `${GATE}approvals:
   default: { quorum: 2, approver_roles: [boss] }

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import fc from 'fast-check'
 import { readFileSync } from 'node:fs'
 import {
   type Diagnostic,
@@ -40,6 +41,8 @@ const CASES: readonly Case[] = [
   { code: 'yaml_too_deep', files: gate(`a: ${deep('[', ']', 40)}\n`) },
   { code: 'yaml_too_deep', files: gate(`a: ${deep('[', ']', 100_000)}\n`) },
   { code: 'yaml_too_deep', files: gate(`${'- '.repeat(5000)}a\n`) },
+  { code: 'yaml_too_deep', files: gate(`${'? '.repeat(5000)}a\n`) },
+  { code: 'yaml_syntax', files: gate(`${': '.repeat(50)}a\n`) },
   {
     code: 'yaml_too_deep',
     files: gate(Array.from({ length: 300 }, (_, n) => `${' '.repeat(n)}a:`).join('\n')),
@@ -337,6 +340,64 @@ describe('policy diagnostics', () => {
    = help: did you mean \`rate_limits\`?
 
 1 error in 1 file`)
+  })
+
+  it('come from any text: loading never throws', async () => {
+    const marks = [
+      '- ',
+      '? ',
+      ': ',
+      '{',
+      '}',
+      '[',
+      ']',
+      '&a ',
+      '*a',
+      '!t ',
+      '<<',
+      '|',
+      '>',
+      '"',
+      "'",
+      '#',
+      '\n',
+      '\n  ',
+      '%',
+      '---\n',
+    ]
+    const words = [
+      'version',
+      'tools',
+      'guards',
+      'kind',
+      'bulk_limit',
+      'id',
+      '1',
+      'a',
+      '\u0000',
+      '\ud800',
+    ]
+    const text = fc
+      .array(fc.constantFrom(...marks, ...words), { maxLength: 60 })
+      .map((all) => all.join(''))
+    const cut = fc.tuple(fc.nat(GATE.length), fc.nat(20), text)
+    await fc.assert(
+      fc.asyncProperty(text, cut, async (whole, [at, length, part]) => {
+        const edited = GATE.slice(0, at) + part + GATE.slice(at + length)
+        for (const gate of [whole, edited]) {
+          const files = sampleFiles({
+            'gate.yaml': gate,
+            'data/x.yaml': whole,
+            'data/y.json': whole,
+            'data/z.csv': whole,
+          })
+          const result = await loadBundle(files, OPTIONS)
+          if (!result.ok)
+            expect(printDiagnostics(result.diagnostics, result.files)).to.contain('error[')
+        }
+      }),
+      { numRuns: 300 },
+    )
   })
 
   it('never let what is in a file steer the terminal', async () => {
