@@ -43,9 +43,12 @@ export class Jobs {
       schema: 'pgboss',
     })
     boss.on('error', (error) => this.#log.warn({ err: error }, 'job queue'))
-    await boss.start()
-    this.#boss = boss
-    for (const [name, options] of Object.entries(queues)) await this.#open(boss, name, options)
+    // Replicas that create queues at the same moment deadlock on pg-boss' partitions.
+    await this.#store.alone(async () => {
+      await boss.start()
+      this.#boss = boss
+      for (const [name, options] of Object.entries(queues)) await this.#open(boss, name, options)
+    })
   }
 
   async stop(): Promise<void> {

@@ -8,6 +8,7 @@ import { migrate } from './migrate.ts'
 const POOL_MAX = 10
 const CONNECT_TIMEOUT_MS = 5_000
 const STATEMENT_TIMEOUT_MS = 10_000
+const SETUP_LOCK_KEY = 7_164_211
 const SERVER_VERSION_MIN = 140_000
 
 // Only on our own connections: pg-boss shares the driver and expects its defaults.
@@ -57,6 +58,20 @@ export class Store {
   get pool(): Pool {
     if (!this.#pool) throw new Error('the store is not started')
     return this.#pool
+  }
+
+  /** Runs `work` while no other replica runs its own: for set-up that does not bear company. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    if (this.isEmbedded) return work() // one process, one session: a lock would only block itself
+    const client = await this.pool.connect()
+    try {
+      await client.query('begin')
+      await client.query(`select pg_advisory_xact_lock(${SETUP_LOCK_KEY})`)
+      return await work()
+    } finally {
+      await client.query('rollback').catch(() => {})
+      client.release()
+    }
   }
 
   /** Settings for a connection of its own (ledger, listener). 64-bit integers arrive as bigint. */

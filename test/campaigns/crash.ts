@@ -204,12 +204,14 @@ class Campaign {
     }
     const twice = [...seen].filter(([, times]) => times > 1)
     expect(twice, 'effects that happened twice').to.deep.equal([])
-    const states = await this.#statesByRequest()
-    this.#indeterminate = [...states.values()].filter((state) => state === 'indeterminate').length
-    for (const { method, url, body } of this.#upstream.effects) {
-      const id = method === 'DELETE' ? url : body
-      expect(['succeeded', 'indeterminate'], `state of ${id}`).to.include(states.get(id))
-    }
+    // An approved action may be woken only now, so what is under way gets time to end.
+    await this.#until('every effect has an action that says so', async () => {
+      const states = await this.#statesByRequest()
+      this.#indeterminate = [...states.values()].filter((one) => one === 'indeterminate').length
+      return this.#upstream.effects.every(({ method, url, body }) =>
+        ['succeeded', 'indeterminate'].includes(states.get(method === 'DELETE' ? url : body) ?? ''),
+      )
+    })
   }
 
   async #statesByRequest(): Promise<Map<string, string>> {
