@@ -11,6 +11,7 @@ import { UpstreamClient } from './enforce/upstream-client.ts'
 import { GatewayError } from './errors.ts'
 import { FactLookups } from './facts/lookups.ts'
 import { createApp } from './http/app.ts'
+import { malformed } from './http/malformed.ts'
 import type { Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { GUARD_KINDS } from './decide/index.ts'
@@ -300,6 +301,7 @@ export class Gate {
       { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
       app,
     )
+    server.on('clientError', malformed(this.log))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(this.config.port, this.config.host, resolve)

@@ -48,8 +48,13 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
 export function sendError(res: Response, error: GatewayError): void {
   if (error.retryAfterS !== undefined) res.setHeader('Retry-After', String(error.retryAfterS))
   if (error.code === 'unauthenticated') res.setHeader('WWW-Authenticate', 'Bearer')
+  res.status(error.status).json(errorBody(error))
+}
+
+/** The one shape of every error. */
+export function errorBody(error: GatewayError) {
   const nextAction = NEXT_ACTIONS[error.code]
-  res.status(error.status).json({
+  return {
     error: {
       code: error.code,
       message: error.message,
@@ -57,7 +62,7 @@ export function sendError(res: Response, error: GatewayError): void {
       retryable: RETRYABLE.has(error.code),
       ...(nextAction ? { next_action: nextAction } : {}),
     },
-  })
+  }
 }
 
 function toGatewayError(error: unknown): GatewayError {
