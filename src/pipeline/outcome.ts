@@ -5,7 +5,7 @@ import type { StoredResult } from './submission.ts'
 
 /** Longer answers reach the agent whole; the record keeps their beginning. */
 const STORED_BYTES_MAX = 256 * 1024
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export interface Judged {
   readonly outcome: Omit<ActionOutcome, 'id' | 'fence'>

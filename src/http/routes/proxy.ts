@@ -13,6 +13,12 @@ import { idempotencyKey, WAIT_S_MAX } from './act.ts'
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
 const RECORDED_CHARS_MAX = 1_000
+/**
+ * What an upstream may not say through the gate: whom browsers trust, where else it can be reached,
+ * and cookies, which belong to the session of the gate's own credential.
+ */
+const WITHHELD =
+  /^(?:portcullis-.*|access-control-.*|set-cookie2?|alt-svc|strict-transport-security)$/
 
 /**
  * `ANY /proxy/{upstream}/{path}`: an agent's own HTTP calls, unchanged but for base URL and key. Method
@@ -99,6 +105,7 @@ function sendProxied(res: Response, answer: Answer, upstream: string): void {
 function sendResult(res: Response, result: StoredResult, upstream: string): void {
   res.status(result.status)
   for (const [name, value] of Object.entries(result.headers)) {
+    if (WITHHELD.test(name)) continue
     const kept = name === 'location' ? localLocation(value, upstream) : value
     if (kept !== undefined) res.setHeader(name, kept)
   }
@@ -109,6 +116,6 @@ function sendResult(res: Response, result: StoredResult, upstream: string): void
 // A redirect must not lead the agent past the gate.
 function localLocation(value: string | readonly string[], upstream: string): string | undefined {
   const location = String(value)
-  const isLocal = location.startsWith('/') && !location.startsWith('//')
+  const isLocal = /^\/(?![/\\])/.test(location)
   return isLocal ? `${PREFIX}${upstream}${location}` : undefined
 }
