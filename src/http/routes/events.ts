@@ -2,7 +2,8 @@ import { Router, type Response } from 'express'
 import { findAgent } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
-import { readEntriesAfter } from '../../record/audit.ts'
+import { readEntriesAfter, readHead } from '../../record/audit.ts'
+import type { EventStream } from '../../record/events.ts'
 import { callerOf, header } from '../context.ts'
 import { allow } from '../edge.ts'
 import type { HttpParts } from '../parts.ts'
@@ -11,9 +12,16 @@ import { Query } from '../query.ts'
 
 const RETRY_MS = 2_000
 const KEEPALIVE_MS = 15_000
-/** A reader this far behind is cut off; it resumes from its last id, so it loses nothing. */
+/** A reader this far behind gets no more until it has taken what it has. */
 const READER_BUFFER_BYTES_MAX = 1 << 20
+/** A reader that takes longer is cut off; it resumes from its last id, so it loses nothing. */
+const STALL_MS_MAX = 3_000
 const CATCH_UP_PAGE = 500
+const HEADERS = {
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-store',
+  'X-Accel-Buffering': 'no',
+}
 const LAST_EVENT_ID = /^\d{1,15}$/
 
 /** `GET /events`: the record as server-sent events, live and resumable. */
@@ -29,7 +37,9 @@ export function eventRoutes(parts: HttpParts): Router {
       const wanted = (entry: AuditEntry) =>
         (agentId === null || entry.agentId === agentId) && matchesType(entry.kind, types)
       const last = header(req, 'last-event-id') ?? query.text('last_event_id')
-      await new Reader(parts, res, wanted).run(startAt(parts, last))
+      const from = await startAt(parts, last)
+      if (req.method === 'HEAD') res.writeHead(200, HEADERS).end()
+      else await new Reader(parts, res, wanted).run(from)
     },
   )
   return router
@@ -40,12 +50,13 @@ async function agentFilter({ db }: HttpParts, idOrName: string | null): Promise<
   return (await findAgent(db, idOrName))?.id ?? idOrName
 }
 
-function startAt({ events }: HttpParts, last: string | null): bigint {
+async function startAt({ db, events }: HttpParts, last: string | null): Promise<bigint> {
   if (last === null) return events.seq
-  if (!LAST_EVENT_ID.test(last)) {
-    throw new GatewayError('invalid_request', 'Last-Event-ID must be an id this stream gave')
-  }
-  return BigInt(last)
+  const seq = LAST_EVENT_ID.test(last) ? BigInt(last) : undefined
+  // Another replica may be ahead of this one, but nobody is ahead of the record.
+  const isKnown = seq !== undefined && (seq <= events.seq || seq <= (await readHead(db)).size)
+  if (isKnown) return seq
+  throw new GatewayError('invalid_request', 'Last-Event-ID must be an id this stream gave')
 }
 
 /** `approval` selects `approval.requested`, `approval.approved` and so on. */
@@ -80,46 +91,72 @@ class Reader {
   async run(from: bigint): Promise<void> {
     const res = this.#res
     const { metrics, events } = this.#parts
-    res.writeHead(200, {
-      'Content-Type': 'text/event-stream',
-      'Cache-Control': 'no-store',
-      'X-Accel-Buffering': 'no',
-    })
+    res.writeHead(200, HEADERS)
     res.write(`retry: ${RETRY_MS}\n\n`)
     metrics.sseClients.inc()
     const keepalive = setInterval(() => res.write(':keepalive\n\n'), KEEPALIVE_MS)
-    let unsubscribe = () => {}
     res.on('close', () => {
       clearInterval(keepalive)
-      unsubscribe()
       metrics.sseClients.dec()
     })
     this.#seq = from
-    await this.#catchUp()
-    // No await since the last look: what comes next comes through the subscription.
-    if (!res.closed) unsubscribe = events.subscribe((entry) => this.#send(entry))
+    while (!res.destroyed) {
+      await this.#catchUp()
+      if (!res.destroyed) await this.#follow(events)
+    }
   }
 
   /** Sends what the record has beyond the reader's last id, at the reader's own pace. */
   async #catchUp(): Promise<void> {
     const { db, events } = this.#parts
-    while (this.#seq < events.seq && !this.#res.closed) {
+    while (await this.#hasRoom()) {
+      if (this.#seq >= events.seq) return
+      const { seq } = events
       const entries = await readEntriesAfter(db, this.#seq, CATCH_UP_PAGE)
-      if (entries.length === 0) return
+      if (entries.length === 0) this.#seq = seq // not on record: there is nothing to wait for
       for (const entry of entries) {
-        this.#send(entry)
-        if (this.#res.writableNeedDrain) await drained(this.#res)
+        if (await this.#hasRoom()) this.#send(entry)
       }
     }
+  }
+
+  /** Sends what happens as it happens, until the reader falls behind or goes away. */
+  #follow(events: EventStream): Promise<void> {
+    const res = this.#res
+    return new Promise((resolve) => {
+      const done = () => {
+        unsubscribe()
+        res.off('close', done)
+        resolve()
+      }
+      const unsubscribe = events.subscribe((entry) => {
+        this.#send(entry)
+        // One batch may hold more than fits, and no reader can take it before this tick ends.
+        if (res.writableLength > READER_BUFFER_BYTES_MAX) done()
+      })
+      res.on('close', done)
+      // What came between the last look and the subscription is on record.
+      if (events.seq > this.#seq) done()
+    })
+  }
+
+  /** Waits for a reader that is behind; false when it is gone, or so slow that it is cut off. */
+  async #hasRoom(): Promise<boolean> {
+    const res = this.#res
+    if (res.writableNeedDrain && !res.destroyed) {
+      const stalled = setTimeout(() => {
+        this.#parts.metrics.slowReaders.inc()
+        res.destroy()
+      }, STALL_MS_MAX)
+      await drained(res)
+      clearTimeout(stalled)
+    }
+    return !res.destroyed
   }
 
   #send(entry: AuditEntry): void {
     if (entry.seq <= this.#seq) return
     this.#seq = entry.seq
-    if (!this.#wanted(entry) || this.#res.closed) return
-    this.#res.write(eventText(entry))
-    if (this.#res.writableLength <= READER_BUFFER_BYTES_MAX) return
-    this.#parts.metrics.slowReaders.inc()
-    this.#res.destroy()
+    if (this.#wanted(entry) && !this.#res.destroyed) this.#res.write(eventText(entry))
   }
 }
