@@ -67,7 +67,7 @@ export class Gate {
 
   /** Where the gate answers, once started. */
   get url(): string {
-    const { address, family, port } = this.#server?.address() as AddressInfo
+    const { address, family, port } = (this.#server as http.Server).address() as AddressInfo
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
   }
 

@@ -85,7 +85,7 @@ export class Ledger {
       return Promise.reject(unavailable('the record is overloaded'))
     return new Promise<Output>((resolve, reject) => {
       this.#queue.push({
-        kind: kind as LedgerKind<unknown, unknown>,
+        kind,
         input,
         resolve: resolve as (output: unknown) => void,
         reject,
