@@ -1,6 +1,6 @@
 import express, { type Express } from 'express'
 import { authenticate, cors, identify, singleHeaders } from './edge.ts'
-import { errorHandler, notFound } from './errors.ts'
+import { errorHandler, noRoute } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { actRoutes } from './routes/act.ts'
 import { actionRoutes } from './routes/actions.ts'
@@ -19,22 +19,25 @@ export function createApp(parts: HttpParts): Express {
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false) // routes read the query themselves, strictly
-  app.set('case sensitive routing', true)
+  app.set('case sensitive routing', true) // each router says so for itself too
   app.use(identify(parts.log, parts.metrics))
   app.use(singleHeaders)
   app.use(cors(parts.config.allowedOrigins))
   app.use(authenticate(parts.keyRing))
-  app.use(actRoutes(parts))
-  app.use(proxyRoutes(parts))
-  app.use(statusRoutes(parts))
-  app.use(actionRoutes(parts))
-  app.use(approvalRoutes(parts))
-  app.use(policyRoutes(parts))
-  app.use(killSwitchRoutes(parts))
-  app.use(auditRoutes(parts))
-  app.use(eventRoutes(parts))
-  app.use(registryRoutes(parts))
-  app.use(notFound)
+  const routers = [
+    actRoutes(parts),
+    proxyRoutes(parts),
+    statusRoutes(parts),
+    actionRoutes(parts),
+    approvalRoutes(parts),
+    policyRoutes(parts),
+    killSwitchRoutes(parts),
+    auditRoutes(parts),
+    eventRoutes(parts),
+    registryRoutes(parts),
+  ]
+  for (const router of routers) app.use(router)
+  app.use(noRoute(routers))
   app.use(errorHandler(parts.log))
   return app
 }

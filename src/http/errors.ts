@@ -1,7 +1,8 @@
-import type { ErrorRequestHandler, RequestHandler, Response } from 'express'
+import type { ErrorRequestHandler, RequestHandler, Response, Router } from 'express'
 import { GatewayError, RETRYABLE, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import { stateOf } from './context.ts'
+import { methodsOn } from './methods.ts'
 
 /** What the caller should do next, where there is something better than giving up. */
 const NEXT_ACTIONS: Partial<Record<ErrorCode, string>> = {
@@ -18,9 +19,15 @@ const NEXT_ACTIONS: Partial<Record<ErrorCode, string>> = {
   risky_content: 'remove what the reasons name',
 }
 
-/** Ends routing: what no route took is a 404 in the one error shape. */
-export const notFound: RequestHandler = (req) => {
-  throw new GatewayError('not_found', `there is no ${req.method} ${shortPath(req.originalUrl)}`)
+/** Ends routing in the one error shape: 405 where the path takes other methods, else 404. */
+export function noRoute(routers: readonly Router[]): RequestHandler {
+  return (req, res) => {
+    const asked = `${req.method} ${shortPath(req.originalUrl)}`
+    const methods = methodsOn(req.path, routers)
+    if (methods.length === 0) throw new GatewayError('not_found', `there is no ${asked}`)
+    res.setHeader('Allow', methods.join(', '))
+    throw new GatewayError('method_not_allowed', `there is no ${asked}; use ${methods.join(', ')}`)
+  }
 }
 
 /** The last middleware and the only place that writes an error. */

@@ -45,7 +45,7 @@ export function actRoutes({ pipeline }: HttpParts): Router {
   const act: RequestHandler = async (req, res) => {
     sendAnswer(res, await pipeline.act(toSubmission(req, checkAct(bodyObject(req)))))
   }
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   router.post(['/act', '/action'], allow('agent'), strictBody, act)
   return router
 }

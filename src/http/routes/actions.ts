@@ -32,7 +32,7 @@ const checkSettle = shape<{ outcome: 'succeeded' | 'failed'; note: string }>(
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
 export function actionRoutes({ db, pipeline, operations }: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   const readers = allow('agent', 'observer', 'approver', 'operator', 'admin')
 
   router.get('/actions', readers, async (req, res) => {

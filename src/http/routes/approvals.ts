@@ -20,7 +20,7 @@ const checkVote = shape<{ comment?: string }>(object({ comment: TEXT }))
 
 /** `GET /approvals`, `GET /approvals/{id}`, `POST .../approve`, `/deny`, `/cancel`. */
 export function approvalRoutes({ db, operations }: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   const readers = allow('agent', 'observer', 'approver', 'operator', 'admin')
   // Everybody with a key may ask; whether the role may answer is the approval's own affair.
   const voters = allow('observer', 'approver', 'operator', 'admin')

@@ -19,7 +19,7 @@ const PAGE = 1_000
 
 /** `GET /audit/timeline`, `/verify`, `/checkpoint`, `/export`. */
 export function auditRoutes({ db, checkpoints }: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   const readers = allow('observer', 'approver', 'operator', 'admin')
 
   router.get('/audit/timeline', readers, async (req, res) => {

@@ -18,7 +18,7 @@ const LAST_EVENT_ID = /^\d{1,15}$/
 
 /** `GET /events`: the record as server-sent events, live and resumable. */
 export function eventRoutes(parts: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   router.get(
     '/events',
     allow('agent', 'observer', 'approver', 'operator', 'admin'),

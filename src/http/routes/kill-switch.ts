@@ -25,7 +25,7 @@ const checkKill = shape<KillBody>(
 
 /** `GET /kill-switch` and `PUT /kill-switch`. */
 export function killSwitchRoutes({ operations, killState, replica }: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
 
   router.get(
     '/kill-switch',

@@ -19,7 +19,7 @@ const checkCheck = shape<{ path?: string; files?: Record<string, string> }>(
 
 /** `GET /policy`, `POST /policy/reload`, `POST /policy/check`. */
 export function policyRoutes({ policies }: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
 
   router.get('/policy', allow('observer', 'approver', 'operator', 'admin'), (_req, res) => {
     const { rejection } = policies

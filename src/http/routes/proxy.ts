@@ -20,7 +20,7 @@ const RECORDED_CHARS_MAX = 1_000
  * same request with `Portcullis-Action: <action_id>` collects its result.
  */
 export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
     const { upstream, path, query } = split(req.originalUrl)
     const match = matchRoute(policies.current.routes, upstream, req.method, path, query)

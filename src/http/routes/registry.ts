@@ -39,7 +39,7 @@ const checkKey = shape<{ role: KeyRole; name: string; agent?: string }>(
 
 /** `/api/v1/agents` and `/api/v1/keys`. */
 export function registryRoutes({ db, operations }: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   const readers = allow('observer', 'approver', 'operator', 'admin')
   const admins = allow('admin')
 

@@ -8,7 +8,7 @@ import { Query } from '../query.ts'
 
 /** Liveness, readiness, metrics, and what the gate says of itself. */
 export function statusRoutes(parts: HttpParts): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   const anyone = allow('agent', 'observer', 'approver', 'operator', 'admin')
   const readers = allow('observer', 'approver', 'operator', 'admin')
 
