@@ -35,7 +35,7 @@ describe('the README', function () {
     try {
       const script = tour()
         .replaceAll('127.0.0.1:8787', `127.0.0.1:${port}`)
-        .replaceAll('npx portcullis', `npx_portcullis`)
+        .replaceAll('npx portcullis', 'npx_portcullis')
       const bin = path.join(ROOT, 'bin', 'portcullis.js')
       const shell = `npx_portcullis() { PORT=${port} "${process.execPath}" "${bin}" "$@" ${'${URL_FLAG}'}; }\n`
       const { stdout, stderr } = spawnSync('bash', ['-c', prelude(shell, port) + script], {

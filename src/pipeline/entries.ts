@@ -1,4 +1,3 @@
-import { canonicalJson } from '../lib/canonical.ts'
 import { microsToText } from '../lib/money.ts'
 import type { AuditDraft } from '../model/audit.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
@@ -45,7 +44,7 @@ export function decisionEntry(
   reasons: readonly Reason[],
 ): AuditDraft {
   const { request, decision, agent } = claim
-  const args = canonicalJson(request.args).length <= ARGS_CHARS_MAX ? request.args : null
+  const args = claim.requestText.length <= ARGS_CHARS_MAX ? request.args : null
   return {
     kind: 'decision',
     agentId: agent.id,

@@ -384,7 +384,7 @@ function chained(draft: AuditDraft, seq: bigint, at: string, prevHash: string): 
     action_id: actionId,
   })
   const hash = entryHash(prevHash, body)
-  return { seq, at, kind, agentId, tool, effect, actionId, body, prevHash, hash }
+  return { seq, at, kind, agentId, tool, effect, actionId, body, prevHash, hash, detail }
 }
 
 function byKind(pending: readonly Pending[]): [LedgerKind<unknown, unknown>, readonly Pending[]][] {
