@@ -133,7 +133,7 @@ class FunctionGenerator {
       case 'DotStmt':
         this.#push(stmt.source)
         this.#push(stmt.key)
-        code.call(stmt.key.type === 'string_index' ? f.dot : f.at)
+        code.call(stmt.key.type === 'string_index' ? f.dot : stmt.base ? f.atBase : f.at)
         code.tee(this.#local(stmt.target))
         return this.#failUnless()
       case 'EqualStmt':
@@ -205,6 +205,9 @@ class FunctionGenerator {
         return
       case 'WithStmt':
         return this.#with(stmt)
+      case 'NestedInsertStmt':
+      case 'NestedAddStmt':
+        return this.#nested(stmt)
       case 'TraceStmt':
         code.const(this.#layout.traceAddress).const(stmt.point).const(stmt.outcome).call(f.traceHit)
         return
@@ -221,6 +224,25 @@ class FunctionGenerator {
     this.#push(stmt.key)
     this.#push(stmt.value)
     this.#code.call(func)
+  }
+
+  #nested(stmt: Extract<Stmt, { type: 'NestedInsertStmt' | 'NestedAddStmt' }>): void {
+    const code = this.#code
+    const { functions: f } = this.#layout
+    code.get(this.#local(stmt.object))
+    for (const [i, key] of stmt.path.entries()) {
+      this.#push(key)
+      const last = i === stmt.path.length - 1
+      if (!last) code.call(f.nestedChild)
+      else if (stmt.type === 'NestedAddStmt') code.call(f.nestedSet)
+    }
+    if (stmt.type === 'NestedInsertStmt') {
+      this.#push(stmt.value)
+      code.const(stmt.fallback ? 1 : 0).call(f.nestedInsert)
+    } else if (stmt.value) {
+      this.#push(stmt.value)
+      code.call(f.setAdd)
+    } else code.op(OP.drop)
   }
 
   #compareEqual(a: Operand, b: Operand): void {

@@ -8,7 +8,7 @@ const CALLED = [
   'tick', 'arrPush', 'dot', 'at', 'equal', 'compare', 'length', 'mkArray', 'mkObject', 'mkSet', 'objPut', 'insertOnce',
   'mergeOver', 'setAdd', 'traceHit', 'conflictRule', 'callHost', 'callPlain', 'scanCount', 'scanKey', 'scanValue',
   'withPath', 'memoTable', 'opa_heap_ptr_set', 'opa_value_parse', 'opa_json_parse', 'opa_json_dump', 'opa_value_dump',
-  'abortWith', 'mkStr',
+  'abortWith', 'mkStr', 'atBase', 'nestedChild', 'nestedSet', 'nestedInsert',
 ] as const
 type Called = (typeof CALLED)[number]
 

@@ -29,7 +29,7 @@ export type Stmt = (
   | { readonly type: 'BreakStmt'; readonly index: number }
   | { readonly type: 'CallStmt'; readonly func: string; readonly args: readonly Operand[]; readonly result: Local }
   | { readonly type: 'CallDynamicStmt'; readonly path: readonly Operand[]; readonly args: readonly Local[]; readonly result: Local }
-  | { readonly type: 'DotStmt'; readonly source: Operand; readonly key: Operand; readonly target: Local }
+  | { readonly type: 'DotStmt'; readonly source: Operand; readonly key: Operand; readonly target: Local; readonly base?: boolean }
   | { readonly type: 'EqualStmt'; readonly a: Operand; readonly b: Operand }
   | { readonly type: 'NotEqualStmt'; readonly a: Operand; readonly b: Operand }
   | { readonly type: 'IsArrayStmt'; readonly source: Operand }
@@ -56,6 +56,9 @@ export type Stmt = (
   | { readonly type: 'WithStmt'; readonly local: Local; readonly path: readonly number[] | null; readonly value: Operand; readonly block: Block; readonly keep?: Local; readonly use?: Local }
   // Ours. Undefined when the comparison does not hold; saves a call, a boolean and a test.
   | { readonly type: 'CompareStmt'; readonly op: 'lt' | 'lte' | 'gt' | 'gte'; readonly a: Operand; readonly b: Operand }
+  // Ours. Put a value under a path of keys, or add it to the set there (which is made when there is no value).
+  | { readonly type: 'NestedInsertStmt'; readonly object: Local; readonly path: readonly Operand[]; readonly value: Operand; readonly fallback: boolean }
+  | { readonly type: 'NestedAddStmt'; readonly object: Local; readonly path: readonly Operand[]; readonly value: Operand | undefined }
   // Ours. Marks a point of a trace build: 0 reached, 1 true.
   | { readonly type: 'TraceStmt'; readonly point: number; readonly outcome: 0 | 1 }
   // Ours. Skips the rest of its block unless the source has one of the keys: the rule index.

@@ -1,5 +1,6 @@
 import type { Body, Expr, Head, Import, Loc, Module, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkRule } from '../ast/walk.ts'
+import { isBuiltin } from '../checker/builtins.ts'
 import type { Diagnostic } from '../diagnostics.ts'
 import { type Target, parseAnnotations } from './annotations.ts'
 import { Cursor, type ParserOptions, V1_WORDS } from './cursor.ts'
@@ -195,14 +196,11 @@ function ruleFromBody(body: Body): Rule | string {
 }
 
 function functionFromCall(operator: RefTerm, args: readonly Term[], loc: Loc): Rule | string {
-  if (KNOWN_NAMES.has(operatorName(operator) ?? '')) return 'rule name conflicts with built-in function'
+  if (isBuiltin(operatorName(operator) ?? '')) return 'rule name conflicts with built-in function'
   if (args.length === 0) return 'rule argument list must take at least one argument'
   const ref = headOf(operator)
   return ref ? ruleOf(loc, { ref, args, value: trueTerm(loc), loc }) : 'invalid rule head'
 }
-
-/** Names of builtins, filled by the checker's table; the parser only needs to tell them from functions. */
-export const KNOWN_NAMES = new Set<string>()
 
 function headOf(term: RefTerm): Head['ref'] | undefined {
   const [head, ...rest] = term.terms

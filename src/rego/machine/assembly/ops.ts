@@ -1,7 +1,8 @@
 // What generated code calls besides builtins: the statements of the IR that are more than a few instructions.
 import { abortWith, alloc, heap } from './memory'
-import { T_ARR, T_OBJ, T_SET, NULL, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush } from './value'
+import { T_ARR, T_NUM, T_OBJ, T_SET, NULL, mkSet, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush } from './value'
 import { lookup } from './collections'
+import { textOf } from './text'
 
 /** `v[k]` for a constant string key, whose hash codegen knows. */
 export function dot(v: usize, k: usize): usize {
@@ -15,6 +16,47 @@ export function dot(v: usize, k: usize): usize {
 /** `v[k]` for any key. */
 export function at(v: usize, k: usize): usize {
   return v == 0 || k == 0 ? 0 : lookup(v, k)
+}
+
+/** `v[k]` in base documents, where keys are strings: a number stands for its text. */
+export function atBase(v: usize, k: usize): usize {
+  const found = at(v, k)
+  if (found || v == 0 || k == 0 || tag(v) != T_OBJ || tag(k) != T_NUM) return found
+  return lookup(v, textOf(k, 0))
+}
+
+// Containers that rules build step by step are marked at +2, so that a value which merely came along is not changed.
+
+/** The object under a key, made when there is none. */
+export function nestedChild(o: usize, k: usize): usize {
+  const e = find(o, k, hash(k))
+  if (e) {
+    const v = <usize>load<u32>(e, 4)
+    if (tag(v) != T_OBJ || load<u8>(v, 2) == 0) conflictObject()
+    return v
+  }
+  const fresh = mkObject()
+  store<u8>(fresh, 1, 2)
+  objPut(o, k, fresh)
+  return fresh
+}
+/** The set under a key, made when there is none. */
+export function nestedSet(o: usize, k: usize): usize {
+  const e = find(o, k, hash(k))
+  if (e) {
+    const v = <usize>load<u32>(e, 4)
+    if (tag(v) != T_SET || load<u8>(v, 2) == 0) conflictObject()
+    return v
+  }
+  const fresh = mkSet()
+  store<u8>(fresh, 1, 2)
+  objPut(o, k, fresh)
+  return fresh
+}
+export function nestedInsert(o: usize, k: usize, v: usize, fallback: i32): void {
+  if (fallback) {
+    if (!find(o, k, hash(k))) objPut(o, k, v)
+  } else if (!objPutOnce(o, k, v)) conflictObject()
 }
 
 /** Prepares a value for iteration and returns the number of its elements; 0 for what cannot be iterated. */

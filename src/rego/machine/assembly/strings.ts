@@ -167,8 +167,15 @@ export function b_split(s: usize, d: usize): usize {
 }
 export function b_strings_split_n(s: usize, d: usize, n: usize): usize {
   if (!isStr(s) || !isStr(d) || tag(n) != T_NUM || !intFits(n)) return wrongType()
+  // The first n parts, or for a negative n the last ones.
   const most = intValue()
-  return splitInto(s, d, most < 0 ? -1 : most > 0x7fffffff ? -1 : <i32>most)
+  const all = splitInto(s, d, -1)
+  const have = <i64>count(all)
+  const from = most < 0 && have + most > 0 ? have + most : 0
+  const to = most >= 0 && most < have ? most : have
+  const r = mkArray(<u32>(to - from))
+  for (let i = from; i < to; i++) arrPush(r, arrAt(all, <u32>i))
+  return r
 }
 
 export function b_replace(s: usize, old: usize, fresh: usize): usize {
