@@ -112,6 +112,8 @@ export function mapTerm(term: Term, f: (t: Term) => Term, body: (b: Body) => Bod
       return { ...term, key: f(term.key), value: f(term.value), body: body(term.body) }
     case 'call':
       return { ...term, args: term.args.map(f) }
+    case 'template':
+      return { ...term, parts: term.parts.map((part) => (part.kind === 'expr' ? (body([part])[0] ?? part) : f(part))) }
     default:
       return term
   }

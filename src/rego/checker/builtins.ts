@@ -216,10 +216,11 @@ export const DEPRECATED: ReadonlySet<string> = new Set([
   'set_diff', 'net.cidr_overlap',
 ])
 
-/** Reach outside the evaluation: the network, the clock, chance, the process. Each needs a capability. */
-export const OUTSIDE: ReadonlySet<string> = new Set([
-  'http.send', 'net.lookup_ip_addr', 'opa.runtime', 'rand.intn', 'time.now_ns', 'uuid.rfc4122',
-])
+/** Reach outside the process or into it: refused unless the capabilities name them. */
+export const OUTSIDE: ReadonlySet<string> = new Set(['http.send', 'net.lookup_ip_addr', 'opa.runtime'])
+
+/** Give another answer for the same operands: the clock and chance. A host that must be able to replay leaves them out. */
+export const VARYING: ReadonlySet<string> = new Set(['rand.intn', 'time.now_ns', 'uuid.rfc4122'])
 
 /** Made by rewriting, not callable by name. */
 export const RELATIONS: ReadonlySet<string> = new Set(['walk'])

@@ -7,7 +7,7 @@ import { buildTree, nodeAt, type RuleNode } from '../planner/tree.ts'
 import { builtinType } from './builtins.ts'
 import { checkConflicts } from './conflicts.ts'
 import { Expander } from './expand.ts'
-import { checkFunctions, checkKeywords, checkDeprecated } from './functions.ts'
+import { checkArguments, checkFunctions, checkKeywords, checkDeprecated } from './functions.ts'
 import { dropPrints, metadataCalls } from './rewrites.ts'
 import { checkRecursion } from './recursion.ts'
 import { SafetyChecker } from './safety.ts'
@@ -45,6 +45,8 @@ export interface Query {
 interface State {
   modules: readonly Module[]
   tree: RuleNode
+  /** Rules as they were before anything was taken out of them. */
+  resolved: RuleNode
   query: Body | undefined
   readonly original: Map<string, string>
   readonly names: NameSource
@@ -71,7 +73,7 @@ const STAGES: readonly Stage[] = [
   { name: 'functions', run: (s, c) => checkFunctions(s, c.functionType, c.options.allowed, c.diagnostics) },
   { name: 'safety of heads', run: checkHeads },
   { name: 'safety of bodies', run: checkBodies },
-  { name: 'recursion', run: (s, c) => checkRecursion(s.tree, c.diagnostics) },
+  { name: 'recursion', run: (s, c) => checkRecursion(s.resolved, c.diagnostics) },
   // Types follow references from rule to rule, so recursion must be out of the way.
   { name: 'types', run: (s, c) => checkTypes(s.tree, s.query, c.functionType, c.diagnostics) },
   { name: 'deprecated', run: (s, c) => checkDeprecated(s.modules, c.diagnostics) },
@@ -87,6 +89,7 @@ export function check(
   const state: State = {
     modules,
     tree: buildTree(modules),
+    resolved: buildTree([]),
     query: query?.body,
     original: new Map(),
     names: new NameSource(),
@@ -184,7 +187,10 @@ function importText({ path, alias }: Import): string {
   return `import ${operatorName(path) ?? ''}${alias === undefined ? '' : ` as ${alias}`}`
 }
 
-function rewrite(state: State): void {
+function rewrite(state: State, { diagnostics }: Context): void {
+  state.resolved = buildTree(state.modules)
+  checkArguments(state.modules, diagnostics)
+  if (diagnostics.any) return
   const expander = new Expander(state.names)
   const annotated = state.modules
   state.modules = state.modules.map((module) => ({

@@ -13,7 +13,7 @@ export function checkConflicts(modules: readonly Module[], tree: RuleNode, diagn
       const clash = above?.rules.find(({ suffix, rule }) => suffix.length === 0 && rule.head.ref.length === n - packageLength(above, rule.loc.file, modules))
       if (above && clash && n === module.package.path.length) {
         const message = `package ${module.package.path.join('.')} conflicts with rule ${clash.rule.head.ref[0].name} defined at ${clash.rule.loc.file}:${clash.rule.loc.row}`
-        diagnostics.add('rego_type_error', module.package.loc, message)
+        diagnostics.add('rego_type_error', clash.rule.loc, message)
       }
     }
   }
@@ -53,6 +53,9 @@ function checkNode(node: RuleNode, diagnostics: Diagnostics): void {
   }
   const defaults = node.rules.filter(({ rule }) => rule.isDefault)
   if (defaults.length > 1) {
-    diagnostics.add('rego_type_error', loc, `multiple default rules ${name} found`)
+    const places = defaults.map(({ rule }) => `${rule.loc.file}:${rule.loc.row}`).join(', ')
+    // OPA places this at the package, in the file that sorts first.
+    const [place] = defaults.map((d) => d.module.package.loc).sort((a, b) => (a.file < b.file ? -1 : 1))
+    diagnostics.add('rego_type_error', place ?? loc, `multiple default rules ${name} found at ${places}`)
   }
 }

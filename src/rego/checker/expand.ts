@@ -23,8 +23,21 @@ export class Expander {
     const ref: Rule['head']['ref'] = [name, ...rest.map(lift)]
     const key = head.key && lift(head.key)
     const value = head.value && lift(head.value)
-    const body = [...this.body(rule.body), ...extra]
-    return { ...rule, head: { ...head, ref, key, value }, body, else: rule.else && this.rule(rule.else) }
+    // A pattern that has to be computed is compared in the body.
+    const before: Expr[] = []
+    const args = head.args?.map((arg) => {
+      if (arg.kind !== 'template') return arg
+      const variable = this.#variable(arg)
+      this.#expr(generated(arg, { kind: 'call', operator: operatorRef('eq', arg.loc), args: [variable, arg], infix: true }), before)
+      return variable
+    })
+    // OPA drops a body that is just the term `true` when the head adds to it, and looks at neither `not` nor `with`:
+    // `p := count(x) if not true` is defined there. Evaluated policies must agree, so it is here too.
+    const [only] = rule.body
+    const trivial = rule.body.length === 1 && only?.node.kind === 'term' && only.node.term.kind === 'boolean' && only.node.term.value
+    const own = trivial && extra.length > 0 ? [] : this.body(rule.body)
+    const body = [...before, ...own, ...extra]
+    return { ...rule, head: { ...head, ref, args, key, value }, body, else: rule.else && this.rule(rule.else) }
   }
 
   body(body: Body): Body {
@@ -65,7 +78,7 @@ export class Expander {
         const key = node.key ? this.#term(node.key, support) : this.#variable(node.domain)
         const value = this.#term(node.value, support)
         let domain = this.#term(node.domain, support)
-        if (domain.kind !== 'ref' && domain.kind !== 'var') domain = this.#bind(domain, support)
+        if (domain.kind !== 'ref' && domain.kind !== 'var' && domain.kind !== 'set') domain = this.#bind(domain, support)
         const terms: RefTerm['terms'] = domain.kind === 'ref' ? [...domain.terms, key] : [domain, key]
         const ref: RefTerm = { kind: 'ref', terms, loc: node.domain.loc }
         return { kind: 'call', operator: operatorRef('eq', expr.loc), args: [value, ref], infix: true }

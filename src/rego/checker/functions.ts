@@ -1,5 +1,5 @@
 import type { Body, Expr, Loc, Module, RefTerm, Rule, Term } from '../ast/ast.ts'
-import { walkBody, walkRule } from '../ast/walk.ts'
+import { walkBody, walkRule, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { operatorName } from '../parser/terms.ts'
 import { nodeAt, type RuleNode } from '../planner/tree.ts'
@@ -23,6 +23,20 @@ export function checkKeywords(modules: readonly Module[], diagnostics: Diagnosti
         diagnostics.add('rego_compile_error', imported.loc, `import must not shadow import ${name}`)
       }
       seen.set(name, imported.path)
+    }
+  }
+}
+
+/** Patterns of arguments are made of values and variables. */
+export function checkArguments(modules: readonly Module[], diagnostics: Diagnostics): void {
+  for (const { rules } of modules) {
+    for (const rule of rules) {
+      for (const arg of rule.head.args ?? []) {
+        walkTerm(arg, (term) => {
+          if (term.kind === 'call') diagnostics.add('rego_compile_error', arg.loc, 'rule arguments cannot contain calls')
+          return term.kind !== 'template'
+        })
+      }
     }
   }
 }
@@ -79,7 +93,8 @@ class FunctionChecker {
       this.#diagnostics.add('rego_type_error', expr.loc, `undefined function ${name ?? '(computed)'}`)
       return
     }
-    if (!name.startsWith('data.') && !this.#allowed(name)) {
+    const replaced = expr.with.some(({ target }) => pathOf(target)?.join('.') === name)
+    if (!name.startsWith('data.') && !replaced && !this.#allowed(name)) {
       const what = OUTSIDE.has(name) ? 'reaches outside the evaluation' : 'is not among the capabilities'
       this.#diagnostics.add('rego_capability_error', expr.loc, `built-in function ${name} ${what}`, [
         'name it in `capabilities` to allow it',
@@ -123,8 +138,19 @@ class FunctionChecker {
     void value
   }
 
+  /** What stands in for a function takes as many operands. */
+  #sameArity(name: string, value: Term, loc: Loc): void {
+    const other = pathOf(value)
+    if (!other) return
+    const operator: RefTerm = value.kind === 'ref' ? value : { kind: 'ref', terms: [value], loc }
+    const [want, have] = [this.#typeOf(name)?.args.length, this.#arity(operator, other.join('.'))]
+    if (want === undefined || have === undefined || want === have) return
+    this.#diagnostics.add('rego_type_error', loc, `${name}: arity mismatch`)
+  }
+
   #withBuiltin(name: string, value: Term, loc: Loc): void {
     void value
+    if (value.kind === 'var' || value.kind === 'ref') this.#sameArity(name, value, loc)
     const forbidden = name === 'eq' || name === 'walk' || name === 'print' || name.startsWith('internal.') || name.startsWith('rego.metadata.')
     if (forbidden) {
       this.#diagnostics.add('rego_compile_error', loc, `with keyword replacing built-in function: replacement of ${name} invalid`)

@@ -1,4 +1,4 @@
-import type { RefTerm, Term } from '../ast/ast.ts'
+import type { Loc, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkRule } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
@@ -14,9 +14,18 @@ export function checkRecursion(tree: RuleNode, diagnostics: Diagnostics): void {
     if (own.length > 1 || edges.get(rule)?.has(rule)) {
       const cycle = cycleFrom(rule, edges)
       const text = cycle.map(nameOf).join(' -> ')
-      diagnostics.add('rego_recursion_error', rule.rule.loc, `rule ${nameOf(rule)} is recursive: ${text}`)
+      diagnostics.add('rego_recursion_error', placeOf(tree, rule, new Set(own)), `rule ${nameOf(rule)} is recursive: ${text}`)
     }
   }
+}
+
+/** The branch of a rule that closes the cycle. */
+function placeOf(tree: RuleNode, placed: PlacedRule, cycle: ReadonlySet<PlacedRule>): Loc {
+  for (let branch: Rule | undefined = placed.rule; branch; branch = branch.else) {
+    const alone = { ...placed, rule: { ...branch, else: undefined } }
+    if ([...dependencies(tree, alone)].some((other) => cycle.has(other))) return branch.loc
+  }
+  return placed.rule.loc
 }
 
 function nameOf({ path }: PlacedRule): string {

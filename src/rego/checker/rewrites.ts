@@ -38,7 +38,7 @@ export function metadataCalls(rule: Rule, module: Module, modules: readonly Modu
   }
   const term = (t: Term): Term => {
     if (t.kind === 'call') {
-      const name = operatorName(t.operator)
+      const name = t.args.length === 0 ? operatorName(t.operator) : undefined
       if (name === 'rego.metadata.chain') return toTerm(chainOf(rule, module, modules), t.loc)
       if (name === 'rego.metadata.rule') return toTerm(own(rule, module), t.loc)
     }

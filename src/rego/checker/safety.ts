@@ -3,7 +3,8 @@
 import type { Body, Expr, Loc, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { isOperator } from '../parser/terms.ts'
+import { isOperator, operatorName } from '../parser/terms.ts'
+import { isBuiltin } from './builtins.ts'
 
 /** The number of operands of a function, or undefined for an unknown one. */
 export type Arity = (operator: RefTerm) => number | undefined
@@ -33,6 +34,13 @@ export class SafetyChecker {
     const safe = new Set<string>()
     for (const expr of rule.body) addAll(safe, varsOf(expr))
     for (const arg of head.args ?? []) addAll(safe, termVars(arg))
+    for (const arg of head.args ?? []) {
+      walkTerm(arg, (term) => {
+        const [first] = term.kind === 'ref' ? term.terms : []
+        if (first?.kind === 'var' && !ROOTS.includes(first.name)) this.#report({ name: first.name, loc: rule.loc })
+        return undefined
+      })
+    }
     for (const term of [...head.ref.slice(1), head.key, head.value]) {
       if (!term) continue
       for (const name of termVars(term)) {
@@ -72,14 +80,9 @@ export class SafetyChecker {
     const bodyVars = new Set<string>()
     for (const expr of body) addAll(bodyVars, varsOf(expr))
     const safe = new Set<string>()
-    const needs = body.map((expr) => {
-      const need = new Set<string>()
-      const see = (name: string) => void (globals.has(name) ? safe.add(name) : need.add(name))
-      for (const name of varsOf(expr)) see(name)
-      // What a closure shares with its body must be known before it runs.
-      for (const name of closureVars(expr)) if (bodyVars.has(name)) see(name)
-      return need
-    })
+    const needs = body.map((expr) => new Set([...varsOf(expr)].filter((name) => !globals.has(name))))
+    // What a closure shares with its body must be known before its expression runs.
+    const closed = body.map((expr) => [...closureVars(expr)].filter((name) => bodyVars.has(name) && !globals.has(name)))
     for (const name of globals) safe.add(name)
     const ordered: Expr[] = []
     const done = new Set<number>()
@@ -87,10 +90,13 @@ export class SafetyChecker {
       progress = false
       for (const [i, expr] of body.entries()) {
         if (done.has(i)) continue
-        addAll(safe, this.#outputs(expr, safe))
+        const outputs = this.#outputs(expr, safe)
         const need = needs[i] ?? new Set()
-        for (const name of need) if (safe.has(name)) need.delete(name)
+        const waits = (closed[i] ?? []).filter((name) => !safe.has(name))
+        for (const name of waits) need.add(name)
+        for (const name of need) if (safe.has(name) || (outputs.has(name) && !waits.includes(name))) need.delete(name)
         if (need.size > 0) continue
+        addAll(safe, outputs)
         done.add(i)
         ordered.push(expr)
         progress = true
@@ -155,9 +161,7 @@ export class SafetyChecker {
     const none: Vars = new Set()
     if (expr.negated) return none
     for (const w of expr.with) {
-      for (const term of [w.target, w.value]) {
-        for (const name of termVars(term)) if (!safe.has(name)) return none
-      }
+      for (const name of withVars(w)) if (!safe.has(name)) return none
     }
     const { node } = expr
     if (node.kind === 'term') return refOutputs([node.term], safe)
@@ -171,8 +175,6 @@ export class SafetyChecker {
     for (const arg of node.args.slice(0, arity)) {
       for (const name of bindable(arg)) if (!output.has(name) && !safe.has(name)) return none
     }
-    const [head] = node.operator.terms
-    if (head.kind === 'var' && node.operator.terms.length === 1 && !safe.has(head.name) && false) return none
     for (const arg of node.args.slice(arity)) addAll(output, bindable(arg))
     return output
   }
@@ -258,11 +260,21 @@ export function varsOf(expr: Expr): Vars {
     if (head.kind !== 'var') collect(head, options, out)
     for (const term of rest) collect(term, options, out)
   } else if (node.kind === 'every') collect(node.domain, options, out)
-  for (const w of expr.with) {
-    if (w.target.kind === 'ref') for (const term of w.target.terms.slice(1)) collect(term, options, out)
-    collect(w.value, options, out)
-  }
+  for (const w of expr.with) addAll(out, withVars(w))
   return out
+}
+
+/** Variables of a \`with\`; names of functions, on either side, are none. */
+function withVars({ target, value }: Expr['with'][number]): Vars {
+  const out: Vars = new Set()
+  const options = { refHeads: true, objectKeys: true, sets: true }
+  if (target.kind === 'ref') for (const term of target.terms.slice(1)) collect(term, options, out)
+  if (!isFunctionName(value)) collect(value, options, out)
+  return out
+}
+function isFunctionName(term: Term): boolean {
+  if (term.kind === 'var') return isBuiltin(term.name)
+  return term.kind === 'ref' && isBuiltin(operatorName(term) ?? '')
 }
 
 /** Variables inside the closures of an expression. */

@@ -86,7 +86,9 @@ export class Scope {
     // Comprehensions in the head are scopes of their own and come first.
     const failedBefore = this.#failed
     this.#failed = false
+    this.#frames.push({ vars: new Map(), hides: frame.hides })
     const early = this.#headTerms(head, true)
+    this.#frames.pop()
     const body = this.#body(rule.body)
     const late = this.#headTerms({ ...head, ...early }, false)
     this.#checkUnused(frame, rule.body, body, [...late.ref.slice(1), late.key, late.value])
@@ -110,7 +112,8 @@ export class Scope {
 
   readonly #done = new WeakSet<Term>()
   #closuresOnly(term: Term): Term {
-    if (term.kind.endsWith('Comprehension') || term.kind === 'template') {
+    if (term.kind === 'template') return term
+    if (term.kind.endsWith('Comprehension')) {
       const closed = this.#term(term)
       this.#done.add(closed)
       return closed
@@ -119,7 +122,7 @@ export class Scope {
   }
   #resolved(term: Term): Term {
     if (this.#done.has(term)) return this.#renameFree(term)
-    if (term.kind === 'var' || term.kind === 'ref') return this.#term(term)
+    if (term.kind === 'var' || term.kind === 'ref' || term.kind === 'template') return this.#term(term)
     if (term.kind === 'call') {
       return { ...term, operator: this.#operator(term.operator), args: term.args.map((t) => this.#resolved(t)) }
     }
@@ -270,6 +273,7 @@ export class Scope {
     const mods = this.#with(expr)
     const target = (term: Term): Term => {
       if (term.kind === 'var') return this.#declare(term, 'assigned')
+      if (term.kind === 'ref' && term.terms.length === 1 && term.terms[0].kind === 'var') return this.#declare(term.terms[0], 'assigned')
       if (term.kind === 'array') return { ...term, items: term.items.map(target) }
       if (term.kind === 'object') {
         return { ...term, pairs: term.pairs.map(([k, v]) => [this.#term(k), target(v)] as const) }
@@ -366,7 +370,9 @@ export class Scope {
     const [head, ...rest] = ref.terms
     const tail = rest.map((t) => this.#term(t))
     if (head.kind !== 'var') return { ...ref, terms: [this.#term(head), ...tail] }
-    if (head.name === 'data' || head.name === 'input') return { ...ref, terms: [head, ...tail] }
+    const hidden = this.#find(head.name)
+    if (!hidden && (head.name === 'data' || head.name === 'input')) return { ...ref, terms: [head, ...tail] }
+    if (hidden && tail.length === 0) return this.#variable(head)
     const made = this.#variable(head)
     if (made.kind === 'ref') return { ...ref, terms: [...made.terms, ...tail] }
     return { ...ref, terms: [made, ...tail] }

@@ -185,7 +185,7 @@ function unifiesArrays(a: ArrayType, b: ArrayType): boolean {
 }
 
 function unifiesObjects(a: ObjectType, b: ObjectType): boolean {
-  if (a.rest && b.rest) return unifies(a.rest[1], b.rest[1]) && fixedUnify(a, b)
+  if (a.rest && b.rest) return unifies(a.rest[1], b.rest[1])
   if (a.rest) return fixedUnify(b, a)
   if (b.rest) return fixedUnify(a, b)
   if (a.fixed.size !== b.fixed.size) return false
@@ -196,15 +196,11 @@ function unifiesObjects(a: ObjectType, b: ObjectType): boolean {
   return true
 }
 
+/** Whether the known keys of a fit into b, which has unknown ones. */
 function fixedUnify(a: ObjectType, b: ObjectType): boolean {
   for (const [key, type] of a.fixed) {
     const other = select(b, key)
     if (!other || !unifies(type, other)) return false
-  }
-  for (const [key, type] of b.fixed) {
-    const other = select(a, key)
-    if (other && !unifies(type, other)) return false
-    if (!other && !a.rest) return false
   }
   return true
 }

@@ -150,6 +150,13 @@ class FunctionGenerator {
         return this.#isTag(stmt.source, 6)
       case 'IsSetStmt':
         return this.#isTag(stmt.source, 7)
+      case 'KeepOrderStmt':
+        code.get(this.#local(stmt.target)).const(1).store8(1)
+        return
+      case 'IsCollectionStmt':
+        this.#push(stmt.source)
+        code.load8(0).const(5).op(OP.ltU)
+        return this.#failIf()
       case 'IsDefinedStmt':
         code.get(this.#local(stmt.source))
         return this.#failUnless()

@@ -35,6 +35,10 @@ export type Stmt = (
   | { readonly type: 'IsArrayStmt'; readonly source: Operand }
   | { readonly type: 'IsObjectStmt'; readonly source: Operand }
   | { readonly type: 'IsSetStmt'; readonly source: Operand }
+  // Ours. Leaves a set that is only iterated in the order in which it was filled.
+  | { readonly type: 'KeepOrderStmt'; readonly target: Local }
+  // Ours. An array, an object or a set.
+  | { readonly type: 'IsCollectionStmt'; readonly source: Operand }
   | { readonly type: 'IsDefinedStmt'; readonly source: Local }
   | { readonly type: 'IsUndefinedStmt'; readonly source: Local }
   | { readonly type: 'LenStmt'; readonly source: Operand; readonly target: Local }

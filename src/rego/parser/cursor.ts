@@ -119,6 +119,10 @@ export class Cursor {
     const next = this.ahead
     return !next.space && (next.kind === '.' || next.kind === '[')
   }
+  /** Whether a clause begins here: the keyword, and not a reference that begins with its word on the next line. */
+  begins(keyword: 'if' | 'with' | 'else'): boolean {
+    return this.is(keyword) && !this.keywordBeginsRef()
+  }
   isReserved(word: string): boolean {
     return (this.options.v0 ? V0_WORDS : V1_WORDS).has(word)
   }

@@ -42,25 +42,25 @@ export class ExpressionParser extends TermParser {
     const { c } = this
     const start = c.token.start
     const loc = c.loc
-    let left = this.#conjunction()
+    let left = this.#conjunction(false)
     while (left && c.is('or')) {
       c.advance()
-      const right = this.#conjunction()
+      const right = this.#conjunction(true)
       if (!right) return undefined
       left = this.#disjoin(left, right, { ...c.from(loc, start) })
     }
-    if (left && c.is('with')) {
+    if (left && c.begins('with')) {
       const mods = this.with()
       return mods && { ...left, with: [...left.with, ...mods] }
     }
     return left
   }
 
-  #conjunction(): Expr | undefined {
+  #conjunction(isRight: boolean): Expr | undefined {
     const { c } = this
     const start = c.token.start
     const loc = c.loc
-    let left = this.#logicalOperand(false)
+    let left = this.#logicalOperand(isRight)
     while (left && c.is('and')) {
       c.advance()
       const right = this.#logicalOperand(true)
@@ -118,6 +118,11 @@ export class ExpressionParser extends TermParser {
       negated = true
       const body = this.#negatedBody(loc)
       if (body) return body
+      // With \`import future.keywords.not\` a negation is a scope: what it reads is read inside.
+      if (c.keywords.has('not {}') && !c.is('some') && !c.is('every')) {
+        const inner = this.#plain(false)
+        return inner && { ...exprOf({ kind: 'body', body: [inner] }, loc), negated: true }
+      }
     }
     if (c.is('some')) return negated ? c.illegal("illegal negation of 'some'") : this.some()
     if (c.is('every')) return negated ? c.illegal("illegal negation of 'every'") : this.every()
@@ -127,15 +132,14 @@ export class ExpressionParser extends TermParser {
   /** `not { body }` and `not (a or b)`, experimental. */
   #negatedBody(loc: Expr['loc']): Expr | undefined {
     const { c } = this
-    if (!c.keywords.has('not {}') && !c.keywords.has('and') && !c.keywords.has('or')) return undefined
+    if (!c.keywords.has('not {}')) return undefined
     const mark = c.mark()
     if (c.is('{')) {
-      if (!c.keywords.has('not {}')) return undefined
       c.advance()
       const body = this.parseBody('}')
       if (body && c.is('}')) {
         c.advance()
-        const mods = c.is('with') ? this.with() : []
+        const mods = c.begins('with') ? this.with() : []
         if (mods) return { ...exprOf({ kind: 'body', body }, loc), negated: true, with: mods }
       }
     } else if (c.is('(')) {
@@ -158,7 +162,7 @@ export class ExpressionParser extends TermParser {
     if (!node) return undefined
     let mods: readonly With[] = []
     // Where `and` and `or` exist, a `with` belongs to the whole logical expression.
-    if (c.is('with') && !c.keywords.has('and') && !c.keywords.has('or')) {
+    if (c.begins('with') && !c.keywords.has('and') && !c.keywords.has('or')) {
       const found = this.with()
       if (!found) return undefined
       mods = found
@@ -186,7 +190,7 @@ export class ExpressionParser extends TermParser {
   with(): With[] | undefined {
     const { c } = this
     const mods: With[] = []
-    while (c.is('with')) {
+    while (c.begins('with')) {
       const { loc } = c
       const start = c.token.start
       c.advance()
@@ -213,7 +217,7 @@ export class ExpressionParser extends TermParser {
     if (term?.kind === 'call') {
       const member = memberOf(term)
       if (!member) return c.illegal('expected `x in xs` or `x, y in xs` expression')
-      const mods = c.is('with') ? this.with() : []
+      const mods = c.begins('with') ? this.with() : []
       if (!mods) return undefined
       return { ...exprOf({ kind: 'someIn', ...member }, c.from(loc, start)), with: mods }
     }
@@ -246,7 +250,7 @@ export class ExpressionParser extends TermParser {
     const body = this.parseBody('}')
     if (!body) return undefined
     c.advance()
-    const mods = c.is('with') ? this.with() : []
+    const mods = c.begins('with') ? this.with() : []
     if (!mods) return undefined
     return { ...exprOf({ kind: 'every', key, value, domain, body }, c.from(loc, start)), with: mods }
   }

@@ -130,7 +130,7 @@ function checkV1(rule: Rule, report: Report): void {
 export function checkShadowing(rule: Rule, report: Report): void {
   const isRoot = (term: Term | undefined): term is Extract<Term, { kind: 'var' | 'ref' }> => rootName(term) !== undefined
   const [name] = rule.head.ref
-  if (rule.head.ref.length === 1 || rule.head.args) {
+  if (rule.head.ref.length === 1 || rule.head.args || rule.head.value) {
     if (name.name === 'input' || name.name === 'data') {
       report(rule.loc, `rules must not shadow ${name.name} (use a different rule name)`, 'rego_compile_error')
     }

@@ -169,8 +169,8 @@ export class RuleParser extends ExpressionParser {
       c.error(path.loc, '`future` imports cannot be aliased')
       return
     }
-    const allowed = c.options.experimental ? [...FUTURE, ...EXPERIMENTAL] : FUTURE
-    let words = allowed
+    const allowed = c.options.experimental ? [...FUTURE, ...EXPERIMENTAL] : [...FUTURE, 'not']
+    let words = allowed.filter((word) => word !== 'not')
     if (path.terms.length === 3) {
       if (third?.kind !== 'string' || !allowed.includes(third.value)) {
         c.error(path.loc, `unexpected keyword, must be one of [${[...allowed].sort().join(' ')}]`)
@@ -206,7 +206,7 @@ export class RuleParser extends ExpressionParser {
       if (!this.#checkDefault(head, loc)) return undefined
       return [{ ...base, head, body: yes, generatedBody: false }]
     }
-    const hasIf = c.is('if')
+    const hasIf = c.begins('if')
     const second = head.ref[1]
     let multiValueKey = head.key
     if (head.ref.length === 2 && second && !head.hasContains) {
@@ -229,7 +229,7 @@ export class RuleParser extends ExpressionParser {
     }
     if (!body) return undefined
     let otherwise: Rule | undefined
-    if (c.is('else') && !c.keywordBeginsRef()) {
+    if (c.begins('else')) {
       if (head.ref.length > 1 && head.ref.slice(1).some((t) => !isGround(t))) {
         return c.error(c.loc, 'else keyword cannot be used on rules with variables in head')
       }
@@ -297,7 +297,7 @@ export class RuleParser extends ExpressionParser {
       own = { ...own, value, assign }
     } else return c.illegal('expected else value term or rule body')
     const rule = { kind: 'rule', isDefault: false, else: undefined } as const
-    const hasIf = c.is('if')
+    const hasIf = c.begins('if')
     if (!hasIf && !c.is('{')) {
       return { ...rule, head: own, body: trueBody(loc), generatedBody: true, loc: c.from(loc, start) }
     }
@@ -314,7 +314,7 @@ export class RuleParser extends ExpressionParser {
     }
     if (!body) return undefined
     let otherwise: Rule | undefined
-    if (c.is('else')) {
+    if (c.begins('else')) {
       otherwise = this.#else(head)
       if (!otherwise) return undefined
     }

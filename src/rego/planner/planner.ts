@@ -1,12 +1,12 @@
 // Syntax tree -> IR. Bodies are planned in continuation-passing style: each expression emits its statements and then asks
 // for the rest, so that the rest of a body lies inside the loops of what comes before it.
-import type { Body, Expr, Module, RefTerm, Term, VarTerm } from '../ast/ast.ts'
+import type { Body, Expr, Module, RefTerm, SetTerm, Term, VarTerm } from '../ast/ast.ts'
 import { walkTerm } from '../ast/walk.ts'
 import { machineBuiltin } from '../codegen/machine.ts'
 import type { Block, Func, Local, Operand, Plan, Policy, Stmt } from '../ir/ir.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
 import { constantOf, Statics } from './statics.ts'
-import { hasRules, isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from './tree.ts'
+import { hasContent, hasRules, isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from './tree.ts'
 
 export interface PlannerInput {
   readonly tree: RuleNode
@@ -254,8 +254,10 @@ class FunctionPlanner {
       blocks.push(
         this.#block(() => {
           this.#emit({ type: 'IsUndefinedStmt', source: result })
-          this.#term(fallback.rule.head.value as Term, (value) =>
-            this.#emit({ type: 'AssignVarOnceStmt', source: value, target: result }),
+          this.#body(fallback.rule.body, 0, () =>
+            this.#term(fallback.rule.head.value as Term, (value) =>
+              this.#emit({ type: 'AssignVarOnceStmt', source: value, target: result }),
+            ),
           )
         }),
       )
@@ -334,12 +336,6 @@ class FunctionPlanner {
     }
     for (const rule of placed) plan(rule, false)
     for (const rule of all) if (rule.rule.isDefault && !rule.rule.head.args) plan(rule, true)
-    // A rule of sets that finds nothing still gives the empty set where its path is constant.
-    for (const { rule, suffix, path } of placed) {
-      if (!rule.head.key || rule.head.value || suffix.length > 0) continue
-      const operands = path.slice(node.path.length).map((key) => this.#string(key))
-      blocks.push({ stmts: [{ type: 'NestedAddStmt', object: result, path: operands, value: undefined }] })
-    }
     blocks.push({ stmts: [{ type: 'ReturnLocalStmt', source: result }] })
     return { ...base, params: [INPUT, DATA], return: result, blocks, memo: true }
   }
@@ -349,7 +345,7 @@ class FunctionPlanner {
     const virtual = this.#local()
     const blocks: Block[] = [{ stmts: [{ type: 'MakeObjectStmt', target: virtual }] }]
     for (const [key, child] of node.children) {
-      if (!hasRules(child) && !child.isPackage) continue
+      if (!hasContent(child)) continue
       if (isFunction(child) && child.children.size === 0) continue
       if (this.#shadowed(child.path)) continue
       blocks.push(
@@ -436,6 +432,7 @@ class FunctionPlanner {
         return this.#term(node.domain, (domain) => {
           const source = this.#toLocal(domain)
           const failed = this.#local()
+          this.#emit({ type: 'IsCollectionStmt', source: domain })
           this.#emit({ type: 'ResetLocalStmt', target: failed })
           const search = this.#block(() =>
             this.#scan(source, node.key !== undefined, true, (key, value) => {
@@ -675,6 +672,7 @@ class FunctionPlanner {
     const [a, b] = args
     const mocked = this.#variant.mocks.has(name)
     if (name === 'eq' && a && b && !mocked) return this.#unify(a, b, next)
+    if (name === 'equal' && a && b && args.length === 2 && !mocked) return this.#unify(a, b, next)
     if (a && b && args.length === 2 && !mocked && !this.#isRule(name)) {
       const compared = COMPARED[name]
       if (compared) {
@@ -905,7 +903,7 @@ class FunctionPlanner {
           this.#emit({ type: 'MakeObjectStmt', target })
           for (let i = 0; i + 1 < flat.length; i += 2) {
             const [key, value] = [flat[i] as Operand, flat[i + 1] as Operand]
-            this.#emit({ type: 'ObjectInsertOnceStmt', key, value, object: target })
+            this.#emit({ type: 'ObjectInsertStmt', key, value, object: target })
           }
           next({ type: 'local', value: target })
         })
@@ -972,7 +970,27 @@ class FunctionPlanner {
       return this.#tail({ type: 'local', value: INPUT }, rest, 0, 'input', false, next)
     }
     if (head.kind === 'var' && head.name === 'data') return this.#dataRef(this.#planner.input.tree, rest, 0, next)
+    if (head.kind === 'set' && !constantOf(head)) {
+      return this.#unsortedSet(head, (value) => this.#tail(value, rest, 0, undefined, false, next))
+    }
     this.#term(head, (value) => this.#tail(value, rest, 0, undefined, false, next))
+  }
+
+  /** A set that is iterated where it is written goes through its constants first: OPA orders it before it knows the rest. */
+  #unsortedSet(set: SetTerm, next: WithValue): void {
+    const constants = constantOf({ ...set, items: set.items.filter((t) => constantOf(t)) })
+    const rest = set.items.filter((t) => !constantOf(t))
+    this.#terms(rest, 0, [], (values) => {
+      const target = this.#local()
+      this.#emit({ type: 'MakeSetStmt', target })
+      for (const item of constants?.kind === 'set' ? constants.items : []) {
+        const value = { type: 'const_index', value: this.#planner.statics.constant(item) } as const
+        this.#emit({ type: 'SetAddStmt', value, set: target })
+      }
+      for (const value of values) this.#emit({ type: 'SetAddStmt', value, set: target })
+      this.#emit({ type: 'KeepOrderStmt', target })
+      next({ type: 'local', value: target })
+    })
   }
 
   /** Follows terms from a value; `path` names a document whose constant paths are read once. */
@@ -1012,7 +1030,7 @@ class FunctionPlanner {
     }
     const term = terms[i]
     if (!term) {
-      if (hasRules(node) || node.isPackage || node.path.length === 0) {
+      if (hasContent(node) || node.path.length === 0) {
         if (isFunction(node) && node.children.size === 0) return this.#fail()
         return next(this.#nodeValue(node))
       }
@@ -1020,9 +1038,10 @@ class FunctionPlanner {
     }
     if (term.kind === 'string') {
       const child = node.children.get(term.value)
-      if (child && (hasRules(child) || child.isPackage)) return this.#dataRef(child, terms, i + 1, next)
+      if (child && hasContent(child)) return this.#dataRef(child, terms, i + 1, next)
       return this.#baseRef([...node.path, term.value], terms, i + 1, next)
     }
+    if (constantOf(term)) return this.#baseRef(node.path, terms, i, next)
     // A key that is not known: an object of what each child has behind it, over the base document.
     this.#tail(this.#childrenOf(node, terms.slice(i + 1)), [term, ...terms.slice(i + 1)], 0, undefined, true, next)
   }
@@ -1039,7 +1058,7 @@ class FunctionPlanner {
     const result = this.#local()
     this.#emit({ type: 'MakeObjectStmt', target: virtual })
     for (const [key, child] of node.children) {
-      if (!hasRules(child) && !child.isPackage) continue
+      if (!hasContent(child)) continue
       if (isFunction(child) && child.children.size === 0) continue
       const block = this.#block(() => {
         const path = names.map((value) => ({ kind: 'string', value, loc }) as const)

@@ -81,6 +81,13 @@ export function hasRules(node: RuleNode): boolean {
   return false
 }
 
+/** Whether the document at a node is virtual: rules or packages, even empty ones, are here or below. */
+export function hasContent(node: RuleNode): boolean {
+  if (node.rules.length > 0 || node.isPackage) return true
+  for (const child of node.children.values()) if (hasContent(child)) return true
+  return false
+}
+
 export function rulesBelow(node: RuleNode): PlacedRule[] {
   return [...node.rules, ...[...node.children.values()].flatMap(rulesBelow)]
 }

@@ -65,6 +65,10 @@ export class Code {
     this.#out.byte(0x2d).byte(0).u32(offset)
     return this
   }
+  store8(offset: number): this {
+    this.#out.byte(0x3a).byte(0).u32(offset)
+    return this
+  }
   store(offset: number): this {
     this.#out.byte(0x36).byte(2).u32(offset)
     return this

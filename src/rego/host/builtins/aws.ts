@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import { Num, RegoObject, RegoSet, toBigInt, type Value, writeJson, writeValue } from '../value.ts'
-import { type Family, fail, object } from './kind.ts'
+import { BuiltinError, type Family, fail, object } from './kind.ts'
 
 function hmac(key: Buffer | string, s: string): Buffer {
   return createHmac('sha256', key).update(s).digest()
@@ -10,6 +10,10 @@ function sha256(s: string): string {
 }
 function list(keys: readonly string[]): string {
   return writeValue(new RegoSet(keys))
+}
+
+function refuse(message: string): never {
+  throw new BuiltinError(message, 'eval_type_error')
 }
 
 const CONFIG = ['aws_access_key', 'aws_region', 'aws_secret_access_key', 'aws_service']
@@ -26,7 +30,9 @@ function signRequest(request: RegoObject, config: RegoObject, time: Value | unde
   const wrong = CONFIG.filter((k) => typeof config.get(k) !== 'string')
   if (wrong.length > 0) return fail(`operand 2 invalid values for required AWS config parameters(s): ${list(wrong)}`)
   const ns = time instanceof Num ? toBigInt(time) : undefined
-  if (ns === undefined || ns >= 1n << 63n || ns < -(1n << 63n)) return fail('operand 3 could not convert time_ns value into a unix timestamp')
+  if (ns === undefined || ns >= 1n << 63n || ns < -(1n << 63n)) return refuse('operand 3 could not convert time_ns value into a unix timestamp')
+  const payloadOption = config.get('disable_payload_signing')
+  if (payloadOption !== undefined && typeof payloadOption !== 'boolean') return refuse("operand 2 invalid value for 'disable_payload_signing' in AWS config")
   const get = (k: string) => String(config.get(k) ?? '')
   const service = get('aws_service')
   let url: URL

@@ -114,25 +114,25 @@ function marshal(v: Value, options: RegoObject): string {
   const escape = (s: string) =>
     s.replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
   if (!pretty) return escape(writeJson(v))
-  return escape(prefix + indented(v, prefix, indent, ''))
+  return prefix + indented(v, prefix, indent, '', escape)
 }
 
-function indented(v: Value, prefix: string, indent: string, depth: string): string {
+function indented(v: Value, prefix: string, indent: string, depth: string, escape: (s: string) => string): string {
   const inner = depth + indent
   const items = isArray(v) ? v : v instanceof RegoSet ? v.items : undefined
   if (items) {
     if (items.length === 0) return '[]'
-    return `[\n${items.map((x) => prefix + inner + indented(x, prefix, indent, inner)).join(',\n')}\n${prefix}${depth}]`
+    return `[\n${items.map((x) => prefix + inner + indented(x, prefix, indent, inner, escape)).join(',\n')}\n${prefix}${depth}]`
   }
   if (v instanceof RegoObject) {
     if (v.pairs.length === 0) return '{}'
     const lines = v.pairs.map(([k, x]) => {
-      const key = JSON.stringify(typeof k === 'string' ? k : writeJson(k))
-      return `${prefix}${inner}${key}: ${indented(x, prefix, indent, inner)}`
+      const key = escape(JSON.stringify(typeof k === 'string' ? k : writeJson(k)))
+      return `${prefix}${inner}${key}: ${indented(x, prefix, indent, inner, escape)}`
     })
     return `{\n${lines.join(',\n')}\n${prefix}${depth}}`
   }
-  return writeJson(v)
+  return escape(writeJson(v))
 }
 
 function yamlValue(source: string): Value | undefined {

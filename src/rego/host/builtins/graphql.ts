@@ -1,7 +1,7 @@
 // GraphQL on graphql-js, with documents in the shape of OPA's parser (gqlparser): capitalised fields, empty ones left out.
 import {
   type ConstDirectiveNode, type DefinitionNode, type DirectiveNode, type DocumentNode, type FieldDefinitionNode, type GraphQLSchema,
-  type InputValueDefinitionNode, Kind, type SelectionSetNode, type TypeNode, type ValueNode,
+  type InputValueDefinitionNode, Kind, type SelectionSetNode, type TypeNode, type ValueNode, type VariableDefinitionNode,
   GraphQLError, buildASTSchema, extendSchema, parse as parseGraphql, specifiedDirectives, validate, validateSchema,
 } from 'graphql'
 import { validateSDL } from 'graphql/validation/validate.js'
@@ -77,6 +77,18 @@ function selections(set: SelectionSetNode | undefined): Json[] {
   })
 }
 
+function variables(nodes: readonly VariableDefinitionNode[] | undefined): Json[] {
+  return (nodes ?? []).map((v) =>
+    prune({
+      Variable: v.variable.name.value,
+      Type: type(v.type),
+      DefaultValue: v.defaultValue && value(v.defaultValue),
+      Directives: directives(v.directives),
+      Used: false,
+    }),
+  )
+}
+
 function queryAst(document: DocumentNode): Json {
   const Operations: Json[] = []
   const Fragments: Json[] = []
@@ -86,15 +98,7 @@ function queryAst(document: DocumentNode): Json {
         prune({
           Operation: d.operation,
           Name: d.name?.value ?? '',
-          VariableDefinitions: (d.variableDefinitions ?? []).map((v) =>
-            prune({
-              Variable: v.variable.name.value,
-              Type: type(v.type),
-              DefaultValue: v.defaultValue && value(v.defaultValue),
-              Directives: directives(v.directives),
-              Used: false,
-            }),
-          ),
+          VariableDefinitions: variables(d.variableDefinitions),
           Directives: directives(d.directives),
           SelectionSet: selections(d.selectionSet),
         }),
@@ -103,6 +107,7 @@ function queryAst(document: DocumentNode): Json {
       Fragments.push(
         prune({
           Name: d.name.value,
+          VariableDefinition: variables(d.variableDefinitions),
           TypeCondition: d.typeCondition.name.value,
           Directives: directives(d.directives),
           SelectionSet: selections(d.selectionSet),

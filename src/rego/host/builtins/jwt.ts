@@ -100,6 +100,7 @@ interface Key {
 function keysFrom(source: string): Key[] {
   if (pemBlocks(source).length > 0) {
     const [block] = pemBlocks(source)
+    if (!/-----END [A-Z0-9 ]+-----\s*$/.test(source)) return fail('extra data after a PEM certificate block')
     try {
       const key = block?.type === 'CERTIFICATE' ? new X509Certificate(source).publicKey : createPublicKey(source)
       return [{ key, id: undefined, alg: undefined }]
@@ -124,7 +125,6 @@ function keysFrom(source: string): Key[] {
       const key = createPublicKey({ key: jwk as never, format: 'jwk' })
       found.push({ key, id: typeof kid === 'string' ? kid : undefined, alg: typeof alg === 'string' ? alg : undefined })
     } catch {
-      if (!['RSA', 'EC', 'OKP', 'oct'].includes(kty)) continue
       if (kty !== 'oct') return fail('failed to parse a JWK key (set)')
     }
   }
@@ -201,7 +201,7 @@ function decodeVerify(source: string, options: RegoObject): Value {
   const token = decode(source)
   const { header, payload } = token
   const alg = header.get('alg')
-  if (typeof alg !== 'string') return fail('JWT header had no alg')
+  if (typeof alg !== 'string') return INVALID
   const critical = header.get('crit')
   if (critical !== undefined) return INVALID
   const algorithm = ALGORITHMS[alg]

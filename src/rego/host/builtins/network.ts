@@ -87,6 +87,16 @@ function expand(n: Network): Value {
   return new RegoSet(Array.from({ length: Number(count) }, (_, i) => show({ address: n.address + BigInt(i), width: n.width })))
 }
 
+/** An IPv4 address without a length stands for the network of its class. */
+function parseMergeable(s: string): Network | undefined {
+  const ip = s.includes('/') ? undefined : parseIp(s)
+  if (!ip) return parseCidr(s)
+  if (ip.width === 128) return fail('IPv6 invalid: needs prefix length')
+  const first = Number(ip.address >> 24n)
+  const network = { ...ip, bits: first < 128 ? 8 : first < 192 ? 16 : first < 224 ? 24 : 32 }
+  return { ...network, address: ip.address & mask(network) }
+}
+
 interface Range {
   readonly from: bigint
   readonly to: bigint
@@ -96,7 +106,7 @@ interface Range {
 function merge(v: Value | undefined): Value {
   const items = v instanceof RegoSet ? v.items : isArray(v) ? v : wrongType(1, v, 'set', 'array')
   const ranges = items.map((item): Range => {
-    const n = typeof item === 'string' ? parseEither(item) : fail('operand 1 must be array of strings')
+    const n = typeof item === 'string' ? parseMergeable(item) : fail('operand 1 must be array of strings')
     if (!n) return fail(`invalid CIDR address: ${String(item)}`)
     return { from: n.address, to: n.address + (1n << BigInt(n.width - n.bits)) - 1n, width: n.width }
   })

@@ -112,7 +112,7 @@ class Renderer {
   #range(node: Extract<Node, { body: Node[] }>, dot: Result, scope: Scope): string {
     const match = /^(?:\$(\w+)(?:\s*,\s*\$(\w+))?\s*:=\s*)?([\s\S]*)$/.exec(node.pipe)
     const value = this.#pipe(match?.[3] ?? '', dot, scope)
-    const entries: (readonly [Value, Value])[] = isArray(value)
+    const entries: (readonly [Value, Value])[] = value !== MISSING && isArray(value)
       ? value.map((x, i) => [num(i), x] as const)
       : value instanceof RegoSet
         ? value.items.map((x, i) => [num(i), x] as const)
@@ -177,9 +177,9 @@ function compare(a: Result | undefined, b: Result | undefined): number {
   if (a instanceof Num && b instanceof Num) return Number(a.text) - Number(b.text)
   return text(a) < text(b) ? -1 : text(a) > text(b) ? 1 : 0
 }
-function size(v: Result | undefined): number {
+function size(v: Result = MISSING): number {
   if (typeof v === 'string') return Buffer.byteLength(v)
-  if (isArray(v as Value)) return (v as readonly Value[]).length
+  if (v !== MISSING && isArray(v)) return v.length
   if (v instanceof RegoObject) return v.pairs.length
   if (v instanceof RegoSet) return v.items.length
   return fail('template: error calling len')
@@ -204,7 +204,7 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly Result[]) => Result>> =
   index: ([base, ...keys]) => {
     let at: Result = base ?? MISSING
     for (const key of keys) {
-      if (isArray(at as Value) && key instanceof Num) at = (at as readonly Value[])[Number(key.text)] ?? MISSING
+      if (at !== MISSING && isArray(at) && key instanceof Num) at = at[Number(key.text)] ?? MISSING
       else if (at instanceof RegoObject && typeof key === 'string') at = at.get(key) ?? MISSING
       else return fail('template: error calling index')
     }

@@ -591,6 +591,14 @@ export function b_cast_array(v: usize): usize {
   return tag(v) == T_SET ? listToArray(v) : wrongType()
 }
 
+/** `inf`, `infinity` or `nan` in any case: Go would read them as numbers. */
+function isWord(p: usize, n: u32): bool {
+  if (n != 3 && n != 8) return false
+  const w = load<u16>(p) | 0x2020
+  const c = load<u8>(p, 2) | 32
+  return (w == 0x6e69 && c == 102) || (n == 3 && w == 0x616e && c == 110)
+}
+
 export function b_to_number(v: usize): usize {
   const t = tag(v)
   if (t == T_NUM) return v
@@ -614,7 +622,7 @@ export function b_to_number(v: usize): usize {
       digits++
     }
   }
-  if (!digits) return noAnswer()
+  if (!digits) return isWord(p + i, n - i) ? wrongType() : noAnswer()
   if (i < n && (load<u8>(p + i) | 32) == 101) {
     i++
     if (i < n && (load<u8>(p + i) == 43 || load<u8>(p + i) == 45)) i++
@@ -633,7 +641,7 @@ export function b_format_int(v: usize, base: usize): usize {
   if (!isNum(v) || !isNum(base)) return wrongType()
   if (!intFits(base)) return noAnswer()
   const b = intValue()
-  if (b != 2 && b != 8 && b != 10 && b != 16) return noAnswer()
+  if (b != 2 && b != 8 && b != 10 && b != 16) return wrongType()
   let n: usize = toBig(v)
   let neg = numNeg()
   if (!n) {

@@ -5,7 +5,7 @@ import { wrongType } from './errors'
 import { T_ARR, T_NUM, T_SET, T_STR, tag, mkStr, mkArray, arrAt, count, keyAt, strLen, strPtr, isInt, intOf } from './value'
 import { display, putRune, runeBytes } from './strings'
 import { bnDigitCount, bnDigits, bnLow, bnShr, bnBits, bnFrom } from './bignum'
-import { doubleDigits, doubleExact, digitsCount, digitsPoint, digitsNeg, toBig, numNeg, writeInt } from './numbers'
+import { doubleDigits, doubleExact, digitsCount, digitsPoint, digitsNeg, overflowsDouble, toBig, numNeg, writeInt } from './numbers'
 import { runes } from './collections'
 
 let out: usize = 0
@@ -63,7 +63,7 @@ function kindOf(v: usize): i32 {
   const n = strLen(v)
   for (let i: u32 = 0; i < n; i++) {
     const c = load<u8>(p + i)
-    if (c == 46 || (c | 32) == 101) return FLOAT
+    if (c == 46 || (c | 32) == 101) return overflowsDouble(v) ? STRING : FLOAT
   }
   return load<u8>(p) == 45 && n == 2 && load<u8>(p + 1) == 48 ? FLOAT : BIG
 }

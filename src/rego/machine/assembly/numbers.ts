@@ -319,6 +319,11 @@ export function doubleDigits(v: usize): usize {
   if (fMant == 0) return zeroDigits()
   return fewestDigits(2048)
 }
+/** Whether v is beyond what a double can hold. */
+export function overflowsDouble(v: usize): bool {
+  toDoubleFloat(v)
+  return fMant != 0 && fExp + 64 > 1024
+}
 export function doubleExact(v: usize): usize {
   toDoubleFloat(v)
   if (fMant == 0) return zeroDigits()
@@ -423,6 +428,19 @@ export function numNeg(): bool {
   return iNeg
 }
 export function toBig(v: usize): usize {
+  if (!isInt(v)) {
+    // Whole numbers are exact however long they are.
+    decimal(v)
+    if (dCount == 0 || dExp >= <i32>dCount) {
+      const neg = dNeg
+      const e = dExp - <i32>dCount
+      charge(e)
+      const digits = bnFromDigits(dDigits, dCount)
+      iNeg = neg && dCount != 0
+      return dCount == 0 || e == 0 ? digits : bnMul(digits, bnPow(10, e))
+    }
+    return 0
+  }
   toFloat(v)
   if (!floatIsInt()) return 0
   const n = floatToBig()
