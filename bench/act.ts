@@ -7,6 +7,12 @@ const SECONDS = Number(process.argv[2] ?? 10)
 const ACT = { tool: 'items.update', args: { id: 'i-1', note: 'x'.repeat(200) }, reason: 'bench' }
 
 const upstream = await startProcess('upstream-process.mjs', {})
+const bare = await startProcess('bare-proxy-process.mjs', { UPSTREAM: upstream.url })
+row(
+  'Express + undici, no gate, 64 connections',
+  await run({ url: bare.url, body: ACT, connections: 64, seconds: SECONDS }),
+)
+bare.child.disconnect()
 const direct = await run({
   url: `${upstream.url}/items/i-1`,
   method: 'PATCH',
@@ -56,5 +62,5 @@ function row(name: string, result: Awaited<ReturnType<typeof run>>): void {
     `not 2xx ${non2xx}`,
     `errors ${errors}`,
   ]
-  console.log(`${name.padEnd(38)} ${cells.join('  ')}`)
+  console.log(`${name.padEnd(42)} ${cells.join('  ')}`)
 }

@@ -51,7 +51,7 @@ export class ConfigError extends Error {
 
 type Env = Readonly<Record<string, string | undefined>>
 
-export const DEMO_PORT = 8788
+const DEMO_PORT = 8788
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 const TOKEN_CHARS_MIN = 4
 const TOKENS_MAX = 100
@@ -82,7 +82,8 @@ export function parseConfig(env: Env): Config {
     logFile: read.text('LOG_FILE', 'logs/app.log') || null,
     demo: read.flag('DEMO', !production),
     ticketingApiUrl:
-      read.url('TICKETING_API_URL', ['http:', 'https:']) ?? `http://127.0.0.1:${DEMO_PORT}`,
+      read.url('TICKETING_API_URL', ['http:', 'https:']) ??
+      `http://127.0.0.1:${read.integer('DEMO_PORT', DEMO_PORT, 1, 65_535)}`,
     publicServerUrl: read.url('PUBLIC_SERVER_URL', ['http:', 'https:']),
     approvalWebhookUrl: read.url('APPROVAL_WEBHOOK_URL', ['http:', 'https:']),
     alertWebhookUrl: read.url('ALERT_WEBHOOK_URL', ['http:', 'https:']),

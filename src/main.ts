@@ -68,13 +68,14 @@ export class Gate {
 
   /** Where the gate answers, once started. */
   get url(): string {
-    const { address, family, port } = this.#server?.address() as AddressInfo
+    const { address, family, port } = (this.#server as http.Server).address() as AddressInfo
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
   }
 
-  async start(): Promise<void> {
+  /** `beforeListening` runs when everything works and nobody can call yet. */
+  async start(beforeListening: () => Promise<void> = async () => {}): Promise<void> {
     try {
-      await this.#start()
+      await this.#start(beforeListening)
     } catch (error) {
       await this.stop().catch(() => {})
       throw error
@@ -89,7 +90,7 @@ export class Gate {
     }
   }
 
-  async #start(): Promise<void> {
+  async #start(beforeListening: () => Promise<void>): Promise<void> {
     const { config, log, metrics, killState } = this
     // Files first: a policy that does not load should not wait for a database.
     this.policies = this.#policyStore()
@@ -173,6 +174,7 @@ export class Gate {
       checkpoints,
       readiness: () => this.#readiness(db, replica, checkpoints, pipeline),
     })
+    await beforeListening()
     await this.#listen(app, pipeline)
     log.info({ url: this.url, version: this.#version, replica: replica.id }, 'ready')
   }
@@ -416,27 +418,30 @@ async function databaseReady(db: Db): Promise<{ ready: boolean; detail?: string 
 
 // Counted from what was committed, so the numbers cannot run ahead of the record.
 function count(metrics: Metrics, entry: AuditEntry): void {
-  metrics.auditEntries.inc({ kind: entry.kind.split('.', 1)[0] ?? '' })
-  if (entry.kind === 'decision') countDecision(metrics, entry)
-  else if (entry.kind === 'outcome') {
-    metrics.actions.inc({ kind: (JSON.parse(entry.body) as { state: string }).state })
-  } else if (entry.kind.startsWith('approval.')) {
-    metrics.approvals.inc({ status: entry.kind.slice('approval.'.length) })
+  const { kind, detail = {} } = entry
+  metrics.auditEntries.inc({ kind: kind.split('.', 1)[0] ?? '' })
+  if (kind === 'decision') countDecision(metrics, entry.effect, detail)
+  else if (kind === 'outcome') metrics.actions.inc({ kind: detail['state'] as string })
+  else if (kind.startsWith('approval.')) {
+    metrics.approvals.inc({ status: kind.slice('approval.'.length) })
   }
 }
 
-function countDecision(metrics: Metrics, entry: AuditEntry): void {
-  metrics.decisions.inc({ effect: entry.effect })
-  const { reasons, shadow, dry_run } = JSON.parse(entry.body) as {
-    reasons: { code: string }[]
-    shadow: { source: string; effect: string }[]
-    dry_run: boolean
+function countDecision(metrics: Metrics, effect: string, detail: JsonObject): void {
+  metrics.decisions.inc({ effect })
+  for (const { source, effect: would } of reasonsIn(detail, 'shadow')) {
+    metrics.shadow.inc({ guard: source, effect: would })
   }
-  for (const { source, effect } of shadow) metrics.shadow.inc({ guard: source, effect })
-  if (entry.effect === 'deny') for (const { code } of reasons) metrics.denied.inc({ reason: code })
-  if (dry_run) return
-  if (entry.effect === 'deny') metrics.actions.inc({ kind: 'denied' })
-  if (entry.effect === 'require_approval') metrics.actions.inc({ kind: 'held' })
+  if (effect === 'deny') {
+    for (const { code } of reasonsIn(detail, 'reasons')) metrics.denied.inc({ reason: code })
+  }
+  if (detail['dry_run']) return
+  if (effect === 'deny') metrics.actions.inc({ kind: 'denied' })
+  if (effect === 'require_approval') metrics.actions.inc({ kind: 'held' })
+}
+
+function reasonsIn(detail: JsonObject, name: string) {
+  return (detail[name] ?? []) as unknown as { code: string; source: string; effect: string }[]
 }
 
 function readVersion(): string {

@@ -1,7 +1,7 @@
 // The demo business system: a small ticketing service, in its own process, with its own store. It
 // keeps a ledger of every effect it really had, which is what tests believe, not the gate.
 //
-//   node ops/demo/server.mjs [--port 8788] [--data FILE]
+//   node ops/demo/server.mjs [--host 127.0.0.1] [--port 8788] [--data FILE]
 //
 // With --data the ledger is a file and survives a restart: state is the seed plus the ledger.
 import fs from 'node:fs'
@@ -16,7 +16,11 @@ const FIELDS = {
 }
 
 const { values } = parseArgs({
-  options: { port: { type: 'string', default: '8788' }, data: { type: 'string' } },
+  options: {
+    host: { type: 'string', default: '127.0.0.1' },
+    port: { type: 'string', default: '8788' },
+    data: { type: 'string' },
+  },
 })
 
 const tickets = new Map(TICKETS.map((ticket) => [ticket.id, { ...ticket }]))
@@ -141,9 +145,9 @@ server.on('error', (error) => {
   console.error(`demo: ${error.message}`)
   process.exit(1)
 })
-server.listen(Number(values.port), '127.0.0.1', () => {
+server.listen(Number(values.port), values.host, () => {
   const { port } = server.address()
-  console.log(`demo ticketing on http://127.0.0.1:${port}`)
+  console.log(`demo ticketing on http://${values.host}:${port}`)
   process.send?.({ port })
 })
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0))

@@ -86,7 +86,10 @@ function parse(text: string): Line | undefined {
 }
 
 function toEntry(line: Line): AuditEntry {
-  const text = (name: string) => String(line[name] ?? '')
+  const text = (name: string) => {
+    const value = line[name]
+    return typeof value === 'string' ? value : ''
+  }
   return {
     seq: toBigInt(line['seq']),
     at: text('at'),

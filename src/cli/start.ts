@@ -20,14 +20,16 @@ export async function start(): Promise<void> {
   const demo = await startDemo(config)
   const gate = new Gate(config)
   stopOnSignals(gate, demo)
+  let newAdmin: string | null = null
   try {
-    await gate.start()
+    await gate.start(async () => {
+      newAdmin = await ensureAdmin(gate)
+      if (demo) await ensureDemoAgent(gate)
+    })
   } catch (error) {
     await demo?.stop()
     throw explain(error, config)
   }
-  const newAdmin = await ensureAdmin(gate)
-  if (demo) await ensureDemoAgent(gate)
   banner(gate, demo, newAdmin, performance.now() - startedAt)
 }
 

@@ -69,7 +69,7 @@ export class UpstreamClient {
     }
     const prefix = base.pathname === '/' ? '' : base.pathname
     const request: Dispatcher.DispatchOptions = {
-      method: target.method as Dispatcher.HttpMethod,
+      method: target.method,
       path: `${prefix}${target.path}${target.query === '' ? '' : `?${target.query}`}`,
       headers,
       body: target.body,

@@ -13,15 +13,36 @@ export function canonicalJson(value: Json): string {
     return JSON.stringify(value)
   }
   if (value === null || typeof value === 'boolean') return String(value)
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
-  return canonicalObject(value as JsonObject)
+  return Array.isArray(value) ? canonicalArray(value) : canonicalObject(value as JsonObject)
+}
+
+function canonicalArray(items: readonly Json[]): string {
+  let text = '['
+  for (const item of items) text += `${text === '[' ? '' : ','}${canonicalJson(item)}`
+  return `${text}]`
 }
 
 function canonicalObject(object: JsonObject): string {
-  const members = Object.keys(object)
-    .sort()
-    .map((key) => `${canonicalString(key)}:${canonicalJson(object[key] as Json)}`)
-  return `{${members.join(',')}}`
+  let text = '{'
+  for (const key of Object.keys(object).sort()) {
+    text += `${text === '{' ? '' : ','}${canonicalKey(key)}:${canonicalJson(object[key] as Json)}`
+  }
+  return `${text}}`
+}
+
+// The same few dozen keys make up nearly every object; quoting them again each time shows in profiles.
+const quotedKeys = new Map<string, string>()
+const QUOTED_KEYS_MAX = 2_000
+const QUOTED_KEY_CHARS_MAX = 64
+
+function canonicalKey(key: string): string {
+  const known = quotedKeys.get(key)
+  if (known !== undefined) return known
+  const quoted = canonicalString(key)
+  if (key.length <= QUOTED_KEY_CHARS_MAX && quotedKeys.size < QUOTED_KEYS_MAX) {
+    quotedKeys.set(key, quoted)
+  }
+  return quoted
 }
 
 function canonicalString(text: string): string {

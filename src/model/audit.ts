@@ -25,6 +25,8 @@ export interface AuditEntry {
   readonly body: string
   readonly prevHash: string
   readonly hash: string
+  /** The draft's detail, while the replica that wrote the entry still has it; saves reading `body`. */
+  readonly detail?: JsonObject
 }
 
 /** A signed statement that the chain had `size` entries and ended in `head` at `at`. */

@@ -1,8 +1,7 @@
-import { canonicalJson } from '../lib/canonical.ts'
 import { microsToText } from '../lib/money.ts'
 import type { AuditDraft } from '../model/audit.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
-import type { Json, JsonObject } from '../model/json.ts'
+import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Claim } from './claim.ts'
 
@@ -45,7 +44,7 @@ export function decisionEntry(
   reasons: readonly Reason[],
 ): AuditDraft {
   const { request, decision, agent } = claim
-  const args = canonicalJson(request.args).length <= ARGS_CHARS_MAX ? request.args : null
+  const args = claim.requestText.length <= ARGS_CHARS_MAX ? request.args : null
   return {
     kind: 'decision',
     agentId: agent.id,
@@ -59,7 +58,7 @@ export function decisionEntry(
       owner: agent.owner,
       key_id: claim.keyId,
       resource: request.resource && { ...request.resource },
-      args: args as Json,
+      args,
       reason: request.reason,
       cost: request.costMicros === null ? null : microsToText(request.costMicros),
       reasons: reasons.map(reasonJson),

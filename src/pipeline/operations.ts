@@ -229,16 +229,18 @@ export class Operations {
   }
 
   #recordLater(row: ReturnType<typeof killRow>): void {
+    setTimeout(() => void this.#recordNow(row), KILL_RETRY_MS).unref()
+  }
+
+  async #recordNow(row: ReturnType<typeof killRow>): Promise<void> {
     const { ledger, killState } = this.#parts
-    const retry = () =>
-      ledger
-        .write((tx) => engage(tx, row))
-        .then(({ epoch, rows }) => {
-          killState.apply(epoch, rows)
-          killState.dropLocal(row)
-        })
-        .catch(() => setTimeout(retry, KILL_RETRY_MS).unref())
-    setTimeout(retry, KILL_RETRY_MS).unref()
+    try {
+      const { epoch, rows } = await ledger.write((tx) => engage(tx, row))
+      killState.apply(epoch, rows)
+      killState.dropLocal(row)
+    } catch {
+      this.#recordLater(row)
+    }
   }
 }
 

@@ -194,7 +194,7 @@ export class Pipeline {
     }
     const decided = decide(request, facts, bundle)
     const startedAt = performance.now()
-    const decision = decided instanceof Promise ? await decided : decided
+    const decision = honourable(decided instanceof Promise ? await decided : decided)
     this.#parts.metrics.decide.observe((performance.now() - startedAt) / 1000)
     if (!tool || !upstream || decision.effect === 'deny') {
       return { bundle, tool, upstream, target: undefined, decision }
@@ -475,6 +475,19 @@ function fromStored(row: ActionRow): ActionRequest {
     reason: json.reason,
     costMicros: json.cost === null ? null : (microsFromJson(json.cost) ?? null),
   }
+}
+
+// No obligation is built yet, so an allow that comes with one cannot be kept to.
+function honourable(decision: Decision): Decision {
+  const [first] = decision.obligations
+  if (!first || decision.effect === 'deny') return decision
+  const reason: Reason = {
+    code: 'obligation_unsupported',
+    message: `the gate cannot honour obligation \`${first.type}\``,
+    effect: 'deny',
+    source: first.id,
+  }
+  return { ...decision, effect: 'deny', reasons: [reason] }
 }
 
 // Arguments that cannot be put into the upstream call are a denial, and recorded like any other.

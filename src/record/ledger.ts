@@ -85,7 +85,7 @@ export class Ledger {
       return Promise.reject(unavailable('the record is overloaded'))
     return new Promise<Output>((resolve, reject) => {
       this.#queue.push({
-        kind: kind as LedgerKind<unknown, unknown>,
+        kind,
         input,
         resolve: resolve as (output: unknown) => void,
         reject,
@@ -384,7 +384,7 @@ function chained(draft: AuditDraft, seq: bigint, at: string, prevHash: string): 
     action_id: actionId,
   })
   const hash = entryHash(prevHash, body)
-  return { seq, at, kind, agentId, tool, effect, actionId, body, prevHash, hash }
+  return { seq, at, kind, agentId, tool, effect, actionId, body, prevHash, hash, detail }
 }
 
 function byKind(pending: readonly Pending[]): [LedgerKind<unknown, unknown>, readonly Pending[]][] {

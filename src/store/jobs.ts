@@ -165,7 +165,7 @@ class QueueLoop {
       await this.#handler(data)
     } catch (error) {
       this.#log.warn({ err: error, queue: this.#queue, job: id }, 'job failed')
-      await this.#boss.fail(this.#queue, id, { message: String((error as Error).message) })
+      await this.#boss.fail(this.#queue, id, { message: (error as Error).message })
       return
     }
     await this.#boss.complete(this.#queue, id)

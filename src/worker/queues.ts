@@ -51,7 +51,7 @@ export class Wakeups {
   /** Queues an alert for its webhook. */
   async onAlert(alert: JsonObject): Promise<void> {
     if (!this.#webhooks.alerts) return
-    await this.#jobs.send(WEBHOOK, { kind: 'alert', type: String(alert['kind']), alert })
+    await this.#jobs.send(WEBHOOK, { kind: 'alert', type: idIn(alert, 'kind'), alert })
   }
 }
 
@@ -68,17 +68,22 @@ export function queues(parts: WorkerParts): Readonly<Record<string, QueueOptions
   const { pipeline, operations, webhooks, db } = parts
   return {
     // Never retried by the queue: the sweep wakes what is approved and still held.
-    [RESUME]: { retryLimit: 0, handler: (data) => pipeline.resume(String(data['action_id'])) },
-    [EXPIRE]: { retryLimit: 5, handler: (data) => operations.expire(String(data['approval_id'])) },
+    [RESUME]: { retryLimit: 0, handler: (data) => pipeline.resume(idIn(data, 'action_id')) },
+    [EXPIRE]: { retryLimit: 5, handler: (data) => operations.expire(idIn(data, 'approval_id')) },
     [WEBHOOK]: {
       retryLimit: WEBHOOK_RETRIES,
       handler: async (data) => {
-        const approvalId = data['approval_id']
-        const approval = approvalId ? await findApproval(db, String(approvalId)) : undefined
+        const approvalId = idIn(data, 'approval_id')
+        const approval = approvalId === '' ? undefined : await findApproval(db, approvalId)
         await webhooks.send(data, approval)
       },
     },
   }
+}
+
+function idIn(data: JsonObject, name: string): string {
+  const value = data[name]
+  return typeof value === 'string' ? value : ''
 }
 
 /** Finds what a lost wake-up left behind: overdue and approved tasks, actions of dead replicas. */

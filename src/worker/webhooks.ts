@@ -33,7 +33,7 @@ export class WebhookSender {
   async send(job: JsonObject, approval: ApprovalRow | undefined): Promise<void> {
     const url = job['kind'] === 'alert' ? this.#alertUrl : this.#approvalUrl
     if (!url) return
-    await this.post(url, { type: String(job['type']), ...payload(job, approval) })
+    await this.post(url, { type: job['type'] ?? null, ...payload(job, approval) })
   }
 
   async post(url: string, body: JsonObject): Promise<void> {

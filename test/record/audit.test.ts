@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
-import pg from 'pg'
+import type { Pool } from 'pg'
 import { Store } from '../../src/store/store.ts'
 import { createLogger } from '../../src/lib/log.ts'
 import { scratch } from '../support/database.ts'
@@ -224,7 +224,7 @@ describe('the audit record', function () {
   })
 })
 
-async function cutTail(pool: pg.Pool): Promise<void> {
+async function cutTail(pool: Pool): Promise<void> {
   await pool.query('alter table audit_entries disable trigger audit_entries_append_only')
   await pool.query('delete from audit_entries where seq > (select max(seq) - 6 from audit_entries)')
   await pool.query(

@@ -141,9 +141,11 @@ export class PostgresServer {
 
   /** SIGKILL to the postmaster and, because they hold its memory, all its children. */
   kill(): void {
-    const pid = fs.readFileSync(path.join(this.#data, 'postmaster.pid'), 'utf8').split('\n', 1)[0]
+    const [pid = ''] = fs
+      .readFileSync(path.join(this.#data, 'postmaster.pid'), 'utf8')
+      .split('\n', 1)
     process.kill(Number(pid), 'SIGSTOP') // so that it does not replace the children that go first
-    execFileSync('pkill', ['-KILL', '-P', String(pid)], { stdio: 'ignore' })
+    execFileSync('pkill', ['-KILL', '-P', pid], { stdio: 'ignore' })
     process.kill(Number(pid), 'SIGKILL')
   }
 
@@ -177,7 +179,7 @@ export class PostgresServer {
           'setpriv',
           [`--reuid=${this.#user}`, `--regid=${this.#user}`, '--clear-groups', file, ...args],
         ]
-      : [file, args]
-    execFileSync(program as string, all as string[], { stdio: 'ignore', cwd: this.#dir })
+      : [file, [...args]]
+    execFileSync(program, all, { stdio: 'ignore', cwd: this.#dir })
   }
 }

@@ -21,10 +21,13 @@ export function freePort(): Promise<number> {
 export class GateProcess {
   readonly url: string
   readonly #env: Record<string, string>
+  readonly #cwd: string
   #child: ChildProcess | undefined
   #output = ''
 
-  constructor(port: number, env: Record<string, string>) {
+  /** `cwd`: where relative settings such as `policies` point. */
+  constructor(port: number, env: Record<string, string>, cwd = ROOT) {
+    this.#cwd = cwd
     this.url = `http://127.0.0.1:${port}`
     this.#env = {
       PORT: String(port),
@@ -42,6 +45,7 @@ export class GateProcess {
   async start(): Promise<void> {
     this.#output = ''
     const child = spawn(process.execPath, [path.join(ROOT, 'bin', 'portcullis.js'), 'start'], {
+      cwd: this.#cwd,
       env: { PATH: process.env['PATH'], ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })

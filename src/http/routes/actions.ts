@@ -23,6 +23,7 @@ const STATES = [
   'expired',
   'cancelled',
 ]
+const OPEN = new Set(['held', 'executing'])
 const ENTRIES_MAX = 100
 
 const checkSettle = shape<{ outcome: 'succeeded' | 'failed'; note: string }>(
@@ -53,7 +54,7 @@ export function actionRoutes({ db, pipeline, operations }: HttpParts): Router {
     const query = new Query(req, ['wait_s'])
     const waitS = query.integer('wait_s', 0, 60) ?? 0
     let row = await visible(db, req, idParam(req))
-    if (waitS > 0 && row.state === 'held') {
+    if (waitS > 0 && OPEN.has(row.state)) {
       await pipeline.answerOf(row.id, waitS * 1000)
       row = await visible(db, req, row.id)
     }

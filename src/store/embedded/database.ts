@@ -40,7 +40,7 @@ export class EmbeddedDatabase {
       database: 'postgres',
       host: 'embedded',
       ssl: false,
-      stream: () => new PortStream(this.#live()) as never,
+      stream: () => new PortStream(this.#live()),
     }
   }
 
@@ -104,11 +104,8 @@ export class EmbeddedDatabase {
 
 // PGlite errors carry a 30 kB minified source line; only the first line is fit for a log.
 function firstLine(error: unknown): string {
-  return (
-    String((error as Error)?.message ?? error)
-      .split('\n', 1)[0]
-      ?.slice(0, 200) ?? ''
-  )
+  const text = error instanceof Error ? error.message : 'unknown failure'
+  return text.split('\n', 1)[0]?.slice(0, 200) ?? ''
 }
 
 async function closed(worker: Worker): Promise<void> {

@@ -1,0 +1,452 @@
+import type { Block, Func, Local, Operand, Plan, Stmt } from '../ir/ir.ts'
+import { Code, type Label, OP } from '../wasm/instructions.ts'
+import type { Layout } from './layout.ts'
+
+/** A memoised result that is known to be undefined; no value lives at this address. */
+const KNOWN_UNDEFINED = 1
+
+/** Generates one function. A block of the IR is a wasm block; an undefined statement branches to its end. */
+class FunctionGenerator {
+  readonly #layout: Layout
+  readonly #code: Code
+  readonly #locals = new Map<Local, number>()
+  /** Ends of the enclosing IR blocks, innermost last. */
+  readonly #blocks: Label[] = []
+  #memoAt: number | undefined
+  readonly #resultSet: number | undefined
+
+  constructor(layout: Layout, params: readonly Local[], resultSet: boolean) {
+    this.#layout = layout
+    this.#code = new Code(params.length + (resultSet ? 1 : 0))
+    for (const [i, param] of params.entries()) this.#locals.set(param, i)
+    this.#resultSet = resultSet ? params.length : undefined
+  }
+
+  func(func: Func): Uint8Array {
+    const { tick } = this.#layout.functions
+    if (func.memo) this.#memoEnter(func)
+    this.#code.call(tick)
+    this.#blockList(func.blocks)
+    if (this.#memoAt !== undefined) this.#code.get(this.#memoAt).const(KNOWN_UNDEFINED).store(0)
+    this.#code.const(0)
+    return this.#code.finish()
+  }
+
+  plan(plan: Plan): Uint8Array {
+    this.#blockList(plan.blocks)
+    return this.#code.finish()
+  }
+
+  #memoEnter(func: Func): void {
+    const code = this.#code
+    const slot = this.#layout.memoSlot(func.name)
+    const at = code.newLocal()
+    const known = code.newLocal()
+    this.#memoAt = at
+    code.globalGet(this.#layout.memoGlobal).const(slot * 4).op(OP.add).tee(at).load(0).tee(known)
+    code.if()
+    code.const(0).get(known).get(known).const(KNOWN_UNDEFINED).op(OP.eq).op(OP.select).return()
+    code.end()
+  }
+
+  #local(local: Local): number {
+    let known = this.#locals.get(local)
+    if (known === undefined) {
+      known = this.#code.newLocal()
+      this.#locals.set(local, known)
+    }
+    return known
+  }
+
+  #push(operand: Operand): void {
+    const { layout, code } = { layout: this.#layout, code: this.#code }
+    if (operand.type === 'local') code.get(this.#local(operand.value))
+    else if (operand.type === 'bool') code.const(layout.bool(operand.value))
+    else if (operand.type === 'string_index') code.const(layout.string(operand.value))
+    else code.const(layout.constant(operand.value))
+  }
+
+  #blockList(blocks: readonly Block[]): void {
+    for (const block of blocks) {
+      this.#blocks.push(this.#code.block())
+      for (const stmt of block.stmts) this.#stmt(stmt)
+      this.#blocks.pop()
+      this.#code.end()
+    }
+  }
+
+  /** A block whose failure the caller handles: returns with the wasm block still open, as the innermost IR block. */
+  #open(block: Block): Label {
+    const label = this.#code.block()
+    this.#blocks.push(label)
+    for (const stmt of block.stmts) this.#stmt(stmt)
+    return label
+  }
+
+  #close(): void {
+    this.#blocks.pop()
+    this.#code.end()
+  }
+
+  #label(up: number): Label {
+    const label = this.#blocks[this.#blocks.length - 1 - up]
+    if (label === undefined) throw new Error('a break leaves the function')
+    return label
+  }
+
+  /** Branches to the end of the innermost block when the value on the stack is not zero. */
+  #failIf(): void {
+    this.#code.brIf(this.#label(0))
+  }
+  #failUnless(): void {
+    this.#code.op(OP.eqz).brIf(this.#label(0))
+  }
+
+  #stmt(stmt: Stmt): void {
+    const code = this.#code
+    const { functions: f } = this.#layout
+    switch (stmt.type) {
+      case 'ArrayAppendStmt':
+        code.get(this.#local(stmt.array))
+        this.#push(stmt.value)
+        code.call(f.arrPush)
+        return
+      case 'AssignIntStmt':
+      case 'MakeNumberIntStmt':
+        code.const(this.#layout.number(String(stmt.value))).set(this.#local(stmt.target))
+        return
+      case 'AssignVarStmt':
+        this.#push(stmt.source)
+        code.set(this.#local(stmt.target))
+        return
+      case 'AssignVarOnceStmt':
+        return this.#assignOnce(stmt.source, stmt.target)
+      case 'BlockStmt':
+        return this.#blockList(stmt.blocks)
+      case 'BreakStmt':
+        code.br(this.#label(stmt.index))
+        return
+      case 'CallStmt':
+        return this.#call(stmt.func, stmt.args, stmt.result)
+      case 'CallDynamicStmt':
+        return this.#callDynamic(stmt.path, stmt.args, stmt.result)
+      case 'DotStmt':
+        this.#push(stmt.source)
+        this.#push(stmt.key)
+        code.call(stmt.key.type === 'string_index' ? f.dot : stmt.base ? f.atBase : f.at)
+        code.tee(this.#local(stmt.target))
+        return this.#failUnless()
+      case 'EqualStmt':
+        this.#compareEqual(stmt.a, stmt.b)
+        return this.#failUnless()
+      case 'NotEqualStmt':
+        this.#compareEqual(stmt.a, stmt.b)
+        return this.#failIf()
+      case 'CompareStmt':
+        return this.#compare(stmt)
+      case 'IsArrayStmt':
+        return this.#isTag(stmt.source, 5)
+      case 'IsObjectStmt':
+        return this.#isTag(stmt.source, 6)
+      case 'IsSetStmt':
+        return this.#isTag(stmt.source, 7)
+      case 'KeepOrderStmt':
+        code.get(this.#local(stmt.target)).const(1).store8(1)
+        return
+      case 'IsCollectionStmt':
+        this.#push(stmt.source)
+        code.load8(0).const(5).op(OP.ltU)
+        return this.#failIf()
+      case 'IsDefinedStmt':
+        code.get(this.#local(stmt.source))
+        return this.#failUnless()
+      case 'IsUndefinedStmt':
+        code.get(this.#local(stmt.source))
+        return this.#failIf()
+      case 'LenStmt':
+        this.#push(stmt.source)
+        code.call(f.length).tee(this.#local(stmt.target))
+        return this.#failUnless()
+      case 'MakeArrayStmt':
+        code.const(stmt.capacity).call(f.mkArray).set(this.#local(stmt.target))
+        return
+      case 'MakeNullStmt':
+        code.const(this.#layout.null).set(this.#local(stmt.target))
+        return
+      case 'MakeNumberRefStmt':
+        code.const(this.#layout.numberRef(stmt.index)).set(this.#local(stmt.target))
+        return
+      case 'MakeObjectStmt':
+        code.call(f.mkObject).set(this.#local(stmt.target))
+        return
+      case 'MakeSetStmt':
+        code.call(f.mkSet).set(this.#local(stmt.target))
+        return
+      case 'NotStmt':
+        this.#open(stmt.block)
+        code.br(this.#label(1))
+        return this.#close()
+      case 'ObjectInsertStmt':
+        return this.#insert(f.objPut, stmt)
+      case 'ObjectInsertOnceStmt':
+        return this.#insert(f.insertOnce, stmt)
+      case 'ObjectMergeStmt':
+        code.get(this.#local(stmt.a)).get(this.#local(stmt.b)).call(f.mergeOver)
+        code.set(this.#local(stmt.target))
+        return
+      case 'ResetLocalStmt':
+        code.const(0).set(this.#local(stmt.target))
+        return
+      case 'ResultSetAddStmt':
+        if (this.#resultSet === undefined) throw new Error('a result outside a plan')
+        code.get(this.#resultSet).get(this.#local(stmt.value)).call(f.setAdd)
+        return
+      case 'ReturnLocalStmt':
+        return this.#return(stmt.source)
+      case 'ScanStmt':
+        return this.#scan(stmt)
+      case 'SetAddStmt':
+        code.get(this.#local(stmt.set))
+        this.#push(stmt.value)
+        code.call(f.setAdd)
+        return
+      case 'WithStmt':
+        return this.#with(stmt)
+      case 'NestedInsertStmt':
+      case 'NestedAddStmt':
+        return this.#nested(stmt)
+      case 'TraceStmt':
+        code.const(this.#layout.traceAddress).const(stmt.point).const(stmt.outcome).call(f.traceHit)
+        return
+      case 'SwitchStmt':
+        return this.#switch(stmt)
+    }
+  }
+
+  #insert(
+    func: number,
+    stmt: { readonly key: Operand; readonly value: Operand; readonly object: Local },
+  ): void {
+    this.#code.get(this.#local(stmt.object))
+    this.#push(stmt.key)
+    this.#push(stmt.value)
+    this.#code.call(func)
+  }
+
+  #nested(stmt: Extract<Stmt, { type: 'NestedInsertStmt' | 'NestedAddStmt' }>): void {
+    const code = this.#code
+    const { functions: f } = this.#layout
+    code.get(this.#local(stmt.object))
+    for (const [i, key] of stmt.path.entries()) {
+      this.#push(key)
+      const last = i === stmt.path.length - 1
+      if (!last) code.call(f.nestedChild)
+      else if (stmt.type === 'NestedAddStmt') code.call(f.nestedSet)
+    }
+    if (stmt.type === 'NestedInsertStmt') {
+      this.#push(stmt.value)
+      code.const(stmt.fallback ? 1 : 0).call(f.nestedInsert)
+    } else if (stmt.value) {
+      this.#push(stmt.value)
+      code.call(f.setAdd)
+    } else code.op(OP.drop)
+  }
+
+  #compareEqual(a: Operand, b: Operand): void {
+    this.#push(a)
+    this.#push(b)
+    // There is one true and one false, so addresses decide.
+    if (a.type === 'bool' || b.type === 'bool') this.#code.op(OP.eq)
+    else this.#code.call(this.#layout.functions.equal)
+  }
+
+  #compare(stmt: Extract<Stmt, { type: 'CompareStmt' }>): void {
+    this.#push(stmt.a)
+    this.#push(stmt.b)
+    this.#code.call(this.#layout.functions.compare).const(0)
+    const { ltS, gtS } = OP
+    if (stmt.op === 'lt') this.#code.op(ltS).op(OP.eqz)
+    else if (stmt.op === 'gt') this.#code.op(gtS).op(OP.eqz)
+    else this.#code.op(stmt.op === 'lte' ? gtS : ltS)
+    this.#failIf()
+  }
+
+  #isTag(source: Operand, tag: number): void {
+    this.#push(source)
+    this.#code.load8(0).const(tag).op(OP.ne)
+    this.#failIf()
+  }
+
+  #assignOnce(source: Operand, target: Local): void {
+    const code = this.#code
+    const local = this.#local(target)
+    code.get(local)
+    code.if()
+    code.get(local)
+    this.#push(source)
+    code.call(this.#layout.functions.equal).op(OP.eqz)
+    code.if()
+    code.call(this.#layout.functions.conflictRule)
+    code.end()
+    code.else()
+    this.#push(source)
+    code.set(local)
+    code.end()
+  }
+
+  #call(name: string, args: readonly Operand[], result: Local): void {
+    const code = this.#code
+    const own = this.#layout.func(name)
+    const target = this.#local(result)
+    if (own !== undefined) {
+      for (const arg of args) this.#push(arg)
+      code.call(own)
+    } else {
+      const builtin = this.#layout.builtin(name)
+      if (builtin.home === 'machine') {
+        for (const arg of args) this.#push(arg)
+        code.call(builtin.index)
+      } else {
+        const operands = code.newLocal()
+        code.const(args.length).call(this.#layout.functions.mkArray).set(operands)
+        for (const arg of args) {
+          code.get(operands)
+          this.#push(arg)
+          code.call(this.#layout.functions.arrPush)
+        }
+        const { callHost, callPlain } = this.#layout.functions
+        code.const(builtin.index).get(operands)
+        code.call(builtin.home === 'host' ? callHost : callPlain)
+      }
+    }
+    code.tee(target)
+    this.#failUnless()
+  }
+
+  /** Calls whichever function of that path length has the path's values at run time. */
+  #callDynamic(path: readonly Operand[], args: readonly Local[], result: Local): void {
+    const code = this.#code
+    const target = this.#local(result)
+    const done = code.block()
+    for (const { index, path: names } of this.#layout.funcsOfLength(path.length)) {
+      const next = code.block()
+      let possible = true
+      for (const [i, operand] of path.entries()) {
+        const name = names[i] ?? ''
+        if (operand.type === 'string_index') {
+          if (this.#layout.text(operand.value) !== name) possible = false
+          continue
+        }
+        this.#push(operand)
+        code.const(this.#layout.stringOf(name)).call(this.#layout.functions.equal)
+        code.op(OP.eqz).brIf(next)
+      }
+      if (possible) {
+        for (const arg of args) code.get(this.#local(arg))
+        code.call(index).set(target).br(done)
+      }
+      code.end()
+    }
+    code.const(0).set(target)
+    code.end()
+    code.get(target)
+    this.#failUnless()
+  }
+
+  #return(source: Local): void {
+    const code = this.#code
+    const local = this.#local(source)
+    if (this.#memoAt !== undefined) {
+      code.get(this.#memoAt)
+      code.get(local).const(KNOWN_UNDEFINED).get(local).op(OP.select).store(0)
+    }
+    code.get(local).return()
+  }
+
+  #scan(stmt: Extract<Stmt, { type: 'ScanStmt' }>): void {
+    const code = this.#code
+    const { functions: f } = this.#layout
+    const source = this.#local(stmt.source)
+    const index = code.newLocal()
+    const count = code.newLocal()
+    code.const(0).set(index)
+    code.get(source).call(f.scanCount).set(count)
+    const exit = code.block()
+    const loop = code.loop()
+    code.get(index).get(count).op(OP.geU).brIf(exit)
+    code.call(f.tick)
+    if (stmt.key >= 0) code.get(source).get(index).call(f.scanKey).set(this.#local(stmt.key))
+    if (stmt.value >= 0) code.get(source).get(index).call(f.scanValue).set(this.#local(stmt.value))
+    code.get(index).const(1).op(OP.add).set(index)
+    this.#open(stmt.block)
+    this.#close()
+    code.br(loop)
+    code.end()
+    code.end()
+  }
+
+  #with(stmt: Extract<Stmt, { type: 'WithStmt' }>): void {
+    const code = this.#code
+    const { functions: f, memoGlobal, memoBytes } = this.#layout
+    const local = this.#local(stmt.local)
+    const before = code.newLocal()
+    const memo = code.newLocal()
+    code.get(local).set(before)
+    code.globalGet(memoGlobal).set(memo)
+    if (stmt.keep !== undefined) code.get(memo).set(this.#local(stmt.keep))
+    if (stmt.path && stmt.path.length > 0) {
+      const path = code.newLocal()
+      code.const(stmt.path.length).call(f.mkArray).set(path)
+      for (const key of stmt.path) {
+        code.get(path).const(this.#layout.string(key)).call(f.arrPush)
+      }
+      code.get(before).get(path)
+      this.#push(stmt.value)
+      code.const(0).call(f.withPath).set(local)
+    } else {
+      this.#push(stmt.value)
+      code.set(local)
+    }
+    if (stmt.use === undefined) code.const(memoBytes).call(f.memoTable).globalSet(memoGlobal)
+    else code.get(this.#local(stmt.use)).globalSet(memoGlobal)
+    const restore = () => code.get(before).set(local).get(memo).globalSet(memoGlobal)
+    const done = code.block()
+    this.#open(stmt.block)
+    restore()
+    code.br(done)
+    this.#close()
+    restore()
+    code.br(this.#label(0))
+    code.end()
+  }
+
+  #switch(stmt: Extract<Stmt, { type: 'SwitchStmt' }>): void {
+    const code = this.#code
+    const done = code.block()
+    for (const { keys, block } of stmt.cases) {
+      const next = code.block()
+      const hit = code.block()
+      for (const key of keys) {
+        this.#push(stmt.source)
+        this.#push(key)
+        code.call(this.#layout.functions.equal).brIf(hit)
+      }
+      code.br(next)
+      code.end()
+      this.#blockList([block])
+      code.br(done)
+      code.end()
+    }
+    this.#blockList([stmt.fallback])
+    code.end()
+  }
+}
+
+export function generateFunc(layout: Layout, func: Func): Uint8Array {
+  return new FunctionGenerator(layout, func.params, false).func(func)
+}
+
+/** A plan takes input, data and the result set. */
+export function generatePlan(layout: Layout, plan: Plan): Uint8Array {
+  return new FunctionGenerator(layout, [0, 1], true).plan(plan)
+}

@@ -1,0 +1,173 @@
+import { check, type CheckedQuery } from './checker/check.ts'
+import { builtinType, OUTSIDE, parseSignature } from './checker/builtins.ts'
+import type { FunctionType } from './checker/types.ts'
+import { generate } from './codegen/codegen.ts'
+import { type Diagnostic, Diagnostics, sortDiagnostics } from './diagnostics.ts'
+import type { Module } from './ast/ast.ts'
+import { parseModule, parseQuery } from './parser/parse.ts'
+import { type Entrypoint, PlanError, Planner, type TracePoint } from './planner/planner.ts'
+import type { Policy } from './ir/ir.ts'
+import { nodeAt, type RuleNode } from './planner/tree.ts'
+
+export interface Capabilities {
+  /** Builtins a policy may use. Without it: every one that stays inside the evaluation. */
+  readonly builtins?: readonly string[]
+  /** Builtins beside those: what reaches outside, as `http.send`. */
+  readonly allow?: readonly string[]
+  /** Functions that the embedder brings: name -> `(string, number) boolean`. */
+  readonly functions?: Readonly<Record<string, string>>
+  /** The keywords `and`, `or` and `not { ... }` of a future Rego. */
+  readonly experimental?: boolean
+}
+
+export interface Budget {
+  /** Steps an evaluation may take. */
+  readonly steps?: number
+  /** Memory pages of 64 KiB an instance may have. */
+  readonly pages?: number
+}
+
+export interface CompileOptions {
+  /** Path -> source text. */
+  readonly modules: Readonly<Record<string, string>>
+  /** Documents below `data`, with slashes: `authz/allow`. */
+  readonly entrypoints: readonly string[]
+  /** A query beside or instead of entrypoints; its variables are the result of entrypoint `query`. */
+  readonly query?: string
+  readonly capabilities?: Capabilities
+  readonly v0?: boolean
+  readonly strict?: boolean
+  readonly strictBuiltinErrors?: boolean
+  readonly trace?: boolean
+  readonly budget?: Budget
+}
+
+export interface Compiled {
+  readonly ok: true
+  readonly wasm: Uint8Array
+  readonly entrypoints: readonly string[]
+  /** Functions the host must bring, by their names in the module. */
+  readonly builtins: readonly string[]
+  readonly warnings: readonly Diagnostic[]
+  /** Where the points of a trace build stand; empty otherwise. */
+  readonly tracePoints: readonly TracePoint[]
+}
+export interface Refused {
+  readonly ok: false
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+/** Sources to a module, or all that is wrong with them. Never throws for what a policy says. */
+export function compile(options: CompileOptions): Compiled | Refused {
+  const planned = plan(options)
+  if (!planned.ok) return planned
+  const { policy, tracePoints } = planned
+  const { steps, pages } = options.budget ?? {}
+  const { wasm, hostBuiltins } = generate(policy, {
+    strictBuiltinErrors: options.strictBuiltinErrors ?? false,
+    ...(steps === undefined ? {} : { steps }),
+    ...(pages === undefined ? {} : { pages }),
+  })
+  return {
+    ok: true,
+    wasm,
+    entrypoints: policy.plans.map(({ name }) => name),
+    builtins: hostBuiltins,
+    warnings: [],
+    tracePoints,
+  }
+}
+
+export interface Planned {
+  readonly ok: true
+  readonly policy: Policy
+  readonly tracePoints: readonly TracePoint[]
+}
+
+/** Everything up to the intermediate representation. */
+export function plan(options: CompileOptions): Planned | Refused {
+  const diagnostics = new Diagnostics()
+  const experimental = options.capabilities?.experimental ?? false
+  const v0 = options.v0 ?? false
+  const modules: Module[] = []
+  const problems: Diagnostic[] = []
+  for (const [file, source] of Object.entries(options.modules)) {
+    const parsed = parseModule(file, source, { v0, experimental })
+    problems.push(...parsed.diagnostics)
+    if (parsed.module) modules.push(parsed.module)
+  }
+  const query = options.query === undefined ? undefined : parseQuery(options.query, { v0, experimental })
+  if (query) problems.push(...query.diagnostics)
+  if (problems.length > 0) return { ok: false, diagnostics: problems }
+  const declared = new Map<string, FunctionType>()
+  for (const [name, text] of Object.entries(options.capabilities?.functions ?? {})) {
+    declared.set(name, parseSignature(text))
+  }
+  const checked = check(
+    modules,
+    query?.body && { body: query.body },
+    { strict: options.strict ?? false, declared, allowed: allowance(options, declared) },
+    diagnostics,
+  )
+  if (!checked) return { ok: false, diagnostics: sortDiagnostics(diagnostics.list) }
+  const entries = entrypoints(options, checked.tree, checked.query, diagnostics)
+  if (diagnostics.any) return { ok: false, diagnostics: sortDiagnostics(diagnostics.list) }
+  const planner = new Planner({
+    tree: checked.tree,
+    modules: checked.modules,
+    arity: (name) => declared.get(name)?.args.length ?? arityOf(name),
+    plain: new Set(declared.keys()),
+    trace: options.trace ?? false,
+  })
+  try {
+    const policy = planner.plan(entries)
+    return { ok: true, policy, tracePoints: planner.tracePoints }
+  } catch (error) {
+    if (!(error instanceof PlanError)) throw error
+    const location = { file: '', row: 0, col: 0, length: 0 }
+    return { ok: false, diagnostics: [{ code: 'rego_compile_error', message: error.message, location, hints: [] }] }
+  }
+}
+
+
+function arityOf(name: string): number | undefined {
+  return builtinType(name)?.args.length
+}
+
+function allowance(options: CompileOptions, declared: ReadonlyMap<string, unknown>): (name: string) => boolean {
+  const { capabilities } = options
+  // A mere check, as nothing can be evaluated: only what was asked for is refused.
+  if (!capabilities && options.entrypoints.length === 0 && options.query === undefined) return () => true
+  const listed = capabilities?.builtins && new Set(capabilities.builtins)
+  const extra = new Set(capabilities?.allow ?? [])
+  return (name) => declared.has(name) || extra.has(name) || (listed ? listed.has(name) : !OUTSIDE.has(name))
+}
+
+function entrypoints(
+  options: CompileOptions,
+  tree: RuleNode,
+  query: CheckedQuery | undefined,
+  diagnostics: Diagnostics,
+): Entrypoint[] {
+  const found: Entrypoint[] = []
+  for (const name of options.entrypoints) {
+    const path = name.split('/').filter((part) => part !== '')
+    const node = nodeAt(tree, path)
+    if (!node && !insideDynamic(tree, path)) {
+      diagnostics.add('rego_compile_error', { file: '', row: 0, col: 0, length: 0 }, `entrypoint ${name} does not refer to a rule or policy decision`)
+      continue
+    }
+    found.push({ name, path })
+  }
+  if (query) found.push({ name: 'query', query })
+  return found
+}
+
+/** Whether a path leads into the value of a rule. */
+function insideDynamic(tree: RuleNode, path: readonly string[]): boolean {
+  for (let n = path.length - 1; n > 0; n--) {
+    const node = nodeAt(tree, path.slice(0, n))
+    if (node) return node.rules.length > 0
+  }
+  return false
+}

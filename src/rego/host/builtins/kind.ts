@@ -1,0 +1,58 @@
+import { isArray, Num, RegoObject, RegoSet, toBigInt, type Value } from '../value.ts'
+
+/** A builtin in JavaScript. `undefined` is undefined; BuiltinError is an error, which is undefined too unless strict. */
+export type HostBuiltin = (...operands: Value[]) => Value | undefined
+export type Family = Readonly<Record<string, HostBuiltin>>
+
+export class BuiltinError extends Error {
+  readonly code: 'eval_builtin_error' | 'eval_type_error'
+  constructor(message: string, code: 'eval_builtin_error' | 'eval_type_error' = 'eval_builtin_error') {
+    super(message)
+    this.code = code
+  }
+}
+
+export function fail(message: string): never {
+  throw new BuiltinError(message)
+}
+
+function typeName(v: Value | undefined): string {
+  if (v === null || v === undefined) return 'null'
+  if (v instanceof Num) return 'number'
+  if (v instanceof RegoSet) return 'set'
+  if (v instanceof RegoObject) return 'object'
+  return isArray(v) ? 'array' : typeof v
+}
+
+export function wrongType(position: number, got: Value | undefined, ...want: string[]): never {
+  const what = want.length === 1 ? want[0] : `one of {${want.join(', ')}}`
+  throw new BuiltinError(`operand ${position} must be ${what} but got ${typeName(got)}`, 'eval_type_error')
+}
+
+export function text(v: Value | undefined, position: number): string {
+  return typeof v === 'string' ? v : wrongType(position, v, 'string')
+}
+export function number(v: Value | undefined, position: number): Num {
+  return v instanceof Num ? v : wrongType(position, v, 'number')
+}
+export function bigint(v: Value | undefined, position: number): bigint {
+  const n = toBigInt(number(v, position))
+  if (n === undefined) {
+    throw new BuiltinError(`operand ${position} must be integer number but got floating-point number`, 'eval_type_error')
+  }
+  return n
+}
+export function int(v: Value | undefined, position: number): number {
+  return Number(bigint(v, position))
+}
+export function object(v: Value | undefined, position: number): RegoObject {
+  return v instanceof RegoObject ? v : wrongType(position, v, 'object')
+}
+export function array(v: Value | undefined, position: number): readonly Value[] {
+  return isArray(v) ? v : wrongType(position, v, 'array')
+}
+/** Members of an array or a set. */
+export function members(v: Value | undefined, position: number): readonly Value[] {
+  if (v instanceof RegoSet) return v.items
+  return isArray(v) ? v : wrongType(position, v, 'array', 'set')
+}

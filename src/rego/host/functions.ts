@@ -1,0 +1,29 @@
+// Host functions: what the machine leaves to JavaScript. Each takes the Rego text of the array of its operands and
+// answers with text as machine/assembly/host.ts expects it.
+import { HOST_PREFIX } from '../abi.ts'
+import { families } from './builtins/index.ts'
+import { BuiltinError, type HostBuiltin } from './builtins/kind.ts'
+import { parseValue, writeValue } from './value.ts'
+
+export type HostFunction = (operands: string) => string
+
+/** Our host functions by the names under which modules import them. */
+export function hostFunctions(): Record<string, HostFunction> {
+  const found: Record<string, HostFunction> = {}
+  for (const [name, builtin] of Object.entries(families())) found[HOST_PREFIX + name] = wrap(name, builtin)
+  return found
+}
+
+function wrap(name: string, builtin: HostBuiltin): HostFunction {
+  return (operands) => {
+    try {
+      const args = parseValue(operands)
+      const result = builtin(...(Array.isArray(args) ? args : []))
+      return result === undefined ? '' : `=${writeValue(result)}`
+    } catch (error) {
+      if (error instanceof BuiltinError) return `!${error.code}: ${name}: ${error.message}`
+      // A bug in a builtin must not look like an answer.
+      return `!!eval_internal_error: ${name}: ${error instanceof Error ? error.message : String(error)}`
+    }
+  }
+}

@@ -1,0 +1,281 @@
+import { EVAL_ERRORS, type EvalErrorCode, HOST_PREFIX, PAGE_BYTES, PAGES_MIN } from '../abi.ts'
+import type { Budget, Compiled } from '../compile.ts'
+import { hostFunctions } from './functions.ts'
+import { fromJs, toJs, parseValue, writeJson } from './value.ts'
+
+/** An evaluation that ended without an answer. */
+export class EvalError extends Error {
+  readonly code: EvalErrorCode
+  constructor(code: EvalErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** A function that an embedder brings: plain JavaScript in, plain JavaScript or `undefined` out. */
+export type PlainFunction = (...operands: unknown[]) => unknown
+
+export interface LoadOptions {
+  readonly data?: unknown
+  readonly builtins?: Readonly<Record<string, PlainFunction>>
+  /** Tightens or widens what the module was compiled with. */
+  readonly budget?: Budget
+}
+
+export interface PointCount {
+  readonly reached: number
+  readonly held: number
+}
+
+export interface Loaded {
+  readonly entrypoints: readonly string[]
+  /** The value of an entrypoint, or `undefined` when it has none. Throws EvalError. */
+  evaluate(entrypoint: string, input?: unknown): unknown
+  /** The same as JSON text, which keeps numbers that a double cannot hold. */
+  evaluateText(entrypoint: string, inputJson?: string): string | undefined
+  /** All solutions of a compiled query. */
+  solutions(input?: unknown): Record<string, unknown>[]
+  setData(data: unknown): void
+  /** Steps that the last evaluation took. */
+  steps(): number
+  /** Counts of a trace build since it was loaded or reset, in the order of `tracePoints`. */
+  trace(): PointCount[]
+  resetTrace(): void
+  memoryBytes(): number
+  close(): void
+}
+
+/** An instance with more pages than this is replaced after an evaluation that made it so. */
+const PAGES_KEPT_MAX = 512
+
+const utf8 = new TextEncoder()
+const decoder = new TextDecoder()
+type Exports = Readonly<Record<string, (...args: number[]) => number>>
+
+export function load(policy: Compiled | Uint8Array, options: LoadOptions = {}): Loaded {
+  const bytes = policy instanceof Uint8Array ? policy : policy.wasm
+  return new Policy(new WebAssembly.Module(bytes), options)
+}
+
+class Policy implements Loaded {
+  readonly #module: WebAssembly.Module
+  readonly #options: LoadOptions
+  readonly #pages: number
+  #memory: WebAssembly.Memory
+  #exports: Exports
+  #globals: Readonly<Record<string, WebAssembly.Global>>
+  #bytes: Uint8Array
+  #calls: ((operands: number[]) => number)[] = []
+  #base = 0
+  #heap = 0
+  #data = 0
+  #dataText = '{}'
+  #closed = false
+  readonly #numbers = new Map<string, number>()
+
+  constructor(module: WebAssembly.Module, options: LoadOptions) {
+    this.#module = module
+    this.#options = options
+    // A module whose constants need more than the usual start asks for them by name of the import; try until it fits.
+    this.#pages = PAGES_MIN
+    const first = this.#instantiate(this.#pages)
+    this.#memory = first.memory
+    this.#exports = first.exports
+    this.#globals = first.globals
+    this.#bytes = new Uint8Array(this.#memory.buffer)
+    this.#prepare()
+    this.setData(options.data ?? {})
+  }
+
+  get entrypoints(): readonly string[] {
+    return [...this.#numbers.keys()]
+  }
+
+  #instantiate(pages: number): { memory: WebAssembly.Memory; exports: Exports; globals: Record<string, WebAssembly.Global> } {
+    for (let initial = pages; ; initial *= 2) {
+      const memory = new WebAssembly.Memory({ initial })
+      const call = (id: number, _ctx: number, ...operands: number[]) => (this.#calls[id] as (o: number[]) => number)(operands)
+      const env: Record<string, unknown> = {
+        memory,
+        opa_abort: (address: number) => this.#abort(address),
+        opa_println: () => undefined,
+      }
+      for (let i = 0; i <= 4; i++) env[`opa_builtin${i}`] = call
+      try {
+        const instance = new WebAssembly.Instance(this.#module, { env })
+        const exports = instance.exports as unknown as Exports
+        const globals = instance.exports as unknown as Record<string, WebAssembly.Global>
+        return { memory, exports, globals }
+      } catch (error) {
+        if (!(error instanceof WebAssembly.LinkError) || initial > 65536 / 2) throw error
+      }
+    }
+  }
+
+  #call(name: string, ...args: number[]): number {
+    const f = this.#exports[name]
+    if (!f) throw new EvalError('eval_internal_error', `module lacks ${name}`)
+    return f(...args)
+  }
+
+  #prepare(): void {
+    const { budget } = this.#options
+    const steps = this.#globals['rego_fuel_max']
+    const pages = this.#globals['rego_pages_max']
+    if (steps && budget?.steps !== undefined) steps.value = budget.steps
+    if (pages && budget?.pages !== undefined) pages.value = budget.pages
+    const names = JSON.parse(this.#text(this.#call('opa_json_dump', this.#call('builtins')))) as Record<string, number>
+    const ours = hostFunctions()
+    this.#calls = []
+    for (const [name, id] of Object.entries(names)) {
+      const own = ours[name]
+      const theirs = this.#options.builtins?.[name]
+      if (own) this.#calls[id] = ([operand]) => this.#callOwn(own, operand ?? 0)
+      else if (theirs) this.#calls[id] = (operands) => this.#callPlain(theirs, operands)
+      else throw new EvalError('eval_internal_error', `module needs builtin ${name.replace(HOST_PREFIX, '')}`)
+    }
+    const entrypoints = JSON.parse(this.#text(this.#call('opa_json_dump', this.#call('entrypoints')))) as Record<string, number>
+    for (const [name, id] of Object.entries(entrypoints)) this.#numbers.set(name, id)
+    this.#base = this.#call('opa_heap_ptr_get')
+  }
+
+  /** Our functions take and give text; it is read and written in place. */
+  #callOwn(own: (operands: string) => string, operand: number): number {
+    const view = new DataView(this.#memory.buffer)
+    const at = view.getUint32(operand + 8, true)
+    const answer = own(decoder.decode(this.#view().subarray(at, at + view.getUint32(operand + 12, true))))
+    if (answer === '') return 0
+    const { address, length } = this.#put(answer)
+    return this.#call('rego_string', address, length)
+  }
+
+  #callPlain(theirs: PlainFunction, operands: number[]): number {
+    const args = operands.map((o) => toJs(parseValue(this.#text(this.#call('opa_value_dump', o)))))
+    const answer = theirs(...args)
+    if (answer === undefined) return 0
+    const { address, length } = this.#put(writeJson(fromJs(answer)))
+    return this.#call('opa_json_parse', address, length)
+  }
+
+  #view(): Uint8Array {
+    if (this.#bytes.buffer !== this.#memory.buffer) this.#bytes = new Uint8Array(this.#memory.buffer)
+    return this.#bytes
+  }
+
+  #put(text: string): { address: number; length: number } {
+    const address = this.#call('opa_malloc', text.length * 3)
+    const { written } = utf8.encodeInto(text, this.#view().subarray(address))
+    return { address, length: written }
+  }
+
+  #text(address: number): string {
+    const bytes = this.#view()
+    return decoder.decode(bytes.subarray(address, bytes.indexOf(0, address)))
+  }
+
+  #abort(address: number): never {
+    const text = this.#text(address)
+    const code = EVAL_ERRORS.find((known) => text.startsWith(`${known}:`))
+    if (code) throw new EvalError(code, text.slice(code.length + 2))
+    throw new EvalError('eval_internal_error', text.replace(/^eval_internal_error: /, ''))
+  }
+
+  setData(data: unknown): void {
+    this.#dataText = JSON.stringify(data ?? {})
+    this.#loadData()
+  }
+
+  #loadData(): void {
+    this.#call('opa_heap_ptr_set', this.#base)
+    const { address, length } = this.#put(this.#dataText)
+    this.#data = this.#call('opa_json_parse', address, length)
+    if (this.#data === 0) throw new EvalError('rego_input_invalid', 'data is not JSON')
+    this.#heap = this.#call('opa_heap_ptr_get')
+  }
+
+  #run(entrypoint: string, inputJson: string | undefined): string {
+    if (this.#closed) throw new EvalError('eval_internal_error', 'the policy was closed')
+    const id = this.#numbers.get(entrypoint)
+    if (id === undefined) throw new EvalError('rego_entrypoint_unknown', `no entrypoint \`${entrypoint}\``)
+    let length = 0
+    try {
+      if (inputJson !== undefined) {
+        const room = inputJson.length * 3
+        const over = this.#heap + room - this.#memory.buffer.byteLength
+        if (over > 0) this.#grow(Math.ceil(over / PAGE_BYTES))
+        length = utf8.encodeInto(inputJson, this.#view().subarray(this.#heap)).written
+      }
+      return this.#text(this.#call('opa_eval', 0, id, this.#data, this.#heap, length, this.#heap + length, 0))
+    } catch (error) {
+      if (error instanceof EvalError) throw error
+      if (error instanceof RangeError) throw new EvalError('rego_memory_exceeded', 'values are nested too deeply', { cause: error })
+      throw new EvalError('eval_internal_error', error instanceof Error ? error.message : String(error), { cause: error })
+    } finally {
+      if (this.#memory.buffer.byteLength > PAGES_KEPT_MAX * PAGE_BYTES) this.#renew()
+    }
+  }
+
+  #grow(pages: number): void {
+    const limit = this.#globals['rego_pages_max']?.value ?? 65536
+    if (this.#memory.buffer.byteLength / PAGE_BYTES + pages > limit) {
+      throw new EvalError('rego_memory_exceeded', 'memory limit reached')
+    }
+    this.#memory.grow(pages)
+  }
+
+  /** Memory never shrinks, so an instance that became too large gives way to a fresh one. */
+  #renew(): void {
+    const made = this.#instantiate(this.#pages)
+    this.#memory = made.memory
+    this.#exports = made.exports
+    this.#globals = made.globals
+    this.#bytes = new Uint8Array(this.#memory.buffer)
+    this.#prepare()
+    this.#loadData()
+  }
+
+  evaluate(entrypoint: string, input?: unknown): unknown {
+    const text = this.#run(entrypoint, input === undefined ? undefined : JSON.stringify(input))
+    const [first] = JSON.parse(text) as { result?: unknown }[]
+    return first?.result
+  }
+
+  evaluateText(entrypoint: string, inputJson?: string): string | undefined {
+    const text = this.#run(entrypoint, inputJson)
+    return text === '[]' ? undefined : text.slice('[{"result":'.length, -2)
+  }
+
+  solutions(input?: unknown): Record<string, unknown>[] {
+    return JSON.parse(this.#run('query', input === undefined ? undefined : JSON.stringify(input))) as Record<string, unknown>[]
+  }
+
+  steps(): number {
+    return (this.#globals['rego_fuel_max']?.value ?? 0) - (this.#globals['rego_fuel']?.value ?? 0)
+  }
+
+  trace(): PointCount[] {
+    const { at, count } = this.#tracePlace()
+    const view = new DataView(this.#memory.buffer)
+    return Array.from({ length: count }, (_, i) => ({
+      reached: view.getUint32(at + i * 8, true),
+      held: view.getUint32(at + i * 8 + 4, true),
+    }))
+  }
+  resetTrace(): void {
+    const { at, count } = this.#tracePlace()
+    this.#view().fill(0, at, at + count * 8)
+  }
+  #tracePlace(): { at: number; count: number } {
+    return { at: this.#globals['rego_trace']?.value ?? 0, count: this.#globals['rego_trace_points']?.value ?? 0 }
+  }
+
+  memoryBytes(): number {
+    return this.#memory.buffer.byteLength
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#memory = new WebAssembly.Memory({ initial: 0 })
+    this.#bytes = new Uint8Array(0)
+  }
+}

@@ -1,0 +1,11 @@
+// Rego to WebAssembly: the public door.
+export { compile, plan } from './compile.ts'
+export type { Budget, Capabilities, Compiled, CompileOptions, Refused } from './compile.ts'
+export type { Diagnostic, SourceLocation } from './diagnostics.ts'
+export { renderDiagnostic } from './diagnostics.ts'
+export { EvalError, load } from './host/load.ts'
+export type { Loaded, LoadOptions, PlainFunction, PointCount } from './host/load.ts'
+export { evaluateQuery as eval } from './query.ts'
+export { parse } from './parse.ts'
+export { format } from './format.ts'
+export { inspect } from './inspect.ts'

@@ -1,0 +1,85 @@
+// Calls into the host. Our own host functions take one string, the Rego text of the array of operands, and give one back:
+// `=` and the result as Rego text, `!code: message` for an error, `` for undefined. So sets stay sets and numbers exact
+// in any host, including one that hands operands over as JSON. Functions that an embedder declares take plain values.
+import { abortWith, alloc, charge, strictErrors } from './memory'
+import { T_STR, tag, mkArray, mkInt, arrPush, strLen, strPtr, mkBool, count, arrAt } from './value'
+import { opa_value_parse, textOf } from './text'
+import { noAnswer } from './errors'
+
+// @ts-ignore: decorator
+@external("env", "opa_builtin0")
+declare function opa_builtin0(id: i32, ctx: i32): usize
+// @ts-ignore: decorator
+@external("env", "opa_builtin1")
+declare function opa_builtin1(id: i32, ctx: i32, a: usize): usize
+// @ts-ignore: decorator
+@external("env", "opa_builtin2")
+declare function opa_builtin2(id: i32, ctx: i32, a: usize, b: usize): usize
+// @ts-ignore: decorator
+@external("env", "opa_builtin3")
+declare function opa_builtin3(id: i32, ctx: i32, a: usize, b: usize, c: usize): usize
+// @ts-ignore: decorator
+@external("env", "opa_builtin4")
+declare function opa_builtin4(id: i32, ctx: i32, a: usize, b: usize, c: usize, d: usize): usize
+// @ts-ignore: decorator
+@external("env", "opa_println")
+declare function opa_println(text: usize): void
+
+/** What a call into the host costs of the budget. */
+const HOST_COST: i32 = 100
+
+/** Calls one of our host functions with an array of operands. */
+export function callHost(id: i32, operands: usize): usize {
+  charge(HOST_COST)
+  const answer = opa_builtin1(id, 0, textOf(operands, 1))
+  if (!answer || tag(answer) != T_STR || strLen(answer) == 0) return 0
+  const p = strPtr(answer)
+  const n = strLen(answer)
+  charge(<i32>(n >> 3))
+  if (load<u8>(p) == 61) return opa_value_parse(p + 1, n - 1)
+  // `!!` stops the evaluation whether or not errors are strict.
+  const always = n > 1 && load<u8>(p + 1) == 33
+  if (!strictErrors && !always) return 0
+  const from: u32 = always ? 2 : 1
+  const text = alloc(n + 1)
+  memory.copy(text, p + from, n - from)
+  store<u8>(text + n - from, 0)
+  abortWith(text)
+  return 0
+}
+
+export function callNamed(id: i32, v: usize): usize {
+  if (id < 0) return noAnswer()
+  const operands = mkArray(1)
+  arrPush(operands, v)
+  return callHost(id, operands)
+}
+
+/** Calls a function that the embedder declared. */
+export function callPlain(id: i32, operands: usize): usize {
+  charge(HOST_COST)
+  const n = count(operands)
+  if (n == 0) return opa_builtin0(id, 0)
+  if (n == 1) return opa_builtin1(id, 0, arrAt(operands, 0))
+  if (n == 2) return opa_builtin2(id, 0, arrAt(operands, 0), arrAt(operands, 1))
+  if (n == 3) return opa_builtin3(id, 0, arrAt(operands, 0), arrAt(operands, 1), arrAt(operands, 2))
+  return opa_builtin4(id, 0, arrAt(operands, 0), arrAt(operands, 1), arrAt(operands, 2), arrAt(operands, 3))
+}
+
+let traceOn: i32 = 0
+/** Trace builds: records that an expression (by number) was reached (0), true (1) or not (2). */
+export function traceHit(buffer: usize, index: i32, outcome: i32): void {
+  const at = buffer + (index << 3)
+  if (outcome == 0) store<u32>(at, load<u32>(at) + 1)
+  else store<u32>(at, load<u32>(at, 4) + 1, 4)
+}
+
+export function printLine(v: usize): usize {
+  const text = tag(v) == T_STR ? v : textOf(v, 1)
+  const n = strLen(text)
+  const copy = alloc(n + 1)
+  memory.copy(copy, strPtr(text), n)
+  store<u8>(copy + n, 0)
+  opa_println(copy)
+  return mkBool(1)
+}

@@ -1,0 +1,155 @@
+// What generated code calls besides builtins: the statements of the IR that are more than a few instructions.
+import { abortWith, alloc, heap } from './memory'
+import { T_ARR, T_NUM, T_OBJ, T_SET, NULL, mkSet, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush } from './value'
+import { lookup } from './collections'
+import { textOf } from './text'
+
+/** `v[k]` for a constant string key, whose hash codegen knows. */
+export function dot(v: usize, k: usize): usize {
+  if (v == 0) return 0
+  if (tag(v) == T_OBJ) {
+    const e = find(v, k, load<u32>(k, 4))
+    return e ? <usize>load<u32>(e, 4) : 0
+  }
+  return tag(v) == T_SET ? (find(v, k, load<u32>(k, 4)) ? k : 0) : 0
+}
+/** `v[k]` for any key. */
+export function at(v: usize, k: usize): usize {
+  return v == 0 || k == 0 ? 0 : lookup(v, k)
+}
+
+/** `v[k]` in base documents, where keys are strings: a number stands for its text. */
+export function atBase(v: usize, k: usize): usize {
+  const found = at(v, k)
+  if (found || v == 0 || k == 0 || tag(v) != T_OBJ || tag(k) != T_NUM) return found
+  return lookup(v, textOf(k, 0))
+}
+
+// Containers that rules build step by step are marked at +2, so that a value which merely came along is not changed.
+
+/** The object under a key, made when there is none. */
+export function nestedChild(o: usize, k: usize): usize {
+  const e = find(o, k, hash(k))
+  if (e) {
+    const v = <usize>load<u32>(e, 4)
+    if (tag(v) != T_OBJ || load<u8>(v, 2) == 0) conflictObject()
+    return v
+  }
+  const fresh = mkObject()
+  store<u8>(fresh, 1, 2)
+  objPut(o, k, fresh)
+  return fresh
+}
+/** The set under a key, made when there is none. */
+export function nestedSet(o: usize, k: usize): usize {
+  const e = find(o, k, hash(k))
+  if (e) {
+    const v = <usize>load<u32>(e, 4)
+    if (tag(v) != T_SET || load<u8>(v, 2) == 0) conflictObject()
+    return v
+  }
+  const fresh = mkSet()
+  store<u8>(fresh, 1, 2)
+  objPut(o, k, fresh)
+  return fresh
+}
+export function nestedInsert(o: usize, k: usize, v: usize, fallback: i32): void {
+  if (fallback) {
+    if (!find(o, k, hash(k))) objPut(o, k, v)
+  } else if (!objPutOnce(o, k, v)) conflictObject()
+}
+
+/** Prepares a value for iteration and returns the number of its elements; 0 for what cannot be iterated. */
+export function scanCount(v: usize): u32 {
+  if (v == 0) return 0
+  const t = tag(v)
+  if (t < T_ARR) return 0
+  if (t != T_ARR) sortTable(v)
+  return count(v)
+}
+export function scanKey(v: usize, i: u32): usize {
+  return tag(v) == T_ARR ? mkInt(i) : keyAt(v, i)
+}
+export function scanValue(v: usize, i: u32): usize {
+  return tag(v) == T_ARR ? arrAt(v, i) : valueAt(v, i)
+}
+
+/** A copy of `v` (an object or not) with `value` under the path in an array of keys, sharing what does not change. */
+export function withPath(v: usize, path: usize, value: usize, depth: u32): usize {
+  if (depth == count(path)) return value
+  const r = v && tag(v) == T_OBJ ? copyObject(v) : mkObject()
+  const key = arrAt(path, depth)
+  const e = find(r, key, hash(key))
+  objPut(r, key, withPath(e ? <usize>load<u32>(e, 4) : 0, path, value, depth + 1))
+  return r
+}
+function copyObject(v: usize): usize {
+  const n = count(v)
+  const r = mkObjectOf(n + 1)
+  for (let i: u32 = 0; i < n; i++) objPut(r, keyAt(v, i), valueAt(v, i))
+  return r
+}
+
+/** `merge` of the IR: virtual documents (a) over base ones (b). */
+export function mergeOver(a: usize, b: usize): usize {
+  if (a == 0) return b
+  if (b == 0) return a
+  if (tag(a) != T_OBJ || tag(b) != T_OBJ) return a
+  const r = mkObjectOf(count(a) + count(b))
+  for (let i: u32 = 0; i < count(b); i++) {
+    const e = find(a, keyAt(b, i), hash(keyAt(b, i)))
+    objPut(r, keyAt(b, i), e ? mergeOver(<usize>load<u32>(e, 4), valueAt(b, i)) : valueAt(b, i))
+  }
+  for (let i: u32 = 0; i < count(a); i++) if (!find(b, keyAt(a, i), hash(keyAt(a, i)))) objPut(r, keyAt(a, i), valueAt(a, i))
+  return r
+}
+
+export function conflictRule(): void {
+  // eval_conflict_error: complete rules must not produce multiple outputs
+  abortWith(memory.data<u8>([101, 118, 97, 108, 95, 99, 111, 110, 102, 108, 105, 99, 116, 95, 101, 114, 114, 111, 114, 58, 32, 99, 111, 109, 112, 108, 101, 116, 101, 32, 114, 117, 108, 101, 115, 32, 109, 117, 115, 116, 32, 110, 111, 116, 32, 112, 114, 111, 100, 117, 99, 101, 32, 109, 117, 108, 116, 105, 112, 108, 101, 32, 111, 117, 116, 112, 117, 116, 115, 0]))
+}
+export function conflictFunction(): void {
+  // eval_conflict_error: functions must not produce multiple outputs for same inputs
+  abortWith(memory.data<u8>([101, 118, 97, 108, 95, 99, 111, 110, 102, 108, 105, 99, 116, 95, 101, 114, 114, 111, 114, 58, 32, 102, 117, 110, 99, 116, 105, 111, 110, 115, 32, 109, 117, 115, 116, 32, 110, 111, 116, 32, 112, 114, 111, 100, 117, 99, 101, 32, 109, 117, 108, 116, 105, 112, 108, 101, 32, 111, 117, 116, 112, 117, 116, 115, 32, 102, 111, 114, 32, 115, 97, 109, 101, 32, 105, 110, 112, 117, 116, 115, 0]))
+}
+export function conflictObject(): void {
+  // eval_conflict_error: object keys must be unique
+  abortWith(memory.data<u8>([101, 118, 97, 108, 95, 99, 111, 110, 102, 108, 105, 99, 116, 95, 101, 114, 114, 111, 114, 58, 32, 111, 98, 106, 101, 99, 116, 32, 107, 101, 121, 115, 32, 109, 117, 115, 116, 32, 98, 101, 32, 117, 110, 105, 113, 117, 101, 0]))
+}
+export function insertOnce(o: usize, k: usize, v: usize): void {
+  if (!objPutOnce(o, k, v)) conflictObject()
+}
+
+// ---- evaluation context of the older calling convention: input, data, entrypoint, result
+
+export function opa_eval_ctx_new(): usize {
+  const c = alloc(16)
+  store<u64>(c, 0)
+  store<u64>(c, 0, 8)
+  return c
+}
+export function opa_eval_ctx_set_input(c: usize, v: usize): void {
+  store<u32>(c, v)
+}
+export function opa_eval_ctx_set_data(c: usize, v: usize): void {
+  store<u32>(c, v, 4)
+}
+export function opa_eval_ctx_set_entrypoint(c: usize, e: i32): void {
+  store<u32>(c, e, 8)
+}
+export function opa_eval_ctx_get_result(c: usize): usize {
+  return <usize>load<u32>(c, 12)
+}
+
+/** Memory for memoised results of one evaluation (or one `with`), all unknown. */
+export function memoTable(bytes: usize): usize {
+  const p = alloc(bytes)
+  memory.fill(p, 0, bytes)
+  return p
+}
+export function nullAddress(): usize {
+  return NULL
+}
+export function heapNow(): usize {
+  return heap
+}

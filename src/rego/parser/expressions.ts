@@ -1,0 +1,272 @@
+import type { Body, CallTerm, Expr, ExprNode, Term, VarTerm, With } from '../ast/ast.ts'
+import type { Cursor } from './cursor.ts'
+import type { TokenKind } from './lexer.ts'
+import { isOperator, operatorName, OPERATORS, operatorRef, TermParser } from './terms.ts'
+
+/** Expressions and bodies on top of terms. */
+export class ExpressionParser extends TermParser {
+  constructor(cursor: Cursor) {
+    super(cursor)
+    this.parseBody = (end) => cursor.nested(() => this.query(end, false))
+    this.parseLiteral = () => this.literal()
+  }
+
+  /** Expressions up to the closing token, separated by `;` or new lines. */
+  query(end: TokenKind, single: boolean): Body | undefined {
+    const { c } = this
+    if (c.is(end)) return c.error(c.loc, 'found empty body')
+    const body: Expr[] = []
+    for (;;) {
+      const expr = this.literal()
+      if (!expr) return undefined
+      body.push(expr)
+      if (c.is(';')) {
+        c.advance()
+        continue
+      }
+      if (c.is(end) || single) return body
+      if (!c.token.newline) {
+        return c.failed ? undefined : c.illegal(`expected \\n or ; or ${end}`)
+      }
+    }
+  }
+
+  literal(): Expr | undefined {
+    const { c } = this
+    if (!c.keywords.has('and') && !c.keywords.has('or')) return this.#operand()
+    return this.#logical()
+  }
+
+  /** `a and b or c`: `and` binds tighter; `with` behind it all belongs to it all. */
+  #logical(): Expr | undefined {
+    const { c } = this
+    const start = c.token.start
+    const loc = c.loc
+    let left = this.#conjunction(false)
+    while (left && c.is('or')) {
+      c.advance()
+      const right = this.#conjunction(true)
+      if (!right) return undefined
+      left = this.#disjoin(left, right, { ...c.from(loc, start) })
+    }
+    if (left && c.begins('with')) {
+      const mods = this.with()
+      return mods && { ...left, with: [...left.with, ...mods] }
+    }
+    return left
+  }
+
+  #conjunction(isRight: boolean): Expr | undefined {
+    const { c } = this
+    const start = c.token.start
+    const loc = c.loc
+    let left = this.#logicalOperand(isRight)
+    while (left && c.is('and')) {
+      c.advance()
+      const right = this.#logicalOperand(true)
+      if (!right) return undefined
+      const all = left.node.kind === 'body' && left.node.logical === 'and' && !left.negated && left.with.length === 0
+      const body: Body = all && left.node.kind === 'body' ? [...left.node.body, right] : [left, right]
+      left = exprOf({ kind: 'body', body, logical: 'and' }, { ...c.from(loc, start) })
+    }
+    return left
+  }
+
+  #disjoin(left: Expr, right: Expr, loc: Expr['loc']): Expr {
+    // a or b is not (not a and not b): each side keeps a scope of its own.
+    const no = (expr: Expr): Expr => ({ ...exprOf({ kind: 'body', body: [expr] }, expr.loc), negated: true })
+    return { ...exprOf({ kind: 'body', body: [no(left), no(right)], logical: 'or' }, loc), negated: true }
+  }
+
+  /** `{ body }`, `( logical )`, or an ordinary literal without a `with` of its own. */
+  #logicalOperand(isRight: boolean): Expr | undefined {
+    const { c } = this
+    const { loc } = c
+    const mark = c.mark()
+    if (c.is('{')) {
+      c.advance()
+      const body = this.parseBody('}')
+      if (body && c.is('}')) {
+        c.advance()
+        if (isRight || c.is('and') || c.is('or')) return exprOf({ kind: 'body', body }, loc)
+      }
+      c.reset(mark)
+    }
+    if (c.is('(')) {
+      c.advance()
+      const inner = c.nested(() => this.#logical())
+      if (inner && c.is(')')) {
+        const modified = inner.node.kind === 'body' || inner.with.length > 0 || inner.negated
+        c.advance()
+        if (modified) return { ...exprOf({ kind: 'body', body: [inner] }, loc) }
+      }
+      c.reset(mark)
+    }
+    return this.#operand()
+  }
+
+  #operand(): Expr | undefined {
+    const { c } = this
+    if (c.keywordBeginsRef()) {
+      c.takeAsName()
+      return this.#plain(false)
+    }
+    const { loc } = c
+    let negated = false
+    if (c.is('not')) {
+      c.advance()
+      negated = true
+      const body = this.#negatedBody(loc)
+      if (body) return body
+      // With \`import future.keywords.not\` a negation is a scope: what it reads is read inside.
+      if (c.keywords.has('not {}') && !c.is('some') && !c.is('every')) {
+        const inner = this.#plain(false)
+        return inner && { ...exprOf({ kind: 'body', body: [inner] }, loc), negated: true }
+      }
+    }
+    if (c.is('some')) return negated ? c.illegal("illegal negation of 'some'") : this.some()
+    if (c.is('every')) return negated ? c.illegal("illegal negation of 'every'") : this.every()
+    return this.#plain(negated)
+  }
+
+  /** `not { body }` and `not (a or b)`, experimental. */
+  #negatedBody(loc: Expr['loc']): Expr | undefined {
+    const { c } = this
+    if (!c.keywords.has('not {}')) return undefined
+    const mark = c.mark()
+    if (c.is('{')) {
+      c.advance()
+      const body = this.parseBody('}')
+      if (body && c.is('}')) {
+        c.advance()
+        const mods = c.begins('with') ? this.with() : []
+        if (mods) return { ...exprOf({ kind: 'body', body }, loc), negated: true, with: mods }
+      }
+    } else if (c.is('(')) {
+      c.advance()
+      const inner = c.nested(() => this.#logical())
+      if (inner?.node.kind === 'body' && c.is(')')) {
+        c.advance()
+        return { ...exprOf({ kind: 'body', body: [inner] }, loc), negated: true }
+      }
+    }
+    c.reset(mark)
+    return undefined
+  }
+
+  #plain(negated: boolean): Expr | undefined {
+    const { c } = this
+    const { loc } = c
+    const start = c.token.start
+    const node = this.#node()
+    if (!node) return undefined
+    let mods: readonly With[] = []
+    // Where `and` and `or` exist, a `with` belongs to the whole logical expression.
+    if (c.begins('with') && !c.keywords.has('and') && !c.keywords.has('or')) {
+      const found = this.with()
+      if (!found) return undefined
+      mods = found
+    }
+    return { ...exprOf(node, c.from(loc, start)), negated, with: mods }
+  }
+
+  #node(): ExprNode | undefined {
+    const { c } = this
+    const left = this.infix()
+    if (!left) return undefined
+    if (c.is(':=') || c.is('=')) {
+      const operator = operatorRef(OPERATORS[c.token.kind] ?? '', c.loc)
+      c.advance()
+      const right = this.infix()
+      return right && { kind: 'call', operator, args: [left, right], infix: true }
+    }
+    if (left.kind === 'call') {
+      const { operator, args, infix } = left
+      return { kind: 'call', operator, args, ...(infix ? { infix } : {}) }
+    }
+    return { kind: 'term', term: left }
+  }
+
+  with(): With[] | undefined {
+    const { c } = this
+    const mods: With[] = []
+    while (c.begins('with')) {
+      const { loc } = c
+      const start = c.token.start
+      c.advance()
+      if (!c.is('ident')) return c.illegal('expected ident')
+      const target = this.term()
+      if (!target) return undefined
+      if (target.kind !== 'ref' && target.kind !== 'var') c.illegal('expected with target path')
+      if (!c.is('as')) return c.illegal('expected as keyword')
+      c.advance()
+      const value = this.infix()
+      if (!value) return undefined
+      mods.push({ target, value, loc: c.from(loc, start) })
+    }
+    return mods
+  }
+
+  some(): Expr | undefined {
+    const { c } = this
+    const { loc } = c
+    const start = c.token.start
+    const mark = c.mark()
+    c.advance()
+    const term = this.infix()
+    if (term?.kind === 'call') {
+      const member = memberOf(term)
+      if (!member) return c.illegal('expected `x in xs` or `x, y in xs` expression')
+      const mods = c.begins('with') ? this.with() : []
+      if (!mods) return undefined
+      return { ...exprOf({ kind: 'someIn', ...member }, c.from(loc, start)), with: mods }
+    }
+    c.reset(mark)
+    const vars: VarTerm[] = []
+    do {
+      c.advance()
+      if (!c.is('ident')) return c.illegal('expected var')
+      const name = this.variable()
+      if (name.kind === 'var') vars.push(name)
+      c.advance()
+    } while (c.is(','))
+    return exprOf({ kind: 'some', vars }, c.from(loc, start))
+  }
+
+  every(): Expr | undefined {
+    const { c } = this
+    const { loc } = c
+    const start = c.token.start
+    c.advance()
+    const term = this.infix()
+    if (!term) return undefined
+    const member = term.kind === 'call' ? memberOf(term) : undefined
+    if (!member) return c.illegal('expected `x[, y] in xs { ... }` expression')
+    const { key, value, domain } = member
+    if (key && key.kind !== 'var') return c.illegal('expected key to be a variable')
+    if (value.kind !== 'var') return c.illegal('expected value to be a variable')
+    if (!c.is('{')) return c.illegal('missing body')
+    c.advance()
+    const body = this.parseBody('}')
+    if (!body) return undefined
+    c.advance()
+    const mods = c.begins('with') ? this.with() : []
+    if (!mods) return undefined
+    return { ...exprOf({ kind: 'every', key, value, domain, body }, c.from(loc, start)), with: mods }
+  }
+}
+
+function exprOf(node: ExprNode, loc: Expr['loc']): Expr {
+  return { kind: 'expr', node, negated: false, with: [], loc }
+}
+
+/** The parts of `x in xs` or `k, x in xs`. */
+function memberOf(call: CallTerm): { key: Term | undefined; value: Term; domain: Term } | undefined {
+  const name = operatorName(call.operator)
+  const [a, b, c] = call.args
+  if (name === 'internal.member_2' && a && b && !c) return { key: undefined, value: a, domain: b }
+  if (name === 'internal.member_3' && a && b && c) return { key: a, value: b, domain: c }
+  return undefined
+}
+
+export { isOperator }

@@ -1,0 +1,170 @@
+import type { Term } from '../ast/ast.ts'
+import type { BuiltinUse, Constant } from '../ir/ir.ts'
+
+/** Strings, constants, builtins and files of one policy, each kept once. */
+export class Statics {
+  readonly strings: string[] = []
+  readonly constants: Constant[] = []
+  readonly files: string[] = []
+  readonly builtins = new Map<string, BuiltinUse>()
+  readonly #stringIndex = new Map<string, number>()
+  readonly #constantIndex = new Map<string, number>()
+
+  string(text: string): number {
+    let index = this.#stringIndex.get(text)
+    if (index === undefined) {
+      index = this.strings.push(text) - 1
+      this.#stringIndex.set(text, index)
+    }
+    return index
+  }
+
+  constant(constant: Constant): number {
+    const key = JSON.stringify(constant)
+    let index = this.#constantIndex.get(key)
+    if (index === undefined) {
+      index = this.constants.push(constant) - 1
+      this.#constantIndex.set(key, index)
+    }
+    return index
+  }
+
+  file(name: string): number {
+    const known = this.files.indexOf(name)
+    return known >= 0 ? known : this.files.push(name) - 1
+  }
+}
+
+/** The constant that a term is, or undefined when it has to be computed. */
+export function constantOf(term: Term): Constant | undefined {
+  switch (term.kind) {
+    case 'null':
+      return { kind: 'null' }
+    case 'boolean':
+      return { kind: 'boolean', value: term.value }
+    case 'number':
+      return { kind: 'number', text: numberText(term.text) }
+    case 'string':
+      return { kind: 'string', value: term.value }
+    case 'array': {
+      const items = all(term.items)
+      return items && { kind: 'array', items }
+    }
+    case 'set': {
+      const items = all(term.items)
+      return items && { kind: 'set', items: unique(items) }
+    }
+    case 'object': {
+      const pairs = new Map<string, readonly [Constant, Constant]>()
+      for (const [k, v] of term.pairs) {
+        const key = constantOf(k)
+        const value = constantOf(v)
+        if (!key || !value) return undefined
+        const text = constantKey(key)
+        const known = pairs.get(text)
+        // Two values under one key is an error when it runs, not here.
+        if (known && compareConstants(known[1], value) !== 0) return undefined
+        pairs.set(text, [key, value])
+      }
+      return { kind: 'object', pairs: [...pairs.values()].sort(([a], [b]) => compareConstants(a, b)) }
+    }
+    default:
+      return undefined
+  }
+}
+
+/** Rego accepts `.5` and `1.`, JSON and the machine do not. */
+function numberText(text: string): string {
+  return text.replace(/^(-?)\./, '$10.').replace(/\.(?=$|[eE])/, '')
+}
+
+function all(terms: readonly Term[]): Constant[] | undefined {
+  const found: Constant[] = []
+  for (const term of terms) {
+    const constant = constantOf(term)
+    if (!constant) return undefined
+    found.push(constant)
+  }
+  return found
+}
+
+function unique(items: Constant[]): Constant[] {
+  const sorted = [...items].sort(compareConstants)
+  return sorted.filter((item, i) => i === 0 || compareConstants(sorted[i - 1] as Constant, item) !== 0)
+}
+
+const RANK = { null: 0, boolean: 1, number: 2, string: 3, array: 4, object: 5, set: 6 } as const
+const utf8 = new TextEncoder()
+
+/** Equal constants have equal keys. */
+function constantKey(c: Constant): string {
+  return c.kind === 'number' ? `n${normal(c.text)}` : JSON.stringify(c)
+}
+
+/** The order of Rego values. */
+export function compareConstants(a: Constant, b: Constant): number {
+  if (a.kind !== b.kind) return RANK[a.kind] - RANK[b.kind]
+  if (a.kind === 'boolean' && b.kind === 'boolean') return Number(a.value) - Number(b.value)
+  if (a.kind === 'string' && b.kind === 'string') return compareText(a.value, b.value)
+  if (a.kind === 'number' && b.kind === 'number') return compareNumbers(a.text, b.text)
+  if (a.kind === 'array' && b.kind === 'array') return compareLists(a.items, b.items)
+  if (a.kind === 'set' && b.kind === 'set') return compareLists(a.items, b.items)
+  if (a.kind === 'object' && b.kind === 'object') {
+    for (let i = 0; i < Math.min(a.pairs.length, b.pairs.length); i++) {
+      const [x, y] = [a.pairs[i], b.pairs[i]] as const
+      if (!x || !y) break
+      const c = compareConstants(x[0], y[0]) || compareConstants(x[1], y[1])
+      if (c !== 0) return c
+    }
+    return a.pairs.length - b.pairs.length
+  }
+  return 0
+}
+
+function compareLists(a: readonly Constant[], b: readonly Constant[]): number {
+  for (const [i, x] of a.entries()) {
+    const y = b[i]
+    if (!y) return 1
+    const c = compareConstants(x, y)
+    if (c !== 0) return c
+  }
+  return a.length - b.length
+}
+
+export function compareText(a: string, b: string): number {
+  if (a === b) return 0
+  const x = utf8.encode(a)
+  const y = utf8.encode(b)
+  for (let i = 0; i < Math.min(x.length, y.length); i++) {
+    const d = (x[i] ?? 0) - (y[i] ?? 0)
+    if (d !== 0) return d
+  }
+  return x.length - y.length
+}
+
+interface Decimal {
+  readonly neg: boolean
+  readonly digits: string
+  readonly point: number
+}
+
+function decimal(text: string): Decimal {
+  const [, sign, whole = '', fraction = '', exponent = '0'] = /^([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/.exec(text) ?? []
+  const all = whole + fraction
+  const lead = /^0*/.exec(all)?.[0].length ?? 0
+  const digits = all.slice(lead).replace(/0+$/, '')
+  if (digits === '') return { neg: false, digits: '', point: 0 }
+  return { neg: sign === '-', digits, point: whole.length - lead + Number(exponent) }
+}
+function normal(text: string): string {
+  const { neg, digits, point } = decimal(text)
+  return `${neg ? '-' : ''}${digits}e${point}`
+}
+export function compareNumbers(a: string, b: string): number {
+  const x = decimal(a)
+  const y = decimal(b)
+  const sign = (d: Decimal) => (d.digits === '' ? 0 : d.neg ? -1 : 1)
+  if (sign(x) !== sign(y)) return sign(x) - sign(y)
+  const c = x.point - y.point || (x.digits < y.digits ? -1 : x.digits > y.digits ? 1 : 0)
+  return sign(x) < 0 ? -c : c
+}

@@ -1,0 +1,38 @@
+import { type Capabilities, compile } from './compile.ts'
+import type { Budget } from './compile.ts'
+import type { Diagnostic } from './diagnostics.ts'
+import { load, type PlainFunction } from './host/load.ts'
+
+export interface EvalOptions {
+  readonly query: string
+  readonly modules?: Readonly<Record<string, string>>
+  readonly data?: unknown
+  readonly input?: unknown
+  readonly capabilities?: Capabilities
+  readonly builtins?: Readonly<Record<string, PlainFunction>>
+  readonly v0?: boolean
+  readonly strictBuiltinErrors?: boolean
+  readonly budget?: Budget
+}
+
+export type EvalResult =
+  | { readonly ok: true; readonly solutions: readonly Readonly<Record<string, unknown>>[] }
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
+
+/** A one-off query. Each solution binds the query's variables; a query that is one value binds `result` to it. */
+export function evaluateQuery(options: EvalOptions): EvalResult {
+  const { query, modules = {}, data, input, builtins, ...rest } = options
+  const bare = /^[^\n;]*$/.test(query) && !/(?<![:=!<>])[:=]=?(?!=)|\bsome\b|\bevery\b|\bnot\b|\bwith\b/.test(query)
+  let compiled = bare ? compile({ ...rest, modules, entrypoints: [], query: `result = ${query}` }) : undefined
+  if (!compiled?.ok) {
+    const whole = compile({ ...rest, modules, entrypoints: [], query })
+    compiled = whole.ok || !compiled ? whole : compiled
+  }
+  if (!compiled.ok) return compiled
+  const policy = load(compiled, { data, ...(builtins ? { builtins } : {}) })
+  try {
+    return { ok: true, solutions: policy.solutions(input) }
+  } finally {
+    policy.close()
+  }
+}
