@@ -259,13 +259,13 @@ export class Gate {
       onReloaded: (bundle, _previous, reason) => {
         replica.announceRevision(bundle.revision)
         this.metrics.policyReloads.inc({ result: 'accepted' })
-        this.metrics.policyStale.set(0)
         void this.#recordPolicy(reason).catch((error: unknown) => this.#unrecorded(error))
       },
       onRejected: (diagnostics, reason) => {
         this.metrics.policyReloads.inc({ result: 'rejected' })
-        this.metrics.policyStale.set(1)
-        void this.#recordRejection(diagnostics, reason).catch((error: unknown) =>
+        // What somebody only tried under another path says nothing about what is on disk.
+        const isLive = this.policies.rejection?.diagnostics === diagnostics
+        void this.#recordRejection(diagnostics, reason, isLive).catch((error: unknown) =>
           this.#unrecorded(error),
         )
       },
@@ -294,16 +294,21 @@ export class Gate {
     )
   }
 
-  async #recordRejection(diagnostics: readonly Diagnostic[], reason: string): Promise<void> {
+  async #recordRejection(
+    diagnostics: readonly Diagnostic[],
+    reason: string,
+    isLive: boolean,
+  ): Promise<void> {
     const revision = this.policies.current.revision
     const list = JSON.parse(JSON.stringify(diagnostics)) as Json
     const detail = { revision, reason, diagnostics: list }
-    await this.operations.note('policy.rejected', detail, (tx) =>
-      raiseAlert(tx, 'policy_rejected', '', 'the policy on disk does not load', {
+    await this.operations.note('policy.rejected', detail, async (tx) => {
+      if (!isLive) return
+      await raiseAlert(tx, 'policy_rejected', '', 'the policy on disk does not load', {
         reason,
         revision,
-      }),
-    )
+      })
+    })
   }
 
   async #listen(app: http.RequestListener, pipeline: Pipeline): Promise<void> {

@@ -4,6 +4,7 @@ import {
   approvedButHeld,
   type ApprovalRow,
 } from '../approvals/tasks.ts'
+import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Operations } from '../pipeline/operations.ts'
@@ -39,6 +40,7 @@ export class Wakeups {
     if (!this.#webhooks.approvals) return
     await this.#jobs.sendIn(tx, WEBHOOK, {
       kind: 'approval',
+      webhook_id: newId('whk'),
       type: 'approval.requested',
       approval_id: approval.id,
     })
@@ -51,7 +53,8 @@ export class Wakeups {
   /** Queues an alert for its webhook. */
   async onAlert(alert: JsonObject): Promise<void> {
     if (!this.#webhooks.alerts) return
-    await this.#jobs.send(WEBHOOK, { kind: 'alert', type: idIn(alert, 'kind'), alert })
+    const job = { kind: 'alert', webhook_id: newId('whk'), type: idIn(alert, 'kind'), alert }
+    await this.#jobs.send(WEBHOOK, job)
   }
 }
 

@@ -14,7 +14,7 @@ const TIMEOUT_MS = 10_000
 export class WebhookSender {
   readonly #approvalUrl: string | null
   readonly #alertUrl: string | null
-  readonly #secret: string
+  readonly #secret: Buffer
   readonly #metrics: Metrics
 
   constructor(options: {
@@ -25,7 +25,7 @@ export class WebhookSender {
   }) {
     this.#approvalUrl = options.approvalUrl
     this.#alertUrl = options.alertUrl
-    this.#secret = options.secret ?? ''
+    this.#secret = secretBytes(options.secret ?? '')
     this.#metrics = options.metrics
   }
 
@@ -33,11 +33,16 @@ export class WebhookSender {
   async send(job: JsonObject, approval: ApprovalRow | undefined): Promise<void> {
     const url = job['kind'] === 'alert' ? this.#alertUrl : this.#approvalUrl
     if (!url) return
-    await this.post(url, { type: job['type'] ?? null, ...payload(job, approval) })
+    const { webhook_id: id, type = null } = job
+    await this.post(
+      url,
+      { type, ...payload(job, approval) },
+      typeof id === 'string' ? id : undefined,
+    )
   }
 
-  async post(url: string, body: JsonObject): Promise<void> {
-    const id = newId('whk')
+  /** A notification that is sent again keeps its id, by which the receiver knows it. */
+  async post(url: string, body: JsonObject, id = newId('whk')): Promise<void> {
     const timestamp = String(Math.floor(Date.now() / 1000))
     const text = JSON.stringify({ id, timestamp: new Date().toISOString(), ...body })
     const { statusCode, body: answer } = await request(url, {
@@ -62,6 +67,12 @@ export class WebhookSender {
   #sign(text: string): string {
     return createHmac('sha256', this.#secret).update(text).digest('base64')
   }
+}
+
+/** `whsec_<base64>`, as the specification gives secrets out; any other text is the key itself. */
+function secretBytes(secret: string): Buffer {
+  const encoded = /^whsec_([A-Za-z0-9+/]+=*)$/.exec(secret)?.[1]
+  return encoded === undefined ? Buffer.from(secret) : Buffer.from(encoded, 'base64')
 }
 
 function payload(job: JsonObject, approval: ApprovalRow | undefined): JsonObject {

@@ -87,10 +87,11 @@ function checkJson({ name, ready, detail }: Readiness) {
 
 /** Gauges that are read from the database are read when somebody looks. */
 async function refreshGauges(parts: HttpParts): Promise<void> {
-  const { metrics, db, killState } = parts
+  const { metrics, db, killState, policies } = parts
   const checks = await parts.readiness()
   metrics.ready.set(checks.every(({ ready }) => ready) ? 1 : 0)
   metrics.killSwitches.set(killState.rows.length)
+  metrics.policyStale.set(policies.rejection === undefined ? 0 : 1)
   try {
     const open = await countOpenActions(db)
     for (const state of ['held', 'executing', 'indeterminate']) {

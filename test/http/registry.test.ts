@@ -1,0 +1,223 @@
+import { expect } from 'chai'
+import { KEY_ROLES } from '../../src/config.ts'
+import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
+import { reply } from '../support/upstream.ts'
+
+const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
+const ENV_OBSERVER = 'observer-token-of-tests'
+const ENV_AGENT = 'agent-token-of-tests'
+
+type Role = (typeof KEY_ROLES)[number]
+
+const READERS: readonly Role[] = ['observer', 'approver', 'operator', 'admin']
+const ALL: readonly Role[] = ['agent', ...READERS]
+const OPERATORS: readonly Role[] = ['operator', 'admin']
+const ADMINS: readonly Role[] = ['admin']
+
+/** Who may make which call. Bodies are empty and ids unknown, so that nothing happens. */
+const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
+  ['POST', '/act', ['agent']],
+  ['POST', '/action', ['agent']],
+  ['GET', '/proxy/test/nothing', ['agent']],
+  ['GET', '/meta', ALL],
+  ['GET', '/state', READERS],
+  ['GET', '/api/v1/alerts', READERS],
+  ['GET', '/actions', ALL],
+  ['GET', '/actions/act_none', ALL],
+  ['GET', '/actions/act_none/explain', ALL],
+  ['POST', '/actions/act_none/settle', OPERATORS],
+  ['GET', '/approvals', ALL],
+  ['GET', '/approvals/apr_none', ALL],
+  ['POST', '/approvals/apr_none/approve', READERS],
+  ['POST', '/approvals/apr_none/deny', READERS],
+  ['POST', '/approvals/apr_none/cancel', ALL],
+  ['GET', '/policy', READERS],
+  ['POST', '/policy/reload', OPERATORS],
+  ['POST', '/policy/check', OPERATORS],
+  ['GET', '/kill-switch', ALL],
+  ['PUT', '/kill-switch', OPERATORS],
+  ['GET', '/audit/timeline', READERS],
+  ['GET', '/audit/verify', READERS],
+  ['GET', '/audit/checkpoint', READERS],
+  ['GET', '/audit/export', READERS],
+  ['GET', '/events?last_event_id=none', ALL],
+  ['POST', '/api/v1/agents', ADMINS],
+  ['GET', '/api/v1/agents', READERS],
+  ['GET', '/api/v1/agents/none', READERS],
+  ['POST', '/api/v1/keys', ADMINS],
+  ['GET', '/api/v1/keys', ADMINS],
+  ['DELETE', '/api/v1/keys/key_none', ADMINS],
+]
+const OPEN = ['/health', '/healthz', '/readyz', '/metrics']
+
+describe('agents, keys and roles', () => {
+  let gate: TestGate
+  const keys = new Map<Role, string>()
+  before(async () => {
+    gate = await TestGate.start({
+      env: {
+        API_TOKENS: `admin:tester:${ADMIN},observer:watcher:${ENV_OBSERVER},agent:env-agent:${ENV_AGENT}`,
+      },
+    })
+    gate.upstream.behave = (_effect, res) => reply(res, 200, {})
+    keys.set('agent', await gate.agent('worker-1'))
+    for (const role of READERS) keys.set(role, await gate.key(role, `the-${role}`))
+  })
+  after(() => gate.stop())
+
+  const codeOf = ({ status, body }: Answer) => [status, body.error?.code]
+
+  describe('every call, every role', () => {
+    for (const [method, route, roles] of ROUTES) {
+      it(`${method} ${route}: ${roles.join(', ')}`, async () => {
+        const body = method === 'GET' || method === 'DELETE' ? {} : { body: {} }
+        for (const role of KEY_ROLES) {
+          const answer = await gate.call(method, route, { key: keys.get(role) ?? '', ...body })
+          const [status, code] = codeOf(answer)
+          if (!roles.includes(role)) expect([status, code], role).to.deep.equal([403, 'forbidden'])
+          else expect([401, 405, 500], `${role}: ${code}`).to.not.include(status)
+          if (roles.includes(role)) expect(code, role).to.not.equal('forbidden')
+        }
+        const nobody = await gate.call(method, route, { key: null, ...body })
+        expect(codeOf(nobody)).to.deep.equal([401, 'unauthenticated'])
+      })
+    }
+
+    it(`${OPEN.join(', ')}: open, and still refuse a key that is wrong`, async () => {
+      for (const route of OPEN) {
+        expect((await gate.call('GET', route, { key: null })).status).to.equal(200)
+        expect((await gate.call('GET', route, { key: 'pk_wrong' })).status).to.equal(401)
+      }
+    })
+  })
+
+  describe('agents', () => {
+    it('are created with a key that is shown once, and listed without it', async () => {
+      const { status, body } = await gate.call('POST', '/api/v1/agents', {
+        body: { name: 'new', roles: ['worker'], owner: 'team', properties: { tier: 2 } },
+      })
+      expect(status).to.equal(201)
+      expect(body.agent).to.deep.include({ name: 'new', owner: 'team', roles: ['worker'] })
+      expect(body.agent).to.deep.include({ status: 'active', properties: { tier: 2 } })
+      expect((await gate.act(body.api_key, UPDATE)).status).to.equal(200)
+      for (const route of ['/api/v1/agents', `/api/v1/agents/${body.agent.id}`, '/api/v1/keys']) {
+        const { text } = await gate.call('GET', route)
+        expect(text).to.not.include(body.api_key.slice(30))
+      }
+      expect((await gate.call('GET', '/api/v1/agents/new')).body.agent.id).to.equal(body.agent.id)
+    })
+
+    it('409 conflict for a name that is taken, 400 for what is no agent', async () => {
+      const create = (body: object) => gate.call('POST', '/api/v1/agents', { body })
+      expect(codeOf(await create({ name: 'worker-1' }))).to.deep.equal([409, 'conflict'])
+      for (const body of [
+        {},
+        { name: '' },
+        { name: 'a\nb' },
+        { name: 'x'.repeat(201) },
+        { name: 'x', roles: ['a', 'a'] },
+        { name: 'x', admin: true },
+        { name: 'x', properties: [] },
+      ]) {
+        expect(codeOf(await create(body))).to.deep.equal([400, 'invalid_request'])
+      }
+    })
+
+    it('are listed page by page, each once', async () => {
+      for (let n = 0; n < 5; n++) await gate.agent(`page-${n}`)
+      const names: string[] = []
+      let cursor: string | null = ''
+      while (cursor !== null) {
+        const query: string = cursor === '' ? '' : `&cursor=${cursor}`
+        const { body } = await gate.call('GET', `/api/v1/agents?limit=2${query}`)
+        names.push(...body.agents.map(({ name }: { name: string }) => name))
+        cursor = body.next_cursor
+      }
+      expect(new Set(names).size).to.equal(names.length)
+      expect(names).to.include.members(['worker-1', 'page-0', 'page-4'])
+    })
+
+    it('of the environment act once they exist', async () => {
+      expect((await gate.act(ENV_AGENT, UPDATE)).status).to.equal(401)
+      await gate.agent('env-agent')
+      await until('it is known', async () => (await gate.act(ENV_AGENT, UPDATE)).status === 200)
+    })
+  })
+
+  describe('keys', () => {
+    const revoke = (id: string) => gate.call('DELETE', `/api/v1/keys/${id}`)
+
+    it('of the environment have their role and cannot be revoked', async () => {
+      expect((await gate.call('GET', '/state', { key: ENV_OBSERVER })).status).to.equal(200)
+      const { body } = await gate.call('GET', '/api/v1/keys')
+      expect(JSON.stringify(body)).to.not.include('watcher')
+    })
+
+    it('are refused at once when they are revoked, and only they', async () => {
+      const { body } = await gate.call('POST', '/api/v1/keys', {
+        body: { role: 'observer', name: 'brief' },
+      })
+      const use = () => gate.call('GET', '/state', { key: body.key })
+      expect((await use()).status).to.equal(200)
+      expect((await revoke(body.id)).status).to.equal(204)
+      expect(codeOf(await use())).to.deep.equal([401, 'unauthenticated'])
+      expect(codeOf(await revoke(body.id))).to.deep.equal([404, 'not_found'])
+      const listed = await gate.call('GET', '/api/v1/keys')
+      const row = listed.body.keys.find(({ id }: { id: string }) => id === body.id)
+      expect(row).to.include({ role: 'observer', name: 'brief' })
+      expect(Date.parse(row.revoked_at)).to.be.greaterThan(0)
+      expect((await gate.call('GET', '/state', { key: ENV_OBSERVER })).status).to.equal(200)
+    })
+
+    it('let an agent rotate its own: both work until the old one is revoked', async () => {
+      const old = await gate.agent('rotating')
+      const created = await gate.call('POST', '/api/v1/keys', {
+        body: { role: 'agent', name: 'second', agent: 'rotating' },
+      })
+      expect(created.status).to.equal(201)
+      for (const key of [old, created.body.key]) {
+        expect((await gate.act(key, UPDATE)).status).to.equal(200)
+      }
+      const id = `key_${old.split('_')[1]}`
+      await revoke(id)
+      expect((await gate.act(old, UPDATE)).status).to.equal(401)
+      expect((await gate.act(created.body.key, UPDATE)).status).to.equal(200)
+    })
+
+    it('are nothing in part, and nothing with another\u2019s secret', async () => {
+      const [one, two] = [await gate.agent('half-1'), await gate.agent('half-2')]
+      const [, idOne = '', ...secretOne] = one.split('_')
+      const [, idTwo = ''] = two.split('_')
+      for (const key of [
+        one.slice(0, -1),
+        `${one}x`,
+        `pk_${idTwo}_${secretOne.join('_')}`,
+        `pk_${idOne}_`,
+        `key_${idOne}`,
+        one.toUpperCase(),
+      ]) {
+        expect((await gate.act(key, UPDATE)).status, key).to.equal(401)
+      }
+    })
+
+    it('400 for an unknown role, an agent key without agent, and an agent for other keys', async () => {
+      for (const body of [
+        { role: 'root', name: 'x' },
+        { role: 'agent', name: 'x' },
+        { role: 'agent', name: 'x', agent: 'nobody' },
+        { role: 'observer', name: 'x', agent: 'worker-1' },
+        { role: 'observer' },
+      ]) {
+        const answer = await gate.call('POST', '/api/v1/keys', { body })
+        expect(codeOf(answer)).to.deep.equal([400, 'invalid_request'])
+      }
+    })
+
+    it('come and go on record, without their secrets', async () => {
+      const { text, body } = await gate.call('GET', '/audit/timeline?limit=500')
+      const kinds = body.entries.map(({ kind }: { kind: string }) => kind)
+      expect(kinds).to.include.members(['agent.created', 'key.created', 'key.revoked'])
+      for (const key of keys.values()) expect(text).to.not.include(key.split('_')[2])
+    })
+  })
+})

@@ -1,0 +1,111 @@
+import { expect } from 'chai'
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { TestGate, until } from '../support/gate.ts'
+import { echo, reply, TestUpstream, type Effect } from '../support/upstream.ts'
+
+// The form that Standard Webhooks gives secrets: the key itself is what the base64 says.
+const SECRET_BYTES = Buffer.from('a secret of the tests, 32 bytes!')
+const SECRET = `whsec_${SECRET_BYTES.toString('base64')}`
+const DELETE = { tool: 'items.delete', args: { id: 'i-1' } }
+
+describe('webhooks', () => {
+  let receiver: TestUpstream
+  let gate: TestGate
+  let key: string
+  before(async () => {
+    receiver = await TestUpstream.start()
+    gate = await TestGate.start({
+      env: {
+        APPROVAL_WEBHOOK_URL: `${receiver.url}/approvals`,
+        ALERT_WEBHOOK_URL: `${receiver.url}/alerts`,
+        WEBHOOK_SECRET: SECRET,
+      },
+    })
+    key = await gate.agent('worker-1')
+  })
+  after(async () => {
+    await gate.stop()
+    await receiver.stop()
+  })
+  beforeEach(() => {
+    receiver.effects.length = 0
+    receiver.behave = (_effect, res) => reply(res, 200, {})
+    gate.upstream.behave = echo
+  })
+
+  const received = (path: string) => receiver.effects.filter(({ url }) => url === path)
+
+  it('tells of an approval that waits, signed as Standard Webhooks say', async () => {
+    const { body } = await gate.act(key, DELETE)
+    await until('it is delivered', () => received('/approvals').length > 0)
+    const [effect] = received('/approvals') as [Effect]
+    expect(effect.method).to.equal('POST')
+    expect(effect.headers['content-type']).to.equal('application/json')
+    expect(verify(effect)).to.equal(true)
+    expect(verify({ ...effect, body: effect.body.replace('items.delete', 'items.get') })).to.equal(
+      false,
+    )
+    const { type, approval } = JSON.parse(effect.body)
+    expect(type).to.equal('approval.requested')
+    expect(approval).to.include({
+      id: body.approval.id,
+      action_id: body.action_id,
+      tool: 'items.delete',
+      status: 'pending',
+      approve: `/approvals/${body.approval.id}/approve`,
+    })
+  })
+
+  it('tells of an alert', async () => {
+    gate.upstream.behave = (_effect, _res, socket) => void socket.destroy()
+    const { body } = await gate.act(key, { tool: 'items.update', args: { id: 'i-1', note: 'n' } })
+    await until('it is delivered', () => received('/alerts').length > 0)
+    const [effect] = received('/alerts') as [Effect]
+    expect(verify(effect)).to.equal(true)
+    expect(effect.body).to.include(body.error.action_id)
+    expect(JSON.parse(effect.body).type).to.equal('alert.action_indeterminate')
+  })
+
+  it('comes again after a 500, under the same id, and once only after a 200', async () => {
+    receiver.behave = (_effect, res) =>
+      reply(res, received('/approvals').length < 2 ? 500 : 204, {})
+    await gate.act(key, DELETE)
+    await until('it is delivered again', () => received('/approvals').length >= 2)
+    const [first, second] = received('/approvals') as [Effect, Effect]
+    expect(verify(second)).to.equal(true)
+    expect(second.headers['webhook-id']).to.equal(first.headers['webhook-id'])
+    expect(JSON.parse(second.body).id).to.equal(second.headers['webhook-id'])
+  })
+
+  it('follows no redirect, and a receiver that is away holds nothing up', async () => {
+    receiver.behave = (_effect, res) => {
+      res.writeHead(307, { location: `${gate.upstream.url}/stolen` })
+      res.end()
+    }
+    gate.upstream.effects.length = 0
+    const { status, body } = await gate.act(key, DELETE)
+    expect(status).to.equal(202)
+    await until('it was tried', () => received('/approvals').length > 0)
+    const approved = await gate.call('POST', `/approvals/${body.approval.id}/approve`, { body: {} })
+    expect(approved.status).to.equal(200)
+    await until('the action ran', () => gate.upstream.effects.length > 0)
+    expect(gate.upstream.effects.map(({ url }) => url)).to.deep.equal(['/items/i-1'])
+    const { text } = await gate.call('GET', '/metrics', { key: null })
+    expect(text).to.match(/^portcullis_webhooks_total\{result="refused"\} [1-9]/m)
+    expect(text).to.match(/^portcullis_webhooks_total\{result="accepted"\} [1-9]/m)
+  })
+})
+
+/** An independent verifier, written from the Standard Webhooks specification. */
+function verify({ headers, body }: Effect): boolean {
+  const id = String(headers['webhook-id'])
+  const timestamp = String(headers['webhook-timestamp'])
+  const isRecent = Math.abs(Date.now() / 1000 - Number(timestamp)) < 300
+  const expected = createHmac('sha256', SECRET_BYTES).update(`${id}.${timestamp}.${body}`).digest()
+  const isSigned = String(headers['webhook-signature'])
+    .split(' ')
+    .filter((part) => part.startsWith('v1,'))
+    .map((part) => Buffer.from(part.slice(3), 'base64'))
+    .some((given) => given.length === expected.length && timingSafeEqual(given, expected))
+  return isRecent && isSigned
+}
