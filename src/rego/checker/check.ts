@@ -233,7 +233,7 @@ function queryVars(body: Body, original: ReadonlyMap<string, string>, source: Bo
   const see = (t: Term) => {
     if (t.kind === 'var' && !t.name.startsWith('$')) {
       const name = original.get(t.name) ?? t.name
-      if (name !== 'data' && name !== 'input' && !name.startsWith('__local')) shown.set(t.name, name)
+      if (name !== 'data' && name !== 'input' && !name.startsWith('%')) shown.set(t.name, name)
     }
     return t.kind.endsWith('Comprehension') ? false : undefined
   }

@@ -72,7 +72,7 @@ export class SafetyChecker {
 
   #report({ name, loc }: Unsafe): void {
     const shown = this.#original.get(name) ?? name
-    const what = shown.startsWith('$') ? 'var _ is unsafe' : shown.startsWith('__local') ? 'expression is unsafe' : `var ${shown} is unsafe`
+    const what = shown.startsWith('$') ? 'var _ is unsafe' : shown.startsWith('%') ? 'expression is unsafe' : `var ${shown} is unsafe`
     this.#diagnostics.add('rego_unsafe_var_error', loc, what)
   }
 

@@ -30,10 +30,13 @@ export interface Globals {
   readonly packageRef: RefTerm
 }
 
+/** Begins the names that stages make up; no source can spell it. */
+export const GENERATED = '%'
+
 export class NameSource {
   #next = 0
   fresh(): string {
-    return `__local${this.#next++}__`
+    return `${GENERATED}${this.#next++}`
   }
 }
 

@@ -272,12 +272,6 @@ class TypeChecker {
     }
     const [term, ...rest] = terms
     if (!term) return true
-    const depth = node.path.length
-    if (depth < 2 && term.kind !== 'string' && term.kind !== 'var') {
-      const have = this.#get(term, env)
-      if (have && !unifies(have, STRING)) return this.#error(ref, `undefined ref: ${operatorName(ref) ?? 'data'}`)
-      return true
-    }
     if (term.kind === 'string') {
       const child = node.children.get(term.value)
       return child ? this.#dataRef(ref, child, rest, env) : this.#leaf(ref, ANY, rest, env)

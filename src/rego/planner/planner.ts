@@ -129,6 +129,8 @@ class FunctionPlanner {
   /** Variables that have a value, and constant references already read. */
   #vars = new Map<string, Operand>()
   #withDepth = 0
+  /** How many blocks are open; a break counts from the innermost. */
+  #depth = 0
   #data: Local = DATA
 
   constructor(planner: Planner, variant: Variant, params: number) {
@@ -151,7 +153,9 @@ class FunctionPlanner {
     const vars = new Map(this.#vars)
     const stmts: Stmt[] = []
     this.#stmts = stmts
+    this.#depth++
     fill()
+    this.#depth--
     this.#stmts = outer
     this.#vars = vars
     return { stmts }
@@ -431,44 +435,53 @@ class FunctionPlanner {
       case 'every':
         return this.#term(node.domain, (domain) => {
           const source = this.#toLocal(domain)
-          const failed = this.#local()
           this.#emit({ type: 'IsCollectionStmt', source: domain })
-          this.#emit({ type: 'ResetLocalStmt', target: failed })
-          const search = this.#block(() =>
+          // Every element passes when none is found whose body has no solution.
+          const failed = this.#exists((found) =>
             this.#scan(source, node.key !== undefined, true, (key, value) => {
               if (node.key && key) this.#vars.set(node.key.name, key)
               if (value) this.#vars.set(node.value.name, value)
-              this.#emit({ type: 'NotStmt', block: this.#block(() => this.#body(node.body, 0, () => undefined)) })
-              // Reached when the body has no solution for this element; the others need not be tried.
-              this.#emit({ type: 'AssignVarStmt', source: { type: 'bool', value: true }, target: failed })
-              this.#emit({ type: 'BreakStmt', index: 1 })
+              this.#emit({ type: 'IsUndefinedStmt', source: this.#exists((passed) => this.#body(node.body, 0, passed)) })
+              found()
             }),
           )
-          this.#emit({ type: 'BlockStmt', blocks: [search] })
           this.#emit({ type: 'IsUndefinedStmt', source: failed })
           next()
         })
       case 'body':
-        this.#emit({ type: 'NotStmt', block: this.#block(() => this.#emit(this.#notBody(node.body))) })
+        this.#emit({ type: 'IsDefinedStmt', source: this.#exists((found) => this.#body(node.body, 0, found)) })
         return next()
       default:
         throw new PlanError(`cannot plan a ${node.kind} expression`)
     }
   }
 
-  #notBody(body: Body): Stmt {
-    return { type: 'NotStmt', block: this.#block(() => this.#body(body, 0, () => undefined)) }
+  /** Looks for one solution and leaves it at that; the local is defined when there is one. */
+  #exists(search: (found: Next) => void): Local {
+    const done = this.#local()
+    const withDepth = this.#withDepth
+    this.#emit({ type: 'ResetLocalStmt', target: done })
+    const block = this.#block(() => {
+      const depth = this.#depth
+      search(() => {
+        this.#emit({ type: 'AssignVarStmt', source: { type: 'bool', value: true }, target: done })
+        // A break must not skip what a \`with\` has to put back.
+        if (this.#withDepth === withDepth) this.#emit({ type: 'BreakStmt', index: this.#depth - depth })
+      })
+    })
+    this.#emit({ type: 'BlockStmt', blocks: [block] })
+    return done
   }
 
   #not(expr: Expr, next: Next): void {
     const { node } = expr
     const positive: Expr = { ...expr, negated: false }
     if (node.kind === 'body') {
-      this.#emit(this.#notBody(node.body))
+      this.#emit({ type: 'IsUndefinedStmt', source: this.#exists((found) => this.#body(node.body, 0, found)) })
       return next()
     }
     const run = (inner: Expr) => {
-      this.#emit({ type: 'NotStmt', block: this.#block(() => this.#expr(inner, () => undefined)) })
+      this.#emit({ type: 'IsUndefinedStmt', source: this.#exists((found) => this.#expr(inner, found)) })
       next()
     }
     if (node.kind !== 'call') return run(positive)
@@ -720,9 +733,7 @@ class FunctionPlanner {
       if (mock) {
         // What stands in for a function may call it: inside, nothing stands in for it.
         const before = this.#variant
-        const mocks = new Map(before.mocks)
-        mocks.delete(name)
-        this.#variant = keyed({ ...before, mocks })
+        this.#variant = keyed({ ...before, mocks: new Map() })
         this.#emitCall(mock.operator, operatorName(mock.operator) ?? '', operands, result)
         this.#variant = before
       } else this.#emitCall(operator, name, operands, result)
@@ -763,7 +774,7 @@ class FunctionPlanner {
 
   #unify(a: Term, b: Term, next: Next): void {
     if (a.kind === 'var' && !this.#vars.has(a.name)) {
-      return this.#isOpen(b) ? this.#unifyOpen(a, b, next) : this.#term(b, (value) => this.#bind(a, value, next))
+      return this.#isOpen(b) ? this.#unifyOpen(a, b, next) : this.#term(b, (value) => this.#unifyValue(value, a, next))
     }
     if (b.kind === 'var' && !this.#vars.has(b.name)) return this.#unify(b, a, next)
     if (!this.#isOpen(a)) return this.#term(a, (value) => this.#unifyValue(value, b, next))
@@ -965,7 +976,11 @@ class FunctionPlanner {
     if (head.kind === 'var' && head.name === 'input') {
       if (rest.length === 0) {
         this.#emit({ type: 'IsDefinedStmt', source: INPUT })
-        return next({ type: 'local', value: INPUT })
+        if (this.#withDepth === 0) return next({ type: 'local', value: INPUT })
+        // The place of the input gets its old value back; what was bound to this one keeps it.
+        const target = this.#local()
+        this.#emit({ type: 'AssignVarStmt', source: { type: 'local', value: INPUT }, target })
+        return next({ type: 'local', value: target })
       }
       return this.#tail({ type: 'local', value: INPUT }, rest, 0, 'input', false, next)
     }
