@@ -64,8 +64,8 @@ function signRequest(request: RegoObject, config: RegoObject, time: Value | unde
   for (const [k, v] of extra) signing.set(k, v)
   const names = [...signing.keys()].sort()
   const canonical = [
-    String(request.get('method')).toUpperCase(),
-    url.pathname === '' ? '/' : url.pathname,
+    String(request.get('method')),
+    /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(String(request.get('url')))?.[1] ?? '',
     url.search.replace(/^\?/, ''),
     ...names.map((k) => `${k}:${signing.get(k) ?? ''}`),
     '',
