@@ -30,12 +30,23 @@ export async function compile(request: Request): Promise<{ wasm: Uint8Array }> {
     v0: request.regoVersion === 'v0',
     strictBuiltinErrors: request.strictBuiltinErrors,
     capabilities: {
-      allow: ['http.send', 'net.lookup_ip_addr', 'opa.runtime', 'rand.intn', 'time.now_ns', 'uuid.rfc4122'],
+      allow: [
+        'http.send',
+        'net.lookup_ip_addr',
+        'opa.runtime',
+        'rand.intn',
+        'time.now_ns',
+        'uuid.rfc4122',
+      ],
       functions: { 'test.sleep': '(string) null' },
       experimental: request.experimentalKeywords,
     },
   })
   if (result.ok) return { wasm: result.wasm }
   const [first] = result.diagnostics
-  throw new Error(first ? `${first.code}: ${first.message} (${first.location.row}:${first.location.col})` : 'refused')
+  throw new Error(
+    first
+      ? `${first.code}: ${first.message} (${first.location.row}:${first.location.col})`
+      : 'refused',
+  )
 }

@@ -113,7 +113,12 @@ export function mapTerm(term: Term, f: (t: Term) => Term, body: (b: Body) => Bod
     case 'call':
       return { ...term, args: term.args.map(f) }
     case 'template':
-      return { ...term, parts: term.parts.map((part) => (part.kind === 'expr' ? (body([part])[0] ?? part) : f(part))) }
+      return {
+        ...term,
+        parts: term.parts.map((part) =>
+          part.kind === 'expr' ? (body([part])[0] ?? part) : f(part),
+        ),
+      }
     default:
       return term
   }
