@@ -23,9 +23,8 @@ class FunctionGenerator {
   }
 
   func(func: Func): Uint8Array {
-    const { tick } = this.#layout.functions
     if (func.memo) this.#memoEnter(func)
-    this.#code.call(tick)
+    this.#tick()
     this.#blockList(func.blocks)
     if (this.#memoAt !== undefined) this.#code.get(this.#memoAt).const(KNOWN_UNDEFINED).store(0)
     this.#code.const(0)
@@ -35,6 +34,16 @@ class FunctionGenerator {
   plan(plan: Plan): Uint8Array {
     this.#blockList(plan.blocks)
     return this.#code.finish()
+  }
+
+  /** One step of the budget, without a call for as long as there is some left. */
+  #tick(): void {
+    const { fuelGlobal, functions } = this.#layout
+    this.#code.globalGet(fuelGlobal).const(1).op(OP.sub).globalSet(fuelGlobal)
+    this.#code.globalGet(fuelGlobal).const(0).op(OP.ltS)
+    this.#code.if()
+    this.#code.call(functions.tick)
+    this.#code.end()
   }
 
   #memoEnter(func: Func): void {
@@ -392,7 +401,7 @@ class FunctionGenerator {
     if (index >= 0) code.const(-1).set(index)
     const loop = code.loop()
     code.get(at).get(end).op(OP.geU).brIf(exit)
-    code.call(f.tick)
+    this.#tick()
     if (index >= 0) {
       code.get(index).const(1).op(OP.add).set(index)
       code.get(stride).const(4).op(OP.eq)

@@ -61,6 +61,7 @@ export class Layout {
   readonly hostBuiltins: string[] = []
   readonly firstFunction: number
   readonly memoGlobal: number
+  readonly fuelGlobal: number
   readonly traceAddress: number
   readonly null: number
 
@@ -76,6 +77,7 @@ export class Layout {
     this.#constants = new Constants((machine.dataEnd + 15) & ~15, fixed)
     this.firstFunction = machine.functionImports + machine.functions.length
     this.memoGlobal = machine.globals.length
+    this.fuelGlobal = machine.globalIndex.get('fuel') ?? 0
     for (const [i, func] of policy.funcs.entries()) {
       this.#funcs.set(func.name, this.firstFunction + i)
       if (func.memo) this.#slots.set(func.name, this.#slots.size)

@@ -137,13 +137,50 @@ export class Planner {
 type Next = () => void
 type WithValue = (value: Operand) => void
 
+/** Variables that have a value, and constant references already read; blocks forget what they bound. */
+class Bindings {
+  readonly #map = new Map<string, Operand>()
+  readonly #log: (readonly [string, Operand | undefined])[] = []
+
+  get(name: string): Operand | undefined {
+    return this.#map.get(name)
+  }
+  has(name: string): boolean {
+    return this.#map.has(name)
+  }
+  set(name: string, value: Operand | undefined): void {
+    this.#log.push([name, this.#map.get(name)])
+    this.#put(name, value)
+  }
+  #put(name: string, value: Operand | undefined): void {
+    if (value) this.#map.set(name, value)
+    else this.#map.delete(name)
+  }
+  mark(): number {
+    return this.#log.length
+  }
+  reset(mark: number): void {
+    while (this.#log.length > mark) {
+      const [name, value] = this.#log.pop() ?? ['', undefined]
+      this.#put(name, value)
+    }
+  }
+  /** What is remembered of references, which a `with` may change. */
+  caches(): (readonly [string, Operand])[] {
+    return [...this.#map].filter(([key]) => key.includes('\u0000'))
+  }
+  dropCaches(): void {
+    for (const [key] of this.caches()) this.set(key, undefined)
+  }
+}
+
 class FunctionPlanner {
   readonly #planner: Planner
   #variant: Variant
   #next: Local
   #stmts: Stmt[] = []
   /** Variables that have a value, and constant references already read. */
-  #vars = new Map<string, Operand>()
+  readonly #vars = new Bindings()
   #withDepth = 0
   /** Inside an array comprehension, where the order of solutions is the order of elements. */
   #ordered = false
@@ -168,14 +205,14 @@ class FunctionPlanner {
   /** Runs with statements going to a new block; what it binds is forgotten afterwards. */
   #block(fill: Next): Block {
     const outer = this.#stmts
-    const vars = new Map(this.#vars)
+    const mark = this.#vars.mark()
     const stmts: Stmt[] = []
     this.#stmts = stmts
     this.#depth++
     fill()
     this.#depth--
     this.#stmts = outer
-    this.#vars = vars
+    this.#vars.reset(mark)
     return { stmts }
   }
   #string(text: string): Operand {
@@ -610,7 +647,11 @@ class FunctionPlanner {
       0,
       [],
       (operands) => {
-        const outer = { variant: this.#variant, vars: new Map(this.#vars) }
+        const outer = {
+          variant: this.#variant,
+          mark: this.#vars.mark(),
+          caches: this.#vars.caches(),
+        }
         const input = this.#local()
         const data = this.#local()
         const memo = this.#local()
@@ -648,11 +689,7 @@ class FunctionPlanner {
             })
           }
         }
-        const dropCaches = () => {
-          for (const key of this.#vars.keys())
-            if (key.startsWith('input\u0000') || key.startsWith('data\u0000'))
-              this.#vars.delete(key)
-        }
+        const dropCaches = () => this.#vars.dropCaches()
         const inside = (then: Next) => {
           this.#variant = variant
           this.#withDepth++
@@ -707,19 +744,16 @@ class FunctionPlanner {
           )
           this.#emit({ type: 'BlockStmt', blocks: [block] })
           this.#emit({ type: 'IsDefinedStmt', source: done })
-          this.#vars = outer.vars
+          this.#vars.reset(outer.mark)
           if (single.name !== undefined && found) this.#vars.set(single.name, found)
           return next()
         }
         nest(0, () => {
-          const { variant: inner, vars } = { variant: this.#variant, vars: this.#vars }
+          const inner = this.#variant
           const depth = this.#withDepth
           this.#variant = outer.variant
-          const merged = new Map(vars)
-          for (const key of merged.keys())
-            if (key.startsWith('input\u0000') || key.startsWith('data\u0000')) merged.delete(key)
-          for (const [key, value] of outer.vars) if (key.includes('\u0000')) merged.set(key, value)
-          this.#vars = merged
+          this.#vars.dropCaches()
+          for (const [key, value] of outer.caches) this.#vars.set(key, value)
           const back = this.#block(next)
           const restored = this.#block(() =>
             this.#emit({
@@ -741,7 +775,6 @@ class FunctionPlanner {
           })
           this.#withDepth = depth
           this.#variant = inner
-          this.#vars = vars
         })
       },
     )
