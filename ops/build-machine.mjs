@@ -88,6 +88,7 @@ if (!isFresh() && fs.existsSync(source)) {
       },
       writeFile: (name, contents) => void outputs.set(path.basename(name), contents),
       listFiles: () => [],
+      stderr: { write: (text) => process.stderr.write(text) },
     },
   )
   if (error) {

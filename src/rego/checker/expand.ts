@@ -76,6 +76,11 @@ export class Expander {
     return { kind: 'var', name: this.#names.fresh(), loc: like.loc }
   }
 
+  /** A variable that nobody asks for, so its values need not be made. */
+  #wildcard(like: Term): VarTerm {
+    return { kind: 'var', name: `$${this.#names.fresh()}`, loc: like.loc }
+  }
+
   #bind(term: Term, out: Expr[]): VarTerm {
     const variable = this.#variable(term)
     out.push(
@@ -109,7 +114,7 @@ export class Expander {
       case 'some':
         return node
       case 'someIn': {
-        const key = node.key ? this.#term(node.key, support) : this.#variable(node.domain)
+        const key = node.key ? this.#term(node.key, support) : this.#wildcard(node.domain)
         const value = this.#term(node.value, support)
         let domain = this.#term(node.domain, support)
         if (domain.kind !== 'ref' && domain.kind !== 'var' && domain.kind !== 'set')

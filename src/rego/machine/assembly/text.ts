@@ -1,7 +1,7 @@
 // Reading and writing values as text: JSON, and Rego's own notation, where sets are sets and any value may be a key.
 import { alloc, heap, setHeap, charge } from './memory'
 import {
-  T_ARR, T_BOOL, T_NUM, T_OBJ, T_SET, T_STR, MARK_PARSED, NULL, TRUE, FALSE, tag, mkStr, mkArray, arrPush, arrAt, mkObject, objPut,
+  T_ARR, T_BOOL, T_NUM, T_OBJ, T_SET, T_STR, MARK_PARSED, NULL, TRUE, FALSE, tag, mkStr, mkArray, arrPush, arrAt, mkObject, objPut, objPutParsed,
   mkSet, setAdd, count, keyAt, valueAt, sortTable, strPtr, strLen, isInt, intOf, hash, find, compare,
 } from './value'
 import { numberFromText, writeInt } from './numbers'
@@ -256,7 +256,7 @@ function braces(depth: i32): usize {
   for (;;) {
     skip()
     if (!rego && (at >= end || load<u8>(at) != 34)) return fail()
-    const key = value(depth + 1)
+    const key = at < end && load<u8>(at) == 34 ? string() : value(depth + 1)
     if (failed) return 0
     skip()
     if (at >= end) return fail()
@@ -270,7 +270,7 @@ function braces(depth: i32): usize {
       if (load<u8>(at++) != 58) return fail()
       const x = value(depth + 1)
       if (failed) return 0
-      objPut(v, key, x)
+      objPutParsed(v, key, x)
       skip()
       if (at >= end) return fail()
     }

@@ -184,9 +184,9 @@ function reindex(v: usize): void {
   let mask = load<u32>(v, 20)
   const capacity = load<u32>(v, 8)
   let index = <usize>load<u32>(v, 16)
-  if (index == 0 || mask < capacity) {
-    let slots: u32 = 32
-    while (slots < capacity * 2) slots <<= 1
+  if (index == 0 || mask < capacity + (capacity >> 1)) {
+    let slots: u32 = 64
+    while (slots < capacity * 3) slots <<= 1
     mask = slots - 1
     index = alloc(slots << 2)
     store<u32>(v, index, 16)
@@ -228,16 +228,17 @@ export function find(v: usize, key: usize, h: u32): usize {
   return 0
 }
 
-function append(v: usize, key: usize, value: usize, h: u32): void {
+function append(v: usize, key: usize, value: usize, h: u32, compared: bool): void {
   const n = load<u32>(v, 4)
   const capacity = load<u32>(v, 8)
   if (n == capacity) {
-    const wider = capacity == 0 ? 6 : capacity << 1
+    const wider: u32 = capacity == 0 ? 6 : capacity << 1
     const moved = alloc(wider * ENTRY)
     memory.copy(moved, load<u32>(v, 12), n * ENTRY)
     store<u32>(v, moved, 12)
     store<u32>(v, wider, 8)
-    if (load<u32>(v, 16)) reindex(v)
+    // The index names entries by position, so moving them leaves it right; only its size can become too small.
+    if (load<u32>(v, 16) && load<u32>(v, 20) < wider + (wider >> 1)) reindex(v)
   }
   const e = entries(v) + n * ENTRY
   store<u32>(e, key)
@@ -246,7 +247,8 @@ function append(v: usize, key: usize, value: usize, h: u32): void {
   store<u32>(v, n + 1, 4)
   store<u32>(v, 0, 24)
   if (n) {
-    if (load<u8>(v, 1) && compare(<usize>load<u32>(e - ENTRY), key) > 0) store<u8>(v, 0, 1)
+    if (!compared) store<u8>(v, 0, 1)
+    else if (load<u8>(v, 1) && compare(<usize>load<u32>(e - ENTRY), key) > 0) store<u8>(v, 0, 1)
   }
   const index = <usize>load<u32>(v, 16)
   if (index) {
@@ -264,7 +266,15 @@ export function objPut(v: usize, key: usize, value: usize): void {
   if (e) {
     store<u32>(e, value, 4)
     store<u32>(v, 0, 24)
-  } else append(v, key, value, h)
+  } else append(v, key, value, h, true)
+}
+
+/** Inserts or replaces while parsing: order is left for when someone asks for it. */
+export function objPutParsed(v: usize, key: usize, value: usize): void {
+  const h = hash(key)
+  const e = find(v, key, h)
+  if (e) store<u32>(e, value, 4)
+  else append(v, key, value, h, false)
 }
 
 /** Inserts; false when the key is there with another value. */
@@ -272,7 +282,7 @@ export function objPutOnce(v: usize, key: usize, value: usize): bool {
   const h = hash(key)
   const e = find(v, key, h)
   if (e) return equal(<usize>load<u32>(e, 4), value)
-  append(v, key, value, h)
+  append(v, key, value, h, true)
   return true
 }
 
@@ -283,7 +293,7 @@ export function objGet(v: usize, key: usize): usize {
 
 export function setAdd(v: usize, key: usize): void {
   const h = hash(key)
-  if (!find(v, key, h)) append(v, key, key, h)
+  if (!find(v, key, h)) append(v, key, key, h, true)
 }
 
 export function setHas(v: usize, key: usize): bool {
