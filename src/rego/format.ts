@@ -44,20 +44,28 @@ function layOut(source: string): string {
     return line
   }
   // The pieces of a template string stay together, so the whole string is one token here.
+  let last = { row: 0, end: 0 }
   for (const token of joined(lexer.tokens, source.replace(/\r\n/g, '\n'))) {
-    if (token.kind !== 'eof') lineAt(token.row).tokens.push(token)
+    if (token.kind === 'eof') break
+    // What follows a string of several lines stands on the line where the string began.
+    const row = token.row === last.end ? last.row : token.row
+    lineAt(row).tokens.push(token)
+    last = { row, end: token.row + token.text.split('\n').length - 1 }
   }
   for (const { text, loc } of lexer.comments) {
     lineAt(loc.row).comment = `#${text.replace(/\s+$/, '')}`
   }
   let out = ''
-  let depth = 0
+  /** Brackets left open by earlier lines: those of one line are one step of indentation. */
+  const open: number[] = []
   let expected = 1
   for (const line of [...lines.values()].sort((a, b) => a.row - b.row)) {
     if (out !== '') out += '\n'.repeat(Math.min(line.row - expected, BLANK_LINES_MAX) + 1)
-    const indent = Math.max(0, depth - leadingClosers(line.tokens))
+    const leading = leadingClosers(line.tokens)
+    settle(open, line.tokens.slice(0, leading))
+    const indent = open.length
     const text = lineText(line.tokens)
-    depth += balance(line.tokens)
+    settle(open, line.tokens.slice(leading))
     const body = [text, line.comment].filter((part) => part !== undefined && part !== '').join(' ')
     out += '\t'.repeat(indent) + body
     expected = line.row + 1 + text.split('\n').length - 1
@@ -72,12 +80,12 @@ function joined(tokens: readonly Token[], source: string): Token[] {
   for (const token of tokens) {
     const begins = token.kind === 'templatePart' || token.kind === 'rawTemplatePart'
     const ends = token.kind === 'templateEnd' || token.kind === 'rawTemplateEnd'
-    if (!open && begins && token.text.startsWith('$')) {
+    if (!open && begins && source[token.start] === '$') {
       open = token
       depth = 1
     } else if (open) {
-      if (begins && token.text.startsWith('$')) depth++
-      if (ends && !token.text.startsWith('$') && --depth === 0) {
+      if (begins && source[token.start] === '$') depth++
+      if (ends && source[token.start] !== '$' && --depth === 0) {
         found.push({
           ...open,
           kind: 'string',
@@ -91,18 +99,19 @@ function joined(tokens: readonly Token[], source: string): Token[] {
   return found
 }
 
-/** Brackets that open on a line count once, however many they are. */
-function balance(tokens: readonly Token[]): number {
+function settle(open: number[], tokens: readonly Token[]): void {
   let opened = 0
-  let closed = 0
   for (const { kind } of tokens) {
     if (OPENING.has(kind)) opened++
     else if (CLOSING.has(kind)) {
       if (opened > 0) opened--
-      else closed++
+      else {
+        const left = (open.pop() ?? 1) - 1
+        if (left > 0) open.push(left)
+      }
     }
   }
-  return opened - closed
+  if (opened > 0) open.push(opened)
 }
 
 function leadingClosers(tokens: readonly Token[]): number {

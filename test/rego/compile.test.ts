@@ -7,6 +7,8 @@ import {
   eval as evaluate,
   load,
   parse,
+  plan,
+  printPolicy,
   renderDiagnostic,
 } from '../../src/rego/index.ts'
 import { fuzz } from './fuzz.ts'
@@ -179,6 +181,37 @@ describe('rego: compile and load', () => {
       ok: true,
       solutions: [{ result: 3 }],
     })
+  })
+
+  it('prints the intermediate representation', () => {
+    const planned = plan({
+      modules: { 'a.rego': 'package test\n\np if input.x == 1' },
+      entrypoints: ['test/p'],
+    })
+    expect(planned.ok ? printPolicy(planned.policy) : '').to.equal(
+      [
+        'plan test/p',
+        '  block',
+        '    Call func="g.data.test.p" args=[L0, L1] result=2',
+        '    MakeObject target=3',
+        '    ObjectInsert key="result" value=L2 object=3',
+        '    ResultSetAdd value=3',
+        'func g.data.test.p(L0, L1) memo',
+        '  block',
+        '    ResetLocal target=3',
+        '    Dot source=L0 key="x" target=4',
+        '    Equal a=L4 b={"kind":"number","text":"1"}',
+        '    AssignVar source=true target=5',
+        '    ReturnLocal source=5',
+        '  block',
+        '    IsDefined source=3',
+        '    AssignVarOnce source=L3 target=2',
+        '  block',
+        '    IsDefined source=2',
+        '    ReturnLocal source=2',
+        '',
+      ].join('\n'),
+    )
   })
 
   it('parses both dialects', () => {
