@@ -19,6 +19,7 @@ import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
+import { REGO_COMPILER } from './policy/rego-compiler.ts'
 import { PolicyStore } from './policy/store.ts'
 import type { Diagnostic } from './policy/diagnostics.ts'
 import { raiseAlert } from './record/alerts.ts'
@@ -99,7 +100,13 @@ export class Gate {
     await this.#store.start()
     this.#stops.push(() => this.#store.stop())
     const db = poolDb(this.#store)
-    const replica = new Replica({ db, state: killState, log, version: this.#version })
+    const replica = new Replica({
+      db,
+      state: killState,
+      log,
+      version: this.#version,
+      isAlone: this.#store.isEmbedded,
+    })
     replica.announceRevision(this.policies.current.revision)
     await replica.start()
     this.#stops.push(() => replica.stop())
@@ -186,6 +193,7 @@ export class Gate {
       kinds: GUARD_KINDS,
       env: { ...env, TICKETING_API_URL: ticketingApiUrl },
       defaults: { ratePerS },
+      compiler: REGO_COMPILER,
     })
   }
 

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { readConfig } from '../config.ts'
 import { GUARD_KINDS } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
+import { REGO_COMPILER } from '../policy/rego-compiler.ts'
 import { CliError, EXIT, print } from './exit.ts'
 import { policyFailure } from './policy-report.ts'
 import { ROOT } from './root.ts'
@@ -15,6 +16,7 @@ export async function check(dir: string, json: boolean): Promise<void> {
     kinds: GUARD_KINDS,
     env: { ...env, TICKETING_API_URL: ticketingApiUrl },
     defaults: { ratePerS },
+    compiler: REGO_COMPILER,
     nowMs: Date.now(),
   })
   const diagnostics = result.ok ? result.bundle.warnings : result.diagnostics

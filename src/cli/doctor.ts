@@ -5,6 +5,7 @@ import pg from 'pg'
 import { readConfig, type Config } from '../config.ts'
 import { GUARD_KINDS } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
+import { REGO_COMPILER } from '../policy/rego-compiler.ts'
 import { CliError, EXIT, print } from './exit.ts'
 import { ROOT } from './root.ts'
 
@@ -85,6 +86,7 @@ async function policyProblem(config: Config): Promise<string | null> {
   const result = await loadBundle(config.policyDir, {
     kinds: GUARD_KINDS,
     env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
+    compiler: REGO_COMPILER,
     nowMs: Date.now(),
   })
   return result.ok ? null : `${result.diagnostics.length} problem(s); run \`portcullis check\``

@@ -5,6 +5,8 @@ import type { Db, KillRow } from '../store/tx.ts'
 import type { KillState } from './kill-state.ts'
 
 const LEASE_MS = 1_000
+/** Alone on an embedded database nobody else can engage the switch, so knowledge does not age so fast. */
+const LEASE_ALONE_MS = 15_000
 const HEARTBEAT_MS = 250
 export const CLOCK_SKEW_MS_MAX = 2_000
 const FORGET_AFTER = '1 hour'
@@ -26,6 +28,8 @@ export class Replica {
   readonly #state: KillState
   readonly #log: Logger
   readonly #version: string
+  readonly #isAlone: boolean
+  readonly #leaseMs: number
   #timer: NodeJS.Timeout | undefined
   #beating: Promise<void> | undefined
   #again = false
@@ -33,7 +37,16 @@ export class Replica {
   #skewMs = 0
   #failing = false
 
-  constructor(options: { db: Db; state: KillState; log: Logger; version: string }) {
+  /** `isAlone`: no other process can share the database; leases that others left there are over. */
+  constructor(options: {
+    db: Db
+    state: KillState
+    log: Logger
+    version: string
+    isAlone: boolean
+  }) {
+    this.#isAlone = options.isAlone
+    this.#leaseMs = options.isAlone ? LEASE_ALONE_MS : LEASE_MS
     this.#db = options.db
     this.#state = options.state
     this.#log = options.log
@@ -41,10 +54,11 @@ export class Replica {
   }
 
   async start(): Promise<void> {
+    if (this.#isAlone) await this.#db.query('update replicas set lease_until = to_timestamp(0)')
     await this.#db.query(
       `insert into replicas (id, host, version, lease_until)
        values ($1, $2, $3, clock_timestamp() + $4 * interval '1 ms')`,
-      [this.id, os.hostname(), this.#version, LEASE_MS],
+      [this.id, os.hostname(), this.#version, this.#leaseMs],
     )
     await this.#db.query(
       `delete from replicas where lease_until < now() - interval '${FORGET_AFTER}'
@@ -102,7 +116,7 @@ export class Replica {
     const clockAt = Date.now()
     const [beat] = await this.#db.query<Beat>(RENEW, [
       this.id,
-      LEASE_MS,
+      this.#leaseMs,
       this.#state.epoch < 0n ? 0n : this.#state.epoch,
       this.#revision,
     ])
@@ -112,7 +126,7 @@ export class Replica {
     const isNew = beat.epoch > this.#state.epoch
     this.#state.apply(beat.epoch, beat.rows.map(fromJson))
     // Measured from before the statement, so the local lease never outlives the one others see.
-    this.#state.extendLease(startedAt + LEASE_MS)
+    this.#state.extendLease(startedAt + this.#leaseMs)
     if (isNew) this.#again = true // confirm at once what was just applied
   }
 }

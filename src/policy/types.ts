@@ -110,7 +110,10 @@ export interface ModuleAnswer {
   readonly requireApproval: readonly ModuleReason[]
   readonly obligations: readonly Obligation[]
   /** Set when evaluation failed: the decision denies with this code. */
-  readonly error?: { readonly code: 'policy_timeout' | 'policy_error'; readonly message: string }
+  readonly error?: {
+    readonly code: 'policy_timeout' | 'policy_error' | 'policy_budget_exceeded'
+    readonly message: string
+  }
 }
 
 /** A compiled policy that sees `input` in AuthZEN's words. It never throws: failures are answers. */
