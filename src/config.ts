@@ -79,7 +79,7 @@ export function parseConfig(env: Env): Config {
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
     ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
-    logFile: read.text('LOG_FILE', 'logs/app.log') || null,
+    logFile: read.textOrEmpty('LOG_FILE', 'logs/app.log') || null,
     demo: read.flag('DEMO', !production),
     ticketingApiUrl:
       read.url('TICKETING_API_URL', ['http:', 'https:']) ??
@@ -105,7 +105,13 @@ class Reader {
     this.#problems = problems
   }
 
+  /** An empty value is no value: an empty HOST would mean every interface. */
   text(name: string, fallback: string): string {
+    return this.#env[name]?.trim() || fallback
+  }
+
+  /** Here an empty value is one. */
+  textOrEmpty(name: string, fallback: string): string {
     return this.#env[name]?.trim() ?? fallback
   }
 

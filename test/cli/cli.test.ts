@@ -1,0 +1,284 @@
+import { expect } from 'chai'
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import { prepareEmbedded, scratch } from '../support/database.ts'
+import { freePort } from '../support/gate-process.ts'
+import { ADMIN, TestGate } from '../support/gate.ts'
+import { GATE, writePolicies } from '../support/policies.ts'
+
+const BIN = path.resolve(import.meta.dirname, '..', '..', 'bin', 'portcullis.js')
+
+interface Run {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the built command as a user does, with nothing of this process's environment. */
+function portcullis(args: readonly string[], env: Record<string, string> = {}): Promise<Run> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [BIN, ...args], {
+      env: { PATH: process.env['PATH'] ?? '', NO_COLOR: '1', DEMO: 'off', ...env },
+      cwd: scratch('cwd'),
+    })
+    let [stdout, stderr] = ['', '']
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk.toString()
+    })
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString()
+    })
+    child.once('close', (code) => resolve({ code, stdout, stderr }))
+  })
+}
+
+function policies(files: Record<string, string> = {}): string {
+  const dir = path.join(scratch('policies'), 'policies')
+  writePolicies(dir, files)
+  return dir
+}
+
+const BROKEN = { 'gate.yaml': GATE.replace('effect: allow', 'effect: alow') }
+
+describe('portcullis', function () {
+  this.timeout(60_000)
+
+  describe('usage', () => {
+    it('prints its help and exits 0', async () => {
+      const { code, stdout } = await portcullis(['--help'])
+      expect(code).to.equal(0)
+      for (const name of ['start', 'demo', 'check', 'keys', 'audit', 'doctor']) {
+        expect(stdout).to.match(new RegExp(`^  ${name} `, 'm'))
+      }
+    })
+
+    it('exits 2 for an unknown command or option, and says what may have been meant', async () => {
+      const command = await portcullis(['chek'])
+      expect([command.code, command.stdout]).to.deep.equal([2, ''])
+      expect(command.stderr).to.match(/unknown command 'chek'[^]*Did you mean check\?/)
+      const option = await portcullis(['check', '--jsn'])
+      expect(option.code).to.equal(2)
+      expect(option.stderr).to.match(/unknown option '--jsn'[^]*Did you mean --json\?/)
+      expect((await portcullis(['keys', 'create', '--role', 'admin'])).code).to.equal(2)
+      expect((await portcullis([])).code).to.equal(2)
+    })
+
+    it('exits 2 for a bad environment, with every mistake and no stack', async () => {
+      const { code, stderr } = await portcullis(['start'], { PORT: 'x', LOG_LEVEL: 'loud' })
+      expect(code).to.equal(2)
+      expect(stderr).to.include('PORT must be').and.include('LOG_LEVEL must be')
+      expect(stderr).to.not.match(/^ +at /m)
+    })
+  })
+
+  describe('check', () => {
+    it('exits 0 for a directory that loads, and names its revision', async () => {
+      const { code, stdout } = await portcullis(['check', policies()])
+      expect(code).to.equal(0)
+      expect(stdout).to.match(/: ok, revision [0-9a-f]{12}, 2 files, \d+ guards, 6 tools\n$/)
+    })
+
+    it('exits 0 for the policies that are shipped', async () => {
+      const shipped = path.resolve(BIN, '..', '..', 'policies')
+      expect((await portcullis(['check', shipped])).code).to.equal(0)
+    })
+
+    it('exits 3 for one that does not, with the line, a caret under it, and what was meant', async () => {
+      const { code, stdout, stderr } = await portcullis(['check', policies(BROKEN)])
+      expect([code, stdout]).to.deep.equal([3, ''])
+      expect(stderr).to.include('gate.yaml:5')
+      expect(stderr).to.match(/\| +- \{ roles: \[worker\].*effect: alow \}\n.*\| +\^/)
+      expect(stderr).to.match(/allow/)
+      expect(stderr).to.not.match(/^ +at /m)
+    })
+
+    it('says the same as JSON', async () => {
+      const bad = await portcullis(['check', policies(BROKEN), '--json'])
+      expect(bad.code).to.equal(3)
+      const { valid, diagnostics } = JSON.parse(bad.stdout)
+      expect(valid).to.equal(false)
+      expect(diagnostics[0]).to.include({ file: 'gate.yaml', line: 5, severity: 'error' })
+      const good = await portcullis(['check', policies(), '--json'])
+      expect(JSON.parse(good.stdout)).to.deep.equal({ valid: true, diagnostics: [] })
+    })
+
+    it('exits 2 for a directory that is not there', async () => {
+      const { code, stderr } = await portcullis(['check', '/nowhere/at/all'])
+      expect([code, stderr]).to.deep.equal([2, 'no directory /nowhere/at/all\n'])
+    })
+  })
+
+  describe('start', () => {
+    const env = (more: Record<string, string> = {}) => ({
+      DATA_DIR: scratch('data'),
+      POLICY_DIR: policies(),
+      LOG_FILE: '',
+      LOG_LEVEL: 'silent',
+      ...more,
+    })
+
+    it('exits 3 when the policies do not load, with the same frames as check', async () => {
+      const { code, stderr } = await portcullis(['start'], env({ POLICY_DIR: policies(BROKEN) }))
+      expect(code).to.equal(3)
+      expect(stderr).to.match(/effect: alow \}\n.*\| +\^/)
+    })
+
+    it('exits 3 without any policies', async () => {
+      const { code, stderr } = await portcullis(['start'], env({ POLICY_DIR: '/nowhere/at/all' }))
+      expect(code).to.equal(3)
+      expect(stderr).to.not.match(/^ +at /m)
+    })
+
+    it('exits 1 when the port is taken, and says which', async () => {
+      const server = net.createServer()
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const { port } = server.address() as net.AddressInfo
+      const dataDir = scratch('data')
+      await prepareEmbedded(dataDir)
+      const taken = env({ PORT: String(port), DATA_DIR: dataDir })
+      const { code, stderr } = await portcullis(['start'], taken)
+      server.close()
+      expect(code).to.equal(1)
+      expect(stderr).to.include(`port ${port} is in use; set PORT to another one`)
+      expect(stderr).to.not.match(/^ +at /m)
+    })
+
+    it('exits 1 when the database cannot be reached, without its password', async () => {
+      const port = await freePort()
+      const url = `postgres://user:sesame-open@127.0.0.1:${port}/db`
+      const { code, stderr } = await portcullis(['start'], env({ DATABASE_URL: url }))
+      expect(code).to.equal(1)
+      expect(stderr).to.include('ECONNREFUSED').and.not.include('sesame-open')
+    })
+  })
+
+  describe('doctor', () => {
+    it('exits 0 when all is well', async () => {
+      const { code, stdout } = await portcullis(['doctor'], {
+        DATA_DIR: path.join(scratch('data'), 'new'),
+        POLICY_DIR: policies(),
+        PORT: String(await freePort()),
+      })
+      expect(stdout).to.not.include('\u2717')
+      expect(stdout.match(/^\u2713 /gm)).to.have.length(8)
+      expect(code).to.equal(0)
+    })
+
+    it('exits 5 and names each problem with its remedy', async () => {
+      const server = net.createServer()
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const { port } = server.address() as net.AddressInfo
+      const dataDir = scratch('data')
+      fs.writeFileSync(path.join(dataDir, 'audit-signing-key.pem'), 'x', { mode: 0o644 })
+      const { code, stdout, stderr } = await portcullis(['doctor'], {
+        DATA_DIR: dataDir,
+        POLICY_DIR: policies(BROKEN),
+        PORT: String(port),
+        DATABASE_URL: `postgres://user:sesame-open@127.0.0.1:${await freePort()}/db`,
+      })
+      server.close()
+      expect([code, stderr]).to.deep.equal([5, '4 problem(s)\n'])
+      expect(stdout).to.match(/^\u2717 signing key: others can read .*chmod 600/m)
+      expect(stdout).to.match(/^\u2717 port: .*EADDRINUSE.*set HOST or PORT/m)
+      expect(stdout).to.match(/^\u2717 policies: 1 problem\(s\); run `portcullis check`/m)
+      expect(stdout).to.match(/^\u2717 database: .*ECONNREFUSED.*check DATABASE_URL/m)
+      expect(stdout).to.not.include('sesame-open')
+    })
+  })
+
+  describe('with a running gate', () => {
+    let gate: TestGate
+    before(async () => {
+      gate = await TestGate.start()
+      await gate.agent('worker-1')
+    })
+    after(() => gate.stop())
+
+    const at = (...args: string[]) => [...args, '--url', gate.gate.url]
+
+    it('keys: creates, lists and revokes', async () => {
+      const created = await portcullis(
+        at('keys', 'create', '--role', 'observer', '--name', 'cli', '--key', ADMIN),
+      )
+      expect(created.code, created.stderr).to.equal(0)
+      const key = created.stdout.trim()
+      expect((await gate.call('GET', '/state', { key })).status).to.equal(200)
+      const list = () => portcullis(at('keys', 'list'), { PORTCULLIS_KEY: ADMIN })
+      const [, id = ''] = /^(key_\w+)\tobserver\tcli\tlive$/m.exec((await list()).stdout) ?? []
+      expect(id).to.match(/^key_/)
+      expect((await portcullis(at('keys', 'revoke', id, '--key', ADMIN))).code).to.equal(0)
+      expect((await list()).stdout).to.match(/\tobserver\tcli\trevoked$/m)
+      expect((await gate.call('GET', '/state', { key })).status).to.equal(401)
+    })
+
+    it('keys: exits 1 with what the gate says, 2 without a key, 1 without a gate', async () => {
+      const wrong = await portcullis(at('keys', 'list', '--key', 'pk_wrong'))
+      expect([wrong.code, wrong.stdout]).to.deep.equal([1, ''])
+      expect(wrong.stderr).to.match(/^unauthenticated: /)
+      const role = await portcullis(
+        at('keys', 'create', '--role', 'root', '--name', 'x', '--key', ADMIN),
+      )
+      expect([role.code, role.stderr.startsWith('invalid_request: ')]).to.deep.equal([1, true])
+      const keyless = await portcullis(at('keys', 'list'), { DATA_DIR: scratch('data') })
+      expect([keyless.code, keyless.stderr]).to.deep.equal([
+        2,
+        'no key: give --key or set PORTCULLIS_KEY\n',
+      ])
+      const nowhere = `http://127.0.0.1:${await freePort()}`
+      const absent = await portcullis(['keys', 'list', '--key', ADMIN, '--url', nowhere])
+      expect([absent.code, absent.stderr]).to.deep.equal([
+        1,
+        `no gate answers at ${nowhere}; is \`npm start\` running?\n`,
+      ])
+    })
+
+    it('keys: takes the admin key that the first start left in DATA_DIR', async () => {
+      const dataDir = scratch('data')
+      fs.writeFileSync(path.join(dataDir, 'admin.key'), `${ADMIN}\n`)
+      expect((await portcullis(at('keys', 'list'), { DATA_DIR: dataDir })).code).to.equal(0)
+    })
+
+    it('audit: exports what verifies with nothing but the public key', async () => {
+      const out = path.join(scratch('export'), 'audit.jsonl')
+      const exported = await portcullis(at('audit', 'export', '--out', out, '--key', ADMIN))
+      expect([exported.code, exported.stdout]).to.deep.equal([0, ''])
+      expect(fs.statSync(out).mode & 0o077).to.equal(0)
+      const key = path.join(gate.dataDir, 'audit-public-key.pem')
+      const outside = path.join(gate.dataDir, 'checkpoints.jsonl')
+      const verify = (file: string) =>
+        portcullis(['audit', 'verify', file, '--public-key', key, '--checkpoints', outside])
+      const good = await verify(out)
+      expect(good.code, good.stdout).to.equal(0)
+      expect(good.stdout)
+        .to.match(/^integrity +ok$/m)
+        .and.match(/^completeness +ok$/m)
+      fs.writeFileSync(out, fs.readFileSync(out, 'utf8').replace('worker-1', 'worker-2'))
+      const bad = await verify(out)
+      expect([bad.code, bad.stderr.includes('integrity broken')]).to.deep.equal([5, true])
+    })
+
+    it('audit: the export on standard output is the same', async () => {
+      const { code, stdout } = await portcullis(at('audit', 'export', '--key', ADMIN))
+      expect(code).to.equal(0)
+      const types = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line).type)
+      expect([types[0], types.at(-1)]).to.deep.equal(['head', 'end'])
+    })
+
+    it('audit: exits 2 for files that are not there or are no keys', async () => {
+      const key = path.join(gate.dataDir, 'audit-public-key.pem')
+      for (const args of [
+        ['/nowhere', '--public-key', key],
+        [key, '--public-key', '/nowhere'],
+        [key, '--public-key', BIN],
+        [key],
+      ]) {
+        expect((await portcullis(['audit', 'verify', ...args])).code).to.equal(2)
+      }
+    })
+  })
+})

@@ -1,0 +1,152 @@
+import { expect } from 'chai'
+import fs from 'node:fs'
+import path from 'node:path'
+import { ConfigError, parseConfig, readConfig } from '../src/config.ts'
+import { scratch } from './support/database.ts'
+
+function problems(env: Record<string, string>): readonly string[] {
+  try {
+    parseConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+describe('the environment', () => {
+  it('may be empty: every setting has its documented default', () => {
+    const config = parseConfig({})
+    expect(config).to.include({
+      host: '127.0.0.1',
+      port: 8787,
+      databaseUrl: null,
+      ratePerS: 5,
+      logLevel: 'info',
+      logFile: 'logs/app.log',
+      demo: true,
+      ticketingApiUrl: 'http://127.0.0.1:8788',
+      publicServerUrl: null,
+      approvalWebhookUrl: null,
+      alertWebhookUrl: null,
+      webhookSecret: null,
+    })
+    expect([config.dataDir, config.policyDir, config.plansDir]).to.deep.equal(
+      ['.portcullis', 'policies', 'plans'].map((dir) => path.resolve(dir)),
+    )
+    expect([config.apiTokens, config.allowedOrigins]).to.deep.equal([[], []])
+    expect(Object.isFrozen(config)).to.equal(true)
+  })
+
+  it('reports every mistake at once, each with the name of its variable', () => {
+    const found = problems({
+      PORT: '70000',
+      DATABASE_URL: 'mysql://user:hidden@host/db',
+      ALLOWED_ORIGINS: 'https://ok.example, https://bad.example/path',
+      RATE_LIMIT_PER_S: '0',
+      LOG_LEVEL: 'loud',
+      DEMO: 'perhaps',
+      TICKETING_API_URL: 'localhost',
+      API_TOKENS: 'root:key-1',
+      ALERT_WEBHOOK_URL: 'https://hooks.example',
+    })
+    for (const name of [
+      'PORT',
+      'DATABASE_URL',
+      'ALLOWED_ORIGINS',
+      'RATE_LIMIT_PER_S',
+      'LOG_LEVEL',
+      'DEMO',
+      'TICKETING_API_URL',
+      'API_TOKENS',
+      'WEBHOOK_SECRET',
+    ]) {
+      expect(
+        found.filter((one) => one.startsWith(name)),
+        name,
+      ).to.have.length(1)
+    }
+    expect(found.join()).to.not.include('hidden')
+  })
+
+  const bad: [string, string, string][] = [
+    ['PORT', '-1', 'PORT'],
+    ['PORT', '80.5', 'PORT'],
+    ['PORT', '0x50', 'PORT'],
+    ['PORT', '8787abc', 'PORT'],
+    ['RATE_LIMIT_PER_S', '1e3', 'RATE_LIMIT_PER_S'],
+    ['RATE_LIMIT_PER_S', 'Infinity', 'RATE_LIMIT_PER_S'],
+    ['ALLOWED_ORIGINS', '*', 'ALLOWED_ORIGINS'],
+    ['ALLOWED_ORIGINS', 'https://app.example/', 'ALLOWED_ORIGINS'],
+    ['ALLOWED_ORIGINS', 'app.example', 'ALLOWED_ORIGINS'],
+    ['PUBLIC_SERVER_URL', 'ftp://x.example', 'PUBLIC_SERVER_URL'],
+    ['API_TOKENS', 'abc', 'API_TOKENS'],
+    ['API_TOKENS', 'agent:no-name', 'API_TOKENS'],
+    ['API_TOKENS', 'observer:x:', 'API_TOKENS'],
+    ['API_TOKENS', Array.from({ length: 101 }, (_, n) => `key-${n}`).join(), 'API_TOKENS'],
+  ]
+  for (const [name, value, about] of bad) {
+    it(`refuses ${name}=${value.slice(0, 30)}`, () => {
+      const [first = '', ...rest] = problems({ [name]: value })
+      expect([first.startsWith(about), rest]).to.deep.equal([true, []])
+    })
+  }
+
+  it('never repeats a secret in what it reports', () => {
+    const secret = 'sesame-open'
+    for (const env of [
+      { DATABASE_URL: `http://user:${secret}@host` },
+      { API_TOKENS: `root:name:${secret}` },
+      { ALERT_WEBHOOK_URL: `ftp://user:${secret}@host` },
+    ]) {
+      expect(problems(env as Record<string, string>).join()).to.not.include(secret)
+      expect(problems(env as Record<string, string>)).to.have.length(1)
+    }
+  })
+
+  it('takes keys as key, role:key and role:name:key, colons in the key included', () => {
+    const { apiTokens } = parseConfig({ API_TOKENS: 'bare-key, observer:k-two ,agent:bot:a:b:c' })
+    expect(apiTokens).to.deep.equal([
+      { role: 'admin', name: 'token-1', key: 'bare-key' },
+      { role: 'observer', name: 'token-2', key: 'k-two' },
+      { role: 'agent', name: 'bot', key: 'a:b:c' },
+    ])
+  })
+
+  it('takes blanks around values, empty ones as absent, and flags in their spellings', () => {
+    expect(parseConfig({ PORT: ' 0 ', HOST: ' ::1 ' })).to.include({ port: 0, host: '::1' })
+    expect(parseConfig({ PORT: '', LOG_LEVEL: '', DATABASE_URL: '' })).to.include({
+      port: 8787,
+      logLevel: 'info',
+      databaseUrl: null,
+    })
+    for (const on of ['on', 'TRUE', '1', 'yes'])
+      expect(parseConfig({ DEMO: on }).demo).to.equal(true)
+    for (const off of ['off', 'False', '0', 'no']) {
+      expect(parseConfig({ DEMO: off }).demo).to.equal(false)
+    }
+    expect(parseConfig({ LOG_FILE: '' }).logFile).to.equal(null)
+  })
+
+  it('leaves the demo out in production, unless it is asked for', () => {
+    expect(parseConfig({ NODE_ENV: 'production' }).demo).to.equal(false)
+    expect(parseConfig({ NODE_ENV: 'production', DEMO: 'on' }).demo).to.equal(true)
+  })
+
+  it('empty values fall back to the default rather than to nothing', () => {
+    const config = parseConfig({ HOST: '', DATA_DIR: '', POLICY_DIR: '', PLANS_DIR: '' })
+    expect(config.host).to.equal('127.0.0.1')
+    expect([config.dataDir, config.policyDir, config.plansDir]).to.deep.equal(
+      ['.portcullis', 'policies', 'plans'].map((dir) => path.resolve(dir)),
+    )
+  })
+
+  it('wins over the .env file beside package.json', () => {
+    const root = scratch('config')
+    fs.writeFileSync(path.join(root, '.env'), 'PORT=1234\nHOST="0.0.0.0" # all\nPATH=/nowhere\n')
+    const config = readConfig(root)
+    expect([config.port, config.host]).to.deep.equal([1234, '0.0.0.0'])
+    expect(config.env['PATH']).to.equal(process.env['PATH'])
+    expect(Object.isFrozen(config.env)).to.equal(true)
+  })
+})
