@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { EXIT } from './exit.ts'
 
 // Subcommands are imported when they run: the whole gate takes half a second to load.
@@ -65,6 +65,43 @@ audit
   )
   .option('--json', 'the verdict as JSON')
   .action(async (file: string, options) => (await import('./audit.ts')).verifyAudit(file, options))
+
+const testCommand = (command: Command): Command =>
+  command
+    .description('run the test_ rules of Rego files; exits 4 when one does not hold')
+    .argument('[paths...]', 'files and folders', ['policies'])
+    .option('--run <regex>', 'only tests whose path matches')
+    .addOption(new Option('--format <format>').choices(['text', 'json', 'junit']).default('text'))
+    .option('--coverage', 'which expressions the tests reach')
+    .option('--fail-under <percent>', 'least coverage')
+    .option('--watch', 'run again at each change')
+    .option('--v0', 'the old dialect')
+    .action(async (paths: string[], options) =>
+      (await import('./rego-test.ts')).regoTest(paths, options),
+    )
+testCommand(program.command('test'))
+
+const rego = program.command('rego').description('the Rego compiler')
+const dialect = (command: Command): Command =>
+  command.option('--v0', 'the old dialect').option('--json', 'diagnostics as JSON')
+dialect(rego.command('check').description('check modules').argument('<paths...>'))
+  .option('--strict', 'unused imports, variables and arguments are errors')
+  .action(async (paths: string[], options) => (await import('./rego.ts')).regoCheck(paths, options))
+dialect(rego.command('eval').description('evaluate a query').argument('<query>'))
+  .option('-d, --data <paths...>', 'modules and JSON documents')
+  .option('-i, --input <file>', 'input document')
+  .action(async (query: string, options) => (await import('./rego.ts')).regoEval(query, options))
+dialect(rego.command('fmt').description('format files in place').argument('<paths...>'))
+  .option('--list', 'only name the files that differ; exits 5 when there are any')
+  .action(async (paths: string[], options) => (await import('./rego.ts')).regoFmt(paths, options))
+dialect(rego.command('parse').description('the syntax tree as JSON').argument('<file>')).action(
+  async (file: string, options) => (await import('./rego.ts')).regoParse(file, options),
+)
+dialect(rego.command('build').description('write a bundle').argument('<paths...>'))
+  .requiredOption('-e, --entrypoint <path...>', 'such as agent/allow')
+  .option('-o, --out <file>', 'bundle to write', 'bundle.tar.gz')
+  .action(async (paths: string[], options) => (await import('./rego.ts')).regoBuild(paths, options))
+testCommand(rego.command('test'))
 
 program
   .command('doctor')

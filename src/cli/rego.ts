@@ -1,0 +1,97 @@
+import fs from 'node:fs'
+import { compile, eval as evaluate, format, parse } from '../rego/index.ts'
+import { CliError, EXIT, print, say } from './exit.ts'
+import { readJson, readRegoFiles, regoFailure } from './rego-files.ts'
+import { tarGz } from './tar-writer.ts'
+
+interface Common {
+  readonly json?: boolean
+  readonly strict?: boolean
+  readonly v0?: boolean
+}
+
+const dialect = ({ v0 = false }: Common) => ({ v0 })
+
+/** `portcullis rego check`: everything that is wrong with the modules; exits 3 when anything is. */
+export function regoCheck(paths: readonly string[], options: Common): void {
+  const { modules } = readRegoFiles(paths)
+  const strict = options.strict ?? false
+  const result = compile({ modules, entrypoints: [], strict, ...dialect(options) })
+  if (!result.ok) throw regoFailure(result.diagnostics, modules, options.json ?? false)
+  say(`${Object.keys(modules).length} modules, no errors`)
+}
+
+/** `portcullis rego eval`: the solutions of a query, as JSON. */
+export function regoEval(
+  query: string,
+  options: Common & { readonly data?: string[]; readonly input?: string },
+): void {
+  const { modules, data } = readRegoFiles(options.data ?? [])
+  const result = evaluate({
+    query,
+    modules,
+    data,
+    ...(options.input ? { input: readJson(options.input) } : {}),
+    ...dialect(options),
+  })
+  if (!result.ok) {
+    const sources = { ...modules, query }
+    throw regoFailure(result.diagnostics, sources, options.json ?? false)
+  }
+  print(JSON.stringify(result.solutions, null, 2))
+}
+
+/** `portcullis rego parse`: the syntax tree of one file, as JSON. */
+export function regoParse(file: string, options: Common): void {
+  const { modules } = readRegoFiles([file])
+  const source = modules[file]
+  if (source === undefined) throw new CliError(EXIT.usage, `${file} is not a .rego file`)
+  const result = parse(source, { file, ...dialect(options) })
+  if (!result.ok) throw regoFailure(result.diagnostics, modules, options.json ?? false)
+  print(JSON.stringify(result.module, null, 2))
+}
+
+/** `portcullis rego fmt`: writes the files in their one layout; with --list only names those that differ. */
+export function regoFmt(
+  paths: readonly string[],
+  options: Common & { readonly list?: boolean },
+): void {
+  const { modules } = readRegoFiles(paths)
+  const changed: string[] = []
+  for (const [file, source] of Object.entries(modules)) {
+    const result = format(source, { file, ...dialect(options) })
+    if (!result.ok) throw regoFailure(result.diagnostics, modules, options.json ?? false)
+    if (result.text === source) continue
+    changed.push(file)
+    if (!options.list) fs.writeFileSync(file, result.text)
+  }
+  for (const file of changed) print(file)
+  if (options.list && changed.length > 0)
+    throw new CliError(EXIT.finding, `${changed.length} differ`)
+}
+
+/** `portcullis rego build`: a bundle that this gate, OPA and the npm SDK load. */
+export function regoBuild(
+  paths: readonly string[],
+  options: Common & { readonly entrypoint: string[]; readonly out: string },
+): void {
+  const { modules, data } = readRegoFiles(paths)
+  const policies = Object.fromEntries(
+    Object.entries(modules).filter(([name]) => !name.endsWith('_test.rego')),
+  )
+  const { entrypoint: entrypoints } = options
+  const result = compile({ modules: policies, entrypoints, ...dialect(options) })
+  if (!result.ok) throw regoFailure(result.diagnostics, modules, options.json ?? false)
+  const manifest = {
+    revision: '',
+    roots: [''],
+    wasm: entrypoints.map((entrypoint) => ({ entrypoint, module: '/policy.wasm' })),
+  }
+  const bundle = tarGz([
+    ['/data.json', JSON.stringify(data)],
+    ['/policy.wasm', result.wasm],
+    ['/.manifest', JSON.stringify(manifest)],
+  ])
+  fs.writeFileSync(options.out, bundle)
+  say(`wrote ${options.out}: ${bundle.length} bytes, ${entrypoints.join(', ')}`)
+}
