@@ -1,119 +1,81 @@
-import {
-  compile,
-  EvalError,
-  load,
-  parse,
-  type Diagnostic as RegoDiagnostic,
-  type Loaded,
-} from '../rego/index.ts'
+import { Worker } from 'node:worker_threads'
+import { EvalError, load, type Loaded } from '../rego/index.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import type { Diagnostic } from './diagnostics.ts'
 import { readRules } from './opa-module.ts'
+import { PACKAGE, type CompiledSources } from './rego-sources.ts'
 import type { CompiledModule, ModuleAnswer, ModuleCompiler, PolicyModule } from './types.ts'
 
-/** The rules of package `agent` that decide. Any other rule is the policy's own affair. */
-const DECIDING = ['allow', 'deny', 'require_approval', 'obligations']
-const PACKAGE = 'agent'
-/** What one decision may cost. Counted in the module itself, so the same input always gets as far. */
-const BUDGET = { steps: 5_000_000, pages: 1_024 }
-const TEST_RULE = /^test_/
-
-/** A rule of a test file that has to be true before the policy may decide. */
-interface PolicyTest {
-  readonly entrypoint: string
-  readonly file: string
-  readonly line: number
-  readonly col: number
-}
-
-interface Survey {
-  readonly deciding: readonly string[]
-  readonly tests: readonly PolicyTest[]
-}
+/** Longer, and the policy is refused: tests that never end must not hold up every reload behind them. */
+const COMPILE_TIMEOUT_MS = 30_000
 
 /**
- * Compiles the Rego sources of a policy directory to one WebAssembly module that decides in this
- * process, and runs the `test_` rules of its `*_test.rego` files first. No I/O builtin is allowed.
+ * Compiles Rego sources to one WebAssembly module that decides in this process. Compiling and the
+ * policy's own tests happen in a worker thread, so that requests do not wait for them. No I/O
+ * builtin is allowed.
  */
 export const REGO_COMPILER: ModuleCompiler = {
   async compile(sources, data): Promise<CompiledModule> {
-    const survey = surveyOf(sources)
-    const tested = runTests(sources, data, survey.tests)
-    if (tested.length > 0) return { ok: false, diagnostics: tested }
-    const policies = new Map([...sources].filter(([name]) => !isTestFile(name)))
-    if (policies.size === 0) return { ok: true, module: null, warnings: [] }
-    const compiled = compile({
-      modules: Object.fromEntries(policies),
-      entrypoints: survey.deciding,
-      budget: BUDGET,
-    })
-    if (!compiled.ok) return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
-    const loaded = load(compiled, { data })
-    return {
-      ok: true,
-      module: new RegoModule(loaded, survey.deciding),
-      warnings: compiled.warnings.map(toDiagnostic),
-    }
+    const compiled = await inWorker(sources, data)
+    if (!compiled.ok) return compiled
+    const { wasm, entrypoints, warnings } = compiled
+    const module = wasm && new RegoModule(load(wasm, { data }), entrypoints)
+    return { ok: true, module, warnings }
   },
 }
 
-const isTestFile = (name: string): boolean => name.endsWith('_test.rego')
+// One worker for all reloads: it stays warm, and compiles several times as fast as a new one.
+let worker: Worker | undefined
+let turn: Promise<unknown> = Promise.resolve()
 
-function surveyOf(sources: ReadonlyMap<string, string>): Survey {
-  const deciding = new Set<string>()
-  const tests = new Map<string, PolicyTest>()
-  for (const [file, text] of sources) {
-    const parsed = parse(text, { file })
-    if (!parsed.ok) continue // compiling reports it, with every other mistake
-    const path = parsed.module.package.path.join('/')
-    for (const rule of parsed.module.rules) {
-      const [{ name }] = rule.head.ref
-      const entrypoint = `${path}/${name}`
-      const { row: line, col } = rule.loc
-      if (isTestFile(file) && TEST_RULE.test(name)) {
-        tests.set(entrypoint, { entrypoint, file, line, col })
-      } else if (path === PACKAGE && DECIDING.includes(name)) deciding.add(entrypoint)
-    }
-  }
-  return { deciding: [...deciding].sort(), tests: [...tests.values()] }
-}
-
-function runTests(
+function inWorker(
   sources: ReadonlyMap<string, string>,
   data: JsonObject,
-  tests: readonly PolicyTest[],
-): readonly Diagnostic[] {
-  if (![...sources.keys()].some(isTestFile)) return []
-  const compiled = compile({
-    modules: Object.fromEntries(sources),
-    entrypoints: tests.map(({ entrypoint }) => entrypoint),
-    budget: BUDGET,
-  })
-  if (!compiled.ok) return compiled.diagnostics.map(toDiagnostic)
-  const loaded = load(compiled, { data })
-  const failures = tests.flatMap((test) => failureOf(loaded, test))
-  loaded.close()
-  return failures
+): Promise<CompiledSources> {
+  const run = turn.then(() => ask(sources, data))
+  turn = run.catch(() => undefined)
+  return run
 }
 
-function failureOf(loaded: Loaded, { entrypoint, file, line, col }: PolicyTest): Diagnostic[] {
-  const outcome = evaluateTest(loaded, entrypoint)
-  if (outcome === undefined) return []
-  const name = entrypoint.slice(entrypoint.lastIndexOf('/') + 1)
-  const message = `policy test \`${name}\` ${outcome}`
-  return [{ file, line, col, code: 'policy_test_failed', message, severity: 'error' }]
-}
-
-/** Undefined when the test holds, else what it did instead. */
-function evaluateTest(loaded: Loaded, entrypoint: string): string | undefined {
+async function ask(
+  sources: ReadonlyMap<string, string>,
+  data: JsonObject,
+): Promise<CompiledSources> {
+  worker ??= new Worker(new URL('./rego-worker.mjs', import.meta.url))
+  const asked = worker
+  asked.ref()
   try {
-    const value = loaded.evaluate(entrypoint)
-    if (value === true) return undefined
-    return value === undefined ? 'is undefined' : `is ${JSON.stringify(value).slice(0, 80)}`
+    return await answerOf(asked, { sources, data })
   } catch (error) {
-    if (error instanceof EvalError) return `failed: ${error.code}: ${error.message}`
-    throw error
+    worker = undefined
+    void asked.terminate()
+    return tooLong(sources, error)
+  } finally {
+    asked.unref()
   }
+}
+
+function answerOf(asked: Worker, question: unknown): Promise<CompiledSources> {
+  return new Promise((resolve, reject) => {
+    const done = (settle: () => void) => {
+      clearTimeout(timer)
+      asked.off('message', onMessage).off('error', onError).off('exit', onExit)
+      settle()
+    }
+    const fail = (message: string) => done(() => reject(new Error(message)))
+    const onMessage = (answer: CompiledSources) => done(() => resolve(answer))
+    const onError = (error: Error) => fail(error.message)
+    const onExit = () => fail('the compiler stopped')
+    const timer = setTimeout(() => fail('it took too long'), COMPILE_TIMEOUT_MS)
+    asked.on('message', onMessage).on('error', onError).on('exit', onExit)
+    asked.postMessage(question)
+  })
+}
+
+function tooLong(sources: ReadonlyMap<string, string>, error: unknown): CompiledSources {
+  const [file = '.'] = sources.keys()
+  const message = `cannot be compiled: ${(error as Error).message}`
+  const place = { file, line: 1, col: 1 }
+  return { ok: false, diagnostics: [{ ...place, code: 'rego_failed', message, severity: 'error' }] }
 }
 
 class RegoModule implements PolicyModule {
@@ -154,11 +116,4 @@ function failed(error: unknown): ModuleAnswer {
     ...nothing,
     error: { code: isOver ? 'policy_budget_exceeded' : 'policy_error', message },
   }
-}
-
-function toDiagnostic({ code, message, location, hints }: RegoDiagnostic): Diagnostic {
-  const { file, row, col } = location
-  const place = { file, line: Math.max(1, row), col: Math.max(1, col) }
-  const [hint] = hints
-  return { ...place, code, message, severity: 'error', ...(hint ? { hint } : {}) }
 }
