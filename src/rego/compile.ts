@@ -59,7 +59,29 @@ export interface Refused {
 
 /** Sources to a module, or all that is wrong with them. Never throws for what a policy says. */
 export function compile(options: CompileOptions): Compiled | Refused {
-  const planned = plan(options)
+  return guarded(() => compileOrThrow(options))
+}
+
+/** Text that is nested or long beyond the stack is refused like any other mistake. */
+function guarded<T>(run: () => T): T | Refused {
+  try {
+    return run()
+  } catch (error) {
+    const message =
+      error instanceof RangeError
+        ? 'the policy is too deeply nested to compile'
+        : `the compiler failed: ${String(error)}`
+    return {
+      ok: false,
+      diagnostics: [{ code: 'rego_compile_error', message, location: NOWHERE, hints: [] }],
+    }
+  }
+}
+
+const NOWHERE = { file: '', row: 0, col: 0, length: 0 }
+
+function compileOrThrow(options: CompileOptions): Compiled | Refused {
+  const planned = planOrThrow(options)
   if (!planned.ok) return planned
   const { policy, tracePoints } = planned
   const { steps, pages } = options.budget ?? {}
@@ -86,6 +108,10 @@ export interface Planned {
 
 /** Everything up to the intermediate representation. */
 export function plan(options: CompileOptions): Planned | Refused {
+  return guarded(() => planOrThrow(options))
+}
+
+function planOrThrow(options: CompileOptions): Planned | Refused {
   const diagnostics = new Diagnostics()
   const experimental = options.capabilities?.experimental ?? false
   const v0 = options.v0 ?? false

@@ -11,12 +11,6 @@ interface Case {
   readonly first?: readonly { code: string; row: number | null; file: string }[]
 }
 
-/** Schemas in annotations are not applied to types. */
-const KNOWN = new Set([
-  'annotations/meta-schemas-inline-type',
-  'annotations/meta-schemas-inline-bad-type',
-])
-
 describe('rego: refusals', () => {
   it('agrees with OPA on what to refuse, and on code and row of the first error', function () {
     this.timeout(60_000)
@@ -25,7 +19,6 @@ describe('rego: refusals', () => {
     for (const { id, modules, strict, want, first } of readLines<Case>(
       path.join(data, 'rejections/cases.jsonl'),
     )) {
-      if (KNOWN.has(id)) continue
       const sources = Object.fromEntries(modules.map(({ name, source }) => [name, source]))
       const result = compile({ modules: sources, entrypoints: [], strict })
       if (result.ok !== (want === 'accept')) wrong.push(id)

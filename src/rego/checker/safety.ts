@@ -128,6 +128,7 @@ export class SafetyChecker {
   }
 
   #closures(expr: Expr, around: ReadonlySet<string>, unsafe: Unsafe[]): Expr {
+    if (!hasClosures(expr)) return expr
     const own = varsOf(expr)
     const globals = new Set([...around, ...own])
     const f = (term: Term): Term => {
@@ -296,6 +297,22 @@ function withVars({ target, value }: Expr['with'][number]): Vars {
 function isFunctionName(term: Term): boolean {
   if (term.kind === 'var') return isBuiltin(term.name)
   return term.kind === 'ref' && isBuiltin(operatorName(term) ?? '')
+}
+
+function hasClosures(expr: Expr): boolean {
+  const { node } = expr
+  if (node.kind === 'every' || node.kind === 'body') return true
+  let found = false
+  const see = (term: Term) => {
+    walkTerm(term, (t) => {
+      if (t.kind.endsWith('Comprehension')) found = true
+      return !found
+    })
+  }
+  if (node.kind === 'term') see(node.term)
+  else if (node.kind === 'call') node.args.forEach(see)
+  for (const w of expr.with) see(w.value)
+  return found
 }
 
 /** Variables inside the closures of an expression. */

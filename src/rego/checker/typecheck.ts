@@ -4,6 +4,7 @@
 import type { Body, Expr, RefTerm, Term } from '../ast/ast.ts'
 import { mapTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
+import { inputTypeOf, SchemaError } from './schemas.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
 import {
   isDynamic,
@@ -96,7 +97,29 @@ class TypeChecker {
     return found
   }
 
-  #infer({ rule, suffix }: PlacedRule): RuleTypes {
+  /** What `input` is in the rule at hand, as its annotations say. */
+  #input: Type = ANY
+
+  #infer(placed: PlacedRule): RuleTypes {
+    const outer = this.#input
+    this.#input = this.#annotated(placed)
+    const types = this.#inferWith(placed)
+    this.#input = outer
+    return types
+  }
+
+  #annotated({ module, rule }: PlacedRule): Type {
+    if (module.annotations.length === 0) return ANY
+    try {
+      return inputTypeOf(module, rule) ?? ANY
+    } catch (error) {
+      if (!(error instanceof SchemaError)) throw error
+      this.#error(rule, error.message)
+      return ANY
+    }
+  }
+
+  #inferWith({ rule, suffix }: PlacedRule): RuleTypes {
     const types: Type[] = []
     const args: Type[][] = (rule.head.args ?? []).map(() => [])
     for (let branch: typeof rule | undefined = rule; branch; branch = branch.else) {
@@ -321,7 +344,7 @@ class TypeChecker {
     const [head, ...rest] = ref.terms
     if (head.kind === 'var' && head.name === 'data')
       return this.#dataRef(ref, this.#tree, rest, env)
-    const known = head.kind === 'var' && head.name === 'input' ? ANY : this.#get(head, env)
+    const known = head.kind === 'var' && head.name === 'input' ? this.#input : this.#get(head, env)
     // Nothing is known of it yet, so anything may be behind it.
     if (!known && head.kind === 'var') env.set(head.name, ANY)
     const type = known ?? ANY
@@ -385,7 +408,6 @@ class TypeChecker {
 
   #refType(ref: RefTerm, env: Env): Type | undefined {
     const [head, ...rest] = ref.terms
-    if (head.kind === 'var' && head.name === 'input') return ANY
     let type: Type | undefined
     let terms: readonly Term[] = rest
     if (head.kind === 'var' && head.name === 'data') {
@@ -403,7 +425,8 @@ class TypeChecker {
       }
       type = isFunction(node) && node.children.size === 0 ? ANY : this.#node(node)
       terms = rest.slice(i)
-    } else type = this.#get(head, env)
+    } else if (head.kind === 'var' && head.name === 'input') type = this.#input
+    else type = this.#get(head, env)
     for (const term of terms) {
       if (!type) return undefined
       const constant = constantKey(term)
@@ -462,6 +485,7 @@ class TypeChecker {
     // Rules that are known stay known; what is wrong in the body is reported by its own check.
     for (const [rule, types] of this.#known) quiet.#known.set(rule, types)
     for (const rule of this.#open) quiet.#open.add(rule)
+    quiet.#input = this.#input
     quiet.#body(body, inner)
     return quiet.#get(term, inner) ?? ANY
   }

@@ -3,6 +3,9 @@ import type { Cursor } from './cursor.ts'
 import type { TokenKind } from './lexer.ts'
 import { isOperator, operatorName, OPERATORS, operatorRef, TermParser } from './terms.ts'
 
+/** Planning nests with the length of a body; no author writes one this long. */
+const BODY_MAX = 2000
+
 /** Expressions and bodies on top of terms. */
 export class ExpressionParser extends TermParser {
   constructor(cursor: Cursor) {
@@ -19,6 +22,7 @@ export class ExpressionParser extends TermParser {
     for (;;) {
       const expr = this.literal()
       if (!expr) return undefined
+      if (body.length >= BODY_MAX) return c.error(expr.loc, `more than ${BODY_MAX} expressions in one body`)
       body.push(expr)
       if (c.is(';')) {
         c.advance()
