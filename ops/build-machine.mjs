@@ -52,14 +52,34 @@ if (!isFresh() && fs.existsSync(source)) {
   const asc = await import('assemblyscript/asc').catch(() => null)
   if (!asc) {
     if (fs.existsSync(target)) process.exit(0)
-    console.error('build-machine: AssemblyScript is not installed; run `npm ci` without --omit=dev first')
+    console.error(
+      'build-machine: AssemblyScript is not installed; run `npm ci` without --omit=dev first',
+    )
     process.exit(1)
   }
   const outputs = new Map()
-  const { error, stderr } = await asc.main(
+  const { error } = await asc.main(
     [
-      'index.ts', '--runtime', 'stub', '--importMemory', '--use', 'abort=', '-O3', '--noAssert', '--initialMemory', '2',
-      '--disableWarning', '201', '--enable', 'simd', '--lowMemoryLimit', '0', '--outFile', 'machine.wasm', '--textFile', 'machine.wat',
+      'index.ts',
+      '--runtime',
+      'stub',
+      '--importMemory',
+      '--use',
+      'abort=',
+      '-O3',
+      '--noAssert',
+      '--initialMemory',
+      '2',
+      '--disableWarning',
+      '201',
+      '--enable',
+      'simd',
+      '--lowMemoryLimit',
+      '0',
+      '--outFile',
+      'machine.wasm',
+      '--textFile',
+      'machine.wat',
     ],
     {
       readFile: (name, base) => {
@@ -68,18 +88,21 @@ if (!isFresh() && fs.existsSync(source)) {
       },
       writeFile: (name, contents) => void outputs.set(path.basename(name), contents),
       listFiles: () => [],
+      stderr: { write: (text) => process.stderr.write(text) },
     },
   )
   if (error) {
-    console.error(String(stderr), error.message)
+    console.error(error.message)
     process.exit(1)
   }
   const wat = Buffer.from(outputs.get('machine.wat')).toString()
   if (process.env.MACHINE_WAT) fs.writeFileSync(process.env.MACHINE_WAT, wat)
-  const ends = [...wat.matchAll(/^ \(data \S+ \(i32\.const (\d+)\) "((?:[^"\\]|\\.)*)"/gm)].map(([, at, bytes]) => {
-    const length = bytes.replace(/\\[0-9a-f]{2}|\\./gi, '.').length
-    return Number(at) + length
-  })
+  const ends = [...wat.matchAll(/^ \(data \S+ \(i32\.const (\d+)\) "((?:[^"\\]|\\.)*)"/gm)].map(
+    ([, at, bytes]) => {
+      const length = bytes.replace(/\\[0-9a-f]{2}|\\./gi, '.').length
+      return Number(at) + length
+    },
+  )
   const meta = { dataEnd: Math.max(1024, ...ends), calls: readCalls(wat) }
   const payload = Buffer.from(JSON.stringify(meta))
   const name = Buffer.from('machine')

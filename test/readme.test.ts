@@ -37,7 +37,7 @@ describe('the README', function () {
         .replaceAll('127.0.0.1:8787', `127.0.0.1:${port}`)
         .replaceAll('npx portcullis', 'npx_portcullis')
       const bin = path.join(ROOT, 'bin', 'portcullis.js')
-      const shell = `npx_portcullis() { PORT=${port} "${process.execPath}" "${bin}" "$@" ${'${URL_FLAG}'}; }\n`
+      const shell = `npx_portcullis() { "${process.execPath}" "${bin}" "$@" URL_FLAG; }\n`
       const { stdout, stderr } = spawnSync('bash', ['-c', prelude(shell, port) + script], {
         cwd: dir,
         encoding: 'utf8',
@@ -74,7 +74,7 @@ describe('the README', function () {
 // `audit export` takes the gate's address from --url; the tour runs on the default one.
 function prelude(shell: string, port: number): string {
   return shell.replace(
-    ' ${URL_FLAG}',
+    ' URL_FLAG',
     ` $([ "$1 $2" = "audit export" ] && echo --url http://127.0.0.1:${port})`,
   )
 }

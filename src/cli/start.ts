@@ -10,6 +10,8 @@ import { policyFailure } from './policy-report.ts'
 import { ROOT } from './root.ts'
 
 export const DEMO_AGENT = 'agent-support-001'
+/** Refused, not found, no such database, wrong password or user. */
+const DATABASE_CODES = /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|3D000|28P01|28000)$/
 const AGENT_KEY_FILE = `${DEMO_AGENT}.key`
 
 /** `portcullis start`: runs until it is told to stop. */
@@ -87,13 +89,18 @@ function writeKey(config: Config, name: string, key: string): void {
 }
 
 function explain(error: unknown, config: Config): unknown {
-  const { code, port, details } = error as {
+  const { code, message, port, details } = error as {
     code?: string
+    message: string
     port?: number
     details?: { diagnostics?: never }
   }
   if (code === 'EADDRINUSE') {
     return new CliError(EXIT.internal, `port ${port} is in use; set PORT to another one`)
+  }
+  if (code === 'DATA_DIR_IN_USE') return new CliError(EXIT.internal, message)
+  if (config.databaseUrl && code && DATABASE_CODES.test(code)) {
+    return new CliError(EXIT.internal, `the database cannot be used (${code}); check DATABASE_URL`)
   }
   if (details?.diagnostics) return policyFailure(config.policyDir, details.diagnostics)
   return error

@@ -11,6 +11,7 @@ const INTERVAL_MS = 1_000
 /** Without a new checkpoint outside the database for this long, or this many entries, effects stop. */
 const UNSIGNED_MS_MAX = 60_000
 const UNSIGNED_ENTRIES_MAX = 10_000n
+const FILE_BYTES_MAX = 8 << 20
 
 /** Where signed heads go besides the database, so that whoever owns the database cannot rewrite it. */
 export type CheckpointSink = (checkpoint: Checkpoint) => Promise<void>
@@ -87,7 +88,7 @@ export class Checkpointer {
 
   /** The checkpoints in the file, which whoever owns the database cannot change. */
   keptOutside(): readonly Checkpoint[] {
-    return readCheckpointFile(this.#file)
+    return [...readCheckpointFile(`${this.#file}.old`), ...readCheckpointFile(this.#file)]
   }
 
   /** Tells how far the chain has grown, so that an overdue signature is noticed without a query. */
@@ -119,6 +120,7 @@ export class Checkpointer {
     // The key is read each time: taking it away stops the signing, as an operator would expect.
     const privateKey = createPrivateKey(fs.readFileSync(this.#keyFile))
     const checkpoint = signCheckpoint({ size, head, at: new Date().toISOString() }, privateKey)
+    rotate(this.#file)
     appendDurably(this.#file, `${JSON.stringify({ ...checkpoint, size: Number(size) })}\n`)
     await Promise.all(this.#sinks.map((sink) => sink(checkpoint)))
     await this.#db.query(
@@ -130,7 +132,7 @@ export class Checkpointer {
   }
 
   async #findRollback(): Promise<string | null> {
-    const last = lastOf(readCheckpointFile(this.#file), createPublicKey(this.publicKeyPem))
+    const last = lastOf(this.keptOutside(), createPublicKey(this.publicKeyPem))
     if (!last) return null
     const { size } = await readHead(this.#db)
     this.#lastSize = last.size
@@ -173,6 +175,12 @@ function loadOrCreateKey(file: string): KeyObject {
 function endTornLine(file: string): void {
   if (fs.existsSync(file) && !fs.readFileSync(file, 'utf8').endsWith('\n'))
     appendDurably(file, '\n')
+}
+
+// One line a second of activity. The file before is kept; what is older is covered by what is newer.
+function rotate(file: string): void {
+  const isLarge = fs.existsSync(file) && fs.statSync(file).size > FILE_BYTES_MAX
+  if (isLarge) fs.renameSync(file, `${file}.old`)
 }
 
 function appendDurably(file: string, text: string): void {

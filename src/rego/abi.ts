@@ -4,7 +4,15 @@
 export const ABI_VERSION = 1
 export const ABI_MINOR = 3
 
-export const TAG = { null: 1, boolean: 2, number: 3, string: 4, array: 5, object: 6, set: 7 } as const
+export const TAG = {
+  null: 1,
+  boolean: 2,
+  number: 3,
+  string: 4,
+  array: 5,
+  object: 6,
+  set: 7,
+} as const
 
 /** Functions of the machine that the ABI exports under their own names. */
 export const ABI_EXPORTS: readonly string[] = [
@@ -50,4 +58,7 @@ export const EVAL_ERRORS = [
   'eval_builtin_error',
   'eval_type_error',
 ] as const
-export type EvalErrorCode = (typeof EVAL_ERRORS)[number] | 'eval_internal_error' | 'rego_entrypoint_unknown'
+export type EvalErrorCode =
+  | (typeof EVAL_ERRORS)[number]
+  | 'eval_internal_error'
+  | 'rego_entrypoint_unknown'

@@ -96,7 +96,8 @@ export function plan(options: CompileOptions): Planned | Refused {
     problems.push(...parsed.diagnostics)
     if (parsed.module) modules.push(parsed.module)
   }
-  const query = options.query === undefined ? undefined : parseQuery(options.query, { v0, experimental })
+  const query =
+    options.query === undefined ? undefined : parseQuery(options.query, { v0, experimental })
   if (query) problems.push(...query.diagnostics)
   if (problems.length > 0) return { ok: false, diagnostics: problems }
   const declared = new Map<string, FunctionType>()
@@ -125,22 +126,29 @@ export function plan(options: CompileOptions): Planned | Refused {
   } catch (error) {
     if (!(error instanceof PlanError)) throw error
     const location = { file: '', row: 0, col: 0, length: 0 }
-    return { ok: false, diagnostics: [{ code: 'rego_compile_error', message: error.message, location, hints: [] }] }
+    return {
+      ok: false,
+      diagnostics: [{ code: 'rego_compile_error', message: error.message, location, hints: [] }],
+    }
   }
 }
-
 
 function arityOf(name: string): number | undefined {
   return builtinType(name)?.args.length
 }
 
-function allowance(options: CompileOptions, declared: ReadonlyMap<string, unknown>): (name: string) => boolean {
+function allowance(
+  options: CompileOptions,
+  declared: ReadonlyMap<string, unknown>,
+): (name: string) => boolean {
   const { capabilities } = options
   // A mere check, as nothing can be evaluated: only what was asked for is refused.
-  if (!capabilities && options.entrypoints.length === 0 && options.query === undefined) return () => true
+  if (!capabilities && options.entrypoints.length === 0 && options.query === undefined)
+    return () => true
   const listed = capabilities?.builtins && new Set(capabilities.builtins)
   const extra = new Set(capabilities?.allow ?? [])
-  return (name) => declared.has(name) || extra.has(name) || (listed ? listed.has(name) : !OUTSIDE.has(name))
+  return (name) =>
+    declared.has(name) || extra.has(name) || (listed ? listed.has(name) : !OUTSIDE.has(name))
 }
 
 function entrypoints(
@@ -154,7 +162,11 @@ function entrypoints(
     const path = name.split('/').filter((part) => part !== '')
     const node = nodeAt(tree, path)
     if (!node && !insideDynamic(tree, path)) {
-      diagnostics.add('rego_compile_error', { file: '', row: 0, col: 0, length: 0 }, `entrypoint ${name} does not refer to a rule or policy decision`)
+      diagnostics.add(
+        'rego_compile_error',
+        { file: '', row: 0, col: 0, length: 0 },
+        `entrypoint ${name} does not refer to a rule or policy decision`,
+      )
       continue
     }
     found.push({ name, path })

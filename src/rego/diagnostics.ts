@@ -37,7 +37,12 @@ export class Diagnostics {
     return this.#list.length > 0
   }
 
-  add(code: DiagnosticCode, location: SourceLocation, message: string, hints: readonly string[] = []): void {
+  add(
+    code: DiagnosticCode,
+    location: SourceLocation,
+    message: string,
+    hints: readonly string[] = [],
+  ): void {
     const { file, row, col, length } = location
     const key = `${file}:${row}:${col}:${code}:${message}`
     if (this.#seen.has(key) || this.#list.length >= DIAGNOSTICS_MAX) return

@@ -21,7 +21,10 @@ export interface Inspection {
 }
 
 /** What modules consist of, and their METADATA annotations. */
-export function inspect(modules: Readonly<Record<string, string>>, options: { readonly v0?: boolean } = {}): Inspection {
+export function inspect(
+  modules: Readonly<Record<string, string>>,
+  options: { readonly v0?: boolean } = {},
+): Inspection {
   const packages: PackageEntry[] = []
   const annotations: AnnotationEntry[] = []
   const diagnostics: Diagnostic[] = []
@@ -36,13 +39,17 @@ export function inspect(modules: Readonly<Record<string, string>>, options: { re
       file,
       package: module.package.path,
       imports: module.imports.map(({ path, alias }) => {
-        const name = path.terms.map((t) => (t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : '')).join('.')
+        const name = path.terms
+          .map((t) => (t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : ''))
+          .join('.')
         return alias === undefined ? name : `${name} as ${alias}`
       }),
       rules: [...new Set(module.rules.map((rule) => nameOf(rule).join('.')))],
     })
     for (const a of module.annotations) {
-      const next = module.rules.filter((r) => r.loc.row > a.loc.row).sort((x, y) => x.loc.row - y.loc.row)[0]
+      const next = module.rules
+        .filter((r) => r.loc.row > a.loc.row)
+        .sort((x, y) => x.loc.row - y.loc.row)[0]
       const inRule = a.scope === 'rule' || a.scope === 'document'
       const path = inRule && next ? [...module.package.path, ...nameOf(next)] : module.package.path
       annotations.push({ path, annotations: plain(a), location: a.loc })

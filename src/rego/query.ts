@@ -22,8 +22,12 @@ export type EvalResult =
 /** A one-off query. Each solution binds the query's variables; a query that is one value binds `result` to it. */
 export function evaluateQuery(options: EvalOptions): EvalResult {
   const { query, modules = {}, data, input, builtins, ...rest } = options
-  const bare = /^[^\n;]*$/.test(query) && !/(?<![:=!<>])[:=]=?(?!=)|\bsome\b|\bevery\b|\bnot\b|\bwith\b/.test(query)
-  let compiled = bare ? compile({ ...rest, modules, entrypoints: [], query: `result = ${query}` }) : undefined
+  const bare =
+    /^[^\n;]*$/.test(query) &&
+    !/(?<![:=!<>])[:=]=?(?!=)|\bsome\b|\bevery\b|\bnot\b|\bwith\b/.test(query)
+  let compiled = bare
+    ? compile({ ...rest, modules, entrypoints: [], query: `result = ${query}` })
+    : undefined
   if (!compiled?.ok) {
     const whole = compile({ ...rest, modules, entrypoints: [], query })
     compiled = whole.ok || !compiled ? whole : compiled

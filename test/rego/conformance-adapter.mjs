@@ -3,4 +3,4 @@ import { register } from 'tsx/esm/api'
 
 register()
 const adapter = await import('./conformance-adapter.ts')
-export const { name, strictBuiltinErrors, compile } = adapter
+export const { name, strictBuiltinErrors, wantsQuery, compile } = adapter

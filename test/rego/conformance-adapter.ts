@@ -6,10 +6,11 @@ import { hostFunctions } from '../../src/rego/host/functions.ts'
 
 export const name = 'portcullis'
 export const strictBuiltinErrors = true
+export const wantsQuery = true
 
 interface Request {
   readonly modules: readonly { name: string; source: string }[]
-  readonly entrypoints: readonly string[]
+  readonly query: string
   readonly regoVersion: 'v0' | 'v1'
   readonly experimentalKeywords: boolean
   readonly strictBuiltinErrors: boolean
@@ -24,16 +25,28 @@ Object.assign(require(path.join(sdk, 'builtins', 'index.js')) as object, hostFun
 export async function compile(request: Request): Promise<{ wasm: Uint8Array }> {
   const result = compileRego({
     modules: Object.fromEntries(request.modules.map(({ name, source }) => [name, source])),
-    entrypoints: request.entrypoints,
+    entrypoints: [],
+    query: request.query,
     v0: request.regoVersion === 'v0',
     strictBuiltinErrors: request.strictBuiltinErrors,
     capabilities: {
-      allow: ['http.send', 'net.lookup_ip_addr', 'opa.runtime', 'rand.intn', 'time.now_ns', 'uuid.rfc4122'],
+      allow: [
+        'http.send',
+        'net.lookup_ip_addr',
+        'opa.runtime',
+        'rand.intn',
+        'time.now_ns',
+        'uuid.rfc4122',
+      ],
       functions: { 'test.sleep': '(string) null' },
       experimental: request.experimentalKeywords,
     },
   })
   if (result.ok) return { wasm: result.wasm }
   const [first] = result.diagnostics
-  throw new Error(first ? `${first.code}: ${first.message} (${first.location.row}:${first.location.col})` : 'refused')
+  throw new Error(
+    first
+      ? `${first.code}: ${first.message} (${first.location.row}:${first.location.col})`
+      : 'refused',
+  )
 }

@@ -71,6 +71,10 @@ export class GateProcess {
     throw new Error(`the gate did not start:\n${this.#output}`)
   }
 
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
     const child = this.#child
     if (!child || child.exitCode !== null) return child?.exitCode ?? null

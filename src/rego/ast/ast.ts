@@ -202,4 +202,6 @@ export interface Module {
   readonly comments: readonly Comment[]
   readonly annotations: readonly Annotations[]
   readonly v0: boolean
+  /** Whether the words occur in the source at all, which spares most modules two rewrites. */
+  readonly mentions: { readonly print: boolean; readonly metadata: boolean }
 }

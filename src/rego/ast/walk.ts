@@ -93,16 +93,19 @@ export function walkRule(rule: Rule, visit: TermVisitor, visitExpr?: ExprVisitor
   if (rule.else) walkRule(rule.else, visit, visitExpr)
 }
 
-/** Rebuilds a term from its direct parts. */
+/** Rebuilds a term from its direct parts; one whose parts stay the same stays the same. */
 export function mapTerm(term: Term, f: (t: Term) => Term, body: (b: Body) => Body): Term {
   switch (term.kind) {
     case 'ref': {
-      const [head, ...rest] = term.terms
-      return { ...term, terms: [f(head), ...rest.map(f)] }
+      const terms = mapList(term.terms, f)
+      const [head, ...rest] = terms
+      return terms === term.terms || !head ? term : { ...term, terms: [head, ...rest] }
     }
     case 'array':
-    case 'set':
-      return { ...term, items: term.items.map(f) }
+    case 'set': {
+      const items = mapList(term.items, f)
+      return items === term.items ? term : { ...term, items }
+    }
     case 'object':
       return { ...term, pairs: term.pairs.map(([k, v]) => [f(k), f(v)] as const) }
     case 'arrayComprehension':
@@ -110,13 +113,30 @@ export function mapTerm(term: Term, f: (t: Term) => Term, body: (b: Body) => Bod
       return { ...term, term: f(term.term), body: body(term.body) }
     case 'objectComprehension':
       return { ...term, key: f(term.key), value: f(term.value), body: body(term.body) }
-    case 'call':
-      return { ...term, args: term.args.map(f) }
+    case 'call': {
+      const args = mapList(term.args, f)
+      return args === term.args ? term : { ...term, args }
+    }
     case 'template':
-      return { ...term, parts: term.parts.map((part) => (part.kind === 'expr' ? (body([part])[0] ?? part) : f(part))) }
+      return {
+        ...term,
+        parts: term.parts.map((part) =>
+          part.kind === 'expr' ? (body([part])[0] ?? part) : f(part),
+        ),
+      }
     default:
       return term
   }
+}
+
+function mapList(terms: readonly Term[], f: (t: Term) => Term): readonly Term[] {
+  let changed: Term[] | undefined
+  for (const [i, term] of terms.entries()) {
+    const made = f(term)
+    if (made !== term) changed ??= [...terms]
+    if (changed) changed[i] = made
+  }
+  return changed ?? terms
 }
 
 export function isGround(term: Term): boolean {

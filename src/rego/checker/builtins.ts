@@ -212,12 +212,25 @@ yaml.unmarshal(string) any
 
 /** Deprecated: refused in the new Rego, a warning in the old one. */
 export const DEPRECATED: ReadonlySet<string> = new Set([
-  'all', 'any', 'cast_array', 'cast_boolean', 'cast_null', 'cast_object', 'cast_set', 'cast_string', 're_match',
-  'set_diff', 'net.cidr_overlap',
+  'all',
+  'any',
+  'cast_array',
+  'cast_boolean',
+  'cast_null',
+  'cast_object',
+  'cast_set',
+  'cast_string',
+  're_match',
+  'set_diff',
+  'net.cidr_overlap',
 ])
 
 /** Reach outside the process or into it: refused unless the capabilities name them. */
-export const OUTSIDE: ReadonlySet<string> = new Set(['http.send', 'net.lookup_ip_addr', 'opa.runtime'])
+export const OUTSIDE: ReadonlySet<string> = new Set([
+  'http.send',
+  'net.lookup_ip_addr',
+  'opa.runtime',
+])
 
 /** Give another answer for the same operands: the clock and chance. A host that must be able to replay leaves them out. */
 export const VARYING: ReadonlySet<string> = new Set(['rand.intn', 'time.now_ns', 'uuid.rfc4122'])
@@ -260,7 +273,9 @@ export function parseSignature(text: string): FunctionType {
     }
     if (c === ',' && depth === 1) cuts.push(i)
   }
-  const parts = cuts.map((from, i) => text.slice(from + 1, cuts[i + 1] ?? end).trim()).filter((part) => part !== '')
+  const parts = cuts
+    .map((from, i) => text.slice(from + 1, cuts[i + 1] ?? end).trim())
+    .filter((part) => part !== '')
   const variadic = parts.length === 1 && (parts[0] ?? '').endsWith('...')
   const args: Type[] = parts.map((part) => parseType(part.replace('...', '')))
   const result = text.slice(end + 1).trim()

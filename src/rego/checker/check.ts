@@ -70,7 +70,10 @@ const STAGES: readonly Stage[] = [
   { name: 'rewrites', run: rewrite },
   { name: 'conflicts', run: (s, c) => checkConflicts(s.modules, s.tree, c.diagnostics) },
   // Undefined functions come before safety: an unknown call makes its result unsafe.
-  { name: 'functions', run: (s, c) => checkFunctions(s, c.functionType, c.options.allowed, c.diagnostics) },
+  {
+    name: 'functions',
+    run: (s, c) => checkFunctions(s, c.functionType, c.options.allowed, c.diagnostics),
+  },
   { name: 'safety of heads', run: checkHeads },
   { name: 'safety of bodies', run: checkBodies },
   { name: 'recursion', run: (s, c) => checkRecursion(s.resolved, c.diagnostics) },
@@ -102,7 +105,10 @@ export function check(
   return {
     modules: state.modules,
     tree: state.tree,
-    query: state.query && { body: state.query, vars: queryVars(state.query, state.original, query?.body ?? []) },
+    query: state.query && {
+      body: state.query,
+      vars: queryVars(state.query, state.original, query?.body ?? []),
+    },
   }
 }
 
@@ -122,7 +128,10 @@ function rulesByPackage(modules: readonly Module[]): Map<string, Set<string>> {
   return found
 }
 
-function globalsOf(module: Pick<Module, 'package' | 'imports'>, names: ReadonlySet<string>): Globals {
+function globalsOf(
+  module: Pick<Module, 'package' | 'imports'>,
+  names: ReadonlySet<string>,
+): Globals {
   const { loc, path } = module.package
   const data = { kind: 'var', name: 'data', loc } as const
   const packageRef: RefTerm = {
@@ -132,7 +141,10 @@ function globalsOf(module: Pick<Module, 'package' | 'imports'>, names: ReadonlyS
   }
   const refs = new Map<string, RefTerm>()
   for (const name of names) {
-    refs.set(name, { ...packageRef, terms: [...packageRef.terms, { kind: 'string', value: name, loc }] })
+    refs.set(name, {
+      ...packageRef,
+      terms: [...packageRef.terms, { kind: 'string', value: name, loc }],
+    })
   }
   for (const imported of module.imports) {
     const [root] = imported.path.terms
@@ -157,7 +169,9 @@ function resolveNames(state: State, { diagnostics, options, query }: Context): v
     const names = byPackage.get(module.package.path.join('\u0000')) ?? new Set()
     const globals = globalsOf(module, names)
     const rules = module.rules.map((rule) =>
-      new Scope(globals, state.names, found, options.strict, state.original).at(rule.loc).rule(rule),
+      new Scope(globals, state.names, found, options.strict, state.original)
+        .at(rule.loc)
+        .rule(rule),
     )
     if (options.strict) reportUnusedImports(module, globals, unused)
     return { ...module, rules }
@@ -166,11 +180,15 @@ function resolveNames(state: State, { diagnostics, options, query }: Context): v
     const path = query?.package ?? []
     const names = byPackage.get(path.join('\u0000')) ?? new Set()
     const loc = { file: 'query', row: 0, col: 0, length: 0 }
-    const globals = globalsOf({ package: { loc, path }, imports: query?.imports ?? [] }, path.length > 0 ? names : new Set())
+    const globals = globalsOf(
+      { package: { loc, path }, imports: query?.imports ?? [] },
+      path.length > 0 ? names : new Set(),
+    )
     state.query = new Scope(globals, state.names, found, false, state.original).query(state.query)
   }
   // Imports are resolved in a stage before variables are: their errors hide those of variables.
-  for (const { code, location, message } of unused.any ? unused.list : found.list) diagnostics.add(code, location, message)
+  for (const { code, location, message } of unused.any ? unused.list : found.list)
+    diagnostics.add(code, location, message)
 }
 
 function reportUnusedImports(module: Module, globals: Globals, diagnostics: Diagnostics): void {
@@ -195,7 +213,12 @@ function rewrite(state: State, { diagnostics }: Context): void {
   const annotated = state.modules
   state.modules = state.modules.map((module) => ({
     ...module,
-    rules: module.rules.map((rule) => expander.rule(metadataCalls(dropPrints(rule), module, annotated))),
+    rules: module.rules.map((rule) => {
+      const quiet = module.mentions.print ? dropPrints(rule) : rule
+      return expander.rule(
+        module.mentions.metadata ? metadataCalls(quiet, module, annotated) : quiet,
+      )
+    }),
   }))
   if (state.query) state.query = expander.body(state.query)
   state.tree = buildTree(state.modules)
@@ -207,7 +230,8 @@ function safetyChecker(state: State, { diagnostics, functionType }: Context): Sa
     if (name === undefined) return undefined
     if (!name.startsWith('data.')) return functionType(name)?.args.length
     const path = operator.terms.slice(1).map((t) => (t.kind === 'string' ? t.value : ''))
-    return nodeAt(state.tree, path)?.rules.find(({ rule }) => rule.head.args)?.rule.head.args?.length
+    return nodeAt(state.tree, path)?.rules.find(({ rule }) => rule.head.args)?.rule.head.args
+      ?.length
   }
   return new SafetyChecker(arity, diagnostics, state.original)
 }
@@ -228,12 +252,16 @@ function checkBodies(state: State, context: Context): void {
 }
 
 /** The variables of a query that are its result, under their names in the source. */
-function queryVars(body: Body, original: ReadonlyMap<string, string>, source: Body): [string, string][] {
+function queryVars(
+  body: Body,
+  original: ReadonlyMap<string, string>,
+  source: Body,
+): [string, string][] {
   const shown = new Map<string, string>()
   const see = (t: Term) => {
     if (t.kind === 'var' && !t.name.startsWith('$')) {
       const name = original.get(t.name) ?? t.name
-      if (name !== 'data' && name !== 'input' && !name.startsWith('__local')) shown.set(t.name, name)
+      if (name !== 'data' && name !== 'input' && !name.startsWith('%')) shown.set(t.name, name)
     }
     return t.kind.endsWith('Comprehension') ? false : undefined
   }

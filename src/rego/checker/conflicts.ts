@@ -3,14 +3,22 @@ import type { Diagnostics } from '../diagnostics.ts'
 import { nodeAt, type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
 
 /** Rules that cannot stand for one document, and rules where a package is. */
-export function checkConflicts(modules: readonly Module[], tree: RuleNode, diagnostics: Diagnostics): void {
+export function checkConflicts(
+  modules: readonly Module[],
+  tree: RuleNode,
+  diagnostics: Diagnostics,
+): void {
   visit(tree, (node) => checkNode(node, diagnostics))
   for (const module of modules) {
     const node = nodeAt(tree, module.package.path)
     if (!node) continue
     for (let n = 1; n <= module.package.path.length; n++) {
       const above = nodeAt(tree, module.package.path.slice(0, n))
-      const clash = above?.rules.find(({ suffix, rule }) => suffix.length === 0 && rule.head.ref.length === n - packageLength(above, rule.loc.file, modules))
+      const clash = above?.rules.find(
+        ({ suffix, rule }) =>
+          suffix.length === 0 &&
+          rule.head.ref.length === n - packageLength(above, rule.loc.file, modules),
+      )
       if (above && clash && n === module.package.path.length) {
         const message = `package ${module.package.path.join('.')} conflicts with rule ${clash.rule.head.ref[0].name} defined at ${clash.rule.loc.file}:${clash.rule.loc.row}`
         diagnostics.add('rego_type_error', clash.rule.loc, message)
@@ -40,7 +48,11 @@ function checkNode(node: RuleNode, diagnostics: Diagnostics): void {
   const below = [...node.children.values()].flatMap(rulesBelow)
   const ground = node.rules.some(({ suffix }) => suffix.length === 0)
   if (ground && below.length > 0) {
-    diagnostics.add('rego_type_error', loc, `rule ${name} conflicts with [${below.map((r) => `data.${r.path.join('.')}`).join(' ')}]`)
+    diagnostics.add(
+      'rego_type_error',
+      loc,
+      `rule ${name} conflicts with [${below.map((r) => `data.${r.path.join('.')}`).join(' ')}]`,
+    )
     return
   }
   const kinds = new Set(node.rules.map(isSet))
@@ -55,7 +67,13 @@ function checkNode(node: RuleNode, diagnostics: Diagnostics): void {
   if (defaults.length > 1) {
     const places = defaults.map(({ rule }) => `${rule.loc.file}:${rule.loc.row}`).join(', ')
     // OPA places this at the package, in the file that sorts first.
-    const [place] = defaults.map((d) => d.module.package.loc).sort((a, b) => (a.file < b.file ? -1 : 1))
-    diagnostics.add('rego_type_error', place ?? loc, `multiple default rules ${name} found at ${places}`)
+    const [place] = defaults
+      .map((d) => d.module.package.loc)
+      .sort((a, b) => (a.file < b.file ? -1 : 1))
+    diagnostics.add(
+      'rego_type_error',
+      place ?? loc,
+      `multiple default rules ${name} found at ${places}`,
+    )
   }
 }

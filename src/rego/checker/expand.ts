@@ -1,6 +1,15 @@
 // Brings expressions into the form that safety and planning work on: calls stand alone, with plain terms as operands and
 // their result in a variable; `some ... in` is a reference that is iterated; template strings are calls.
-import type { Body, Expr, ExprNode, RefTerm, Rule, SetComprehension, Term, VarTerm } from '../ast/ast.ts'
+import type {
+  Body,
+  Expr,
+  ExprNode,
+  RefTerm,
+  Rule,
+  SetComprehension,
+  Term,
+  VarTerm,
+} from '../ast/ast.ts'
 import { operatorRef } from '../parser/terms.ts'
 import type { NameSource } from './scope.ts'
 
@@ -28,16 +37,33 @@ export class Expander {
     const args = head.args?.map((arg) => {
       if (arg.kind !== 'template') return arg
       const variable = this.#variable(arg)
-      this.#expr(generated(arg, { kind: 'call', operator: operatorRef('eq', arg.loc), args: [variable, arg], infix: true }), before)
+      this.#expr(
+        generated(arg, {
+          kind: 'call',
+          operator: operatorRef('eq', arg.loc),
+          args: [variable, arg],
+          infix: true,
+        }),
+        before,
+      )
       return variable
     })
     // OPA drops a body that is just the term `true` when the head adds to it, and looks at neither `not` nor `with`:
     // `p := count(x) if not true` is defined there. Evaluated policies must agree, so it is here too.
     const [only] = rule.body
-    const trivial = rule.body.length === 1 && only?.node.kind === 'term' && only.node.term.kind === 'boolean' && only.node.term.value
+    const trivial =
+      rule.body.length === 1 &&
+      only?.node.kind === 'term' &&
+      only.node.term.kind === 'boolean' &&
+      only.node.term.value
     const own = trivial && extra.length > 0 ? [] : this.body(rule.body)
     const body = [...before, ...own, ...extra]
-    return { ...rule, head: { ...head, ref, args, key, value }, body, else: rule.else && this.rule(rule.else) }
+    return {
+      ...rule,
+      head: { ...head, ref, args, key, value },
+      body,
+      else: rule.else && this.rule(rule.else),
+    }
   }
 
   body(body: Body): Body {
@@ -50,9 +76,21 @@ export class Expander {
     return { kind: 'var', name: this.#names.fresh(), loc: like.loc }
   }
 
+  /** A variable that nobody asks for, so its values need not be made. */
+  #wildcard(like: Term): VarTerm {
+    return { kind: 'var', name: `$${this.#names.fresh()}`, loc: like.loc }
+  }
+
   #bind(term: Term, out: Expr[]): VarTerm {
     const variable = this.#variable(term)
-    out.push(generated(term, { kind: 'call', operator: operatorRef('eq', term.loc), args: [variable, term], infix: true }))
+    out.push(
+      generated(term, {
+        kind: 'call',
+        operator: operatorRef('eq', term.loc),
+        args: [variable, term],
+        infix: true,
+      }),
+    )
     return variable
   }
 
@@ -65,6 +103,7 @@ export class Expander {
     out.push({ ...expr, node, with: mods })
   }
 
+  // oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
   #node(expr: Expr, support: Expr[]): ExprNode {
     const { node } = expr
     switch (node.kind) {
@@ -75,13 +114,20 @@ export class Expander {
       case 'some':
         return node
       case 'someIn': {
-        const key = node.key ? this.#term(node.key, support) : this.#variable(node.domain)
+        const key = node.key ? this.#term(node.key, support) : this.#wildcard(node.domain)
         const value = this.#term(node.value, support)
         let domain = this.#term(node.domain, support)
-        if (domain.kind !== 'ref' && domain.kind !== 'var' && domain.kind !== 'set') domain = this.#bind(domain, support)
-        const terms: RefTerm['terms'] = domain.kind === 'ref' ? [...domain.terms, key] : [domain, key]
+        if (domain.kind !== 'ref' && domain.kind !== 'var' && domain.kind !== 'set')
+          domain = this.#bind(domain, support)
+        const terms: RefTerm['terms'] =
+          domain.kind === 'ref' ? [...domain.terms, key] : [domain, key]
         const ref: RefTerm = { kind: 'ref', terms, loc: node.domain.loc }
-        return { kind: 'call', operator: operatorRef('eq', expr.loc), args: [value, ref], infix: true }
+        return {
+          kind: 'call',
+          operator: operatorRef('eq', expr.loc),
+          args: [value, ref],
+          infix: true,
+        }
       }
       case 'every': {
         const domain = this.#bind(this.#term(node.domain, support), support)
@@ -98,7 +144,9 @@ export class Expander {
       case 'call': {
         const args = term.args.map(go)
         const result = this.#variable(term)
-        out.push(generated(term, { kind: 'call', operator: term.operator, args: [...args, result] }))
+        out.push(
+          generated(term, { kind: 'call', operator: term.operator, args: [...args, result] }),
+        )
         return result
       }
       case 'ref': {

@@ -33,7 +33,8 @@ export function checkArguments(modules: readonly Module[], diagnostics: Diagnost
     for (const rule of rules) {
       for (const arg of rule.head.args ?? []) {
         walkTerm(arg, (term) => {
-          if (term.kind === 'call') diagnostics.add('rego_compile_error', arg.loc, 'rule arguments cannot contain calls')
+          if (term.kind === 'call')
+            diagnostics.add('rego_compile_error', arg.loc, 'rule arguments cannot contain calls')
           return term.kind !== 'template'
         })
       }
@@ -58,9 +59,19 @@ export function checkFunctions(
   // OPA validates `with` in a stage before calls.
   for (const mode of ['with', 'call'] as const) {
     for (const { rules } of modules) {
-      for (const rule of rules) walkRule(rule, () => undefined, (expr) => checker.expr(expr, mode))
+      for (const rule of rules)
+        walkRule(
+          rule,
+          () => undefined,
+          (expr) => checker.expr(expr, mode),
+        )
     }
-    if (query) walkBody(query, () => undefined, (expr) => checker.expr(expr, mode))
+    if (query)
+      walkBody(
+        query,
+        () => undefined,
+        (expr) => checker.expr(expr, mode),
+      )
     if (diagnostics.any) return
   }
 }
@@ -71,7 +82,12 @@ class FunctionChecker {
   readonly #allowed: (name: string) => boolean
   readonly #diagnostics: Diagnostics
 
-  constructor(tree: RuleNode, typeOf: TypeOf, allowed: (name: string) => boolean, diagnostics: Diagnostics) {
+  constructor(
+    tree: RuleNode,
+    typeOf: TypeOf,
+    allowed: (name: string) => boolean,
+    diagnostics: Diagnostics,
+  ) {
     this.#tree = tree
     this.#typeOf = typeOf
     this.#allowed = allowed
@@ -90,19 +106,30 @@ class FunctionChecker {
     const name = operatorName(operator)
     const arity = name === undefined ? undefined : this.#arity(operator, name)
     if (name === undefined || arity === undefined) {
-      this.#diagnostics.add('rego_type_error', expr.loc, `undefined function ${name ?? '(computed)'}`)
+      this.#diagnostics.add(
+        'rego_type_error',
+        expr.loc,
+        `undefined function ${name ?? '(computed)'}`,
+      )
       return
     }
     const replaced = expr.with.some(({ target }) => pathOf(target)?.join('.') === name)
     if (!name.startsWith('data.') && !replaced && !this.#allowed(name)) {
-      const what = OUTSIDE.has(name) ? 'reaches outside the evaluation' : 'is not among the capabilities'
-      this.#diagnostics.add('rego_capability_error', expr.loc, `built-in function ${name} ${what}`, [
-        'name it in `capabilities` to allow it',
-      ])
+      const what = OUTSIDE.has(name)
+        ? 'reaches outside the evaluation'
+        : 'is not among the capabilities'
+      this.#diagnostics.add(
+        'rego_capability_error',
+        expr.loc,
+        `built-in function ${name} ${what}`,
+        ['name it in `capabilities` to allow it'],
+      )
       return
     }
     if (name === 'print') return
-    const fits = expr.generated ? operands === arity + 1 || name === 'eq' : operands === arity || operands === arity + 1
+    const fits = expr.generated
+      ? operands === arity + 1 || name === 'eq'
+      : operands === arity || operands === arity + 1
     if (fits) return
     const have = expr.generated ? operands - 1 : operands
     const message = `function ${name} has arity ${arity}, got ${have} argument${have === 1 ? '' : 's'}`
@@ -125,13 +152,21 @@ class FunctionChecker {
     if (path?.[0] === 'data') return this.#withData(path.slice(1), value, loc)
     const name = path?.join('.')
     if (name !== undefined && this.#typeOf(name)) return this.#withBuiltin(name, value, loc)
-    this.#diagnostics.add('rego_type_error', loc, 'with keyword target must reference existing input, data, or a function')
+    this.#diagnostics.add(
+      'rego_type_error',
+      loc,
+      'with keyword target must reference existing input, data, or a function',
+    )
   }
 
   #withData(path: readonly string[], value: Term, loc: Loc): void {
     for (let n = 1; n < path.length; n++) {
       if ((nodeAt(this.#tree, path.slice(0, n))?.rules.length ?? 0) > 0) {
-        this.#diagnostics.add('rego_compile_error', loc, 'with keyword cannot partially replace virtual document(s)')
+        this.#diagnostics.add(
+          'rego_compile_error',
+          loc,
+          'with keyword cannot partially replace virtual document(s)',
+        )
         return
       }
     }
@@ -151,9 +186,18 @@ class FunctionChecker {
   #withBuiltin(name: string, value: Term, loc: Loc): void {
     void value
     if (value.kind === 'var' || value.kind === 'ref') this.#sameArity(name, value, loc)
-    const forbidden = name === 'eq' || name === 'walk' || name === 'print' || name.startsWith('internal.') || name.startsWith('rego.metadata.')
+    const forbidden =
+      name === 'eq' ||
+      name === 'walk' ||
+      name === 'print' ||
+      name.startsWith('internal.') ||
+      name.startsWith('rego.metadata.')
     if (forbidden) {
-      this.#diagnostics.add('rego_compile_error', loc, `with keyword replacing built-in function: replacement of ${name} invalid`)
+      this.#diagnostics.add(
+        'rego_compile_error',
+        loc,
+        `with keyword replacing built-in function: replacement of ${name} invalid`,
+      )
     }
   }
 }
@@ -161,7 +205,9 @@ class FunctionChecker {
 function pathOf(term: Term): string[] | undefined {
   if (term.kind === 'var') return [term.name]
   if (term.kind !== 'ref') return undefined
-  return term.terms.map((t) => (t.kind === 'var' || t.kind === 'string' ? (t.kind === 'var' ? t.name : t.value) : ''))
+  return term.terms.map((t) =>
+    t.kind === 'var' || t.kind === 'string' ? (t.kind === 'var' ? t.name : t.value) : '',
+  )
 }
 
 /** Deprecated builtins, which the new Rego no longer has. */
@@ -169,13 +215,21 @@ export function checkDeprecated(modules: readonly Module[], diagnostics: Diagnos
   for (const { rules, v0 } of modules) {
     if (v0) continue
     for (const rule of rules) {
-      walkRule(rule, () => undefined, ({ node, loc }) => {
-        const name = node.kind === 'call' ? operatorName(node.operator) : undefined
-        if (name !== undefined && DEPRECATED.has(name)) {
-          diagnostics.add('rego_type_error', loc, `deprecated built-in function calls in expression: ${name}`)
-        }
-        return true
-      })
+      walkRule(
+        rule,
+        () => undefined,
+        ({ node, loc }) => {
+          const name = node.kind === 'call' ? operatorName(node.operator) : undefined
+          if (name !== undefined && DEPRECATED.has(name)) {
+            diagnostics.add(
+              'rego_type_error',
+              loc,
+              `deprecated built-in function calls in expression: ${name}`,
+            )
+          }
+          return true
+        },
+      )
     }
   }
 }

@@ -14,7 +14,11 @@ export function checkRecursion(tree: RuleNode, diagnostics: Diagnostics): void {
     if (own.length > 1 || edges.get(rule)?.has(rule)) {
       const cycle = cycleFrom(rule, edges)
       const text = cycle.map(nameOf).join(' -> ')
-      diagnostics.add('rego_recursion_error', placeOf(tree, rule, new Set(own)), `rule ${nameOf(rule)} is recursive: ${text}`)
+      diagnostics.add(
+        'rego_recursion_error',
+        placeOf(tree, rule, new Set(own)),
+        `rule ${nameOf(rule)} is recursive: ${text}`,
+      )
     }
   }
 }
@@ -37,12 +41,16 @@ export function dependencies(tree: RuleNode, { rule }: PlacedRule): Set<PlacedRu
   const add = (ref: RefTerm) => {
     for (const target of rulesOf(tree, ref)) found.add(target)
   }
-  walkRule(rule, (term) => {
-    if (term.kind === 'ref' && isData(term)) add(term)
-  }, ({ node }) => {
-    if (node.kind === 'call' && isData(node.operator)) add(node.operator)
-    return true
-  })
+  walkRule(
+    rule,
+    (term) => {
+      if (term.kind === 'ref' && isData(term)) add(term)
+    },
+    ({ node }) => {
+      if (node.kind === 'call' && isData(node.operator)) add(node.operator)
+      return true
+    },
+  )
   return found
 }
 
@@ -96,7 +104,8 @@ function components(
       const { value, done } = top.next.next()
       if (!done) {
         if (!index.has(value)) enter(value)
-        else if (isOpen.has(value)) low.set(top.rule, Math.min(low.get(top.rule) ?? 0, index.get(value) ?? 0))
+        else if (isOpen.has(value))
+          low.set(top.rule, Math.min(low.get(top.rule) ?? 0, index.get(value) ?? 0))
         continue
       }
       work.pop()
@@ -117,14 +126,18 @@ function components(
 }
 
 /** A shortest way from a rule back to itself. */
-function cycleFrom(start: PlacedRule, edges: ReadonlyMap<PlacedRule, ReadonlySet<PlacedRule>>): PlacedRule[] {
+function cycleFrom(
+  start: PlacedRule,
+  edges: ReadonlyMap<PlacedRule, ReadonlySet<PlacedRule>>,
+): PlacedRule[] {
   const before = new Map<PlacedRule, PlacedRule>()
   const queue = [start]
   for (const rule of queue) {
     for (const next of edges.get(rule) ?? []) {
       if (next === start) {
         const way = [start]
-        for (let at: PlacedRule | undefined = rule; at && at !== start; at = before.get(at)) way.unshift(at)
+        for (let at: PlacedRule | undefined = rule; at && at !== start; at = before.get(at))
+          way.unshift(at)
         return [start, ...way]
       }
       if (!before.has(next)) {

@@ -8,34 +8,36 @@ import { mapExpr } from './scope.ts'
 export function dropPrints(rule: Rule): Rule {
   const term = (t: Term): Term => mapTerm(t, term, body)
   const body = (b: Body): Body => {
-    const kept = b.filter(({ node }) => !(node.kind === 'call' && operatorName(node.operator) === 'print'))
+    const kept = b.filter(
+      ({ node }) => !(node.kind === 'call' && operatorName(node.operator) === 'print'),
+    )
     const [first] = b
     if (kept.length === 0 && first) return [trueExpr(first)]
     return kept.map((expr) => {
       const { node } = expr
-      if (node.kind === 'every') return mapExpr({ ...expr, node: { ...node, body: body(node.body) } }, term)
+      if (node.kind === 'every')
+        return mapExpr({ ...expr, node: { ...node, body: body(node.body) } }, term)
       if (node.kind === 'body') return { ...expr, node: { ...node, body: body(node.body) } }
       return mapExpr(expr, term)
     })
   }
-  if (!rule.body.some(mentionsPrint)) return rule.else ? { ...rule, else: dropPrints(rule.else) } : rule
   return { ...rule, body: body(rule.body), else: rule.else && dropPrints(rule.else) }
-}
-
-function mentionsPrint(expr: Expr): boolean {
-  return JSON.stringify(expr, (key, value: unknown) => (key === 'loc' ? undefined : value)).includes('"print"')
 }
 
 function trueExpr(like: Expr): Expr {
   const term = { kind: 'boolean', value: true, loc: like.loc } as const
-  return { kind: 'expr', node: { kind: 'term', term }, negated: false, with: [], loc: like.loc, generated: true }
+  return {
+    kind: 'expr',
+    node: { kind: 'term', term },
+    negated: false,
+    with: [],
+    loc: like.loc,
+    generated: true,
+  }
 }
 
 /** `rego.metadata.rule()` and `.chain()` are constants of the rule that asks. */
 export function metadataCalls(rule: Rule, module: Module, modules: readonly Module[]): Rule {
-  if (!JSON.stringify(rule.body, skipLoc).includes('"metadata"') && !JSON.stringify(rule.head, skipLoc).includes('"metadata"')) {
-    return rule
-  }
   const term = (t: Term): Term => {
     if (t.kind === 'call') {
       const name = t.args.length === 0 ? operatorName(t.operator) : undefined
@@ -51,14 +53,21 @@ export function metadataCalls(rule: Rule, module: Module, modules: readonly Modu
     if (node.kind === 'call') {
       const name = operatorName(node.operator)
       const replaced =
-        name === 'rego.metadata.chain' ? chainOf(rule, module, modules) : name === 'rego.metadata.rule' ? own(rule, module) : undefined
+        name === 'rego.metadata.chain'
+          ? chainOf(rule, module, modules)
+          : name === 'rego.metadata.rule'
+            ? own(rule, module)
+            : undefined
       if (replaced !== undefined) {
         const value = toTerm(replaced, e.loc)
         const [output] = node.args
         if (!output) return { ...e, node: { kind: 'term', term: value } as const }
         const loc = e.loc
         const operator = { kind: 'ref', loc, terms: [{ kind: 'var', name: 'eq', loc }] } as const
-        return { ...e, node: { kind: 'call', operator, args: [output, value], infix: true } as const }
+        return {
+          ...e,
+          node: { kind: 'call', operator, args: [output, value], infix: true } as const,
+        }
       }
     }
     return mapExpr(e, term)
@@ -71,24 +80,24 @@ export function metadataCalls(rule: Rule, module: Module, modules: readonly Modu
   }
 }
 
-function skipLoc(key: string, value: unknown): unknown {
-  return key === 'loc' ? undefined : value
-}
-
 interface Link {
   readonly path: readonly string[]
   readonly annotations?: Record<string, unknown>
 }
 
 function pathOf(rule: Rule, module: Module): string[] {
-  const names = rule.head.ref.map((t) => (t.kind === 'string' ? t.value : t.kind === 'var' ? t.name : ''))
+  const names = rule.head.ref.map((t) =>
+    t.kind === 'string' ? t.value : t.kind === 'var' ? t.name : '',
+  )
   return ['data', ...module.package.path, ...names].slice(1)
 }
 
 function annotationsFor(rule: Rule, module: Module): Annotations[] {
   return module.annotations.filter(({ scope, loc }) => {
     if (scope !== 'rule' && scope !== 'document') return false
-    const next = module.rules.filter((r) => r.loc.row > loc.row).sort((a, b) => a.loc.row - b.loc.row)[0]
+    const next = module.rules
+      .filter((r) => r.loc.row > loc.row)
+      .sort((a, b) => a.loc.row - b.loc.row)[0]
     return next !== undefined && next.loc.row === rule.loc.row
   })
 }
@@ -139,7 +148,9 @@ export function plain(a: Annotations): Record<string, unknown> {
     ...(title === undefined ? {} : { title }),
     ...(description === undefined ? {} : { description }),
     ...(organizations ? { organizations } : {}),
-    ...(authors ? { authors: authors.map(({ name, email }) => ({ name, ...(email ? { email } : {}) })) } : {}),
+    ...(authors
+      ? { authors: authors.map(({ name, email }) => ({ name, ...(email ? { email } : {}) })) }
+      : {}),
     ...(a.relatedResources ? { related_resources: a.relatedResources } : {}),
     ...(a.schemas ? { schemas: a.schemas } : {}),
     ...(entrypoint ? { entrypoint } : {}),

@@ -37,7 +37,8 @@ export class SafetyChecker {
     for (const arg of head.args ?? []) {
       walkTerm(arg, (term) => {
         const [first] = term.kind === 'ref' ? term.terms : []
-        if (first?.kind === 'var' && !ROOTS.includes(first.name)) this.#report({ name: first.name, loc: rule.loc })
+        if (first?.kind === 'var' && !ROOTS.includes(first.name))
+          this.#report({ name: first.name, loc: rule.loc })
         return undefined
       })
     }
@@ -66,13 +67,18 @@ export class SafetyChecker {
       const known = first.get(name)
       if (!known || before(loc, known)) first.set(name, loc)
     }
-    for (const [name, loc] of [...first].sort(([, a], [, b]) => (before(a, b) ? -1 : 1))) this.#report({ name, loc })
+    for (const [name, loc] of [...first].sort(([, a], [, b]) => (before(a, b) ? -1 : 1)))
+      this.#report({ name, loc })
     return ordered
   }
 
   #report({ name, loc }: Unsafe): void {
     const shown = this.#original.get(name) ?? name
-    const what = shown.startsWith('$') ? 'var _ is unsafe' : shown.startsWith('__local') ? 'expression is unsafe' : `var ${shown} is unsafe`
+    const what = shown.startsWith('$')
+      ? 'var _ is unsafe'
+      : shown.startsWith('%')
+        ? 'expression is unsafe'
+        : `var ${shown} is unsafe`
     this.#diagnostics.add('rego_unsafe_var_error', loc, what)
   }
 
@@ -80,9 +86,13 @@ export class SafetyChecker {
     const bodyVars = new Set<string>()
     for (const expr of body) addAll(bodyVars, varsOf(expr))
     const safe = new Set<string>()
-    const needs = body.map((expr) => new Set([...varsOf(expr)].filter((name) => !globals.has(name))))
+    const needs = body.map(
+      (expr) => new Set([...varsOf(expr)].filter((name) => !globals.has(name))),
+    )
     // What a closure shares with its body must be known before its expression runs.
-    const closed = body.map((expr) => [...closureVars(expr)].filter((name) => bodyVars.has(name) && !globals.has(name)))
+    const closed = body.map((expr) =>
+      [...closureVars(expr)].filter((name) => bodyVars.has(name) && !globals.has(name)),
+    )
     for (const name of globals) safe.add(name)
     const ordered: Expr[] = []
     const done = new Set<number>()
@@ -94,7 +104,8 @@ export class SafetyChecker {
         const need = needs[i] ?? new Set()
         const waits = (closed[i] ?? []).filter((name) => !safe.has(name))
         for (const name of waits) need.add(name)
-        for (const name of need) if (safe.has(name) || (outputs.has(name) && !waits.includes(name))) need.delete(name)
+        for (const name of need)
+          if (safe.has(name) || (outputs.has(name) && !waits.includes(name))) need.delete(name)
         if (need.size > 0) continue
         addAll(safe, outputs)
         done.add(i)
@@ -137,18 +148,28 @@ export class SafetyChecker {
     const { node } = expr
     const mods = expr.with.map((w) => ({ ...w, value: f(w.value) }))
     if (node.kind === 'term') return { ...expr, with: mods, node: { ...node, term: f(node.term) } }
-    if (node.kind === 'call') return { ...expr, with: mods, node: { ...node, args: node.args.map(f) } }
+    if (node.kind === 'call')
+      return { ...expr, with: mods, node: { ...node, args: node.args.map(f) } }
     if (node.kind === 'every') {
       const inner = new Set([...globals, node.value.name, ...(node.key ? [node.key.name] : [])])
       return { ...expr, with: mods, node: { ...node, body: this.#order(node.body, inner, unsafe) } }
     }
     if (node.kind === 'body') {
-      return { ...expr, with: mods, node: { ...node, body: this.#order(node.body, globals, unsafe) } }
+      return {
+        ...expr,
+        with: mods,
+        node: { ...node, body: this.#order(node.body, globals, unsafe) },
+      }
     }
     return expr
   }
 
-  #closure(body: Body, heads: readonly Term[], globals: ReadonlySet<string>, unsafe: Unsafe[]): Body {
+  #closure(
+    body: Body,
+    heads: readonly Term[],
+    globals: ReadonlySet<string>,
+    unsafe: Unsafe[],
+  ): Body {
     const safe = new Set(globals)
     for (const expr of body) addAll(safe, varsOf(expr))
     for (const head of heads) {
@@ -324,7 +345,10 @@ function refOutputs(terms: readonly Term[], safe: ReadonlySet<string>): Vars {
     switch (term.kind) {
       case 'ref': {
         const [head, ...rest] = term.terms
-        const known = head.kind === 'var' ? safe.has(head.name) : [...termVars(head)].every((name) => safe.has(name))
+        const known =
+          head.kind === 'var'
+            ? safe.has(head.name)
+            : [...termVars(head)].every((name) => safe.has(name))
         if (!known) return
         if (head.kind !== 'var') go(head)
         for (const t of rest) {
@@ -362,7 +386,7 @@ function unify(safe: ReadonlySet<string>, a: Term, b: Term): Vars {
   const mark = (name: string) => {
     if (isSafe(name)) return
     found.add(name)
-    for (const wait of [...waits]) {
+    for (const wait of waits) {
       wait.on.delete(name)
       if (wait.on.size === 0) mark(wait.name)
     }
@@ -385,7 +409,11 @@ function unify(safe: ReadonlySet<string>, a: Term, b: Term): Vars {
       if (y.kind === 'var') {
         if (isSafe(y.name)) mark(x.name)
         else if (isSafe(x.name)) mark(y.name)
-        else waits.push({ name: x.name, on: new Set([y.name]) }, { name: y.name, on: new Set([x.name]) })
+        else
+          waits.push(
+            { name: x.name, on: new Set([y.name]) },
+            { name: y.name, on: new Set([x.name]) },
+          )
       } else if (isComposite(y)) varWith(x.name, y)
       else if (y.kind === 'ref') {
         if (headSafe(y)) mark(x.name)
@@ -397,9 +425,11 @@ function unify(safe: ReadonlySet<string>, a: Term, b: Term): Vars {
       if (isComposite(y) && (x.kind !== 'ref' || headSafe(x))) markAll(y)
       return
     }
-    if (y.kind === 'ref' || y.kind === 'arrayComprehension' || y.kind === 'objectComprehension') return go(y, x)
+    if (y.kind === 'ref' || y.kind === 'arrayComprehension' || y.kind === 'objectComprehension')
+      return go(y, x)
     if (x.kind === 'array' && y.kind === 'array') {
-      if (x.items.length === y.items.length) x.items.forEach((item, i) => go(item, y.items[i] as Term))
+      if (x.items.length === y.items.length)
+        x.items.forEach((item, i) => go(item, y.items[i] as Term))
       return
     }
     if (x.kind === 'object' && y.kind === 'object') {

@@ -30,10 +30,13 @@ export interface Globals {
   readonly packageRef: RefTerm
 }
 
+/** Begins the names that stages make up; no source can spell it. */
+export const GENERATED = '%'
+
 export class NameSource {
   #next = 0
   fresh(): string {
-    return `__local${this.#next++}__`
+    return `${GENERATED}${this.#next++}`
   }
 }
 
@@ -68,7 +71,10 @@ export class Scope {
 
   rule(rule: Rule): Rule {
     const args = new Map<string, Declared>()
-    const frame: Frame = { vars: args, hides: new Set([...argNames(rule.head.args ?? []), ...declares(rule.body)]) }
+    const frame: Frame = {
+      vars: args,
+      hides: new Set([...argNames(rule.head.args ?? []), ...declares(rule.body)]),
+    }
     return this.#chain(rule, args, frame)
   }
 
@@ -118,15 +124,28 @@ export class Scope {
       this.#done.add(closed)
       return closed
     }
-    return mapTerm(term, (t) => this.#closuresOnly(t), (b) => b)
+    return mapTerm(
+      term,
+      (t) => this.#closuresOnly(t),
+      (b) => b,
+    )
   }
   #resolved(term: Term): Term {
     if (this.#done.has(term)) return this.#renameFree(term)
-    if (term.kind === 'var' || term.kind === 'ref' || term.kind === 'template') return this.#term(term)
+    if (term.kind === 'var' || term.kind === 'ref' || term.kind === 'template')
+      return this.#term(term)
     if (term.kind === 'call') {
-      return { ...term, operator: this.#operator(term.operator), args: term.args.map((t) => this.#resolved(t)) }
+      return {
+        ...term,
+        operator: this.#operator(term.operator),
+        args: term.args.map((t) => this.#resolved(t)),
+      }
     }
-    return mapTerm(term, (t) => this.#resolved(t), (b) => b)
+    return mapTerm(
+      term,
+      (t) => this.#resolved(t),
+      (b) => b,
+    )
   }
   /** A comprehension of the head, already walked, that names variables which the body declared later. */
   #renameFree(term: Term): Term {
@@ -205,14 +224,29 @@ export class Scope {
     const [first] = body
     if (found.length === 0 && first) {
       const term = { kind: 'boolean', value: true, loc: first.loc } as const
-      return [{ kind: 'expr', node: { kind: 'term', term }, negated: false, with: [], loc: first.loc, generated: true }]
+      return [
+        {
+          kind: 'expr',
+          node: { kind: 'term', term },
+          negated: false,
+          with: [],
+          loc: first.loc,
+          generated: true,
+        },
+      ]
     }
     return found
   }
 
+  // oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
   #expr(expr: Expr): Expr | undefined {
     const { node } = expr
-    if (node.kind === 'call' && node.infix && isOperator(node.operator, 'assign') && node.args.length === 2) {
+    if (
+      node.kind === 'call' &&
+      node.infix &&
+      isOperator(node.operator, 'assign') &&
+      node.args.length === 2
+    ) {
       return this.#assign(expr, node.args[0] as Term, node.args[1] as Term)
     }
     switch (node.kind) {
@@ -236,7 +270,11 @@ export class Scope {
       case 'call':
         return {
           ...expr,
-          node: { ...node, operator: this.#operator(node.operator), args: node.args.map((t) => this.#term(t)) },
+          node: {
+            ...node,
+            operator: this.#operator(node.operator),
+            args: node.args.map((t) => this.#term(t)),
+          },
           with: this.#with(expr),
         }
       case 'body': {
@@ -251,16 +289,25 @@ export class Scope {
 
   /** Variables of a `some ... in` pattern are new; those in its references and calls are not. */
   #pattern(term: Term, bound: ReadonlySet<string>): Term {
-    if (term.kind === 'var') return bound.has(term.name) ? this.#term(term) : this.#declare(term, 'declared')
-    if (term.kind === 'array') return { ...term, items: term.items.map((t) => this.#pattern(t, bound)) }
+    if (term.kind === 'var')
+      return bound.has(term.name) ? this.#term(term) : this.#declare(term, 'declared')
+    if (term.kind === 'array')
+      return { ...term, items: term.items.map((t) => this.#pattern(t, bound)) }
     if (term.kind === 'object') {
-      return { ...term, pairs: term.pairs.map(([k, v]) => [this.#term(k), this.#pattern(v, bound)] as const) }
+      return {
+        ...term,
+        pairs: term.pairs.map(([k, v]) => [this.#term(k), this.#pattern(v, bound)] as const),
+      }
     }
     return this.#term(term)
   }
 
   #with(expr: Expr): Expr['with'] {
-    return expr.with.map((w) => ({ ...w, target: this.#target(w.target), value: this.#term(w.value) }))
+    return expr.with.map((w) => ({
+      ...w,
+      target: this.#target(w.target),
+      value: this.#term(w.value),
+    }))
   }
   /** Targets name documents and functions, also ones that a local variable hides elsewhere. */
   #target(target: Term): Term {
@@ -273,12 +320,18 @@ export class Scope {
     const mods = this.#with(expr)
     const target = (term: Term): Term => {
       if (term.kind === 'var') return this.#declare(term, 'assigned')
-      if (term.kind === 'ref' && term.terms.length === 1 && term.terms[0].kind === 'var') return this.#declare(term.terms[0], 'assigned')
+      if (term.kind === 'ref' && term.terms.length === 1 && term.terms[0].kind === 'var')
+        return this.#declare(term.terms[0], 'assigned')
       if (term.kind === 'array') return { ...term, items: term.items.map(target) }
       if (term.kind === 'object') {
         return { ...term, pairs: term.pairs.map(([k, v]) => [this.#term(k), target(v)] as const) }
       }
-      if (term.kind === 'null' || term.kind === 'boolean' || term.kind === 'number' || term.kind === 'string') {
+      if (
+        term.kind === 'null' ||
+        term.kind === 'boolean' ||
+        term.kind === 'number' ||
+        term.kind === 'string'
+      ) {
         if (term !== left) {
           this.#error(term.loc, `cannot assign to ${term.kind}`)
           return term
@@ -289,7 +342,11 @@ export class Scope {
     }
     const made = target(left)
     const operator = operatorRef('eq', expr.loc)
-    return { ...expr, node: { kind: 'call', operator, args: [made, value], infix: true }, with: mods }
+    return {
+      ...expr,
+      node: { kind: 'call', operator, args: [made, value], infix: true },
+      with: mods,
+    }
   }
 
   #every(expr: Expr, node: Extract<Expr['node'], { kind: 'every' }>): Expr {
@@ -316,7 +373,11 @@ export class Scope {
       case 'ref':
         return this.#ref(term)
       case 'call':
-        return { ...term, operator: this.#operator(term.operator), args: term.args.map((t) => this.#term(t)) }
+        return {
+          ...term,
+          operator: this.#operator(term.operator),
+          args: term.args.map((t) => this.#term(t)),
+        }
       case 'arrayComprehension':
       case 'setComprehension': {
         this.#push(term.body)
@@ -337,10 +398,16 @@ export class Scope {
       case 'template':
         return {
           ...term,
-          parts: term.parts.map((part) => (part.kind === 'expr' ? (this.#expr(part) ?? part) : this.#term(part))),
+          parts: term.parts.map((part) =>
+            part.kind === 'expr' ? (this.#expr(part) ?? part) : this.#term(part),
+          ),
         }
       default:
-        return mapTerm(term, (t) => this.#term(t), (b) => b)
+        return mapTerm(
+          term,
+          (t) => this.#term(t),
+          (b) => b,
+        )
     }
   }
 
@@ -371,7 +438,8 @@ export class Scope {
     const tail = rest.map((t) => this.#term(t))
     if (head.kind !== 'var') return { ...ref, terms: [this.#term(head), ...tail] }
     const hidden = this.#find(head.name)
-    if (!hidden && (head.name === 'data' || head.name === 'input')) return { ...ref, terms: [head, ...tail] }
+    if (!hidden && (head.name === 'data' || head.name === 'input'))
+      return { ...ref, terms: [head, ...tail] }
     if (hidden && tail.length === 0) return this.#variable(head)
     const made = this.#variable(head)
     if (made.kind === 'ref') return { ...ref, terms: [...made.terms, ...tail] }
@@ -379,7 +447,13 @@ export class Scope {
   }
 
   /** Declared but unused names; with `strict`, assigned ones as well. */
-  #checkUnused(frame: Frame, body: Body, made: Body, heads: readonly (Term | undefined)[], every?: Loc): void {
+  #checkUnused(
+    frame: Frame,
+    body: Body,
+    made: Body,
+    heads: readonly (Term | undefined)[],
+    every?: Loc,
+  ): void {
     if (this.#failed) return
     const used = new Set<string>()
     const see = (t: Term) => void (t.kind === 'var' && used.add(t.name))
@@ -429,6 +503,7 @@ export class Scope {
 function mapBody(body: Body, f: (t: Term) => Term): Body {
   return body.map((expr) => mapExpr(expr, f))
 }
+// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
 export function mapExpr(expr: Expr, f: (t: Term) => Term): Expr {
   const { node } = expr
   const mods = expr.with.map((w) => ({ ...w, target: f(w.target), value: f(w.value) }))
@@ -445,18 +520,34 @@ export function mapExpr(expr: Expr, f: (t: Term) => Term): Expr {
     case 'some':
       return expr
     case 'someIn':
-      return { ...expr, with: mods, node: { ...node, key: node.key && f(node.key), value: f(node.value), domain: f(node.domain) } }
+      return {
+        ...expr,
+        with: mods,
+        node: {
+          ...node,
+          key: node.key && f(node.key),
+          value: f(node.value),
+          domain: f(node.domain),
+        },
+      }
     case 'every':
       return {
         ...expr,
         with: mods,
-        node: { ...node, key: node.key && v(node.key), value: v(node.value), domain: f(node.domain), body: b(node.body) },
+        node: {
+          ...node,
+          key: node.key && v(node.key),
+          value: v(node.value),
+          domain: f(node.domain),
+          body: b(node.body),
+        },
       }
     case 'body':
       return { ...expr, with: mods, node: { ...node, body: b(node.body) } }
   }
 }
 
+// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
 function termsOf(expr: Expr): Term[] {
   const { node } = expr
   const mods = expr.with.flatMap((w) => [w.target, w.value])

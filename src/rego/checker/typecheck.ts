@@ -5,10 +5,30 @@ import type { Body, Expr, RefTerm, Term } from '../ast/ast.ts'
 import { mapTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
-import { isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
 import {
-  ANY, BOOLEAN, type FunctionType, isAny, keyOf, keys, NULL, NUMBER, type ObjectType, select, STRING, type Type, typeText, unifies,
-  union, values,
+  isDynamic,
+  isFunction,
+  type PlacedRule,
+  type RuleNode,
+  rulesBelow,
+} from '../planner/tree.ts'
+import {
+  ANY,
+  BOOLEAN,
+  type FunctionType,
+  isAny,
+  keyOf,
+  keys,
+  NULL,
+  NUMBER,
+  type ObjectType,
+  select,
+  STRING,
+  type Type,
+  typeText,
+  unifies,
+  union,
+  values,
 } from './types.ts'
 
 export function checkTypes(
@@ -50,7 +70,11 @@ class TypeChecker {
   readonly #open = new Set<PlacedRule>()
   readonly #nodes = new Map<RuleNode, Type>()
 
-  constructor(tree: RuleNode, typeOf: (name: string) => FunctionType | undefined, diagnostics: Diagnostics) {
+  constructor(
+    tree: RuleNode,
+    typeOf: (name: string) => FunctionType | undefined,
+    diagnostics: Diagnostics,
+  ) {
     this.#tree = tree
     this.#typeOf = typeOf
     this.#diagnostics = diagnostics
@@ -83,7 +107,8 @@ class TypeChecker {
         args[i]?.push(fine ? this.#argType(arg, env) : ANY)
       }
       if (!fine) types.push(ANY)
-      else if (head.key && !head.value) types.push({ kind: 'set', of: this.#get(head.key, env) ?? ANY })
+      else if (head.key && !head.value)
+        types.push({ kind: 'set', of: this.#get(head.key, env) ?? ANY })
       else types.push((head.value && this.#get(head.value, env)) ?? ANY)
       if (suffix.length > 0 && fine) {
         // Keys that are found when the rule runs: an object of such keys at each step.
@@ -105,7 +130,11 @@ class TypeChecker {
     if (arg.kind === 'var') return env.get(arg.name) ?? ANY
     const filled = (t: Term): void => {
       if (t.kind === 'var' && !env.get(t.name)) env.set(t.name, ANY)
-      mapTerm(t, (x) => (filled(x), x), (b) => b)
+      mapTerm(
+        t,
+        (x) => (filled(x), x),
+        (b) => b,
+      )
     }
     filled(arg)
     return this.#get(arg, env) ?? ANY
@@ -132,7 +161,9 @@ class TypeChecker {
       fixed.set(keyOf(key), this.#node(child))
     }
     if (own.length === 0) return { kind: 'object', fixed, rest: [ANY, ANY] }
-    const dynamic = own.map((r) => this.rule(r).value).filter((t): t is ObjectType => t.kind === 'object')
+    const dynamic = own
+      .map((r) => this.rule(r).value)
+      .filter((t): t is ObjectType => t.kind === 'object')
     const [k, v] = [dynamic.map((t) => keys(t) ?? ANY), dynamic.map((t) => values(t) ?? ANY)]
     return { kind: 'object', fixed, rest: dynamic.length > 0 ? [union(k), union(v)] : [ANY, ANY] }
   }
@@ -142,12 +173,15 @@ class TypeChecker {
     if (name === undefined) return undefined
     if (!name.startsWith('data.')) return this.#typeOf(name)
     let node: RuleNode | undefined = this.#tree
-    for (const term of operator.terms.slice(1)) node = term.kind === 'string' ? node?.children.get(term.value) : undefined
+    for (const term of operator.terms.slice(1))
+      node = term.kind === 'string' ? node?.children.get(term.value) : undefined
     const rules = (node?.rules ?? []).filter(({ rule }) => rule.head.args)
     if (rules.length === 0) return undefined
     const types = rules.map((r) => this.rule(r))
     const count = types[0]?.args?.length ?? 0
-    const args = Array.from({ length: count }, (_, i) => union(types.map(({ args: a }) => a?.[i] ?? ANY)))
+    const args = Array.from({ length: count }, (_, i) =>
+      union(types.map(({ args: a }) => a?.[i] ?? ANY)),
+    )
     return { args, variadic: false, result: union(types.map(({ value }) => value)) }
   }
 
@@ -173,7 +207,13 @@ class TypeChecker {
       const inner = new Env(env)
       if (node.key) inner.set(node.key.name, (domain && keys(domain)) ?? ANY)
       inner.set(node.value.name, (domain && values(domain)) ?? ANY)
-      if (domain && !isAny(domain) && values(domain) === undefined && keys(domain) === undefined && !isEmptyCollection(domain)) {
+      if (
+        domain &&
+        !isAny(domain) &&
+        values(domain) === undefined &&
+        keys(domain) === undefined &&
+        !isEmptyCollection(domain)
+      ) {
         // Nothing to iterate: as OPA, an equation of a reference into a scalar.
         return this.#body(node.body, inner) && fine
       }
@@ -192,7 +232,13 @@ class TypeChecker {
     return this.#call(expr, node.operator, node.args, env, fine)
   }
 
-  #call(expr: Expr, operator: RefTerm, args: readonly Term[], env: Env, refsFine: boolean): boolean {
+  #call(
+    expr: Expr,
+    operator: RefTerm,
+    args: readonly Term[],
+    env: Env,
+    refsFine: boolean,
+  ): boolean {
     if (isOperator(operator, 'eq') || isOperator(operator, 'equal')) {
       const [a, b, result] = args
       if (!a || !b) return refsFine
@@ -201,7 +247,10 @@ class TypeChecker {
       if (this.#both(a, x, b, y, env)) return refsFine
       // A type is missing because of an error that was reported already.
       if (!refsFine && (!x || !y)) return false
-      return this.#error(expr, `match error\n  left  : ${x ? typeText(x) : '???'}\n  right : ${y ? typeText(y) : '???'}`)
+      return this.#error(
+        expr,
+        `match error\n  left  : ${x ? typeText(x) : '???'}\n  right : ${y ? typeText(y) : '???'}`,
+      )
     }
     const type = this.#functionType(operator)
     if (!type) return refsFine
@@ -218,18 +267,26 @@ class TypeChecker {
       const t = this.#get(arg, env)
       return t ? typeText(t) : '???'
     })
-    return this.#error(expr, `${name}: invalid argument(s)\n  have: (${have.join(', ')})\n  want: (${type.args.map(typeText).join(', ')})`)
+    return this.#error(
+      expr,
+      `${name}: invalid argument(s)\n  have: (${have.join(', ')})\n  want: (${type.args.map(typeText).join(', ')})`,
+    )
   }
 
   /** Bodies of comprehensions inside a term. */
   #closures(term: Term, env: Env): boolean {
     let fine = true
     const go = (t: Term): Term => {
-      if (t.kind === 'arrayComprehension' || t.kind === 'setComprehension' || t.kind === 'objectComprehension') {
+      if (
+        t.kind === 'arrayComprehension' ||
+        t.kind === 'setComprehension' ||
+        t.kind === 'objectComprehension'
+      ) {
         const inner = new Env(env)
         if (!this.#body(t.body, inner)) fine = false
         const heads = t.kind === 'objectComprehension' ? [t.key, t.value] : [t.term]
-        for (const head of heads) if (!this.#closures(head, inner) || !this.#refs(head, inner)) fine = false
+        for (const head of heads)
+          if (!this.#closures(head, inner) || !this.#refs(head, inner)) fine = false
         return t
       }
       return mapTerm(t, go, (b) => b)
@@ -243,7 +300,12 @@ class TypeChecker {
   #refs(term: Term, env: Env): boolean {
     let fine = true
     const go = (t: Term): Term => {
-      if (t.kind === 'arrayComprehension' || t.kind === 'setComprehension' || t.kind === 'objectComprehension') return t
+      if (
+        t.kind === 'arrayComprehension' ||
+        t.kind === 'setComprehension' ||
+        t.kind === 'objectComprehension'
+      )
+        return t
       if (t.kind === 'ref') {
         for (const x of t.terms.slice(1)) go(x)
         if (!this.#ref(t, env)) fine = false
@@ -257,7 +319,8 @@ class TypeChecker {
 
   #ref(ref: RefTerm, env: Env): boolean {
     const [head, ...rest] = ref.terms
-    if (head.kind === 'var' && head.name === 'data') return this.#dataRef(ref, this.#tree, rest, env)
+    if (head.kind === 'var' && head.name === 'data')
+      return this.#dataRef(ref, this.#tree, rest, env)
     const known = head.kind === 'var' && head.name === 'input' ? ANY : this.#get(head, env)
     // Nothing is known of it yet, so anything may be behind it.
     if (!known && head.kind === 'var') env.set(head.name, ANY)
@@ -266,18 +329,19 @@ class TypeChecker {
   }
 
   #dataRef(ref: RefTerm, node: RuleNode, terms: readonly Term[], env: Env): boolean {
-    if (node.rules.some(({ rule }) => !rule.head.args) || (node.rules.length > 0 && node.children.size === 0)) {
-      if (isFunction(node)) return this.#error(ref, `function data.${node.path.join('.')} used as reference, not called`)
+    if (
+      node.rules.some(({ rule }) => !rule.head.args) ||
+      (node.rules.length > 0 && node.children.size === 0)
+    ) {
+      if (isFunction(node))
+        return this.#error(
+          ref,
+          `function data.${node.path.join('.')} used as reference, not called`,
+        )
       return this.#leaf(ref, this.#node(node), terms, env)
     }
     const [term, ...rest] = terms
     if (!term) return true
-    const depth = node.path.length
-    if (depth < 2 && term.kind !== 'string' && term.kind !== 'var') {
-      const have = this.#get(term, env)
-      if (have && !unifies(have, STRING)) return this.#error(ref, `undefined ref: ${operatorName(ref) ?? 'data'}`)
-      return true
-    }
     if (term.kind === 'string') {
       const child = node.children.get(term.value)
       return child ? this.#dataRef(ref, child, rest, env) : this.#leaf(ref, ANY, rest, env)
@@ -291,22 +355,30 @@ class TypeChecker {
     const [term, ...rest] = terms
     if (!term) return true
     const wanted = keys(type)
-    if (!wanted) return this.#error(ref, `undefined ref: ${refText(ref)} (has no keys: ${typeText(type)})`)
+    if (!wanted)
+      return this.#error(ref, `undefined ref: ${refText(ref)} (has no keys: ${typeText(type)})`)
     const constant = constantKey(term)
     if (constant !== undefined) {
       const child = select(type, constant)
-      if (!child) return this.#error(ref, `undefined ref: ${refText(ref)} (no key ${constant} in ${typeText(type)})`)
+      if (!child)
+        return this.#error(
+          ref,
+          `undefined ref: ${refText(ref)} (no key ${constant} in ${typeText(type)})`,
+        )
       return this.#leaf(ref, child, rest, env)
     }
     if (term.kind === 'var') {
       const exist = env.get(term.name)
       if (!exist) env.set(term.name, wanted)
-      else if (!unifies(exist, wanted)) return this.#error(ref, `undefined ref: ${refText(ref)} (key of type ${typeText(exist)})`)
+      else if (!unifies(exist, wanted))
+        return this.#error(ref, `undefined ref: ${refText(ref)} (key of type ${typeText(exist)})`)
     } else if (term.kind === 'array' || term.kind === 'object' || term.kind === 'set') {
-      if (!this.#one(term, wanted, env, false)) return this.#error(ref, `undefined ref: ${refText(ref)}`)
+      if (!this.#one(term, wanted, env, false))
+        return this.#error(ref, `undefined ref: ${refText(ref)}`)
     } else {
       const exist = this.#get(term, env)
-      if (exist && !unifies(exist, wanted)) return this.#error(ref, `undefined ref: ${refText(ref)} (key of type ${typeText(exist)})`)
+      if (exist && !unifies(exist, wanted))
+        return this.#error(ref, `undefined ref: ${refText(ref)} (key of type ${typeText(exist)})`)
     }
     return this.#leaf(ref, values(type) ?? ANY, rest, env)
   }
@@ -374,7 +446,11 @@ class TypeChecker {
       case 'setComprehension':
         return { kind: 'set', of: this.#inside(term.body, term.term, env) }
       case 'objectComprehension':
-        return { kind: 'object', fixed: new Map(), rest: [this.#inside(term.body, term.key, env), this.#inside(term.body, term.value, env)] }
+        return {
+          kind: 'object',
+          fixed: new Map(),
+          rest: [this.#inside(term.body, term.key, env), this.#inside(term.body, term.value, env)],
+        }
       default:
         return undefined
     }
@@ -437,12 +513,19 @@ class TypeChecker {
     return own !== undefined && unifies(own, type)
   }
 
-  #composite(term: Extract<Term, { kind: 'array' | 'object' | 'set' }>, type: Type, env: Env, joins: boolean): boolean {
+  #composite(
+    term: Extract<Term, { kind: 'array' | 'object' | 'set' }>,
+    type: Type,
+    env: Env,
+    joins: boolean,
+  ): boolean {
     if (term.kind === 'array') {
       if (type.kind !== 'array') return false
       if (term.items.length !== type.fixed.length && !type.rest) return false
       if (term.items.length < type.fixed.length) return false
-      return term.items.map((t, i) => this.#one(t, type.fixed[i] ?? type.rest ?? ANY, env, joins)).every(Boolean)
+      return term.items
+        .map((t, i) => this.#one(t, type.fixed[i] ?? type.rest ?? ANY, env, joins))
+        .every(Boolean)
     }
     if (term.kind === 'set') {
       if (type.kind !== 'set') return false
@@ -458,7 +541,8 @@ class TypeChecker {
         if (!child || !this.#one(v, child, env, joins)) fine = false
       } else {
         const [kt, vt] = [keys(type), values(type)]
-        if (!kt || !vt || !this.#one(k, kt, env, joins) || !this.#one(v, vt, env, joins)) fine = false
+        if (!kt || !vt || !this.#one(k, kt, env, joins) || !this.#one(v, vt, env, joins))
+          fine = false
       }
     }
     return fine
@@ -469,7 +553,10 @@ class TypeChecker {
     if (!y && x) return this.#one(b, x, env, false)
     if (x && y) return unifies(x, y)
     if (a.kind === 'array' && b.kind === 'array') {
-      return a.items.length === b.items.length && a.items.every((t, i) => this.#pair(t, b.items[i] as Term, env))
+      return (
+        a.items.length === b.items.length &&
+        a.items.every((t, i) => this.#pair(t, b.items[i] as Term, env))
+      )
     }
     if (a.kind === 'object' && b.kind === 'object') {
       if (a.pairs.length !== b.pairs.length) return false
@@ -521,5 +608,7 @@ function constantKey(term: Term): string | undefined {
 }
 
 function refText(ref: RefTerm): string {
-  return ref.terms.map((t) => (t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : '[…]')).join('.')
+  return ref.terms
+    .map((t) => (t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : '[…]'))
+    .join('.')
 }

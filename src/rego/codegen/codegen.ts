@@ -1,6 +1,14 @@
 // IR -> module: the machine, with the policy's functions, constants and entry points appended. Function bodies of the
 // machine that the policy cannot reach become `unreachable`, which keeps indices while shedding most of the bytes.
-import { ABI_EXPORTS, ABI_MINOR, ABI_VERSION, PAGE_BYTES, PAGES_MAX, PAGES_MIN, STEPS_MAX } from '../abi.ts'
+import {
+  ABI_EXPORTS,
+  ABI_MINOR,
+  ABI_VERSION,
+  PAGE_BYTES,
+  PAGES_MAX,
+  PAGES_MIN,
+  STEPS_MAX,
+} from '../abi.ts'
 import type { Policy } from '../ir/ir.ts'
 import { Code, type Label, OP } from '../wasm/instructions.ts'
 import { type Export, SECTION } from '../wasm/module.ts'
@@ -53,7 +61,14 @@ export function generate(policy: Policy, options: Partial<CodegenOptions> = {}):
   add('eval', 1, generateEval(layout, base, dispatch))
   add('opa_eval', 7, generateOpaEval(layout, base, dispatch))
   add('builtins', 0, generateTable(layout, layout.hostBuiltins))
-  add('entrypoints', 0, generateTable(layout, policy.plans.map(({ name }) => name)))
+  add(
+    'entrypoints',
+    0,
+    generateTable(
+      layout,
+      policy.plans.map(({ name }) => name),
+    ),
+  )
   const heapStart = (layout.constants.end + 15) & ~15
   const wasm = assemble(base, layout, {
     types,
@@ -77,7 +92,13 @@ class Types {
   }
 
   of(params: number, results: number): number {
-    const bytes = new Uint8Array([0x60, params, ...Array<number>(params).fill(I32), results, ...Array<number>(results).fill(I32)])
+    const bytes = new Uint8Array([
+      0x60,
+      params,
+      ...Array<number>(params).fill(I32),
+      results,
+      ...Array<number>(results).fill(I32),
+    ])
     const key = bytes.join()
     let index = this.#known.get(key)
     if (index === undefined) {
@@ -98,7 +119,12 @@ function generateDispatch(plans: number, first: number): Code {
   code.get(0).brTable(labels, none)
   for (let i = 0; i < plans; i++) {
     code.end()
-    code.get(1).get(2).get(3).call(first + i).return()
+    code
+      .get(1)
+      .get(2)
+      .get(3)
+      .call(first + i)
+      .return()
   }
   code.end()
   return code
@@ -131,7 +157,9 @@ function generateOpaEval(layout: Layout, base: Machine, dispatch: number): Code 
   code.if()
   code.get(3).get(4).call(f.opa_value_parse).tee(input).op(OP.eqz)
   code.if()
-  code.const(layout.constants.text('rego_input_invalid: input is not JSON').address).call(f.abortWith)
+  code
+    .const(layout.constants.text('rego_input_invalid: input is not JSON').address)
+    .call(f.abortWith)
   code.end()
   code.end()
   code.call(f.mkSet).set(result)
@@ -151,7 +179,7 @@ function generateTable(layout: Layout, names: readonly string[]): Code {
 }
 
 function globalOf(base: Machine, name: string): number {
-  const index = base.globals_.get(name)
+  const index = base.globalIndex.get(name)
   if (index === undefined) throw new Error(`machine lacks ${name}`)
   return index
 }
@@ -189,7 +217,12 @@ function assemble(base: Machine, layout: Layout, parts: Assembly): Uint8Array {
   const data = new Writer()
   data.u32(base.data.length + 1)
   for (const segment of base.data) data.bytes(segment)
-  data.byte(0).byte(0x41).s32((base.dataEnd + 15) & ~15).byte(0x0b).sized(layout.constants.finish())
+  data
+    .byte(0)
+    .byte(0x41)
+    .s32((base.dataEnd + 15) & ~15)
+    .byte(0x0b)
+    .sized(layout.constants.finish())
   out.section(SECTION.data, data)
   return out.finish()
 }
@@ -214,7 +247,11 @@ function imports(base: Machine, heapStart: number): Writer {
   return writer
 }
 
-function globalSection(base: Machine, layout: Layout, parts: Assembly): { globals: Writer; exports: Export[] } {
+function globalSection(
+  base: Machine,
+  layout: Layout,
+  parts: Assembly,
+): { globals: Writer; exports: Export[] } {
   const { settings } = parts
   const lower = layout.hostBuiltins.indexOf('rego.lower')
   const upper = layout.hostBuiltins.indexOf('rego.upper')
@@ -237,7 +274,10 @@ function globalSection(base: Machine, layout: Layout, parts: Assembly): { global
   ]
   globals.u32(base.globals.length + added.length)
   for (const [i, { mutable, type, init }] of base.globals.entries()) {
-    globals.byte(type).byte(mutable ? 1 : 0).byte(type === 0x7e ? 0x42 : 0x41)
+    globals
+      .byte(type)
+      .byte(mutable ? 1 : 0)
+      .byte(type === 0x7e ? 0x42 : 0x41)
     globals.s32(preset.get(i) ?? init).byte(0x0b)
   }
   const exports: Export[] = [
@@ -246,7 +286,12 @@ function globalSection(base: Machine, layout: Layout, parts: Assembly): { global
     { name: 'rego_pages_max', kind: 3, index: globalOf(base, 'pagesMax') },
   ]
   for (const [i, { name, mutable, init }] of added.entries()) {
-    globals.byte(I32).byte(mutable ? 1 : 0).byte(0x41).s32(init).byte(0x0b)
+    globals
+      .byte(I32)
+      .byte(mutable ? 1 : 0)
+      .byte(0x41)
+      .s32(init)
+      .byte(0x0b)
     if (!mutable) exports.push({ name, kind: 3, index: base.globals.length + i })
   }
   return { globals, exports }
@@ -255,9 +300,9 @@ function globalSection(base: Machine, layout: Layout, parts: Assembly): { global
 function exportSection(base: Machine, own: readonly Export[]): Writer {
   const exports: Export[] = [{ name: 'memory', kind: 2, index: 0 }]
   for (const name of ABI_EXPORTS) {
-    exports.push({ name, kind: 0, index: base.functions_.get(name) ?? 0 })
+    exports.push({ name, kind: 0, index: base.functionIndex.get(name) ?? 0 })
   }
-  exports.push({ name: 'rego_string', kind: 0, index: base.functions_.get('mkStr') ?? 0 })
+  exports.push({ name: 'rego_string', kind: 0, index: base.functionIndex.get('mkStr') ?? 0 })
   exports.push(...own)
   const writer = new Writer()
   writer.u32(exports.length)
@@ -269,7 +314,7 @@ function exportSection(base: Machine, own: readonly Export[]): Writer {
 function reachable(base: Machine, layout: Layout): Set<number> {
   const reached = new Set<number>()
   const queue = [...layout.used]
-  for (const name of [...ABI_EXPORTS, 'mkStr']) queue.push(base.functions_.get(name) ?? 0)
+  for (const name of [...ABI_EXPORTS, 'mkStr']) queue.push(base.functionIndex.get(name) ?? 0)
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
     if (reached.has(next)) continue
     reached.add(next)

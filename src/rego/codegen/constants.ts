@@ -134,7 +134,7 @@ export class Constants {
   #composite(c: Extract<Constant, { kind: 'array' | 'object' | 'set' }>): Laid {
     if (c.kind === 'array') {
       const items = c.items.map((item) => this.#lay(item))
-      const address = this.room(16)
+      const address = this.room(24)
       const elements = this.room(items.length * 4)
       this.#u32(address, TAG.array)
       this.#u32(address + 4, items.length)
@@ -145,6 +145,7 @@ export class Constants {
         this.#u32(elements + i * 4, item.address)
         hash = mix(hash, item.hash)
       }
+      this.#u32(address + 16, hash)
       return { address, hash: hash >>> 0 }
     }
     const isSet = c.kind === 'set'
@@ -153,9 +154,9 @@ export class Constants {
       : c.pairs.map(([k, v]) => [this.#lay(k), this.#lay(v)] as const)
     const n = entries.length
     const tag = isSet ? TAG.set : TAG.object
-    const address = this.room(24)
+    const address = this.room(32)
     const first = this.room(n * ENTRY)
-    this.#u32(address, tag | 0x100)
+    this.#u32(address, tag | 0x20100)
     this.#u32(address + 4, n)
     this.#u32(address + 8, n)
     this.#u32(address + 12, first)
@@ -167,6 +168,7 @@ export class Constants {
       const keyed = mix(0x27d4eb2f, k.hash)
       hash = (hash + (isSet ? keyed : mix(keyed, v.hash))) | 0
     }
+    this.#u32(address + 24, hash)
     if (n > ROW_MAX) this.#index(address, entries)
     return { address, hash: hash >>> 0 }
   }
@@ -175,7 +177,7 @@ export class Constants {
     let slots = 32
     while (slots < entries.length * 2) slots *= 2
     const index = this.room(slots * 4)
-    const taken = new Array<boolean>(slots).fill(false)
+    const taken = Array.from({ length: slots }, () => false)
     for (const [i, [key]] of entries.entries()) {
       let slot = (key.hash & (slots - 1)) >>> 0
       while (taken[slot]) slot = (slot + 1) & (slots - 1)

@@ -23,9 +23,8 @@ class FunctionGenerator {
   }
 
   func(func: Func): Uint8Array {
-    const { tick } = this.#layout.functions
     if (func.memo) this.#memoEnter(func)
-    this.#code.call(tick)
+    this.#tick()
     this.#blockList(func.blocks)
     if (this.#memoAt !== undefined) this.#code.get(this.#memoAt).const(KNOWN_UNDEFINED).store(0)
     this.#code.const(0)
@@ -37,13 +36,29 @@ class FunctionGenerator {
     return this.#code.finish()
   }
 
+  /** One step of the budget, without a call for as long as there is some left. */
+  #tick(): void {
+    const { fuelGlobal, functions } = this.#layout
+    this.#code.globalGet(fuelGlobal).const(1).op(OP.sub).globalSet(fuelGlobal)
+    this.#code.globalGet(fuelGlobal).const(0).op(OP.ltS)
+    this.#code.if()
+    this.#code.call(functions.tick)
+    this.#code.end()
+  }
+
   #memoEnter(func: Func): void {
     const code = this.#code
     const slot = this.#layout.memoSlot(func.name)
     const at = code.newLocal()
     const known = code.newLocal()
     this.#memoAt = at
-    code.globalGet(this.#layout.memoGlobal).const(slot * 4).op(OP.add).tee(at).load(0).tee(known)
+    code
+      .globalGet(this.#layout.memoGlobal)
+      .const(slot * 4)
+      .op(OP.add)
+      .tee(at)
+      .load(0)
+      .tee(known)
     code.if()
     code.const(0).get(known).get(known).const(KNOWN_UNDEFINED).op(OP.eq).op(OP.select).return()
     code.end()
@@ -367,17 +382,37 @@ class FunctionGenerator {
     const code = this.#code
     const { functions: f } = this.#layout
     const source = this.#local(stmt.source)
-    const index = code.newLocal()
-    const count = code.newLocal()
-    code.const(0).set(index)
-    code.get(source).call(f.scanCount).set(count)
+    const newLocal = () => code.newLocal()
+    const [at, end, stride, offset] = [newLocal(), newLocal(), newLocal(), newLocal()] as const
     const exit = code.block()
+    code
+      .get(source)
+      .const(stmt.ordered ? 1 : 0)
+      .call(f.scanCount)
+      .tee(end)
+      .op(OP.eqz)
+      .brIf(exit)
+    // Elements of an array are four bytes, entries of a table twelve with the value behind the key. Where they lie is
+    // read once: sorting the table meanwhile would move its entries, not change these.
+    code.const(4).const(12).get(source).load8(0).const(5).op(OP.eq).op(OP.select).set(stride)
+    code.const(0).const(4).get(stride).const(4).op(OP.eq).op(OP.select).set(offset)
+    code.get(source).load(12).tee(at).get(end).get(stride).op(OP.mul).op(OP.add).set(end)
+    const index = stmt.key >= 0 ? newLocal() : -1
+    if (index >= 0) code.const(-1).set(index)
     const loop = code.loop()
-    code.get(index).get(count).op(OP.geU).brIf(exit)
-    code.call(f.tick)
-    if (stmt.key >= 0) code.get(source).get(index).call(f.scanKey).set(this.#local(stmt.key))
-    if (stmt.value >= 0) code.get(source).get(index).call(f.scanValue).set(this.#local(stmt.value))
-    code.get(index).const(1).op(OP.add).set(index)
+    code.get(at).get(end).op(OP.geU).brIf(exit)
+    this.#tick()
+    if (index >= 0) {
+      code.get(index).const(1).op(OP.add).set(index)
+      code.get(stride).const(4).op(OP.eq)
+      code.if()
+      code.get(index).call(f.mkIndex).set(this.#local(stmt.key))
+      code.else()
+      code.get(at).load(0).set(this.#local(stmt.key))
+      code.end()
+    }
+    if (stmt.value >= 0) code.get(at).get(offset).op(OP.add).load(0).set(this.#local(stmt.value))
+    code.get(at).get(stride).op(OP.add).set(at)
     this.#open(stmt.block)
     this.#close()
     code.br(loop)

@@ -5,10 +5,39 @@ import { type Machine, machineName } from './machine.ts'
 
 /** Functions of the machine that generated code calls. */
 const CALLED = [
-  'tick', 'arrPush', 'dot', 'at', 'equal', 'compare', 'length', 'mkArray', 'mkObject', 'mkSet', 'objPut', 'insertOnce',
-  'mergeOver', 'setAdd', 'traceHit', 'conflictRule', 'callHost', 'callPlain', 'scanCount', 'scanKey', 'scanValue',
-  'withPath', 'memoTable', 'opa_heap_ptr_set', 'opa_value_parse', 'opa_json_parse', 'opa_json_dump', 'opa_value_dump',
-  'abortWith', 'mkStr', 'atBase', 'nestedChild', 'nestedSet', 'nestedInsert',
+  'tick',
+  'arrPush',
+  'dot',
+  'at',
+  'equal',
+  'compare',
+  'length',
+  'mkArray',
+  'mkObject',
+  'mkSet',
+  'objPut',
+  'insertOnce',
+  'mergeOver',
+  'setAdd',
+  'traceHit',
+  'conflictRule',
+  'callHost',
+  'callPlain',
+  'scanCount',
+  'mkIndex',
+  'withPath',
+  'memoTable',
+  'opa_heap_ptr_set',
+  'opa_value_parse',
+  'opa_json_parse',
+  'opa_json_dump',
+  'opa_value_dump',
+  'abortWith',
+  'mkStr',
+  'atBase',
+  'nestedChild',
+  'nestedSet',
+  'nestedInsert',
 ] as const
 type Called = (typeof CALLED)[number]
 
@@ -32,6 +61,7 @@ export class Layout {
   readonly hostBuiltins: string[] = []
   readonly firstFunction: number
   readonly memoGlobal: number
+  readonly fuelGlobal: number
   readonly traceAddress: number
   readonly null: number
 
@@ -47,6 +77,7 @@ export class Layout {
     this.#constants = new Constants((machine.dataEnd + 15) & ~15, fixed)
     this.firstFunction = machine.functionImports + machine.functions.length
     this.memoGlobal = machine.globals.length
+    this.fuelGlobal = machine.globalIndex.get('fuel') ?? 0
     for (const [i, func] of policy.funcs.entries()) {
       this.#funcs.set(func.name, this.firstFunction + i)
       if (func.memo) this.#slots.set(func.name, this.#slots.size)
@@ -56,7 +87,7 @@ export class Layout {
     for (const name of CALLED) {
       Object.defineProperty(functions, name, {
         get: () => {
-          const index = machine.functions_.get(name)
+          const index = machine.functionIndex.get(name)
           if (index === undefined) throw new Error(`machine lacks ${name}`)
           used.add(index)
           return index
@@ -69,7 +100,7 @@ export class Layout {
   }
 
   #fixed(name: string): number {
-    const global = this.#machine.globals_.get(name)
+    const global = this.#machine.globalIndex.get(name)
     const init = global === undefined ? undefined : this.#machine.globals[global]?.init
     if (init === undefined) throw new Error(`machine lacks ${name}`)
     return init
@@ -77,7 +108,7 @@ export class Layout {
 
   #addBuiltin({ name, home }: BuiltinUse): void {
     if (home === 'machine') {
-      const index = this.#machine.functions_.get(machineName(name))
+      const index = this.#machine.functionIndex.get(machineName(name))
       if (index === undefined) throw new Error(`machine lacks builtin ${name}`)
       this.#used.add(index)
       this.#builtins.set(name, { home, index })

@@ -4,9 +4,9 @@ import { type Parts, readModule } from '../wasm/module.ts'
 
 export interface Machine extends Parts {
   /** Function index by exported name. */
-  readonly functions_: ReadonlyMap<string, number>
+  readonly functionIndex: ReadonlyMap<string, number>
   /** Global index by exported name. */
-  readonly globals_: ReadonlyMap<string, number>
+  readonly globalIndex: ReadonlyMap<string, number>
   /** Function index -> indices of the functions that it calls. */
   readonly calls: readonly (readonly number[])[]
   readonly dataEnd: number
@@ -23,20 +23,21 @@ export function machine(): Machine {
     dataEnd: number
     calls: number[][]
   }
-  const functions_ = new Map<string, number>()
-  const globals_ = new Map<string, number>()
+  const functionIndex = new Map<string, number>()
+  const globalIndex = new Map<string, number>()
   for (const { name, kind, index } of parts.exports) {
-    if (kind === 0) functions_.set(name, index)
-    else if (kind === 3) globals_.set(name, index)
+    if (kind === 0) functionIndex.set(name, index)
+    else if (kind === 3) globalIndex.set(name, index)
   }
-  for (const name of ABI_EXPORTS) if (!functions_.has(name)) throw new Error(`machine lacks ${name}`)
-  cached = { ...parts, functions_, globals_, calls: meta.calls, dataEnd: meta.dataEnd }
+  for (const name of ABI_EXPORTS)
+    if (!functionIndex.has(name)) throw new Error(`machine lacks ${name}`)
+  cached = { ...parts, functionIndex, globalIndex, calls: meta.calls, dataEnd: meta.dataEnd }
   return cached
 }
 
 /** The machine function of a builtin, or undefined when the host has it. */
 export function machineBuiltin(name: string): number | undefined {
-  return machine().functions_.get(machineName(name))
+  return machine().functionIndex.get(machineName(name))
 }
 
 export function machineName(builtin: string): string {

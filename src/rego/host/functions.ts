@@ -10,7 +10,8 @@ export type HostFunction = (operands: string) => string
 /** Our host functions by the names under which modules import them. */
 export function hostFunctions(): Record<string, HostFunction> {
   const found: Record<string, HostFunction> = {}
-  for (const [name, builtin] of Object.entries(families())) found[HOST_PREFIX + name] = wrap(name, builtin)
+  for (const [name, builtin] of Object.entries(families()))
+    found[HOST_PREFIX + name] = wrap(name, builtin)
   return found
 }
 

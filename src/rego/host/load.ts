@@ -91,10 +91,15 @@ class Policy implements Loaded {
     return [...this.#numbers.keys()]
   }
 
-  #instantiate(pages: number): { memory: WebAssembly.Memory; exports: Exports; globals: Record<string, WebAssembly.Global> } {
+  #instantiate(pages: number): {
+    memory: WebAssembly.Memory
+    exports: Exports
+    globals: Record<string, WebAssembly.Global>
+  } {
     for (let initial = pages; ; initial *= 2) {
       const memory = new WebAssembly.Memory({ initial })
-      const call = (id: number, _ctx: number, ...operands: number[]) => (this.#calls[id] as (o: number[]) => number)(operands)
+      const call = (id: number, _ctx: number, ...operands: number[]) =>
+        (this.#calls[id] as (o: number[]) => number)(operands)
       const env: Record<string, unknown> = {
         memory,
         opa_abort: (address: number) => this.#abort(address),
@@ -124,7 +129,9 @@ class Policy implements Loaded {
     const pages = this.#globals['rego_pages_max']
     if (steps && budget?.steps !== undefined) steps.value = budget.steps
     if (pages && budget?.pages !== undefined) pages.value = budget.pages
-    const names = JSON.parse(this.#text(this.#call('opa_json_dump', this.#call('builtins')))) as Record<string, number>
+    const names = JSON.parse(
+      this.#text(this.#call('opa_json_dump', this.#call('builtins'))),
+    ) as Record<string, number>
     const ours = hostFunctions()
     this.#calls = []
     for (const [name, id] of Object.entries(names)) {
@@ -132,9 +139,15 @@ class Policy implements Loaded {
       const theirs = this.#options.builtins?.[name]
       if (own) this.#calls[id] = ([operand]) => this.#callOwn(own, operand ?? 0)
       else if (theirs) this.#calls[id] = (operands) => this.#callPlain(theirs, operands)
-      else throw new EvalError('eval_internal_error', `module needs builtin ${name.replace(HOST_PREFIX, '')}`)
+      else
+        throw new EvalError(
+          'eval_internal_error',
+          `module needs builtin ${name.replace(HOST_PREFIX, '')}`,
+        )
     }
-    const entrypoints = JSON.parse(this.#text(this.#call('opa_json_dump', this.#call('entrypoints')))) as Record<string, number>
+    const entrypoints = JSON.parse(
+      this.#text(this.#call('opa_json_dump', this.#call('entrypoints'))),
+    ) as Record<string, number>
     for (const [name, id] of Object.entries(entrypoints)) this.#numbers.set(name, id)
     this.#base = this.#call('opa_heap_ptr_get')
   }
@@ -143,7 +156,9 @@ class Policy implements Loaded {
   #callOwn(own: (operands: string) => string, operand: number): number {
     const view = new DataView(this.#memory.buffer)
     const at = view.getUint32(operand + 8, true)
-    const answer = own(decoder.decode(this.#view().subarray(at, at + view.getUint32(operand + 12, true))))
+    const answer = own(
+      decoder.decode(this.#view().subarray(at, at + view.getUint32(operand + 12, true))),
+    )
     if (answer === '') return 0
     const { address, length } = this.#put(answer)
     return this.#call('rego_string', address, length)
@@ -158,7 +173,8 @@ class Policy implements Loaded {
   }
 
   #view(): Uint8Array {
-    if (this.#bytes.buffer !== this.#memory.buffer) this.#bytes = new Uint8Array(this.#memory.buffer)
+    if (this.#bytes.buffer !== this.#memory.buffer)
+      this.#bytes = new Uint8Array(this.#memory.buffer)
     return this.#bytes
   }
 
@@ -196,7 +212,8 @@ class Policy implements Loaded {
   #run(entrypoint: string, inputJson: string | undefined): string {
     if (this.#closed) throw new EvalError('eval_internal_error', 'the policy was closed')
     const id = this.#numbers.get(entrypoint)
-    if (id === undefined) throw new EvalError('rego_entrypoint_unknown', `no entrypoint \`${entrypoint}\``)
+    if (id === undefined)
+      throw new EvalError('rego_entrypoint_unknown', `no entrypoint \`${entrypoint}\``)
     let length = 0
     try {
       if (inputJson !== undefined) {
@@ -205,11 +222,20 @@ class Policy implements Loaded {
         if (over > 0) this.#grow(Math.ceil(over / PAGE_BYTES))
         length = utf8.encodeInto(inputJson, this.#view().subarray(this.#heap)).written
       }
-      return this.#text(this.#call('opa_eval', 0, id, this.#data, this.#heap, length, this.#heap + length, 0))
+      return this.#text(
+        this.#call('opa_eval', 0, id, this.#data, this.#heap, length, this.#heap + length, 0),
+      )
     } catch (error) {
       if (error instanceof EvalError) throw error
-      if (error instanceof RangeError) throw new EvalError('rego_memory_exceeded', 'values are nested too deeply', { cause: error })
-      throw new EvalError('eval_internal_error', error instanceof Error ? error.message : String(error), { cause: error })
+      if (error instanceof RangeError)
+        throw new EvalError('rego_memory_exceeded', 'values are nested too deeply', {
+          cause: error,
+        })
+      throw new EvalError(
+        'eval_internal_error',
+        error instanceof Error ? error.message : String(error),
+        { cause: error },
+      )
     } finally {
       if (this.#memory.buffer.byteLength > PAGES_KEPT_MAX * PAGE_BYTES) this.#renew()
     }
@@ -246,7 +272,9 @@ class Policy implements Loaded {
   }
 
   solutions(input?: unknown): Record<string, unknown>[] {
-    return JSON.parse(this.#run('query', input === undefined ? undefined : JSON.stringify(input))) as Record<string, unknown>[]
+    return JSON.parse(
+      this.#run('query', input === undefined ? undefined : JSON.stringify(input)),
+    ) as Record<string, unknown>[]
   }
 
   steps(): number {
@@ -266,7 +294,10 @@ class Policy implements Loaded {
     this.#view().fill(0, at, at + count * 8)
   }
   #tracePlace(): { at: number; count: number } {
-    return { at: this.#globals['rego_trace']?.value ?? 0, count: this.#globals['rego_trace_points']?.value ?? 0 }
+    return {
+      at: this.#globals['rego_trace']?.value ?? 0,
+      count: this.#globals['rego_trace_points']?.value ?? 0,
+    }
   }
 
   memoryBytes(): number {

@@ -11,7 +11,9 @@ export class RegoSet {
   readonly items: readonly Value[]
   constructor(items: readonly Value[]) {
     const sorted = [...items].sort(compareValues)
-    this.items = sorted.filter((item, i) => i === 0 || compareValues(sorted[i - 1] as Value, item) !== 0)
+    this.items = sorted.filter(
+      (item, i) => i === 0 || compareValues(sorted[i - 1] as Value, item) !== 0,
+    )
   }
 }
 /** Pairs with unique keys in the order of Rego values. */
@@ -56,7 +58,8 @@ export function compareValues(a: Value, b: Value): number {
   if (typeof a === 'string' && typeof b === 'string') return compareStrings(a, b)
   if (isArray(a) && isArray(b)) return compareLists(a, b)
   if (a instanceof RegoSet && b instanceof RegoSet) return compareLists(a.items, b.items)
-  if (a instanceof RegoObject && b instanceof RegoObject) return compareLists(a.pairs.flat(), b.pairs.flat())
+  if (a instanceof RegoObject && b instanceof RegoObject)
+    return compareLists(a.pairs.flat(), b.pairs.flat())
   return 0
 }
 function compareLists(a: readonly Value[], b: readonly Value[]): number {
@@ -208,8 +211,9 @@ export function writeValue(v: Value): string {
   if (v instanceof Num) return v.text
   if (typeof v === 'string') return JSON.stringify(v)
   if (isArray(v)) return `[${v.map(writeValue).join(', ')}]`
-  if (v instanceof RegoSet) return v.items.length === 0 ? 'set()' : `{${v.items.map(writeValue).join(', ')}}`
-  return `{${(v as RegoObject).pairs.map(([k, x]) => `${writeValue(k)}: ${writeValue(x)}`).join(', ')}}`
+  if (v instanceof RegoSet)
+    return v.items.length === 0 ? 'set()' : `{${v.items.map(writeValue).join(', ')}}`
+  return `{${v.pairs.map(([k, x]) => `${writeValue(k)}: ${writeValue(x)}`).join(', ')}}`
 }
 
 /** JSON text: sets are arrays, keys that are no strings are their own JSON text. */
@@ -219,7 +223,7 @@ export function writeJson(v: Value): string {
   if (typeof v === 'string') return JSON.stringify(v)
   if (isArray(v)) return `[${v.map(writeJson).join(',')}]`
   if (v instanceof RegoSet) return `[${v.items.map(writeJson).join(',')}]`
-  const pairs = (v as RegoObject).pairs.map(([k, x]) => {
+  const pairs = v.pairs.map(([k, x]) => {
     const key = typeof k === 'string' ? k : writeJson(k)
     return `${JSON.stringify(key)}:${writeJson(x)}`
   })
@@ -233,7 +237,11 @@ export function fromJs(v: unknown): Value {
   if (typeof v === 'number' || typeof v === 'bigint') return numberFrom(v)
   if (Array.isArray(v)) return v.map(fromJs)
   if (v instanceof Num || v instanceof RegoSet || v instanceof RegoObject) return v
-  return new RegoObject(Object.entries(v).filter(([, x]) => x !== undefined).map(([k, x]) => [k, fromJs(x)] as const))
+  return new RegoObject(
+    Object.entries(v)
+      .filter(([, x]) => x !== undefined)
+      .map(([k, x]) => [k, fromJs(x)] as const),
+  )
 }
 function numberFrom(v: number | bigint): Num {
   if (typeof v === 'number' && !Number.isFinite(v)) throw new RangeError('not a number of JSON')
@@ -246,7 +254,9 @@ export function toJs(v: Value): unknown {
   if (isArray(v)) return v.map(toJs)
   if (v instanceof RegoSet) return v.items.map(toJs)
   if (v instanceof RegoObject) {
-    return Object.fromEntries(v.pairs.map(([k, x]) => [typeof k === 'string' ? k : writeJson(k), toJs(x)]))
+    return Object.fromEntries(
+      v.pairs.map(([k, x]) => [typeof k === 'string' ? k : writeJson(k), toJs(x)]),
+    )
   }
   return v
 }

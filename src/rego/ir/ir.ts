@@ -27,9 +27,25 @@ export type Stmt = (
   | { readonly type: 'AssignVarOnceStmt'; readonly source: Operand; readonly target: Local }
   | { readonly type: 'BlockStmt'; readonly blocks: readonly Block[] }
   | { readonly type: 'BreakStmt'; readonly index: number }
-  | { readonly type: 'CallStmt'; readonly func: string; readonly args: readonly Operand[]; readonly result: Local }
-  | { readonly type: 'CallDynamicStmt'; readonly path: readonly Operand[]; readonly args: readonly Local[]; readonly result: Local }
-  | { readonly type: 'DotStmt'; readonly source: Operand; readonly key: Operand; readonly target: Local; readonly base?: boolean }
+  | {
+      readonly type: 'CallStmt'
+      readonly func: string
+      readonly args: readonly Operand[]
+      readonly result: Local
+    }
+  | {
+      readonly type: 'CallDynamicStmt'
+      readonly path: readonly Operand[]
+      readonly args: readonly Local[]
+      readonly result: Local
+    }
+  | {
+      readonly type: 'DotStmt'
+      readonly source: Operand
+      readonly key: Operand
+      readonly target: Local
+      readonly base?: boolean
+    }
   | { readonly type: 'EqualStmt'; readonly a: Operand; readonly b: Operand }
   | { readonly type: 'NotEqualStmt'; readonly a: Operand; readonly b: Operand }
   | { readonly type: 'IsArrayStmt'; readonly source: Operand }
@@ -49,24 +65,75 @@ export type Stmt = (
   | { readonly type: 'MakeObjectStmt'; readonly target: Local }
   | { readonly type: 'MakeSetStmt'; readonly target: Local }
   | { readonly type: 'NotStmt'; readonly block: Block }
-  | { readonly type: 'ObjectInsertStmt'; readonly key: Operand; readonly value: Operand; readonly object: Local }
-  | { readonly type: 'ObjectInsertOnceStmt'; readonly key: Operand; readonly value: Operand; readonly object: Local }
-  | { readonly type: 'ObjectMergeStmt'; readonly a: Local; readonly b: Local; readonly target: Local }
+  | {
+      readonly type: 'ObjectInsertStmt'
+      readonly key: Operand
+      readonly value: Operand
+      readonly object: Local
+    }
+  | {
+      readonly type: 'ObjectInsertOnceStmt'
+      readonly key: Operand
+      readonly value: Operand
+      readonly object: Local
+    }
+  | {
+      readonly type: 'ObjectMergeStmt'
+      readonly a: Local
+      readonly b: Local
+      readonly target: Local
+    }
   | { readonly type: 'ResetLocalStmt'; readonly target: Local }
   | { readonly type: 'ResultSetAddStmt'; readonly value: Local }
   | { readonly type: 'ReturnLocalStmt'; readonly source: Local }
-  | { readonly type: 'ScanStmt'; readonly source: Local; readonly key: Local; readonly value: Local; readonly block: Block }
+  | {
+      readonly type: 'ScanStmt'
+      readonly source: Local
+      readonly key: Local
+      readonly value: Local
+      readonly block: Block
+      readonly ordered?: boolean
+    }
   | { readonly type: 'SetAddStmt'; readonly value: Operand; readonly set: Local }
-  | { readonly type: 'WithStmt'; readonly local: Local; readonly path: readonly number[] | null; readonly value: Operand; readonly block: Block; readonly keep?: Local; readonly use?: Local }
+  | {
+      readonly type: 'WithStmt'
+      readonly local: Local
+      readonly path: readonly number[] | null
+      readonly value: Operand
+      readonly block: Block
+      readonly keep?: Local
+      readonly use?: Local
+    }
   // Ours. Undefined when the comparison does not hold; saves a call, a boolean and a test.
-  | { readonly type: 'CompareStmt'; readonly op: 'lt' | 'lte' | 'gt' | 'gte'; readonly a: Operand; readonly b: Operand }
+  | {
+      readonly type: 'CompareStmt'
+      readonly op: 'lt' | 'lte' | 'gt' | 'gte'
+      readonly a: Operand
+      readonly b: Operand
+    }
   // Ours. Put a value under a path of keys, or add it to the set there (which is made when there is no value).
-  | { readonly type: 'NestedInsertStmt'; readonly object: Local; readonly path: readonly Operand[]; readonly value: Operand; readonly fallback: boolean }
-  | { readonly type: 'NestedAddStmt'; readonly object: Local; readonly path: readonly Operand[]; readonly value: Operand | undefined }
+  | {
+      readonly type: 'NestedInsertStmt'
+      readonly object: Local
+      readonly path: readonly Operand[]
+      readonly value: Operand
+      readonly fallback: boolean
+    }
+  | {
+      readonly type: 'NestedAddStmt'
+      readonly object: Local
+      readonly path: readonly Operand[]
+      readonly value: Operand | undefined
+    }
   // Ours. Marks a point of a trace build: 0 reached, 1 true.
   | { readonly type: 'TraceStmt'; readonly point: number; readonly outcome: 0 | 1 }
   // Ours. Skips the rest of its block unless the source has one of the keys: the rule index.
-  | { readonly type: 'SwitchStmt'; readonly source: Operand; readonly cases: readonly SwitchCase[]; readonly fallback: Block }
+  | {
+      readonly type: 'SwitchStmt'
+      readonly source: Operand
+      readonly cases: readonly SwitchCase[]
+      readonly fallback: Block
+    }
 ) &
   Partial<Location>
 

@@ -15,7 +15,11 @@ export interface Target {
 }
 
 /** `# METADATA` blocks: YAML in comments, directly before a package or a rule. */
-export function parseAnnotations(comments: readonly Comment[], targets: readonly Target[], report: Report): Annotations[] {
+export function parseAnnotations(
+  comments: readonly Comment[],
+  targets: readonly Target[],
+  report: Report,
+): Annotations[] {
   const found: Annotations[] = []
   for (const { head, lines } of blocks(comments)) {
     const fields = readYaml(head, lines, report)
@@ -54,7 +58,9 @@ function blocks(comments: readonly Comment[]): { head: Comment; lines: Comment[]
 }
 
 function readYaml(head: Comment, lines: readonly Comment[], report: Report): Fields | undefined {
-  const text = lines.map((line) => `${line.text.startsWith(' ') ? line.text.slice(1) : line.text}\n`).join('')
+  const text = lines
+    .map((line) => `${line.text.startsWith(' ') ? line.text.slice(1) : line.text}\n`)
+    .join('')
   const rowOf = (line: number) => (lines[Math.min(line, lines.length - 1)] ?? head).loc
   if (text.trim() === '') {
     report(head.loc, 'expected METADATA block, found whitespace')
@@ -84,7 +90,12 @@ function readYaml(head: Comment, lines: readonly Comment[], report: Report): Fie
 /** The line after the one that has the key a message ends with, as OPA counts. */
 function lineOf(text: string, message: string): number {
   const key = /`(\w+)`/.exec(message)?.[1] ?? ''
-  return Math.max(0, text.split('\n').findIndex((line) => line.startsWith(`${key}:`))) + 1
+  return (
+    Math.max(
+      0,
+      text.split('\n').findIndex((line) => line.startsWith(`${key}:`)),
+    ) + 1
+  )
 }
 
 function mistakeIn(f: Fields): string | undefined {
@@ -95,14 +106,16 @@ function mistakeIn(f: Fields): string | undefined {
     organizations: (v) => Array.isArray(v) && v.every(isScalar),
     related_resources: (v) => Array.isArray(v),
     authors: (v) => Array.isArray(v),
-    schemas: (v) => Array.isArray(v) && v.every((x) => x !== null && typeof x === 'object' && !Array.isArray(x)),
+    schemas: (v) =>
+      Array.isArray(v) && v.every((x) => x !== null && typeof x === 'object' && !Array.isArray(x)),
     custom: (v) => typeof v === 'object' && !Array.isArray(v),
     compile: (v) => typeof v === 'object' && !Array.isArray(v),
     entrypoint: (v) => typeof v === 'boolean',
   }
   for (const [key, ok] of Object.entries(typed)) {
     const value = f[key]
-    if (value !== undefined && value !== null && !ok(value)) return `yaml: cannot unmarshal \`${key}\``
+    if (value !== undefined && value !== null && !ok(value))
+      return `yaml: cannot unmarshal \`${key}\``
   }
   for (const resource of list(f['related_resources'])) {
     const mistake = resourceMistake(resource)
@@ -119,6 +132,10 @@ function mistakeIn(f: Fields): string | undefined {
   return undefined
 }
 
+/** A YAML scalar as text. */
+function scalar(v: unknown): string {
+  return typeof v === 'string' ? v : JSON.stringify(v)
+}
 function isScalar(v: unknown): boolean {
   return v === null || typeof v !== 'object'
 }
@@ -138,11 +155,14 @@ function resourceMistake(r: unknown): string | undefined {
 
 /** Go's url.Parse refuses little: control characters, a bad port, a bad escape, a colon in the first segment. */
 function urlMistake(url: string): string | undefined {
+  // oxlint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(url)) return 'invalid control character in URL'
   if (/%(?![0-9a-fA-F]{2})/.test(url.replace(/[?#].*$/, ''))) return 'invalid URL escape'
   if (url.startsWith(':')) return 'missing protocol scheme'
-  if (!/^[a-zA-Z][a-zA-Z0-9+.-]*:/.test(url) && /^[^/?#]*:/.test(url)) return 'first path segment in URL cannot contain colon'
-  if (/^[a-zA-Z][a-zA-Z0-9+.-]*:\/\/[^/?#]*:[^0-9/?#@\]][^/?#@]*([/?#]|$)/.test(url)) return 'invalid port'
+  if (!/^[a-zA-Z][a-zA-Z0-9+.-]*:/.test(url) && /^[^/?#]*:/.test(url))
+    return 'first path segment in URL cannot contain colon'
+  if (/^[a-zA-Z][a-zA-Z0-9+.-]*:\/\/[^/?#]*:[^0-9/?#@\]][^/?#@]*([/?#]|$)/.test(url))
+    return 'invalid port'
   if (/^[a-zA-Z][a-zA-Z0-9+.-]*:\/\/[^/?#]* /.test(url)) return 'invalid character " " in host name'
   return undefined
 }
@@ -152,7 +172,9 @@ function authorMistake(a: unknown): string | undefined {
   if (a !== null && typeof a === 'object' && !Array.isArray(a)) {
     const { name, email } = a as Fields
     const given = (v: unknown) => typeof v === 'string' && v.trim() !== ''
-    return given(name) || given(email) ? undefined : "'name' and/or 'email' values required in object"
+    return given(name) || given(email)
+      ? undefined
+      : "'name' and/or 'email' values required in object"
   }
   return 'invalid value type, must be string or map'
 }
@@ -160,7 +182,8 @@ function authorMistake(a: unknown): string | undefined {
 function schemaMistake(pair: Fields): string | undefined {
   const [key = '', value] = Object.entries(pair)[0] ?? []
   if (!refHead(key)) return 'invalid document reference'
-  if (typeof value === 'string') return refHead(value) === 'schema' ? undefined : 'invalid schema reference'
+  if (typeof value === 'string')
+    return refHead(value) === 'schema' ? undefined : 'invalid schema reference'
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) return undefined
   return `invalid schema declaration for path "${key}"`
 }
@@ -178,13 +201,18 @@ function refHead(text: string): string | undefined {
 function scopeOf(f: Fields, next: Target | undefined): string {
   const given = f['scope']
   if (typeof given === 'string' && given !== '') return given
-  if (given !== undefined && given !== null && given !== '') return String(given)
+  if (given !== undefined && given !== null && given !== '') return JSON.stringify(given)
   if (next?.kind === 'rule') return f['entrypoint'] === true ? 'document' : 'rule'
   return next?.kind === 'package' ? 'package' : ''
 }
 
-function attachmentProblem(scope: string, next: Target | undefined, entrypoint: boolean): string | undefined {
-  if (!SCOPES.includes(scope)) return `invalid annotation scope '${scope}'. Use one of '${SCOPES.join("', '")}'`
+function attachmentProblem(
+  scope: string,
+  next: Target | undefined,
+  entrypoint: boolean,
+): string | undefined {
+  if (!SCOPES.includes(scope))
+    return `invalid annotation scope '${scope}'. Use one of '${SCOPES.join("', '")}'`
   const want = scope === 'rule' || scope === 'document' ? 'rule' : 'package'
   if (next?.kind !== want) {
     return `annotation scope '${scope}' must be applied to ${want}${next ? ` (have ${next.kind})` : ''}`
@@ -196,7 +224,8 @@ function attachmentProblem(scope: string, next: Target | undefined, entrypoint: 
 }
 
 function content(f: Fields): Partial<Annotations> {
-  const text = (key: string) => (f[key] === undefined || f[key] === null ? undefined : String(f[key]))
+  const text = (key: string) =>
+    f[key] === undefined || f[key] === null ? undefined : scalar(f[key])
   const title = text('title')
   const description = text('description')
   const organizations = list(f['organizations']).map(String)
@@ -216,7 +245,7 @@ function content(f: Fields): Partial<Annotations> {
 function author(a: unknown): { name: string; email?: string } {
   if (typeof a !== 'string') {
     const { name, email } = a as { name?: unknown; email?: unknown }
-    return { name: String(name ?? '').trim(), ...(email ? { email: String(email).trim() } : {}) }
+    return { name: scalar(name ?? '').trim(), ...(email ? { email: scalar(email).trim() } : {}) }
   }
   const parts = a.split(/\s+/).filter((p) => p !== '')
   const last = parts.at(-1) ?? ''
@@ -227,5 +256,5 @@ function author(a: unknown): { name: string; email?: string } {
 function resource(r: unknown): { ref: string; description?: string } {
   if (typeof r === 'string') return { ref: r }
   const { ref, description } = r as { ref: string; description?: unknown }
-  return { ref: ref.trim(), ...(description ? { description: String(description).trim() } : {}) }
+  return { ref: ref.trim(), ...(description ? { description: scalar(description).trim() } : {}) }
 }

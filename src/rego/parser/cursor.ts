@@ -8,7 +8,19 @@ export interface ParserOptions {
   readonly experimental: boolean
 }
 
-const BASE = ['as', 'default', 'else', 'false', 'import', 'package', 'not', 'null', 'true', 'with', 'some']
+const BASE = [
+  'as',
+  'default',
+  'else',
+  'false',
+  'import',
+  'package',
+  'not',
+  'null',
+  'true',
+  'with',
+  'some',
+]
 export const FUTURE = ['in', 'every', 'contains', 'if']
 export const EXPERIMENTAL = ['and', 'or', 'not']
 export const V1_WORDS = new Set([...BASE, ...FUTURE])
@@ -146,7 +158,8 @@ export class Cursor {
 
   /** Runs a nested piece of grammar unless nesting has become absurd. */
   nested<T>(parse: () => T | undefined): T | undefined {
-    if (this.#depth >= DEPTH_MAX) return this.error(this.loc, 'max parsing recursion depth exceeded')
+    if (this.#depth >= DEPTH_MAX)
+      return this.error(this.loc, 'max parsing recursion depth exceeded')
     this.#depth++
     const result = parse()
     this.#depth--

@@ -65,8 +65,13 @@ export class ExpressionParser extends TermParser {
       c.advance()
       const right = this.#logicalOperand(true)
       if (!right) return undefined
-      const all = left.node.kind === 'body' && left.node.logical === 'and' && !left.negated && left.with.length === 0
-      const body: Body = all && left.node.kind === 'body' ? [...left.node.body, right] : [left, right]
+      const all =
+        left.node.kind === 'body' &&
+        left.node.logical === 'and' &&
+        !left.negated &&
+        left.with.length === 0
+      const body: Body =
+        all && left.node.kind === 'body' ? [...left.node.body, right] : [left, right]
       left = exprOf({ kind: 'body', body, logical: 'and' }, { ...c.from(loc, start) })
     }
     return left
@@ -74,8 +79,14 @@ export class ExpressionParser extends TermParser {
 
   #disjoin(left: Expr, right: Expr, loc: Expr['loc']): Expr {
     // a or b is not (not a and not b): each side keeps a scope of its own.
-    const no = (expr: Expr): Expr => ({ ...exprOf({ kind: 'body', body: [expr] }, expr.loc), negated: true })
-    return { ...exprOf({ kind: 'body', body: [no(left), no(right)], logical: 'or' }, loc), negated: true }
+    const no = (expr: Expr): Expr => ({
+      ...exprOf({ kind: 'body', body: [expr] }, expr.loc),
+      negated: true,
+    })
+    return {
+      ...exprOf({ kind: 'body', body: [no(left), no(right)], logical: 'or' }, loc),
+      negated: true,
+    }
   }
 
   /** `{ body }`, `( logical )`, or an ordinary literal without a `with` of its own. */
@@ -252,7 +263,10 @@ export class ExpressionParser extends TermParser {
     c.advance()
     const mods = c.begins('with') ? this.with() : []
     if (!mods) return undefined
-    return { ...exprOf({ kind: 'every', key, value, domain, body }, c.from(loc, start)), with: mods }
+    return {
+      ...exprOf({ kind: 'every', key, value, domain, body }, c.from(loc, start)),
+      with: mods,
+    }
   }
 }
 
@@ -261,7 +275,9 @@ function exprOf(node: ExprNode, loc: Expr['loc']): Expr {
 }
 
 /** The parts of `x in xs` or `k, x in xs`. */
-function memberOf(call: CallTerm): { key: Term | undefined; value: Term; domain: Term } | undefined {
+function memberOf(
+  call: CallTerm,
+): { key: Term | undefined; value: Term; domain: Term } | undefined {
   const name = operatorName(call.operator)
   const [a, b, c] = call.args
   if (name === 'internal.member_2' && a && b && !c) return { key: undefined, value: a, domain: b }

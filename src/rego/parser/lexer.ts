@@ -118,7 +118,12 @@ export class Lexer {
     if (end < 0) end = this.#text.length
     let text = this.#text.slice(start + 1, end)
     if (text.endsWith('\r')) text = text.slice(0, -1)
-    const loc = { file: this.#file, row: this.#row, col: start - this.#lineStart + 1, length: end - start }
+    const loc = {
+      file: this.#file,
+      row: this.#row,
+      col: start - this.#lineStart + 1,
+      length: end - start,
+    }
     this.comments.push({ text, loc })
     this.#at = end
   }

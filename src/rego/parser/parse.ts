@@ -13,14 +13,22 @@ export interface Parsed {
 }
 
 /** Source text to a module, or diagnostics; never throws. */
-export function parseModule(file: string, source: string, options: Partial<ParserOptions> = {}): Parsed {
+export function parseModule(
+  file: string,
+  source: string,
+  options: Partial<ParserOptions> = {},
+): Parsed {
   const settings = { v0: false, experimental: false, ...options }
   const cursor = new Cursor(file, source, settings)
   const parser = new RuleParser(cursor)
   const statements = parser.statements()
   if (cursor.failed) return { diagnostics: cursor.errors }
   const diagnostics: Diagnostic[] = []
-  const report = (location: Loc, message: string, code: Diagnostic['code'] = 'rego_parse_error') => {
+  const report = (
+    location: Loc,
+    message: string,
+    code: Diagnostic['code'] = 'rego_parse_error',
+  ) => {
     diagnostics.push({ code, message, location, hints: [] })
   }
   const module = assemble(file, statements, parser, settings, report)
@@ -32,7 +40,11 @@ export function parseQuery(
   source: string,
   options: Partial<ParserOptions> & { file?: string; keywords?: readonly string[] } = {},
 ): { body?: Body; diagnostics: readonly Diagnostic[] } {
-  const cursor = new Cursor(options.file ?? 'query', source, { v0: false, experimental: false, ...options })
+  const cursor = new Cursor(options.file ?? 'query', source, {
+    v0: false,
+    experimental: false,
+    ...options,
+  })
   for (const word of options.keywords ?? []) cursor.keywords.add(word)
   const parser = new RuleParser(cursor)
   const body: Expr[] = []
@@ -100,6 +112,10 @@ function assemble(
     comments,
     annotations,
     v0: options.v0 && !parser.regoV1,
+    mentions: {
+      print: parser.c.source.includes('print'),
+      metadata: parser.c.source.includes('metadata'),
+    },
   }
 }
 
@@ -128,33 +144,52 @@ function checkV1(rule: Rule, report: Report): void {
 
 /** `input` and `data` may be neither rules, arguments nor variables. */
 export function checkShadowing(rule: Rule, report: Report): void {
-  const isRoot = (term: Term | undefined): term is Extract<Term, { kind: 'var' | 'ref' }> => rootName(term) !== undefined
+  const isRoot = (term: Term | undefined): term is Extract<Term, { kind: 'var' | 'ref' }> =>
+    rootName(term) !== undefined
   const [name] = rule.head.ref
   if (rule.head.ref.length === 1 || rule.head.args || rule.head.value) {
     if (name.name === 'input' || name.name === 'data') {
-      report(rule.loc, `rules must not shadow ${name.name} (use a different rule name)`, 'rego_compile_error')
+      report(
+        rule.loc,
+        `rules must not shadow ${name.name} (use a different rule name)`,
+        'rego_compile_error',
+      )
     }
   }
   for (const arg of rule.head.args ?? []) {
     if (isRoot(arg)) {
-      report(arg.loc, `args must not shadow ${rootName(arg)} (use a different variable name)`, 'rego_compile_error')
+      report(
+        arg.loc,
+        `args must not shadow ${rootName(arg)} (use a different variable name)`,
+        'rego_compile_error',
+      )
     }
   }
-  walkRule({ ...rule, else: undefined }, () => undefined, (expr) => {
-    const { node } = expr
-    if (node.kind === 'call' && isOperator(node.operator, 'assign')) {
-      const [target] = node.args
-      if (isRoot(target)) {
-        report(expr.loc, `variables must not shadow ${rootName(target)} (use a different variable name)`, 'rego_compile_error')
+  walkRule(
+    { ...rule, else: undefined },
+    () => undefined,
+    (expr) => {
+      const { node } = expr
+      if (node.kind === 'call' && isOperator(node.operator, 'assign')) {
+        const [target] = node.args
+        if (isRoot(target)) {
+          report(
+            expr.loc,
+            `variables must not shadow ${rootName(target)} (use a different variable name)`,
+            'rego_compile_error',
+          )
+        }
       }
-    }
-    return true
-  })
+      return true
+    },
+  )
 }
 
 function rootName(term: Term | undefined): string | undefined {
   const head = term?.kind === 'ref' && term.terms.length === 1 ? term.terms[0] : term
-  return head?.kind === 'var' && (head.name === 'input' || head.name === 'data') ? head.name : undefined
+  return head?.kind === 'var' && (head.name === 'input' || head.name === 'data')
+    ? head.name
+    : undefined
 }
 
 /** A statement that is no rule by its form may still be one: `p := 1`, `f(x) = y`, `p[1]`. */
@@ -164,8 +199,10 @@ function ruleFromBody(body: Body): Rule | string {
   if (expr.with.length > 0) return 'expressions using with keyword cannot be used for rule head'
   if (expr.negated) return 'negated expressions cannot be used for rule head'
   const { node, loc } = expr
-  if (node.kind === 'some' || node.kind === 'someIn') return "'some' declarations cannot be used for rule head"
-  if (node.kind === 'every' || node.kind === 'body') return 'expression cannot be used for rule head'
+  if (node.kind === 'some' || node.kind === 'someIn')
+    return "'some' declarations cannot be used for rule head"
+  if (node.kind === 'every' || node.kind === 'body')
+    return 'expression cannot be used for rule head'
   if (node.kind === 'term') {
     const { term } = node
     if (term.kind !== 'ref') return `${term.kind} cannot be used for rule name`
@@ -207,7 +244,10 @@ function headOf(term: RefTerm): Head['ref'] | undefined {
   return head.kind === 'var' ? [head, ...rest] : undefined
 }
 
-function ruleOf(loc: Loc, head: Partial<Head> & { readonly ref: Head['ref']; readonly loc: Loc }): Rule {
+function ruleOf(
+  loc: Loc,
+  head: Partial<Head> & { readonly ref: Head['ref']; readonly loc: Loc },
+): Rule {
   return {
     kind: 'rule',
     isDefault: false,
@@ -221,7 +261,16 @@ function ruleOf(loc: Loc, head: Partial<Head> & { readonly ref: Head['ref']; rea
       hasContains: false,
       ...head,
     },
-    body: [{ kind: 'expr', node: { kind: 'term', term: trueTerm(loc) }, negated: false, with: [], loc, generated: true }],
+    body: [
+      {
+        kind: 'expr',
+        node: { kind: 'term', term: trueTerm(loc) },
+        negated: false,
+        with: [],
+        loc,
+        generated: true,
+      },
+    ],
     generatedBody: true,
     else: undefined,
     loc,

@@ -25,10 +25,6 @@ export class RuleParser extends ExpressionParser {
   /** Set by `import rego.v1`: an old module that asks for the new rules. */
   regoV1 = false
 
-  constructor(cursor: Cursor) {
-    super(cursor)
-  }
-
   statements(skipRules = false): Statement[] {
     const { c } = this
     const found: Statement[] = []
@@ -76,10 +72,12 @@ export class RuleParser extends ExpressionParser {
     if (term.kind === 'var') return { kind: 'package', path: [term.name], loc }
     if (term.kind !== 'ref') return c.illegal()
     const [head, ...rest] = term.terms
-    if (head.kind !== 'var') return c.error(head.loc, `unexpected ${head.kind} token: expecting var`)
+    if (head.kind !== 'var')
+      return c.error(head.loc, `unexpected ${head.kind} token: expecting var`)
     const path = [head.name]
     for (const part of rest) {
-      if (part.kind !== 'string') return c.error(part.loc, `unexpected ${part.kind} token: expecting string`)
+      if (part.kind !== 'string')
+        return c.error(part.loc, `unexpected ${part.kind} token: expecting string`)
       path.push(part.value)
     }
     return { kind: 'package', path, loc }
@@ -105,7 +103,10 @@ export class RuleParser extends ExpressionParser {
     const [root, ...rest] = path.terms
     const name = root.kind === 'var' ? root.name : ''
     if (!IMPORT_ROOTS.has(name)) {
-      return c.error(path.loc, `unexpected import path, must begin with one of: {data, future, input, rego}, got: ${name}`)
+      return c.error(
+        path.loc,
+        `unexpected import path, must begin with one of: {data, future, input, rego}, got: ${name}`,
+      )
     }
     let alias: string | undefined
     if (c.is('as')) {
@@ -137,7 +138,8 @@ export class RuleParser extends ExpressionParser {
     if (term.kind === 'var') return { kind: 'ref', terms: [term], loc: term.loc }
     if (term.kind !== 'ref') return c.error(c.loc, 'expected path')
     for (const part of term.terms.slice(1)) {
-      if (part.kind !== 'string') return c.error(part.loc, `unexpected ${part.kind} token: expecting string`)
+      if (part.kind !== 'string')
+        return c.error(part.loc, `unexpected ${part.kind} token: expecting string`)
     }
     return term
   }
@@ -237,7 +239,14 @@ export class RuleParser extends ExpressionParser {
       otherwise = this.#else(head)
       if (!otherwise) return undefined
     }
-    const rule: Rule = { ...base, head, body, generatedBody: false, else: otherwise, loc: c.from(loc, start) }
+    const rule: Rule = {
+      ...base,
+      head,
+      body,
+      generatedBody: false,
+      else: otherwise,
+      loc: c.from(loc, start),
+    }
     return this.#chain(rule)
   }
 
@@ -299,7 +308,13 @@ export class RuleParser extends ExpressionParser {
     const rule = { kind: 'rule', isDefault: false, else: undefined } as const
     const hasIf = c.begins('if')
     if (!hasIf && !c.is('{')) {
-      return { ...rule, head: own, body: trueBody(loc), generatedBody: true, loc: c.from(loc, start) }
+      return {
+        ...rule,
+        head: own,
+        body: trueBody(loc),
+        generatedBody: true,
+        loc: c.from(loc, start),
+      }
     }
     if (hasIf) {
       own = { ...own, hasIf: true }
@@ -318,7 +333,14 @@ export class RuleParser extends ExpressionParser {
       otherwise = this.#else(head)
       if (!otherwise) return undefined
     }
-    return { ...rule, head: own, body, generatedBody: false, else: otherwise, loc: c.from(loc, start) }
+    return {
+      ...rule,
+      head: own,
+      body,
+      generatedBody: false,
+      else: otherwise,
+      loc: c.from(loc, start),
+    }
   }
 
   #head(isDefault: boolean): Head | undefined {
@@ -331,7 +353,8 @@ export class RuleParser extends ExpressionParser {
     if (!token.space && INFIX.has(token.kind)) c.illegal()
     let named: Term | undefined = first
     // `p [x]` is a head as well, unlike in terms.
-    if (token.kind === '(' || token.kind === '.' || token.kind === '[') named = this.headRef(first, start)
+    if (token.kind === '(' || token.kind === '.' || token.kind === '[')
+      named = this.headRef(first, start)
     if (!named) return c.illegal('expected rule head name')
     let ref: Head['ref'] | undefined
     let args: readonly Term[] | undefined
@@ -358,7 +381,9 @@ export class RuleParser extends ExpressionParser {
     })
     if (c.is('contains')) {
       if (args && args.length > 0) {
-        c.illegal(`the contains keyword can only be used with multi-value rule definitions (e.g., ${name} contains <VALUE> { ... })`)
+        c.illegal(
+          `the contains keyword can only be used with multi-value rule definitions (e.g., ${name} contains <VALUE> { ... })`,
+        )
       }
       c.advance()
       const key = this.infix()
@@ -370,7 +395,9 @@ export class RuleParser extends ExpressionParser {
       c.advance()
       const value = this.infix()
       if (!value) {
-        return c.illegal(`expected ${isDefault ? 'default rule' : args ? 'function' : 'rule'} value term (e.g., ${name} := <VALUE> { ... })`)
+        return c.illegal(
+          `expected ${isDefault ? 'default rule' : args ? 'function' : 'rule'} value term (e.g., ${name} := <VALUE> { ... })`,
+        )
       }
       return done({ value, assign })
     }
@@ -425,7 +452,16 @@ export function trueTerm(loc: Loc): Term {
   return { kind: 'boolean', value: true, loc }
 }
 export function trueBody(loc: Loc): readonly Expr[] {
-  return [{ kind: 'expr', node: { kind: 'term', term: trueTerm(loc) }, negated: false, with: [], loc, generated: true }]
+  return [
+    {
+      kind: 'expr',
+      node: { kind: 'term', term: trueTerm(loc) },
+      negated: false,
+      with: [],
+      loc,
+      generated: true,
+    },
+  ]
 }
 
 export type { VarTerm }

@@ -1,4 +1,13 @@
-import type { ArrayTerm, Body, CallTerm, Expr, Loc, RefTerm, Term, TemplateTerm } from '../ast/ast.ts'
+import type {
+  ArrayTerm,
+  Body,
+  CallTerm,
+  Expr,
+  Loc,
+  RefTerm,
+  Term,
+  TemplateTerm,
+} from '../ast/ast.ts'
 import { isGround } from '../ast/walk.ts'
 import type { Cursor } from './cursor.ts'
 import type { TokenKind } from './lexer.ts'
@@ -236,7 +245,9 @@ export class TermParser {
         c.advance()
         const next = c.token
         if (next.space || (c.what !== 'ident' && !c.isRefKeyword())) {
-          return next.space ? c.error(c.spaceLoc, 'unexpected whitespace token: expected ident') : c.illegal('expected ident')
+          return next.space
+            ? c.error(c.spaceLoc, 'unexpected whitespace token: expected ident')
+            : c.illegal('expected ident')
         }
         terms.push({ kind: 'string', value: next.text, loc: c.loc })
         c.advance()
@@ -340,7 +351,9 @@ export class TermParser {
       const expected = raw ? ['rawTemplatePart', 'rawTemplateEnd'] : ['templatePart', 'templateEnd']
       if (!expected.includes(kind)) return c.error(c.loc, 'expected template-string part')
       const inner = text.slice(text.startsWith('$') ? 2 : 1, -1)
-      const value = raw ? inner.replaceAll('\\{', '{') : unescape(`"${inner.replace(/\\([\s\S])/g, (all, e) => (e === '{' ? '{' : all))}"`)
+      const value = raw
+        ? inner.replaceAll('\\{', '{')
+        : unescape(`"${inner.replace(/\\([\s\S])/g, (all, e) => (e === '{' ? '{' : all))}"`)
       if (value === undefined) return c.error(c.loc, `illegal template-string part: ${text}`)
       if (value !== '') parts.push({ kind: 'string', value, loc: c.loc })
       if (kind === 'templateEnd' || kind === 'rawTemplateEnd') break
@@ -362,14 +375,16 @@ export class TermParser {
     const expr = this.parseLiteral()
     if (!expr) return c.error(c.loc, 'invalid template-string expression')
     const { node } = expr
-    if (expr.negated) return c.error(expr.loc, "unexpected negation ('not') in template-string expression")
+    if (expr.negated)
+      return c.error(expr.loc, "unexpected negation ('not') in template-string expression")
     if (node.kind === 'call' && node.infix && isOperator(node.operator, 'eq')) {
       return c.error(expr.loc, "unexpected unification ('=') in template-string expression")
     }
     if (node.kind === 'call' && node.infix && isOperator(node.operator, 'assign')) {
       return c.error(expr.loc, "unexpected assignment (':=') in template-string expression")
     }
-    if (node.kind === 'every') return c.error(expr.loc, "unexpected 'every' in template-string expression")
+    if (node.kind === 'every')
+      return c.error(expr.loc, "unexpected 'every' in template-string expression")
     if (node.kind === 'some' || node.kind === 'someIn') {
       return c.error(expr.loc, "unexpected 'some' in template-string expression")
     }
@@ -408,7 +423,12 @@ export class TermParser {
       c.advance()
       const body = this.parseBody(']')
       if (body) {
-        return { kind: 'arrayComprehension', term: head, body, loc: { ...loc, length: c.token.end - start } }
+        return {
+          kind: 'arrayComprehension',
+          term: head,
+          body,
+          loc: { ...loc, length: c.token.end - start },
+        }
       }
       if (!c.is(',')) return undefined
     }
@@ -444,7 +464,12 @@ export class TermParser {
     return c.illegal('non-terminated set')
   }
 
-  #set(mark: ReturnType<Cursor['mark']>, head: Term, comprehension: boolean, at: () => Loc): Term | undefined {
+  #set(
+    mark: ReturnType<Cursor['mark']>,
+    head: Term,
+    comprehension: boolean,
+    at: () => Loc,
+  ): Term | undefined {
     const { c } = this
     if (c.is('}')) return { kind: 'set', items: [head], loc: at() }
     if (c.is(',')) {
@@ -545,18 +570,28 @@ export function operatorName(operator: RefTerm): string | undefined {
 
 /** `data` and `input` alone are references. */
 export function asRoot(term: Term): Term {
-  return term.kind === 'var' && ROOTS.has(term.name) ? { kind: 'ref', terms: [term], loc: term.loc } : term
+  return term.kind === 'var' && ROOTS.has(term.name)
+    ? { kind: 'ref', terms: [term], loc: term.loc }
+    : term
 }
 
 export { isGround }
 
 /** The value of a quoted literal, or undefined when an escape is broken. */
 function unescape(text: string): string | undefined {
+  // oxlint-disable-next-line no-control-regex
   if (!text.includes('\\') && !/[\u0000-\u001f]/.test(text)) return text.slice(1, -1)
   try {
     // Go replaces a lone surrogate, JavaScript keeps it.
-    const tabs = text.replace(/[\u0000-\u001f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    return (JSON.parse(tabs) as string).replace(/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g, '\uFFFD')
+    const tabs = text.replace(
+      // oxlint-disable-next-line no-control-regex
+      /[\u0000-\u001f]/g,
+      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    )
+    return (JSON.parse(tabs) as string).replace(
+      /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g,
+      '\uFFFD',
+    )
   } catch {
     return undefined
   }

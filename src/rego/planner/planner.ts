@@ -6,7 +6,15 @@ import { machineBuiltin } from '../codegen/machine.ts'
 import type { Block, Func, Local, Operand, Plan, Policy, Stmt } from '../ir/ir.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
 import { constantOf, Statics } from './statics.ts'
-import { hasContent, hasRules, isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from './tree.ts'
+import {
+  hasContent,
+  hasRules,
+  isDynamic,
+  isFunction,
+  type PlacedRule,
+  type RuleNode,
+  rulesBelow,
+} from './tree.ts'
 
 export interface PlannerInput {
   readonly tree: RuleNode
@@ -43,7 +51,9 @@ interface Variant {
   readonly shadows: readonly string[]
   readonly mocks: ReadonlyMap<string, Mock>
 }
-type Mock = { readonly to: 'function'; readonly operator: RefTerm } | { readonly to: 'value'; readonly key: string }
+type Mock =
+  | { readonly to: 'function'; readonly operator: RefTerm }
+  | { readonly to: 'value'; readonly key: string }
 
 const PLAIN: Variant = { key: '', shadows: [], mocks: new Map() }
 
@@ -61,7 +71,9 @@ export class Planner {
   }
 
   plan(entrypoints: readonly Entrypoint[]): Policy {
-    const plans: Plan[] = entrypoints.map((entry) => new FunctionPlanner(this, PLAIN, 2).entry(entry))
+    const plans: Plan[] = entrypoints.map((entry) =>
+      new FunctionPlanner(this, PLAIN, 2).entry(entry),
+    )
     return {
       static: {
         strings: this.statics.strings,
@@ -108,7 +120,11 @@ export class Planner {
   builtin(name: string): void {
     if (this.statics.builtins.has(name)) return
     const args = this.input.arity(name) ?? 0
-    const home = this.input.plain.has(name) ? 'plain' : machineBuiltin(name) !== undefined ? 'machine' : 'host'
+    const home = this.input.plain.has(name)
+      ? 'plain'
+      : machineBuiltin(name) !== undefined
+        ? 'machine'
+        : 'host'
     this.statics.builtins.set(name, { name, args, home })
   }
 
@@ -121,14 +137,55 @@ export class Planner {
 type Next = () => void
 type WithValue = (value: Operand) => void
 
+/** Variables that have a value, and constant references already read; blocks forget what they bound. */
+class Bindings {
+  readonly #map = new Map<string, Operand>()
+  readonly #log: (readonly [string, Operand | undefined])[] = []
+
+  get(name: string): Operand | undefined {
+    return this.#map.get(name)
+  }
+  has(name: string): boolean {
+    return this.#map.has(name)
+  }
+  set(name: string, value: Operand | undefined): void {
+    this.#log.push([name, this.#map.get(name)])
+    this.#put(name, value)
+  }
+  #put(name: string, value: Operand | undefined): void {
+    if (value) this.#map.set(name, value)
+    else this.#map.delete(name)
+  }
+  mark(): number {
+    return this.#log.length
+  }
+  reset(mark: number): void {
+    while (this.#log.length > mark) {
+      const [name, value] = this.#log.pop() ?? ['', undefined]
+      this.#put(name, value)
+    }
+  }
+  /** What is remembered of references, which a `with` may change. */
+  caches(): (readonly [string, Operand])[] {
+    return [...this.#map].filter(([key]) => key.includes('\u0000'))
+  }
+  dropCaches(): void {
+    for (const [key] of this.caches()) this.set(key, undefined)
+  }
+}
+
 class FunctionPlanner {
   readonly #planner: Planner
   #variant: Variant
   #next: Local
   #stmts: Stmt[] = []
   /** Variables that have a value, and constant references already read. */
-  #vars = new Map<string, Operand>()
+  readonly #vars = new Bindings()
   #withDepth = 0
+  /** Inside an array comprehension, where the order of solutions is the order of elements. */
+  #ordered = false
+  /** How many blocks are open; a break counts from the innermost. */
+  #depth = 0
   #data: Local = DATA
 
   constructor(planner: Planner, variant: Variant, params: number) {
@@ -148,12 +205,14 @@ class FunctionPlanner {
   /** Runs with statements going to a new block; what it binds is forgotten afterwards. */
   #block(fill: Next): Block {
     const outer = this.#stmts
-    const vars = new Map(this.#vars)
+    const mark = this.#vars.mark()
     const stmts: Stmt[] = []
     this.#stmts = stmts
+    this.#depth++
     fill()
+    this.#depth--
     this.#stmts = outer
-    this.#vars = vars
+    this.#vars.reset(mark)
     return { stmts }
   }
   #string(text: string): Operand {
@@ -197,7 +256,11 @@ class FunctionPlanner {
       } else {
         const loc = { file: '', row: 0, col: 0, length: 0 }
         const rest = (entry.path ?? []).map((value) => ({ kind: 'string', value, loc }) as const)
-        const ref: RefTerm = { kind: 'ref', loc, terms: [{ kind: 'var', name: 'data', loc }, ...rest] }
+        const ref: RefTerm = {
+          kind: 'ref',
+          loc,
+          terms: [{ kind: 'var', name: 'data', loc }, ...rest],
+        }
         this.#term(ref, (value) => add([['result', value]]))
       }
     })
@@ -223,7 +286,11 @@ class FunctionPlanner {
     for (const { rule } of rules) {
       const own = this.#local()
       const chain: Block[] = []
-      for (let branch: typeof rule | undefined = rule, first = true; branch; branch = branch.else, first = false) {
+      for (
+        let branch: typeof rule | undefined = rule, first = true;
+        branch;
+        branch = branch.else, first = false
+      ) {
         const { head, body } = branch
         chain.push(
           this.#block(() => {
@@ -262,8 +329,19 @@ class FunctionPlanner {
         }),
       )
     }
-    blocks.push({ stmts: [{ type: 'IsDefinedStmt', source: result }, { type: 'ReturnLocalStmt', source: result }] })
-    return { ...base, params: [INPUT, DATA, ...params], return: result, blocks, memo: params.length === 0 && !isFunction(node) }
+    blocks.push({
+      stmts: [
+        { type: 'IsDefinedStmt', source: result },
+        { type: 'ReturnLocalStmt', source: result },
+      ],
+    })
+    return {
+      ...base,
+      params: [INPUT, DATA, ...params],
+      return: result,
+      blocks,
+      memo: params.length === 0 && !isFunction(node),
+    }
   }
 
   #params(node: RuleNode): Local[] {
@@ -275,7 +353,9 @@ class FunctionPlanner {
     const arg = args[i]
     const param = params[i]
     if (!arg || param === undefined) return next()
-    this.#unifyValue({ type: 'local', value: param }, arg, () => this.#args(params, args, i + 1, next))
+    this.#unifyValue({ type: 'local', value: param }, arg, () =>
+      this.#args(params, args, i + 1, next),
+    )
   }
 
   #setFunc(base: { name: string; path: string[] }, node: RuleNode): Func {
@@ -285,7 +365,9 @@ class FunctionPlanner {
       blocks.push(
         this.#block(() =>
           this.#body(rule.body, 0, () =>
-            this.#term(rule.head.key as Term, (value) => this.#emit({ type: 'SetAddStmt', value, set: result })),
+            this.#term(rule.head.key as Term, (value) =>
+              this.#emit({ type: 'SetAddStmt', value, set: result }),
+            ),
           ),
         ),
       )
@@ -302,7 +384,9 @@ class FunctionPlanner {
     const placed = all.filter(({ rule }) => !rule.isDefault && !rule.head.args)
     const plan = ({ rule, suffix, path }: PlacedRule, fallback: boolean) => {
       const { loc } = rule
-      const fixed = path.slice(node.path.length).map((value) => ({ kind: 'string', value, loc }) as const)
+      const fixed = path
+        .slice(node.path.length)
+        .map((value) => ({ kind: 'string', value, loc }) as const)
       const keys: Term[] = [...fixed, ...suffix]
       const done = this.#local()
       let first = true
@@ -324,10 +408,21 @@ class FunctionPlanner {
                   )
                 } else {
                   this.#term(head.value as Term, (value) =>
-                    this.#emit({ type: 'NestedInsertStmt', object: result, path: operands, value, fallback }),
+                    this.#emit({
+                      type: 'NestedInsertStmt',
+                      object: result,
+                      path: operands,
+                      value,
+                      fallback,
+                    }),
                   )
                 }
-                if (rule.else) this.#emit({ type: 'AssignVarStmt', source: { type: 'bool', value: true }, target: done })
+                if (rule.else)
+                  this.#emit({
+                    type: 'AssignVarStmt',
+                    source: { type: 'bool', value: true },
+                    target: done,
+                  })
               }),
             )
           }),
@@ -355,18 +450,31 @@ class FunctionPlanner {
         }),
       )
     }
-    blocks.push({ stmts: [{ type: 'AssignVarStmt', source: { type: 'local', value: virtual }, target: result }] })
+    blocks.push({
+      stmts: [{ type: 'AssignVarStmt', source: { type: 'local', value: virtual }, target: result }],
+    })
     blocks.push(
       this.#block(() => {
         let base: Operand = { type: 'local', value: this.#data }
         for (const key of node.path) base = this.#dot(base, this.#string(key))
         const target = this.#local()
         this.#emit({ type: 'ObjectMergeStmt', a: virtual, b: this.#toLocal(base), target })
-        this.#emit({ type: 'AssignVarStmt', source: { type: 'local', value: target }, target: result })
+        this.#emit({
+          type: 'AssignVarStmt',
+          source: { type: 'local', value: target },
+          target: result,
+        })
       }),
     )
     blocks.push({ stmts: [{ type: 'ReturnLocalStmt', source: result }] })
-    return { name, path: ['d0', ...node.path], params: [INPUT, DATA], return: result, blocks, memo: true }
+    return {
+      name,
+      path: ['d0', ...node.path],
+      params: [INPUT, DATA],
+      return: result,
+      blocks,
+      memo: true,
+    }
   }
 
   /** The whole value of a node of the tree. */
@@ -377,7 +485,9 @@ class FunctionPlanner {
       { type: 'local', value: this.#data },
     ]
     const isRule = node.rules.length > 0 && !isFunction(node)
-    const func = isRule ? this.#planner.rules(node, this.#variant) : this.#planner.document(node, this.#variant)
+    const func = isRule
+      ? this.#planner.rules(node, this.#variant)
+      : this.#planner.document(node, this.#variant)
     this.#emit({ type: 'CallStmt', func, args, result: target })
     return { type: 'local', value: target }
   }
@@ -404,7 +514,8 @@ class FunctionPlanner {
 
   /** Reads constant paths into `input` before the first loop: if one is undefined, so is the body. */
   #hoist(body: Body): void {
-    if (body.length < 2) return
+    // A trace shows expressions in the order in which they stand.
+    if (body.length < 2 || this.#planner.input.trace) return
     for (const expr of body) {
       const { node } = expr
       if (expr.negated || expr.with.length > 0) continue
@@ -423,7 +534,8 @@ class FunctionPlanner {
       case 'term':
         return this.#term(node.term, (value) => {
           if (value.type === 'bool' && value.value) return next()
-          if (!alwaysTrue(node.term)) this.#emit({ type: 'NotEqualStmt', a: value, b: { type: 'bool', value: false } })
+          if (!alwaysTrue(node.term))
+            this.#emit({ type: 'NotEqualStmt', a: value, b: { type: 'bool', value: false } })
           next()
         })
       case 'call':
@@ -431,57 +543,90 @@ class FunctionPlanner {
       case 'every':
         return this.#term(node.domain, (domain) => {
           const source = this.#toLocal(domain)
-          const failed = this.#local()
           this.#emit({ type: 'IsCollectionStmt', source: domain })
-          this.#emit({ type: 'ResetLocalStmt', target: failed })
-          const search = this.#block(() =>
+          // Every element passes when none is found whose body has no solution.
+          const failed = this.#exists((found) =>
             this.#scan(source, node.key !== undefined, true, (key, value) => {
               if (node.key && key) this.#vars.set(node.key.name, key)
               if (value) this.#vars.set(node.value.name, value)
-              this.#emit({ type: 'NotStmt', block: this.#block(() => this.#body(node.body, 0, () => undefined)) })
-              // Reached when the body has no solution for this element; the others need not be tried.
-              this.#emit({ type: 'AssignVarStmt', source: { type: 'bool', value: true }, target: failed })
-              this.#emit({ type: 'BreakStmt', index: 1 })
+              this.#emit({
+                type: 'IsUndefinedStmt',
+                source: this.#exists((passed) => this.#body(node.body, 0, passed)),
+              })
+              found()
             }),
           )
-          this.#emit({ type: 'BlockStmt', blocks: [search] })
           this.#emit({ type: 'IsUndefinedStmt', source: failed })
           next()
         })
       case 'body':
-        this.#emit({ type: 'NotStmt', block: this.#block(() => this.#emit(this.#notBody(node.body))) })
+        this.#emit({
+          type: 'IsDefinedStmt',
+          source: this.#exists((found) => this.#body(node.body, 0, found)),
+        })
         return next()
       default:
         throw new PlanError(`cannot plan a ${node.kind} expression`)
     }
   }
 
-  #notBody(body: Body): Stmt {
-    return { type: 'NotStmt', block: this.#block(() => this.#body(body, 0, () => undefined)) }
+  /** Looks for one solution and leaves it at that; the local is defined when there is one. */
+  #exists(search: (found: Next) => void): Local {
+    const done = this.#local()
+    const withDepth = this.#withDepth
+    this.#emit({ type: 'ResetLocalStmt', target: done })
+    const block = this.#block(() => {
+      const depth = this.#depth
+      search(() => {
+        this.#emit({ type: 'AssignVarStmt', source: { type: 'bool', value: true }, target: done })
+        // A break must not skip what a \`with\` has to put back.
+        if (this.#withDepth === withDepth)
+          this.#emit({ type: 'BreakStmt', index: this.#depth - depth })
+      })
+    })
+    this.#emit({ type: 'BlockStmt', blocks: [block] })
+    return done
   }
 
   #not(expr: Expr, next: Next): void {
     const { node } = expr
     const positive: Expr = { ...expr, negated: false }
     if (node.kind === 'body') {
-      this.#emit(this.#notBody(node.body))
+      this.#emit({
+        type: 'IsUndefinedStmt',
+        source: this.#exists((found) => this.#body(node.body, 0, found)),
+      })
       return next()
     }
     const run = (inner: Expr) => {
-      this.#emit({ type: 'NotStmt', block: this.#block(() => this.#expr(inner, () => undefined)) })
+      this.#emit({
+        type: 'IsUndefinedStmt',
+        source: this.#exists((found) => this.#expr(inner, found)),
+      })
       next()
     }
     if (node.kind !== 'call') return run(positive)
     // As OPA rewrites them, operands that read documents are read before the negation, so that undefined ones make the
     // whole body undefined; the sides of an equation are not.
     const isEquation = isOperator(node.operator, 'eq') || isOperator(node.operator, 'equal')
-    this.#lift(node.args, 0, isEquation, [], (args) => run({ ...positive, node: { ...node, args } }))
+    this.#lift(node.args, 0, isEquation, [], (args) =>
+      run({ ...positive, node: { ...node, args } }),
+    )
   }
 
-  #lift(args: readonly Term[], i: number, isEquation: boolean, done: readonly Term[], next: (args: readonly Term[]) => void): void {
+  #lift(
+    args: readonly Term[],
+    i: number,
+    isEquation: boolean,
+    done: readonly Term[],
+    next: (args: readonly Term[]) => void,
+  ): void {
     const arg = args[i]
     if (!arg) return next(done)
-    const stays = arg.kind === 'var' || constantOf(arg) !== undefined || (isEquation && (arg.kind === 'ref' || arg.kind.endsWith('Comprehension')))
+    const stays =
+      arg.kind === 'var' ||
+      constantOf(arg) !== undefined ||
+      (isEquation && (arg.kind === 'ref' || arg.kind.endsWith('Comprehension')))
     if (stays) return this.#lift(args, i + 1, isEquation, [...done, arg], next)
     this.#term(arg, (value) => {
       const name = `lifted ${this.#next++}`
@@ -494,101 +639,145 @@ class FunctionPlanner {
 
   #with(expr: Expr, next: Next): void {
     const plain: Expr = { ...expr, with: [] }
-    const values = expr.with.filter(({ target, value }) => this.#functionMock(target, value) === undefined)
-    this.#terms(values.map(({ value }) => value), 0, [], (operands) => {
-      const outer = { variant: this.#variant, vars: new Map(this.#vars) }
-      const input = this.#local()
-      const data = this.#local()
-      const memo = this.#local()
-      this.#emit({ type: 'AssignVarStmt', source: { type: 'local', value: INPUT }, target: input })
-      this.#emit({ type: 'AssignVarStmt', source: { type: 'local', value: DATA }, target: data })
-      let variant = outer.variant
-      const stores: { local: Local; path: number[]; value: Operand }[] = []
-      let used = 0
-      for (const { target, value } of expr.with) {
-        const mock = this.#functionMock(target, value)
-        if (mock) {
-          variant = swap(variant, mock.name, mock.mock)
-          continue
+    const values = expr.with.filter(
+      ({ target, value }) => this.#functionMock(target, value) === undefined,
+    )
+    this.#terms(
+      values.map(({ value }) => value),
+      0,
+      [],
+      (operands) => {
+        const outer = {
+          variant: this.#variant,
+          mark: this.#vars.mark(),
+          caches: this.#vars.caches(),
         }
-        const operand = operands[used++] as Operand
-        const place = this.#target(target)
-        if (place.mock !== undefined) {
-          variant = swap(variant, place.mock, { to: 'value', key: place.mock })
-          stores.push({ local: DATA, path: [MOCKS, place.mock].map((key) => this.#planner.statics.string(key)), value: operand })
-        } else {
-          if (place.local === DATA && this.#overlaps(place.path)) variant = shadow(variant, place.path)
-          stores.push({ local: place.local, path: place.path.map((key) => this.#planner.statics.string(key)), value: operand })
+        const input = this.#local()
+        const data = this.#local()
+        const memo = this.#local()
+        this.#emit({
+          type: 'AssignVarStmt',
+          source: { type: 'local', value: INPUT },
+          target: input,
+        })
+        this.#emit({ type: 'AssignVarStmt', source: { type: 'local', value: DATA }, target: data })
+        let variant = outer.variant
+        const stores: { local: Local; path: number[]; value: Operand }[] = []
+        let used = 0
+        for (const { target, value } of expr.with) {
+          const mock = this.#functionMock(target, value)
+          if (mock) {
+            variant = swap(variant, mock.name, mock.mock)
+            continue
+          }
+          const operand = operands[used++] as Operand
+          const place = this.#target(target)
+          if (place.mock !== undefined) {
+            variant = swap(variant, place.mock, { to: 'value', key: place.mock })
+            stores.push({
+              local: DATA,
+              path: [MOCKS, place.mock].map((key) => this.#planner.statics.string(key)),
+              value: operand,
+            })
+          } else {
+            if (place.local === DATA && this.#overlaps(place.path))
+              variant = shadow(variant, place.path)
+            stores.push({
+              local: place.local,
+              path: place.path.map((key) => this.#planner.statics.string(key)),
+              value: operand,
+            })
+          }
         }
-      }
-      const dropCaches = () => {
-        for (const key of this.#vars.keys()) if (key.startsWith('input\u0000') || key.startsWith('data\u0000')) this.#vars.delete(key)
-      }
-      const inside = (then: Next) => {
-        this.#variant = variant
-        this.#withDepth++
-        dropCaches()
-        this.#expr(plain, then)
-        this.#withDepth--
-        this.#variant = outer.variant
-      }
-      const nest = (i: number, then: Next): void => {
-        const store = stores[i]
-        if (!store) return inside(then)
-        const block = this.#block(() => nest(i + 1, then))
-        const { local, path, value } = store
-        this.#emit({ type: 'WithStmt', local, path, value, block, ...(i === 0 ? { keep: memo } : {}) })
-      }
-      if (stores.length === 0) {
-        // Only functions change; results remembered so far were made without the change, but for other functions.
-        return inside(() => {
+        const dropCaches = () => this.#vars.dropCaches()
+        const inside = (then: Next) => {
+          this.#variant = variant
+          this.#withDepth++
+          dropCaches()
+          this.#expr(plain, then)
+          this.#withDepth--
+          this.#variant = outer.variant
+        }
+        const nest = (i: number, then: Next): void => {
+          const store = stores[i]
+          if (!store) return inside(then)
+          const block = this.#block(() => nest(i + 1, then))
+          const { local, path, value } = store
+          this.#emit({
+            type: 'WithStmt',
+            local,
+            path,
+            value,
+            block,
+            ...(i === 0 ? { keep: memo } : {}),
+          })
+        }
+        if (stores.length === 0) {
+          // Only functions change; results remembered so far were made without the change, but for other functions.
+          return inside(() => {
+            const depth = this.#withDepth
+            this.#variant = outer.variant
+            this.#withDepth = depth - 1
+            next()
+            this.#withDepth = depth
+            this.#variant = variant
+          })
+        }
+        const single = this.#single(plain)
+        if (single) {
+          const done = this.#local()
+          let found: Operand | undefined
+          this.#emit({ type: 'ResetLocalStmt', target: done })
+          const block = this.#block(() =>
+            nest(0, () => {
+              if (single.name !== undefined) {
+                const value = this.#vars.get(single.name)
+                // The place may be a constant; it stays one outside.
+                found = value
+              }
+              this.#emit({
+                type: 'AssignVarStmt',
+                source: { type: 'bool', value: true },
+                target: done,
+              })
+            }),
+          )
+          this.#emit({ type: 'BlockStmt', blocks: [block] })
+          this.#emit({ type: 'IsDefinedStmt', source: done })
+          this.#vars.reset(outer.mark)
+          if (single.name !== undefined && found) this.#vars.set(single.name, found)
+          return next()
+        }
+        nest(0, () => {
+          const inner = this.#variant
           const depth = this.#withDepth
           this.#variant = outer.variant
-          this.#withDepth = depth - 1
-          next()
+          this.#vars.dropCaches()
+          for (const [key, value] of outer.caches) this.#vars.set(key, value)
+          const back = this.#block(next)
+          const restored = this.#block(() =>
+            this.#emit({
+              type: 'WithStmt',
+              local: DATA,
+              path: null,
+              value: { type: 'local', value: data },
+              block: back,
+              use: memo,
+            }),
+          )
+          this.#emit({
+            type: 'WithStmt',
+            local: INPUT,
+            path: null,
+            value: { type: 'local', value: input },
+            block: restored,
+            use: memo,
+          })
           this.#withDepth = depth
-          this.#variant = variant
+          this.#variant = inner
         })
-      }
-      const single = this.#single(plain)
-      if (single) {
-        const done = this.#local()
-        let found: Operand | undefined
-        this.#emit({ type: 'ResetLocalStmt', target: done })
-        const block = this.#block(() =>
-          nest(0, () => {
-            if (single.name !== undefined) {
-              const value = this.#vars.get(single.name)
-              // The place may be a constant; it stays one outside.
-              found = value
-            }
-            this.#emit({ type: 'AssignVarStmt', source: { type: 'bool', value: true }, target: done })
-          }),
-        )
-        this.#emit({ type: 'BlockStmt', blocks: [block] })
-        this.#emit({ type: 'IsDefinedStmt', source: done })
-        this.#vars = outer.vars
-        if (single.name !== undefined && found) this.#vars.set(single.name, found)
-        return next()
-      }
-      nest(0, () => {
-        const { variant: inner, vars } = { variant: this.#variant, vars: this.#vars }
-        const depth = this.#withDepth
-        this.#variant = outer.variant
-        const merged = new Map(vars)
-        for (const key of [...merged.keys()]) if (key.startsWith('input\u0000') || key.startsWith('data\u0000')) merged.delete(key)
-        for (const [key, value] of outer.vars) if (key.includes('\u0000')) merged.set(key, value)
-        this.#vars = merged
-        const back = this.#block(next)
-        const restored = this.#block(() =>
-          this.#emit({ type: 'WithStmt', local: DATA, path: null, value: { type: 'local', value: data }, block: back, use: memo }),
-        )
-        this.#emit({ type: 'WithStmt', local: INPUT, path: null, value: { type: 'local', value: input }, block: restored, use: memo })
-        this.#withDepth = depth
-        this.#variant = inner
-        this.#vars = vars
-      })
-    })
+      },
+    )
   }
 
   /** Whether an expression has at most one solution, and the variable it binds then. */
@@ -600,12 +789,14 @@ class FunctionPlanner {
       const names: string[] = []
       walkTerm(term, (t) => {
         if (t.kind.endsWith('Comprehension')) return false
-        if (t.kind === 'var' && t.name !== 'input' && t.name !== 'data' && !this.#vars.has(t.name)) names.push(t.name)
+        if (t.kind === 'var' && t.name !== 'input' && t.name !== 'data' && !this.#vars.has(t.name))
+          names.push(t.name)
         return true
       })
       return names
     }
-    if (node.kind === 'term') return unbound(node.term).length === 0 ? { name: undefined } : undefined
+    if (node.kind === 'term')
+      return unbound(node.term).length === 0 ? { name: undefined } : undefined
     if (node.kind !== 'call' || isOperator(node.operator, 'walk')) return undefined
     const open = node.args.filter((arg) => unbound(arg).length > 0)
     if (open.length === 0) return { name: undefined }
@@ -618,14 +809,16 @@ class FunctionPlanner {
     const name = this.#functionName(target)
     if (name === undefined || value.kind === 'null') return undefined
     if (value.kind !== 'ref' && value.kind !== 'var') return undefined
-    const operator: RefTerm = value.kind === 'ref' ? value : { kind: 'ref', terms: [value], loc: value.loc }
+    const operator: RefTerm =
+      value.kind === 'ref' ? value : { kind: 'ref', terms: [value], loc: value.loc }
     const other = this.#functionName(operator)
     return other === undefined ? undefined : { name, mock: { to: 'function', operator } }
   }
 
   /** The name of the function that a term refers to: a builtin's, or `data.` and the path. */
   #functionName(term: Term): string | undefined {
-    if (term.kind === 'var') return this.#vars.has(term.name) ? undefined : this.#builtinName(term.name)
+    if (term.kind === 'var')
+      return this.#vars.has(term.name) ? undefined : this.#builtinName(term.name)
     if (term.kind !== 'ref') return undefined
     const name = operatorName(term)
     if (name === undefined) return undefined
@@ -720,9 +913,7 @@ class FunctionPlanner {
       if (mock) {
         // What stands in for a function may call it: inside, nothing stands in for it.
         const before = this.#variant
-        const mocks = new Map(before.mocks)
-        mocks.delete(name)
-        this.#variant = keyed({ ...before, mocks })
+        this.#variant = keyed({ ...before, mocks: new Map() })
         this.#emitCall(mock.operator, operatorName(mock.operator) ?? '', operands, result)
         this.#variant = before
       } else this.#emitCall(operator, name, operands, result)
@@ -763,7 +954,9 @@ class FunctionPlanner {
 
   #unify(a: Term, b: Term, next: Next): void {
     if (a.kind === 'var' && !this.#vars.has(a.name)) {
-      return this.#isOpen(b) ? this.#unifyOpen(a, b, next) : this.#term(b, (value) => this.#bind(a, value, next))
+      return this.#isOpen(b)
+        ? this.#unifyOpen(a, b)
+        : this.#term(b, (value) => this.#unifyValue(value, a, next))
     }
     if (b.kind === 'var' && !this.#vars.has(b.name)) return this.#unify(b, a, next)
     if (!this.#isOpen(a)) return this.#term(a, (value) => this.#unifyValue(value, b, next))
@@ -779,7 +972,9 @@ class FunctionPlanner {
     }
     if (a.kind === 'object' && b.kind === 'object') {
       if (a.pairs.length !== b.pairs.length) return this.#fail()
-      const pairs = a.pairs.map(([k, v]) => [v, b.pairs.find(([key]) => sameConstantTerm(key, k))?.[1]] as const)
+      const pairs = a.pairs.map(
+        ([k, v]) => [v, b.pairs.find(([key]) => sameConstantTerm(key, k))?.[1]] as const,
+      )
       const go = (i: number): void => {
         const pair = pairs[i]
         if (!pair) return next()
@@ -793,9 +988,8 @@ class FunctionPlanner {
   }
 
   /** Both sides have unknown variables: `x = [y, 1]` before `y` is known. */
-  #unifyOpen(a: VarTerm, b: Term, next: Next): void {
+  #unifyOpen(a: VarTerm, b: Term): never {
     throw new PlanError(`variables of ${b.kind} for ${a.name} are not known yet`)
-    next()
   }
 
   #fail(): void {
@@ -817,8 +1011,10 @@ class FunctionPlanner {
       this.#emit({ type: 'EqualStmt', a: value, b: known })
       return next()
     }
-    if (term.kind === 'array' && this.#isOpen(term)) return this.#unifyArray(value, term.items, next)
-    if (term.kind === 'object' && this.#isOpen(term)) return this.#unifyObject(value, term.pairs, next)
+    if (term.kind === 'array' && this.#isOpen(term))
+      return this.#unifyArray(value, term.items, next)
+    if (term.kind === 'object' && this.#isOpen(term))
+      return this.#unifyObject(value, term.pairs, next)
     this.#term(term, (other) => {
       this.#emit({ type: 'EqualStmt', a: value, b: other })
       next()
@@ -831,7 +1027,8 @@ class FunctionPlanner {
     const go = (i: number): void => {
       const item = items[i]
       if (!item) return next()
-      if (item.kind === 'var' && item.name.startsWith('$') && !this.#vars.has(item.name)) return go(i + 1)
+      if (item.kind === 'var' && item.name.startsWith('$') && !this.#vars.has(item.name))
+        return go(i + 1)
       const index = this.#constant({ kind: 'number', text: String(i), loc: item.loc })
       const element = this.#dot(value, index as Operand)
       this.#unifyValue(element, item, () => go(i + 1))
@@ -858,12 +1055,21 @@ class FunctionPlanner {
     const want = this.#local()
     this.#emit({ type: 'LenStmt', source: value, target: length })
     this.#emit({ type: 'AssignIntStmt', value: n, target: want })
-    this.#emit({ type: 'EqualStmt', a: { type: 'local', value: length }, b: { type: 'local', value: want } })
+    this.#emit({
+      type: 'EqualStmt',
+      a: { type: 'local', value: length },
+      b: { type: 'local', value: want },
+    })
   }
 
   // ---- terms
 
-  #terms(terms: readonly Term[], i: number, done: readonly Operand[], next: (values: readonly Operand[]) => void): void {
+  #terms(
+    terms: readonly Term[],
+    i: number,
+    done: readonly Operand[],
+    next: (values: readonly Operand[]) => void,
+  ): void {
     const term = terms[i]
     if (!term) return next(done)
     this.#term(term, (value) => this.#terms(terms, i + 1, [...done, value], next))
@@ -908,17 +1114,36 @@ class FunctionPlanner {
           next({ type: 'local', value: target })
         })
       case 'arrayComprehension':
-        return this.#comprehension(term.body, 'MakeArrayStmt', [term.term], ([value], target) => {
-          if (value) this.#emit({ type: 'ArrayAppendStmt', value, array: target })
-        }, next)
+        return this.#comprehension(
+          term.body,
+          'MakeArrayStmt',
+          [term.term],
+          ([value], target) => {
+            if (value) this.#emit({ type: 'ArrayAppendStmt', value, array: target })
+          },
+          next,
+        )
       case 'setComprehension':
-        return this.#comprehension(term.body, 'MakeSetStmt', [term.term], ([value], target) => {
-          if (value) this.#emit({ type: 'SetAddStmt', value, set: target })
-        }, next)
+        return this.#comprehension(
+          term.body,
+          'MakeSetStmt',
+          [term.term],
+          ([value], target) => {
+            if (value) this.#emit({ type: 'SetAddStmt', value, set: target })
+          },
+          next,
+        )
       case 'objectComprehension':
-        return this.#comprehension(term.body, 'MakeObjectStmt', [term.key, term.value], ([key, value], target) => {
-          if (key && value) this.#emit({ type: 'ObjectInsertOnceStmt', key, value, object: target })
-        }, next)
+        return this.#comprehension(
+          term.body,
+          'MakeObjectStmt',
+          [term.key, term.value],
+          ([key, value], target) => {
+            if (key && value)
+              this.#emit({ type: 'ObjectInsertOnceStmt', key, value, object: target })
+          },
+          next,
+        )
       default:
         throw new PlanError(`cannot plan a ${term.kind} term`)
     }
@@ -932,10 +1157,16 @@ class FunctionPlanner {
     next: WithValue,
   ): void {
     const target = this.#local()
-    this.#emit(make === 'MakeArrayStmt' ? { type: make, capacity: 0, target } : { type: make, target })
-    const depth = this.#withDepth
-    const block = this.#block(() => this.#body(body, 0, () => this.#terms(terms, 0, [], (values) => add(values, target))))
+    this.#emit(
+      make === 'MakeArrayStmt' ? { type: make, capacity: 0, target } : { type: make, target },
+    )
+    const [depth, ordered] = [this.#withDepth, this.#ordered]
+    this.#ordered = make === 'MakeArrayStmt'
+    const block = this.#block(() =>
+      this.#body(body, 0, () => this.#terms(terms, 0, [], (values) => add(values, target))),
+    )
     this.#withDepth = depth
+    this.#ordered = ordered
     this.#emit({ type: 'BlockStmt', blocks: [block] })
     next({ type: 'local', value: target })
   }
@@ -948,7 +1179,12 @@ class FunctionPlanner {
     return { type: 'local', value: target }
   }
 
-  #scan(source: Local, withKey: boolean, withValue: boolean, each: (key: Operand | undefined, value: Operand | undefined) => void): void {
+  #scan(
+    source: Local,
+    withKey: boolean,
+    withValue: boolean,
+    each: (key: Operand | undefined, value: Operand | undefined) => void,
+  ): void {
     const key = withKey ? this.#local() : -1
     const value = withValue ? this.#local() : -1
     const block = this.#block(() =>
@@ -957,7 +1193,7 @@ class FunctionPlanner {
         withValue ? { type: 'local', value } : undefined,
       ),
     )
-    this.#emit({ type: 'ScanStmt', source, key, value, block })
+    this.#emit({ type: 'ScanStmt', source, key, value, block, ordered: this.#ordered })
   }
 
   #ref(ref: RefTerm, next: WithValue): void {
@@ -965,11 +1201,16 @@ class FunctionPlanner {
     if (head.kind === 'var' && head.name === 'input') {
       if (rest.length === 0) {
         this.#emit({ type: 'IsDefinedStmt', source: INPUT })
-        return next({ type: 'local', value: INPUT })
+        if (this.#withDepth === 0) return next({ type: 'local', value: INPUT })
+        // The place of the input gets its old value back; what was bound to this one keeps it.
+        const target = this.#local()
+        this.#emit({ type: 'AssignVarStmt', source: { type: 'local', value: INPUT }, target })
+        return next({ type: 'local', value: target })
       }
       return this.#tail({ type: 'local', value: INPUT }, rest, 0, 'input', false, next)
     }
-    if (head.kind === 'var' && head.name === 'data') return this.#dataRef(this.#planner.input.tree, rest, 0, next)
+    if (head.kind === 'var' && head.name === 'data')
+      return this.#dataRef(this.#planner.input.tree, rest, 0, next)
     if (head.kind === 'set' && !constantOf(head)) {
       return this.#unsortedSet(head, (value) => this.#tail(value, rest, 0, undefined, false, next))
     }
@@ -994,12 +1235,20 @@ class FunctionPlanner {
   }
 
   /** Follows terms from a value; `path` names a document whose constant paths are read once. */
-  #tail(value: Operand, terms: readonly Term[], i: number, path: string | undefined, base: boolean, next: WithValue): void {
+  #tail(
+    value: Operand,
+    terms: readonly Term[],
+    i: number,
+    path: string | undefined,
+    base: boolean,
+    next: WithValue,
+  ): void {
     const term = terms[i]
     if (!term) return next(value)
     const key = this.#constant(term)
     if (key) {
-      const deeper = path !== undefined && term.kind === 'string' ? `${path}\u0000${term.value}` : undefined
+      const deeper =
+        path !== undefined && term.kind === 'string' ? `${path}\u0000${term.value}` : undefined
       const known = deeper === undefined ? undefined : this.#vars.get(deeper)
       const found = known ?? this.#dot(value, key, base)
       if (deeper !== undefined) this.#vars.set(deeper, found)
@@ -1043,7 +1292,14 @@ class FunctionPlanner {
     }
     if (constantOf(term)) return this.#baseRef(node.path, terms, i, next)
     // A key that is not known: an object of what each child has behind it, over the base document.
-    this.#tail(this.#childrenOf(node, terms.slice(i + 1)), [term, ...terms.slice(i + 1)], 0, undefined, true, next)
+    this.#tail(
+      this.#childrenOf(node, terms.slice(i + 1)),
+      [term, ...terms.slice(i + 1)],
+      0,
+      undefined,
+      true,
+      next,
+    )
   }
 
   /** An object with the children of a node, each cut down to the constant path that is asked of it. */
@@ -1068,10 +1324,20 @@ class FunctionPlanner {
           for (const name of [...names].reverse()) {
             const target = this.#local()
             this.#emit({ type: 'MakeObjectStmt', target })
-            this.#emit({ type: 'ObjectInsertStmt', key: this.#string(name), value: whole, object: target })
+            this.#emit({
+              type: 'ObjectInsertStmt',
+              key: this.#string(name),
+              value: whole,
+              object: target,
+            })
             whole = { type: 'local', value: target }
           }
-          this.#emit({ type: 'ObjectInsertStmt', key: this.#string(key), value: whole, object: virtual })
+          this.#emit({
+            type: 'ObjectInsertStmt',
+            key: this.#string(key),
+            value: whole,
+            object: virtual,
+          })
         })
       })
       this.#emit({ type: 'BlockStmt', blocks: [block] })
@@ -1082,7 +1348,11 @@ class FunctionPlanner {
       for (const key of node.path) base = this.#dot(base, this.#string(key))
       const target = this.#local()
       this.#emit({ type: 'ObjectMergeStmt', a: virtual, b: this.#toLocal(base), target })
-      this.#emit({ type: 'AssignVarStmt', source: { type: 'local', value: target }, target: result })
+      this.#emit({
+        type: 'AssignVarStmt',
+        source: { type: 'local', value: target },
+        target: result,
+      })
     })
     this.#emit({ type: 'BlockStmt', blocks: [merge] })
     return { type: 'local', value: result }
@@ -1105,7 +1375,9 @@ const COMPARED: Readonly<Record<string, (a: Operand, b: Operand) => Stmt>> = {
 }
 
 function keyed(variant: Omit<Variant, 'key'>): Variant {
-  const mocks = [...variant.mocks].map(([name, mock]) => `${name}=${mock.to === 'value' ? '' : operatorName(mock.operator)}`)
+  const mocks = [...variant.mocks].map(
+    ([name, mock]) => `${name}=${mock.to === 'value' ? '' : operatorName(mock.operator)}`,
+  )
   const parts = [...variant.shadows, ...mocks].sort()
   return { ...variant, key: parts.length === 0 ? '' : `(${parts.join(',')})` }
 }
@@ -1122,11 +1394,18 @@ function namesOf(ref: RefTerm): string[] {
 
 function isInputPath(ref: RefTerm): boolean {
   const [head, ...rest] = ref.terms
-  return head.kind === 'var' && head.name === 'input' && rest.length > 0 && rest.every((t) => t.kind === 'string')
+  return (
+    head.kind === 'var' &&
+    head.name === 'input' &&
+    rest.length > 0 &&
+    rest.every((t) => t.kind === 'string')
+  )
 }
 
 function alwaysTrue(term: Term): boolean {
-  return term.kind !== 'ref' && term.kind !== 'var' && term.kind !== 'boolean' && term.kind !== 'call'
+  return (
+    term.kind !== 'ref' && term.kind !== 'var' && term.kind !== 'boolean' && term.kind !== 'call'
+  )
 }
 
 function sameConstantTerm(a: Term, b: Term): boolean {

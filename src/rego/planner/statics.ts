@@ -66,7 +66,10 @@ export function constantOf(term: Term): Constant | undefined {
         if (known && compareConstants(known[1], value) !== 0) return undefined
         pairs.set(text, [key, value])
       }
-      return { kind: 'object', pairs: [...pairs.values()].sort(([a], [b]) => compareConstants(a, b)) }
+      return {
+        kind: 'object',
+        pairs: [...pairs.values()].sort(([a], [b]) => compareConstants(a, b)),
+      }
     }
     default:
       return undefined
@@ -90,7 +93,9 @@ function all(terms: readonly Term[]): Constant[] | undefined {
 
 function unique(items: Constant[]): Constant[] {
   const sorted = [...items].sort(compareConstants)
-  return sorted.filter((item, i) => i === 0 || compareConstants(sorted[i - 1] as Constant, item) !== 0)
+  return sorted.filter(
+    (item, i) => i === 0 || compareConstants(sorted[i - 1] as Constant, item) !== 0,
+  )
 }
 
 const RANK = { null: 0, boolean: 1, number: 2, string: 3, array: 4, object: 5, set: 6 } as const
@@ -149,7 +154,8 @@ interface Decimal {
 }
 
 function decimal(text: string): Decimal {
-  const [, sign, whole = '', fraction = '', exponent = '0'] = /^([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/.exec(text) ?? []
+  const [, sign, whole = '', fraction = '', exponent = '0'] =
+    /^([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/.exec(text) ?? []
   const all = whole + fraction
   const lead = /^0*/.exec(all)?.[0].length ?? 0
   const digits = all.slice(lead).replace(/0+$/, '')

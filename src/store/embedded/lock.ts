@@ -1,6 +1,9 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
+/** `code` of the error when another process has the data directory. */
+export const IN_USE = 'DATA_DIR_IN_USE'
+
 interface Holder {
   readonly pid?: number
   /** Start time of the process in clock ticks since boot, so that a reused pid is not mistaken. */
@@ -19,7 +22,7 @@ export function lockDataDir(dir: string): () => void {
   for (let attempt = 0; attempt < 2; attempt++) {
     if (create(file, mine)) return releaser(file, mine)
     const holder = read(file)
-    if (isAlive(holder)) throw new Error(inUse(dir, holder))
+    if (isAlive(holder)) throw Object.assign(new Error(inUse(dir, holder)), { code: IN_USE })
     fs.rmSync(file, { force: true })
   }
   throw new Error(`cannot lock ${dir}: another process is starting on it; try again`)

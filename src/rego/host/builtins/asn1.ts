@@ -46,7 +46,11 @@ export function oid(node: Der): number[] {
   for (const b of content(node)) {
     value = value * 128 + (b & 127)
     if (b < 128) {
-      if (parts.length === 0) parts.push(Math.min(2, Math.floor(value / 40)), value - 40 * Math.min(2, Math.floor(value / 40)))
+      if (parts.length === 0)
+        parts.push(
+          Math.min(2, Math.floor(value / 40)),
+          value - 40 * Math.min(2, Math.floor(value / 40)),
+        )
       else parts.push(value)
       value = 0
     }
@@ -74,8 +78,17 @@ const NAME_FIELDS: Readonly<Record<string, string>> = {
 
 export function parseName(node: Der): Record<string, unknown> {
   const name: Record<string, unknown> = {
-    Country: null, Organization: null, OrganizationalUnit: null, Locality: null, Province: null, StreetAddress: null,
-    PostalCode: null, SerialNumber: '', CommonName: '', Names: [], ExtraNames: null,
+    Country: null,
+    Organization: null,
+    OrganizationalUnit: null,
+    Locality: null,
+    Province: null,
+    StreetAddress: null,
+    PostalCode: null,
+    SerialNumber: '',
+    CommonName: '',
+    Names: [],
+    ExtraNames: null,
   }
   for (const set of children(node)) {
     for (const pair of children(set)) {
@@ -86,18 +99,30 @@ export function parseName(node: Der): Record<string, unknown> {
       ;(name['Names'] as unknown[]).push({ Type: id, Value: shown })
       const field = NAME_FIELDS[id.join('.')]
       if (field === 'CommonName' || field === 'SerialNumber') name[field] = shown
-      else if (field !== undefined) name[field] = [...((name[field] as string[] | null) ?? []), shown]
+      else if (field !== undefined)
+        name[field] = [...((name[field] as string[] | null) ?? []), shown]
     }
   }
   return name
 }
 
 const SIGNATURES: Readonly<Record<string, number>> = {
-  '1.2.840.113549.1.1.4': 2, '1.2.840.113549.1.1.5': 3, '1.2.840.113549.1.1.11': 4, '1.2.840.113549.1.1.12': 5,
-  '1.2.840.113549.1.1.13': 6, '1.2.840.10045.4.1': 9, '1.2.840.10045.4.3.2': 10, '1.2.840.10045.4.3.3': 11,
-  '1.2.840.10045.4.3.4': 12, '1.3.101.112': 16,
+  '1.2.840.113549.1.1.4': 2,
+  '1.2.840.113549.1.1.5': 3,
+  '1.2.840.113549.1.1.11': 4,
+  '1.2.840.113549.1.1.12': 5,
+  '1.2.840.113549.1.1.13': 6,
+  '1.2.840.10045.4.1': 9,
+  '1.2.840.10045.4.3.2': 10,
+  '1.2.840.10045.4.3.3': 11,
+  '1.2.840.10045.4.3.4': 12,
+  '1.3.101.112': 16,
 }
-const KEYS: Readonly<Record<string, number>> = { '1.2.840.113549.1.1.1': 1, '1.2.840.10045.2.1': 3, '1.3.101.112': 4 }
+const KEYS: Readonly<Record<string, number>> = {
+  '1.2.840.113549.1.1.1': 1,
+  '1.2.840.10045.2.1': 3,
+  '1.3.101.112': 4,
+}
 
 function keyAlgorithm(info: Der): number {
   return KEYS[oid(at(children(at(children(info), 0)), 0)).join('.')] ?? 0
@@ -173,13 +198,28 @@ function uriFields(s: string): unknown {
   const match = /^([a-z][a-z0-9+.-]*):(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/is.exec(s)
   const [, Scheme = '', Host = '', Path = '', RawQuery = '', Fragment = ''] = match ?? []
   return {
-    Scheme, Opaque: '', User: null, Host, Path, RawPath: '', OmitHost: false, ForceQuery: false, RawQuery, Fragment, RawFragment: '',
+    Scheme,
+    Opaque: '',
+    User: null,
+    Host,
+    Path,
+    RawPath: '',
+    OmitHost: false,
+    ForceQuery: false,
+    RawQuery,
+    Fragment,
+    RawFragment: '',
   }
 }
 
 const USAGES: Readonly<Record<string, number>> = {
-  '2.5.29.37.0': 0, '1.3.6.1.5.5.7.3.1': 1, '1.3.6.1.5.5.7.3.2': 2, '1.3.6.1.5.5.7.3.3': 3, '1.3.6.1.5.5.7.3.4': 4,
-  '1.3.6.1.5.5.7.3.8': 8, '1.3.6.1.5.5.7.3.9': 9,
+  '2.5.29.37.0': 0,
+  '1.3.6.1.5.5.7.3.1': 1,
+  '1.3.6.1.5.5.7.3.2': 2,
+  '1.3.6.1.5.5.7.3.3': 3,
+  '1.3.6.1.5.5.7.3.4': 4,
+  '1.3.6.1.5.5.7.3.8': 8,
+  '1.3.6.1.5.5.7.3.9': 9,
 }
 
 /** A certificate with the fields of Go's x509.Certificate. */
@@ -200,7 +240,9 @@ export function readCertificate(bytes: Buffer): Record<string, unknown> {
   const basic = by('2.5.29.19')
   const subjectKey = by('2.5.29.14')
   const authorityKey = by('2.5.29.35')
-  const authority = authorityKey ? children(der(authorityKey)).find(({ tag }) => tag === 0x80) : undefined
+  const authority = authorityKey
+    ? children(der(authorityKey)).find(({ tag }) => tag === 0x80)
+    : undefined
   const constraints = basic ? children(der(basic)) : []
   const isCa = constraints.some(({ tag, bytes: b, from }) => tag === 1 && b[from] !== 0)
   const maxPath = constraints.find(({ tag }) => tag === 2)
@@ -225,7 +267,11 @@ export function readCertificate(bytes: Buffer): Record<string, unknown> {
     Extensions: found.map(({ Id, Critical, Value }) => ({ Id, Critical, Value })),
     ExtraExtensions: null,
     UnhandledCriticalExtensions: null,
-    ExtKeyUsage: extended ? children(der(extended)).map((n) => USAGES[oid(n).join('.')]).filter((u) => u !== undefined) : null,
+    ExtKeyUsage: extended
+      ? children(der(extended))
+          .map((n) => USAGES[oid(n).join('.')])
+          .filter((u) => u !== undefined)
+      : null,
     UnknownExtKeyUsage: null,
     BasicConstraintsValid: basic !== undefined,
     IsCA: isCa,
@@ -246,7 +292,9 @@ export function readCertificate(bytes: Buffer): Record<string, unknown> {
     PermittedURIDomains: null,
     ExcludedURIDomains: null,
     CRLDistributionPoints: distribution(by('2.5.29.31')),
-    PolicyIdentifiers: by('2.5.29.32') ? children(der(by('2.5.29.32') as Buffer)).map((n) => oid(at(children(n), 0))) : null,
+    PolicyIdentifiers: by('2.5.29.32')
+      ? children(der(by('2.5.29.32') as Buffer)).map((n) => oid(at(children(n), 0)))
+      : null,
   }
 }
 
@@ -257,7 +305,8 @@ function raw(node: Der): string {
     const candidate = node.from - 2 - count
     try {
       const again = der(node.bytes, candidate)
-      if (again.from === node.from && again.end === node.end && again.tag === node.tag) start = candidate
+      if (again.from === node.from && again.end === node.end && again.tag === node.tag)
+        start = candidate
     } catch {
       // Not a header.
     }
@@ -301,10 +350,13 @@ export function readRequest(bytes: Buffer): Record<string, unknown> {
   const parts = children(info)
   const attributes = parts.find(({ tag }) => tag === 0xa0)
   const wanted = attributes
-    ? children(attributes).filter((n) => oid(at(children(n), 0)).join('.') === '1.2.840.113549.1.9.14')
+    ? children(attributes).filter(
+        (n) => oid(at(children(n), 0)).join('.') === '1.2.840.113549.1.9.14',
+      )
     : []
   const found = wanted.flatMap((n) => extensions(at(children(at(children(n), 1)), 0)))
   const key = at(parts, 2)
+  const names = alternativeNames(found)
   return {
     Raw: bytes.toString('base64'),
     RawTBSCertificateRequest: raw(info),
@@ -317,9 +369,13 @@ export function readRequest(bytes: Buffer): Record<string, unknown> {
     PublicKey: publicKey(key),
     Subject: parseName(at(parts, 1)),
     Attributes: null,
-    Extensions: found.length > 0 ? found.map(({ Id, Critical, Value }) => ({ Id, Critical, Value })) : null,
+    Extensions:
+      found.length > 0 ? found.map(({ Id, Critical, Value }) => ({ Id, Critical, Value })) : null,
     ExtraExtensions: null,
-    ...(({ URIStrings: _, ...rest }) => rest)(alternativeNames(found)),
+    DNSNames: names.DNSNames,
+    EmailAddresses: names.EmailAddresses,
+    IPAddresses: names.IPAddresses,
+    URIs: names.URIs,
   }
 }
 

@@ -8,6 +8,9 @@ function hmac(key: Buffer | string, s: string): Buffer {
 function sha256(s: string): string {
   return createHash('sha256').update(s).digest('hex')
 }
+function string(v: Value | undefined): string {
+  return typeof v === 'string' ? v : ''
+}
 function list(keys: readonly string[]): string {
   return writeValue(new RegoSet(keys))
 }
@@ -22,22 +25,28 @@ const UNSIGNED_HEADERS = new Set(['authorization', 'user-agent', 'x-amzn-trace-i
 /** AWS signature version 4. */
 function signRequest(request: RegoObject, config: RegoObject, time: Value | undefined): Value {
   const missing = ['method', 'url'].filter((k) => request.get(k) === undefined)
-  if (missing.length > 0) return fail(`operand 1 missing required request parameters(s): ${list(missing)}`)
+  if (missing.length > 0)
+    return fail(`operand 1 missing required request parameters(s): ${list(missing)}`)
   const bad = ['method', 'url'].filter((k) => typeof request.get(k) !== 'string')
-  if (bad.length > 0) return fail(`operand 1 invalid values for required request parameters(s): ${list(bad)}`)
+  if (bad.length > 0)
+    return fail(`operand 1 invalid values for required request parameters(s): ${list(bad)}`)
   const absent = CONFIG.filter((k) => config.get(k) === undefined)
-  if (absent.length > 0) return fail(`operand 2 missing required AWS config parameters(s): ${list(absent)}`)
+  if (absent.length > 0)
+    return fail(`operand 2 missing required AWS config parameters(s): ${list(absent)}`)
   const wrong = CONFIG.filter((k) => typeof config.get(k) !== 'string')
-  if (wrong.length > 0) return fail(`operand 2 invalid values for required AWS config parameters(s): ${list(wrong)}`)
+  if (wrong.length > 0)
+    return fail(`operand 2 invalid values for required AWS config parameters(s): ${list(wrong)}`)
   const ns = time instanceof Num ? toBigInt(time) : undefined
-  if (ns === undefined || ns >= 1n << 63n || ns < -(1n << 63n)) return refuse('operand 3 could not convert time_ns value into a unix timestamp')
+  if (ns === undefined || ns >= 1n << 63n || ns < -(1n << 63n))
+    return refuse('operand 3 could not convert time_ns value into a unix timestamp')
   const payloadOption = config.get('disable_payload_signing')
-  if (payloadOption !== undefined && typeof payloadOption !== 'boolean') return refuse("operand 2 invalid value for 'disable_payload_signing' in AWS config")
-  const get = (k: string) => String(config.get(k) ?? '')
+  if (payloadOption !== undefined && typeof payloadOption !== 'boolean')
+    return refuse("operand 2 invalid value for 'disable_payload_signing' in AWS config")
+  const get = (k: string) => string(config.get(k))
   const service = get('aws_service')
   let url: URL
   try {
-    url = new URL(String(request.get('url')))
+    url = new URL(string(request.get('url')))
   } catch {
     return fail('operand 1 invalid url')
   }
@@ -47,25 +56,37 @@ function signRequest(request: RegoObject, config: RegoObject, time: Value | unde
   const unsigned = config.get('disable_payload_signing') === true
   const digest = unsigned ? 'UNSIGNED-PAYLOAD' : sha256(body)
   const given = request.get('headers')
-  if (given !== undefined && !(given instanceof RegoObject)) return fail('operand 1 headers must be an object')
+  if (given !== undefined && !(given instanceof RegoObject))
+    return fail('operand 1 headers must be an object')
   const headers = new Map<string, string>()
   for (const [k, v] of given instanceof RegoObject ? given.pairs : []) {
-    headers.set(String(k), typeof v === 'string' ? v : v instanceof RegoSet || Array.isArray(v) ? (v instanceof RegoSet ? v.items : v).map((x) => (typeof x === 'string' ? x : writeJson(x))).join(',') : writeJson(v))
+    headers.set(
+      string(k),
+      typeof v === 'string'
+        ? v
+        : v instanceof RegoSet || Array.isArray(v)
+          ? (v instanceof RegoSet ? v.items : v)
+              .map((x) => (typeof x === 'string' ? x : writeJson(x)))
+              .join(',')
+          : writeJson(v),
+    )
   }
   const signing = new Map<string, string>()
-  for (const [k, v] of headers) if (!UNSIGNED_HEADERS.has(k.toLowerCase())) signing.set(k.toLowerCase(), v.trim())
+  for (const [k, v] of headers)
+    if (!UNSIGNED_HEADERS.has(k.toLowerCase())) signing.set(k.toLowerCase(), v.trim())
   const extra = new Map<string, string>([
     ['host', url.host],
     ['x-amz-date', stamp],
   ])
-  if (service === 's3' || service === 'glacier' || unsigned) extra.set('x-amz-content-sha256', digest)
+  if (service === 's3' || service === 'glacier' || unsigned)
+    extra.set('x-amz-content-sha256', digest)
   const session = config.get('aws_session_token')
   if (typeof session === 'string' && session !== '') extra.set('x-amz-security-token', session)
   for (const [k, v] of extra) signing.set(k, v)
   const names = [...signing.keys()].sort()
   const canonical = [
-    String(request.get('method')).toUpperCase(),
-    url.pathname === '' ? '/' : url.pathname,
+    string(request.get('method')),
+    /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(string(request.get('url')))?.[1] ?? '',
     url.search.replace(/^\?/, ''),
     ...names.map((k) => `${k}:${signing.get(k) ?? ''}`),
     '',
@@ -74,7 +95,10 @@ function signRequest(request: RegoObject, config: RegoObject, time: Value | unde
   ].join('\n')
   const scope = `${date}/${get('aws_region')}/${service}/aws4_request`
   const toSign = ['AWS4-HMAC-SHA256', stamp, scope, sha256(canonical)].join('\n')
-  const key = [get('aws_region'), service, 'aws4_request'].reduce(hmac, hmac(`AWS4${get('aws_secret_access_key')}`, date))
+  const key = [get('aws_region'), service, 'aws4_request'].reduce(
+    hmac,
+    hmac(`AWS4${get('aws_secret_access_key')}`, date),
+  )
   const signature = hmac(key, toSign).toString('hex')
   const authorization = `AWS4-HMAC-SHA256 Credential=${get('aws_access_key')}/${scope},SignedHeaders=${names.join(';')},Signature=${signature}`
   const all = new Map<string, string>([...headers, ...extra, ['Authorization', authorization]])
@@ -90,5 +114,6 @@ function bodyOf(request: RegoObject): string {
 }
 
 export const aws: Family = {
-  'providers.aws.sign_req': (request, config, time) => signRequest(object(request, 1), object(config, 2), time),
+  'providers.aws.sign_req': (request, config, time) =>
+    signRequest(object(request, 1), object(config, 2), time),
 }

@@ -1,11 +1,20 @@
-import { createHash, createHmac, createPrivateKey, timingSafeEqual, X509Certificate, type KeyObject } from 'node:crypto'
-import { fromJs, num, RegoObject, type Value } from '../value.ts'
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  timingSafeEqual,
+  X509Certificate,
+  type KeyObject,
+} from 'node:crypto'
+import type { RegoObject } from '../value.ts'
+import { fromJs, num, type Value } from '../value.ts'
 import { type Der, der, oid, parseName, readCertificate, readRequest } from './asn1.ts'
 import { type Family, fail, object, text } from './kind.ts'
 
 type Algorithm = 'md5' | 'sha1' | 'sha256' | 'sha512'
 
-const hash = (algorithm: Algorithm) => (s: Value | undefined) => createHash(algorithm).update(text(s, 1)).digest('hex')
+const hash = (algorithm: Algorithm) => (s: Value | undefined) =>
+  createHash(algorithm).update(text(s, 1)).digest('hex')
 const hmac = (algorithm: Algorithm) => (s: Value | undefined, key: Value | undefined) =>
   createHmac(algorithm, text(key, 2)).update(text(s, 1)).digest('hex')
 
@@ -16,7 +25,9 @@ export interface PemBlock {
 
 export function pemBlocks(source: string): PemBlock[] {
   const found: PemBlock[] = []
-  for (const match of source.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----\s*([\s\S]*?)-----END \1-----/g)) {
+  for (const match of source.matchAll(
+    /-----BEGIN ([A-Z0-9 ]+)-----\s*([\s\S]*?)-----END \1-----/g,
+  )) {
     const body = (match[2] ?? '').replace(/^[\w-]+:.*$/gm, '').replace(/\s+/g, '')
     found.push({ type: match[1] ?? '', bytes: Buffer.from(body, 'base64') })
   }
@@ -25,7 +36,8 @@ export function pemBlocks(source: string): PemBlock[] {
 
 function base64(source: string): Buffer {
   const clean = source.replace(/[\r\n]/g, '')
-  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(clean) || clean.length % 4 !== 0) return fail('illegal base64 data at input byte 0')
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(clean) || clean.length % 4 !== 0)
+    return fail('illegal base64 data at input byte 0')
   return Buffer.from(clean, 'base64')
 }
 
@@ -95,14 +107,20 @@ function verify(source: string, options: VerifyOptions): Value {
     for (let steps = 0; steps < chain.length; steps++) {
       if (!isValidAt(current.x509, at)) return [false, []]
       if (current.x509.fingerprint256 === root.x509.fingerprint256) break
-      const issuer = chain.slice(0, -1).find((c) => current.x509.checkIssued(c.x509) && current.x509.verify(c.x509.publicKey) && c.x509.ca)
+      const issuer = chain
+        .slice(0, -1)
+        .find(
+          (c) =>
+            current.x509.checkIssued(c.x509) && current.x509.verify(c.x509.publicKey) && c.x509.ca,
+        )
       if (!issuer) return [false, []]
       path.push(issuer)
       current = issuer
     }
     if (current.x509.fingerprint256 !== root.x509.fingerprint256) return [false, []]
     if (!isValidAt(root.x509, at)) return [false, []]
-    if (options.dns !== undefined && options.dns !== '' && !leaf.x509.checkHost(options.dns)) return [false, []]
+    if (options.dns !== undefined && options.dns !== '' && !leaf.x509.checkHost(options.dns))
+      return [false, []]
     return [true, path.map(show)]
   } catch {
     return [false, []]
@@ -121,7 +139,7 @@ function verifyWithOptions(source: string, options: RegoObject): Value {
   const time = options.get('CurrentTime')
   return verify(source, {
     ...(dns === undefined ? {} : { dns: text(dns, 2) }),
-    ...(time === undefined ? {} : { time: BigInt(String((time as { text: string }).text)) }),
+    ...(time === undefined ? {} : { time: BigInt((time as { text: string }).text) }),
   })
 }
 
@@ -130,7 +148,8 @@ function request(source: string): Value {
   const pem = source.startsWith('-----BEGIN') ? source : base64(source).toString('latin1')
   if (pem.startsWith('-----BEGIN')) {
     const [block] = pemBlocks(pem)
-    if (!block || block.type !== 'CERTIFICATE REQUEST') return fail('invalid PEM-encoded certificate signing request')
+    if (!block || block.type !== 'CERTIFICATE REQUEST')
+      return fail('invalid PEM-encoded certificate signing request')
     bytes = block.bytes
   } else bytes = base64(source)
   try {
@@ -141,7 +160,9 @@ function request(source: string): Value {
 }
 
 export function privateKey(source: string): KeyObject {
-  const pem = source.startsWith('-----BEGIN') ? source : Buffer.from(source, 'base64').toString('latin1')
+  const pem = source.startsWith('-----BEGIN')
+    ? source
+    : Buffer.from(source, 'base64').toString('latin1')
   try {
     return createPrivateKey(pem)
   } catch {
@@ -177,22 +198,34 @@ function privateKeyFields(key: KeyObject): unknown {
   const jwk = key.export({ format: 'jwk' })
   if (jwk.kty === 'RSA') {
     return {
-      N: big(jwk.n), E: Number(big(jwk.e)), D: big(jwk.d), Primes: [big(jwk.p), big(jwk.q)],
+      N: big(jwk.n),
+      E: Number(big(jwk.e)),
+      D: big(jwk.d),
+      Primes: [big(jwk.p), big(jwk.q)],
       Precomputed: { Dp: big(jwk.dp), Dq: big(jwk.dq), Qinv: big(jwk.qi), CRTValues: [] },
     }
   }
   if (jwk.kty === 'EC') return { Curve: {}, X: big(jwk.x), Y: big(jwk.y), D: big(jwk.d) }
-  return Buffer.concat([Buffer.from(jwk.d ?? '', 'base64url'), Buffer.from(jwk.x ?? '', 'base64url')]).toString('base64')
+  return Buffer.concat([
+    Buffer.from(jwk.d ?? '', 'base64url'),
+    Buffer.from(jwk.x ?? '', 'base64url'),
+  ]).toString('base64')
 }
 
 function privateKeys(source: string): Value {
   if (source === '') return null
-  const pem = source.startsWith('-----BEGIN') ? source : Buffer.from(source, 'base64').toString('latin1')
+  const pem = source.startsWith('-----BEGIN')
+    ? source
+    : Buffer.from(source, 'base64').toString('latin1')
   const found: Value[] = []
   for (const { type, bytes } of pemBlocks(pem)) {
     if (!type.endsWith('PRIVATE KEY')) continue
     const body = (bytes.toString('base64').match(/.{1,64}/g) ?? []).join('\n')
-    found.push(fromJs(privateKeyFields(privateKey(`-----BEGIN ${type}-----\n${body}\n-----END ${type}-----\n`))))
+    found.push(
+      fromJs(
+        privateKeyFields(privateKey(`-----BEGIN ${type}-----\n${body}\n-----END ${type}-----\n`)),
+      ),
+    )
   }
   return found
 }
@@ -220,7 +253,8 @@ export const crypto: Family = {
   },
   'crypto.x509.parse_certificates': (s) => certificates(text(s, 1)).map(show),
   'crypto.x509.parse_and_verify_certificates': (s) => verify(text(s, 1), {}),
-  'crypto.x509.parse_and_verify_certificates_with_options': (s, o) => verifyWithOptions(text(s, 1), object(o, 2)),
+  'crypto.x509.parse_and_verify_certificates_with_options': (s, o) =>
+    verifyWithOptions(text(s, 1), object(o, 2)),
   'crypto.x509.parse_certificate_request': (s) => request(text(s, 1)),
   'crypto.x509.parse_keypair': (c, k) => keyPair(text(c, 1), text(k, 2)),
   'crypto.x509.parse_rsa_private_key': (s) => rsaJwk(text(s, 1)),

@@ -4,12 +4,19 @@ import { type Family, fail, object, text, wrongType } from './kind.ts'
 
 const decoder = new TextDecoder()
 
-function decode64(source: string, alphabet: RegExp, encoding: 'base64' | 'base64url', padded: boolean): string {
+function decode64(
+  source: string,
+  alphabet: RegExp,
+  encoding: 'base64' | 'base64url',
+  padded: boolean,
+): string {
   const clean = source.replace(/[\r\n]/g, '')
   const body = clean.replace(/=+$/, '')
   const pads = clean.length - body.length
-  if (!alphabet.test(body) || body.length % 4 === 1) fail(`illegal base64 data at input byte ${body.length}`)
-  if (padded ? clean.length % 4 !== 0 || pads > 2 : pads > 0) fail(`illegal base64 data at input byte ${body.length}`)
+  if (!alphabet.test(body) || body.length % 4 === 1)
+    fail(`illegal base64 data at input byte ${body.length}`)
+  if (padded ? clean.length % 4 !== 0 || pads > 2 : pads > 0)
+    fail(`illegal base64 data at input byte ${body.length}`)
   return decoder.decode(Buffer.from(body, encoding))
 }
 
@@ -41,8 +48,14 @@ export const encoding: Family = {
   'urlquery.decode': (s) => queryUnescape(text(s, 1)),
   'urlquery.encode_object': (o) => encodeObject(object(o, 1)),
   'urlquery.decode_object': (s) => decodeObject(text(s, 1)),
-  'json.marshal_with_options': (v, o) => marshal(v as Value, object(o, 2)),
-  'yaml.marshal': (v) => stringify(toJs(v as Value), { sortMapEntries: true, lineWidth: 0, singleQuote: null, nullStr: 'null' }),
+  'json.marshal_with_options': (v, o) => marshal(v, object(o, 2)),
+  'yaml.marshal': (v) =>
+    stringify(toJs(v), {
+      sortMapEntries: true,
+      lineWidth: 0,
+      singleQuote: null,
+      nullStr: 'null',
+    }),
   'yaml.unmarshal': (s) => {
     const parsed = yamlValue(text(s, 1))
     return parsed === undefined ? fail('yaml: cannot be read') : parsed
@@ -54,7 +67,9 @@ export const encoding: Family = {
 
 /** Rune by rune, as Go does: `ß` has no single upper-case rune and stays. */
 function upper(s: string): string {
-  return [...s].map((c) => ([...c.toUpperCase()].length === 1 ? c.toUpperCase() : c)).join('')
+  return Array.from(s)
+    .map((c) => (Array.from(c.toUpperCase()).length === 1 ? c.toUpperCase() : c))
+    .join('')
 }
 
 export function queryEscape(s: string): string {
@@ -64,10 +79,14 @@ export function queryEscape(s: string): string {
 }
 function queryUnescape(s: string): string {
   if (/%(?![0-9a-fA-F]{2})/.test(s)) fail('invalid URL escape')
-  return decoder.decode(Buffer.from(s.replace(/\+/g, ' ').replace(/%([0-9a-fA-F]{2})|[^%]+/g, escapeToBytes), 'latin1'))
+  return decoder.decode(
+    Buffer.from(s.replace(/\+/g, ' ').replace(/%([0-9a-fA-F]{2})|[^%]+/g, escapeToBytes), 'latin1'),
+  )
 }
 function escapeToBytes(all: string, hex: string | undefined): string {
-  return hex === undefined ? Buffer.from(all).toString('latin1') : String.fromCharCode(Number.parseInt(hex, 16))
+  return hex === undefined
+    ? Buffer.from(all).toString('latin1')
+    : String.fromCharCode(Number.parseInt(hex, 16))
 }
 
 function encodeObject(o: RegoObject): string {
@@ -103,7 +122,7 @@ function marshal(v: Value, options: RegoObject): string {
   for (const [key, value] of options.pairs) {
     if (key === 'pretty') {
       if (typeof value !== 'boolean') wrongType(2, value, 'boolean')
-      pretty = value as boolean
+      pretty = value
     } else if (key === 'prefix' || key === 'indent') {
       const given = text(value, 2)
       if (options.get('pretty') === undefined) pretty = true
@@ -117,7 +136,13 @@ function marshal(v: Value, options: RegoObject): string {
   return prefix + indented(v, prefix, indent, '', escape)
 }
 
-function indented(v: Value, prefix: string, indent: string, depth: string, escape: (s: string) => string): string {
+function indented(
+  v: Value,
+  prefix: string,
+  indent: string,
+  depth: string,
+  escape: (s: string) => string,
+): string {
   const inner = depth + indent
   const items = isArray(v) ? v : v instanceof RegoSet ? v.items : undefined
   if (items) {
@@ -136,7 +161,12 @@ function indented(v: Value, prefix: string, indent: string, depth: string, escap
 }
 
 function yamlValue(source: string): Value | undefined {
-  const document = parseDocument(source, { version: '1.1', intAsBigInt: true, logLevel: 'silent', merge: true })
+  const document = parseDocument(source, {
+    version: '1.1',
+    intAsBigInt: true,
+    logLevel: 'silent',
+    merge: true,
+  })
   if (document.errors.length > 0) return undefined
   try {
     const js: unknown = document.toJS({ mapAsMap: false, maxAliasCount: 100 })

@@ -1,11 +1,27 @@
 // GraphQL on graphql-js, with documents in the shape of OPA's parser (gqlparser): capitalised fields, empty ones left out.
 import {
-  type ConstDirectiveNode, type DefinitionNode, type DirectiveNode, type DocumentNode, type FieldDefinitionNode, type GraphQLSchema,
-  type InputValueDefinitionNode, Kind, type SelectionSetNode, type TypeNode, type ValueNode, type VariableDefinitionNode,
-  GraphQLError, buildASTSchema, extendSchema, parse as parseGraphql, specifiedDirectives, validate, validateSchema,
+  type ConstDirectiveNode,
+  type DefinitionNode,
+  type DirectiveNode,
+  type DocumentNode,
+  type FieldDefinitionNode,
+  type GraphQLSchema,
+  type InputValueDefinitionNode,
+  Kind,
+  type SelectionSetNode,
+  type TypeNode,
+  type ValueNode,
+  type VariableDefinitionNode,
+  GraphQLError,
+  buildASTSchema,
+  extendSchema,
+  parse as parseGraphql,
+  specifiedDirectives,
+  validate,
+  validateSchema,
 } from 'graphql'
 import { validateSDL } from 'graphql/validation/validate.js'
-import { fromJs, isArray, Num, RegoObject, type Value } from '../value.ts'
+import { fromJs, isArray, Num, RegoObject, type Value, writeJson } from '../value.ts'
 import { type Family, fail, text, wrongType } from './kind.ts'
 
 type Json = { [key: string]: unknown }
@@ -13,31 +29,50 @@ type Json = { [key: string]: unknown }
 /** Without null, empty lists and empty objects, as OPA prunes them. */
 function prune(o: Json): Json {
   return Object.fromEntries(
-    Object.entries(o).filter(([, v]) => v !== undefined && v !== null && !(Array.isArray(v) && v.length === 0)),
+    Object.entries(o).filter(
+      ([, v]) => v !== undefined && v !== null && !(Array.isArray(v) && v.length === 0),
+    ),
   )
 }
 
 const VALUE_KINDS: Readonly<Record<string, number>> = {
-  [Kind.VARIABLE]: 0, [Kind.INT]: 1, [Kind.FLOAT]: 2, [Kind.STRING]: 3, [Kind.BOOLEAN]: 5, [Kind.NULL]: 6, [Kind.ENUM]: 7,
-  [Kind.LIST]: 8, [Kind.OBJECT]: 9,
+  [Kind.VARIABLE]: 0,
+  [Kind.INT]: 1,
+  [Kind.FLOAT]: 2,
+  [Kind.STRING]: 3,
+  [Kind.BOOLEAN]: 5,
+  [Kind.NULL]: 6,
+  [Kind.ENUM]: 7,
+  [Kind.LIST]: 8,
+  [Kind.OBJECT]: 9,
 }
 
 function value(node: ValueNode): Json {
   const base = { ExpectedTypeHasDefault: false }
-  const Kind_ = node.kind === Kind.STRING && node.block ? 4 : (VALUE_KINDS[node.kind] ?? 0)
+  const kindNumber = node.kind === Kind.STRING && node.block ? 4 : (VALUE_KINDS[node.kind] ?? 0)
   switch (node.kind) {
     case Kind.VARIABLE:
-      return { ...base, Kind: Kind_, Raw: node.name.value }
+      return { ...base, Kind: kindNumber, Raw: node.name.value }
     case Kind.LIST:
-      return prune({ ...base, Kind: Kind_, Raw: '', Children: node.values.map((v) => ({ Name: '', Value: value(v) })) })
+      return prune({
+        ...base,
+        Kind: kindNumber,
+        Raw: '',
+        Children: node.values.map((v) => ({ Name: '', Value: value(v) })),
+      })
     case Kind.OBJECT:
-      return prune({ ...base, Kind: Kind_, Raw: '', Children: node.fields.map((f) => ({ Name: f.name.value, Value: value(f.value) })) })
+      return prune({
+        ...base,
+        Kind: kindNumber,
+        Raw: '',
+        Children: node.fields.map((f) => ({ Name: f.name.value, Value: value(f.value) })),
+      })
     case Kind.NULL:
-      return { ...base, Kind: Kind_, Raw: 'null' }
+      return { ...base, Kind: kindNumber, Raw: 'null' }
     case Kind.BOOLEAN:
-      return { ...base, Kind: Kind_, Raw: String(node.value) }
+      return { ...base, Kind: kindNumber, Raw: String(node.value) }
     default:
-      return { ...base, Kind: Kind_, Raw: node.value }
+      return { ...base, Kind: kindNumber, Raw: node.value }
   }
 }
 
@@ -68,7 +103,8 @@ function selections(set: SelectionSetNode | undefined): Json[] {
         SelectionSet: selections(s.selectionSet),
       })
     }
-    if (s.kind === Kind.FRAGMENT_SPREAD) return prune({ Name: s.name.value, Directives: directives(s.directives) })
+    if (s.kind === Kind.FRAGMENT_SPREAD)
+      return prune({ Name: s.name.value, Directives: directives(s.directives) })
     return prune({
       TypeCondition: s.typeCondition?.name.value ?? '',
       Directives: directives(s.directives),
@@ -127,7 +163,9 @@ function argument(a: InputValueDefinitionNode): Json {
     Directives: directives(a.directives),
   })
 }
-function fields(nodes: readonly (FieldDefinitionNode | InputValueDefinitionNode)[] | undefined): Json[] {
+function fields(
+  nodes: readonly (FieldDefinitionNode | InputValueDefinitionNode)[] | undefined,
+): Json[] {
   return (nodes ?? []).map((f) =>
     f.kind === Kind.INPUT_VALUE_DEFINITION
       ? argument(f)
@@ -142,7 +180,12 @@ function fields(nodes: readonly (FieldDefinitionNode | InputValueDefinitionNode)
 }
 
 const DEFINITION_KINDS: Readonly<Record<string, string>> = {
-  ScalarType: 'SCALAR', ObjectType: 'OBJECT', InterfaceType: 'INTERFACE', UnionType: 'UNION', EnumType: 'ENUM', InputObjectType: 'INPUT_OBJECT',
+  ScalarType: 'SCALAR',
+  ObjectType: 'OBJECT',
+  InterfaceType: 'INTERFACE',
+  UnionType: 'UNION',
+  EnumType: 'ENUM',
+  InputObjectType: 'INPUT_OBJECT',
 }
 
 function definition(d: DefinitionNode): Json {
@@ -153,7 +196,11 @@ function definition(d: DefinitionNode): Json {
     interfaces?: readonly { name: { value: string } }[]
     fields?: readonly FieldDefinitionNode[]
     types?: readonly { name: { value: string } }[]
-    values?: readonly { name: { value: string }; description?: { value: string }; directives?: readonly ConstDirectiveNode[] }[]
+    values?: readonly {
+      name: { value: string }
+      description?: { value: string }
+      directives?: readonly ConstDirectiveNode[]
+    }[]
   }
   return prune({
     Kind: DEFINITION_KINDS[d.kind.replace(/(Definition|Extension)$/, '')],
@@ -164,15 +211,26 @@ function definition(d: DefinitionNode): Json {
     Fields: fields(node.fields),
     Types: (node.types ?? []).map((t) => t.name.value),
     EnumValues: (node.values ?? []).map((v) =>
-      prune({ Description: v.description?.value ?? '', Name: v.name.value, Directives: directives(v.directives) }),
+      prune({
+        Description: v.description?.value ?? '',
+        Name: v.name.value,
+        Directives: directives(v.directives),
+      }),
     ),
     BuiltIn: false,
   })
 }
 
 function schemaAst(document: DocumentNode): Json {
-  const out: Record<'Schema' | 'SchemaExtension' | 'Directives' | 'Definitions' | 'Extensions', Json[]> = {
-    Schema: [], SchemaExtension: [], Directives: [], Definitions: [], Extensions: [],
+  const out: Record<
+    'Schema' | 'SchemaExtension' | 'Directives' | 'Definitions' | 'Extensions',
+    Json[]
+  > = {
+    Schema: [],
+    SchemaExtension: [],
+    Directives: [],
+    Definitions: [],
+    Extensions: [],
   }
   for (const d of document.definitions) {
     if (d.kind === Kind.SCHEMA_DEFINITION || d.kind === Kind.SCHEMA_EXTENSION) {
@@ -181,7 +239,10 @@ function schemaAst(document: DocumentNode): Json {
         prune({
           Description: d.kind === Kind.SCHEMA_DEFINITION ? (d.description?.value ?? '') : '',
           Directives: directives(d.directives),
-          OperationTypes: (d.operationTypes ?? []).map((o) => ({ Operation: o.operation, Type: o.type.name.value })),
+          OperationTypes: (d.operationTypes ?? []).map((o) => ({
+            Operation: o.operation,
+            Type: o.type.name.value,
+          })),
         }),
       )
     } else if (d.kind === Kind.DIRECTIVE_DEFINITION) {
@@ -214,8 +275,14 @@ function printValue(v: Json): string {
   const kind = Number(v['Kind'])
   if (kind === 0) return `$${str(v, 'Raw')}`
   if (kind === 3 || kind === 4) return JSON.stringify(str(v, 'Raw'))
-  if (kind === 8) return `[${list(v, 'Children').map((c) => printValue(c['Value'] as Json)).join(', ')}]`
-  if (kind === 9) return `{${list(v, 'Children').map((c) => `${str(c, 'Name')}: ${printValue(c['Value'] as Json)}`).join(', ')}}`
+  if (kind === 8)
+    return `[${list(v, 'Children')
+      .map((c) => printValue(c['Value'] as Json))
+      .join(', ')}]`
+  if (kind === 9)
+    return `{${list(v, 'Children')
+      .map((c) => `${str(c, 'Name')}: ${printValue(c['Value'] as Json)}`)
+      .join(', ')}}`
   return str(v, 'Raw')
 }
 function printType(t: Json): string {
@@ -223,10 +290,14 @@ function printType(t: Json): string {
   return t['Elem'] ? `[${printType(t['Elem'] as Json)}]${bang}` : `${str(t, 'NamedType')}${bang}`
 }
 function printArguments(args: readonly Json[]): string {
-  return args.length === 0 ? '' : `(${args.map((a) => `${str(a, 'Name')}: ${printValue(a['Value'] as Json)}`).join(', ')})`
+  return args.length === 0
+    ? ''
+    : `(${args.map((a) => `${str(a, 'Name')}: ${printValue(a['Value'] as Json)}`).join(', ')})`
 }
 function printDirectives(o: Json): string {
-  return list(o, 'Directives').map((d) => ` @${str(d, 'Name')}${printArguments(list(d, 'Arguments'))}`).join('')
+  return list(o, 'Directives')
+    .map((d) => ` @${str(d, 'Name')}${printArguments(list(d, 'Arguments'))}`)
+    .join('')
 }
 function printSelections(set: readonly Json[]): string {
   if (set.length === 0) return ''
@@ -245,13 +316,15 @@ function printSelections(set: readonly Json[]): string {
 function printQuery(o: Json): string {
   const operations = list(o, 'Operations').map((op) => {
     const variables = list(op, 'VariableDefinitions').map(
-      (v) => `$${str(v, 'Variable')}: ${printType(v['Type'] as Json)}${v['DefaultValue'] ? ` = ${printValue(v['DefaultValue'] as Json)}` : ''}`,
+      (v) =>
+        `$${str(v, 'Variable')}: ${printType(v['Type'] as Json)}${v['DefaultValue'] ? ` = ${printValue(v['DefaultValue'] as Json)}` : ''}`,
     )
     const vars = variables.length === 0 ? '' : `(${variables.join(', ')})`
     return `${str(op, 'Operation')} ${str(op, 'Name')}${vars}${printDirectives(op)}${printSelections(list(op, 'SelectionSet'))}`
   })
   const fragments = list(o, 'Fragments').map(
-    (f) => `fragment ${str(f, 'Name')} on ${str(f, 'TypeCondition')}${printDirectives(f)}${printSelections(list(f, 'SelectionSet'))}`,
+    (f) =>
+      `fragment ${str(f, 'Name')} on ${str(f, 'TypeCondition')}${printDirectives(f)}${printSelections(list(f, 'SelectionSet'))}`,
   )
   return [...operations, ...fragments].join('\n')
 }
@@ -267,7 +340,8 @@ function printDefinition(d: Json, prefix: string): string {
   const head = (word: string) => `${prefix}${word} ${str(d, 'Name')}`
   const interfaces = (d['Interfaces'] as string[] | undefined) ?? []
   const implemented = interfaces.length === 0 ? '' : ` implements ${interfaces.join(' & ')}`
-  const body = list(d, 'Fields').length === 0 ? '' : ` { ${list(d, 'Fields').map(printField).join(' ')} }`
+  const body =
+    list(d, 'Fields').length === 0 ? '' : ` { ${list(d, 'Fields').map(printField).join(' ')} }`
   switch (d['Kind']) {
     case 'SCALAR':
       return head('scalar') + printDirectives(d)
@@ -276,7 +350,9 @@ function printDefinition(d: Json, prefix: string): string {
     case 'UNION':
       return `${head('union')}${printDirectives(d)} = ${((d['Types'] as string[] | undefined) ?? []).join(' | ')}`
     case 'ENUM':
-      return `${head('enum')}${printDirectives(d)} { ${list(d, 'EnumValues').map((v) => str(v, 'Name') + printDirectives(v)).join(' ')} }`
+      return `${head('enum')}${printDirectives(d)} { ${list(d, 'EnumValues')
+        .map((v) => str(v, 'Name') + printDirectives(v))
+        .join(' ')} }`
     case 'INPUT_OBJECT':
       return head('input') + printDirectives(d) + body
     default:
@@ -285,7 +361,12 @@ function printDefinition(d: Json, prefix: string): string {
 }
 function printSchema(o: Json): string {
   const schemas = (key: string, prefix: string) =>
-    list(o, key).map((s) => `${prefix}schema${printDirectives(s)} { ${list(s, 'OperationTypes').map((t) => `${str(t, 'Operation')}: ${str(t, 'Type')}`).join(' ')} }`)
+    list(o, key).map(
+      (s) =>
+        `${prefix}schema${printDirectives(s)} { ${list(s, 'OperationTypes')
+          .map((t) => `${str(t, 'Operation')}: ${str(t, 'Type')}`)
+          .join(' ')} }`,
+    )
   return [
     ...schemas('Schema', ''),
     ...schemas('SchemaExtension', 'extend '),
@@ -319,9 +400,14 @@ function readText(source: string): DocumentNode {
   }
 }
 
+function shownKey(k: Value): string {
+  return typeof k === 'string' ? k : writeJson(k)
+}
+
 function plain(v: RegoObject): Json {
   const go = (x: Value): unknown => {
-    if (x instanceof RegoObject) return Object.fromEntries(x.pairs.map(([k, y]) => [String(k), go(y)]))
+    if (x instanceof RegoObject)
+      return Object.fromEntries(x.pairs.map(([k, y]) => [shownKey(k), go(y)]))
     if (isArray(x)) return x.map(go)
     return x instanceof Num ? Number(x.text) : x
   }
@@ -338,11 +424,19 @@ const PLACEHOLDER = 'Query_'
 
 /** A schema as lenient as gqlparser: types may be only extended, a query type may be missing. */
 function buildSchema(document: DocumentNode): GraphQLSchema {
-  const known = new Set(document.definitions.flatMap((d) => ('name' in d && d.name && !d.kind.endsWith('Extension') ? [d.name.value] : [])))
+  const known = new Set(
+    document.definitions.flatMap((d) =>
+      'name' in d && d.name && !d.kind.endsWith('Extension') ? [d.name.value] : [],
+    ),
+  )
   const definitions = document.definitions.map((d) => {
-    if (!d.kind.endsWith('TypeExtension') || !('name' in d) || !d.name || known.has(d.name.value)) return d
+    if (!d.kind.endsWith('TypeExtension') || !('name' in d) || !d.name || known.has(d.name.value))
+      return d
     known.add(d.name.value)
-    return { ...d, kind: d.kind.replace('TypeExtension', 'TypeDefinition') } as unknown as DefinitionNode
+    return {
+      ...d,
+      kind: d.kind.replace('TypeExtension', 'TypeDefinition'),
+    } as unknown as DefinitionNode
   })
   const whole = { ...document, definitions }
   const problems = validateSDL(whole)
@@ -350,23 +444,38 @@ function buildSchema(document: DocumentNode): GraphQLSchema {
   if (first) return located(first)
   try {
     const schema = buildASTSchema(whole, { assumeValidSDL: true })
-    const errors = validateSchema(schema).filter(({ message }) => !/Query root type must be provided/.test(message))
+    const errors = validateSchema(schema).filter(
+      ({ message }) => !/Query root type must be provided/.test(message),
+    )
     const [bad] = errors
     if (bad) return located(bad)
     return schema
   } catch (error) {
-    return located(error instanceof GraphQLError ? error : new GraphQLError(error instanceof Error ? error.message : ''))
+    return located(
+      error instanceof GraphQLError
+        ? error
+        : new GraphQLError(error instanceof Error ? error.message : ''),
+    )
   }
 }
 
 function check(query: DocumentNode, schema: GraphQLSchema): void {
   if (query.definitions.length === 0) return
-  const usable = schema.getQueryType() ? schema : extendSchema(schema, readText(`type ${PLACEHOLDER} { _: Int } extend schema { query: ${PLACEHOLDER} }`), { assumeValid: true })
+  const usable = schema.getQueryType()
+    ? schema
+    : extendSchema(
+        schema,
+        readText(`type ${PLACEHOLDER} { _: Int } extend schema { query: ${PLACEHOLDER} }`),
+        { assumeValid: true },
+      )
   const [first] = validate(usable, query)
   if (first) located(first)
 }
 
-function both(q: Value | undefined, s: Value | undefined): { query: DocumentNode; schema: DocumentNode } {
+function both(
+  q: Value | undefined,
+  s: Value | undefined,
+): { query: DocumentNode; schema: DocumentNode } {
   const schema = read(s, 2, printSchema)
   const query = read(q, 1, printQuery)
   check(query, buildSchema(schema))
@@ -382,7 +491,11 @@ function holds(f: () => unknown): boolean {
   }
 }
 
-function shown(v: Value | undefined, document: DocumentNode, ast: (d: DocumentNode) => Json): Value {
+function shown(
+  v: Value | undefined,
+  document: DocumentNode,
+  ast: (d: DocumentNode) => Json,
+): Value {
   return v instanceof RegoObject ? v : fromJs(ast(document))
 }
 
@@ -394,7 +507,9 @@ export const graphql: Family = {
     return holds(() => buildSchema(read(s, 1, printSchema)))
   },
   'graphql.is_valid': (q, s) => {
-    for (const [i, v] of [q, s].entries()) if (typeof v !== 'string' && !(v instanceof RegoObject)) wrongType(i + 1, v, 'string', 'object')
+    for (const [i, v] of [q, s].entries())
+      if (typeof v !== 'string' && !(v instanceof RegoObject))
+        wrongType(i + 1, v, 'string', 'object')
     return holds(() => both(q, s))
   },
   'graphql.parse': (q, s) => {
@@ -402,7 +517,9 @@ export const graphql: Family = {
     return [shown(q, query, queryAst), shown(s, schema, schemaAst)]
   },
   'graphql.parse_and_verify': (q, s) => {
-    for (const [i, v] of [q, s].entries()) if (typeof v !== 'string' && !(v instanceof RegoObject)) wrongType(i + 1, v, 'string', 'object')
+    for (const [i, v] of [q, s].entries())
+      if (typeof v !== 'string' && !(v instanceof RegoObject))
+        wrongType(i + 1, v, 'string', 'object')
     let documents: ReturnType<typeof both>
     try {
       documents = both(q, s)

@@ -15,6 +15,18 @@ let all: Family | undefined
 
 /** Every host builtin by its name. */
 export function families(): Family {
-  all ??= { ...aws, ...crypto, ...encoding, ...graphql, ...jwt, ...misc, ...network, ...regex, ...schema, ...time, ...units }
+  all ??= {
+    ...aws,
+    ...crypto,
+    ...encoding,
+    ...graphql,
+    ...jwt,
+    ...misc,
+    ...network,
+    ...regex,
+    ...schema,
+    ...time,
+    ...units,
+  }
   return all
 }

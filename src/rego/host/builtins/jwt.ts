@@ -1,5 +1,26 @@
-import { constants, createHmac, createPrivateKey, createPublicKey, createSecretKey, type KeyObject, sign, timingSafeEqual, verify, X509Certificate } from 'node:crypto'
-import { isArray, Num, parseValue, RegoObject, RegoSet, toBigInt, toJs, type Value, writeJson } from '../value.ts'
+import {
+  constants,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  type KeyObject,
+  sign,
+  timingSafeEqual,
+  verify,
+  X509Certificate,
+} from 'node:crypto'
+import {
+  isArray,
+  Num,
+  parseValue,
+  RegoObject,
+  RegoSet,
+  toBigInt,
+  toJs,
+  type Value,
+  writeJson,
+} from '../value.ts'
 import { pemBlocks } from './crypto.ts'
 import { type Family, fail, object, text } from './kind.ts'
 import { now } from './time.ts'
@@ -12,7 +33,8 @@ interface Token {
 }
 
 function decodePart(part: string): Buffer {
-  if (!/^[A-Za-z0-9_-]*={0,2}$/.test(part) || part.replace(/=+$/, '').length % 4 === 1) return fail('illegal base64 data at input byte 0')
+  if (!/^[A-Za-z0-9_-]*={0,2}$/.test(part) || part.replace(/=+$/, '').length % 4 === 1)
+    return fail('illegal base64 data at input byte 0')
   return Buffer.from(part, 'base64url')
 }
 function decodeJson(part: string, what: string): RegoObject {
@@ -39,7 +61,12 @@ function decode(source: string): Token {
     if (inner.split('.').length === 3) return decode(inner)
     payload = body
   }
-  return { header, payload: decodeJson(payload, 'JWT payload had invalid encoding'), signature: decodePart(tail), signed: `${head}.${body}` }
+  return {
+    header,
+    payload: decodeJson(payload, 'JWT payload had invalid encoding'),
+    signature: decodePart(tail),
+    signed: `${head}.${body}`,
+  }
 }
 
 interface Algorithm {
@@ -72,7 +99,11 @@ const KEY_TYPES: Readonly<Record<Algorithm['kind'], readonly string[]>> = {
 function keyOptions(algorithm: Algorithm, key: KeyObject): Parameters<typeof verify>[2] {
   if (algorithm.kind === 'ecdsa') return { key, dsaEncoding: 'ieee-p1363' }
   if (algorithm.kind === 'pss') {
-    return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO }
+    return {
+      key,
+      padding: constants.RSA_PKCS1_PSS_PADDING,
+      saltLength: constants.RSA_PSS_SALTLEN_AUTO,
+    }
   }
   return key
 }
@@ -80,13 +111,20 @@ function keyOptions(algorithm: Algorithm, key: KeyObject): Parameters<typeof ver
 function checkKey(algorithm: Algorithm, key: KeyObject, token: Token): boolean {
   if (!KEY_TYPES[algorithm.kind].includes(key.asymmetricKeyType ?? '')) return false
   try {
-    return verify(algorithm.hash, Buffer.from(token.signed), keyOptions(algorithm, key), token.signature)
+    return verify(
+      algorithm.hash,
+      Buffer.from(token.signed),
+      keyOptions(algorithm, key),
+      token.signature,
+    )
   } catch {
     return false
   }
 }
 function checkSecret(algorithm: Algorithm, secret: string, token: Token): boolean {
-  const want = createHmac(algorithm.hash ?? 'sha256', secret).update(token.signed).digest()
+  const want = createHmac(algorithm.hash ?? 'sha256', secret)
+    .update(token.signed)
+    .digest()
   return want.length === token.signature.length && timingSafeEqual(want, token.signature)
 }
 
@@ -100,9 +138,13 @@ interface Key {
 function keysFrom(source: string): Key[] {
   if (pemBlocks(source).length > 0) {
     const [block] = pemBlocks(source)
-    if (!/-----END [A-Z0-9 ]+-----\s*$/.test(source)) return fail('extra data after a PEM certificate block')
+    if (!/-----END [A-Z0-9 ]+-----\s*$/.test(source))
+      return fail('extra data after a PEM certificate block')
     try {
-      const key = block?.type === 'CERTIFICATE' ? new X509Certificate(source).publicKey : createPublicKey(source)
+      const key =
+        block?.type === 'CERTIFICATE'
+          ? new X509Certificate(source).publicKey
+          : createPublicKey(source)
       return [{ key, id: undefined, alg: undefined }]
     } catch {
       return fail('failed to parse a PEM key')
@@ -115,7 +157,8 @@ function keysFrom(source: string): Key[] {
     return fail('failed to parse a JWK key (set)')
   }
   if (parsed === null || typeof parsed !== 'object') return fail('failed to parse a JWK key (set)')
-  const list = 'keys' in parsed && Array.isArray(parsed.keys) ? (parsed.keys as unknown[]) : [parsed]
+  const list =
+    'keys' in parsed && Array.isArray(parsed.keys) ? (parsed.keys as unknown[]) : [parsed]
   const found: Key[] = []
   for (const jwk of list) {
     if (jwk === null || typeof jwk !== 'object') return fail('failed to parse a JWK key (set)')
@@ -123,7 +166,11 @@ function keysFrom(source: string): Key[] {
     if (typeof kty !== 'string') return fail('failed to parse a JWK key (set)')
     try {
       const key = createPublicKey({ key: jwk as never, format: 'jwk' })
-      found.push({ key, id: typeof kid === 'string' ? kid : undefined, alg: typeof alg === 'string' ? alg : undefined })
+      found.push({
+        key,
+        id: typeof kid === 'string' ? kid : undefined,
+        alg: typeof alg === 'string' ? alg : undefined,
+      })
     } catch {
       if (kty !== 'oct') return fail('failed to parse a JWK key (set)')
     }
@@ -143,7 +190,11 @@ function verifyWith(name: string): (t: Value | undefined, k: Value | undefined) 
     // A key that the token names decides; otherwise any key may fit.
     const named = typeof kid === 'string' ? keys.filter(({ id }) => id === kid) : []
     const candidates = named.length > 0 ? named : keys
-    return candidates.some((key) => (key.alg === undefined || key.alg === alg || named.length > 0) && checkKey(algorithm, key.key, token))
+    return candidates.some(
+      (key) =>
+        (key.alg === undefined || key.alg === alg || named.length > 0) &&
+        checkKey(algorithm, key.key, token),
+    )
   }
 }
 
@@ -157,8 +208,16 @@ interface Constraints {
 }
 
 function constraintsFrom(o: RegoObject): Constraints {
-  let found: Constraints = { keys: undefined, secret: undefined, alg: undefined, iss: undefined, aud: undefined, time: undefined }
-  const string = (v: Value, what: string) => (typeof v === 'string' ? v : fail(`${what} constraint: must be a string`))
+  let found: Constraints = {
+    keys: undefined,
+    secret: undefined,
+    alg: undefined,
+    iss: undefined,
+    aud: undefined,
+    time: undefined,
+  }
+  const string = (v: Value, what: string) =>
+    typeof v === 'string' ? v : fail(`${what} constraint: must be a string`)
   for (const [name, value] of o.pairs) {
     switch (name) {
       case 'cert':
@@ -179,12 +238,13 @@ function constraintsFrom(o: RegoObject): Constraints {
       case 'time': {
         if (!(value instanceof Num)) return fail('time constraint: must be a number')
         const time = toBigInt(new Num(value.text.replace(/\..*$/, ''))) ?? toBigInt(value)
-        if (time === undefined || time < 0n) return fail('token time constraint: must not be negative')
+        if (time === undefined || time < 0n)
+          return fail('token time constraint: must not be negative')
         found = { ...found, time }
         break
       }
       default:
-        return fail(`unknown token validation constraint: ${String(name)}`)
+        return fail(`unknown token validation constraint: ${typeof name === 'string' ? name : ''}`)
     }
   }
   const given = (found.keys ? 1 : 0) + (found.secret === undefined ? 0 : 1)
@@ -217,7 +277,14 @@ function decodeVerify(source: string, options: RegoObject): Value {
   }
   if (c.iss !== undefined && payload.get('iss') !== c.iss) return INVALID
   const aud = payload.get('aud')
-  const audiences = typeof aud === 'string' ? [aud] : isArray(aud) ? aud : aud instanceof RegoSet ? aud.items : undefined
+  const audiences =
+    typeof aud === 'string'
+      ? [aud]
+      : isArray(aud)
+        ? aud
+        : aud instanceof RegoSet
+          ? aud.items
+          : undefined
   if (c.aud !== undefined ? !audiences?.includes(c.aud) : aud !== undefined) return INVALID
   const clock = c.time ?? now()
   const exp = payload.get('exp')
@@ -265,18 +332,25 @@ function encodeSign(headerText: string, payloadText: string, keyText: string): s
   try {
     if (algorithm.kind === 'hmac') {
       const key = createSecretKey(Buffer.from((jwk as { k?: string }).k ?? '', 'base64url'))
-      return `${signed}.${createHmac(algorithm.hash ?? '', key).update(signed).digest('base64url')}`
+      return `${signed}.${createHmac(algorithm.hash ?? '', key)
+        .update(signed)
+        .digest('base64url')}`
     }
     const key = createPrivateKey({ key: jwk as never, format: 'jwk' })
     const options = keyOptions(algorithm, key)
-    const padded = algorithm.kind === 'pss' ? { ...(options as object), saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : options
+    const padded =
+      algorithm.kind === 'pss'
+        ? { ...(options as object), saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+        : options
     return `${signed}.${sign(algorithm.hash, Buffer.from(signed), padded as never).toString('base64url')}`
   } catch {
     return fail('failed to sign: key does not fit')
   }
 }
 function goSyntax(source: string): string {
-  return source.trim() === '' ? 'unexpected end of JSON input' : `invalid character '${source.trim()[0] ?? ''}' looking for beginning of value`
+  return source.trim() === ''
+    ? 'unexpected end of JSON input'
+    : `invalid character '${source.trim()[0] ?? ''}' looking for beginning of value`
 }
 
 /** JSON as OPA writes what it signs: compact, keys sorted. */
@@ -285,7 +359,9 @@ function compact(v: RegoObject): string {
 }
 
 const verifiers: Family = Object.fromEntries(
-  Object.keys(ALGORITHMS).map((name) => [`io.jwt.verify_${name.toLowerCase()}`, verifyWith(name)] as const),
+  Object.keys(ALGORITHMS).map(
+    (name) => [`io.jwt.verify_${name.toLowerCase()}`, verifyWith(name)] as const,
+  ),
 )
 
 export const jwt: Family = {
@@ -295,7 +371,8 @@ export const jwt: Family = {
     return [header, payload, signature.toString('hex')]
   },
   'io.jwt.decode_verify': (t, c) => decodeVerify(text(t, 1), object(c, 2)),
-  'io.jwt.encode_sign': (h, p, k) => encodeSign(compact(object(h, 1)), compact(object(p, 2)), compact(object(k, 3))),
+  'io.jwt.encode_sign': (h, p, k) =>
+    encodeSign(compact(object(h, 1)), compact(object(p, 2)), compact(object(k, 3))),
   'io.jwt.encode_sign_raw': (h, p, k) => encodeSign(text(h, 1), text(p, 2), text(k, 3)),
 }
 

@@ -6,7 +6,10 @@ export type Family = Readonly<Record<string, HostBuiltin>>
 
 export class BuiltinError extends Error {
   readonly code: 'eval_builtin_error' | 'eval_type_error'
-  constructor(message: string, code: 'eval_builtin_error' | 'eval_type_error' = 'eval_builtin_error') {
+  constructor(
+    message: string,
+    code: 'eval_builtin_error' | 'eval_type_error' = 'eval_builtin_error',
+  ) {
     super(message)
     this.code = code
   }
@@ -26,7 +29,10 @@ function typeName(v: Value | undefined): string {
 
 export function wrongType(position: number, got: Value | undefined, ...want: string[]): never {
   const what = want.length === 1 ? want[0] : `one of {${want.join(', ')}}`
-  throw new BuiltinError(`operand ${position} must be ${what} but got ${typeName(got)}`, 'eval_type_error')
+  throw new BuiltinError(
+    `operand ${position} must be ${what} but got ${typeName(got)}`,
+    'eval_type_error',
+  )
 }
 
 export function text(v: Value | undefined, position: number): string {
@@ -38,7 +44,10 @@ export function number(v: Value | undefined, position: number): Num {
 export function bigint(v: Value | undefined, position: number): bigint {
   const n = toBigInt(number(v, position))
   if (n === undefined) {
-    throw new BuiltinError(`operand ${position} must be integer number but got floating-point number`, 'eval_type_error')
+    throw new BuiltinError(
+      `operand ${position} must be integer number but got floating-point number`,
+      'eval_type_error',
+    )
   }
   return n
 }

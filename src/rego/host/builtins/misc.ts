@@ -1,12 +1,25 @@
 import { randomUUID, createHash } from 'node:crypto'
 import semver from 'semver'
-import { isArray, Num, num, RegoObject, RegoSet, fromJs, toJs, type Value, writeValue, writeJson, compareValues } from '../value.ts'
+import {
+  isArray,
+  Num,
+  num,
+  RegoObject,
+  RegoSet,
+  fromJs,
+  toJs,
+  type Value,
+  writeValue,
+  writeJson,
+  compareValues,
+} from '../value.ts'
 import { array, bigint, type Family, fail, members, object, text, wrongType } from './kind.ts'
 import { parseModule } from '../../parser/parse.ts'
 import { renderTemplate } from './template.ts'
 
 function compareVersions(a: string, b: string): Value {
-  const parse = (s: string) => semver.parse(s.replace(/^v/, '?')) ?? fail(`string "${s}" is not a valid SemVer`)
+  const parse = (s: string) =>
+    semver.parse(s.replace(/^v/, '?')) ?? fail(`string "${s}" is not a valid SemVer`)
   return num(semver.compareBuild(withoutBuild(parse(a)), withoutBuild(parse(b))))
 }
 function withoutBuild(v: semver.SemVer): semver.SemVer {
@@ -53,12 +66,14 @@ interface Entry {
 
 function open(v: Value): Json {
   if (isArray(v)) return v.map(open)
-  if (v instanceof RegoObject) return new Map(v.pairs.map(([k, x]) => [writeValue(k), { key: k, value: open(x) }]))
-  return v as Json
+  if (v instanceof RegoObject)
+    return new Map(v.pairs.map(([k, x]) => [writeValue(k), { key: k, value: open(x) }]))
+  return v
 }
 function close(v: Json): Value {
   if (Array.isArray(v)) return v.map(close)
-  if (v instanceof Map) return new RegoObject([...v.values()].map(({ key, value }) => [key, close(value)] as const))
+  if (v instanceof Map)
+    return new RegoObject([...v.values()].map(({ key, value }) => [key, close(value)] as const))
   return v
 }
 
@@ -66,7 +81,10 @@ function pathOf(v: Value | undefined): Value[] {
   if (isArray(v)) return [...v]
   if (typeof v !== 'string') return wrongType(2, v, 'string', 'array')
   if (v === '') return []
-  return v.replace(/^\//, '').split('/').map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  return v
+    .replace(/^\//, '')
+    .split('/')
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
 function indexIn(list: readonly unknown[], key: Value, allowEnd: boolean): number | undefined {
@@ -124,7 +142,10 @@ class Patcher {
     }
     if (parent instanceof RegoSet) {
       if (compareValues(last, close(value)) !== 0 && !replace) return false
-      return this.#swapSet(path.slice(0, -1), (items) => [...items.filter((x) => !replace || compareValues(x, last) !== 0), close(value)])
+      return this.#swapSet(path.slice(0, -1), (items) => [
+        ...items.filter((x) => !replace || compareValues(x, last) !== 0),
+        close(value),
+      ])
     }
     return false
   }
@@ -145,7 +166,9 @@ class Patcher {
     if (parent instanceof Map) return parent.delete(writeValue(last))
     if (parent instanceof RegoSet) {
       if (!parent.items.some((x) => compareValues(x, last) === 0)) return false
-      return this.#swapSet(path.slice(0, -1), (items) => items.filter((x) => compareValues(x, last) !== 0))
+      return this.#swapSet(path.slice(0, -1), (items) =>
+        items.filter((x) => compareValues(x, last) !== 0),
+      )
     }
     return false
   }
@@ -180,7 +203,8 @@ function patch(target: Value, operations: readonly Value[]): Value | undefined {
         break
       case 'replace':
         needValue()
-        ok = path.length === 0 ? patcher.add(path, needValue()) : patcher.add(path, needValue(), true)
+        ok =
+          path.length === 0 ? patcher.add(path, needValue()) : patcher.add(path, needValue(), true)
         break
       case 'remove':
         ok = patcher.remove(path)
@@ -214,13 +238,15 @@ const VARIANTS = ['Invalid', 'RFC4122', 'Reserved', 'Microsoft', 'Future']
 
 function parseUuid(source: string): Value | undefined {
   const plain = source.replace(/^urn:uuid:/i, '').replace(/^\{(.*)\}$/, '$1')
-  if (!/^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32})$/i.test(plain)) return undefined
+  if (!/^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32})$/i.test(plain))
+    return undefined
   const hex = plain.replaceAll('-', '').toLowerCase()
   const bytes = Buffer.from(hex, 'hex')
   const byte = (i: number) => bytes[i] ?? 0
   const version = byte(6) >> 4
   const high = byte(8)
-  const variant = (high & 0xc0) === 0x80 ? 1 : (high & 0xe0) === 0xc0 ? 3 : (high & 0xe0) === 0xe0 ? 4 : 2
+  const variant =
+    (high & 0xc0) === 0x80 ? 1 : (high & 0xe0) === 0xc0 ? 3 : (high & 0xe0) === 0xe0 ? 4 : 2
   const found: [string, Value][] = [
     ['version', num(version)],
     ['variant', VARIANTS[variant] ?? ''],
@@ -233,7 +259,10 @@ function parseUuid(source: string): Value | undefined {
     found.push(['time', num((ticks - 122192928000000000n) * 100n)])
     found.push(['nodeid', (hex.slice(20).match(/../g) ?? []).join('-')])
     const mac = byte(10)
-    found.push(['macvariables', `${(mac & 2) === 2 ? 'local' : 'global'}:${(mac & 1) === 1 ? 'multicast' : 'unicast'}`])
+    found.push([
+      'macvariables',
+      `${(mac & 2) === 2 ? 'local' : 'global'}:${(mac & 1) === 1 ? 'multicast' : 'unicast'}`,
+    ])
     found.push(['clocksequence', num(((byte(8) & 0x3f) << 8) | byte(9))])
     if (version === 2) {
       found.push(['id', num(low)])
@@ -246,12 +275,19 @@ function parseUuid(source: string): Value | undefined {
 // ---- uri
 
 function parseUri(source: string): { [part: string]: string } | undefined {
+  // oxlint-disable-next-line no-control-regex
   if (/[\u0000-\u0020\u007f]/.test(source)) return undefined
-  const match = /^(?:([a-zA-Z][a-zA-Z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/s.exec(source)
+  const match =
+    /^(?:([a-zA-Z][a-zA-Z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/s.exec(
+      source,
+    )
   if (!match) return undefined
   const [, scheme = '', authority, rawPath = '', query = '', fragment = ''] = match
   if (scheme === '' && /^[^/]*:/.test(rawPath)) return undefined
-  const decode = (s: string) => (/%(?![0-9a-fA-F]{2})/.test(s) ? undefined : decodeURIComponent(s.replace(/%(?![0-9a-fA-F]{2})/g, '%25')))
+  const decode = (s: string) =>
+    /%(?![0-9a-fA-F]{2})/.test(s)
+      ? undefined
+      : decodeURIComponent(s.replace(/%(?![0-9a-fA-F]{2})/g, '%25'))
   const path = decode(rawPath)
   if (path === undefined || decode(fragment) === undefined) return undefined
   const host = (authority ?? '').replace(/^[^@]*@/, '')
@@ -275,13 +311,31 @@ function astOf(file: string, source: string): Value {
   const { module, diagnostics } = parseModule(file, source)
   const [first] = diagnostics
   if (!module) return fail(`${first?.code}: ${first?.message}`)
-  const path = [{ type: 'var', value: 'data' }, ...module.package.path.map((value) => ({ type: 'string', value }))]
+  const path = [
+    { type: 'var', value: 'data' },
+    ...module.package.path.map((value) => ({ type: 'string', value })),
+  ]
   const rules = module.rules.map((rule) => ({
-    head: { name: rule.head.ref[0].name, ref: rule.head.ref.map((t) => (t.kind === 'var' ? { type: 'var', value: t.name } : t.kind === 'string' ? { type: 'string', value: t.value } : { type: t.kind })) },
+    head: {
+      name: rule.head.ref[0].name,
+      ref: rule.head.ref.map((t) =>
+        t.kind === 'var'
+          ? { type: 'var', value: t.name }
+          : t.kind === 'string'
+            ? { type: 'string', value: t.value }
+            : { type: t.kind },
+      ),
+    },
     ...(rule.isDefault ? { default: true } : {}),
   }))
   const imports = module.imports.map(({ path: p, alias }) => ({
-    path: { type: 'ref', value: p.terms.map((t) => ({ type: t.kind, value: t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : '' })) },
+    path: {
+      type: 'ref',
+      value: p.terms.map((t) => ({
+        type: t.kind,
+        value: t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : '',
+      })),
+    },
     ...(alias === undefined ? {} : { alias }),
   }))
   return fromJs({ package: { path }, ...(imports.length > 0 ? { imports } : {}), rules })
@@ -291,9 +345,13 @@ const randoms = new Map<string, Num>()
 
 export const misc: Family = {
   'semver.compare': (a, b) => compareVersions(text(a, 1), text(b, 2)),
-  'semver.is_valid': (v) => typeof v === 'string' && !/^v/.test(v) && semver.parse(v) !== null && semver.parse(v)?.raw === v,
+  'semver.is_valid': (v) =>
+    typeof v === 'string' &&
+    !v.startsWith('v') &&
+    semver.parse(v) !== null &&
+    semver.parse(v)?.raw === v,
   'graph.reachable_paths': (g, i) => reachablePaths(object(g, 1), members(i, 2)),
-  'json.patch': (target, operations) => patch(target as Value, array(operations, 2)),
+  'json.patch': (target, operations) => patch(target, array(operations, 2)),
   'uuid.parse': (s) => parseUuid(text(s, 1)),
   'uuid.rfc4122': (k) => {
     const key = text(k, 1)
@@ -303,11 +361,20 @@ export const misc: Family = {
     return known
   },
   'rand.intn': (s, n) => {
-    const key = `${text(s, 1)}\u0000${writeValue(n as Value)}`
+    const key = `${text(s, 1)}\u0000${writeValue(n)}`
     const most = bigint(n, 2)
     if (most === 0n) return num(0)
     if (randoms.size === 0) queueMicrotask(() => randoms.clear())
-    const known = randoms.get(key) ?? num(BigInt(`0x${createHash('sha256').update(key + Math.random()).digest('hex').slice(0, 15)}`) % (most < 0n ? -most : most))
+    const known =
+      randoms.get(key) ??
+      num(
+        BigInt(
+          `0x${createHash('sha256')
+            .update(key + Math.random())
+            .digest('hex')
+            .slice(0, 15)}`,
+        ) % (most < 0n ? -most : most),
+      )
     randoms.set(key, known)
     return known
   },
@@ -331,11 +398,34 @@ export const misc: Family = {
 }
 
 const REQUEST_KEYS = new Set([
-  'method', 'url', 'body', 'enable_redirect', 'force_json_decode', 'force_yaml_decode', 'headers', 'raw_body',
-  'tls_use_system_certs', 'tls_ca_cert', 'tls_ca_cert_file', 'tls_ca_cert_env_variable', 'tls_client_cert',
-  'tls_client_cert_file', 'tls_client_cert_env_variable', 'tls_client_key', 'tls_client_key_file',
-  'tls_client_key_env_variable', 'tls_insecure_skip_verify', 'tls_server_name', 'timeout', 'cache', 'force_cache',
-  'force_cache_duration_seconds', 'raise_error', 'caching_mode', 'max_retry_attempts', 'cache_ignored_headers',
+  'method',
+  'url',
+  'body',
+  'enable_redirect',
+  'force_json_decode',
+  'force_yaml_decode',
+  'headers',
+  'raw_body',
+  'tls_use_system_certs',
+  'tls_ca_cert',
+  'tls_ca_cert_file',
+  'tls_ca_cert_env_variable',
+  'tls_client_cert',
+  'tls_client_cert_file',
+  'tls_client_cert_env_variable',
+  'tls_client_key',
+  'tls_client_key_file',
+  'tls_client_key_env_variable',
+  'tls_insecure_skip_verify',
+  'tls_server_name',
+  'timeout',
+  'cache',
+  'force_cache',
+  'force_cache_duration_seconds',
+  'raise_error',
+  'caching_mode',
+  'max_retry_attempts',
+  'cache_ignored_headers',
 ])
 function checkRequest(o: RegoObject): void {
   const names = o.pairs.map(([k]) => text(k, 1))

@@ -52,12 +52,15 @@ function parseEither(s: string): Network | undefined {
 }
 
 function cidr(v: Value | undefined, position: number): Network {
-  return parseCidr(text(v, position)) ?? fail(`invalid CIDR address: ${String(v)}`)
+  return parseCidr(text(v, position)) ?? fail(`invalid CIDR address: ${text(v, position)}`)
 }
 
 function show({ address, width }: Pick<Network, 'address' | 'width'>): string {
-  if (width === 32) return [24n, 16n, 8n, 0n].map((shift) => String((address >> shift) & 255n)).join('.')
-  const groups = Array.from({ length: 8 }, (_, i) => Number((address >> BigInt(112 - 16 * i)) & 0xffffn))
+  if (width === 32)
+    return [24n, 16n, 8n, 0n].map((shift) => String((address >> shift) & 255n)).join('.')
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    Number((address >> BigInt(112 - 16 * i)) & 0xffffn),
+  )
   let best = { at: -1, length: 1 }
   for (let i = 0; i < 8; i++) {
     let length = 0
@@ -84,7 +87,11 @@ const EXPAND_MAX = 1 << 17
 function expand(n: Network): Value {
   const count = 1n << BigInt(n.width - n.bits)
   if (count > BigInt(EXPAND_MAX)) return fail('too many addresses')
-  return new RegoSet(Array.from({ length: Number(count) }, (_, i) => show({ address: n.address + BigInt(i), width: n.width })))
+  return new RegoSet(
+    Array.from({ length: Number(count) }, (_, i) =>
+      show({ address: n.address + BigInt(i), width: n.width }),
+    ),
+  )
 }
 
 /** An IPv4 address without a length stands for the network of its class. */
@@ -106,9 +113,14 @@ interface Range {
 function merge(v: Value | undefined): Value {
   const items = v instanceof RegoSet ? v.items : isArray(v) ? v : wrongType(1, v, 'set', 'array')
   const ranges = items.map((item): Range => {
-    const n = typeof item === 'string' ? parseMergeable(item) : fail('operand 1 must be array of strings')
-    if (!n) return fail(`invalid CIDR address: ${String(item)}`)
-    return { from: n.address, to: n.address + (1n << BigInt(n.width - n.bits)) - 1n, width: n.width }
+    const n =
+      typeof item === 'string' ? parseMergeable(item) : fail('operand 1 must be array of strings')
+    if (!n) return fail(`invalid CIDR address: ${typeof item === 'string' ? item : ''}`)
+    return {
+      from: n.address,
+      to: n.address + (1n << BigInt(n.width - n.bits)) - 1n,
+      width: n.width,
+    }
   })
   ranges.sort((a, b) => a.width - b.width || (a.from < b.from ? -1 : a.from > b.from ? 1 : 0))
   const merged: Range[] = []
@@ -126,7 +138,12 @@ function networksOf({ from, to, width }: Range): string[] {
   let at = from
   while (at <= to) {
     let size = 0
-    while (size < width && (at & ((1n << BigInt(size + 1)) - 1n)) === 0n && at + (1n << BigInt(size + 1)) - 1n <= to) size++
+    while (
+      size < width &&
+      (at & ((1n << BigInt(size + 1)) - 1n)) === 0n &&
+      at + (1n << BigInt(size + 1)) - 1n <= to
+    )
+      size++
     found.push(`${show({ address: at, width })}/${width - size}`)
     at += 1n << BigInt(size)
   }
@@ -137,7 +154,9 @@ function networksOf({ from, to, width }: Range): string[] {
 function entries(v: Value | undefined, position: number): { key: Value; cidr: string }[] {
   const first = (x: Value): string => {
     const [head] = isArray(x) ? x : [x]
-    return typeof head === 'string' ? head : fail(`operand ${position} element must be string or non-empty array`)
+    return typeof head === 'string'
+      ? head
+      : fail(`operand ${position} element must be string or non-empty array`)
   }
   if (typeof v === 'string') return [{ key: v, cidr: v }]
   if (isArray(v)) return v.map((x, i) => ({ key: num(i), cidr: first(x) }))

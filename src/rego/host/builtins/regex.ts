@@ -31,12 +31,16 @@ function matches(pattern: string, s: string, most: number): Match[] {
   const matcher = compilePattern(pattern).matcher(s)
   const found: Match[] = []
   let last = -1
-  while ((most < 0 || found.length < most) && matcher.find()) {
+  const limit = most < 0 ? Infinity : most
+  while (found.length < limit && matcher.find()) {
     const start = matcher.start()
     const end = matcher.end()
     if (start === end && start === last) continue
     last = end
-    const groups = Array.from({ length: matcher.groupCount() + 1 }, (_, i) => matcher.group(i) ?? '')
+    const groups = Array.from(
+      { length: matcher.groupCount() + 1 },
+      (_, i) => matcher.group(i) ?? '',
+    )
     found.push({ start, end, groups })
   }
   return found
@@ -44,16 +48,19 @@ function matches(pattern: string, s: string, most: number): Match[] {
 
 /** `$1`, `${name}` and `$$` of Go's Expand. */
 function expand(template: string, match: Match, names: Readonly<Record<string, number>>): string {
-  return template.replace(/\$(?:\$|\{(\w+)\}|(\w+))/g, (all, braced: string | undefined, bare: string | undefined) => {
-    if (all === '$$') return '$'
-    const name = braced ?? bare ?? ''
-    const index = /^\d+$/.test(name) ? Number(name) : names[name]
-    return index === undefined ? '' : (match.groups[index] ?? '')
-  })
+  return template.replace(
+    /\$(?:\$|\{(\w+)\}|(\w+))/g,
+    (all, braced: string | undefined, bare: string | undefined) => {
+      if (all === '$$') return '$'
+      const name = braced ?? bare ?? ''
+      const index = /^\d+$/.test(name) ? Number(name) : names[name]
+      return index === undefined ? '' : (match.groups[index] ?? '')
+    },
+  )
 }
 
 function replaceAll(s: string, pattern: string, template: string): string {
-  const names = compilePattern(pattern).namedGroups() as Record<string, number>
+  const names = compilePattern(pattern).namedGroups()
   let out = ''
   let at = 0
   for (const match of matches(pattern, s, -1)) {
@@ -79,12 +86,12 @@ function split(pattern: string, s: string): string[] {
 
 /** `{` and `}` (or other delimiters) around patterns, everything else literal. */
 function templateMatch(template: string, s: string, open: string, close: string): boolean {
-  if ([...open].length !== 1) fail('start delimiter has to be exactly one character long')
-  if ([...close].length !== 1) fail('end delimiter has to be exactly one character long')
+  if (Array.from(open).length !== 1) fail('start delimiter has to be exactly one character long')
+  if (Array.from(close).length !== 1) fail('end delimiter has to be exactly one character long')
   let pattern = ''
   let depth = 0
   let from = 0
-  const chars = [...template]
+  const chars = Array.from(template)
   for (const [i, c] of chars.entries()) {
     if (c === open) {
       if (depth++ === 0) {
@@ -106,8 +113,11 @@ function templateMatch(template: string, s: string, open: string, close: string)
 // ---- glob
 
 function globPattern(glob: string, delimiters: readonly string[]): string {
-  const outside = delimiters.length === 0 ? '(?s:.)' : `[^${delimiters.map((d) => `\\x{${d.codePointAt(0)?.toString(16)}}`).join('')}]`
-  const chars = [...glob]
+  const outside =
+    delimiters.length === 0
+      ? '(?s:.)'
+      : `[^${delimiters.map((d) => `\\x{${d.codePointAt(0)?.toString(16)}}`).join('')}]`
+  const chars = Array.from(glob)
   let out = ''
   let depth = 0
   const quote = (c: string) => RE2JS.quote(c)
@@ -155,7 +165,8 @@ function delimitersOf(v: Value | undefined): string[] {
   if (v === null) return []
   if (!isArray(v)) return wrongType(2, v, 'array', 'null')
   const found = v.map((d) => {
-    if (typeof d !== 'string' || [...d].length !== 1) return fail('operand 2 must be array of runes')
+    if (typeof d !== 'string' || Array.from(d).length !== 1)
+      return fail('operand 2 must be array of runes')
     return d
   })
   return found.length === 0 ? ['.'] : found
@@ -171,7 +182,7 @@ interface Piece {
 
 /** The small language of glob-like regexes: characters, classes, `.`, each with `*` or `+`. */
 function pieces(pattern: string): Piece[] {
-  const chars = [...pattern]
+  const chars = Array.from(pattern)
   const found: Piece[] = []
   for (let i = 0; i < chars.length; i++) {
     let c = chars[i] ?? ''
@@ -186,11 +197,11 @@ function pieces(pattern: string): Piece[] {
       const inner = chars.slice(i + 1, end).join('')
       const set = compilePattern(`[${inner}]`)
       test = (code) => set.matcher(String.fromCodePoint(code)).find()
-      sample = [...inner.replace(/[\\^-]/g, '')].map((x) => x.codePointAt(0) ?? 0)
+      sample = Array.from(inner.replace(/[\\^-]/g, '')).map((x) => x.codePointAt(0) ?? 0)
       i = end
     } else {
       if (c === '*' || c === '+') return fail(`input:${i}, pos:${i}, quantifier without a target`)
-      if (c === ']' ) return fail('unmatched ]')
+      if (c === ']') return fail('unmatched ]')
       if (c === '\\') c = chars[++i] ?? fail('trailing backslash')
       const code = c.codePointAt(0) ?? 0
       test = (x) => x === code
@@ -209,7 +220,8 @@ function shareText(a: string, b: string): boolean {
   const seen = new Set<string>()
   // Positions in both, and whether a character was already taken there (for `+`).
   const queue: [number, number, boolean, boolean][] = [[0, 0, false, false]]
-  const meets = (p: Piece, q: Piece) => [...p.sample, ...q.sample, 120, 48].some((c) => p.chars(c) && q.chars(c)) || sweep(p, q)
+  const meets = (p: Piece, q: Piece) =>
+    [...p.sample, ...q.sample, 120, 48].some((c) => p.chars(c) && q.chars(c)) || sweep(p, q)
   for (const [i, j, ti, tj] of queue) {
     const key = `${i},${j},${String(ti)},${String(tj)}`
     if (seen.has(key)) continue
@@ -219,7 +231,12 @@ function shareText(a: string, b: string): boolean {
     if (p && (p.many === '*' || (p.many === '+' && ti))) queue.push([i + 1, j, false, tj])
     if (q && (q.many === '*' || (q.many === '+' && tj))) queue.push([i, j + 1, ti, false])
     if (p && q && meets(p, q)) {
-      queue.push([p.many === '' ? i + 1 : i, q.many === '' ? j + 1 : j, p.many !== '', q.many !== ''])
+      queue.push([
+        p.many === '' ? i + 1 : i,
+        q.many === '' ? j + 1 : j,
+        p.many !== '',
+        q.many !== '',
+      ])
     }
   }
   return false
@@ -241,13 +258,19 @@ export const regex: Family = {
       return false
     }
   },
-  'regex.find_n': (p, s, n) => matches(text(p, 1), text(s, 2), int(n, 3)).map(({ groups }) => groups[0] ?? ''),
-  'regex.find_all_string_submatch_n': (p, s, n) => matches(text(p, 1), text(s, 2), int(n, 3)).map(({ groups }) => groups),
+  'regex.find_n': (p, s, n) =>
+    matches(text(p, 1), text(s, 2), int(n, 3)).map(({ groups }) => groups[0] ?? ''),
+  'regex.find_all_string_submatch_n': (p, s, n) =>
+    matches(text(p, 1), text(s, 2), int(n, 3)).map(({ groups }) => groups),
   'regex.replace': (s, p, t) => replaceAll(text(s, 1), text(p, 2), text(t, 3)),
   'regex.split': (p, s) => split(text(p, 1), text(s, 2)),
-  'regex.template_match': (t, s, open, close) => templateMatch(text(t, 1), text(s, 2), text(open, 3), text(close, 4)),
+  'regex.template_match': (t, s, open, close) =>
+    templateMatch(text(t, 1), text(s, 2), text(open, 3), text(close, 4)),
   'regex.globs_match': (a, b) => shareText(text(a, 1), text(b, 2)),
-  'glob.match': (p, d, s) => compilePattern(globPattern(text(p, 1), delimitersOf(d))).matcher(text(s, 3)).find(),
+  'glob.match': (p, d, s) =>
+    compilePattern(globPattern(text(p, 1), delimitersOf(d)))
+      .matcher(text(s, 3))
+      .find(),
   'glob.quote_meta': (p) => text(p, 1).replace(/[*?\\[\]{}]/g, '\\$&'),
 }
 

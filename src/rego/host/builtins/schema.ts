@@ -19,7 +19,8 @@ function documentOf(v: Value | undefined, position: number): unknown {
 
 /** The first thing wrong with a schema, in gojsonschema's words. */
 function schemaProblem(schema: unknown): string | undefined {
-  if (schema === null || typeof schema !== 'object' || Array.isArray(schema)) return typeof schema === 'boolean' ? undefined : 'jsonschema: schema is invalid'
+  if (schema === null || typeof schema !== 'object' || Array.isArray(schema))
+    return typeof schema === 'boolean' ? undefined : 'jsonschema: schema is invalid'
   const { type } = schema as Json
   for (const t of Array.isArray(type) ? (type as unknown[]) : type === undefined ? [] : [type]) {
     if (typeof t !== 'string') return 'jsonschema: type must be of type string or array of strings'
@@ -29,14 +30,19 @@ function schemaProblem(schema: unknown): string | undefined {
   }
   for (const key of ['properties', 'definitions', 'patternProperties']) {
     const inner = (schema as Json)[key]
-    if (inner !== undefined && (inner === null || typeof inner !== 'object')) return `jsonschema: ${key} must be of type object`
+    if (inner !== undefined && (inner === null || typeof inner !== 'object'))
+      return `jsonschema: ${key} must be of type object`
     for (const sub of Object.values((inner ?? {}) as Json)) {
       const problem = schemaProblem(sub)
       if (problem !== undefined) return problem
     }
   }
   const { items } = schema as Json
-  for (const sub of Array.isArray(items) ? (items as unknown[]) : items === undefined ? [] : [items]) {
+  for (const sub of Array.isArray(items)
+    ? (items as unknown[])
+    : items === undefined
+      ? []
+      : [items]) {
     const problem = schemaProblem(sub)
     if (problem !== undefined) return problem
   }
@@ -64,17 +70,29 @@ function typeName(v: unknown): string {
 }
 
 function describe(error: ErrorObject): Value {
-  const path = error.instancePath.split('/').slice(1).map((p) => p.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const path = error.instancePath
+    .split('/')
+    .slice(1)
+    .map((p) => p.replaceAll('~1', '/').replaceAll('~0', '~'))
   const field = path.length === 0 ? '(root)' : path.join('.')
   const p = error.params as Json
-  const shown = typeof error.data === 'object' ? JSON.stringify(error.data) : String(error.data)
+  const shown = JSON.stringify(error.data)
   const name = path.at(-1) ?? '(root)'
   const table: Record<string, readonly [string, string]> = {
-    type: ['invalid_type', `Invalid type. Expected: ${String(p['type'])}, given: ${typeName(error.data)}`],
+    type: [
+      'invalid_type',
+      `Invalid type. Expected: ${String(p['type'])}, given: ${typeName(error.data)}`,
+    ],
     required: ['required', `${String(p['missingProperty'])} is required`],
-    enum: ['enum', `${field} must be one of the following: ${((p['allowedValues'] ?? []) as unknown[]).map((v) => JSON.stringify(v)).join(', ')}`],
+    enum: [
+      'enum',
+      `${field} must be one of the following: ${((p['allowedValues'] ?? []) as unknown[]).map((v) => JSON.stringify(v)).join(', ')}`,
+    ],
     const: ['const', `${field} does not match: ${JSON.stringify(p['allowedValue'])}`],
-    minLength: ['string_gte', `String length must be greater than or equal to ${String(p['limit'])}`],
+    minLength: [
+      'string_gte',
+      `String length must be greater than or equal to ${String(p['limit'])}`,
+    ],
     maxLength: ['string_lte', `String length must be less than or equal to ${String(p['limit'])}`],
     pattern: ['pattern', `Does not match pattern '${String(p['pattern'])}'`],
     format: ['format', `Does not match format '${String(p['format'])}'`],
@@ -86,7 +104,10 @@ function describe(error: ErrorObject): Value {
     minItems: ['array_min_items', `Array must have at least ${String(p['limit'])} items`],
     maxItems: ['array_max_items', `Array must have at most ${String(p['limit'])} items`],
     uniqueItems: ['unique', `${name} items[${String(p['j'])},${String(p['i'])}] must be unique`],
-    additionalProperties: ['additional_property_not_allowed', `Additional property ${String(p['additionalProperty'])} is not allowed`],
+    additionalProperties: [
+      'additional_property_not_allowed',
+      `Additional property ${String(p['additionalProperty'])} is not allowed`,
+    ],
     minProperties: ['array_min_properties', `Must have at least ${String(p['limit'])} properties`],
     maxProperties: ['array_max_properties', `Must have at most ${String(p['limit'])} properties`],
     oneOf: ['number_one_of', 'Must validate one and only one schema (oneOf)'],
@@ -107,7 +128,14 @@ export const schema: Family = {
       return [true, null]
     } catch (error) {
       if (typeof s !== 'string' && !(s instanceof RegoObject)) throw error
-      return [false, error instanceof Error ? (document === undefined ? `jsonschema: ${error.message}` : error.message) : '']
+      return [
+        false,
+        error instanceof Error
+          ? document === undefined
+            ? `jsonschema: ${error.message}`
+            : error.message
+          : '',
+      ]
     }
   },
   'json.match_schema': (d, s) => {

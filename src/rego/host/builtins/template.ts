@@ -5,7 +5,12 @@ import { fail } from './kind.ts'
 type Node =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'value'; readonly pipe: string }
-  | { readonly kind: 'if' | 'range' | 'with'; readonly pipe: string; readonly body: Node[]; readonly other: Node[] }
+  | {
+      readonly kind: 'if' | 'range' | 'with'
+      readonly pipe: string
+      readonly body: Node[]
+      readonly other: Node[]
+    }
 
 const MISSING = Symbol('missing')
 type Result = Value | typeof MISSING
@@ -13,7 +18,9 @@ type Result = Value | typeof MISSING
 function parse(source: string): Node[] {
   const tokens = source.split(/(\{\{-?[\s\S]*?-?\}\})/)
   let trimNext = false
-  const stack: { nodes: Node[]; node?: Extract<Node, { body: Node[] }>; inElse: boolean }[] = [{ nodes: [], inElse: false }]
+  const stack: { nodes: Node[]; node?: Extract<Node, { body: Node[] }>; inElse: boolean }[] = [
+    { nodes: [], inElse: false },
+  ]
   const top = () => stack[stack.length - 1] as (typeof stack)[number]
   for (const [i, token] of tokens.entries()) {
     if (i % 2 === 0) {
@@ -23,11 +30,17 @@ function parse(source: string): Node[] {
       continue
     }
     trimNext = token.endsWith('-}}')
-    const action = token.replace(/^\{\{-?/, '').replace(/-?\}\}$/, '').trim()
+    const action = token
+      .replace(/^\{\{-?/, '')
+      .replace(/-?\}\}$/, '')
+      .trim()
     if (action.startsWith('/*')) continue
     const [, word = '', rest = ''] = /^(if|range|with|else|end)\b\s*([\s\S]*)$/.exec(action) ?? []
     if (word === 'if' || word === 'range' || word === 'with') {
-      const node = { kind: word, pipe: rest, body: [], other: [] } as Extract<Node, { body: Node[] }>
+      const node = { kind: word, pipe: rest, body: [], other: [] } as Extract<
+        Node,
+        { body: Node[] }
+      >
       top().nodes.push(node)
       stack.push({ nodes: node.body, node, inElse: false })
     } else if (word === 'else') {
@@ -35,7 +48,10 @@ function parse(source: string): Node[] {
       if (!frame.node) return fail('template: unexpected {{else}}')
       frame.nodes = frame.node.other
       if (rest.startsWith('if')) {
-        const node = { kind: 'if', pipe: rest.slice(2).trim(), body: [], other: [] } as Extract<Node, { body: Node[] }>
+        const node = { kind: 'if', pipe: rest.slice(2).trim(), body: [], other: [] } as Extract<
+          Node,
+          { body: Node[] }
+        >
         frame.nodes.push(node)
         stack[stack.length - 1] = { nodes: node.body, node, inElse: true }
       }
@@ -67,7 +83,7 @@ function show(v: Result): string {
   if (typeof v === 'boolean') return String(v)
   if (isArray(v)) return `[${v.map(show).join(' ')}]`
   if (v instanceof RegoSet) return `[${v.items.map(show).join(' ')}]`
-  return `map[${(v as RegoObject).pairs.map(([k, x]) => `${show(k)}:${show(x)}`).join(' ')}]`
+  return `map[${v.pairs.map(([k, x]) => `${show(k)}:${show(x)}`).join(' ')}]`
 }
 
 const WORD = /"(?:[^"\\]|\\.)*"|`[^`]*`|\([^()]*\)|[^\s()]+/g
@@ -112,13 +128,14 @@ class Renderer {
   #range(node: Extract<Node, { body: Node[] }>, dot: Result, scope: Scope): string {
     const match = /^(?:\$(\w+)(?:\s*,\s*\$(\w+))?\s*:=\s*)?([\s\S]*)$/.exec(node.pipe)
     const value = this.#pipe(match?.[3] ?? '', dot, scope)
-    const entries: (readonly [Value, Value])[] = value !== MISSING && isArray(value)
-      ? value.map((x, i) => [num(i), x] as const)
-      : value instanceof RegoSet
-        ? value.items.map((x, i) => [num(i), x] as const)
-        : value instanceof RegoObject
-          ? [...value.pairs]
-          : []
+    const entries: (readonly [Value, Value])[] =
+      value !== MISSING && isArray(value)
+        ? value.map((x, i) => [num(i), x] as const)
+        : value instanceof RegoSet
+          ? value.items.map((x, i) => [num(i), x] as const)
+          : value instanceof RegoObject
+            ? [...value.pairs]
+            : []
     if (entries.length === 0) return this.render(node.other, dot, new Map(scope))
     return entries
       .map(([k, v]) => {

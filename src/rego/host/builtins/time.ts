@@ -5,7 +5,20 @@ const SECOND = 1_000_000_000n
 const INT64_MAX = (1n << 63n) - 1n
 const INT64_MIN = -(1n << 63n)
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
-const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December']
+const MONTHS = [
+  'January',
+  'February',
+  'March',
+  'April',
+  'May',
+  'June',
+  'July',
+  'August',
+  'September',
+  'October',
+  'November',
+  'December',
+]
 const LAYOUTS: Readonly<Record<string, string>> = {
   ANSIC: 'Mon Jan _2 15:04:05 2006',
   UnixDate: 'Mon Jan _2 15:04:05 MST 2006',
@@ -76,7 +89,11 @@ function nanos(c: Civil): bigint {
   const months = c.year * 12 + (c.month - 1)
   const year = Math.floor(months / 12)
   const days = daysOf(year, months - year * 12 + 1, 1) + BigInt(c.day - 1)
-  return ((days * 24n + BigInt(c.hour)) * 60n + BigInt(c.minute)) * 60n * SECOND + BigInt(c.second) * SECOND + BigInt(c.nano)
+  return (
+    ((days * 24n + BigInt(c.hour)) * 60n + BigInt(c.minute)) * 60n * SECOND +
+    BigInt(c.second) * SECOND +
+    BigInt(c.nano)
+  )
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>()
@@ -87,8 +104,16 @@ function offsetOf(zone: string, ns: bigint): number {
   if (!format) {
     try {
       format = new Intl.DateTimeFormat('en-US', {
-        timeZone: zone, calendar: 'iso8601', hourCycle: 'h23', era: 'short', year: 'numeric', month: 'numeric', day: 'numeric',
-        hour: 'numeric', minute: 'numeric', second: 'numeric',
+        timeZone: zone,
+        calendar: 'iso8601',
+        hourCycle: 'h23',
+        era: 'short',
+        year: 'numeric',
+        month: 'numeric',
+        day: 'numeric',
+        hour: 'numeric',
+        minute: 'numeric',
+        second: 'numeric',
       })
     } catch {
       return fail(`unknown time zone ${zone}`)
@@ -98,7 +123,14 @@ function offsetOf(zone: string, ns: bigint): number {
   const ms = Number(floorDiv(ns, 1_000_000n))
   const at: Record<string, number> = {}
   for (const { type, value } of format.formatToParts(ms)) at[type] = Number(value)
-  const local = Date.UTC(at['year'] ?? 0, (at['month'] ?? 1) - 1, at['day'] ?? 1, at['hour'] ?? 0, at['minute'] ?? 0, at['second'] ?? 0)
+  const local = Date.UTC(
+    at['year'] ?? 0,
+    (at['month'] ?? 1) - 1,
+    at['day'] ?? 1,
+    at['hour'] ?? 0,
+    at['minute'] ?? 0,
+    at['second'] ?? 0,
+  )
   return Math.round((local - Math.floor(ms / 1000) * 1000) / 1000)
 }
 
@@ -117,7 +149,11 @@ function moment(v: Value | undefined, position = 1): Moment {
   const name = v.length > 1 ? text(zone, position) : 'UTC'
   const place = name === 'Local' || name === '' ? 'UTC' : name
   offsetOf(place, 0n)
-  return { ns: range(ns, position), zone: place, layout: layout === undefined ? undefined : text(layout, position) }
+  return {
+    ns: range(ns, position),
+    zone: place,
+    layout: layout === undefined ? undefined : text(layout, position),
+  }
 }
 function range(v: Num, position: number): bigint {
   return inRange(bigint(v, position), 'timestamp too big')
@@ -133,7 +169,14 @@ function weekday(c: Civil): number {
 
 const DURATION = /([+-]?)(\d*\.?\d*)(ns|us|µs|μs|ms|s|m|h)/y
 const UNIT: Readonly<Record<string, bigint>> = {
-  ns: 1n, us: 1000n, µs: 1000n, μs: 1000n, ms: 1_000_000n, s: SECOND, m: 60n * SECOND, h: 3600n * SECOND,
+  ns: 1n,
+  us: 1000n,
+  µs: 1000n,
+  μs: 1000n,
+  ms: 1_000_000n,
+  s: SECOND,
+  m: 60n * SECOND,
+  h: 3600n * SECOND,
 }
 function parseDuration(source: string): Value {
   const sign = source.startsWith('-') ? -1n : 1n
@@ -144,7 +187,8 @@ function parseDuration(source: string): Value {
   while (at < body.length) {
     DURATION.lastIndex = at
     const match = DURATION.exec(body)
-    if (!match || match[1] !== '' || !/\d/.test(match[2] ?? '')) return fail(`time: invalid duration "${source}"`)
+    if (!match || match[1] !== '' || !/\d/.test(match[2] ?? ''))
+      return fail(`time: invalid duration "${source}"`)
     const [whole = '', fraction = ''] = (match[2] ?? '').split('.')
     const unit = UNIT[match[3] ?? ''] ?? 1n
     total += BigInt(whole === '' ? 0 : whole) * unit
@@ -193,46 +237,75 @@ function formatTime(m: Moment, layout: string): string {
   const hour12 = c.hour % 12 === 0 ? 12 : c.hour % 12
   const one = (std: string): string => {
     switch (std) {
-      case 'January': return MONTHS[c.month - 1] ?? ''
-      case 'Jan': return (MONTHS[c.month - 1] ?? '').slice(0, 3)
-      case '01': return pad(c.month, 2)
-      case '1': return String(c.month)
-      case 'Monday': return DAYS[weekday(c)] ?? ''
-      case 'Mon': return (DAYS[weekday(c)] ?? '').slice(0, 3)
-      case '02': return pad(c.day, 2)
-      case '_2': return String(c.day).padStart(2)
-      case '2': return String(c.day)
-      case '002': case '__2': {
+      case 'January':
+        return MONTHS[c.month - 1] ?? ''
+      case 'Jan':
+        return (MONTHS[c.month - 1] ?? '').slice(0, 3)
+      case '01':
+        return pad(c.month, 2)
+      case '1':
+        return String(c.month)
+      case 'Monday':
+        return DAYS[weekday(c)] ?? ''
+      case 'Mon':
+        return (DAYS[weekday(c)] ?? '').slice(0, 3)
+      case '02':
+        return pad(c.day, 2)
+      case '_2':
+        return String(c.day).padStart(2)
+      case '2':
+        return String(c.day)
+      case '002':
+      case '__2': {
         const day = Number(daysOf(c.year, c.month, c.day) - daysOf(c.year, 1, 1)) + 1
         return std === '002' ? pad(day, 3) : String(day).padStart(3)
       }
-      case '15': return pad(c.hour, 2)
-      case '03': return pad(hour12, 2)
-      case '3': return String(hour12)
-      case '04': return pad(c.minute, 2)
-      case '4': return String(c.minute)
-      case '05': return pad(c.second, 2)
-      case '5': return String(c.second)
-      case '2006': return c.year < 0 ? `-${pad(-c.year, 4)}` : pad(c.year, 4)
-      case '06': return pad(((c.year % 100) + 100) % 100, 2)
-      case 'PM': return c.hour >= 12 ? 'PM' : 'AM'
-      case 'pm': return c.hour >= 12 ? 'pm' : 'am'
-      case 'MST': return zoneName(m, offset)
+      case '15':
+        return pad(c.hour, 2)
+      case '03':
+        return pad(hour12, 2)
+      case '3':
+        return String(hour12)
+      case '04':
+        return pad(c.minute, 2)
+      case '4':
+        return String(c.minute)
+      case '05':
+        return pad(c.second, 2)
+      case '5':
+        return String(c.second)
+      case '2006':
+        return c.year < 0 ? `-${pad(-c.year, 4)}` : pad(c.year, 4)
+      case '06':
+        return pad(((c.year % 100) + 100) % 100, 2)
+      case 'PM':
+        return c.hour >= 12 ? 'PM' : 'AM'
+      case 'pm':
+        return c.hour >= 12 ? 'pm' : 'am'
+      case 'MST':
+        return zoneName(m, offset)
       default:
     }
     if (/^[.,]0/.test(std)) return (std[0] ?? '') + pad(c.nano, 9).slice(0, std.length - 1)
     if (/^[.,]9/.test(std)) {
-      const digits = pad(c.nano, 9).slice(0, std.length - 1).replace(/0+$/, '')
+      const digits = pad(c.nano, 9)
+        .slice(0, std.length - 1)
+        .replace(/0+$/, '')
       return digits === '' ? '' : (std[0] ?? '') + digits
     }
     return zoneText(std, offset)
   }
-  return layoutParts(layout).map((part) => (typeof part === 'string' ? part : one(part.std))).join('')
+  return layoutParts(layout)
+    .map((part) => (typeof part === 'string' ? part : one(part.std)))
+    .join('')
 }
 
 function zoneName({ zone, ns }: Moment, offset: number): string {
   if (zone === 'UTC') return 'UTC'
-  const parts = new Intl.DateTimeFormat('en-US', { timeZone: zone, timeZoneName: 'short' }).formatToParts(Number(ns / 1_000_000n))
+  const parts = new Intl.DateTimeFormat('en-US', {
+    timeZone: zone,
+    timeZoneName: 'short',
+  }).formatToParts(Number(ns / 1_000_000n))
   const name = parts.find(({ type }) => type === 'timeZoneName')?.value ?? ''
   return /^[A-Z]{3,5}$/.test(name) ? name : zoneText('-07', offset)
 }
@@ -252,7 +325,12 @@ function parseTime(layout: string, source: string): bigint {
   let pm: boolean | undefined
   let yearDay = 0
   const name = (list: readonly string[], short: boolean): number => {
-    const i = list.findIndex((n) => source.slice(at).toLowerCase().startsWith((short ? n.slice(0, 3) : n).toLowerCase()))
+    const i = list.findIndex((n) =>
+      source
+        .slice(at)
+        .toLowerCase()
+        .startsWith((short ? n.slice(0, 3) : n).toLowerCase()),
+    )
     if (i < 0) return bad()
     at += short ? 3 : (list[i] ?? '').length
     return i
@@ -263,10 +341,17 @@ function parseTime(layout: string, source: string): bigint {
   for (const part of layoutParts(layout)) {
     if (typeof part === 'string') {
       const text = part.replace(/ +/g, ' ')
-      if (!source.slice(at).replace(/^ +/, ' ').startsWith(text.startsWith(' ') ? text : text)) {
+      if (
+        !source
+          .slice(at)
+          .replace(/^ +/, ' ')
+          .startsWith(text.startsWith(' ') ? text : text)
+      ) {
         if (!source.startsWith(part, at)) bad()
       }
-      at += source.startsWith(part, at) ? part.length : (/^ */.exec(source.slice(at))?.[0].length ?? 0) + text.trimStart().length
+      at += source.startsWith(part, at)
+        ? part.length
+        : (/^ */.exec(source.slice(at))?.[0].length ?? 0) + text.trimStart().length
       continue
     }
     const { std } = part
@@ -302,7 +387,8 @@ function parseTime(layout: string, source: string): bigint {
     } else if (std === 'PM' || std === 'pm') pm = take(/[AaPp][Mm]/).toLowerCase() === 'pm'
     else if (std === 'MST') {
       zone = take(/[A-Z]{3,5}|[+-]\d{2,4}/)
-    } else if (/^[.,]0/.test(std)) c = { ...c, nano: fraction(take(new RegExp(`[.,]\\d{${std.length - 1}}`))) }
+    } else if (/^[.,]0/.test(std))
+      c = { ...c, nano: fraction(take(new RegExp(`[.,]\\d{${std.length - 1}}`))) }
     else if (/^[.,]9/.test(std)) {
       const extra = /^[.,]\d+/.exec(source.slice(at))
       if (extra) {
@@ -312,18 +398,33 @@ function parseTime(layout: string, source: string): bigint {
     } else if (std.startsWith('Z') && source[at] === 'Z') at++
     else {
       const body = std.slice(1)
-      const pattern = body === '07' ? /[+-]\d{2}/ : body.includes(':') ? (body.length > 5 ? /[+-]\d{2}:\d{2}:\d{2}/ : /[+-]\d{2}:\d{2}/) : body.length > 4 ? /[+-]\d{6}/ : /[+-]\d{4}/
+      const pattern =
+        body === '07'
+          ? /[+-]\d{2}/
+          : body.includes(':')
+            ? body.length > 5
+              ? /[+-]\d{2}:\d{2}:\d{2}/
+              : /[+-]\d{2}:\d{2}/
+            : body.length > 4
+              ? /[+-]\d{6}/
+              : /[+-]\d{4}/
       const digits = take(pattern)
       const plain = digits.slice(1).replaceAll(':', '').padEnd(6, '0')
-      offset = (Number(plain.slice(0, 2)) * 3600 + Number(plain.slice(2, 4)) * 60 + Number(plain.slice(4, 6))) * (digits[0] === '-' ? -1 : 1)
+      offset =
+        (Number(plain.slice(0, 2)) * 3600 +
+          Number(plain.slice(2, 4)) * 60 +
+          Number(plain.slice(4, 6))) *
+        (digits[0] === '-' ? -1 : 1)
     }
   }
   if (at < source.length) fail(`parsing time "${source}": extra text: "${source.slice(at)}"`)
   if (pm !== undefined) c = { ...c, hour: pm ? (c.hour % 12) + 12 : c.hour % 12 }
   if (yearDay > 0) c = { ...c, month: 1, day: yearDay }
   const last = new Date(Date.UTC(2000 + (((c.year % 400) + 400) % 400), c.month, 0)).getUTCDate()
-  if (yearDay === 0 && (c.month < 1 || c.month > 12 || c.day < 1 || c.day > last)) fail(`parsing time "${source}": day out of range`)
-  if (c.hour > 23 || c.minute > 59 || c.second > 59) fail(`parsing time "${source}": hour out of range`)
+  if (yearDay === 0 && (c.month < 1 || c.month > 12 || c.day < 1 || c.day > last))
+    fail(`parsing time "${source}": day out of range`)
+  if (c.hour > 23 || c.minute > 59 || c.second > 59)
+    fail(`parsing time "${source}": hour out of range`)
   void zone
   return inRange(nanos(c) - BigInt(offset) * SECOND, 'time outside of valid range')
 }
@@ -331,7 +432,10 @@ function parseTime(layout: string, source: string): bigint {
 function diff(a: Moment, b: Moment): Value {
   // Both in the zone of the first; the earlier one is subtracted, field by field.
   const zone = a.zone
-  let [from, to] = [{ ...a, zone }, { ...b, zone }]
+  let [from, to] = [
+    { ...a, zone },
+    { ...b, zone },
+  ]
   if (from.ns > to.ns) [from, to] = [to, from]
   const x = local(from)
   const y = local(to)
@@ -380,7 +484,8 @@ export { now }
 
 export const time: Family = {
   'time.now_ns': () => num(now()),
-  'time.parse_ns': (layout, s) => num(parseTime(LAYOUTS[text(layout, 1)] ?? text(layout, 1), text(s, 2))),
+  'time.parse_ns': (layout, s) =>
+    num(parseTime(LAYOUTS[text(layout, 1)] ?? text(layout, 1), text(s, 2))),
   'time.parse_rfc3339_ns': (s) => {
     const source = text(s, 1)
     return num(parseTime('2006-01-02T15:04:05Z07:00', source))
@@ -398,7 +503,12 @@ export const time: Family = {
   'time.add_date': (ns, y, m, d) => {
     const base = moment(ns)
     const c = civilOf(base.ns)
-    const sum = nanos({ ...c, year: c.year + int(y, 2), month: c.month + int(m, 3), day: c.day + int(d, 4) })
+    const sum = nanos({
+      ...c,
+      year: c.year + int(y, 2),
+      month: c.month + int(m, 3),
+      day: c.day + int(d, 4),
+    })
     return num(inRange(sum, 'time outside of valid range'))
   },
   'time.diff': (a, b) => diff(moment(a, 1), moment(b, 2)),

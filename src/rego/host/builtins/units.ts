@@ -31,12 +31,17 @@ function ratio(number: string): Ratio {
   const shift = Number(exponent) - fraction.length
   if (Math.abs(shift) > 400) return fail('could not parse amount to a number')
   const digits = BigInt(whole + fraction) * (sign === '-' ? -1n : 1n)
-  return shift >= 0 ? { n: digits * 10n ** BigInt(shift), d: 1n } : { n: digits, d: 10n ** BigInt(-shift) }
+  return shift >= 0
+    ? { n: digits * 10n ** BigInt(shift), d: 1n }
+    : { n: digits, d: 10n ** BigInt(-shift) }
 }
 
 function parse(source: string): Value {
   const { amount, unit } = split(source)
-  const factor = unit === 'm' ? { n: 1n, d: 1000n } : { n: multiplier(unit === 'M' ? 'm' : unit.toLowerCase(), unit), d: 1n }
+  const factor =
+    unit === 'm'
+      ? { n: 1n, d: 1000n }
+      : { n: multiplier(unit === 'M' ? 'm' : unit.toLowerCase(), unit), d: 1n }
   const n = amount.n * factor.n
   const d = amount.d * factor.d
   return new Num(decimal(n, d))
@@ -52,7 +57,13 @@ function multiplier(unit: string, shown: string): bigint {
 
 function parseBytes(source: string): Value {
   const { amount, unit } = split(source)
-  const factor = multiplier(unit.toLowerCase().replace(/^b$/, '?').replace(/(?<=^[kmgtpe]i?)b$/, ''), unit)
+  const factor = multiplier(
+    unit
+      .toLowerCase()
+      .replace(/^b$/, '?')
+      .replace(/(?<=^[kmgtpe]i?)b$/, ''),
+    unit,
+  )
   return new Num(String((amount.n * factor) / amount.d))
 }
 

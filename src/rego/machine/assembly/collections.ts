@@ -697,7 +697,15 @@ export function b_numbers_range(a: usize, b: usize): usize {
   return isNum(a) && isNum(b) ? range(a, b, 1) : wrongType()
 }
 export function b_numbers_range_step(a: usize, b: usize, s: usize): usize {
-  if (!isNum(a) || !isNum(b) || !isNum(s) || !intFits(s)) return wrongType()
+  if (!isNum(a) || !isNum(b) || !isNum(s)) return wrongType()
+  if (!intFits(s)) {
+    const wide = toBig(s)
+    if (!wide) return wrongType()
+    if (numNeg()) return noAnswer()
+    const alone = mkArray(1)
+    arrPush(alone, a)
+    return alone
+  }
   const step = intValue()
   return step > 0 ? range(a, b, step) : noAnswer()
 }

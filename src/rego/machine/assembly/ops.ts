@@ -1,6 +1,6 @@
 // What generated code calls besides builtins: the statements of the IR that are more than a few instructions.
 import { abortWith, alloc, heap } from './memory'
-import { T_ARR, T_NUM, T_OBJ, T_SET, NULL, mkSet, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush } from './value'
+import { T_ARR, T_NUM, T_OBJ, T_SET, MARK_NESTED, MARK_PARSED, NULL, mkSet, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush } from './value'
 import { lookup } from './collections'
 import { textOf } from './text'
 
@@ -32,11 +32,11 @@ export function nestedChild(o: usize, k: usize): usize {
   const e = find(o, k, hash(k))
   if (e) {
     const v = <usize>load<u32>(e, 4)
-    if (tag(v) != T_OBJ || load<u8>(v, 2) == 0) conflictObject()
+    if (tag(v) != T_OBJ || (load<u8>(v, 2) & MARK_NESTED) == 0) conflictObject()
     return v
   }
   const fresh = mkObject()
-  store<u8>(fresh, 1, 2)
+  store<u8>(fresh, MARK_NESTED, 2)
   objPut(o, k, fresh)
   return fresh
 }
@@ -45,11 +45,11 @@ export function nestedSet(o: usize, k: usize): usize {
   const e = find(o, k, hash(k))
   if (e) {
     const v = <usize>load<u32>(e, 4)
-    if (tag(v) != T_SET || load<u8>(v, 2) == 0) conflictObject()
+    if (tag(v) != T_SET || (load<u8>(v, 2) & MARK_NESTED) == 0) conflictObject()
     return v
   }
   const fresh = mkSet()
-  store<u8>(fresh, 1, 2)
+  store<u8>(fresh, MARK_NESTED, 2)
   objPut(o, k, fresh)
   return fresh
 }
@@ -60,18 +60,12 @@ export function nestedInsert(o: usize, k: usize, v: usize, fallback: i32): void 
 }
 
 /** Prepares a value for iteration and returns the number of its elements; 0 for what cannot be iterated. */
-export function scanCount(v: usize): u32 {
+export function scanCount(v: usize, ordered: i32): u32 {
   if (v == 0) return 0
   const t = tag(v)
   if (t < T_ARR) return 0
-  if (t != T_ARR) sortTable(v)
+  if (t != T_ARR && (ordered || load<u8>(v, 2) & MARK_PARSED)) sortTable(v)
   return count(v)
-}
-export function scanKey(v: usize, i: u32): usize {
-  return tag(v) == T_ARR ? mkInt(i) : keyAt(v, i)
-}
-export function scanValue(v: usize, i: u32): usize {
-  return tag(v) == T_ARR ? arrAt(v, i) : valueAt(v, i)
 }
 
 /** A copy of `v` (an object or not) with `value` under the path in an array of keys, sharing what does not change. */

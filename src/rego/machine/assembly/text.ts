@@ -1,7 +1,7 @@
 // Reading and writing values as text: JSON, and Rego's own notation, where sets are sets and any value may be a key.
 import { alloc, heap, setHeap, charge } from './memory'
 import {
-  T_ARR, T_BOOL, T_NUM, T_OBJ, T_SET, T_STR, NULL, TRUE, FALSE, tag, mkStr, mkArray, arrPush, arrAt, mkObject, objPut,
+  T_ARR, T_BOOL, T_NUM, T_OBJ, T_SET, T_STR, MARK_PARSED, NULL, TRUE, FALSE, tag, mkStr, mkArray, arrPush, arrAt, mkObject, objPut, objPutParsed,
   mkSet, setAdd, count, keyAt, valueAt, sortTable, strPtr, strLen, isInt, intOf, hash, find, compare,
 } from './value'
 import { numberFromText, writeInt } from './numbers'
@@ -256,20 +256,21 @@ function braces(depth: i32): usize {
   for (;;) {
     skip()
     if (!rego && (at >= end || load<u8>(at) != 34)) return fail()
-    const key = value(depth + 1)
+    const key = at < end && load<u8>(at) == 34 ? string() : value(depth + 1)
     if (failed) return 0
     skip()
     if (at >= end) return fail()
     if (v == 0) {
       isSet = rego && load<u8>(at) != 58
       v = isSet ? mkSet() : mkObject()
+      store<u8>(v, MARK_PARSED, 2)
     }
     if (isSet) setAdd(v, key)
     else {
       if (load<u8>(at++) != 58) return fail()
       const x = value(depth + 1)
       if (failed) return 0
-      objPut(v, key, x)
+      objPutParsed(v, key, x)
       skip()
       if (at >= end) return fail()
     }
@@ -471,8 +472,25 @@ function finish(): usize {
   return out
 }
 
+/** Sorts every table inside a value. It may allocate, so it comes before any text, which grows at the heap's end. */
+function presort(v: usize): void {
+  const t = tag(v)
+  if (t < T_ARR) return
+  const n = count(v)
+  if (t == T_ARR) {
+    for (let i: u32 = 0; i < n; i++) presort(arrAt(v, i))
+    return
+  }
+  sortTable(v)
+  for (let i: u32 = 0; i < n; i++) {
+    presort(keyAt(v, i))
+    if (t == T_OBJ) presort(valueAt(v, i))
+  }
+}
+
 /** NUL-terminated JSON text. */
 export function opa_json_dump(v: usize): usize {
+  presort(v)
   begin()
   const from = out
   write(v, JSON)
@@ -481,6 +499,7 @@ export function opa_json_dump(v: usize): usize {
 }
 /** NUL-terminated Rego text. */
 export function opa_value_dump(v: usize): usize {
+  presort(v)
   begin()
   const from = out
   write(v, REGO)
@@ -490,7 +509,7 @@ export function opa_value_dump(v: usize): usize {
 
 /** A string value holding the text of v in a mode: 0 JSON, 1 Rego, 2 as json.marshal. */
 export function textOf(v: usize, mode: i32): usize {
-  if (tag(v) == T_OBJ || tag(v) == T_SET) sortTable(v)
+  presort(v)
   begin()
   const from = out
   write(v, mode)
@@ -534,6 +553,6 @@ export function opa_value_remove_path(base: usize, path: usize): i32 {
   const key = arrAt(path, n - 1)
   const kept = mkObject()
   for (let i: u32 = 0; i < count(o); i++) if (compare(keyAt(o, i), key) != 0) objPut(kept, keyAt(o, i), valueAt(o, i))
-  memory.copy(o, kept, 24)
+  memory.copy(o, kept, 32)
   return 0
 }

@@ -1,9 +1,12 @@
 // Values. Each is an address: tag at +0, small fields behind it. 0 is undefined.
 //   number   +1 kind (0 integer, 1 decimal text), +8 i64 | +8 text, +12 length
 //   string   +4 hash (0: not computed yet), +8 bytes, +12 length
-//   array    +4 length, +8 capacity, +12 elements
-//   object   +1 sorted, +4 count, +8 capacity, +12 entries (key, value, hash), +16 index, +20 index mask
+//   array    +4 length, +8 capacity, +12 elements, +16 hash (0: not computed yet)
+//   object   +1 sorted, +2 marks, +4 count, +8 capacity, +12 entries (key, value, hash), +16 index, +20 index mask, +24 hash
 //   set      as object, value = key
+// Tables that were parsed may outlive an evaluation, so sorting them allocates nothing; they are always scanned in order.
+// Tables that rules make are scanned in any order where it does not matter; sorting one leaves its old entries as they were,
+// for a scan may be in the middle of them.
 // Codegen lays out constants the same way (codegen/constants.ts), so a change here is a change there.
 import { alloc, charge } from './memory'
 import { numberCompare, numberHash } from './numbers'
@@ -17,6 +20,9 @@ export const T_OBJ: u32 = 6
 export const T_SET: u32 = 7
 
 export const ENTRY: usize = 12
+/** Marks at +2: built step by step by rules; came from text or a constant. */
+export const MARK_NESTED: u8 = 1
+export const MARK_PARSED: u8 = 2
 /** Collections of up to this many entries are searched in a row; larger ones carry an index. */
 const ROW_MAX: u32 = 8
 
@@ -47,6 +53,11 @@ export function mkInt(n: i64): usize {
   store<u32>(v, T_NUM)
   store<i64>(v, n, 8)
   return v
+}
+
+/** The number of an array's element, for generated code. */
+export function mkIndex(i: u32): usize {
+  return mkInt(i)
 }
 
 /** A number kept as its decimal text. */
@@ -97,8 +108,9 @@ export function count(v: usize): u32 {
 // ---- arrays
 
 export function mkArray(capacity: u32): usize {
-  const v = alloc(16)
+  const v = alloc(24)
   store<u32>(v, T_ARR)
+  store<u32>(v, 0, 16)
   store<u32>(v, 0, 4)
   store<u32>(v, capacity, 8)
   store<u32>(v, capacity ? alloc(capacity << 2) : 0, 12)
@@ -106,6 +118,7 @@ export function mkArray(capacity: u32): usize {
 }
 
 export function arrPush(v: usize, item: usize): void {
+  store<u32>(v, 0, 16)
   const n = load<u32>(v, 4)
   const capacity = load<u32>(v, 8)
   if (n == capacity) {
@@ -128,7 +141,8 @@ export function arrAt(v: usize, i: u32): usize {
 // ---- objects and sets
 
 function mkTable(t: u32, capacity: u32): usize {
-  const v = alloc(24)
+  const v = alloc(32)
+  store<u32>(v, 0, 24)
   store<u32>(v, t | 0x100)
   store<u32>(v, 0, 4)
   store<u32>(v, capacity, 8)
@@ -170,9 +184,9 @@ function reindex(v: usize): void {
   let mask = load<u32>(v, 20)
   const capacity = load<u32>(v, 8)
   let index = <usize>load<u32>(v, 16)
-  if (index == 0 || mask < capacity) {
-    let slots: u32 = 32
-    while (slots < capacity * 2) slots <<= 1
+  if (index == 0 || mask < capacity + (capacity >> 1)) {
+    let slots: u32 = 64
+    while (slots < capacity * 3) slots <<= 1
     mask = slots - 1
     index = alloc(slots << 2)
     store<u32>(v, index, 16)
@@ -214,24 +228,27 @@ export function find(v: usize, key: usize, h: u32): usize {
   return 0
 }
 
-function append(v: usize, key: usize, value: usize, h: u32): void {
+function append(v: usize, key: usize, value: usize, h: u32, compared: bool): void {
   const n = load<u32>(v, 4)
   const capacity = load<u32>(v, 8)
   if (n == capacity) {
-    const wider = capacity < 4 ? 4 : capacity << 1
+    const wider: u32 = capacity == 0 ? 6 : capacity << 1
     const moved = alloc(wider * ENTRY)
     memory.copy(moved, load<u32>(v, 12), n * ENTRY)
     store<u32>(v, moved, 12)
     store<u32>(v, wider, 8)
-    if (load<u32>(v, 16)) reindex(v)
+    // The index names entries by position, so moving them leaves it right; only its size can become too small.
+    if (load<u32>(v, 16) && load<u32>(v, 20) < wider + (wider >> 1)) reindex(v)
   }
   const e = entries(v) + n * ENTRY
   store<u32>(e, key)
   store<u32>(e, value, 4)
   store<u32>(e, h, 8)
   store<u32>(v, n + 1, 4)
+  store<u32>(v, 0, 24)
   if (n) {
-    if (load<u8>(v, 1) && compare(<usize>load<u32>(e - ENTRY), key) > 0) store<u8>(v, 0, 1)
+    if (!compared) store<u8>(v, 0, 1)
+    else if (load<u8>(v, 1) && compare(<usize>load<u32>(e - ENTRY), key) > 0) store<u8>(v, 0, 1)
   }
   const index = <usize>load<u32>(v, 16)
   if (index) {
@@ -246,8 +263,18 @@ function append(v: usize, key: usize, value: usize, h: u32): void {
 export function objPut(v: usize, key: usize, value: usize): void {
   const h = hash(key)
   const e = find(v, key, h)
+  if (e) {
+    store<u32>(e, value, 4)
+    store<u32>(v, 0, 24)
+  } else append(v, key, value, h, true)
+}
+
+/** Inserts or replaces while parsing: order is left for when someone asks for it. */
+export function objPutParsed(v: usize, key: usize, value: usize): void {
+  const h = hash(key)
+  const e = find(v, key, h)
   if (e) store<u32>(e, value, 4)
-  else append(v, key, value, h)
+  else append(v, key, value, h, false)
 }
 
 /** Inserts; false when the key is there with another value. */
@@ -255,7 +282,7 @@ export function objPutOnce(v: usize, key: usize, value: usize): bool {
   const h = hash(key)
   const e = find(v, key, h)
   if (e) return equal(<usize>load<u32>(e, 4), value)
-  append(v, key, value, h)
+  append(v, key, value, h, true)
   return true
 }
 
@@ -266,19 +293,25 @@ export function objGet(v: usize, key: usize): usize {
 
 export function setAdd(v: usize, key: usize): void {
   const h = hash(key)
-  if (!find(v, key, h)) append(v, key, key, h)
+  if (!find(v, key, h)) append(v, key, key, h, true)
 }
 
 export function setHas(v: usize, key: usize): bool {
   return find(v, key, hash(key)) != 0
 }
 
-/** Sorts entries in place, so that scans and dumps have one order. Allocates nothing: the value may outlive the evaluation. */
+/** Puts entries in order, for scans that must have one and for dumps. */
 export function sortTable(v: usize): void {
   if (load<u8>(v, 1)) return
   const n = load<u32>(v, 4)
-  const first = entries(v)
+  let first = entries(v)
   charge(<i32>n)
+  if ((load<u8>(v, 2) & MARK_PARSED) == 0) {
+    const moved = alloc(load<u32>(v, 8) * ENTRY)
+    memory.copy(moved, first, n * ENTRY)
+    store<u32>(v, moved, 12)
+    first = moved
+  }
   sortEntries(first, n)
   store<u8>(v, 1, 1)
   if (load<u32>(v, 16)) reindex(v)
@@ -373,18 +406,25 @@ export function hash(v: usize): u32 {
   if (t == T_NULL) return 0x51ed270b
   if (t == T_BOOL) return load<u8>(v, 1) ? 0x2545f491 : 0x1b873593
   const n = count(v)
-  charge(<i32>n)
   if (t == T_ARR) {
-    let h: u32 = n + 0x3c6ef372
+    let h = load<u32>(v, 16)
+    if (h) return h
+    charge(<i32>n)
+    h = n + 0x3c6ef372
     for (let i: u32 = 0; i < n; i++) h = mix(h, hash(arrAt(v, i)))
+    store<u32>(v, h, 16)
     return h
   }
-  let h: u32 = t * 0x85ebca6b + n
+  let h = load<u32>(v, 24)
+  if (h) return h
+  charge(<i32>n)
+  h = t * 0x85ebca6b + n
   const first = entries(v)
   for (let i: u32 = 0; i < n; i++) {
     const e = first + i * ENTRY
     h += t == T_SET ? mix(0x27d4eb2f, load<u32>(e, 8)) : mix(mix(0x27d4eb2f, load<u32>(e, 8)), hash(<usize>load<u32>(e, 4)))
   }
+  store<u32>(v, h, 24)
   return h
 }
 
