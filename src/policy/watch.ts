@@ -76,7 +76,9 @@ function resolveLinks(dir: string): string {
     const links = fs
       .readdirSync(root, { withFileTypes: true })
       .filter((one) => one.isSymbolicLink())
-    return [root, ...links.map((one) => target(path.join(root, one.name)))].join('\n')
+    return [root, identity(dir), ...links.map((one) => target(path.join(root, one.name)))].join(
+      '\n',
+    )
   } catch {
     return '' // gone for a moment, or for good; the reader reports it
   }
@@ -84,8 +86,15 @@ function resolveLinks(dir: string): string {
 
 function target(link: string): string {
   try {
-    return `${link} -> ${fs.realpathSync(link)}`
+    return `${link} ${identity(link)} -> ${fs.realpathSync(link)}`
   } catch {
     return `${link} -> nothing`
   }
+}
+
+// A link that was repointed and back leads where it did, but is another link: somebody may have read
+// the other target in between.
+function identity(file: string): string {
+  const stat = fs.lstatSync(file)
+  return stat.isSymbolicLink() ? `${stat.ino}@${stat.mtimeMs}` : ''
 }

@@ -322,7 +322,30 @@ describe('error codes from a database in trouble', () => {
     expect(gate.upstream.effects).to.have.length(0)
     expect((await gate.call('GET', '/healthz', { key: null })).status).to.equal(200)
     expect((await gate.call('GET', '/readyz', { key: null })).status).to.equal(503)
+    const metrics = await gate.call('GET', '/metrics', { key: null })
+    expect([metrics.status, /^portcullis_ready 0$/m.test(metrics.text)]).to.deep.equal([200, true])
     server.up()
+    await until('it works again', works)
+  })
+
+  it('engages the kill switch even then, says 202, and has it on record afterwards', async () => {
+    server.kill()
+    const body = { engaged: true, reason: 'drill' }
+    const engaged = await gate.call('PUT', '/kill-switch', { body })
+    expect([engaged.status, engaged.body.recorded]).to.deep.equal([202, false])
+    server.up()
+    await until('it is on record', async () => {
+      const { body } = await gate.call('GET', '/audit/timeline?kind=kill_switch.engaged')
+      return body.entries?.length === 1
+    })
+    gate.upstream.effects.length = 0
+    await until('everything else is back', async () => {
+      const answer = await gate.act(key, UPDATE)
+      return answer.body.error?.code === 'kill_switch_engaged'
+    })
+    expect(gate.upstream.effects).to.have.length(0)
+    const released = await gate.call('PUT', '/kill-switch', { body: { ...body, engaged: false } })
+    expect(released.status).to.equal(200)
     await until('it works again', works)
   })
 })

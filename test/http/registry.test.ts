@@ -144,6 +144,49 @@ describe('agents, keys and roles', () => {
     })
   })
 
+  describe('one agent and the other', () => {
+    it('sees its own actions and approvals only, and learns nothing of those that are not', async () => {
+      const [mine, theirs] = [await gate.agent('curious'), await gate.agent('private')]
+      const remove = { tool: 'items.delete', args: { id: 'i-1' } }
+      const own = (await gate.act(mine, UPDATE)).body.action_id
+      const { action_id: action, approval } = (await gate.act(theirs, remove)).body
+      for (const route of ['/actions', '/actions?agent=private', '/actions?state=held']) {
+        const { body } = await gate.call('GET', route, { key: mine })
+        const ids = body.actions.map(({ id }: { id: string }) => id)
+        expect(ids, route).to.deep.equal(route.includes('held') ? [] : [own])
+      }
+      const listed = await gate.call('GET', '/approvals?agent=private', { key: mine })
+      expect(listed.body.approvals).to.deep.equal([])
+      for (const [method, route] of [
+        ['GET', `/actions/${action}`],
+        ['GET', `/actions/${action}/explain`],
+        ['GET', `/approvals/${approval.id}`],
+        ['POST', `/approvals/${approval.id}/cancel`],
+      ] as const) {
+        const body = method === 'POST' ? { body: {} } : {}
+        const foreign = await gate.call(method, route, { key: mine, ...body })
+        const absent = await gate.call(method, route.replaceAll(/_[0-9a-z]{26}/g, '_none'), {
+          key: mine,
+          ...body,
+        })
+        expect(codeOf(foreign)).to.deep.equal([404, 'not_found'])
+        expect(codeOf(absent)).to.deep.equal(codeOf(foreign))
+      }
+      expect((await gate.call('GET', `/actions/${action}`, { key: theirs })).status).to.equal(200)
+    })
+
+    it('is told the rule that decided, not the rules around it', async () => {
+      const mine = await gate.agent('asking')
+      const { body } = await gate.act(mine, { tool: 'items.nothing', args: {} })
+      const route = `/actions/${body.error.action_id}/explain`
+      const told = (await gate.call('GET', route, { key: mine })).body
+      expect(told.reasons[0]).to.have.all.keys('code', 'message', 'source')
+      expect(told).to.not.have.any.keys('trace', 'audit', 'approvals', 'shadow')
+      const full = (await gate.call('GET', route, { key: keys.get('observer') ?? '' })).body
+      expect(full).to.include.all.keys('trace', 'audit', 'approvals', 'reasons')
+    })
+  })
+
   describe('keys', () => {
     const revoke = (id: string) => gate.call('DELETE', `/api/v1/keys/${id}`)
 
