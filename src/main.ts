@@ -39,6 +39,7 @@ const COMMIT_DEADLINE_MS = { server: 500, embedded: 3_000 }
 const DRAIN_MS = 10_000
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
+const TIMEOUT_CHECK_MS = 5_000
 const DB_CHECK_TIMEOUT_MS = 2_000
 
 /** A running gate: builds every part, starts them in order, stops them in reverse. */
@@ -313,7 +314,11 @@ export class Gate {
 
   async #listen(app: http.RequestListener, pipeline: Pipeline): Promise<void> {
     const server = http.createServer(
-      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+      {
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: TIMEOUT_CHECK_MS, // Node looks every 30 s by itself
+      },
       app,
     )
     server.on('clientError', malformed(this.log))
