@@ -1,5 +1,4 @@
 import fs from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
 import pg from 'pg'
 import { readConfig, type Config } from '../config.ts'
@@ -7,6 +6,7 @@ import { GUARD_KINDS } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
 import { CliError, EXIT, print } from './exit.ts'
+import { portProblem } from './port.ts'
 import { ROOT } from './root.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
@@ -31,7 +31,7 @@ export async function doctor(): Promise<void> {
       problem: config.logFile ? writeProblem(path.dirname(config.logFile)) : null,
     },
     { name: 'signing key', problem: keyProblem(config.dataDir) },
-    { name: 'port', problem: await portProblem(config) },
+    { name: 'port', problem: await addressProblem(config) },
     { name: 'policies', problem: await policyProblem(config) },
     { name: 'database', problem: await databaseProblem(config) },
   ]
@@ -71,14 +71,9 @@ function keyProblem(dataDir: string): string | null {
   return isOpen ? `others can read ${file}; chmod 600 it` : null
 }
 
-function portProblem({ host, port }: Config): Promise<string | null> {
-  return new Promise((resolve) => {
-    const server = net.createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      resolve(`${host}:${port} cannot be opened (${error.code}); set HOST or PORT`)
-    })
-    server.listen(port, host, () => server.close(() => resolve(null)))
-  })
+async function addressProblem({ host, port }: Config): Promise<string | null> {
+  const code = await portProblem(host, port)
+  return code && `${host}:${port} cannot be opened (${code}); set HOST or PORT`
 }
 
 async function policyProblem(config: Config): Promise<string | null> {

@@ -7,6 +7,7 @@ import { DemoService } from './demo-service.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { ADMIN_KEY_FILE } from './gate-client.ts'
 import { policyFailure } from './policy-report.ts'
+import { portProblem } from './port.ts'
 import { ROOT } from './root.ts'
 
 export const DEMO_AGENT = 'agent-support-001'
@@ -19,6 +20,7 @@ export async function start(): Promise<void> {
   const startedAt = performance.now()
   const config = readConfig(ROOT)
   fs.mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+  await assertPortFree(config) // before anything is made that would have to be undone
   const demo = await startDemo(config)
   const gate = new Gate(config)
   stopOnSignals(gate, demo)
@@ -34,6 +36,14 @@ export async function start(): Promise<void> {
   }
   banner(gate, demo, newAdmin, performance.now() - startedAt)
 }
+
+async function assertPortFree({ host, port }: Config): Promise<void> {
+  const code = await portProblem(host, port)
+  if (code === 'EADDRINUSE') throw portInUse(port)
+}
+
+const portInUse = (port: number): CliError =>
+  new CliError(EXIT.internal, `port ${port} is in use; set PORT to another one`)
 
 // A TICKETING_API_URL of one's own means that the system behind it is already there.
 async function startDemo(config: Config): Promise<DemoService | undefined> {
@@ -95,9 +105,7 @@ function explain(error: unknown, config: Config): unknown {
     port?: number
     details?: { diagnostics?: never }
   }
-  if (code === 'EADDRINUSE') {
-    return new CliError(EXIT.internal, `port ${port} is in use; set PORT to another one`)
-  }
+  if (code === 'EADDRINUSE') return portInUse(port ?? config.port)
   if (code === 'DATA_DIR_IN_USE') return new CliError(EXIT.internal, message)
   if (config.databaseUrl && code && DATABASE_CODES.test(code)) {
     return new CliError(EXIT.internal, `the database cannot be used (${code}); check DATABASE_URL`)
