@@ -22,7 +22,8 @@ export class ExpressionParser extends TermParser {
     for (;;) {
       const expr = this.literal()
       if (!expr) return undefined
-      if (body.length >= BODY_MAX) return c.error(expr.loc, `more than ${BODY_MAX} expressions in one body`)
+      if (body.length >= BODY_MAX)
+        return c.error(expr.loc, `more than ${BODY_MAX} expressions in one body`)
       body.push(expr)
       if (c.is(';')) {
         c.advance()

@@ -113,7 +113,7 @@ function assemble(
     annotations,
     v0: options.v0 && !parser.regoV1,
     mentions: {
-      print: parser.c.source.includes('print'),
+      print: /\bprint\b/.test(parser.c.source),
       metadata: parser.c.source.includes('metadata'),
     },
   }
