@@ -37,7 +37,7 @@ function signRequest(request: RegoObject, config: RegoObject, time: Value | unde
   if (wrong.length > 0)
     return fail(`operand 2 invalid values for required AWS config parameters(s): ${list(wrong)}`)
   const ns = time instanceof Num ? toBigInt(time) : undefined
-  if (ns === undefined || ns >= 1n << 63n || ns < -(1n << 63n))
+  if (ns === undefined || ns >= 1n << 63n || ns < 0n)
     return refuse('operand 3 could not convert time_ns value into a unix timestamp')
   const payloadOption = config.get('disable_payload_signing')
   if (payloadOption !== undefined && typeof payloadOption !== 'boolean')
@@ -101,7 +101,8 @@ function signRequest(request: RegoObject, config: RegoObject, time: Value | unde
   )
   const signature = hmac(key, toSign).toString('hex')
   const authorization = `AWS4-HMAC-SHA256 Credential=${get('aws_access_key')}/${scope},SignedHeaders=${names.join(';')},Signature=${signature}`
-  const all = new Map<string, string>([...headers, ...extra, ['Authorization', authorization]])
+  const kept = [...headers].filter(([k]) => !extra.has(k.toLowerCase()))
+  const all = new Map<string, string>([...kept, ...extra, ['Authorization', authorization]])
   const rest = request.pairs.filter(([k]) => k !== 'headers')
   return new RegoObject([...rest, ['headers', new RegoObject([...all])]])
 }

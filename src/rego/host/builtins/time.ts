@@ -167,7 +167,7 @@ function weekday(c: Civil): number {
   return Number(mod(daysOf(c.year, c.month, c.day) + 4n, 7n))
 }
 
-const DURATION = /([+-]?)(\d*\.?\d*)(ns|us|µs|μs|ms|s|m|h)/y
+const DURATION = /([+-]?)(\d*\.?\d*)(ns|us|µs|μs|ms|s|m|h|d|w|y)/y
 const UNIT: Readonly<Record<string, bigint>> = {
   ns: 1n,
   us: 1000n,
@@ -177,6 +177,9 @@ const UNIT: Readonly<Record<string, bigint>> = {
   s: SECOND,
   m: 60n * SECOND,
   h: 3600n * SECOND,
+  d: 86_400n * SECOND,
+  w: 7n * 86_400n * SECOND,
+  y: 365n * 86_400n * SECOND,
 }
 function parseDuration(source: string): Value {
   const sign = source.startsWith('-') ? -1n : 1n
