@@ -1,10 +1,13 @@
 import {
+  BUILTIN_NAMES,
   compile,
   EvalError,
   load,
+  OUTSIDE,
   parse,
   type Diagnostic as RegoDiagnostic,
   type Loaded,
+  VARYING,
 } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Diagnostic } from './diagnostics.ts'
@@ -14,6 +17,10 @@ const DECIDING = ['allow', 'deny', 'require_approval', 'obligations']
 export const PACKAGE = 'agent'
 /** What one decision may cost. Counted in the module itself, so the same input always gets as far. */
 const BUDGET = { steps: 5_000_000, pages: 1_024 }
+/** No network, no chance, and no clock but the one in the input: the same input gets the same answer. */
+const CAPABILITIES = {
+  builtins: BUILTIN_NAMES.filter((name) => !OUTSIDE.has(name) && !VARYING.has(name)),
+}
 const TEST_RULE = /^test_/
 
 /** A rule of a test file that has to be true before the policy may decide. */
@@ -53,6 +60,7 @@ export function compileSources(
     modules: Object.fromEntries(policies),
     entrypoints: survey.deciding,
     budget: BUDGET,
+    capabilities: CAPABILITIES,
   })
   if (!compiled.ok) return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
   const { wasm, warnings } = compiled
@@ -107,6 +115,7 @@ function runTests(
     modules: Object.fromEntries(sources),
     entrypoints: tests.map(({ entrypoint }) => entrypoint),
     budget: BUDGET,
+    capabilities: CAPABILITIES,
   })
   if (!compiled.ok) return compiled.diagnostics.map(toDiagnostic)
   const loaded = load(compiled, { data })

@@ -132,6 +132,16 @@ deny contains "never" if {
     await reload({})
   })
 
+  it('refuses a clock and chance: the same input gets the same answer', async () => {
+    for (const use of ['time.now_ns() > 0', 'rand.intn("x", 2) == 1']) {
+      const { status, body } = await reload({
+        'agent.rego': `${POLICY}\ndeny contains "x" if ${use}\n`,
+      })
+      expect([status, body.error.diagnostics[0].code]).to.deep.equal([422, 'rego_capability_error'])
+    }
+    await reload({})
+  })
+
   it('refuses builtins that reach outside', async () => {
     const { status, body } = await reload({
       'agent.rego': `${POLICY}\ndeny contains "x" if http.send({"method": "get", "url": "http://localhost"}).status_code == 200\n`,
