@@ -210,11 +210,11 @@ export class Pipeline {
       tool.facts,
       request.args,
       bundle.revision,
-      this.#factFetcher(bundle),
+      this.#factFetcher(bundle, killTarget(request, agent, tool)),
     )
   }
 
-  #factFetcher(bundle: Bundle): FetchFact {
+  #factFetcher(bundle: Bundle, asking: KillTarget): FetchFact {
     return async (lookup, args) => {
       const tool = bundle.tools.get(lookup.tool)
       const upstream = tool && bundle.upstreams.get(tool.upstream)
@@ -222,7 +222,7 @@ export class Pipeline {
       const result = await this.#parts.client.call(upstream, buildTarget(tool, upstream, args), {
         requestId: newId('req'),
         actionId: '',
-        mayStart: () => true,
+        mayStart: () => !this.#parts.killState.check(asking).blocked,
       })
       if (result.type !== 'answered' || result.status !== 200 || result.truncated) {
         throw new Error(NO_FACT)
