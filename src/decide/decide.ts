@@ -12,6 +12,7 @@ import type { Bundle, Guard, GuardInput, ModuleAnswer, PolicyModule } from '../p
 import { approvalFor } from './approval.ts'
 import { moduleInput } from './module-input.ts'
 import { GATE, precondition, resourceOf } from './preconditions.ts'
+import { UNKNOWN_TOOL } from './unknown-tool.ts'
 
 /** What guards and modules said so far. */
 interface Tally {
@@ -76,25 +77,6 @@ function refuseEarly(
   for (const guard of guards) if (guard.countsRequests) run(guard, input, tally)
   return conclude(request, facts, bundle, tally)
 }
-
-const UNKNOWN_TOOL: GuardInput['tool'] = Object.freeze({
-  name: '',
-  description: '',
-  upstream: '',
-  method: 'GET',
-  path: '/',
-  query: [],
-  effectClass: 'irreversible',
-  argsSchema: {},
-  resource: null,
-  costMicros: 0n,
-  recipients: [],
-  items: null,
-  paths: [],
-  facts: [],
-  reservedPaths: [],
-  location: { file: 'tools.yaml', line: 1, col: 1 },
-})
 
 function run(guard: Guard, input: GuardInput, tally: Tally): void {
   if (guard.mode === 'off' || !isForRoles(guard, input.facts)) {
