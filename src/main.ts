@@ -7,6 +7,7 @@ import { AgentCache, findAgent } from './agents/registry.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
 import { CLOCK_SKEW_MS_MAX, Replica } from './control/replica.ts'
+import { ModelClient } from './enforce/model-client.ts'
 import { UpstreamClient } from './enforce/upstream-client.ts'
 import { GatewayError } from './errors.ts'
 import { FactLookups } from './facts/lookups.ts'
@@ -142,6 +143,7 @@ export class Gate {
     })
     const client = new UpstreamClient(config.env)
     this.#stops.push(() => client.stop())
+    const agents = new AgentCache(db)
     const pipeline = new Pipeline({
       db,
       ledger,
@@ -149,7 +151,8 @@ export class Gate {
       metrics,
       log,
       client,
-      agents: new AgentCache(db),
+      model: new ModelClient(config.model, client),
+      agents,
       facts: new FactLookups(),
       killState,
       replicaId: replica.id,

@@ -240,11 +240,14 @@ export class Counters {
   }
 }
 
+/** What becomes of a held amount. `spent` settles less than was held and gives the rest back. */
+export interface Settlement extends Held {
+  readonly outcome: 'settle' | 'release'
+  readonly spent?: bigint
+}
+
 /** Turns held amounts into spent ones (`settle`) or gives them back (`release`). */
-export async function settleBudgets(
-  tx: Tx,
-  amounts: readonly (Held & { readonly outcome: 'settle' | 'release' })[],
-): Promise<void> {
+export async function settleBudgets(tx: Tx, amounts: readonly Settlement[]): Promise<void> {
   const totals = new Map<string, { held: Held; settle: bigint; all: bigint }>()
   for (const held of amounts) {
     const id = `${held.key}@${held.periodStart}`
@@ -252,7 +255,7 @@ export async function settleBudgets(
     const amount = BigInt(held.amount)
     totals.set(id, {
       held,
-      settle: total.settle + (held.outcome === 'settle' ? amount : 0n),
+      settle: total.settle + settledPart(held, amount),
       all: total.all + amount,
     })
   }
@@ -264,6 +267,12 @@ export async function settleBudgets(
     rows.map(({ all }) => all),
     rows.map(({ settle }) => settle),
   ])
+}
+
+// Never more than was held: the limit holds whatever an upstream says it cost.
+function settledPart({ outcome, spent }: Settlement, amount: bigint): bigint {
+  if (outcome === 'release') return 0n
+  return spent === undefined || spent > amount ? amount : spent
 }
 
 export interface BudgetRow {

@@ -8,6 +8,8 @@ import type {
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
+import { MODEL_TOOL } from '../model/model-call.ts'
+import { worstCaseMicros } from '../policy/model-tool.ts'
 import type { Bundle, Guard, GuardInput, ModuleAnswer, PolicyModule } from '../policy/types.ts'
 import { approvalFor } from './approval.ts'
 import { moduleInput } from './module-input.ts'
@@ -38,7 +40,8 @@ export function decide(
   const refusal = precondition(request, facts, bundle, tool)
   if (refusal) return refuseEarly(refusal, request, facts, bundle, tally)
   if (!tool) throw new Error('a request without a tool passed the preconditions')
-  const input = inputFor(request, facts, bundle, tool)
+  const cost = tool.name === MODEL_TOOL ? worstCaseMicros(bundle, request.args) : tool.costMicros
+  const input = inputFor(request, facts, bundle, tool, cost)
   for (const guard of bundle.guardsByTool.get(tool.name) ?? []) run(guard, input, tally)
   if (bundle.modules.length === 0) return conclude(request, facts, bundle, tally)
   return withModules(input, bundle, tally)
@@ -49,6 +52,7 @@ function inputFor(
   facts: Facts,
   bundle: Bundle,
   tool: GuardInput['tool'],
+  cost: bigint,
 ): GuardInput {
   const declared = request.costMicros ?? 0n
   return {
@@ -57,7 +61,7 @@ function inputFor(
     tool,
     resource: resourceOf(request, tool),
     environment: bundle.environment,
-    costMicros: declared > tool.costMicros ? declared : tool.costMicros,
+    costMicros: declared > cost ? declared : cost,
   }
 }
 
@@ -73,7 +77,8 @@ function refuseEarly(
   tally.reasons.push(refusal)
   tally.trace.push(step(GATE, GATE, 'deny', [refusal], {}))
   const guards = bundle.guardsByTool.get(request.tool) ?? bundle.guardsForAny
-  const input = inputFor(request, facts, bundle, bundle.tools.get(request.tool) ?? UNKNOWN_TOOL)
+  const tool = bundle.tools.get(request.tool) ?? UNKNOWN_TOOL
+  const input = inputFor(request, facts, bundle, tool, tool.costMicros)
   for (const guard of guards) if (guard.countsRequests) run(guard, input, tally)
   return conclude(request, facts, bundle, tally)
 }
