@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
+import { newAgent } from './agents/agent.ts'
 import { KeyRing } from './agents/keys.ts'
 import { AgentCache, findAgent } from './agents/registry.ts'
 import type { Config } from './config.ts'
@@ -19,6 +20,7 @@ import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
+import { createApiKey, registerAgent } from './pipeline/registry.ts'
 import { REGO_COMPILER } from './policy/rego-compiler.ts'
 import { PolicyStore } from './policy/store.ts'
 import type { Diagnostic } from './policy/diagnostics.ts'
@@ -135,10 +137,8 @@ export class Gate {
       db,
       ledger,
       killState,
-      keyRing,
       replicaId: replica.id,
       log,
-      onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
     })
     const client = new UpstreamClient(config.env)
     this.#stops.push(() => client.stop())
@@ -180,6 +180,7 @@ export class Gate {
       replica,
       events,
       checkpoints,
+      onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
       readiness: () => this.#readiness(db, replica, checkpoints, pipeline),
     })
     await beforeListening()
@@ -366,15 +367,8 @@ export class Gate {
   async ensureAgent(name: string, roles: readonly string[], owner: string): Promise<string | null> {
     const existing = await findAgent(poolDb(this.#store), name)
     if (existing) return null
-    const caller = {
-      keyId: 'portcullis',
-      role: 'admin',
-      name: 'portcullis',
-      agentId: null,
-    } as const
-    const { key } = await this.operations.createAgent(
-      { name, roles, owner, properties: {} },
-      caller,
+    const { key } = await this.operations.write((tx) =>
+      registerAgent(tx, newAgent(name, { roles, owner }), ITSELF),
     )
     return key
   }
@@ -385,13 +379,10 @@ export class Gate {
     name: string,
     agent: string | null,
   ): Promise<string> {
-    const caller = {
-      keyId: 'portcullis',
-      role: 'admin',
-      name: 'portcullis',
-      agentId: null,
-    } as const
-    return (await this.operations.createKey({ role, name, agent }, caller)).key
+    const { key } = await this.operations.write((tx) =>
+      createApiKey(tx, { role, name, agent }, ITSELF),
+    )
+    return key
   }
 
   async hasAdmin(): Promise<boolean> {
@@ -402,6 +393,9 @@ export class Gate {
     return rows.length > 0
   }
 }
+
+/** The gate as the author of what it does by itself. */
+const ITSELF = { keyId: 'portcullis', role: 'admin', name: 'portcullis', agentId: null } as const
 
 function poolDb(store: Store): Db {
   return {

@@ -9,7 +9,8 @@ import type { PolicyStore } from '../policy/store.ts'
 import type { Checkpointer } from '../record/checkpoints.ts'
 import type { EventStream } from '../record/events.ts'
 import type { Metrics } from '../record/metrics.ts'
-import type { Db } from '../store/tx.ts'
+import type { ApprovalRow } from '../approvals/tasks.ts'
+import type { Db, Tx } from '../store/tx.ts'
 
 /** Whether one dependency is ready, and if not, why. */
 export interface Readiness {
@@ -33,5 +34,7 @@ export interface HttpParts {
   readonly replica: Replica
   readonly events: EventStream
   readonly checkpoints: Checkpointer
+  /** Queues the wake-up of an approved action, in the batch that approves it. */
+  readonly onApproved: (tx: Tx, approval: ApprovalRow) => Promise<void>
   readonly readiness: () => Promise<readonly Readiness[]>
 }

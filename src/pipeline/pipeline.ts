@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
-import type { Agent, AgentCache } from '../agents/registry.ts'
+import type { Agent } from '../agents/agent.ts'
+import type { AgentCache } from '../agents/registry.ts'
 import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
 import { decide } from '../decide/decide.ts'
@@ -252,6 +253,7 @@ export class Pipeline {
       targetHash: targetHash(judgement.target),
       upstream: judgement.upstream?.name ?? '',
       decision: judgement.decision,
+      costMicros: costOf(request, judgement.tool),
       idempotencyKey: submission.dryRun ? null : submission.idempotencyKey,
       dryRun: submission.dryRun,
     }
@@ -428,6 +430,7 @@ export class Pipeline {
       targetHash: targetHash(judgement.target),
       upstream: judgement.upstream?.name ?? '',
       decision: judgement.decision,
+      costMicros: costOf(request, judgement.tool),
       idempotencyKey: null,
       dryRun: false,
     }
@@ -453,6 +456,11 @@ function toRequest(submission: Submission, agent: Agent): ActionRequest {
     reason,
     costMicros,
   }
+}
+
+function costOf({ costMicros }: ActionRequest, tool: Tool | undefined): bigint {
+  const [declared, fixed] = [costMicros ?? 0n, tool?.costMicros ?? 0n]
+  return declared > fixed ? declared : fixed
 }
 
 /** The request as it was stored, which is what the approval was given for. */
