@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
+import { newAgent } from './agents/agent.ts'
 import { KeyRing } from './agents/keys.ts'
 import { AgentCache, findAgent } from './agents/registry.ts'
 import type { Config } from './config.ts'
@@ -20,6 +21,9 @@ import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
+import { createApiKey, registerAgent } from './pipeline/registry.ts'
+import { Plans } from './pipeline/plans.ts'
+import { Turns } from './pipeline/turns.ts'
 import { REGO_COMPILER } from './policy/rego-compiler.ts'
 import { PolicyStore } from './policy/store.ts'
 import type { Diagnostic } from './policy/diagnostics.ts'
@@ -28,6 +32,7 @@ import { Checkpointer } from './record/checkpoints.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger, LEDGER_CHANNEL } from './record/ledger.ts'
 import { Metrics } from './record/metrics.ts'
+import { PlanFiles } from './record/plan-files.ts'
 import { Listener } from './store/listener.ts'
 import { Jobs } from './store/jobs.ts'
 import { Store } from './store/store.ts'
@@ -136,14 +141,13 @@ export class Gate {
       db,
       ledger,
       killState,
-      keyRing,
       replicaId: replica.id,
       log,
-      onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
     })
     const client = new UpstreamClient(config.env)
     this.#stops.push(() => client.stop())
     const agents = new AgentCache(db)
+    const model = new ModelClient(config.model, client)
     const pipeline = new Pipeline({
       db,
       ledger,
@@ -151,7 +155,7 @@ export class Gate {
       metrics,
       log,
       client,
-      model: new ModelClient(config.model, client),
+      model,
       agents,
       facts: new FactLookups(),
       killState,
@@ -160,7 +164,13 @@ export class Gate {
       bundle: () => this.policies.current,
       refusal: () => refusal(checkpoints, replica),
     })
-    const workerParts = { db, pipeline, operations: this.operations, webhooks, log }
+    const bundle = () => this.policies.current
+    const files = new PlanFiles(config.plansDir)
+    const plans = new Plans({ db, agents, killState, metrics, log, files, bundle })
+    await plans.start()
+    const replicaId = replica.id
+    const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
+    const workerParts = { db, pipeline, operations: this.operations, turns, webhooks, log }
     await jobs.start(queues(workerParts))
     this.#stops.push(() => jobs.stop())
     const sweeper = new Sweeper(workerParts)
@@ -178,11 +188,14 @@ export class Gate {
       keyRing,
       pipeline,
       operations: this.operations,
+      plans,
+      turns,
       policies: this.policies,
       killState,
       replica,
       events,
       checkpoints,
+      onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
       readiness: () => this.#readiness(db, replica, checkpoints, pipeline),
     })
     await beforeListening()
@@ -369,15 +382,8 @@ export class Gate {
   async ensureAgent(name: string, roles: readonly string[], owner: string): Promise<string | null> {
     const existing = await findAgent(poolDb(this.#store), name)
     if (existing) return null
-    const caller = {
-      keyId: 'portcullis',
-      role: 'admin',
-      name: 'portcullis',
-      agentId: null,
-    } as const
-    const { key } = await this.operations.createAgent(
-      { name, roles, owner, properties: {} },
-      caller,
+    const { key } = await this.operations.write((tx) =>
+      registerAgent(tx, newAgent(name, { roles, owner }), ITSELF),
     )
     return key
   }
@@ -388,13 +394,10 @@ export class Gate {
     name: string,
     agent: string | null,
   ): Promise<string> {
-    const caller = {
-      keyId: 'portcullis',
-      role: 'admin',
-      name: 'portcullis',
-      agentId: null,
-    } as const
-    return (await this.operations.createKey({ role, name, agent }, caller)).key
+    const { key } = await this.operations.write((tx) =>
+      createApiKey(tx, { role, name, agent }, ITSELF),
+    )
+    return key
   }
 
   async hasAdmin(): Promise<boolean> {
@@ -405,6 +408,9 @@ export class Gate {
     return rows.length > 0
   }
 }
+
+/** The gate as the author of what it does by itself. */
+const ITSELF = { keyId: 'portcullis', role: 'admin', name: 'portcullis', agentId: null } as const
 
 function poolDb(store: Store): Db {
   return {
@@ -442,7 +448,9 @@ function count(metrics: Metrics, entry: AuditEntry): void {
   const { kind, detail = {} } = entry
   metrics.auditEntries.inc({ kind: kind.split('.', 1)[0] ?? '' })
   if (kind === 'decision') countDecision(metrics, entry.effect, detail)
-  else if (kind === 'outcome') metrics.actions.inc({ kind: detail['state'] as string })
+  else if (kind === 'plan.refused') {
+    for (const { code } of reasonsIn(detail, 'reasons')) metrics.denied.inc({ reason: code })
+  } else if (kind === 'outcome') metrics.actions.inc({ kind: detail['state'] as string })
   else if (kind.startsWith('approval.')) {
     metrics.approvals.inc({ status: kind.slice('approval.'.length) })
   }

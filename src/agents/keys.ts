@@ -30,8 +30,11 @@ export interface KeyRow {
   readonly agent_id: string | null
   readonly created_at: Date
   readonly revoked_at: Date | null
+  /** When a rotated key stops working; null: never by itself. */
+  readonly expires_at: Date | null
 }
 
+const KEY_COLUMNS = 'id, role, name, agent_id, created_at, revoked_at, expires_at'
 const SECRET_BYTES = 32
 const KEY_PATTERN = /^pk_([0-9a-z]{26})_([A-Za-z0-9_-]{43})$/
 /** A revoked key is refused everywhere within this time. */
@@ -57,15 +60,30 @@ export async function createKey(
 export async function revokeKey(tx: Tx, id: string): Promise<KeyRow | undefined> {
   const [row] = await tx.query<KeyRow>(
     `update api_keys set revoked_at = $2 where id = $1 and revoked_at is null
-     returning id, role, name, agent_id, created_at, revoked_at`,
+     returning ${KEY_COLUMNS}`,
     [id, new Date(tx.nowMs)],
   )
   return row
 }
 
 export async function listKeys(db: Db): Promise<KeyRow[]> {
-  return db.query<KeyRow>(
-    'select id, role, name, agent_id, created_at, revoked_at from api_keys order by id',
+  return db.query<KeyRow>(`select ${KEY_COLUMNS} from api_keys order by id`)
+}
+
+/** Lets live keys expire: one by its id, or all of an agent. Answers those it touched, newest first. */
+export async function rotateKeys(
+  tx: Tx,
+  which: { readonly id: string } | { readonly agentId: string },
+  expireAt: Date,
+): Promise<KeyRow[]> {
+  const [column, value] = 'id' in which ? ['id', which.id] : ['agent_id', which.agentId]
+  return tx.query<KeyRow>(
+    `with rotated as (
+       update api_keys set expires_at = least(expires_at, $2)
+       where ${column} = $1 and revoked_at is null and (expires_at is null or expires_at > $3)
+       returning ${KEY_COLUMNS}
+     ) select * from rotated order by id desc`,
+    [value, expireAt, new Date(tx.nowMs)],
   )
 }
 
@@ -105,7 +123,8 @@ export class KeyRing {
     if (!suffix || !secret) return null
     const [row] = await this.#db.query<KeyRow & { secret_hash: string }>(
       `select id, role, name, agent_id, secret_hash from api_keys
-       where id = $1 and revoked_at is null`,
+       where id = $1 and revoked_at is null
+         and (expires_at is null or expires_at > clock_timestamp())`,
       [`key_${suffix}`],
     )
     if (!row || !sameHash(row.secret_hash, sha256(secret))) return null

@@ -114,6 +114,17 @@ export async function cancel(tx: Tx, id: string): Promise<ApprovalRow> {
   return end(tx, id, 'cancelled')
 }
 
+/** Withdraws every task of an agent that has not run yet; answers them. */
+export async function cancelOfAgent(tx: Tx, agentId: string): Promise<ApprovalRow[]> {
+  return tx.query<ApprovalRow>(
+    `update approvals set status = 'cancelled', decided_at = $2
+     where agent_id = $1 and (status = 'pending' or (status = 'approved' and exists
+       (select 1 from actions where actions.id = approvals.action_id and state = 'held')))
+     returning ${COLUMNS}`,
+    [agentId, new Date(tx.nowMs)],
+  )
+}
+
 /** Ends a task as expired if it is pending and its time is over; undefined otherwise. */
 export async function expire(tx: Tx, id: string): Promise<ApprovalRow | undefined> {
   const [row] = await tx.query<ApprovalRow>(

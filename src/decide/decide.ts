@@ -8,10 +8,9 @@ import type {
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
-import { MODEL_TOOL } from '../model/model-call.ts'
-import { worstCaseMicros } from '../policy/model-tool.ts'
 import type { Bundle, Guard, GuardInput, ModuleAnswer, PolicyModule } from '../policy/types.ts'
 import { approvalFor } from './approval.ts'
+import { atLeast, costOf } from './cost.ts'
 import { moduleInput } from './module-input.ts'
 import { GATE, precondition, resourceOf } from './preconditions.ts'
 import { UNKNOWN_TOOL } from './unknown-tool.ts'
@@ -40,8 +39,7 @@ export function decide(
   const refusal = precondition(request, facts, bundle, tool)
   if (refusal) return refuseEarly(refusal, request, facts, bundle, tally)
   if (!tool) throw new Error('a request without a tool passed the preconditions')
-  const cost = tool.name === MODEL_TOOL ? worstCaseMicros(bundle, request.args) : tool.costMicros
-  const input = inputFor(request, facts, bundle, tool, cost)
+  const input = inputFor(request, facts, bundle, tool, costOf(request, tool, bundle))
   for (const guard of bundle.guardsByTool.get(tool.name) ?? []) run(guard, input, tally)
   if (bundle.modules.length === 0) return conclude(request, facts, bundle, tally)
   return withModules(input, bundle, tally)
@@ -52,16 +50,15 @@ function inputFor(
   facts: Facts,
   bundle: Bundle,
   tool: GuardInput['tool'],
-  cost: bigint,
+  costMicros: bigint,
 ): GuardInput {
-  const declared = request.costMicros ?? 0n
   return {
     request,
     facts,
     tool,
     resource: resourceOf(request, tool),
     environment: bundle.environment,
-    costMicros: declared > cost ? declared : cost,
+    costMicros,
   }
 }
 
@@ -78,7 +75,7 @@ function refuseEarly(
   tally.trace.push(step(GATE, GATE, 'deny', [refusal], {}))
   const guards = bundle.guardsByTool.get(request.tool) ?? bundle.guardsForAny
   const tool = bundle.tools.get(request.tool) ?? UNKNOWN_TOOL
-  const input = inputFor(request, facts, bundle, tool, tool.costMicros)
+  const input = inputFor(request, facts, bundle, tool, atLeast(tool.costMicros, request))
   for (const guard of guards) if (guard.countsRequests) run(guard, input, tally)
   return conclude(request, facts, bundle, tally)
 }

@@ -8,6 +8,8 @@ export interface RequestState {
   requestId: string
   startedAt: number
   caller: Caller | null
+  /** The API key as it was presented; it seals stored answers and goes nowhere else. */
+  presentedKey: string | undefined
   /** Strictly parsed JSON, or undefined for an empty body. */
   body: Json | undefined
 }
@@ -49,9 +51,9 @@ export function header(req: Request, name: string): string | undefined {
 
 const ID_CHARS_MAX = 200
 
-/** The `:id` of the path. @throws GatewayError `not_found` for what cannot be one */
-export function idParam(req: Request): string {
-  const id = String(req.params['id'])
+/** A parameter of the path. @throws GatewayError `not_found` for what cannot be an id or name */
+export function idParam(req: Request, name = 'id'): string {
+  const id = String(req.params[name])
   const isPrintable = !/[\p{Cc}]/u.test(id)
   if (isPrintable && id.length <= ID_CHARS_MAX) return id
   throw new GatewayError('not_found', 'no such id')

@@ -30,7 +30,13 @@ export function identify(log: Logger, metrics: Metrics): RequestHandler {
     const given = header(req, 'x-request-id')
     const requestId = given && REQUEST_ID.test(given) ? given : newId('req')
     const startedAt = performance.now()
-    setState(req, { requestId, startedAt, caller: null, body: undefined })
+    setState(req, {
+      requestId,
+      startedAt,
+      caller: null,
+      presentedKey: undefined,
+      body: undefined,
+    })
     res.setHeader('X-Request-Id', requestId)
     res.on('close', () => {
       metrics.httpRequests.inc({ method: req.method, status: String(res.statusCode) })
@@ -103,7 +109,7 @@ export function authenticate(keyRing: KeyRing): RequestHandler {
     if (key !== undefined) {
       const caller = await lookUp(keyRing, key)
       if (!caller) throw new GatewayError('unauthenticated', 'the key is unknown or revoked')
-      stateOf(req).caller = caller
+      Object.assign(stateOf(req), { caller, presentedKey: key })
     }
     next()
   }

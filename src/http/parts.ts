@@ -5,11 +5,14 @@ import type { Replica } from '../control/replica.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Operations } from '../pipeline/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Plans } from '../pipeline/plans.ts'
+import type { Turns } from '../pipeline/turns.ts'
 import type { PolicyStore } from '../policy/store.ts'
 import type { Checkpointer } from '../record/checkpoints.ts'
 import type { EventStream } from '../record/events.ts'
 import type { Metrics } from '../record/metrics.ts'
-import type { Db } from '../store/tx.ts'
+import type { ApprovalRow } from '../approvals/tasks.ts'
+import type { Db, Tx } from '../store/tx.ts'
 
 /** Whether one dependency is ready, and if not, why. */
 export interface Readiness {
@@ -28,10 +31,14 @@ export interface HttpParts {
   readonly keyRing: KeyRing
   readonly pipeline: Pipeline
   readonly operations: Operations
+  readonly plans: Plans
+  readonly turns: Turns
   readonly policies: PolicyStore
   readonly killState: KillState
   readonly replica: Replica
   readonly events: EventStream
   readonly checkpoints: Checkpointer
+  /** Queues the wake-up of an approved action, in the batch that approves it. */
+  readonly onApproved: (tx: Tx, approval: ApprovalRow) => Promise<void>
   readonly readiness: () => Promise<readonly Readiness[]>
 }

@@ -1,6 +1,7 @@
 /** One unit of the budget currency in millionths: how money is held everywhere. */
 export const MICROS = 1_000_000n
-const MICROS_MAX = 9_000_000_000_000_000n // nine billion units: keeps every sum inside a PostgreSQL bigint
+/** The largest amount there is. */
+export const MICROS_MAX = 9_000_000_000_000_000n // nine billion units: keeps every sum inside a PostgreSQL bigint
 
 const DECIMAL = /^(0|[1-9]\d{0,9})(?:\.(\d{1,6}))?$/
 

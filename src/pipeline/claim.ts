@@ -1,5 +1,5 @@
-import type { Agent } from '../agents/registry.ts'
-import { agentStatuses, setAgentStatus } from '../agents/registry.ts'
+import type { Agent } from '../agents/agent.ts'
+import { agentStates, setAgentStatus, type AgentState } from '../agents/registry.ts'
 import { Counters, settleBudgets, type Crossing, type Held } from '../agents/counters.ts'
 import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
 import { covers } from '../control/kill-state.ts'
@@ -20,6 +20,7 @@ import {
 } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { decisionEntry, explanation } from './entries.ts'
+import { withOwnLimits } from './own-limits.ts'
 
 /** A decided action that asks the ledger for leave to happen. */
 export interface Claim {
@@ -37,6 +38,8 @@ export interface Claim {
   readonly targetHash: string
   readonly upstream: string
   readonly decision: Decision
+  /** Micro-units: the larger of what the tool costs and what the request declares. */
+  readonly costMicros: bigint
   readonly idempotencyKey: string | null
   readonly dryRun: boolean
 }
@@ -131,7 +134,8 @@ class ClaimBatch {
   readonly #pauses = new Map<string, Reason>()
   readonly #crossings: { claim: Claim; crossing: Crossing }[] = []
   readonly #byKey = new Map<string, ActionRow | NewAction>()
-  #statuses = new Map<string, string>()
+  readonly #executing = new Map<string, number>()
+  #states = new Map<string, AgentState>()
 
   constructor(tx: Tx, hooks: ClaimHooks) {
     this.#tx = tx
@@ -139,8 +143,8 @@ class ClaimBatch {
   }
 
   async run(claims: readonly Claim[]): Promise<ClaimResult[]> {
-    const counters = await this.#load(claims)
-    const results = claims.map((claim) => this.#judge(withShadow(claim, counters), counters))
+    const { counters, bounded } = await this.#load(claims)
+    const results = bounded.map((claim) => this.#judge(withShadow(claim, counters), counters))
     await insertActions(this.#tx, this.#rows)
     await counters.flush(this.#tx)
     for (const pending of this.#approvals) await this.#open(pending)
@@ -149,17 +153,17 @@ class ClaimBatch {
     return results.map((result) => result())
   }
 
-  async #load(claims: readonly Claim[]): Promise<Counters> {
+  async #load(claims: readonly Claim[]): Promise<{ counters: Counters; bounded: Claim[] }> {
     const tx = this.#tx
     const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
       idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
     )
     for (const [id, row] of await priorActions(tx, keyed)) this.#byKey.set(id, row)
-    this.#statuses = await agentStatuses(tx, [...new Set(claims.map(({ agent }) => agent.id))])
-    return Counters.load(
-      tx,
-      claims.flatMap(({ decision }) => decision.reservations),
-    )
+    this.#states = await agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])
+    for (const { id, executing } of this.#states.values()) this.#executing.set(id, executing)
+    const bounded = claims.map((claim) => withOwnLimits(claim, this.#states.get(claim.agent.id)))
+    const reservations = bounded.flatMap(({ decision }) => decision.reservations)
+    return { counters: await Counters.load(tx, reservations), bounded }
   }
 
   // Answers a thunk, because approvals get their rows only when the whole batch is written.
@@ -173,6 +177,9 @@ class ClaimBatch {
     for (const reservation of asking) counters.take(reservation)
     const { effect, reasons } = this.#effect(claim, counters)
     if (claim.dryRun) return this.#dryRun(claim, effect, reasons)
+    if (effect === 'allow' && this.#isAtCapacity(claim.agent.id)) {
+      return () => ({ type: 'rate_limited', reasons: [AT_CAPACITY] })
+    }
     if (effect === 'deny') return this.#deny(claim, reasons)
     if (effect === 'require_approval') return this.#hold(claim, reasons)
     return this.#execute(claim, counters)
@@ -210,9 +217,15 @@ class ClaimBatch {
     const target = { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
     const row = this.#tx.killRows.find((one) => covers(one, target))
     if (row) return refusal('kill_switch_engaged', `the kill switch is engaged: ${row.reason}`)
-    const status = this.#pauses.has(agent.id) ? 'paused' : this.#statuses.get(agent.id)
+    const status = this.#pauses.has(agent.id) ? 'paused' : this.#states.get(agent.id)?.status
     if (status === 'active') return undefined
     return refusal('agent_paused', `the agent is ${status ?? 'not registered'}`)
+  }
+
+  /** `scale` bounds how many of an agent's actions may be under way at once. */
+  #isAtCapacity(agentId: string): boolean {
+    const instances = this.#states.get(agentId)?.instances ?? null
+    return instances !== null && (this.#executing.get(agentId) ?? 0) >= instances
   }
 
   #notePauses(claim: Claim, counters: Counters): void {
@@ -252,6 +265,7 @@ class ClaimBatch {
       if (taken.held) held.push(taken.held)
       for (const crossing of taken.crossings) this.#crossings.push({ claim, crossing })
     }
+    this.#executing.set(claim.agent.id, (this.#executing.get(claim.agent.id) ?? 0) + 1)
     this.#record(claim, 'allow', 'executing', claim.decision.reasons, {
       reserved: JSON.stringify(held),
     })
@@ -382,6 +396,15 @@ export function exceeded(
     .filter((one) => one.mode === 'enforce' && !counters.fits(one))
     .map((one) => one.exceeded)
 }
+
+/** Not a denial: the same action may run when another has ended. */
+export const AT_CAPACITY: Reason = Object.freeze({
+  code: 'instances_busy',
+  message: 'as many actions of this agent are under way as it has instances',
+  wire: 'rate_limited',
+  effect: 'deny',
+  source: 'agent.instances',
+})
 
 function refusal(code: string, message: string): Reason {
   return { code, message, effect: 'deny', source: 'portcullis' }

@@ -3,6 +3,7 @@ import type { AuditDraft } from '../model/audit.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
+import type { ActionRow } from '../record/actions.ts'
 import type { Claim } from './claim.ts'
 
 /** Larger args stay in the action's own row; the entry then names them by the request's hash alone. */
@@ -68,5 +69,17 @@ export function decisionEntry(
       target_hash: claim.targetHash,
       dry_run: claim.dryRun,
     },
+  }
+}
+
+/** An entry about an action that exists already. */
+export function actionEntry(kind: string, row: ActionRow, detail: JsonObject): AuditDraft {
+  return {
+    kind,
+    agentId: row.agent_id,
+    tool: row.tool,
+    effect: row.effect,
+    actionId: row.id,
+    detail: { decision_id: row.decision_id, ...detail },
   }
 }

@@ -1,7 +1,9 @@
 import { performance } from 'node:perf_hooks'
-import type { Agent, AgentCache } from '../agents/registry.ts'
+import type { Agent } from '../agents/agent.ts'
+import type { AgentCache } from '../agents/registry.ts'
 import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
+import { costOf } from '../decide/cost.ts'
 import { decide } from '../decide/decide.ts'
 import type { ModelClient } from '../enforce/model-client.ts'
 import type { UpstreamClient } from '../enforce/upstream-client.ts'
@@ -256,6 +258,7 @@ export class Pipeline {
       targetHash: targetHash(judgement.target),
       upstream: judgement.upstream?.name ?? '',
       decision: judgement.decision,
+      costMicros: costIn(judgement, request),
       idempotencyKey: submission.dryRun ? null : submission.idempotencyKey,
       dryRun: submission.dryRun,
     }
@@ -436,6 +439,7 @@ export class Pipeline {
       targetHash: targetHash(judgement.target),
       upstream: judgement.upstream?.name ?? '',
       decision: judgement.decision,
+      costMicros: costIn(judgement, request),
       idempotencyKey: null,
       dryRun: false,
     }
@@ -448,6 +452,10 @@ export class Pipeline {
     const kind = answer.type === 'executed' ? answer.state : answer.type
     metrics.act.observe({ kind }, (performance.now() - startedAt) / 1000)
   }
+}
+
+function costIn({ decision, tool, bundle }: Judgement, request: ActionRequest): bigint {
+  return decision.effect === 'deny' || !tool ? 0n : costOf(request, tool, bundle)
 }
 
 function killTarget(request: ActionRequest, agent: Agent, tool: Tool): KillTarget {

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { AgentCache } from '../agents/registry.ts'
-import { agentStatuses } from '../agents/registry.ts'
+import { agentStates } from '../agents/registry.ts'
 import type { Caller } from '../agents/keys.ts'
 import { covers, type KillState } from '../control/kill-state.ts'
 import { judgePlan } from '../decide/plan.ts'
@@ -148,7 +148,7 @@ export class Plans {
     const local = this.#parts.killState.check(target)
     if (local.blocked) return stop(local.code, 'the kill switch is engaged, or its state unknown')
     if (caller.agentId === null) return null
-    const status = (await agentStatuses(tx, [caller.agentId])).get(caller.agentId)
+    const status = (await agentStates(tx, [caller.agentId])).get(caller.agentId)?.status
     if (status === 'active') return null
     return stop('agent_paused', `the agent is ${status ?? 'not registered'}`)
   }

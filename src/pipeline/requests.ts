@@ -1,4 +1,4 @@
-import type { Agent } from '../agents/registry.ts'
+import type { Agent } from '../agents/agent.ts'
 import { microsFromJson } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'

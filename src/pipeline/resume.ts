@@ -1,4 +1,4 @@
-import { agentStatuses } from '../agents/registry.ts'
+import { agentStates, type AgentState } from '../agents/registry.ts'
 import { Counters, type Held } from '../agents/counters.ts'
 import { approvalOfAction, fail as failApproval, votesOf } from '../approvals/tasks.ts'
 import { covers } from '../control/kill-state.ts'
@@ -15,6 +15,7 @@ import {
   type Claim,
 } from './claim.ts'
 import { decisionEntry, explanation } from './entries.ts'
+import { withOwnLimits } from './own-limits.ts'
 
 export type ResumeResult =
   | { readonly type: 'execute'; readonly fence: number }
@@ -47,13 +48,17 @@ export const RESUME: LedgerKind<Claim, ResumeResult> = {
  * budget, and the approval must still be for exactly this request. Compare-and-set on `held`
  * makes any number of wake-ups run it once.
  */
-async function resume(tx: Tx, claim: Claim): Promise<ResumeResult> {
-  const action = await findAction(tx, claim.actionId)
-  const approval = await approvalOfAction(tx, claim.actionId)
+async function resume(tx: Tx, asked: Claim): Promise<ResumeResult> {
+  const action = await findAction(tx, asked.actionId)
+  const approval = await approvalOfAction(tx, asked.actionId)
   if (action?.state !== 'held' || approval?.status !== 'approved') return { type: 'settled' }
+  const state = (await agentStates(tx, [asked.agent.id])).get(asked.agent.id)
+  // The sweep wakes it again, and by then another of the agent's actions may have ended.
+  if (isAtCapacity(state)) return { type: 'settled' }
+  const claim = withOwnLimits(asked, state)
   const counters = await Counters.load(tx, effectReservations(claim))
   const reasons = [
-    ...(await standing(tx, claim)),
+    ...standing(tx, claim, state),
     ...boundTo(claim, approval),
     ...(await stillSufficient(tx, claim, approval.id)),
     ...exceeded(counters, effectReservations(claim)).filter(({ effect }) => effect === 'deny'),
@@ -76,13 +81,16 @@ function effectReservations(claim: Claim) {
   return claim.decision.reservations.filter(({ phase }) => phase === 'effect')
 }
 
-async function standing(tx: Tx, claim: Claim): Promise<Reason[]> {
+const isAtCapacity = (state: AgentState | undefined): boolean =>
+  state !== undefined && state.instances !== null && state.executing >= state.instances
+
+function standing(tx: Tx, claim: Claim, state: AgentState | undefined): Reason[] {
   const { agent, request, upstream, decision } = claim
   const target = { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
   const row = tx.killRows.find((one) => covers(one, target))
   if (row) return [reason('kill_switch_engaged', `the kill switch is engaged: ${row.reason}`)]
-  const status = (await agentStatuses(tx, [agent.id])).get(agent.id)
-  if (status !== 'active') return [reason('agent_paused', `the agent is ${status ?? 'gone'}`)]
+  if (state?.status !== 'active')
+    return [reason('agent_paused', `the agent is ${state?.status ?? 'gone'}`)]
   return decision.effect === 'deny' ? [...decision.reasons] : []
 }
 

@@ -1,4 +1,4 @@
-import type { Agent } from '../agents/registry.ts'
+import type { Agent } from '../agents/agent.ts'
 import { screen } from '../decide/screen.ts'
 import { parseStrictJson, StrictJsonError } from '../lib/strict-json.ts'
 import type { Facts } from '../model/facts.ts'

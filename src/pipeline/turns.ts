@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Caller } from '../agents/keys.ts'
-import type { Agent, AgentCache } from '../agents/registry.ts'
+import type { Agent } from '../agents/agent.ts'
+import type { AgentCache } from '../agents/registry.ts'
 import type { ModelClient } from '../enforce/model-client.ts'
 import { ERRORS, GatewayError, RETRYABLE } from '../errors.ts'
 import { digest, sha256 } from '../lib/canonical.ts'

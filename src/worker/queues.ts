@@ -9,6 +9,7 @@ import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Operations } from '../pipeline/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Turns } from '../pipeline/turns.ts'
 import type { Tx } from '../record/ledger.ts'
 import type { Jobs, QueueOptions } from '../store/jobs.ts'
 import type { Db } from '../store/tx.ts'
@@ -62,6 +63,7 @@ export interface WorkerParts {
   readonly db: Db
   readonly pipeline: Pipeline
   readonly operations: Operations
+  readonly turns: Turns
   readonly webhooks: WebhookSender
   readonly log: Logger
 }
@@ -115,11 +117,12 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { db, operations, pipeline, log } = this.#parts
+    const { db, operations, pipeline, turns, log } = this.#parts
     try {
       const orphans = await this.#orphans()
       if (orphans > 0)
         log.warn({ actions: orphans }, 'actions of a stopped replica are indeterminate')
+      if (await this.#hasOrphanedTurns()) await turns.sweep()
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
       if (this.#rounds++ % COUNTERS_EVERY === 0) await operations.sweepCounters()
@@ -136,5 +139,14 @@ export class Sweeper {
          (select 1 from replicas r where r.id = a.replica_id and r.lease_until > clock_timestamp())`,
     )
     return Number(row?.n ?? 0) > 0 ? operations.sweepOrphans() : 0
+  }
+
+  async #hasOrphanedTurns(): Promise<boolean> {
+    const rows = await this.#parts.db.query(
+      `select 1 from turns t where status = 'running' and not exists
+         (select 1 from replicas r where r.id = t.replica_id and r.lease_until > clock_timestamp())
+       limit 1`,
+    )
+    return rows.length > 0
   }
 }

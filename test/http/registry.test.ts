@@ -12,6 +12,7 @@ type Role = (typeof KEY_ROLES)[number]
 const READERS: readonly Role[] = ['observer', 'approver', 'operator', 'admin']
 const ALL: readonly Role[] = ['agent', ...READERS]
 const OPERATORS: readonly Role[] = ['operator', 'admin']
+const ACTORS: readonly Role[] = ['agent', 'operator', 'admin']
 const ADMINS: readonly Role[] = ['admin']
 
 /** Who may make which call. Bodies are empty and ids unknown, so that nothing happens. */
@@ -44,6 +45,16 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/api/v1/agents', ADMINS],
   ['GET', '/api/v1/agents', READERS],
   ['GET', '/api/v1/agents/none', READERS],
+  ['GET', '/api/v1/agents/stats/summary', READERS],
+  ['GET', '/api/v1/agents/name/none', READERS],
+  ['PUT', '/api/v1/agents/none', OPERATORS],
+  ['PATCH', '/api/v1/agents/none', OPERATORS],
+  ['DELETE', '/api/v1/agents/none', ADMINS],
+  ['POST', '/api/v1/agents/none/activate', ACTORS],
+  ['POST', '/api/v1/agents/none/action', OPERATORS],
+  ['GET', '/api/v1/agents/none/status', READERS],
+  ['POST', '/api/v1/agents/none/keys/rotate', ACTORS],
+  ['POST', '/api/v1/keys/key_none/rotate', ADMINS],
   ['POST', '/api/v1/keys', ADMINS],
   ['GET', '/api/v1/keys', ADMINS],
   ['DELETE', '/api/v1/keys/key_none', ADMINS],

@@ -1,17 +1,18 @@
-import { Router, type Request, type RequestHandler } from 'express'
-import { GatewayError } from '../../errors.ts'
-import { microsFromJson } from '../../lib/money.ts'
+import type { Request } from 'express'
+import type { ErrorCode } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Resource } from '../../model/request.ts'
 import type { Submission } from '../../pipeline/submission.ts'
 import { sendAnswer } from '../answers.ts'
-import { bodyObject, callerOf, header, stateOf } from '../context.ts'
-import { allow, strictBody } from '../edge.ts'
+import { money } from '../agent-json.ts'
+import { Calls } from '../calls.ts'
+import { callerOf, stateOf } from '../context.ts'
+import { idempotencyKey } from '../once.ts'
 import type { HttpParts } from '../parts.ts'
-import { NAME, object, shape, TEXT } from '../validate.ts'
+import { AGENTS } from '../roles.ts'
+import { MONEY, NAME, object, shape, TEXT } from '../validate.ts'
 
 export const WAIT_S_MAX = 60
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 
 interface ActBody {
   readonly tool: string
@@ -24,7 +25,7 @@ interface ActBody {
   readonly wait_s?: number
 }
 
-const checkAct = shape<ActBody>(
+const ACT = shape<ActBody>(
   object(
     {
       tool: NAME,
@@ -32,7 +33,7 @@ const checkAct = shape<ActBody>(
       resource: object({ type: NAME, id: NAME }, ['type', 'id']),
       context: { type: 'object' },
       reason: TEXT,
-      cost: { type: ['string', 'number'] },
+      cost: MONEY,
       dry_run: { type: 'boolean' },
       wait_s: { type: 'number', minimum: 0, maximum: WAIT_S_MAX },
     },
@@ -41,14 +42,60 @@ const checkAct = shape<ActBody>(
 )
 
 /** `POST /act` and its alias `POST /action`. */
-export function actRoutes({ pipeline }: HttpParts): Router {
-  const act: RequestHandler = async (req, res) => {
-    sendAnswer(res, await pipeline.act(toSubmission(req, checkAct(bodyObject(req)))))
+export function actCalls(parts: HttpParts): Calls {
+  const calls = new Calls(parts)
+  for (const path of ['/act', '/action']) {
+    calls.stream(
+      {
+        method: 'post',
+        path,
+        tag: 'actions',
+        summary: 'Take one action through the gate',
+        description:
+          'Decided, recorded, carried out at most once and recorded again before the answer. With an ' +
+          '`Idempotency-Key` the same request gets the same answer.',
+        roles: AGENTS,
+        body: ACT,
+        answer: ACT_ANSWER,
+        also: { 202: 'a person must approve it first: `GET` the `Location` later' },
+        errors: ACT_ERRORS,
+      },
+      async ({ req, res, body }) => {
+        sendAnswer(res, await parts.pipeline.act(toSubmission(req, body)))
+      },
+    )
   }
-  const router = Router({ caseSensitive: true })
-  router.post(['/act', '/action'], allow('agent'), strictBody, act)
-  return router
+  return calls
 }
+
+const ACT_ANSWER = object({
+  action_id: NAME,
+  decision_id: NAME,
+  decision: { enum: ['allow', 'deny', 'require_approval'] },
+  status: { enum: ['succeeded', 'failed'] },
+  result: object({ status: { type: 'integer' }, body: {}, truncated: { type: 'boolean' } }),
+  revision: { type: 'string' },
+})
+
+/** What taking an action may answer beyond what every call may. */
+export const ACT_ERRORS: readonly ErrorCode[] = [
+  'per_action_limit_exceeded',
+  'policy_denied',
+  'agent_paused',
+  'budget_exceeded',
+  'in_flight',
+  'risky_content',
+  'idempotency_mismatch',
+  'rate_limited',
+  'upstream_unreachable',
+  'outcome_unrecorded',
+  'kill_switch_engaged',
+  'kill_state_unknown',
+  'audit_unavailable',
+  'clock_skew',
+  'shutting_down',
+  'outcome_unknown',
+]
 
 function toSubmission(req: Request, body: ActBody): Submission {
   return {
@@ -59,29 +106,9 @@ function toSubmission(req: Request, body: ActBody): Submission {
     resource: body.resource ?? null,
     context: body.context ?? {},
     reason: body.reason ?? null,
-    costMicros: body.cost === undefined ? null : parseCost(body.cost),
+    costMicros: body.cost === undefined ? null : money('cost', body.cost),
     idempotencyKey: idempotencyKey(req),
     dryRun: body.dry_run ?? false,
     waitMs: (body.wait_s ?? 0) * 1000,
   }
-}
-
-/** @throws GatewayError `invalid_request` when the header is there and unusable */
-export function idempotencyKey(req: Request): string | null {
-  const key = header(req, 'idempotency-key')
-  if (key === undefined) return null
-  if (IDEMPOTENCY_KEY.test(key)) return key
-  throw new GatewayError(
-    'invalid_request',
-    'Idempotency-Key must be 1 to 255 visible ASCII characters',
-  )
-}
-
-function parseCost(cost: string | number): bigint {
-  const micros = microsFromJson(cost)
-  if (micros !== undefined) return micros
-  throw new GatewayError(
-    'invalid_request',
-    '`cost` must be a non-negative amount with at most six decimals, such as "0.05"',
-  )
 }

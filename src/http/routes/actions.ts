@@ -1,16 +1,16 @@
-import { Router } from 'express'
 import { approvalOfAction, votesOf } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
+import { settleAction } from '../../pipeline/settle.ts'
 import type { StoredResult } from '../../pipeline/submission.ts'
 import { findAction, listActions, stored, type ActionRow } from '../../record/actions.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from '../answers.ts'
-import { bodyObject, callerOf, idParam } from '../context.ts'
-import { allow, strictBody } from '../edge.ts'
+import { Calls } from '../calls.ts'
+import { callerOf } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
-import { Query } from '../query.ts'
-import { object, shape, TEXT } from '../validate.ts'
+import { ANYONE, OPERATORS } from '../roles.ts'
+import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
 import { entryJson } from './audit.ts'
 
 const STATES = [
@@ -23,60 +23,103 @@ const STATES = [
   'expired',
   'cancelled',
 ]
+const LIST = params<{
+  state?: string
+  tool?: string
+  agent?: string
+  limit?: number
+  cursor?: string
+}>({ state: { enum: STATES }, tool: NAME, agent: NAME, ...PAGE })
+const WAIT = params<{ wait_s?: number }>({ wait_s: { type: 'integer', minimum: 0, maximum: 60 } })
 const OPEN = new Set(['held', 'executing'])
 const ENTRIES_MAX = 100
 
-const checkSettle = shape<{ outcome: 'succeeded' | 'failed'; note: string }>(
+const SETTLE = shape<{ outcome: 'succeeded' | 'failed'; note: string }>(
   object({ outcome: { enum: ['succeeded', 'failed'] }, note: TEXT }, ['outcome', 'note']),
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
-export function actionRoutes({ db, pipeline, operations }: HttpParts): Router {
-  const router = Router({ caseSensitive: true })
-  const readers = allow('agent', 'observer', 'approver', 'operator', 'admin')
+export function actionCalls(parts: HttpParts): Calls {
+  const { db, pipeline } = parts
+  const tag = 'actions'
+  const calls = new Calls(parts)
 
-  router.get('/actions', readers, async (req, res) => {
-    const query = new Query(req, ['state', 'tool', 'agent', 'limit', 'cursor'])
-    const limit = query.limit()
-    const { agentId } = callerOf(req)
-    const rows = await listActions(db, {
-      agentId: agentId ?? query.text('agent') ?? undefined,
-      tool: query.text('tool') ?? undefined,
-      state: query.oneOf('state', STATES) ?? undefined,
-      before: query.text('cursor') ?? undefined,
-      limit,
-    })
-    const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-    res.json({ actions: rows.map(actionJson), next_cursor: next })
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/actions',
+      tag,
+      summary: 'List actions, newest first; an agent sees its own',
+      roles: ANYONE,
+      query: LIST,
+      answer: object({ actions: { type: 'array' }, next_cursor: {} }),
+    },
+    async ({ caller, query: { limit = PAGE_DEFAULT, cursor, state, tool, agent } }) => {
+      const rows = await listActions(db, {
+        agentId: caller.agentId ?? agent,
+        tool,
+        state,
+        before: cursor,
+        limit,
+      })
+      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
+      return { actions: rows.map(actionJson), next_cursor: next }
+    },
+  )
 
-  router.get('/actions/:id', readers, async (req, res) => {
-    const query = new Query(req, ['wait_s'])
-    const waitS = query.integer('wait_s', 0, 60) ?? 0
-    let row = await visible(db, req, idParam(req))
-    if (waitS > 0 && OPEN.has(row.state)) {
-      await pipeline.answerOf(row.id, waitS * 1000)
-      row = await visible(db, req, row.id)
-    }
-    const approval = await approvalOfAction(db, row.id)
-    res.json({
-      ...actionJson(row),
-      ...(approval ? { approval: { id: approval.id, status: approval.status } } : {}),
-    })
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/actions/:id',
+      tag,
+      summary: 'Read an action; `wait_s` waits for one that is not final',
+      roles: ANYONE,
+      query: WAIT,
+      errors: ['not_found'],
+    },
+    async ({ req, id, query: { wait_s: waitS = 0 } }) => {
+      let row = await visible(db, req, id)
+      if (waitS > 0 && OPEN.has(row.state)) {
+        await pipeline.answerOf(row.id, waitS * 1000)
+        row = await visible(db, req, row.id)
+      }
+      const approval = await approvalOfAction(db, row.id)
+      return {
+        ...actionJson(row),
+        ...(approval ? { approval: { id: approval.id, status: approval.status } } : {}),
+      }
+    },
+  )
 
-  router.get('/actions/:id/explain', readers, async (req, res) => {
-    const row = await visible(db, req, idParam(req))
-    res.json(await explain(db, row, callerOf(req).role === 'agent'))
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/actions/:id/explain',
+      tag,
+      summary: 'Why it was decided so, rule by rule',
+      description: 'An agent gets the rule that decided; everybody else the whole trace.',
+      roles: ANYONE,
+      errors: ['not_found'],
+    },
+    async ({ req, id, caller }) => explain(db, await visible(db, req, id), caller.role === 'agent'),
+  )
 
-  router.post('/actions/:id/settle', allow('operator', 'admin'), strictBody, async (req, res) => {
-    const { outcome, note } = checkSettle(bodyObject(req))
-    const row = await operations.settle(idParam(req), outcome, note, callerOf(req))
-    res.json(actionJson(row))
-  })
+  calls.write(
+    {
+      method: 'post',
+      path: '/actions/:id/settle',
+      tag,
+      summary: 'Say what became of an action whose outcome is unknown',
+      roles: OPERATORS,
+      body: SETTLE,
+      errors: ['not_found', 'conflict'],
+    },
+    ({ id, body: { outcome, note }, caller }) =>
+      async (tx) =>
+        actionJson(await settleAction(tx, id, outcome, note, caller)),
+  )
 
-  return router
+  return calls
 }
 
 type Db = HttpParts['db']
@@ -89,7 +132,7 @@ async function visible(db: Db, req: object, id: string): Promise<ActionRow> {
   throw new GatewayError('not_found', `there is no action \`${id.slice(0, 64)}\``)
 }
 
-export function actionJson(row: ActionRow) {
+export function actionJson(row: ActionRow): JsonObject {
   const result = stored(row.result) as unknown as StoredResult | null
   return {
     id: row.id,

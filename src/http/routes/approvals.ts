@@ -1,4 +1,4 @@
-import { Router, type Request } from 'express'
+import type { Request } from 'express'
 import {
   findApproval,
   listApprovals,
@@ -8,59 +8,100 @@ import {
 } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
+import { cancelApproval, voteOn } from '../../pipeline/approvals.ts'
 import { findAction } from '../../record/actions.ts'
-import { bodyObject, callerOf, idParam } from '../context.ts'
-import { allow, strictBody } from '../edge.ts'
+import { Calls } from '../calls.ts'
+import { callerOf, idParam } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
-import { Query } from '../query.ts'
-import { object, shape, TEXT } from '../validate.ts'
+import { ANYONE, READERS } from '../roles.ts'
+import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
 
 const STATUSES = ['pending', 'approved', 'denied', 'expired', 'cancelled', 'failed']
-const checkVote = shape<{ comment?: string }>(object({ comment: TEXT }))
+const VOTE = shape<{ comment?: string }>(object({ comment: TEXT }))
+const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: string }>({
+  status: { enum: STATUSES },
+  agent: NAME,
+  ...PAGE,
+})
 
 /** `GET /approvals`, `GET /approvals/{id}`, `POST .../approve`, `/deny`, `/cancel`. */
-export function approvalRoutes({ db, operations }: HttpParts): Router {
-  const router = Router({ caseSensitive: true })
-  const readers = allow('agent', 'observer', 'approver', 'operator', 'admin')
-  // Everybody with a key may ask; whether the role may answer is the approval's own affair.
-  const voters = allow('observer', 'approver', 'operator', 'admin')
+export function approvalCalls(parts: HttpParts): Calls {
+  const { db } = parts
+  const tag = 'approvals'
+  const calls = new Calls(parts)
 
-  router.get('/approvals', readers, async (req, res) => {
-    const query = new Query(req, ['status', 'agent', 'limit', 'cursor'])
-    const limit = query.limit()
-    const rows = await listApprovals(db, {
-      status: query.oneOf('status', STATUSES),
-      agentId: callerOf(req).agentId ?? query.text('agent'),
-      before: query.text('cursor'),
-      limit,
-    })
-    const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-    res.json({ approvals: rows.map((row) => approvalJson(row)), next_cursor: next })
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/approvals',
+      tag,
+      summary: 'List approvals, newest first; an agent sees its own',
+      roles: ANYONE,
+      query: LIST,
+    },
+    async ({
+      caller,
+      query: { status = null, agent = null, cursor = null, limit = PAGE_DEFAULT },
+    }) => {
+      const agentId = caller.agentId ?? agent
+      const rows = await listApprovals(db, { status, agentId, before: cursor, limit })
+      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
+      return { approvals: rows.map((row) => approvalJson(row)), next_cursor: next }
+    },
+  )
 
-  router.get('/approvals/:id', readers, async (req, res) => {
-    const row = await visible(db, req)
-    const action = await findAction(db, row.action_id)
-    const request = action ? (JSON.parse(action.request) as JsonObject) : null
-    res.json({ ...approvalJson(row, await votesOf(db, row.id)), request })
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/approvals/:id',
+      tag,
+      summary: 'Read an approval with its votes and the request it is for',
+      roles: ANYONE,
+      errors: ['not_found'],
+    },
+    async ({ req }) => {
+      const row = await visible(db, req)
+      const action = await findAction(db, row.action_id)
+      const request = action ? (JSON.parse(action.request) as JsonObject) : null
+      return { ...approvalJson(row, await votesOf(db, row.id)), request }
+    },
+  )
 
   for (const choice of ['approve', 'deny'] as const) {
-    router.post(`/approvals/:id/${choice}`, voters, strictBody, async (req, res) => {
-      const { comment = '' } = checkVote(bodyObject(req))
-      const id = idParam(req)
-      const row = await operations.vote(id, callerOf(req), choice, comment)
-      res.json({ approval: approvalJson(row, await votesOf(db, id)) })
-    })
+    calls.write(
+      {
+        method: 'post',
+        path: `/approvals/:id/${choice}`,
+        tag,
+        summary: choice === 'approve' ? 'Approve what is held' : 'Deny what is held',
+        // Everybody with a key may ask; whether the role may answer is the approval's own affair.
+        roles: READERS,
+        body: VOTE,
+        errors: ['not_found', 'conflict'],
+      },
+      ({ id, body: { comment = '' }, caller }) =>
+        async (tx) => {
+          const row = await voteOn(tx, id, caller, choice, comment, parts.onApproved)
+          return { approval: approvalJson(row, await votesOf(tx, id)) }
+        },
+    )
   }
 
-  router.post('/approvals/:id/cancel', readers, strictBody, async (req, res) => {
-    checkVote(bodyObject(req))
-    const row = await operations.cancel(idParam(req), callerOf(req))
-    res.json({ approval: approvalJson(row) })
-  })
+  calls.write(
+    {
+      method: 'post',
+      path: '/approvals/:id/cancel',
+      tag,
+      summary: 'Withdraw what is held: by the agent that asked, or an operator',
+      roles: ANYONE,
+      body: VOTE,
+      errors: ['not_found', 'conflict'],
+    },
+    ({ id, caller }) =>
+      async (tx) => ({ approval: approvalJson(await cancelApproval(tx, id, caller)) }),
+  )
 
-  return router
+  return calls
 }
 
 async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> {
@@ -71,7 +112,7 @@ async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> 
   throw new GatewayError('not_found', `there is no approval \`${id.slice(0, 64)}\``)
 }
 
-function approvalJson(row: ApprovalRow, votes?: readonly VoteRow[]) {
+function approvalJson(row: ApprovalRow, votes?: readonly VoteRow[]): JsonObject {
   const isOverdue = row.status === 'pending' && row.expires_at.getTime() <= Date.now()
   return {
     id: row.id,

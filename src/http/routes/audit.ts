@@ -1,4 +1,4 @@
-import { Router, type Response } from 'express'
+import type { Response } from 'express'
 import { AuditVerifier } from '../../lib/audit-verify.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -10,75 +10,121 @@ import {
   readHead,
   readTimeline,
 } from '../../record/audit.ts'
-import { allow } from '../edge.ts'
-import type { HttpParts } from '../parts.ts'
-import { Query } from '../query.ts'
+import { Calls } from '../calls.ts'
 import { drained } from '../drained.ts'
+import type { HttpParts } from '../parts.ts'
+import { READERS } from '../roles.ts'
+import { NAME, PAGE, PAGE_DEFAULT, params, TIME } from '../validate.ts'
 
-const PAGE = 1_000
+const CHUNK = 1_000
+const TIMELINE = params<{
+  agent?: string
+  tool?: string
+  decision?: string
+  kind?: string
+  action?: string
+  since?: string
+  until?: string
+  limit?: number
+  cursor?: number
+}>({
+  agent: NAME,
+  tool: NAME,
+  decision: { enum: ['allow', 'deny', 'require_approval'] },
+  kind: NAME,
+  action: NAME,
+  since: TIME,
+  until: TIME,
+  limit: PAGE.limit,
+  cursor: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+})
 
 /** `GET /audit/timeline`, `/verify`, `/checkpoint`, `/export`. */
-export function auditRoutes({ db, checkpoints }: HttpParts): Router {
-  const router = Router({ caseSensitive: true })
-  const readers = allow('observer', 'approver', 'operator', 'admin')
+export function auditCalls(parts: HttpParts): Calls {
+  const { db, checkpoints } = parts
+  const tag = 'audit'
+  const calls = new Calls(parts)
 
-  router.get('/audit/timeline', readers, async (req, res) => {
-    const query = new Query(req, [
-      'agent',
-      'tool',
-      'decision',
-      'kind',
-      'action',
-      'since',
-      'until',
-      'limit',
-      'cursor',
-    ])
-    const limit = query.limit()
-    const cursor = query.integer('cursor', 0, Number.MAX_SAFE_INTEGER)
-    const entries = await readTimeline(db, {
-      agentId: await agentId(db, query.text('agent')),
-      tool: query.text('tool'),
-      effect: query.oneOf('decision', ['allow', 'deny', 'require_approval']),
-      kind: query.text('kind'),
-      actionId: query.text('action'),
-      since: query.date('since'),
-      until: query.date('until'),
-      before: cursor === null ? null : BigInt(cursor),
-      limit,
-    })
-    const last = entries.at(-1)
-    res.json({
-      entries: entries.map(entryJson),
-      next_cursor: entries.length === limit && last ? String(last.seq) : null,
-    })
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/audit/timeline',
+      tag,
+      summary: 'Who did what, why, when, and who approved; newest first',
+      roles: READERS,
+      query: TIMELINE,
+    },
+    async ({ query }) => {
+      const { limit = PAGE_DEFAULT, cursor, since, until } = query
+      const entries = await readTimeline(db, {
+        agentId: await agentId(db, query.agent ?? null),
+        tool: query.tool ?? null,
+        effect: query.decision ?? null,
+        kind: query.kind ?? null,
+        actionId: query.action ?? null,
+        since: since === undefined ? null : new Date(since),
+        until: until === undefined ? null : new Date(until),
+        before: cursor === undefined ? null : BigInt(cursor),
+        limit,
+      })
+      const last = entries.at(-1)
+      return {
+        entries: entries.map(entryJson),
+        next_cursor: entries.length === limit && last ? String(last.seq) : null,
+      }
+    },
+  )
 
-  router.get('/audit/verify', readers, async (req, res) => {
-    new Query(req, [])
-    // What was written in the last second may not be signed yet; if signing fails, the verdict says so.
-    await checkpoints.checkpoint().catch(() => {})
-    res.json(await verifyDatabase(db, checkpoints.publicKeyPem, checkpoints.keptOutside()))
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/audit/verify',
+      tag,
+      summary: 'Whether the record is whole and complete: two verdicts',
+      roles: READERS,
+    },
+    async () => {
+      // What was written in the last second may not be signed yet; if signing fails, the verdict says so.
+      await checkpoints.checkpoint().catch(() => {})
+      return verifyDatabase(db, checkpoints.publicKeyPem, checkpoints.keptOutside())
+    },
+  )
 
-  router.get('/audit/checkpoint', readers, async (req, res) => {
-    new Query(req, [])
-    await checkpoints.checkpoint()
-    const checkpoint = await latestCheckpoint(db)
-    res.json({
-      checkpoint: checkpoint ? checkpointJson(checkpoint) : null,
-      public_key: checkpoints.publicKeyPem,
-      keys: await readAuditKeys(db),
-    })
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/audit/checkpoint',
+      tag,
+      summary: 'The newest signed checkpoint, and the keys to check it by',
+      roles: READERS,
+    },
+    async () => {
+      await checkpoints.checkpoint()
+      const checkpoint = await latestCheckpoint(db)
+      return {
+        checkpoint: checkpoint ? checkpointJson(checkpoint) : null,
+        public_key: checkpoints.publicKeyPem,
+        keys: await readAuditKeys(db),
+      }
+    },
+  )
 
-  router.get('/audit/export', readers, async (req, res) => {
-    new Query(req, [])
-    await checkpoints.checkpoint()
-    await exportRecord(db, res)
-  })
+  calls.stream(
+    {
+      method: 'get',
+      path: '/audit/export',
+      tag,
+      summary: 'The whole record as newline-delimited JSON, for `portcullis audit verify`',
+      roles: READERS,
+      media: 'application/x-ndjson',
+    },
+    async ({ res }) => {
+      await checkpoints.checkpoint()
+      await exportRecord(db, res)
+    },
+  )
 
-  return router
+  return calls
 }
 
 type Db = HttpParts['db']
@@ -93,7 +139,7 @@ async function verifyDatabase(db: Db, publicKey: string, outside: readonly Check
   const verifier = new AuditVerifier([publicKey], [...outside, ...(await readCheckpoints(db, 0n))])
   let seq = 0n
   for (;;) {
-    const entries = await readEntriesAfter(db, seq, PAGE)
+    const entries = await readEntriesAfter(db, seq, CHUNK)
     if (entries.length === 0) break
     for (const entry of entries) verifier.entry(entry)
     seq = entries.at(-1)?.seq ?? seq
@@ -116,7 +162,7 @@ async function exportRecord(db: Db, res: Response): Promise<void> {
   })
   let seq = 0n
   while (seq < size) {
-    const entries = (await readEntriesAfter(db, seq, PAGE)).filter((one) => one.seq <= size)
+    const entries = (await readEntriesAfter(db, seq, CHUNK)).filter((one) => one.seq <= size)
     if (entries.length === 0) break
     for (const entry of entries) await writeLine(res, exportedEntry(entry))
     seq = entries.at(-1)?.seq ?? seq

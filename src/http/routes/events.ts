@@ -1,14 +1,15 @@
-import { Router, type Response } from 'express'
+import type { Response } from 'express'
 import { findAgent } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
 import { readEntriesAfter, readHead } from '../../record/audit.ts'
 import type { EventStream } from '../../record/events.ts'
-import { callerOf, header } from '../context.ts'
-import { allow } from '../edge.ts'
-import type { HttpParts } from '../parts.ts'
+import { Calls } from '../calls.ts'
+import { header } from '../context.ts'
 import { drained } from '../drained.ts'
-import { Query } from '../query.ts'
+import type { HttpParts } from '../parts.ts'
+import { ANYONE } from '../roles.ts'
+import { NAME, params } from '../validate.ts'
 
 const RETRY_MS = 2_000
 const KEEPALIVE_MS = 15_000
@@ -22,27 +23,37 @@ const HEADERS = {
   'Cache-Control': 'no-store',
   'X-Accel-Buffering': 'no',
 }
+const EVENTS = params<{ types?: string[]; agent?: string; last_event_id?: string }>({
+  types: { type: 'array', items: NAME, description: 'kinds, or what comes before their dot' },
+  agent: NAME,
+  last_event_id: NAME,
+})
 const LAST_EVENT_ID = /^\d{1,15}$/
 
 /** `GET /events`: the record as server-sent events, live and resumable. */
-export function eventRoutes(parts: HttpParts): Router {
-  const router = Router({ caseSensitive: true })
-  router.get(
-    '/events',
-    allow('agent', 'observer', 'approver', 'operator', 'admin'),
-    async (req, res) => {
-      const query = new Query(req, ['types', 'agent', 'last_event_id'])
-      const types = query.list('types')
-      const agentId = callerOf(req).agentId ?? (await agentFilter(parts, query.text('agent')))
+export function eventCalls(parts: HttpParts): Calls {
+  return new Calls(parts).stream(
+    {
+      method: 'get',
+      path: '/events',
+      tag: 'events',
+      summary: 'The record as server-sent events; an agent sees its own',
+      description: '`Last-Event-ID` resumes without loss. A reader that is too slow is cut off.',
+      roles: ANYONE,
+      query: EVENTS,
+      media: 'text/event-stream',
+    },
+    async ({ req, res, query, caller }) => {
+      const { types = [] } = query
+      const agentId = caller.agentId ?? (await agentFilter(parts, query.agent ?? null))
       const wanted = (entry: AuditEntry) =>
         (agentId === null || entry.agentId === agentId) && matchesType(entry.kind, types)
-      const last = header(req, 'last-event-id') ?? query.text('last_event_id')
+      const last = header(req, 'last-event-id') ?? query.last_event_id ?? null
       const from = await startAt(parts, last)
       if (req.method === 'HEAD') res.writeHead(200, HEADERS).end()
       else await new Reader(parts, res, wanted).run(from)
     },
   )
-  return router
 }
 
 async function agentFilter({ db }: HttpParts, idOrName: string | null): Promise<string | null> {

@@ -1,9 +1,8 @@
-import { Router } from 'express'
 import type { KillScope } from '../../control/kill-switch.ts'
 import type { KillRow } from '../../store/tx.ts'
-import { bodyObject, callerOf } from '../context.ts'
-import { allow, strictBody } from '../edge.ts'
+import { Calls, Reply } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
+import { ANYONE, OPERATORS } from '../roles.ts'
 import { NAME, object, shape, TEXT } from '../validate.ts'
 
 interface KillBody {
@@ -12,7 +11,7 @@ interface KillBody {
   readonly reason: string
 }
 
-const checkKill = shape<KillBody>(
+const KILL = shape<KillBody>(
   object(
     {
       engaged: { type: 'boolean' },
@@ -23,42 +22,58 @@ const checkKill = shape<KillBody>(
   ),
 )
 
-/** `GET /kill-switch` and `PUT /kill-switch`. */
-export function killSwitchRoutes({ operations, killState, replica }: HttpParts): Router {
-  const router = Router({ caseSensitive: true })
+/** `GET /kill-switch` and `PUT /kill-switch`, which is the same however often it is sent. */
+export function killSwitchCalls(parts: HttpParts): Calls {
+  const { operations, killState, replica } = parts
+  const tag = 'kill switch'
+  const calls = new Calls(parts)
 
-  router.get(
-    '/kill-switch',
-    allow('agent', 'observer', 'approver', 'operator', 'admin'),
-    async (_req, res) => {
+  calls.on(
+    {
+      method: 'get',
+      path: '/kill-switch',
+      tag,
+      summary: 'Which kill switches are engaged',
+      roles: ANYONE,
+    },
+    async () => {
       await replica.beat()
-      res.json({
+      return {
         engaged: killState.rows.some((row) => row.agent + row.tool + row.upstream === ''),
         known: killState.isKnown,
         switches: killState.rows.map(switchJson),
-      })
+      }
     },
   )
 
-  router.put('/kill-switch', allow('operator', 'admin'), strictBody, async (req, res) => {
-    const { engaged, scope, reason } = checkKill(bodyObject(req))
-    const where = toScope(scope)
-    const actor = callerOf(req).name
-    if (!engaged) {
-      await operations.releaseKill(where, reason, actor)
+  calls.on(
+    {
+      method: 'put',
+      path: '/kill-switch',
+      tag,
+      summary: 'Engage or release the kill switch for everything, an agent, a tool or an upstream',
+      description: '200 once no further effect can start anywhere.',
+      roles: OPERATORS,
+      body: KILL,
+      also: { 202: 'engaged, and the named replicas have not confirmed' },
+      errors: ['not_found'],
+    },
+    async ({ body: { engaged, scope, reason }, caller: { name: actor } }) => {
+      const where = toScope(scope)
+      if (!engaged) {
+        await operations.releaseKill(where, reason, actor)
+        await replica.beat()
+        return { engaged: false, scope: where, reason, actor }
+      }
+      const { unconfirmed, recorded } = await operations.engageKill(where, reason, actor)
       await replica.beat()
-      res.json({ engaged: false, scope: where, reason, actor })
-      return
-    }
-    const { unconfirmed, recorded } = await operations.engageKill(where, reason, actor)
-    await replica.beat()
-    const isProven = recorded && unconfirmed.length === 0
-    res
-      .status(isProven ? 200 : 202)
-      .json({ engaged: true, scope: where, reason, actor, recorded, unconfirmed })
-  })
+      const isProven = recorded && unconfirmed.length === 0
+      const body = { engaged: true, scope: where, reason, actor, recorded, unconfirmed }
+      return new Reply(isProven ? 200 : 202, body)
+    },
+  )
 
-  return router
+  return calls
 }
 
 function toScope(scope: KillBody['scope'] = {}): KillScope {

@@ -1,75 +1,97 @@
-import { Router, type Response } from 'express'
 import { GatewayError } from '../../errors.ts'
 import type { Diagnostic } from '../../policy/diagnostics.ts'
 import type { Bundle } from '../../policy/types.ts'
-import { bodyObject, callerOf } from '../context.ts'
-import { allow, strictBody } from '../edge.ts'
-import { sendError } from '../errors.ts'
+import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
+import { OPERATORS, READERS } from '../roles.ts'
 import { object, shape } from '../validate.ts'
 
 const PATH = { type: 'string', minLength: 1, maxLength: 1_000 } as const
-const checkReload = shape<{ path?: string }>(object({ path: PATH }))
-const checkCheck = shape<{ path?: string; files?: Record<string, string> }>(
+const RELOAD = shape<{ path?: string }>(object({ path: PATH }))
+const CHECK = shape<{ path?: string; files?: Record<string, string> }>(
   object({
     path: PATH,
     files: { type: 'object', additionalProperties: { type: 'string' }, maxProperties: 500 },
   }),
 )
 
-/** `GET /policy`, `POST /policy/reload`, `POST /policy/check`. */
-export function policyRoutes({ policies }: HttpParts): Router {
-  const router = Router({ caseSensitive: true })
+/** `GET /policy`, `POST /policy/reload`, `POST /policy/check`; each is the same however often it is sent. */
+export function policyCalls(parts: HttpParts): Calls {
+  const { policies } = parts
+  const tag = 'policy'
+  const calls = new Calls(parts)
 
-  router.get('/policy', allow('observer', 'approver', 'operator', 'admin'), (_req, res) => {
-    const { rejection } = policies
-    res.json({
-      ...bundleJson(policies.current),
-      stale: rejection !== undefined,
-      ...(rejection
-        ? {
-            rejected: {
-              at: new Date(rejection.atMs).toISOString(),
-              reason: rejection.reason,
-              diagnostics: rejection.diagnostics,
-            },
-          }
-        : {}),
-    })
-  })
+  calls.on(
+    {
+      method: 'get',
+      path: '/policy',
+      tag,
+      summary: 'The live policy: revision, files, tools, guards',
+      roles: READERS,
+    },
+    () => {
+      const { rejection } = policies
+      return {
+        ...bundleJson(policies.current),
+        stale: rejection !== undefined,
+        ...(rejection
+          ? {
+              rejected: {
+                at: new Date(rejection.atMs).toISOString(),
+                reason: rejection.reason,
+                diagnostics: rejection.diagnostics,
+              },
+            }
+          : {}),
+      }
+    },
+  )
 
-  router.post('/policy/reload', allow('operator', 'admin'), strictBody, async (req, res) => {
-    const { path } = checkReload(bodyObject(req))
-    const result = await policies.reload(`reload by ${callerOf(req).name}`, path)
-    if (!result.ok) sendDiagnostics(res, result.diagnostics, policies.current.revision)
-    else res.json({ reloaded: true, changed: result.changed, ...bundleJson(result.bundle) })
-  })
+  calls.on(
+    {
+      method: 'post',
+      path: '/policy/reload',
+      tag,
+      summary: 'Load the policy files again; a broken one changes nothing',
+      roles: OPERATORS,
+      body: RELOAD,
+      errors: ['policy_invalid'],
+    },
+    async ({ body: { path }, caller }) => {
+      const result = await policies.reload(`reload by ${caller.name}`, path)
+      if (!result.ok) throw rejected(result.diagnostics, policies.current.revision)
+      return { reloaded: true, changed: result.changed, ...bundleJson(result.bundle) }
+    },
+  )
 
-  router.post('/policy/check', allow('operator', 'admin'), strictBody, async (req, res) => {
-    const { path, files } = checkCheck(bodyObject(req))
-    if (path !== undefined && files !== undefined) {
-      throw new GatewayError('invalid_request', 'give `path` or `files`, not both')
-    }
-    const result = await policies.check(files ?? path)
-    if (!result.ok) sendDiagnostics(res, result.diagnostics, policies.current.revision)
-    else res.json({ valid: true, ...bundleJson(result.bundle) })
-  })
+  calls.on(
+    {
+      method: 'post',
+      path: '/policy/check',
+      tag,
+      summary: 'Check policy files without loading them',
+      roles: OPERATORS,
+      body: CHECK,
+      errors: ['policy_invalid'],
+    },
+    async ({ body: { path, files } }) => {
+      if (path !== undefined && files !== undefined) {
+        throw new GatewayError('invalid_request', 'give `path` or `files`, not both')
+      }
+      const result = await policies.check(files ?? path)
+      if (!result.ok) throw rejected(result.diagnostics, policies.current.revision)
+      return { valid: true, ...bundleJson(result.bundle) }
+    },
+  )
 
-  return router
+  return calls
 }
 
-function sendDiagnostics(
-  res: Response,
-  diagnostics: readonly Diagnostic[],
-  revision: string,
-): void {
+function rejected(diagnostics: readonly Diagnostic[], revision: string): GatewayError {
   const [first] = diagnostics
   const place = first ? `${first.file}:${first.line}:${first.col} ${first.message}` : 'unknown'
   const message = `the policy does not load: ${place}; revision ${revision.slice(0, 12)} stays live`
-  sendError(
-    res,
-    new GatewayError('policy_invalid', message, { details: { diagnostics, revision } }),
-  )
+  return new GatewayError('policy_invalid', message, { details: { diagnostics, revision } })
 }
 
 function bundleJson(bundle: Bundle) {

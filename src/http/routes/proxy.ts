@@ -8,7 +8,8 @@ import { bodyObject, callerOf, header, stateOf } from '../context.ts'
 import { allow, strictBody } from '../edge.ts'
 import { sendError } from '../errors.ts'
 import type { HttpParts } from '../parts.ts'
-import { idempotencyKey, WAIT_S_MAX } from './act.ts'
+import { idempotencyKey } from '../once.ts'
+import { WAIT_S_MAX } from './act.ts'
 
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/

@@ -1,0 +1,35 @@
+import type { Request } from 'express'
+import { GatewayError } from '../errors.ts'
+import { canonicalJson, sha256 } from '../lib/canonical.ts'
+import { Seal } from '../lib/seal.ts'
+import type { Once } from '../pipeline/once.ts'
+import { callerOf, header, stateOf } from './context.ts'
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
+
+/** @throws GatewayError `invalid_request` when the header is there and unusable */
+export function idempotencyKey(req: Request): string | null {
+  const key = header(req, 'idempotency-key')
+  if (key === undefined) return null
+  if (IDEMPOTENCY_KEY.test(key)) return key
+  throw new GatewayError(
+    'invalid_request',
+    'Idempotency-Key must be 1 to 255 visible ASCII characters',
+  )
+}
+
+/**
+ * What makes a write happen once, or null without an `Idempotency-Key`. The stored answer may hold a
+ * new API key, so it is sealed with the caller's own: who reads the database reads nothing.
+ */
+export function onceOf(req: Request): Once | null {
+  const key = idempotencyKey(req)
+  if (key === null) return null
+  const { body, presentedKey } = stateOf(req)
+  return {
+    keyId: callerOf(req).keyId,
+    key,
+    requestHash: sha256(canonicalJson([req.method, req.originalUrl, body ?? null])),
+    seal: new Seal(presentedKey ?? '', key),
+  }
+}

@@ -1,0 +1,39 @@
+import { listAlerts, type AlertRow } from '../../record/alerts.ts'
+import { Calls } from '../calls.ts'
+import type { HttpParts } from '../parts.ts'
+import { READERS } from '../roles.ts'
+import { NAME, PAGE, PAGE_DEFAULT, params } from '../validate.ts'
+
+const LIST = params<{ agent?: string; type?: string; limit?: number; cursor?: string }>({
+  agent: NAME,
+  type: NAME,
+  ...PAGE,
+})
+
+/** `GET /api/v1/alerts`. */
+export function alertCalls(parts: HttpParts): Calls {
+  return new Calls(parts).on(
+    {
+      method: 'get',
+      path: '/api/v1/alerts',
+      tag: 'alerts',
+      summary: 'List alerts, newest first',
+      roles: READERS,
+      query: LIST,
+    },
+    async ({ query: { agent = null, type = null, cursor = null, limit = PAGE_DEFAULT } }) => {
+      const rows = await listAlerts(parts.db, { agent, type, before: cursor, limit })
+      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
+      return { alerts: rows.map(alertJson), next_cursor: next }
+    },
+  )
+}
+
+function alertJson({ agent_id: agent, details, at, ...rest }: AlertRow) {
+  return {
+    ...rest,
+    agent: agent || null,
+    details: JSON.parse(details) as unknown,
+    at: at.toISOString(),
+  }
+}

@@ -1,0 +1,85 @@
+import type { Caller } from '../agents/keys.ts'
+import { cancel, expire, findApproval, vote, type ApprovalRow } from '../approvals/tasks.ts'
+import { GatewayError } from '../errors.ts'
+import type { AuditDraft } from '../model/audit.ts'
+import type { JsonObject } from '../model/json.ts'
+import { moveAction } from '../record/actions.ts'
+import { raiseAlert } from '../record/alerts.ts'
+import type { Tx } from '../record/ledger.ts'
+
+/** @throws GatewayError `not_found`, `forbidden`, `conflict` */
+export async function voteOn(
+  tx: Tx,
+  id: string,
+  caller: Caller,
+  choice: 'approve' | 'deny',
+  comment: string,
+  onApproved: (tx: Tx, approval: ApprovalRow) => Promise<void>,
+): Promise<ApprovalRow> {
+  const { approval, counted } = await vote(tx, id, caller, choice, comment)
+  if (!counted) return approval
+  const { status, quorum } = approval
+  const kind = status === 'pending' ? 'approval.voted' : `approval.${status}`
+  const detail = { vote: choice, approver: caller.name, key_id: caller.keyId, comment, quorum }
+  tx.append(approvalEntry(kind, approval, detail))
+  if (status === 'approved') await onApproved(tx, approval)
+  if (status === 'denied') await endHeld(tx, approval, 'denied', `denied by ${caller.name}`)
+  return approval
+}
+
+/** Withdraws a held action: by the agent that asked, or by an operator. */
+export async function cancelApproval(tx: Tx, id: string, caller: Caller): Promise<ApprovalRow> {
+  await assertMayCancel(tx, id, caller)
+  const approval = await cancel(tx, id)
+  const detail = { actor: caller.name, key_id: caller.keyId }
+  tx.append(approvalEntry('approval.cancelled', approval, detail))
+  await endHeld(tx, approval, 'cancelled', `cancelled by ${caller.name}`)
+  return approval
+}
+
+async function assertMayCancel(tx: Tx, id: string, caller: Caller): Promise<void> {
+  const approval = await findApproval(tx, id)
+  const isOwn = caller.agentId !== null && approval?.agent_id === caller.agentId
+  const isOperator = caller.role === 'operator' || caller.role === 'admin'
+  // An agent learns nothing of other agents' approvals, not even that they exist.
+  if (!approval || (caller.role === 'agent' && !isOwn)) {
+    throw new GatewayError('not_found', `there is no approval \`${id}\``)
+  }
+  if (!isOwn && !isOperator) {
+    throw new GatewayError('forbidden', 'only the requester or an operator can cancel')
+  }
+}
+
+/** Ends a pending approval whose time is over; no-op otherwise. */
+export async function expireApproval(tx: Tx, id: string): Promise<void> {
+  const approval = await expire(tx, id)
+  if (!approval) return
+  tx.append(approvalEntry('approval.expired', approval, {}))
+  await endHeld(tx, approval, 'expired', 'nobody decided in time')
+  const message = `approval of ${approval.tool} expired undecided`
+  await raiseAlert(tx, 'approval_expired', approval.agent_id, message, { approval_id: id })
+}
+
+/** Ends the held action of a task that ended without an approval. */
+export async function endHeld(
+  tx: Tx,
+  approval: ApprovalRow,
+  state: 'denied' | 'expired' | 'cancelled',
+  message: string,
+): Promise<void> {
+  await moveAction(tx, approval.action_id, 'held', state, {
+    errorCode: 'policy_denied',
+    errorMessage: `approval ${message}`,
+  })
+}
+
+export function approvalEntry(kind: string, approval: ApprovalRow, detail: JsonObject): AuditDraft {
+  return {
+    kind,
+    agentId: approval.agent_id,
+    tool: approval.tool,
+    effect: '',
+    actionId: approval.action_id,
+    detail: { approval_id: approval.id, request_hash: approval.request_hash, ...detail },
+  }
+}
