@@ -382,13 +382,11 @@ class Turn {
   /** For the record: what was asked and answered by hash, and as much of it as can be kept. */
   summary({ status, text, code }: TurnEnd): JsonObject {
     const { prompt } = this.#submission
-    const isRisky = code === 'risky_content'
     return {
       status,
       code,
       prompt_sha256: sha256(prompt),
-      // What was refused for its content is not spread by the record.
-      prompt: isRisky ? null : bounded(prompt),
+      prompt: bounded(prompt),
       text_sha256: text === null ? null : sha256(text),
       text: text === null ? null : bounded(text),
       actions: this.#actions,
