@@ -1,12 +1,7 @@
 import { expect } from 'chai'
+import type { ServerResponse } from 'node:http'
 import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
-import {
-  ModelServer,
-  sendCompletion,
-  sendJson,
-  USAGE,
-  type Reply,
-} from '../support/model-server.ts'
+import { ModelServer, sendJson, USAGE, type Reply } from '../support/model-server.ts'
 import { GATE } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -545,7 +540,7 @@ describe('turns and chats', () => {
   })
 
   describe('when the model misbehaves', () => {
-    const broken: Record<string, (res: Parameters<typeof sendCompletion>[0]) => void> = {
+    const broken: Record<string, (res: ServerResponse) => void> = {
       'is overloaded': (res) => sendJson(res, 429, { error: { message: 'slow down' } }),
       fails: (res) => sendJson(res, 500, { error: { message: 'oops' } }),
       'does not like the key': (res) =>
@@ -581,10 +576,10 @@ describe('turns and chats', () => {
 
     for (const [what, misbehave] of Object.entries({
       'does not answer in time': () => {},
-      'hangs up': (res: Parameters<typeof sendCompletion>[0]): void => {
+      'hangs up': (res: ServerResponse): void => {
         res.destroy()
       },
-      'stops in the middle': (res: Parameters<typeof sendCompletion>[0]) => {
+      'stops in the middle': (res: ServerResponse) => {
         res.writeHead(200, { 'content-length': '1000' })
         res.write('{"choices":')
       },
