@@ -15,6 +15,7 @@ import { keyCalls } from './routes/keys.ts'
 import { killSwitchCalls } from './routes/kill-switch.ts'
 import { policyCalls } from './routes/policy.ts'
 import { proxyRoutes } from './routes/proxy.ts'
+import { reportCalls } from './routes/reports.ts'
 import { statusCalls } from './routes/status.ts'
 import { SEED_ALIASES } from './seed-aliases.ts'
 
@@ -32,6 +33,7 @@ export function callGroups(parts: HttpParts): Calls[] {
     agentCalls(parts),
     keyCalls(parts),
     alertCalls(parts),
+    reportCalls(parts),
   ]
 }
 

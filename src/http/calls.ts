@@ -2,7 +2,7 @@ import { Router, type Request, type RequestHandler, type Response } from 'expres
 import type { Caller, KeyRole } from '../agents/keys.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Tx } from '../store/tx.ts'
+import type { Work } from '../pipeline/once.ts'
 import { aliasOf } from './aliases.ts'
 import { bodyObject, callerOf, idParam, stateOf } from './context.ts'
 import { allow, strictBody } from './edge.ts'
@@ -83,9 +83,6 @@ export class Reply {
 }
 
 type Handler<Body, Query, Answer> = (asked: Asked<Body, Query>) => Promise<Answer> | Answer
-/** What a write does inside one ledger batch; its result is the body of the answer, plain JSON. */
-export type Work = (tx: Tx) => Promise<JsonObject | undefined>
-
 /** A group of calls: an Express router, and the table that the documentation is made from. */
 export class Calls {
   readonly router: Router = Router({ caseSensitive: true })
