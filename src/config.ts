@@ -34,6 +34,12 @@ export interface Config {
   readonly alertWebhookUrl: string | null
   readonly webhookSecret: string | null
   readonly checkpointWebhookUrl: string | null
+  /** PEM files with the public keys whose signature on a manifest is believed. */
+  readonly manifestKeyFiles: readonly string[]
+  /** Profiles whose agents need a signed manifest. */
+  readonly signedProfiles: readonly string[]
+  /** Audit entries are kept this long, then dropped partition by partition; 0: for good. */
+  readonly auditRetentionDays: number
   /** The environment as read, for upstream credentials and `${NAME}` in base URLs. */
   readonly env: Readonly<Record<string, string>>
 }
@@ -89,6 +95,9 @@ export function parseConfig(env: Env): Config {
     alertWebhookUrl: read.url('ALERT_WEBHOOK_URL', ['http:', 'https:']),
     webhookSecret: read.text('WEBHOOK_SECRET', '') || null,
     checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
+    manifestKeyFiles: read.list('MANIFEST_TRUSTED_KEYS').map((file) => path.resolve(file)),
+    signedProfiles: splitList(read.textOrEmpty('SIGNED_PROFILES', 'illuvrse')),
+    auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 90, 0, 36_500),
     env: Object.freeze(definedOnly(env)),
   }
   checkWebhooks(config, problems)

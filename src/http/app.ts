@@ -16,6 +16,7 @@ import { killSwitchCalls } from './routes/kill-switch.ts'
 import { policyCalls } from './routes/policy.ts'
 import { proxyRoutes } from './routes/proxy.ts'
 import { reportCalls } from './routes/reports.ts'
+import { spawnCalls } from './routes/spawn.ts'
 import { statusCalls } from './routes/status.ts'
 import { SEED_ALIASES } from './seed-aliases.ts'
 
@@ -31,6 +32,7 @@ export function callGroups(parts: HttpParts): Calls[] {
     auditCalls(parts),
     eventCalls(parts),
     agentCalls(parts),
+    spawnCalls(parts),
     keyCalls(parts),
     alertCalls(parts),
     reportCalls(parts),

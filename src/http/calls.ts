@@ -24,6 +24,8 @@ export interface Call<Body = unknown, Query = unknown> {
   readonly roles: readonly KeyRole[] | 'open'
   readonly query?: Shape<Query>
   readonly body?: Shape<Body>
+  /** Media types of a body that the handler reads itself, in place of `body`. */
+  readonly accepts?: readonly string[]
   /** Of a success; 200 unless said otherwise. 204 sends nothing. */
   readonly status?: number
   /** JSON Schema of a success's body. */
@@ -32,6 +34,8 @@ export interface Call<Body = unknown, Query = unknown> {
   readonly media?: string
   /** Other successes, by status, with what they mean. */
   readonly also?: Readonly<Record<number, string>>
+  /** How long its ledger batch may take, where that is longer than usual. */
+  readonly deadlineMs?: number
   /** Errors of this call beyond those that any call may give. */
   readonly errors?: readonly ErrorCode[]
 }
@@ -106,7 +110,11 @@ export class Calls {
   write<Body, Query>(call: Call<Body, Query>, handler: Handler<Body, Query, Work>): this {
     return this.#add(call, async (asked) => {
       const work = await handler(asked)
-      send(asked, call.status, await this.#parts.operations.once(onceOf(asked.req), work))
+      send(
+        asked,
+        call.status,
+        await this.#parts.operations.once(onceOf(asked.req), work, call.deadlineMs),
+      )
     })
   }
 

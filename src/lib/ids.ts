@@ -4,7 +4,19 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz' // Crockford base 32, lower 
 const TIME_CHARS = 10
 const RANDOM_CHARS = 16
 
-export type IdPrefix = 'act' | 'dec' | 'apr' | 'agt' | 'key' | 'req' | 'rep' | 'alr' | 'whk'
+export type IdPrefix =
+  | 'act'
+  | 'dec'
+  | 'apr'
+  | 'agt'
+  | 'key'
+  | 'req'
+  | 'rep'
+  | 'rpt'
+  | 'alr'
+  | 'whk'
+  | 'tpl'
+  | 'met'
 
 /** `act_01jd…`: a prefix, 10 characters of time in ms and 80 random bits, so ids sort by age. */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {

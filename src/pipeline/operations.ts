@@ -56,8 +56,8 @@ export class Operations {
   }
 
   /** Runs a write in one ledger batch, at most once under its `Idempotency-Key`. */
-  async once(once: Once | null, work: Work): Promise<JsonObject | undefined> {
-    const answer = await this.#parts.ledger.write((tx) => runOnce(tx, once, work))
+  async once(once: Once | null, work: Work, deadlineMs?: number): Promise<JsonObject | undefined> {
+    const answer = await this.#parts.ledger.write((tx) => runOnce(tx, once, work), deadlineMs)
     if (answer instanceof GatewayError) throw answer
     return answer
   }

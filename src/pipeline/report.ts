@@ -126,7 +126,7 @@ class ReportBatch {
     const { nowMs } = this.#tx
     const { agentId, type, target, costMicros, outcome, metadata } = report
     const row: ReportRow = {
-      id: newId('rep', nowMs),
+      id: newId('rpt', nowMs),
       agent_id: agentId,
       type,
       target,

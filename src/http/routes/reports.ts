@@ -74,7 +74,8 @@ export function reportCalls(parts: HttpParts): Calls {
       path: '/api/v1/actions',
       tag,
       summary: 'Account for an action an agent takes by itself, before it takes it',
-      description: 'Going over the monthly budget pauses the agent, raises an alert and is refused.',
+      description:
+        'Going over the monthly budget pauses the agent, raises an alert and is refused.',
       roles: ACTORS,
       body: REPORT,
       status: 201,
@@ -153,7 +154,8 @@ export function reportCalls(parts: HttpParts): Calls {
 /** The agent a report is about: the caller's own, or the one it names. */
 async function reporting(db: Db, caller: Caller, named: string | undefined): Promise<Agent> {
   const which = named ?? caller.agentId
-  if (which === null) throw new GatewayError('invalid_request', '`agent` is needed: an id or a name')
+  if (which === null)
+    throw new GatewayError('invalid_request', '`agent` is needed: an id or a name')
   const agent = await agentOf(db, which)
   if (caller.agentId === null || caller.agentId === agent.id) return agent
   throw new GatewayError('forbidden', 'an agent key reports for its own agent only')
@@ -229,7 +231,12 @@ async function agentSpend(db: Db, agent: Agent, month: string): Promise<JsonObje
 
 async function totalSpend(db: Db, month: string): Promise<JsonObject> {
   const { from, to } = monthBounds(month)
-  const rows = await db.query<{ agent: string; name: string | null; reserved: bigint; settled: bigint }>(
+  const rows = await db.query<{
+    agent: string
+    name: string | null
+    reserved: bigint
+    settled: bigint
+  }>(
     `select substr(b.key, 11) as agent, a.name, b.reserved, b.settled
      from budgets b left join agents a on a.id = substr(b.key, 11)
      where b.key like 'own:agent:%' and b.period_start = $1
@@ -250,6 +257,11 @@ async function totalSpend(db: Db, month: string): Promise<JsonObject> {
   }
 }
 
-function typeJson({ type, actions, failures, cost }: Awaited<ReturnType<typeof spendByType>>[number]) {
+function typeJson({
+  type,
+  actions,
+  failures,
+  cost,
+}: Awaited<ReturnType<typeof spendByType>>[number]) {
   return { type, actions: Number(actions), failures: Number(failures), spent: microsToText(cost) }
 }
