@@ -44,6 +44,12 @@ export interface Config {
   readonly checkpointWebhookUrl: string | null
   /** Null: no model is configured. */
   readonly model: ModelConfig | null
+  /** PEM files with the public keys whose signature on a manifest is believed. */
+  readonly manifestKeyFiles: readonly string[]
+  /** Profiles whose agents need a signed manifest. */
+  readonly signedProfiles: readonly string[]
+  /** Audit entries are kept this long, then dropped partition by partition; 0: for good. */
+  readonly auditRetentionDays: number
   /** The environment as read, for upstream credentials and `${NAME}` in base URLs. */
   readonly env: Readonly<Record<string, string>>
 }
@@ -100,6 +106,9 @@ export function parseConfig(env: Env): Config {
     webhookSecret: read.text('WEBHOOK_SECRET', '') || null,
     checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
     model: modelConfig(read),
+    manifestKeyFiles: read.list('MANIFEST_TRUSTED_KEYS').map((file) => path.resolve(file)),
+    signedProfiles: splitList(read.textOrEmpty('SIGNED_PROFILES', 'illuvrse')),
+    auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 90, 0, 36_500),
     env: Object.freeze(definedOnly(env)),
   }
   checkWebhooks(config, problems)

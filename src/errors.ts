@@ -7,6 +7,8 @@ export const ERRORS = {
   agent_paused: 403,
   budget_exceeded: 403,
   forbidden: 403,
+  invalid_signature: 403,
+  manifest_replayed: 403,
   not_found: 404,
   method_not_allowed: 405,
   in_flight: 409,

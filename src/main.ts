@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -16,6 +17,7 @@ import { createApp } from './http/app.ts'
 import { malformed } from './http/malformed.ts'
 import type { Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
+import { publicKeysOf } from './lib/manifest.ts'
 import { GUARD_KINDS } from './decide/index.ts'
 import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
@@ -195,6 +197,10 @@ export class Gate {
       replica,
       events,
       checkpoints,
+      trust: {
+        keys: manifestKeys(config.manifestKeyFiles),
+        profiles: new Set(config.signedProfiles),
+      },
       onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
       readiness: () => this.#readiness(db, replica, checkpoints, pipeline),
     })
@@ -407,6 +413,18 @@ export class Gate {
     )
     return rows.length > 0
   }
+}
+
+/** @throws GatewayError when a file cannot be read or holds another kind of key */
+function manifestKeys(files: readonly string[]): KeyObject[] {
+  return files.flatMap((file) => {
+    try {
+      return publicKeysOf(fs.readFileSync(file, 'utf8'))
+    } catch (error) {
+      const cause = (error as Error).message
+      throw new GatewayError('invalid_request', `MANIFEST_TRUSTED_KEYS: ${file}: ${cause}`)
+    }
+  })
 }
 
 /** The gate as the author of what it does by itself. */

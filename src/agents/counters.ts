@@ -90,6 +90,11 @@ export class Counters {
     }
   }
 
+  /** What a budget has reserved and settled by now, in micro-units. */
+  used(reservation: Reservation): bigint {
+    return this.#budget(reservation).used
+  }
+
   /** Takes it. A budget must fit (the database refuses otherwise); windows count even beyond. */
   take(reservation: Reservation): { held?: Held; crossings: readonly Crossing[] } {
     const { key, amount, members } = reservation
@@ -281,6 +286,19 @@ export interface BudgetRow {
   readonly limit_micros: bigint
   readonly reserved: bigint
   readonly settled: bigint
+}
+
+/** What the budget of this key holds in the month that begins on `periodStart`, in micro-units. */
+export async function monthOf(
+  db: Db,
+  key: string,
+  periodStart: string,
+): Promise<{ readonly reserved: bigint; readonly settled: bigint }> {
+  const [row] = await db.query<{ reserved: bigint; settled: bigint }>(
+    'select reserved, settled from budgets where key = $1 and period_start = $2',
+    [key, periodStart],
+  )
+  return row ?? { reserved: 0n, settled: 0n }
 }
 
 /** The budgets kept for one agent, newest period first. */

@@ -56,6 +56,27 @@ export async function createKey(
   return { id, key: `pk_${id.slice('key_'.length)}_${secret}` }
 }
 
+/** Creates a key for each agent, in order, in one statement. */
+export async function createAgentKeys(
+  tx: Tx,
+  agents: readonly { readonly id: string; readonly name: string }[],
+): Promise<string[]> {
+  const keys = agents.map(({ id: agentId, name }) => {
+    const secret = randomBytes(SECRET_BYTES).toString('base64url')
+    return { id: newId('key', tx.nowMs), agent_id: agentId, name, secret }
+  })
+  await tx.query(
+    `insert into api_keys (id, role, name, agent_id, secret_hash, created_at)
+     select k.id, 'agent', k.name, k.agent_id, k.secret_hash, $2
+     from json_to_recordset($1::json) as k (id text, name text, agent_id text, secret_hash text)`,
+    [
+      JSON.stringify(keys.map(({ secret, ...row }) => ({ ...row, secret_hash: sha256(secret) }))),
+      new Date(tx.nowMs),
+    ],
+  )
+  return keys.map(({ id, secret }) => `pk_${id.slice('key_'.length)}_${secret}`)
+}
+
 /** Marks a key revoked; undefined when there is no such live key. */
 export async function revokeKey(tx: Tx, id: string): Promise<KeyRow | undefined> {
   const [row] = await tx.query<KeyRow>(

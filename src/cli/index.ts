@@ -66,6 +66,32 @@ audit
   .option('--json', 'the verdict as JSON')
   .action(async (file: string, options) => (await import('./audit.ts')).verifyAudit(file, options))
 
+const manifest = program.command('manifest').description('signed manifests of agents')
+manifest
+  .command('keygen')
+  .description('make an Ed25519 key pair: <out>.key.pem and <out>.pub.pem')
+  .option('--out <prefix>', 'where to write', 'manifest')
+  .action(async (options: { out: string }) =>
+    (await import('./manifest.ts')).manifestKeygen(options.out),
+  )
+manifest
+  .command('sign')
+  .description('sign a manifest: JSON with `name`, `manifest_version` and members of an agent')
+  .argument('<file>')
+  .requiredOption('--key <file>', 'PEM file of the private key')
+  .option('--out <file>', 'file to write; default: standard output')
+  .action(async (file: string, options: { key: string; out?: string }) =>
+    (await import('./manifest.ts')).manifestSign(file, options),
+  )
+manifest
+  .command('verify')
+  .description('check a signed manifest; exits 5 when it is not to be believed')
+  .argument('<file>')
+  .requiredOption('--public-key <file...>', 'PEM file(s) of the trusted key(s)')
+  .action(async (file: string, options: { publicKey: string[] }) =>
+    (await import('./manifest.ts')).manifestVerify(file, options),
+  )
+
 const testCommand = (command: Command): Command =>
   command
     .description('run the test_ rules of Rego files; exits 4 when one does not hold')

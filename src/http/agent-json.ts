@@ -13,6 +13,7 @@ export interface AgentBody {
   readonly name?: string
   readonly owner?: string
   readonly roles?: string[]
+  readonly role?: string
   readonly description?: string
   readonly category?: string
   readonly specialist?: boolean | string
@@ -37,6 +38,7 @@ export const AGENT_MEMBERS: JsonObject = {
   name: NAME,
   owner: MAYBE_NAME,
   roles: { type: 'array', items: NAME, maxItems: ROLES_MAX, uniqueItems: true },
+  role: { ...NAME, description: 'shorthand for one role' },
   description: TEXT,
   category: MAYBE_NAME,
   specialist: {
@@ -88,8 +90,16 @@ export function profileOf(body: AgentBody): AgentProfile {
 
 /** Only what the body says. @throws GatewayError `invalid_request` for money that is none */
 export function changeOf(body: AgentBody): AgentChange {
-  const { monthly_budget: budget, per_action_limit: limit, specialist, thresholds, ...rest } = body
+  const {
+    monthly_budget: budget,
+    per_action_limit: limit,
+    specialist,
+    thresholds,
+    role,
+    ...rest
+  } = body
   return {
+    ...(role === undefined ? {} : { roles: [role] }),
     ...rest,
     ...(specialist === undefined ? {} : { specialist: specialistText(specialist) }),
     ...(thresholds === undefined ? {} : { thresholds: thresholds.toSorted((a, b) => a - b) }),

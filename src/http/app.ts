@@ -16,6 +16,8 @@ import { killSwitchCalls } from './routes/kill-switch.ts'
 import { planCalls } from './routes/plans.ts'
 import { policyCalls } from './routes/policy.ts'
 import { proxyRoutes } from './routes/proxy.ts'
+import { reportCalls } from './routes/reports.ts'
+import { spawnCalls } from './routes/spawn.ts'
 import { statusCalls } from './routes/status.ts'
 import { turnCalls } from './routes/turns.ts'
 import { SEED_ALIASES } from './seed-aliases.ts'
@@ -32,10 +34,12 @@ export function callGroups(parts: HttpParts): Calls[] {
     auditCalls(parts),
     eventCalls(parts),
     agentCalls(parts),
+    spawnCalls(parts),
     keyCalls(parts),
     alertCalls(parts),
     planCalls(parts),
     turnCalls(parts),
+    reportCalls(parts),
   ]
 }
 

@@ -2,7 +2,7 @@ import { Router, type Request, type RequestHandler, type Response } from 'expres
 import type { Caller, KeyRole } from '../agents/keys.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Tx } from '../store/tx.ts'
+import type { Work } from '../pipeline/once.ts'
 import { aliasOf } from './aliases.ts'
 import { bodyObject, callerOf, idParam, stateOf } from './context.ts'
 import { allow, strictBody } from './edge.ts'
@@ -24,6 +24,8 @@ export interface Call<Body = unknown, Query = unknown> {
   readonly roles: readonly KeyRole[] | 'open'
   readonly query?: Shape<Query>
   readonly body?: Shape<Body>
+  /** Media types of a body that the handler reads itself, in place of `body`. */
+  readonly accepts?: readonly string[]
   /** Of a success; 200 unless said otherwise. 204 sends nothing. */
   readonly status?: number
   /** JSON Schema of a success's body. */
@@ -32,6 +34,8 @@ export interface Call<Body = unknown, Query = unknown> {
   readonly media?: string
   /** Other successes, by status, with what they mean. */
   readonly also?: Readonly<Record<number, string>>
+  /** How long its ledger batch may take, where that is longer than usual. */
+  readonly deadlineMs?: number
   /** Errors of this call beyond those that any call may give. */
   readonly errors?: readonly ErrorCode[]
 }
@@ -83,9 +87,6 @@ export class Reply {
 }
 
 type Handler<Body, Query, Answer> = (asked: Asked<Body, Query>) => Promise<Answer> | Answer
-/** What a write does inside one ledger batch; its result is the body of the answer, plain JSON. */
-export type Work = (tx: Tx) => Promise<JsonObject | undefined>
-
 /** A group of calls: an Express router, and the table that the documentation is made from. */
 export class Calls {
   readonly router: Router = Router({ caseSensitive: true })
@@ -109,7 +110,11 @@ export class Calls {
   write<Body, Query>(call: Call<Body, Query>, handler: Handler<Body, Query, Work>): this {
     return this.#add(call, async (asked) => {
       const work = await handler(asked)
-      send(asked, call.status, await this.#parts.operations.once(onceOf(asked.req), work))
+      send(
+        asked,
+        call.status,
+        await this.#parts.operations.once(onceOf(asked.req), work, call.deadlineMs),
+      )
     })
   }
 

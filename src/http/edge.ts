@@ -154,38 +154,57 @@ export function allow(...roles: readonly KeyRole[]): RequestHandler {
   }
 }
 
+const JSON_ONLY = ['application/json']
+
 /** Reads and parses the body once, strictly; what is not understood is refused, never passed on. */
 export const strictBody: RequestHandler = async (req, _res, next) => {
-  const bytes = await readBody(req)
+  const bytes = await readBody(req, BODY_BYTES_MAX)
   if (bytes.length > 0) {
-    assertJson(req)
+    mediaType(req, JSON_ONLY)
     stateOf(req).body = parseBody(bytes)
   }
   next()
 }
 
-function assertJson(req: Request): void {
+/** The body as text of one of these media types, for calls that take more than JSON. */
+export async function textBody(
+  req: Request,
+  media: readonly string[],
+  bytesMax: number,
+): Promise<{ type: string; text: string }> {
+  const type = mediaType(req, media)
+  const text = decoded(await readBody(req, bytesMax))
+  stateOf(req).body = text // what an Idempotency-Key is compared by
+  return { type, text }
+}
+
+function mediaType(req: Request, allowed: readonly string[]): string {
   const encoding = header(req, 'content-encoding') ?? 'identity'
   if (encoding !== 'identity') {
     throw new GatewayError('unsupported_media_type', 'compressed bodies are not accepted')
   }
-  const [type = '', ...parameters] = (header(req, 'content-type') ?? '').toLowerCase().split(';')
+  const [given = '', ...parameters] = (header(req, 'content-type') ?? '').toLowerCase().split(';')
+  const type = given.trim()
   const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='))
   const isUtf8 = charset === undefined || /^charset="?utf-8"?$/.test(charset)
-  if (type.trim() !== 'application/json' || !isUtf8) {
-    throw new GatewayError('unsupported_media_type', 'the body must be application/json in UTF-8')
-  }
+  if (allowed.includes(type) && isUtf8) return type
+  throw new GatewayError(
+    'unsupported_media_type',
+    `the body must be ${allowed.join(' or ')} in UTF-8`,
+  )
 }
 
 // Events rather than an async iterator: this runs for every action, and the iterator costs more than it.
-function readBody(req: Request): Promise<Buffer> {
-  if (Number(req.headers['content-length'] ?? 0) > BODY_BYTES_MAX) return Promise.reject(tooLarge())
+function readBody(req: Request, bytesMax: number): Promise<Buffer> {
+  const tooLarge = () =>
+    new GatewayError('payload_too_large', `the body is larger than ${bytesMax} bytes`)
+  if (Number(req.headers['content-length'] ?? 0) > bytesMax) return Promise.reject(tooLarge())
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size <= BODY_BYTES_MAX) chunks.push(chunk)
+      if (size <= bytesMax) chunks.push(chunk)
       else reject(tooLarge())
     })
     req.on('end', () =>
@@ -197,19 +216,27 @@ function readBody(req: Request): Promise<Buffer> {
   })
 }
 
-function tooLarge(): GatewayError {
-  return new GatewayError('payload_too_large', `the body is larger than ${BODY_BYTES_MAX} bytes`)
-}
-
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function parseBody(bytes: Buffer): Json {
+  return parseJsonText(decoded(bytes))
+}
+
+/** @throws GatewayError `invalid_request` for what is not JSON as the gate takes it */
+export function parseJsonText(text: string): Json {
   try {
-    return parseStrictJson(utf8.decode(bytes))
+    return parseStrictJson(text)
   } catch (error) {
-    const message =
-      error instanceof StrictJsonError ? error.message : 'the body is not well-formed UTF-8'
+    const message = error instanceof StrictJsonError ? error.message : 'unreadable'
     throw new GatewayError('invalid_request', `invalid JSON: ${message}`)
+  }
+}
+
+function decoded(bytes: Buffer): string {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    throw new GatewayError('invalid_request', 'the body is not well-formed UTF-8')
   }
 }
 

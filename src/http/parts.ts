@@ -1,4 +1,5 @@
 import type { KeyRing } from '../agents/keys.ts'
+import type { ManifestTrust } from '../agents/manifests.ts'
 import type { Config } from '../config.ts'
 import type { KillState } from '../control/kill-state.ts'
 import type { Replica } from '../control/replica.ts'
@@ -38,6 +39,7 @@ export interface HttpParts {
   readonly replica: Replica
   readonly events: EventStream
   readonly checkpoints: Checkpointer
+  readonly trust: ManifestTrust
   /** Queues the wake-up of an approved action, in the batch that approves it. */
   readonly onApproved: (tx: Tx, approval: ApprovalRow) => Promise<void>
   readonly readiness: () => Promise<readonly Readiness[]>

@@ -17,6 +17,9 @@ export type IdPrefix =
   | 'pln'
   | 'trn'
   | 'run'
+  | 'rpt'
+  | 'tpl'
+  | 'met'
 
 /** `act_01jd…`: a prefix, 10 characters of time in ms and 80 random bits, so ids sort by age. */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {

@@ -1,11 +1,9 @@
 import type { Agent } from '../agents/agent.ts'
-import { agentStates, setAgentStatus, type AgentState } from '../agents/registry.ts'
+import { agentStates, type AgentState } from '../agents/registry.ts'
 import { Counters, settleBudgets, type Crossing, type Held } from '../agents/counters.ts'
 import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
 import { covers } from '../control/kill-state.ts'
-import { raiseAlert } from '../record/alerts.ts'
 import { newId } from '../lib/ids.ts'
-import { microsToText } from '../lib/money.ts'
 import type { Decision, Effect, Reason, Reservation } from '../model/decision.ts'
 import type { AuditDraft } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
@@ -21,6 +19,7 @@ import {
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { decisionEntry, explanation } from './entries.ts'
 import { withOwnLimits } from './own-limits.ts'
+import { pauseForBudget, thresholdAlert } from './report.ts'
 
 /** A decided action that asks the ledger for leave to happen. */
 export interface Claim {
@@ -148,8 +147,10 @@ class ClaimBatch {
     await insertActions(this.#tx, this.#rows)
     await counters.flush(this.#tx)
     for (const pending of this.#approvals) await this.#open(pending)
-    for (const [agentId, reason] of this.#pauses) await this.#pause(agentId, reason)
-    for (const { claim, crossing } of this.#crossings) await this.#alert(claim, crossing)
+    for (const [agentId, reason] of this.#pauses) await pauseForBudget(this.#tx, agentId, reason)
+    for (const { claim, crossing } of this.#crossings) {
+      await thresholdAlert(this.#tx, claim.agent.id, crossing)
+    }
     return results.map((result) => result())
   }
 
@@ -322,28 +323,6 @@ class ClaimBatch {
       },
     })
     await this.#hooks.onHeld(this.#tx, approval)
-  }
-
-  async #pause(agentId: string, reason: Reason): Promise<void> {
-    await setAgentStatus(this.#tx, agentId, 'paused', reason.message)
-    this.#tx.append({
-      kind: 'agent.paused',
-      agentId,
-      tool: '',
-      effect: '',
-      actionId: '',
-      detail: { reason: reason.message, actor: 'portcullis', source: reason.source },
-    })
-    await raiseAlert(this.#tx, 'budget_exceeded', agentId, reason.message, {
-      source: reason.source,
-    })
-  }
-
-  async #alert(claim: Claim, crossing: Crossing): Promise<void> {
-    const { key, percent, limit, used } = crossing
-    const message = `${percent} % of budget ${key} is used: ${microsToText(used)} of ${microsToText(limit)}`
-    const details: JsonObject = { budget: key, percent }
-    await raiseAlert(this.#tx, 'budget_threshold', claim.agent.id, message, details)
   }
 }
 

@@ -18,8 +18,9 @@ import type { Ledger, Tx } from '../record/ledger.ts'
 import type { Db } from '../store/tx.ts'
 import { expireApproval } from './approvals.ts'
 import { actionEntry } from './entries.ts'
-import { runOnce, type Once } from './once.ts'
+import { runOnce, type Once, type Work } from './once.ts'
 import { registryEntry } from './registry.ts'
+import { REPORT, type Report, type Reported } from './report.ts'
 
 const CONFIRM_DEADLINE_MS = 3_000
 const KILL_RETRY_MS = 500
@@ -55,11 +56,29 @@ export class Operations {
   }
 
   /** Runs a write in one ledger batch, at most once under its `Idempotency-Key`. */
-  once(
+  async once(once: Once | null, work: Work, deadlineMs?: number): Promise<JsonObject | undefined> {
+    const answer = await this.#parts.ledger.write((tx) => runOnce(tx, once, work), deadlineMs)
+    if (answer instanceof GatewayError) throw answer
+    return answer
+  }
+
+  /**
+   * Accounts for one action that an agent takes by itself.
+   * @throws GatewayError `not_found`, `agent_paused`, `per_action_limit_exceeded`, `budget_exceeded`,
+   *   `kill_switch_engaged`
+   */
+  async report(
+    report: Report,
     once: Once | null,
-    work: (tx: Tx) => Promise<JsonObject | undefined>,
+    present: (reported: Reported) => JsonObject,
   ): Promise<JsonObject | undefined> {
-    return this.#parts.ledger.write((tx) => runOnce(tx, once, work))
+    // Without a key, reports of one batch are judged together, which is what makes many of them quick.
+    if (once === null) return present(await this.#parts.ledger.submit(REPORT, report))
+    return this.once(once, async (tx) => {
+      const [reported] = await REPORT.apply(tx, [report])
+      if (!reported || reported instanceof GatewayError) return reported
+      return present(reported)
+    })
   }
 
   /** Ends a pending approval whose time is over; no-op otherwise. */

@@ -1,5 +1,6 @@
 import type { Agent, AgentProfile, NewAgent } from '../agents/agent.ts'
 import {
+  createAgentKeys,
   createKey,
   rotateKeys,
   revokeKey,
@@ -68,17 +69,13 @@ export async function importAgents(
 ): Promise<Imported[]> {
   const created = await insertAgents(tx, agents)
   if (created.length < agents.length) throw await taken(tx, agents, created)
-  const imported: Imported[] = []
+  const keys = withKeys ? await createAgentKeys(tx, created) : []
   for (const agent of created) {
-    const made = withKeys
-      ? await createKey(tx, { role: 'agent', name: agent.name, agentId: agent.id })
-      : null
-    imported.push({ agent, key: made?.key ?? null })
     tx.append(registryEntry('agent.created', agent.id, described(agent, caller)))
   }
   const detail = { ...source, agents: created.length, actor: caller.name }
   tx.append(registryEntry('agents.imported', '', detail))
-  return imported
+  return created.map((agent, at) => ({ agent, key: keys[at] ?? null }))
 }
 
 async function taken(
@@ -103,7 +100,11 @@ async function taken(
 }
 
 /** What may be changed of an agent; what is not given stays. */
-export type AgentChange = Partial<AgentProfile> & { readonly name?: string }
+export type AgentChange = Partial<AgentProfile> & {
+  readonly name?: string
+  /** Of the newer manifest that brings the change. */
+  readonly manifestHash?: string
+}
 
 /** @throws GatewayError `not_found`, `conflict` when the new name is taken */
 export async function changeAgent(
@@ -113,6 +114,10 @@ export async function changeAgent(
   caller: Caller,
 ): Promise<Agent> {
   const agent = await agentOf(tx, idOrName)
+  if (agent.manifestHash !== '' && change.manifestHash === undefined) {
+    const message = 'the agent is registered from a signed manifest; a newer one may change it'
+    throw new GatewayError('conflict', message)
+  }
   const name = change.name ?? agent.name
   if (name !== agent.name && (await findAgentNamed(tx, name))) {
     throw new GatewayError('conflict', `an agent named \`${name}\` exists already`)

@@ -22,6 +22,7 @@ export interface LedgerKind<Input, Output> {
 interface Pending {
   readonly kind: LedgerKind<unknown, unknown>
   readonly input: unknown
+  readonly deadlineMs: number
   readonly resolve: (output: unknown) => void
   readonly reject: (error: unknown) => void
 }
@@ -79,7 +80,11 @@ export class Ledger {
    * @throws GatewayError `audit_unavailable` when the record cannot be written in time: nothing that
    *   depends on it may happen.
    */
-  submit<Input, Output>(kind: LedgerKind<Input, Output>, input: Input): Promise<Output> {
+  submit<Input, Output>(
+    kind: LedgerKind<Input, Output>,
+    input: Input,
+    deadlineMs: number = this.#deadlineMs,
+  ): Promise<Output> {
     if (this.#stopped) return Promise.reject(unavailable('the gate is stopping'))
     if (this.#queue.length >= QUEUE_MAX)
       return Promise.reject(unavailable('the record is overloaded'))
@@ -87,6 +92,7 @@ export class Ledger {
       this.#queue.push({
         kind,
         input,
+        deadlineMs,
         resolve: resolve as (output: unknown) => void,
         reject,
       })
@@ -94,9 +100,13 @@ export class Ledger {
     })
   }
 
-  /** A rare write of its own kind; a GatewayError thrown by `work` undoes only this one. */
-  write<Output>(work: (tx: Tx) => Promise<Output>): Promise<Output> {
-    return this.submit(SINGLE as LedgerKind<(tx: Tx) => Promise<Output>, Output>, work)
+  /**
+   * A rare write of its own kind; a GatewayError thrown by `work` undoes only this one. A large one may
+   * be given longer than claims are, and holds up what shares its batch for as long.
+   */
+  write<Output>(work: (tx: Tx) => Promise<Output>, deadlineMs?: number): Promise<Output> {
+    const kind = SINGLE as LedgerKind<(tx: Tx) => Promise<Output>, Output>
+    return this.submit(kind, work, deadlineMs)
   }
 
   #schedule(): void {
@@ -132,7 +142,8 @@ export class Ledger {
   async #withDeadline(client: Client, batch: Batch): Promise<Map<Pending, unknown>> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new BrokenConnection('deadline passed')), this.#deadlineMs)
+      const deadlineMs = Math.max(...batch.pending.map((one) => one.deadlineMs))
+      timer = setTimeout(() => reject(new BrokenConnection('deadline passed')), deadlineMs)
     })
     try {
       return await Promise.race([batch.run(), late])

@@ -62,6 +62,19 @@ export class Metrics {
     MICRO_BUCKETS,
     [],
   )
+  /** The seed's name, in Prometheus' letters; seconds. */
+  readonly spawnSeconds = this.#histogram(
+    'agent_manager_agent_spawn_duration',
+    'From the request to a spawned agent, in seconds',
+    FAST_BUCKETS,
+    [],
+  )
+  readonly agentUptime = this.#gauge(
+    'agent_manager_agent_uptime',
+    'Seconds that active agents have been active, longest and mean',
+    ['stat'],
+  )
+  readonly agentsByStatus = this.#gauge('portcullis_agents', 'Registered agents', ['status'])
   readonly upstreamSeconds = this.#histogram(
     'portcullis_upstream_seconds',
     'Time an upstream took',

@@ -2,13 +2,18 @@ import { newAgent } from '../../agents/agent.ts'
 import { LIFECYCLE_ACTIONS, type LifecycleAction } from '../../agents/lifecycle.ts'
 import { agentOf, agentStats, findAgentNamed, listAgents } from '../../agents/registry.ts'
 import type { Caller } from '../../agents/keys.ts'
+import { assertUnsigned } from '../../agents/manifests.ts'
 import { GatewayError } from '../../errors.ts'
+import { sha256 } from '../../lib/canonical.ts'
+import type { JsonObject } from '../../model/json.ts'
 import {
   activateAgent,
   changeAgent,
+  importAgents,
   liveAgent,
   registerAgent,
   unregisterAgent,
+  type Imported,
 } from '../../pipeline/registry.ts'
 import {
   AGENT_ANSWER,
@@ -19,6 +24,8 @@ import {
   type AgentBody,
 } from '../agent-json.ts'
 import { Calls } from '../calls.ts'
+import { textBody } from '../edge.ts'
+import { IMPORT_BYTES_MAX, IMPORT_MEDIA, readImport } from '../import-file.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ADMINS, OPERATORS, READERS } from '../roles.ts'
 import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
@@ -87,9 +94,39 @@ export function agentCalls(parts: HttpParts): Calls {
     },
     ({ body, caller }) =>
       async (tx) => {
+        assertUnsigned(parts.trust, body.profile)
         const created = await registerAgent(tx, newAgent(body.name, profileOf(body)), caller)
         return { agent: agentJson(created.agent), api_key: created.key }
       },
+  )
+
+  calls.write(
+    {
+      method: 'post',
+      path: '/api/v1/agents/import',
+      tag,
+      summary: 'Create many agents from a JSON, YAML or CSV file: all of them, or none',
+      description:
+        'A list of agents, or an object with `agents`; in CSV a header row names the members, and lists ' +
+        'are separated by `;`. Errors name their rows.',
+      roles: ADMINS,
+      accepts: IMPORT_MEDIA,
+      query: params<{ keys?: boolean }>({
+        keys: { type: 'boolean', description: 'also make a key for each, shown this once' },
+      }),
+      status: 201,
+      errors: ['conflict', 'payload_too_large'],
+      deadlineMs: IMPORT_DEADLINE_MS,
+    },
+    async ({ req, query: { keys = false }, caller }) => {
+      const file = await textBody(req, IMPORT_MEDIA, IMPORT_BYTES_MAX)
+      const agents = await readImport(file, parts.trust)
+      const source = { format: file.type, sha256: sha256(file.text) }
+      return async (tx) => {
+        const imported = await importAgents(tx, agents, keys, source, caller)
+        return { imported: imported.length, agents: imported.map(importedJson) }
+      }
+    },
   )
 
   calls.on(
@@ -169,6 +206,7 @@ export function agentCalls(parts: HttpParts): Calls {
         async (tx) => {
           const { status, status_reason: reason, ...members } = body
           assertMayChange(caller, members)
+          assertUnsigned(parts.trust, members.profile)
           let agent = await agentOf(tx, id)
           if (Object.keys(members).length > 0) {
             agent = await changeAgent(tx, agent.id, changeOf(members), caller)
@@ -258,6 +296,13 @@ export function agentCalls(parts: HttpParts): Calls {
   )
 
   return calls
+}
+
+/** Ten thousand agents are one batch, which takes longer than a claim may. */
+const IMPORT_DEADLINE_MS = 20_000
+
+function importedJson({ agent: { id, name }, key }: Imported): JsonObject {
+  return { id, name, ...(key === null ? {} : { api_key: key }) }
 }
 
 const TO_STATUS = { active: 'restart', paused: 'pause', stopped: 'stop' } as const
