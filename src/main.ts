@@ -25,6 +25,7 @@ import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { createApiKey, registerAgent } from './pipeline/registry.ts'
 import { Plans } from './pipeline/plans.ts'
+import { Sandbox } from './pipeline/sandbox.ts'
 import { Turns } from './pipeline/turns.ts'
 import { REGO_COMPILER } from './policy/rego-compiler.ts'
 import { PolicyStore } from './policy/store.ts'
@@ -32,7 +33,7 @@ import type { Diagnostic } from './policy/diagnostics.ts'
 import { raiseAlert } from './record/alerts.ts'
 import { Checkpointer } from './record/checkpoints.ts'
 import { EventStream } from './record/events.ts'
-import { Ledger, LEDGER_CHANNEL } from './record/ledger.ts'
+import { Ledger, LEDGER_CHANNEL, type Tx } from './record/ledger.ts'
 import { Metrics } from './record/metrics.ts'
 import { PlanFiles } from './record/plan-files.ts'
 import { Listener } from './store/listener.ts'
@@ -172,7 +173,9 @@ export class Gate {
     await plans.start()
     const replicaId = replica.id
     const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
-    const workerParts = { db, pipeline, operations: this.operations, turns, webhooks, log }
+    const onQueued = (tx: Tx, runId: string) => wakeups.onSandboxRun(tx, runId)
+    const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle, onQueued })
+    const workerParts = { db, pipeline, operations: this.operations, turns, sandbox, webhooks, log }
     await jobs.start(queues(workerParts))
     this.#stops.push(() => jobs.stop())
     const sweeper = new Sweeper(workerParts)
@@ -192,6 +195,7 @@ export class Gate {
       operations: this.operations,
       plans,
       turns,
+      sandbox,
       policies: this.policies,
       killState,
       replica,
@@ -466,7 +470,9 @@ function count(metrics: Metrics, entry: AuditEntry): void {
   const { kind, detail = {} } = entry
   metrics.auditEntries.inc({ kind: kind.split('.', 1)[0] ?? '' })
   if (kind === 'decision') countDecision(metrics, entry.effect, detail)
-  else if (kind === 'plan.refused') {
+  else if (kind === 'sandbox.finished') {
+    metrics.sandboxFinished(detail['status'] as string, detail['seconds'] as number)
+  } else if (kind === 'plan.refused') {
     for (const { code } of reasonsIn(detail, 'reasons')) metrics.denied.inc({ reason: code })
   } else if (kind === 'outcome') metrics.actions.inc({ kind: detail['state'] as string })
   else if (kind.startsWith('approval.')) {

@@ -17,6 +17,7 @@ import { planCalls } from './routes/plans.ts'
 import { policyCalls } from './routes/policy.ts'
 import { proxyRoutes } from './routes/proxy.ts'
 import { reportCalls } from './routes/reports.ts'
+import { sandboxCalls } from './routes/sandbox.ts'
 import { spawnCalls } from './routes/spawn.ts'
 import { statusCalls } from './routes/status.ts'
 import { turnCalls } from './routes/turns.ts'
@@ -39,6 +40,7 @@ export function callGroups(parts: HttpParts): Calls[] {
     alertCalls(parts),
     planCalls(parts),
     turnCalls(parts),
+    sandboxCalls(parts),
     reportCalls(parts),
   ]
 }

@@ -6,6 +6,7 @@ import type { Replica } from '../control/replica.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Operations } from '../pipeline/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Sandbox } from '../pipeline/sandbox.ts'
 import type { Plans } from '../pipeline/plans.ts'
 import type { Turns } from '../pipeline/turns.ts'
 import type { PolicyStore } from '../policy/store.ts'
@@ -34,6 +35,7 @@ export interface HttpParts {
   readonly operations: Operations
   readonly plans: Plans
   readonly turns: Turns
+  readonly sandbox: Sandbox
   readonly policies: PolicyStore
   readonly killState: KillState
   readonly replica: Replica
