@@ -22,6 +22,7 @@ import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
+import { keepRecord } from './pipeline/retention.ts'
 import { createApiKey, registerAgent } from './pipeline/registry.ts'
 import { REGO_COMPILER } from './policy/rego-compiler.ts'
 import { PolicyStore } from './policy/store.ts'
@@ -134,6 +135,8 @@ export class Gate {
     const ledger = this.#ledger(events, checkpoints, wakeups)
     await ledger.start()
     this.#stops.push(() => ledger.stop())
+    const retention = { db, ledger, checkpoints, days: config.auditRetentionDays }
+    await keepRecord(retention)
     const keyRing = new KeyRing(db, config.apiTokens)
     this.operations = new Operations({
       db,
@@ -159,7 +162,14 @@ export class Gate {
       bundle: () => this.policies.current,
       refusal: () => refusal(checkpoints, replica),
     })
-    const workerParts = { db, pipeline, operations: this.operations, webhooks, log }
+    const workerParts = {
+      keepRecord: () => keepRecord(retention),
+      db,
+      pipeline,
+      operations: this.operations,
+      webhooks,
+      log,
+    }
     await jobs.start(queues(workerParts))
     this.#stops.push(() => jobs.stop())
     const sweeper = new Sweeper(workerParts)
