@@ -13,8 +13,10 @@ import { UpstreamClient } from './enforce/upstream-client.ts'
 import { GatewayError } from './errors.ts'
 import { FactLookups } from './facts/lookups.ts'
 import { createApp } from './http/app.ts'
+import { GateRequest } from './http/incoming.ts'
 import { malformed } from './http/malformed.ts'
-import type { Readiness } from './http/parts.ts'
+import { ActivityStream } from './http/websocket.ts'
+import type { HttpParts, Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { publicKeysOf } from './lib/manifest.ts'
 import { GUARD_KINDS } from './decide/index.ts'
@@ -178,7 +180,7 @@ export class Gate {
     this.#listenForPeers(events, replica, jobs)
     this.#watchPolicies(replica)
     await this.#recordPolicy('start')
-    const app = createApp({
+    const httpParts: HttpParts = {
       config,
       version: this.#version,
       db,
@@ -198,9 +200,9 @@ export class Gate {
       },
       onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
       readiness: () => this.#readiness(db, replica, checkpoints, pipeline),
-    })
+    }
     await beforeListening()
-    await this.#listen(app, pipeline)
+    await this.#listen(createApp(httpParts), new ActivityStream(httpParts), pipeline)
     log.info({ url: this.url, version: this.#version, replica: replica.id }, 'ready')
   }
 
@@ -329,16 +331,22 @@ export class Gate {
     })
   }
 
-  async #listen(app: http.RequestListener, pipeline: Pipeline): Promise<void> {
+  async #listen(
+    app: http.RequestListener,
+    activity: ActivityStream,
+    pipeline: Pipeline,
+  ): Promise<void> {
     const server = http.createServer(
       {
         headersTimeout: HEADERS_TIMEOUT_MS,
         requestTimeout: REQUEST_TIMEOUT_MS,
         connectionsCheckingInterval: TIMEOUT_CHECK_MS, // Node looks every 30 s by itself
+        IncomingMessage: GateRequest,
       },
       app,
     )
     server.on('clientError', malformed(this.log))
+    server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(this.config.port, this.config.host, resolve)
@@ -348,6 +356,7 @@ export class Gate {
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeIdleConnections()
       await pipeline.stop(DRAIN_MS)
+      activity.stop()
       server.closeAllConnections()
       await closed
     })
