@@ -14,8 +14,10 @@ import { UpstreamClient } from './enforce/upstream-client.ts'
 import { GatewayError } from './errors.ts'
 import { FactLookups } from './facts/lookups.ts'
 import { createApp } from './http/app.ts'
+import { GateRequest } from './http/incoming.ts'
 import { malformed } from './http/malformed.ts'
-import type { Readiness } from './http/parts.ts'
+import { ActivityStream } from './http/websocket.ts'
+import type { HttpParts, Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { publicKeysOf } from './lib/manifest.ts'
 import { GUARD_KINDS } from './decide/index.ts'
@@ -23,6 +25,7 @@ import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
+import { keepRecord } from './pipeline/retention.ts'
 import { createApiKey, registerAgent } from './pipeline/registry.ts'
 import { Plans } from './pipeline/plans.ts'
 import { Sandbox } from './pipeline/sandbox.ts'
@@ -139,6 +142,8 @@ export class Gate {
     const ledger = this.#ledger(events, checkpoints, wakeups)
     await ledger.start()
     this.#stops.push(() => ledger.stop())
+    const retention = { db, ledger, checkpoints, days: config.auditRetentionDays }
+    await keepRecord(retention)
     const keyRing = new KeyRing(db, config.apiTokens)
     this.operations = new Operations({
       db,
@@ -175,7 +180,16 @@ export class Gate {
     const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
     const onQueued = (tx: Tx, runId: string) => wakeups.onSandboxRun(tx, runId)
     const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle, onQueued })
-    const workerParts = { db, pipeline, operations: this.operations, turns, sandbox, webhooks, log }
+    const workerParts = {
+      keepRecord: () => keepRecord(retention),
+      db,
+      pipeline,
+      operations: this.operations,
+      turns,
+      sandbox,
+      webhooks,
+      log,
+    }
     await jobs.start(queues(workerParts))
     this.#stops.push(() => jobs.stop())
     const sweeper = new Sweeper(workerParts)
@@ -184,7 +198,7 @@ export class Gate {
     this.#listenForPeers(events, replica, jobs)
     this.#watchPolicies(replica)
     await this.#recordPolicy('start')
-    const app = createApp({
+    const httpParts: HttpParts = {
       config,
       version: this.#version,
       db,
@@ -207,9 +221,9 @@ export class Gate {
       },
       onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
       readiness: () => this.#readiness(db, replica, checkpoints, pipeline),
-    })
+    }
     await beforeListening()
-    await this.#listen(app, pipeline)
+    await this.#listen(createApp(httpParts), new ActivityStream(httpParts), pipeline)
     log.info({ url: this.url, version: this.#version, replica: replica.id }, 'ready')
   }
 
@@ -338,16 +352,22 @@ export class Gate {
     })
   }
 
-  async #listen(app: http.RequestListener, pipeline: Pipeline): Promise<void> {
+  async #listen(
+    app: http.RequestListener,
+    activity: ActivityStream,
+    pipeline: Pipeline,
+  ): Promise<void> {
     const server = http.createServer(
       {
         headersTimeout: HEADERS_TIMEOUT_MS,
         requestTimeout: REQUEST_TIMEOUT_MS,
         connectionsCheckingInterval: TIMEOUT_CHECK_MS, // Node looks every 30 s by itself
+        IncomingMessage: GateRequest,
       },
       app,
     )
     server.on('clientError', malformed(this.log))
+    server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen(this.config.port, this.config.host, resolve)
@@ -357,6 +377,7 @@ export class Gate {
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeIdleConnections()
       await pipeline.stop(DRAIN_MS)
+      activity.stop()
       server.closeAllConnections()
       await closed
     })

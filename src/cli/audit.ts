@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AuditVerifier, type AuditVerdict } from '../lib/audit-verify.ts'
 import { parseCheckpoints } from '../lib/checkpoint.ts'
-import type { AuditEntry, Checkpoint } from '../model/audit.ts'
+import type { Archive, AuditEntry, Checkpoint } from '../model/audit.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { call, type ClientOptions } from './gate-client.ts'
 
@@ -53,12 +53,14 @@ async function verifyExport(
   outside: readonly Checkpoint[],
 ): Promise<AuditVerdict> {
   const inside: Checkpoint[] = []
+  const archives: Archive[] = []
   let hasEnd = false
   for await (const { value } of lines(file)) {
     if (value?.['type'] === 'checkpoint') inside.push(toCheckpoint(value))
+    if (value?.['type'] === 'archive') archives.push(toCheckpoint(value))
     hasEnd ||= value?.['type'] === 'end'
   }
-  const verifier = new AuditVerifier(keys, [...inside, ...outside])
+  const verifier = new AuditVerifier(keys, [...inside, ...outside], archives)
   if (!hasEnd) verifier.malformed('end', 'the file has no end line: the export was cut off')
   for await (const { value, number } of lines(file)) {
     if (!value) verifier.malformed(`line ${number}`, 'not JSON')
@@ -120,6 +122,9 @@ function toBigInt(value: unknown): bigint {
 
 function describe(verdict: AuditVerdict): void {
   print(`entries       ${verdict.entries}`)
+  if (verdict.archivedSize !== '0') {
+    print(`archived      up to entry ${verdict.archivedSize}, by a signed statement`)
+  }
   print(`head          ${verdict.head}`)
   print(`signed up to  ${verdict.signedSize} (${verdict.checkpoints} checkpoints verified)`)
   print(`integrity     ${verdict.integrity}`)

@@ -62,7 +62,7 @@ export function configOver(base: AgentConfig, over: AgentConfig): AgentConfig {
 /** A configuration as the members of an agent: its metadata are kept as properties. */
 export function bodyOfConfig({ metadata = {}, ...body }: AgentConfig): AgentBody {
   const { owner } = metadata
-  const isNamed = typeof owner === 'string' && /^[^\u0000-\u001f\u007f]{1,200}$/.test(owner)
+  const isNamed = typeof owner === 'string' && /^\P{Cc}{1,200}$/u.test(owner)
   return {
     ...(isNamed ? { owner } : {}),
     ...body,

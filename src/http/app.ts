@@ -6,11 +6,13 @@ import { errorHandler, noRoute } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { actCalls } from './routes/act.ts'
 import { actionCalls } from './routes/actions.ts'
+import { metricCalls } from './routes/agent-metrics.ts'
 import { agentCalls } from './routes/agents.ts'
 import { alertCalls } from './routes/alerts.ts'
 import { approvalCalls } from './routes/approvals.ts'
 import { auditCalls } from './routes/audit.ts'
 import { eventCalls } from './routes/events.ts'
+import { ingestCalls } from './routes/ingest.ts'
 import { keyCalls } from './routes/keys.ts'
 import { killSwitchCalls } from './routes/kill-switch.ts'
 import { planCalls } from './routes/plans.ts'
@@ -42,6 +44,8 @@ export function callGroups(parts: HttpParts): Calls[] {
     turnCalls(parts),
     sandboxCalls(parts),
     reportCalls(parts),
+    metricCalls(parts),
+    ingestCalls(parts),
   ]
 }
 

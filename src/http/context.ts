@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import type { Caller } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
@@ -44,7 +45,7 @@ export function bodyObject(req: object): JsonObject {
 }
 
 /** A single-valued header, trimmed; undefined when absent or empty. */
-export function header(req: Request, name: string): string | undefined {
+export function header(req: IncomingMessage, name: string): string | undefined {
   const value = req.headers[name]
   return typeof value === 'string' && value.trim() !== '' ? value.trim() : undefined
 }

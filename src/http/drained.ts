@@ -1,12 +1,12 @@
-import type { Response } from 'express'
+import type { Writable } from 'node:stream'
 
 /** Resolves when the reader has taken what was written, or is gone. */
-export function drained(res: Response): Promise<void> {
+export function drained(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      res.off('drain', done).off('close', done)
+      stream.off('drain', done).off('close', done)
       resolve()
     }
-    res.on('drain', done).on('close', done)
+    stream.on('drain', done).on('close', done)
   })
 }

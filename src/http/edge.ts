@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import type { Caller, KeyRing, KeyRole } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
@@ -69,6 +70,12 @@ function logAnswer(
 
 /** Refuses duplicates of headers that decide something. */
 export const singleHeaders: RequestHandler = (req, _res, next) => {
+  assertSingleHeaders(req)
+  next()
+}
+
+/** @throws GatewayError `invalid_request` */
+export function assertSingleHeaders(req: IncomingMessage): void {
   const seen = new Set<string>()
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
     const name = (req.rawHeaders[i] ?? '').toLowerCase()
@@ -76,7 +83,6 @@ export const singleHeaders: RequestHandler = (req, _res, next) => {
     if (seen.has(name)) throw new GatewayError('invalid_request', `duplicate header \`${name}\``)
     seen.add(name)
   }
-  next()
 }
 
 /** Answers preflights and marks answers for the origins that are allowed; nobody else gets CORS. */
@@ -107,12 +113,18 @@ export function authenticate(keyRing: KeyRing): RequestHandler {
   return async (req, _res, next) => {
     const key = presentedKey(req)
     if (key !== undefined) {
-      const caller = await lookUp(keyRing, key)
-      if (!caller) throw new GatewayError('unauthenticated', 'the key is unknown or revoked')
+      const caller = await callerOfKey(keyRing, key)
       Object.assign(stateOf(req), { caller, presentedKey: key })
     }
     next()
   }
+}
+
+/** @throws GatewayError `unauthenticated`, `store_unavailable` */
+export async function callerOfKey(keyRing: KeyRing, key: string): Promise<Caller> {
+  const caller = await lookUp(keyRing, key)
+  if (caller) return caller
+  throw new GatewayError('unauthenticated', 'the key is unknown or revoked')
 }
 
 async function lookUp(keyRing: KeyRing, key: string): Promise<Caller | null> {
@@ -126,7 +138,8 @@ async function lookUp(keyRing: KeyRing, key: string): Promise<Caller | null> {
   }
 }
 
-function presentedKey(req: Request): string | undefined {
+/** The key in `X-API-Key` or `Authorization`. @throws GatewayError for one that cannot be */
+export function presentedKey(req: IncomingMessage): string | undefined {
   const apiKey = header(req, 'x-api-key')
   const authorization = header(req, 'authorization')
   const bearer = authorization && /^Bearer +(\S+)$/i.exec(authorization)?.[1]

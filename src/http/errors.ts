@@ -65,7 +65,8 @@ export function errorBody(error: GatewayError) {
   }
 }
 
-function toGatewayError(error: unknown): GatewayError {
+/** What an error is on the wire; one that nobody foresaw is `internal_error`. */
+export function toGatewayError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
   if (error instanceof URIError) return new GatewayError('invalid_request', 'malformed path')
   if (isDatabaseError(error)) {

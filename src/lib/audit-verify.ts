@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import type { AuditEntry, Checkpoint } from '../model/audit.ts'
+import type { Archive, AuditEntry, Checkpoint } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
 import { entryHash, GENESIS_HASH } from './chain.ts'
 import { keyIdOf, verifyCheckpoint } from './checkpoint.ts'
@@ -30,6 +30,8 @@ export interface AuditVerdict {
   readonly checkpoints: number
   /** Entries up to here are covered by a checkpoint whose signature holds. */
   readonly signedSize: string
+  /** Entries up to here were dropped when they were old enough, by a signed statement; '0': none. */
+  readonly archivedSize: string
   readonly findings: readonly AuditFinding[]
 }
 
@@ -43,19 +45,21 @@ const COMPLETENESS_CODES = new Set<AuditFinding['code']>(['tail_missing', 'entry
 export class AuditVerifier {
   readonly #keys: ReadonlyMap<string, KeyObject>
   readonly #checkpoints: ReadonlyMap<string, readonly Checkpoint[]>
+  readonly #archives: ReadonlyMap<string, Archive>
   readonly #largest: Checkpoint | undefined
   readonly #findings: AuditFinding[] = []
-  #seq: bigint
-  #hash: string
+  #seq = 0n
+  #hash = GENESIS_HASH
+  #archivedSize = 0n
   #entries = 0
   #signedSize = 0n
   #verified = 0
 
-  /** `start` is the entry before the first one, for a record whose beginning was archived. */
+  /** `archives` say which beginning of the record was dropped on purpose. */
   constructor(
     publicKeys: readonly string[],
     checkpoints: readonly Checkpoint[],
-    start: { readonly seq: bigint; readonly hash: string } = { seq: 0n, hash: GENESIS_HASH },
+    archives: readonly Archive[] = [],
   ) {
     const keys = publicKeys.map((pem) => createPublicKey(pem))
     this.#keys = new Map(keys.map((key) => [keyIdOf(key), key]))
@@ -65,13 +69,16 @@ export class AuditVerifier {
       (best, one) => (best && best.size >= one.size ? best : one),
       undefined,
     )
-    this.#seq = start.seq
-    this.#hash = start.hash
+    const signed = archives.filter((archive) => {
+      const key = this.#keys.get(archive.keyId)
+      return key !== undefined && verifyCheckpoint(archive, key, 'archive')
+    })
+    this.#archives = new Map(signed.map((archive) => [String(archive.size), archive]))
   }
 
   /** Takes the next entry. */
   entry(entry: AuditEntry): void {
-    this.#entries++
+    if (this.#entries++ === 0) this.#begin(entry.seq)
     const expected = this.#seq + 1n
     if (entry.seq < expected) this.#find('out_of_order', entry.seq, 'stands after a later entry')
     else if (entry.seq > expected) {
@@ -126,8 +133,18 @@ export class AuditVerifier {
       head: this.#hash,
       checkpoints: this.#verified,
       signedSize: String(this.#signedSize),
+      archivedSize: String(this.#archivedSize),
       findings: this.#findings,
     }
+  }
+
+  // A record that does not begin at the beginning begins where a signed statement says it may.
+  #begin(seq: bigint): void {
+    const archive = this.#archives.get(String(seq - 1n))
+    if (!archive) return
+    this.#seq = archive.size
+    this.#hash = archive.head
+    this.#archivedSize = archive.size
   }
 
   #isGenuine(checkpoint: Checkpoint): boolean {

@@ -2,10 +2,12 @@ import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
 import type { Checkpoint } from '../model/audit.ts'
 import { sha256 } from './canonical.ts'
 
-/** The signed text of a checkpoint. */
-function statement(checkpoint: Omit<Checkpoint, 'signature' | 'keyId'>): Buffer {
-  const { size, head, at } = checkpoint
-  return Buffer.from(`portcullis-checkpoint/v1\n${size}\n${head}\n${at}\n`)
+type Kind = 'checkpoint' | 'archive'
+
+/** The signed text of a checkpoint or an archive. */
+function statement(kind: Kind, of: Omit<Checkpoint, 'signature' | 'keyId'>): Buffer {
+  const { size, head, at } = of
+  return Buffer.from(`portcullis-${kind}/v1\n${size}\n${head}\n${at}\n`)
 }
 
 /** First 16 hex digits of the SHA-256 of the public key's DER form. */
@@ -16,13 +18,19 @@ export function keyIdOf(publicKey: KeyObject): string {
 export function signCheckpoint(
   checkpoint: { readonly size: bigint; readonly head: string; readonly at: string },
   privateKey: KeyObject,
+  kind: Kind = 'checkpoint',
 ): Checkpoint {
-  const signature = sign(null, statement(checkpoint), privateKey).toString('base64')
+  const signature = sign(null, statement(kind, checkpoint), privateKey).toString('base64')
   return { ...checkpoint, keyId: keyIdOf(createPublicKey(privateKey)), signature }
 }
 
-export function verifyCheckpoint(checkpoint: Checkpoint, publicKey: KeyObject): boolean {
-  return verify(null, statement(checkpoint), publicKey, Buffer.from(checkpoint.signature, 'base64'))
+export function verifyCheckpoint(
+  checkpoint: Checkpoint,
+  publicKey: KeyObject,
+  kind: Kind = 'checkpoint',
+): boolean {
+  const signature = Buffer.from(checkpoint.signature, 'base64')
+  return verify(null, statement(kind, checkpoint), publicKey, signature)
 }
 
 /** Checkpoints as `DATA_DIR/checkpoints.jsonl` holds them; a torn line is passed over. */

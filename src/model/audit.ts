@@ -38,3 +38,9 @@ export interface Checkpoint {
   /** Ed25519 over `portcullis-checkpoint/v1\n<size>\n<head>\n<at>\n`, base64. */
   readonly signature: string
 }
+
+/**
+ * A signed statement that the entries up to `size`, which ended in `head`, were dropped on purpose. Same
+ * members as a checkpoint, over `portcullis-archive/v1`, so that neither passes for the other.
+ */
+export type Archive = Checkpoint

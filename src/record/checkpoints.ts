@@ -3,9 +3,10 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { keyIdOf, parseCheckpoints, signCheckpoint, verifyCheckpoint } from '../lib/checkpoint.ts'
 import type { Logger } from '../lib/log.ts'
-import type { Checkpoint } from '../model/audit.ts'
+import type { Archive, Checkpoint } from '../model/audit.ts'
 import type { Db } from '../store/tx.ts'
 import { readHead } from './audit.ts'
+import { readArchives } from './retention.ts'
 
 const INTERVAL_MS = 1_000
 /** Without a new checkpoint outside the database for this long, or this many entries, effects stop. */
@@ -26,6 +27,7 @@ export class Checkpointer {
   readonly #db: Db
   readonly #log: Logger
   readonly #file: string
+  readonly #archiveFile: string
   readonly #keyFile: string
   readonly #sinks: readonly CheckpointSink[]
   #timer: NodeJS.Timeout | undefined
@@ -44,6 +46,7 @@ export class Checkpointer {
     this.#db = options.db
     this.#log = options.log
     this.#file = path.join(options.dataDir, 'checkpoints.jsonl')
+    this.#archiveFile = path.join(options.dataDir, 'archives.jsonl')
     this.#keyFile = path.join(options.dataDir, 'audit-signing-key.pem')
     this.#sinks = options.sinks
     const publicKey = createPublicKey(loadOrCreateKey(this.#keyFile))
@@ -113,6 +116,18 @@ export class Checkpointer {
     return this.#running
   }
 
+  /**
+   * Signs that the entries up to `size` are dropped for their age, and keeps the statement outside the
+   * database before anybody may act on it.
+   */
+  archive(size: bigint, head: string): Archive {
+    const privateKey = createPrivateKey(fs.readFileSync(this.#keyFile))
+    const at = new Date().toISOString()
+    const archive = signCheckpoint({ size, head, at }, privateKey, 'archive')
+    appendDurably(this.#archiveFile, `${JSON.stringify({ ...archive, size: Number(size) })}\n`)
+    return archive
+  }
+
   async #sign(): Promise<void> {
     const { size, head } = await readHead(this.#db)
     this.grown(size)
@@ -144,10 +159,20 @@ export class Checkpointer {
       'select hash from audit_entries where seq = $1',
       [last.size],
     )
-    if (last.size > 0n && row?.hash !== last.head) {
+    const isArchived = !row && (await this.#isArchived(last.size))
+    if (last.size > 0n && row?.hash !== last.head && !isArchived) {
       return `entry ${last.size} differs from the checkpoint of ${last.at}`
     }
     return null
+  }
+
+  async #isArchived(size: bigint): Promise<boolean> {
+    const key = createPublicKey(this.publicKeyPem)
+    const archives = await readArchives(this.#db)
+    return archives.some(
+      (one) =>
+        one.size >= size && one.keyId === this.keyId && verifyCheckpoint(one, key, 'archive'),
+    )
   }
 }
 

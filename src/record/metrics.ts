@@ -51,6 +51,10 @@ export class Metrics {
   readonly openActions = this.#gauge('portcullis_actions_open', 'Actions not yet final', ['state'])
   readonly pendingApprovals = this.#gauge('portcullis_approvals_pending', 'Approvals waiting')
   readonly sseClients = this.#gauge('portcullis_sse_clients', 'Connected SSE readers')
+  readonly websocketClients = this.#gauge(
+    'portcullis_websocket_clients',
+    'Connected WebSocket readers',
+  )
   readonly auditSize = this.#gauge('portcullis_audit_size', 'Entries in the audit chain')
   readonly ready = this.#gauge('portcullis_ready', '1 while every dependency is ready')
   readonly policyInfo = this.#gauge('portcullis_policy_info', 'The live revision', ['revision'])

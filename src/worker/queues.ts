@@ -24,6 +24,7 @@ const SANDBOX_RETRIES = 2
 const WEBHOOK_RETRIES = 8
 const SWEEP_MS = 1_000
 const COUNTERS_EVERY = 60
+const RECORD_EVERY = 3_600
 /** A wake-up that has not come after this long is taken for lost. */
 const LOST_WAKE_UP_MS = 5_000
 
@@ -74,6 +75,8 @@ export interface WorkerParts {
   readonly sandbox: Sandbox
   readonly webhooks: WebhookSender
   readonly log: Logger
+  /** Makes the coming weeks of the record and drops those that are old enough. */
+  readonly keepRecord: () => Promise<number>
 }
 
 /** The second entrance: jobs that call the same pipeline as HTTP does. */
@@ -129,7 +132,7 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { db, operations, pipeline, turns, sandbox, log } = this.#parts
+    const { db, operations, pipeline, turns, sandbox, log, keepRecord } = this.#parts
     try {
       const orphans = await this.#orphans()
       if (orphans > 0)
@@ -138,7 +141,9 @@ export class Sweeper {
       await sandbox.sweep()
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
-      if (this.#rounds++ % COUNTERS_EVERY === 0) await operations.sweepCounters()
+      if (this.#rounds % COUNTERS_EVERY === 0) await operations.sweepCounters()
+      if (this.#rounds % RECORD_EVERY === RECORD_EVERY - 1) await keepRecord()
+      this.#rounds++
     } catch (error) {
       log.warn({ err: error }, 'sweep failed; it runs again')
     }

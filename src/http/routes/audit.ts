@@ -10,6 +10,7 @@ import {
   readHead,
   readTimeline,
 } from '../../record/audit.ts'
+import { readArchives } from '../../record/retention.ts'
 import { Calls } from '../calls.ts'
 import { drained } from '../drained.ts'
 import type { HttpParts } from '../parts.ts'
@@ -136,7 +137,8 @@ async function agentId(db: Db, idOrName: string | null): Promise<string | null> 
 }
 
 async function verifyDatabase(db: Db, publicKey: string, outside: readonly Checkpoint[]) {
-  const verifier = new AuditVerifier([publicKey], [...outside, ...(await readCheckpoints(db, 0n))])
+  const checkpoints = [...outside, ...(await readCheckpoints(db, 0n))]
+  const verifier = new AuditVerifier([publicKey], checkpoints, await readArchives(db))
   let seq = 0n
   for (;;) {
     const entries = await readEntriesAfter(db, seq, CHUNK)
@@ -144,8 +146,8 @@ async function verifyDatabase(db: Db, publicKey: string, outside: readonly Check
     for (const entry of entries) verifier.entry(entry)
     seq = entries.at(-1)?.seq ?? seq
   }
-  const { signedSize, ...verdict } = verifier.finish()
-  return { ...verdict, signed_size: signedSize }
+  const { signedSize, archivedSize, ...verdict } = verifier.finish()
+  return { ...verdict, signed_size: signedSize, archived_size: archivedSize }
 }
 
 /** Newline-delimited JSON: a head line, every entry, every checkpoint, and an end line. */
@@ -171,6 +173,9 @@ async function exportRecord(db: Db, res: Response): Promise<void> {
     if (checkpoint.size <= size) {
       await writeLine(res, { type: 'checkpoint', ...checkpointJson(checkpoint) })
     }
+  }
+  for (const archive of await readArchives(db)) {
+    await writeLine(res, { type: 'archive', ...checkpointJson(archive) })
   }
   res.end(`${JSON.stringify({ type: 'end', size: Number(size) })}\n`)
 }

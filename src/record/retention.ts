@@ -1,0 +1,123 @@
+import type { Archive } from '../model/audit.ts'
+import type { Db, Tx } from '../store/tx.ts'
+
+const DAY_MS = 86_400_000
+const WEEK_MS = 7 * DAY_MS
+/** 1970-01-05, the first Monday there is. */
+const FIRST_MONDAY_MS = 4 * DAY_MS
+const WEEKS_AHEAD = 3
+const LOCK_TIMEOUT_MS = 200
+const LOCK_NOT_AVAILABLE = '55P03'
+
+/** A table of the record: a week, or everything before it was cut into weeks. */
+export interface Partition {
+  readonly table: string
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** The week that holds a time, Monday to Monday in UTC. */
+export function weekOf(ms: number): Partition {
+  const fromMs = ms - ((((ms - FIRST_MONDAY_MS) % WEEK_MS) + WEEK_MS) % WEEK_MS)
+  const day = new Date(fromMs).toISOString().slice(0, 10).replaceAll('-', '')
+  return { table: `audit_entries_${day}`, fromMs, toMs: fromMs + WEEK_MS }
+}
+
+/** Makes the tables of this week and the next ones, so that recording never waits for one. */
+export async function prepareWeeks(db: Db, nowMs: number): Promise<void> {
+  const existing = await partitions(db)
+  for (let week = 0; week <= WEEKS_AHEAD; week++) {
+    const wanted = weekOf(nowMs + week * WEEK_MS)
+    const isCovered = existing.some(
+      ({ fromMs, toMs }) => fromMs <= wanted.fromMs && toMs >= wanted.toMs,
+    )
+    if (!isCovered) await createPartition(db, wanted)
+  }
+}
+
+export async function createPartition(db: Db, { table, fromMs, toMs }: Partition): Promise<void> {
+  const [from, to] = [new Date(fromMs).toISOString(), new Date(toMs).toISOString()]
+  await db.query(
+    `create table if not exists ${table} partition of audit_entries
+     for values from ('${from}') to ('${to}')`,
+  )
+}
+
+/** The tables of the record but the one for the rest, oldest first. */
+export async function partitions(db: Db): Promise<Partition[]> {
+  const rows = await db.query<{ name: string; bounds: string }>(
+    `select c.relname as name, pg_get_expr(c.relpartbound, c.oid) as bounds
+     from pg_inherits i join pg_class c on c.oid = i.inhrelid
+     where i.inhparent = 'audit_entries'::regclass`,
+  )
+  return rows
+    .flatMap(({ name, bounds }) => {
+      const [, from, to] = BOUNDS.exec(bounds) ?? []
+      if (!from || !to) return []
+      const fromMs = from === 'MINVALUE' ? Number.NEGATIVE_INFINITY : Date.parse(unquoted(from))
+      return [{ table: name, fromMs, toMs: Date.parse(unquoted(to)) }]
+    })
+    .sort((a, b) => a.fromMs - b.fromMs)
+}
+
+const BOUNDS = /FROM \((MINVALUE|'[^']+')\) TO \(('[^']+')\)/
+
+// `2026-11-23 00:00:00+00`, in whatever zone the session prints: a form Date reads.
+const unquoted = (text: string): string =>
+  text
+    .slice(1, -1)
+    .replace(' ', 'T')
+    .replace(/([+-]\d\d)$/, '$1:00')
+
+/**
+ * The oldest week, once it ended `days` ago or earlier, and the last entry in it, if it has any. A
+ * week that is not the beginning of the record is never due: dropping it would tear a hole.
+ */
+export async function dueWeek(
+  db: Db,
+  nowMs: number,
+  days: number,
+): Promise<{ partition: Partition; last: { seq: bigint; hash: string } | null } | undefined> {
+  const [partition] = await partitions(db)
+  if (!partition || partition.toMs > nowMs - days * DAY_MS) return undefined
+  const [last] = await db.query<{ seq: bigint; hash: string }>(
+    `select seq, hash from ${partition.table} order by seq desc limit 1`,
+  )
+  if (!last) return { partition, last: null }
+  const [before] = await db.query<{ n: bigint }>(
+    `select (select count(*) from audit_entries where seq <= $1)
+       - (select count(*) from ${partition.table}) as n`,
+    [last.seq],
+  )
+  return before?.n === 0n ? { partition, last } : undefined
+}
+
+/** Drops a week; false when a reader is in the way, since nothing may start while this waits. */
+export async function dropWeek(tx: Tx, { table }: Partition): Promise<boolean> {
+  await tx.query('savepoint week')
+  await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
+  try {
+    await tx.query(`drop table ${table}`)
+  } catch (error) {
+    if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE) throw error
+    await tx.query('rollback to savepoint week')
+    return false
+  }
+  await tx.query('set local lock_timeout = 0')
+  await tx.query('release savepoint week')
+  return true
+}
+
+export async function insertArchive(tx: Tx, archive: Archive): Promise<void> {
+  await tx.query(
+    `insert into audit_archives (size, head, at, key_id, signature) values ($1, $2, $3, $4, $5)
+     on conflict (size) do nothing`,
+    [archive.size, archive.head, archive.at, archive.keyId, archive.signature],
+  )
+}
+
+export async function readArchives(db: Db): Promise<Archive[]> {
+  return db.query<Archive>(
+    `select size, head, at, key_id as "keyId", signature from audit_archives order by size`,
+  )
+}
