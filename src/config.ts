@@ -105,7 +105,7 @@ export function parseConfig(env: Env): Config {
     alertWebhookUrl: read.url('ALERT_WEBHOOK_URL', ['http:', 'https:']),
     webhookSecret: read.text('WEBHOOK_SECRET', '') || null,
     checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
-    model: modelConfig(read),
+    model: modelConfig(read, problems),
     manifestKeyFiles: read.list('MANIFEST_TRUSTED_KEYS').map((file) => path.resolve(file)),
     signedProfiles: splitList(read.textOrEmpty('SIGNED_PROFILES', 'illuvrse')),
     auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 90, 0, 36_500),
@@ -120,8 +120,12 @@ const OPENAI_URL = 'https://api.openai.com/v1'
 const GROQ_URL = 'https://api.groq.com/openai/v1'
 
 /** An OpenAI key or a base URL decides; a Groq key alone selects Groq. */
-function modelConfig(read: Reader): ModelConfig | null {
+function modelConfig(read: Reader, problems: string[]): ModelConfig | null {
   const baseUrl = read.url('OPENAI_BASE_URL', ['http:', 'https:'])
+  const { username = '', password = '', search = '', hash = '' } = parseUrl(baseUrl ?? '') ?? {}
+  if (username + password + search + hash !== '') {
+    problems.push('OPENAI_BASE_URL must not carry credentials, a query or a fragment')
+  }
   const hasOpenai = read.text('OPENAI_API_KEY', '') !== ''
   const hasGroq = read.text('GROQ_API_KEY', '') !== ''
   if (baseUrl === null && hasGroq && !hasOpenai) {
