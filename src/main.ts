@@ -147,6 +147,10 @@ export class Gate {
       replicaId: replica.id,
       log,
     })
+    const agents = new AgentCache(db)
+    events.subscribe(({ kind, agentId }) => {
+      if (kind.startsWith('agent.')) agents.forget(agentId)
+    })
     const client = new UpstreamClient(config.env)
     this.#stops.push(() => client.stop())
     const pipeline = new Pipeline({
@@ -156,7 +160,7 @@ export class Gate {
       metrics,
       log,
       client,
-      agents: new AgentCache(db),
+      agents,
       facts: new FactLookups(),
       killState,
       replicaId: replica.id,

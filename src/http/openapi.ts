@@ -80,11 +80,14 @@ const ERROR: JsonObject = object(
 /** `/actions/:id` and `*path` in the words of OpenAPI. */
 const template = (path: string): string => path.replaceAll(/[:*](\w+)/g, '{$1}')
 
+const operationId = (method: string, path: string): string =>
+  `${method.toLowerCase()}${path.replaceAll(/[^A-Za-z0-9]+/g, '_')}`
+
 function operationOf(call: Call): JsonObject {
   const roles =
     call.roles === 'open' ? 'No key is needed.' : `Keys of role ${call.roles.join(', ')}.`
   return {
-    operationId: `${call.method}${call.path.replaceAll(/[^A-Za-z0-9]+/g, '_')}`,
+    operationId: operationId(call.method, call.path),
     tags: [call.tag],
     summary: call.summary,
     description: call.description ? `${call.description}\n\n${roles}` : roles,
@@ -103,7 +106,7 @@ function aliasOperation(alias: Alias, call: Call): JsonObject {
   return {
     ...rest,
     ...(body === undefined ? {} : { requestBody: alias.body ? free : body }),
-    operationId: `alias_${String(operation['operationId'])}`,
+    operationId: `alias_${operationId(alias.method, alias.from)}`,
     summary: `The same as ${alias.method} ${template(call.path)}`,
     deprecated: true,
   }
