@@ -47,4 +47,16 @@ for (const file of files(src)) {
   fs.mkdirSync(path.dirname(target), { recursive: true })
   fs.copyFileSync(file, target)
 }
+// The API reference: its page, and what swagger-ui needs of itself, so that nothing comes from elsewhere.
+const docs = path.join(dist, 'docs')
+fs.mkdirSync(docs, { recursive: true })
+const swagger = path.join(root, 'node_modules', 'swagger-ui-dist')
+for (const [from, name] of [
+  [path.join(src, 'http', 'docs'), 'index.html'],
+  [path.join(src, 'http', 'docs'), 'init.js'],
+  [swagger, 'swagger-ui-bundle.js'],
+  [swagger, 'swagger-ui.css'],
+]) {
+  fs.copyFileSync(path.join(from, name), path.join(docs, name))
+}
 fs.writeFileSync(stamp, '')

@@ -15,6 +15,7 @@ export const ERRORS = {
   conflict: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  upgrade_required: 426,
   risky_content: 422,
   policy_invalid: 422,
   idempotency_mismatch: 422,

@@ -152,9 +152,12 @@ export class Gate {
       replicaId: replica.id,
       log,
     })
+    const agents = new AgentCache(db)
+    events.subscribe(({ kind, agentId }) => {
+      if (kind.startsWith('agent.')) agents.forget(agentId)
+    })
     const client = new UpstreamClient(config.env)
     this.#stops.push(() => client.stop())
-    const agents = new AgentCache(db)
     const model = new ModelClient(config.model, client)
     const pipeline = new Pipeline({
       db,

@@ -95,11 +95,17 @@ export class AgentCache {
       max: CACHE_MAX,
       ttl: CACHE_TTL_MS,
       fetchMethod: (id) => findAgent(db, id),
+      ignoreFetchAbort: true, // who waits for a look-up that is forgotten still gets its answer
     })
   }
 
   find(id: string): Promise<Agent | undefined> {
     return this.#cache.fetch(id)
+  }
+
+  /** The agent has changed: the next look-up reads it anew. */
+  forget(id: string): void {
+    this.#cache.delete(id)
   }
 }
 

@@ -30,7 +30,7 @@ export function aliases(table: readonly Alias[]): RequestHandler {
       const match = alias.method === req.method ? pattern.exec(path) : null
       if (!match) continue
       taken.set(req, alias)
-      req.url = `${filled(alias.to, match.groups ?? {})}${renamed(query, alias)}`
+      req.url = withQuery(filled(alias.to, match.groups ?? {}), renamed(query, alias))
       break
     }
     next()
@@ -51,5 +51,10 @@ function renamed(query: string | undefined, { query: names = {} }: Alias): strin
     const [name = '', ...value] = part.split('=')
     return [names[name] ?? name, ...value].join('=')
   })
-  return `?${parts.join('&')}`
+  return parts.join('&')
+}
+
+function withQuery(path: string, query: string): string {
+  if (query === '') return path
+  return `${path}${path.includes('?') ? '&' : '?'}${query}`
 }

@@ -11,6 +11,7 @@ import { agentCalls } from './routes/agents.ts'
 import { alertCalls } from './routes/alerts.ts'
 import { approvalCalls } from './routes/approvals.ts'
 import { auditCalls } from './routes/audit.ts'
+import { docCalls } from './routes/docs.ts'
 import { eventCalls } from './routes/events.ts'
 import { ingestCalls } from './routes/ingest.ts'
 import { keyCalls } from './routes/keys.ts'
@@ -27,7 +28,7 @@ import { SEED_ALIASES } from './seed-aliases.ts'
 
 /** Every call there is, group by group. */
 export function callGroups(parts: HttpParts): Calls[] {
-  return [
+  const groups = [
     actCalls(parts),
     statusCalls(parts),
     actionCalls(parts),
@@ -47,6 +48,7 @@ export function callGroups(parts: HttpParts): Calls[] {
     metricCalls(parts),
     ingestCalls(parts),
   ]
+  return [...groups, docCalls(parts, groups)]
 }
 
 /** The whole HTTP surface, in the order a request passes it. */

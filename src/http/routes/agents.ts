@@ -6,6 +6,7 @@ import { assertUnsigned } from '../../agents/manifests.ts'
 import { GatewayError } from '../../errors.ts'
 import { sha256 } from '../../lib/canonical.ts'
 import type { JsonObject } from '../../model/json.ts'
+import { listReports } from '../../record/reports.ts'
 import {
   activateAgent,
   changeAgent,
@@ -24,6 +25,7 @@ import {
   type AgentBody,
 } from '../agent-json.ts'
 import { Calls } from '../calls.ts'
+import { reportJson } from './reports.ts'
 import { textBody } from '../edge.ts'
 import { IMPORT_BYTES_MAX, IMPORT_MEDIA, readImport } from '../import-file.ts'
 import type { HttpParts } from '../parts.ts'
@@ -181,12 +183,17 @@ export function agentCalls(parts: HttpParts): Calls {
       method: 'get',
       path: '/api/v1/agents/:id',
       tag,
-      summary: 'Read an agent by its id or name',
+      summary: 'Read an agent by its id or name, perhaps with its latest reported actions',
       roles: READERS,
-      answer: ONE,
+      query: params<{ include?: 'actions' }>({ include: { enum: ['actions'] } }),
       errors: ['not_found'],
     },
-    async ({ id }) => ({ agent: agentJson(await agentOf(db, id)) }),
+    async ({ id, query: { include } }) => {
+      const agent = await agentOf(db, id)
+      if (include === undefined) return { agent: agentJson(agent) }
+      const reports = await listReports(db, { agent: agent.id, limit: PAGE_DEFAULT })
+      return { agent: agentJson(agent), actions: reports.map(reportJson) }
+    },
   )
 
   for (const method of ['put', 'patch'] as const) {

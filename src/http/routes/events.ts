@@ -1,9 +1,11 @@
+import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
 import { Calls } from '../calls.ts'
 import { header } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
 import { Reader, startAt, STREAM, wantedBy } from '../reader.ts'
 import { ANYONE } from '../roles.ts'
+import { ACTIVITY_PATH } from '../websocket.ts'
 
 const RETRY_MS = 2_000
 const KEEPALIVE_MS = 15_000
@@ -15,7 +17,25 @@ const HEADERS = {
 
 /** `GET /events`: the record as server-sent events, live and resumable. */
 export function eventCalls(parts: HttpParts): Calls {
-  return new Calls(parts).stream(
+  const calls = new Calls(parts)
+  calls.stream(
+    {
+      method: 'get',
+      path: ACTIVITY_PATH,
+      tag: 'events',
+      summary: 'The same record over WebSocket; an agent sees its own',
+      description:
+        'Each message is `{id, type, data}`. A browser, which cannot set headers, offers the protocols ' +
+        '`portcullis` and `key.<API key>`.',
+      roles: ANYONE,
+      query: STREAM,
+      errors: ['upgrade_required'],
+    },
+    () => {
+      throw new GatewayError('upgrade_required', 'open this with a WebSocket, or use GET /events')
+    },
+  )
+  calls.stream(
     {
       method: 'get',
       path: '/events',
@@ -46,6 +66,7 @@ export function eventCalls(parts: HttpParts): Calls {
       await new Reader(parts, { stream: res, send }, wanted).run(from)
     },
   )
+  return calls
 }
 
 // An entry goes to many readers; its text is made once.

@@ -4,12 +4,14 @@ import type { JsonObject } from '../../model/json.ts'
 import type { Answer, StoredResult, Submission } from '../../pipeline/submission.ts'
 import { matchRoute, withBody } from '../../policy/route.ts'
 import { refusalOf, sendHeld } from '../answers.ts'
+import type { Call } from '../calls.ts'
 import { bodyObject, callerOf, header, stateOf } from '../context.ts'
 import { allow, strictBody } from '../edge.ts'
 import { sendError } from '../errors.ts'
 import type { HttpParts } from '../parts.ts'
 import { idempotencyKey } from '../once.ts'
-import { WAIT_S_MAX } from './act.ts'
+import { AGENTS } from '../roles.ts'
+import { ACT_ERRORS, WAIT_S_MAX } from './act.ts'
 
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
@@ -20,6 +22,20 @@ const RECORDED_CHARS_MAX = 1_000
  */
 const WITHHELD =
   /^(?:portcullis-.*|access-control-.*|set-cookie2?|alt-svc|strict-transport-security)$/
+
+/** What the documentation says of the proxy, which takes any method and answers like the upstream. */
+export const PROXY_CALLS: readonly Call[] = (
+  ['get', 'post', 'put', 'patch', 'delete'] as const
+).map((method) => ({
+  method,
+  path: '/proxy/:upstream/*path',
+  tag: 'actions',
+  summary: 'An HTTP call of an agent, carried out through the gate',
+  description: 'Method and path choose the tool; the answer is the upstream’s own.',
+  roles: AGENTS,
+  also: { 202: 'held: send the same request with `Portcullis-Action` to collect its answer' },
+  errors: ACT_ERRORS,
+}))
 
 /**
  * `ANY /proxy/{upstream}/{path}`: an agent's own HTTP calls, unchanged but for base URL and key. Method
