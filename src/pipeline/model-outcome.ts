@@ -1,6 +1,6 @@
 import { screen } from '../decide/screen.ts'
 import type { ModelResult } from '../enforce/model-client.ts'
-import { canonicalJson, sha256 } from '../lib/canonical.ts'
+import { sha256 } from '../lib/canonical.ts'
 import { microsToText } from '../lib/money.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
@@ -149,10 +149,12 @@ function readCompletion(answer: unknown): Completion | undefined {
   const calls = readCalls(proposed ?? [])
   if (!isText(text) || !calls) return undefined
   return {
-    model: isText(model) ? model.slice(0, 200) : '',
+    model: isText(model) ? model.slice(0, 200).toWellFormed() : '',
     text,
     calls,
-    finishReason: isText(choice['finish_reason']) ? choice['finish_reason'].slice(0, 64) : '',
+    finishReason: isText(choice['finish_reason'])
+      ? choice['finish_reason'].slice(0, 64).toWellFormed()
+      : '',
     usage: readUsage(members(usage)),
   }
 }
@@ -187,7 +189,3 @@ function members(value: unknown): Readonly<Record<string, unknown>> {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   return isObject ? (value as Record<string, unknown>) : {}
 }
-
-/** Hash of what a turn was asked, for the record. */
-export const promptHash = (prompt: string, context: JsonObject): string =>
-  sha256(canonicalJson({ prompt, context }))

@@ -3,6 +3,7 @@ import type { AgentCache } from '../agents/registry.ts'
 import { agentStates } from '../agents/registry.ts'
 import type { Caller } from '../agents/keys.ts'
 import { covers, type KillState } from '../control/kill-state.ts'
+import { askingReservations } from '../decide/pace.ts'
 import { judgePlan } from '../decide/plan.ts'
 import { GatewayError, type ErrorCode } from '../errors.ts'
 import { digest, sha256 } from '../lib/canonical.ts'
@@ -20,6 +21,7 @@ import { findPlan, insertPlan, listPlans, type NewPlan, type PlanRow } from '../
 import type { Db } from '../store/tx.ts'
 import { reasonJson } from './entries.ts'
 import { storable } from './claim.ts'
+import { keepPace } from './pace.ts'
 
 /** One file of a plan, as the caller gives it: texts, or a patch. */
 export interface PlanChange {
@@ -120,7 +122,11 @@ export class Plans {
     }
     const reasons = judgePlan({ goal: submission.goal, paths, files, isTooLarge }, facts, bundle)
     metrics.plan.observe((performance.now() - startedAt) / 1000)
-    return (tx) => this.#record(tx, submission, { agent: facts.agent, bundle, files, reasons })
+    const asking = agent ? askingReservations(facts, bundle) : []
+    return async (tx) => {
+      await keepPace(tx, asking)
+      return this.#record(tx, submission, { agent: facts.agent, bundle, files, reasons })
+    }
   }
 
   async #record(tx: Tx, submission: PlanSubmission, judged: Judged): Promise<PlanVerdict> {

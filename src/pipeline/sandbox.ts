@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Caller } from '../agents/keys.ts'
 import type { Agent } from '../agents/agent.ts'
 import { agentStates, findAgent, type AgentState } from '../agents/registry.ts'
+import { askingReservations } from '../decide/pace.ts'
 import { GatewayError } from '../errors.ts'
 import { sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
@@ -24,6 +25,7 @@ import {
 } from '../record/sandbox-runs.ts'
 import type { Db } from '../store/tx.ts'
 import { reasonJson } from './entries.ts'
+import { keepPace } from './pace.ts'
 import { Rehearsal, type Scenario, type Step } from './rehearsal.ts'
 
 export const SCENARIO_ACTIONS_MAX = 200
@@ -69,7 +71,10 @@ export class Sandbox {
       )
     }
     assertMoney(scenario)
+    const facts = { nowMs: Date.now(), agent, lookups: {}, unavailable: {} }
+    const asking = caller.agentId === null ? [] : askingReservations(facts, this.#parts.bundle())
     return async (tx) => {
+      await keepPace(tx, asking)
       if ((await countOpenRuns(tx, agent.id)) >= OPEN_RUNS_MAX) {
         const message = `${OPEN_RUNS_MAX} runs of this agent are not finished yet`
         throw new GatewayError('rate_limited', message, { retryAfterS: BUSY_RETRY_AFTER_S })

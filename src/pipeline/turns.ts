@@ -13,7 +13,14 @@ import type { JsonObject } from '../model/json.ts'
 import { offeredTools } from '../policy/model-tool.ts'
 import type { Bundle } from '../policy/types.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
-import { finishTurn, insertTurn, orphanedTurns, priorTurn, type TurnRow } from '../record/turns.ts'
+import {
+  countRunningTurns,
+  finishTurn,
+  insertTurn,
+  orphanedTurns,
+  priorTurn,
+  type TurnRow,
+} from '../record/turns.ts'
 import { completionOf, usageJson } from './model-outcome.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Answer, Submission } from './submission.ts'
@@ -54,6 +61,8 @@ export interface TurnsParts {
 }
 
 const RECORDED_CHARS_MAX = 1_000
+/** At once, for one agent. Their steps have the agent's rate; that a turn begins is recorded before. */
+const RUNNING_MAX = 8
 const RATE_WAITS_MAX = 5
 const ORPHAN_GRACE_MS = 2_000
 const RETRY_END_MS = 250
@@ -115,6 +124,10 @@ export class Turns {
     const prior =
       idempotencyKey === null ? undefined : await priorTurn(tx, agent.id, idempotencyKey)
     if (prior) return checked(prior, requestHash)
+    if ((await countRunningTurns(tx, agent.id)) >= RUNNING_MAX) {
+      const message = `${RUNNING_MAX} turns of this agent are under way`
+      throw new GatewayError('rate_limited', message, { retryAfterS: 1 })
+    }
     const { replicaId } = this.#parts
     await insertTurn(tx, {
       id,
@@ -300,7 +313,7 @@ class Turn {
   async #perform(name: string, argsText: string): Promise<JsonObject> {
     const parsed = parseArgs(argsText)
     const offered = offeredTools(this.#bundle, this.#tools)
-    const tool = meant(name, offered) ?? name.slice(0, RECORDED_NAME_CHARS_MAX)
+    const tool = meant(name, offered) ?? name.slice(0, RECORDED_NAME_CHARS_MAX).toWellFormed()
     if ('problem' in parsed) return this.#refuse(tool, 'invalid_request', parsed.problem)
     // The model has a door of its own; through this one it would call itself.
     if (tool === MODEL_TOOL) return this.#refuse(tool, 'policy_denied', 'this tool is not offered')

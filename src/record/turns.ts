@@ -55,6 +55,14 @@ export async function priorTurn(
   return row
 }
 
+export async function countRunningTurns(tx: Tx, agentId: string): Promise<number> {
+  const [row] = await tx.query<{ n: bigint }>(
+    `select count(*) as n from turns where agent_id = $1 and status = 'running'`,
+    [agentId],
+  )
+  return Number(row?.n ?? 0)
+}
+
 /** Ends a running turn; undefined when it has ended already. `freesKey`: it may be tried again. */
 export async function finishTurn(
   tx: Tx,

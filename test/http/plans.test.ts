@@ -269,6 +269,24 @@ describe('change plans', () => {
     expect(files()).to.have.length(before.length + 1)
   })
 
+  it('count against the rate of the agent, and beyond it leave no trace', async () => {
+    const rated = POLICY.replace('limit: 100000, per_s: 1', 'limit: 2, per_s: 3600')
+    const policy = path.join(gate.policyDir, 'gate.yaml')
+    fs.writeFileSync(policy, rated)
+    await gate.call('POST', '/policy/reload', { body: {} })
+    const key = await gate.agent('hasty')
+    const bad = { changes: [{ path: 'etc/x', after: 'x' }] }
+    expect((await plan(bad, { key })).status).to.equal(403)
+    expect((await gate.act(key, { tool: 'items.nothing' })).status).to.equal(403)
+    const before = (await entries('plan.refused')).length
+    const third = await plan(bad, { key })
+    expect(codeOf(third)).to.deep.equal([429, 'rate_limited'])
+    expect(third.headers.get('retry-after')).to.equal('1')
+    expect((await entries('plan.refused')).length).to.equal(before)
+    fs.writeFileSync(policy, POLICY)
+    await gate.call('POST', '/policy/reload', { body: {} })
+  })
+
   it('are judged by the policy that is live', async () => {
     const change = { path: 'other/a.md', after: 'x' }
     expect((await one(change)).status).to.equal(403)

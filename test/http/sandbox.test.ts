@@ -284,6 +284,15 @@ describe('sandbox runs', () => {
     ])
   })
 
+  it('start under the path that an earlier system documented', async () => {
+    const route = '/api/v1/agent/rehearsing/sandbox/run'
+    const { status, body } = await gate.call('POST', route, {
+      body: { scenario: { actions: [get] } },
+    })
+    expect([status, body.ok]).to.deep.equal([202, true])
+    expect((await finished(body.run_id)).status).to.equal('passed')
+  })
+
   it('that are none are 400, and one too large 413', async () => {
     for (const scenario of [
       {},

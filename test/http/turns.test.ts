@@ -223,7 +223,7 @@ describe('turns and chats', () => {
       model.says(
         {
           calls: [
-            { name: 'items_explode', args: {} },
+            { name: `items_explode${'\u{1f332}'.repeat(150)}`, args: {} },
             { name: 'items_update', args: '{"id":"i-1","id":"i-2"}' },
             { name: 'llm.chat', args: { messages: [{ role: 'user', content: 'hi' }] } },
           ],
@@ -643,6 +643,22 @@ describe('turns and chats', () => {
       release({ text: 'at last' })
       expect((await first).body.text).to.equal('at last')
       expect((await turn({ prompt: 'slow' }, { headers })).body.text).to.equal('at last')
+    })
+
+    it('429 rate_limited when eight turns are under way already', async () => {
+      const key = await gate.agent('busy')
+      const releases: ((reply: Reply) => void)[] = []
+      model.will(() => new Promise<Reply>((resolve) => releases.push(resolve)))
+      const running = Array.from({ length: 8 }, () => turn({ prompt: 'slow' }, { key }))
+      await until('all are under way', () => releases.length === 8)
+      expect(codeOf(await turn({ prompt: 'one more' }, { key }))).to.deep.equal([
+        429,
+        'rate_limited',
+      ])
+      for (const release of releases) release({ text: 'ok' })
+      for (const { status } of await Promise.all(running)) expect(status).to.equal(200)
+      model.says({ text: 'ok' })
+      expect((await turn({ prompt: 'one more' }, { key })).status).to.equal(200)
     })
 
     it('of a chat gets the first answer too', async () => {

@@ -59,6 +59,7 @@ const PLAN_ERRORS: readonly ErrorCode[] = [
   'agent_paused',
   'risky_content',
   'idempotency_mismatch',
+  'rate_limited',
   'kill_switch_engaged',
   'kill_state_unknown',
   'llm_unconfigured',
