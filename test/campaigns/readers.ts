@@ -205,7 +205,7 @@ function rssMb(pid: number): number {
 
 if (process.argv[1]?.endsWith('readers.ts')) {
   const report = (line: string) => void process.stdout.write(`${line}\n`)
-  const options = { sse: 1_000, webSockets: 1_000, slow: 100, actions: 2_000, report }
+  const options = { sse: 1_000, webSockets: 1_000, slow: 100, actions: 600, report }
   report(JSON.stringify(await readersCampaign(options)))
   process.exit(0)
 }
