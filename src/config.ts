@@ -13,6 +13,14 @@ export interface BootstrapToken {
   readonly key: string
 }
 
+/** Where the model is. The key is named, not held: only the upstream client reads it. */
+export interface ModelConfig {
+  readonly provider: 'openai' | 'groq' | 'custom'
+  readonly baseUrl: string
+  /** Null: a server of one's own that asks for no key. */
+  readonly keyVariable: 'OPENAI_API_KEY' | 'GROQ_API_KEY' | null
+}
+
 export interface Config {
   readonly host: string
   readonly port: number
@@ -34,6 +42,8 @@ export interface Config {
   readonly alertWebhookUrl: string | null
   readonly webhookSecret: string | null
   readonly checkpointWebhookUrl: string | null
+  /** Null: no model is configured. */
+  readonly model: ModelConfig | null
   /** PEM files with the public keys whose signature on a manifest is believed. */
   readonly manifestKeyFiles: readonly string[]
   /** Profiles whose agents need a signed manifest. */
@@ -95,6 +105,7 @@ export function parseConfig(env: Env): Config {
     alertWebhookUrl: read.url('ALERT_WEBHOOK_URL', ['http:', 'https:']),
     webhookSecret: read.text('WEBHOOK_SECRET', '') || null,
     checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
+    model: modelConfig(read, problems),
     manifestKeyFiles: read.list('MANIFEST_TRUSTED_KEYS').map((file) => path.resolve(file)),
     signedProfiles: splitList(read.textOrEmpty('SIGNED_PROFILES', 'illuvrse')),
     auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 90, 0, 36_500),
@@ -103,6 +114,26 @@ export function parseConfig(env: Env): Config {
   checkWebhooks(config, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
+}
+
+const OPENAI_URL = 'https://api.openai.com/v1'
+const GROQ_URL = 'https://api.groq.com/openai/v1'
+
+/** An OpenAI key or a base URL decides; a Groq key alone selects Groq. */
+function modelConfig(read: Reader, problems: string[]): ModelConfig | null {
+  const baseUrl = read.url('OPENAI_BASE_URL', ['http:', 'https:'])
+  const { username = '', password = '', search = '', hash = '' } = parseUrl(baseUrl ?? '') ?? {}
+  if (username + password + search + hash !== '') {
+    problems.push('OPENAI_BASE_URL must not carry credentials, a query or a fragment')
+  }
+  const hasOpenai = read.text('OPENAI_API_KEY', '') !== ''
+  const hasGroq = read.text('GROQ_API_KEY', '') !== ''
+  if (baseUrl === null && hasGroq && !hasOpenai) {
+    return { provider: 'groq', baseUrl: GROQ_URL, keyVariable: 'GROQ_API_KEY' }
+  }
+  if (baseUrl === null && !hasOpenai) return null
+  const keyVariable = hasOpenai ? 'OPENAI_API_KEY' : hasGroq ? 'GROQ_API_KEY' : null
+  return { provider: baseUrl ? 'custom' : 'openai', baseUrl: baseUrl ?? OPENAI_URL, keyVariable }
 }
 
 class Reader {

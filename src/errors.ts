@@ -30,6 +30,7 @@ export const ERRORS = {
   no_policy: 503,
   clock_skew: 503,
   shutting_down: 503,
+  llm_unconfigured: 503,
   outcome_unknown: 504,
 } as const
 

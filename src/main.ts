@@ -9,6 +9,7 @@ import { AgentCache, findAgent } from './agents/registry.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
 import { CLOCK_SKEW_MS_MAX, Replica } from './control/replica.ts'
+import { ModelClient } from './enforce/model-client.ts'
 import { UpstreamClient } from './enforce/upstream-client.ts'
 import { GatewayError } from './errors.ts'
 import { FactLookups } from './facts/lookups.ts'
@@ -26,14 +27,18 @@ import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { keepRecord } from './pipeline/retention.ts'
 import { createApiKey, registerAgent } from './pipeline/registry.ts'
+import { Plans } from './pipeline/plans.ts'
+import { Sandbox } from './pipeline/sandbox.ts'
+import { Turns } from './pipeline/turns.ts'
 import { REGO_COMPILER } from './policy/rego-compiler.ts'
 import { PolicyStore } from './policy/store.ts'
 import type { Diagnostic } from './policy/diagnostics.ts'
 import { raiseAlert } from './record/alerts.ts'
 import { Checkpointer } from './record/checkpoints.ts'
 import { EventStream } from './record/events.ts'
-import { Ledger, LEDGER_CHANNEL } from './record/ledger.ts'
+import { Ledger, LEDGER_CHANNEL, type Tx } from './record/ledger.ts'
 import { Metrics } from './record/metrics.ts'
+import { PlanFiles } from './record/plan-files.ts'
 import { Listener } from './store/listener.ts'
 import { Jobs } from './store/jobs.ts'
 import { Store } from './store/store.ts'
@@ -155,6 +160,7 @@ export class Gate {
     })
     const client = new UpstreamClient(config.env)
     this.#stops.push(() => client.stop())
+    const model = new ModelClient(config.model, client)
     const pipeline = new Pipeline({
       db,
       ledger,
@@ -162,6 +168,7 @@ export class Gate {
       metrics,
       log,
       client,
+      model,
       agents,
       facts: new FactLookups(),
       killState,
@@ -170,11 +177,21 @@ export class Gate {
       bundle: () => this.policies.current,
       refusal: () => refusal(checkpoints, replica),
     })
+    const bundle = () => this.policies.current
+    const files = new PlanFiles(config.plansDir)
+    const plans = new Plans({ db, agents, killState, metrics, log, files, bundle })
+    await plans.start()
+    const replicaId = replica.id
+    const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
+    const onQueued = (tx: Tx, runId: string) => wakeups.onSandboxRun(tx, runId)
+    const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle, onQueued })
     const workerParts = {
       keepRecord: () => keepRecord(retention),
       db,
       pipeline,
       operations: this.operations,
+      turns,
+      sandbox,
       webhooks,
       log,
     }
@@ -195,6 +212,9 @@ export class Gate {
       keyRing,
       pipeline,
       operations: this.operations,
+      plans,
+      turns,
+      sandbox,
       policies: this.policies,
       killState,
       replica,
@@ -476,7 +496,11 @@ function count(metrics: Metrics, entry: AuditEntry): void {
   const { kind, detail = {} } = entry
   metrics.auditEntries.inc({ kind: kind.split('.', 1)[0] ?? '' })
   if (kind === 'decision') countDecision(metrics, entry.effect, detail)
-  else if (kind === 'outcome') metrics.actions.inc({ kind: detail['state'] as string })
+  else if (kind === 'sandbox.finished') {
+    metrics.sandboxFinished(detail['status'] as string, detail['seconds'] as number)
+  } else if (kind === 'plan.refused') {
+    for (const { code } of reasonsIn(detail, 'reasons')) metrics.denied.inc({ reason: code })
+  } else if (kind === 'outcome') metrics.actions.inc({ kind: detail['state'] as string })
   else if (kind.startsWith('approval.')) {
     metrics.approvals.inc({ status: kind.slice('approval.'.length) })
   }

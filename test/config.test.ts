@@ -69,7 +69,34 @@ describe('the environment', () => {
     expect(found.join()).to.not.include('hidden')
   })
 
+  it('takes the model from an OpenAI key, a base URL, or a Groq key alone', () => {
+    const model = (env: Record<string, string>) => parseConfig(env).model
+    expect(model({})).to.equal(null)
+    expect(model({ OPENAI_API_KEY: 'k' })).to.deep.equal({
+      provider: 'openai',
+      baseUrl: 'https://api.openai.com/v1',
+      keyVariable: 'OPENAI_API_KEY',
+    })
+    const groq = {
+      provider: 'groq',
+      baseUrl: 'https://api.groq.com/openai/v1',
+      keyVariable: 'GROQ_API_KEY',
+    }
+    expect(model({ GROQ_API_KEY: 'k' })).to.deep.equal(groq)
+    expect(model({ GROQ_API_KEY: 'k', OPENAI_API_KEY: 'k' })?.provider).to.equal('openai')
+    const baseUrl = 'http://127.0.0.1:11434/v1'
+    const own = { provider: 'custom', baseUrl }
+    expect(model({ OPENAI_BASE_URL: baseUrl })).to.deep.equal({ ...own, keyVariable: null })
+    expect(model({ OPENAI_BASE_URL: baseUrl, GROQ_API_KEY: 'k' })).to.deep.equal({
+      ...own,
+      keyVariable: 'GROQ_API_KEY',
+    })
+  })
+
   const bad: [string, string, string][] = [
+    ['OPENAI_BASE_URL', 'ftp://x.example', 'OPENAI_BASE_URL'],
+    ['OPENAI_BASE_URL', 'https://user:secret@x.example/v1', 'OPENAI_BASE_URL'],
+    ['OPENAI_BASE_URL', 'https://x.example/v1?key=a', 'OPENAI_BASE_URL'],
     ['PORT', '-1', 'PORT'],
     ['PORT', '80.5', 'PORT'],
     ['PORT', '0x50', 'PORT'],

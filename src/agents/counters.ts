@@ -44,6 +44,9 @@ interface DistinctState {
   readonly touched: Set<string>
 }
 
+/** What a simulated counter begins at: money in micro-units, or a count. */
+export type CounterStart = (key: string, isMoney: boolean) => bigint
+
 /**
  * Budgets, windows and distinct counts of one ledger batch: read once, checked and taken in memory
  * in order, written once. Batches do not overlap, so nothing can slip in between.
@@ -53,6 +56,8 @@ export class Counters {
   readonly #budgets = new Map<string, BudgetState>()
   readonly #windows = new Map<string, WindowState>()
   readonly #distinct = new Map<string, DistinctState>()
+
+  #start: CounterStart = () => 0n
 
   private constructor(nowMs: number) {
     this.#nowMs = nowMs
@@ -73,6 +78,31 @@ export class Counters {
       reservations.filter(({ kind }) => kind === 'budget'),
     )
     return counters
+  }
+
+  /**
+   * Counters that nothing is read into and nothing written from: for playing a scenario. `start` says
+   * what a counter stands at when it is first needed.
+   */
+  static simulated(nowMs: number, start: CounterStart): Counters {
+    const counters = new Counters(nowMs)
+    counters.#start = start
+    return counters
+  }
+
+  /** Makes the counters of these reservations known, where they are not yet. */
+  prepare(reservations: readonly Reservation[]): void {
+    for (const one of reservations) {
+      if (one.kind === 'window' && !this.#windows.has(one.key)) {
+        this.#addWindow(one).used = this.#start(one.key, false)
+      } else if (one.kind === 'distinct' && !this.#distinct.has(one.key)) {
+        const { members } = this.#addDistinct(one)
+        const begun = this.#start(one.key, false) // who they are is not known, and does not matter
+        for (let n = begun < one.limit ? begun : one.limit; n > 0n; n--) members.add(`#${n}`)
+      } else if (one.kind === 'budget' && !this.#budgets.has(budgetId(one, this.#nowMs))) {
+        this.#addBudget(one).used = this.#start(one.key, true)
+      }
+    }
   }
 
   fits(reservation: Reservation): boolean {
@@ -157,14 +187,33 @@ export class Counters {
     }
   }
 
+  #addWindow({ key, windowMs }: Reservation): WindowState {
+    const slotMs = BigInt(Math.max(1, Math.ceil(windowMs / SLOTS_PER_WINDOW)))
+    const expiresAt = new Date(this.#nowMs + windowMs + 2 * Number(slotMs))
+    const slot = BigInt(this.#nowMs) / slotMs
+    const state = { key, slot, expiresAt, used: 0n, added: 0n }
+    this.#windows.set(key, state)
+    return state
+  }
+
+  #addDistinct({ key, windowMs }: Reservation): DistinctState {
+    const expiresAt = new Date(this.#nowMs + windowMs)
+    const state = { key, expiresAt, members: new Set<string>(), touched: new Set<string>() }
+    this.#distinct.set(key, state)
+    return state
+  }
+
+  #addBudget(reservation: Reservation): BudgetState {
+    const { key, limit } = reservation
+    const periodStart = periodOf(reservation, this.#nowMs)
+    const state = { key, periodStart, used: 0n, added: 0n, limit, alertedPercent: 0 }
+    this.#budgets.set(budgetId(reservation, this.#nowMs), state)
+    return state
+  }
+
   async #loadWindows(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
     if (reservations.length === 0) return
-    for (const { key, windowMs } of reservations) {
-      const slotMs = BigInt(Math.max(1, Math.ceil(windowMs / SLOTS_PER_WINDOW)))
-      const expiresAt = new Date(this.#nowMs + windowMs + 2 * Number(slotMs))
-      const slot = BigInt(this.#nowMs) / slotMs
-      this.#windows.set(key, { key, slot, expiresAt, used: 0n, added: 0n })
-    }
+    for (const reservation of reservations) this.#addWindow(reservation)
     const states = [...this.#windows.values()]
     const rows = await tx.query<{ key: string; used: string }>(LOAD_WINDOWS, [
       states.map(({ key }) => key),
@@ -176,10 +225,9 @@ export class Counters {
   async #loadDistinct(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
     if (reservations.length === 0) return
     const since = new Map<string, Date>()
-    for (const { key, windowMs } of reservations) {
-      const expiresAt = new Date(this.#nowMs + windowMs)
-      this.#distinct.set(key, { key, expiresAt, members: new Set(), touched: new Set() })
-      since.set(key, new Date(this.#nowMs - windowMs))
+    for (const reservation of reservations) {
+      this.#addDistinct(reservation)
+      since.set(reservation.key, new Date(this.#nowMs - reservation.windowMs))
     }
     const rows = await tx.query<{ key: string; member: string }>(LOAD_MEMBERS, [
       [...since.keys()],
@@ -190,12 +238,7 @@ export class Counters {
 
   async #loadBudgets(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
     if (reservations.length === 0) return
-    for (const reservation of reservations) {
-      const { key, limit } = reservation
-      const periodStart = periodOf(reservation, this.#nowMs)
-      const state = { key, periodStart, used: 0n, added: 0n, limit, alertedPercent: 0 }
-      this.#budgets.set(budgetId(reservation, this.#nowMs), state)
-    }
+    for (const reservation of reservations) this.#addBudget(reservation)
     const states = [...this.#budgets.values()]
     const rows = await tx.query<{ id: string; used: bigint; alerted: number }>(LOAD_BUDGETS, [
       states.map(({ key }) => key),
@@ -245,11 +288,14 @@ export class Counters {
   }
 }
 
+/** What becomes of a held amount. `spent` settles less than was held and gives the rest back. */
+export interface Settlement extends Held {
+  readonly outcome: 'settle' | 'release'
+  readonly spent?: bigint
+}
+
 /** Turns held amounts into spent ones (`settle`) or gives them back (`release`). */
-export async function settleBudgets(
-  tx: Tx,
-  amounts: readonly (Held & { readonly outcome: 'settle' | 'release' })[],
-): Promise<void> {
+export async function settleBudgets(tx: Tx, amounts: readonly Settlement[]): Promise<void> {
   const totals = new Map<string, { held: Held; settle: bigint; all: bigint }>()
   for (const held of amounts) {
     const id = `${held.key}@${held.periodStart}`
@@ -257,7 +303,7 @@ export async function settleBudgets(
     const amount = BigInt(held.amount)
     totals.set(id, {
       held,
-      settle: total.settle + (held.outcome === 'settle' ? amount : 0n),
+      settle: total.settle + settledPart(held, amount),
       all: total.all + amount,
     })
   }
@@ -269,6 +315,12 @@ export async function settleBudgets(
     rows.map(({ all }) => all),
     rows.map(({ settle }) => settle),
   ])
+}
+
+// Never more than was held: the limit holds whatever an upstream says it cost.
+function settledPart({ outcome, spent }: Settlement, amount: bigint): bigint {
+  if (outcome === 'release') return 0n
+  return spent === undefined || spent > amount ? amount : spent
 }
 
 export interface BudgetRow {

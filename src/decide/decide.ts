@@ -10,8 +10,10 @@ import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Bundle, Guard, GuardInput, ModuleAnswer, PolicyModule } from '../policy/types.ts'
 import { approvalFor } from './approval.ts'
+import { atLeast, costOf } from './cost.ts'
 import { moduleInput } from './module-input.ts'
 import { GATE, precondition, resourceOf } from './preconditions.ts'
+import { UNKNOWN_TOOL } from './unknown-tool.ts'
 
 /** What guards and modules said so far. */
 interface Tally {
@@ -37,7 +39,7 @@ export function decide(
   const refusal = precondition(request, facts, bundle, tool)
   if (refusal) return refuseEarly(refusal, request, facts, bundle, tally)
   if (!tool) throw new Error('a request without a tool passed the preconditions')
-  const input = inputFor(request, facts, bundle, tool)
+  const input = inputFor(request, facts, bundle, tool, costOf(request, tool, bundle))
   for (const guard of bundle.guardsByTool.get(tool.name) ?? []) run(guard, input, tally)
   if (bundle.modules.length === 0) return conclude(request, facts, bundle, tally)
   return withModules(input, bundle, tally)
@@ -48,15 +50,15 @@ function inputFor(
   facts: Facts,
   bundle: Bundle,
   tool: GuardInput['tool'],
+  costMicros: bigint,
 ): GuardInput {
-  const declared = request.costMicros ?? 0n
   return {
     request,
     facts,
     tool,
     resource: resourceOf(request, tool),
     environment: bundle.environment,
-    costMicros: declared > tool.costMicros ? declared : tool.costMicros,
+    costMicros,
   }
 }
 
@@ -72,29 +74,11 @@ function refuseEarly(
   tally.reasons.push(refusal)
   tally.trace.push(step(GATE, GATE, 'deny', [refusal], {}))
   const guards = bundle.guardsByTool.get(request.tool) ?? bundle.guardsForAny
-  const input = inputFor(request, facts, bundle, bundle.tools.get(request.tool) ?? UNKNOWN_TOOL)
+  const tool = bundle.tools.get(request.tool) ?? UNKNOWN_TOOL
+  const input = inputFor(request, facts, bundle, tool, atLeast(tool.costMicros, request))
   for (const guard of guards) if (guard.countsRequests) run(guard, input, tally)
   return conclude(request, facts, bundle, tally)
 }
-
-const UNKNOWN_TOOL: GuardInput['tool'] = Object.freeze({
-  name: '',
-  description: '',
-  upstream: '',
-  method: 'GET',
-  path: '/',
-  query: [],
-  effectClass: 'irreversible',
-  argsSchema: {},
-  resource: null,
-  costMicros: 0n,
-  recipients: [],
-  items: null,
-  paths: [],
-  facts: [],
-  reservedPaths: [],
-  location: { file: 'tools.yaml', line: 1, col: 1 },
-})
 
 function run(guard: Guard, input: GuardInput, tally: Tally): void {
   if (guard.mode === 'off' || !isForRoles(guard, input.facts)) {

@@ -16,11 +16,14 @@ import { eventCalls } from './routes/events.ts'
 import { ingestCalls } from './routes/ingest.ts'
 import { keyCalls } from './routes/keys.ts'
 import { killSwitchCalls } from './routes/kill-switch.ts'
+import { planCalls } from './routes/plans.ts'
 import { policyCalls } from './routes/policy.ts'
 import { proxyRoutes } from './routes/proxy.ts'
 import { reportCalls } from './routes/reports.ts'
+import { sandboxCalls } from './routes/sandbox.ts'
 import { spawnCalls } from './routes/spawn.ts'
 import { statusCalls } from './routes/status.ts'
+import { turnCalls } from './routes/turns.ts'
 import { SEED_ALIASES } from './seed-aliases.ts'
 
 /** Every call there is, group by group. */
@@ -38,6 +41,9 @@ export function callGroups(parts: HttpParts): Calls[] {
     spawnCalls(parts),
     keyCalls(parts),
     alertCalls(parts),
+    planCalls(parts),
+    turnCalls(parts),
+    sandboxCalls(parts),
     reportCalls(parts),
     metricCalls(parts),
     ingestCalls(parts),

@@ -6,6 +6,9 @@ import type { Replica } from '../control/replica.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Operations } from '../pipeline/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Sandbox } from '../pipeline/sandbox.ts'
+import type { Plans } from '../pipeline/plans.ts'
+import type { Turns } from '../pipeline/turns.ts'
 import type { PolicyStore } from '../policy/store.ts'
 import type { Checkpointer } from '../record/checkpoints.ts'
 import type { EventStream } from '../record/events.ts'
@@ -30,6 +33,9 @@ export interface HttpParts {
   readonly keyRing: KeyRing
   readonly pipeline: Pipeline
   readonly operations: Operations
+  readonly plans: Plans
+  readonly turns: Turns
+  readonly sandbox: Sandbox
   readonly policies: PolicyStore
   readonly killState: KillState
   readonly replica: Replica

@@ -1,6 +1,7 @@
 import { settleBudgets, type Held } from '../agents/counters.ts'
 import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
+import type { JsonObject } from '../model/json.ts'
 import { finishActions, type ActionOutcome, type ActionRow } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
@@ -10,6 +11,9 @@ export interface Finish {
   readonly requestId: string
   /** HTTP status of the upstream's answer, or null. */
   readonly upstreamStatus: number | null
+  /** What it cost, when that is not simply what was reserved or nothing; at most the reservation. */
+  readonly spentMicros?: bigint
+  readonly detail?: JsonObject
 }
 
 /**
@@ -30,7 +34,7 @@ export const FINISH: LedgerKind<Finish, ActionRow> = {
     }
     await settleBudgets(
       tx,
-      finishes.flatMap(({ outcome }) => settlements(rows.get(outcome.id))),
+      finishes.flatMap((finish) => settlements(finish, rows.get(finish.outcome.id))),
     )
     return finishes.map(
       ({ outcome }) =>
@@ -40,10 +44,14 @@ export const FINISH: LedgerKind<Finish, ActionRow> = {
   },
 }
 
-function settlements(row: ActionRow | undefined) {
+function settlements({ spentMicros }: Finish, row: ActionRow | undefined) {
   if (!row || row.state === 'indeterminate') return []
+  const held = JSON.parse(row.reserved) as Held[]
+  if (spentMicros !== undefined) {
+    return held.map((one) => ({ ...one, outcome: 'settle' as const, spent: spentMicros }))
+  }
   const outcome = row.state === 'succeeded' ? ('settle' as const) : ('release' as const)
-  return (JSON.parse(row.reserved) as Held[]).map((held) => ({ ...held, outcome }))
+  return held.map((one) => ({ ...one, outcome }))
 }
 
 async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
@@ -59,6 +67,7 @@ async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
       state: row.state,
       upstream: row.upstream,
       upstream_status: finish.upstreamStatus,
+      ...finish.detail,
       ...(row.error_code === '' ? {} : { error: row.error_code, message: row.error_message }),
     },
   })

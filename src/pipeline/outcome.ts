@@ -1,4 +1,5 @@
 import type { CallResult } from '../enforce/upstream-client.ts'
+import type { JsonObject } from '../model/json.ts'
 import type { EffectClass } from '../model/tool.ts'
 import type { ActionOutcome } from '../record/actions.ts'
 import type { StoredResult } from './submission.ts'
@@ -12,6 +13,10 @@ export interface Judged {
   /** The whole answer, for the caller that waits; null when there is none. */
   readonly result: StoredResult | null
   readonly upstreamStatus: number | null
+  /** What it really cost, where that is known apart from the reservation; the rest is given back. */
+  readonly spentMicros?: bigint
+  /** For the record, beside the outcome. */
+  readonly detail?: JsonObject
 }
 
 /** What an upstream call means for the action's state. */

@@ -6,7 +6,10 @@ import type { Claim } from './claim.ts'
  * A claim with the bounds the registry sets this agent, read in the ledger and not from a cache: one
  * too dear becomes a denial, any other is charged to the agent's month.
  */
-export function withOwnLimits(claim: Claim, state: AgentState | undefined): Claim {
+export function withOwnLimits<Costed extends Pick<Claim, 'decision' | 'costMicros'>>(
+  claim: Costed,
+  state: AgentState | undefined,
+): Costed {
   const { decision, costMicros } = claim
   if (!state || decision.effect === 'deny') return claim
   const tooDear = overOwnLimit(state, costMicros)

@@ -3,18 +3,20 @@ import type { Agent } from '../agents/agent.ts'
 import type { AgentCache } from '../agents/registry.ts'
 import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
+import { costOf } from '../decide/cost.ts'
 import { decide } from '../decide/decide.ts'
+import type { ModelClient } from '../enforce/model-client.ts'
 import type { UpstreamClient } from '../enforce/upstream-client.ts'
 import { GatewayError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { FactLookups, FetchFact } from '../facts/lookups.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
-import { microsFromJson } from '../lib/money.ts'
 import type { Decision, Reason } from '../model/decision.ts'
-import type { Json, JsonObject } from '../model/json.ts'
-import type { ActionRequest, Resource, Target } from '../model/request.ts'
-import type { Tool, Upstream } from '../model/tool.ts'
+import type { Json } from '../model/json.ts'
+import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
+import type { ActionRequest } from '../model/request.ts'
+import type { Tool } from '../model/tool.ts'
 import type { Bundle } from '../policy/types.ts'
 import { buildTarget } from '../policy/target.ts'
 import { findAction, stored, type ActionRow } from '../record/actions.ts'
@@ -25,7 +27,10 @@ import type { Db } from '../store/tx.ts'
 import { claimKind, wireCode, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
 import { requestJson } from './entries.ts'
 import { FINISH, type Finish } from './finish.ts'
+import { honourable, targetHash, unholdable, withTarget, type Judgement } from './judgement.ts'
+import { judgeModel } from './model-outcome.ts'
 import { judge, type Judged } from './outcome.ts'
+import { fromStored, toRequest } from './requests.ts'
 import { RESUME } from './resume.ts'
 import type { Answer, StoredResult, Submission } from './submission.ts'
 
@@ -49,6 +54,7 @@ export interface PipelineParts {
   readonly metrics: Metrics
   readonly log: Logger
   readonly client: UpstreamClient
+  readonly model: ModelClient
   readonly agents: AgentCache
   readonly facts: FactLookups
   readonly killState: KillState
@@ -58,15 +64,6 @@ export interface PipelineParts {
   readonly bundle: () => Bundle | undefined
   /** Why nothing may start at the moment, or undefined. */
   readonly refusal: () => GatewayError | undefined
-}
-
-/** One action judged: what the claim, the approval hash and the upstream call are made of. */
-interface Judgement {
-  readonly bundle: Bundle
-  readonly tool: Tool | undefined
-  readonly upstream: Upstream | undefined
-  readonly target: Target | undefined
-  readonly decision: Decision
 }
 
 /**
@@ -151,7 +148,7 @@ export class Pipeline {
     this.#assertOpen()
     const agent = await this.#agent(submission)
     const request = toRequest(submission, agent)
-    const judgement = await this.#judge(request, agent)
+    const judgement = await this.#judge(request, agent, submission.mayBeHeld)
     const claim = this.#toClaim(submission, agent, request, judgement)
     const result = await this.#parts.ledger.submit(this.#claim, claim)
     return this.#follow(submission, claim, judgement, result)
@@ -183,11 +180,17 @@ export class Pipeline {
     return agent
   }
 
-  async #judge(request: ActionRequest, agent: Agent): Promise<Judgement> {
+  #assertModel(): void {
+    if (this.#parts.model.settings) return
+    throw new GatewayError('llm_unconfigured', 'no model is configured')
+  }
+
+  async #judge(request: ActionRequest, agent: Agent, mayBeHeld = true): Promise<Judgement> {
     const bundle = this.#parts.bundle()
     if (!bundle) throw new GatewayError('no_policy', 'no policy is loaded')
     const tool = bundle.tools.get(request.tool)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
+    if (tool?.name === MODEL_TOOL) this.#assertModel()
     const facts = {
       nowMs: Date.now(),
       agent,
@@ -195,12 +198,14 @@ export class Pipeline {
     }
     const decided = decide(request, facts, bundle)
     const startedAt = performance.now()
-    const decision = honourable(decided instanceof Promise ? await decided : decided)
+    const honoured = honourable(decided instanceof Promise ? await decided : decided)
+    const decision = mayBeHeld ? honoured : unholdable(honoured)
     this.#parts.metrics.decide.observe((performance.now() - startedAt) / 1000)
     if (!tool || !upstream || decision.effect === 'deny') {
-      return { bundle, tool, upstream, target: undefined, decision }
+      return { bundle, facts, tool, upstream, target: undefined, decision }
     }
-    return { bundle, tool, upstream, ...withTarget(tool, upstream, request.args, decision) }
+    const placed = withTarget(bundle, tool, upstream, request.args, decision)
+    return { bundle, facts, tool, upstream, ...placed }
   }
 
   async #gather(bundle: Bundle, tool: Tool | undefined, request: ActionRequest, agent: Agent) {
@@ -253,7 +258,7 @@ export class Pipeline {
       targetHash: targetHash(judgement.target),
       upstream: judgement.upstream?.name ?? '',
       decision: judgement.decision,
-      costMicros: costOf(request, judgement.tool),
+      costMicros: costIn(judgement, request),
       idempotencyKey: submission.dryRun ? null : submission.idempotencyKey,
       dryRun: submission.dryRun,
     }
@@ -292,6 +297,8 @@ export class Pipeline {
       outcome: { id: claim.actionId, fence, ...judged.outcome },
       requestId: claim.requestId,
       upstreamStatus: judged.upstreamStatus,
+      ...(judged.spentMicros === undefined ? {} : { spentMicros: judged.spentMicros }),
+      ...(judged.detail === undefined ? {} : { detail: judged.detail }),
     })
     return this.#answerWith(row, judged.result)
   }
@@ -299,18 +306,20 @@ export class Pipeline {
   async #dispatch(claim: Claim, judgement: Judgement): Promise<Judged> {
     const { tool, upstream, target } = judgement
     if (!tool || !upstream || !target) throw new Error('an allowed action has no target')
-    const { client, killState, metrics } = this.#parts
+    const { client, model, killState, metrics } = this.#parts
     const startedAt = performance.now()
-    const call = await client.call(upstream, target, {
+    const options = {
       requestId: claim.requestId,
       actionId: claim.actionId,
       mayStart: () => !killState.check(killTarget(claim.request, claim.agent, tool)).blocked,
-    })
-    metrics.upstreamSeconds.observe(
-      { upstream: upstream.name },
-      (performance.now() - startedAt) / 1000,
-    )
+    }
+    const isModel = upstream.name === MODEL_UPSTREAM
+    const asked = isModel ? await model.call(upstream, target, options) : undefined
+    const call = asked?.call ?? (await client.call(upstream, target, options))
+    const seconds = (performance.now() - startedAt) / 1000
+    metrics.upstreamSeconds.observe({ upstream: upstream.name }, seconds)
     metrics.upstreamCalls.inc({ upstream: upstream.name, result: call.type })
+    if (asked) return judgeModel(asked, judgement.facts, judgement.bundle)
     return judge(call, tool.effectClass)
   }
 
@@ -430,7 +439,7 @@ export class Pipeline {
       targetHash: targetHash(judgement.target),
       upstream: judgement.upstream?.name ?? '',
       decision: judgement.decision,
-      costMicros: costOf(request, judgement.tool),
+      costMicros: costIn(judgement, request),
       idempotencyKey: null,
       dryRun: false,
     }
@@ -445,84 +454,8 @@ export class Pipeline {
   }
 }
 
-function toRequest(submission: Submission, agent: Agent): ActionRequest {
-  const { tool, args, resource, context, reason, costMicros } = submission
-  return {
-    subject: { type: 'agent', id: agent.id },
-    tool,
-    args,
-    resource,
-    context,
-    reason,
-    costMicros,
-  }
-}
-
-function costOf({ costMicros }: ActionRequest, tool: Tool | undefined): bigint {
-  const [declared, fixed] = [costMicros ?? 0n, tool?.costMicros ?? 0n]
-  return declared > fixed ? declared : fixed
-}
-
-/** The request as it was stored, which is what the approval was given for. */
-function fromStored(row: ActionRow): ActionRequest {
-  const json = JSON.parse(row.request) as {
-    subject: ActionRequest['subject']
-    action: { name: string }
-    resource: Resource | null
-    args: JsonObject
-    context: JsonObject
-    reason: string | null
-    cost: string | null
-  }
-  return {
-    subject: json.subject,
-    tool: json.action.name,
-    args: json.args,
-    resource: json.resource,
-    context: json.context,
-    reason: json.reason,
-    costMicros: json.cost === null ? null : (microsFromJson(json.cost) ?? null),
-  }
-}
-
-// No obligation is built yet, so an allow that comes with one cannot be kept to.
-function honourable(decision: Decision): Decision {
-  const [first] = decision.obligations
-  if (!first || decision.effect === 'deny') return decision
-  const reason: Reason = {
-    code: 'obligation_unsupported',
-    message: `the gate cannot honour obligation \`${first.type}\``,
-    effect: 'deny',
-    source: first.id,
-  }
-  return { ...decision, effect: 'deny', reasons: [reason] }
-}
-
-// Arguments that cannot be put into the upstream call are a denial, and recorded like any other.
-function withTarget(
-  tool: Tool,
-  upstream: Upstream,
-  args: JsonObject,
-  decision: Decision,
-): { target: Target | undefined; decision: Decision } {
-  try {
-    return { target: buildTarget(tool, upstream, args), decision }
-  } catch (error) {
-    if (!(error instanceof GatewayError)) throw error
-    const reason: Reason = {
-      code: 'invalid_target',
-      message: error.message,
-      effect: 'deny',
-      source: tool.name,
-      location: tool.location,
-      wire: 'invalid_request',
-    }
-    return { target: undefined, decision: { ...decision, effect: 'deny', reasons: [reason] } }
-  }
-}
-
-function targetHash(target: Target | undefined): string {
-  return target ? sha256(canonicalJson({ ...target })) : ''
+function costIn({ decision, tool, bundle }: Judgement, request: ActionRequest): bigint {
+  return decision.effect === 'deny' || !tool ? 0n : costOf(request, tool, bundle)
 }
 
 function killTarget(request: ActionRequest, agent: Agent, tool: Tool): KillTarget {

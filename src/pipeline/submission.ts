@@ -19,6 +19,8 @@ export interface Submission {
   readonly dryRun: boolean
   /** How long to wait for a held action before answering that it is held. */
   readonly waitMs: number
+  /** False: what a person would have to approve is denied, because nobody comes back for it. */
+  readonly mayBeHeld?: boolean
 }
 
 /** What an upstream said, as it is stored and replayed. */

@@ -1,3 +1,4 @@
+import { microsFromText } from '../lib/money.ts'
 import type { ApprovalTerms } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import { checkShape } from './ajv.ts'
@@ -6,7 +7,8 @@ import { deepFreeze } from './freeze.ts'
 import type { RawGuard } from './guards.ts'
 import { compilePathRules, type PathCheck } from './paths.ts'
 import { resolveNames } from './patterns.ts'
-import type { ApprovalRule, ApprovalRules, LlmPolicy, PlanPolicy } from './types.ts'
+import { didYouMean } from './suggest.ts'
+import type { ApprovalRule, ApprovalRules, LlmPolicy, PlanPolicy, TokenPrice } from './types.ts'
 import { isObject } from './pointer.ts'
 import type { PathStep, SourceDocument } from './yaml.ts'
 
@@ -55,6 +57,8 @@ interface RawGate {
     readonly max_tokens?: number
     readonly max_tool_calls?: number
     readonly timeout_s?: number
+    readonly prices?: Readonly<Record<string, { readonly input: string; readonly output: string }>>
+    readonly system?: string
   }
 }
 
@@ -79,7 +83,7 @@ export function readGate(source: SourceDocument, found: Findings): GateFile | un
     hasRateLimits: (raw.rate_limits ?? []).length > 0,
     approvals: raw.approvals ?? {},
     plans: readPlans(raw.plans ?? {}, ['plans'], source, found),
-    llm: readLlm(raw.llm ?? {}),
+    llm: readLlm(raw.llm ?? {}, source, found),
   }
 }
 
@@ -118,7 +122,7 @@ export function withPlanFile(
   return {
     ...gate,
     plans: readPlans(raw, [], source, found),
-    llm: raw.llm === undefined ? gate.llm : readLlm(raw.llm),
+    llm: raw.llm === undefined ? gate.llm : readLlm(raw.llm, source, found),
   }
 }
 
@@ -142,15 +146,43 @@ function readPlans(
 
 const NO_PATH = Object.freeze({ code: 'path_not_allowed', message: 'no path is allowed' } as const)
 
-function readLlm(raw: NonNullable<RawGate['llm']>): LlmPolicy {
-  return Object.freeze({
-    model: raw.model ?? 'gpt-4o-mini',
+const MODEL = 'gpt-4o-mini'
+
+function readLlm(
+  raw: NonNullable<RawGate['llm']>,
+  source: SourceDocument,
+  found: Findings,
+): LlmPolicy {
+  const model = raw.model ?? MODEL
+  return deepFreeze({
+    model,
     temperature: raw.temperature ?? 0,
     seed: raw.seed ?? 7,
     maxTokens: raw.max_tokens ?? 1024,
     toolCallsMax: raw.max_tool_calls ?? 8,
     timeoutMs: (raw.timeout_s ?? 60) * 1000,
+    price: readPrice(model, raw.prices, source, found),
+    system: raw.system ?? '',
   })
+}
+
+// With prices, a model without one would be free: most likely a name that was changed in one place.
+function readPrice(
+  model: string,
+  prices: NonNullable<RawGate['llm']>['prices'],
+  source: SourceDocument,
+  found: Findings,
+): TokenPrice | null {
+  if (!prices) return null
+  const price = Object.hasOwn(prices, model) ? prices[model] : undefined
+  if (!price) {
+    const hint = didYouMean(model, Object.keys(prices))
+    const message = `no price for model \`${model}\``
+    found.error(source.at(['llm', 'prices']), 'missing_price', message, hint)
+    return null
+  }
+  const [inputMicros, outputMicros] = [microsFromText(price.input), microsFromText(price.output)]
+  return { inputMicros: inputMicros ?? 0n, outputMicros: outputMicros ?? 0n }
 }
 
 /** Resolves the tool patterns of the approval rules and fills defaults in. */

@@ -2,6 +2,7 @@ import { setImmediate as breathe } from 'node:timers/promises'
 import type { Tool } from '../model/tool.ts'
 import { sha256 } from '../lib/canonical.ts'
 import { GatewayError } from '../errors.ts'
+import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import { isDataFile, readData } from './data.ts'
 import { type Diagnostic, Findings, wholeFile } from './diagnostics.ts'
 import type { PolicyEnv } from './env.ts'
@@ -9,6 +10,7 @@ import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf, sameFiles
 import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
 import { compileGuards, type PlacedGuard, type RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from './limits.ts'
+import { MODEL_TOOL_DECLARATION, modelArgsCheck, modelUpstream } from './model-tool.ts'
 import { loadModules } from './modules.ts'
 import { didYouMean } from './suggest.ts'
 import { buildRoutes } from './template.ts'
@@ -150,7 +152,7 @@ function readRules(
   const guards = placeGuards(gate, tools, source, data, options, found)
   return {
     guards,
-    approvals: readApprovals(gate.approvals, [...tools.tools.keys()], source, found),
+    approvals: readApprovals(gate.approvals, [...withModelTool(tools.tools).keys()], source, found),
   }
 }
 
@@ -241,7 +243,7 @@ function placeGuards(
   const surroundings = {
     source,
     environment,
-    tools: tools.tools,
+    tools: withModelTool(tools.tools),
     data,
     kinds: options.kinds,
     found,
@@ -254,6 +256,10 @@ function defaultRateLimit(gate: GateFile, { defaults }: LoadOptions): readonly R
   const value = { kind: 'rate_limit', limit: defaults.ratePerS, per_s: 1, scope: 'agent' }
   return [{ path: [], value, fallbackId: 'default_rate_limit' }]
 }
+
+// The model is a tool like any other to guards and approvals; no path of a proxied call leads to it.
+const withModelTool = (tools: Bundle['tools']): Bundle['tools'] =>
+  new Map([...tools, [MODEL_TOOL, MODEL_TOOL_DECLARATION]])
 
 interface Parts {
   readonly files: PolicyFiles
@@ -268,7 +274,8 @@ interface Parts {
 
 function toBundle(parts: Parts, found: Findings): Bundle {
   const { files, gate, tools, guards, approvals, modules, data, options } = parts
-  const byName = [...tools.tools.keys()].map((name): [string, readonly Guard[]] => [
+  const all = withModelTool(tools.tools)
+  const byName = [...all.keys()].map((name): [string, readonly Guard[]] => [
     name,
     Object.freeze(guards.filter((one) => appliesTo(one, name)).map((one) => one.guard)),
   ])
@@ -277,12 +284,12 @@ function toBundle(parts: Parts, found: Findings): Bundle {
     loadedAtMs: options.nowMs,
     environment: gate.environment,
     files: listFiles(files),
-    tools: tools.tools,
-    upstreams: tools.upstreams,
+    tools: all,
+    upstreams: new Map([...tools.upstreams, [MODEL_UPSTREAM, modelUpstream(gate.llm)]]),
     guards: Object.freeze(guards.map((one) => one.guard)),
     guardsByTool: new Map(byName),
     guardsForAny: Object.freeze(guards.filter((one) => !one.tools).map((one) => one.guard)),
-    argsChecks: tools.argsChecks,
+    argsChecks: new Map([...tools.argsChecks, [MODEL_TOOL, modelArgsCheck()]]),
     routes: buildRoutes(tools.tools.values()),
     approvals,
     plans: gate.plans,

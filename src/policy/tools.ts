@@ -1,5 +1,6 @@
 import { microsFromText } from '../lib/money.ts'
 import type { Json, JsonObject } from '../model/json.ts'
+import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'
 import { checkShape, compileArgsSchema } from './ajv.ts'
 import { closeSchema } from './close-schema.ts'
@@ -73,12 +74,24 @@ export function readTools(
   const raw = source.value as unknown as RawTools
   const envUsed = new Map<string, string>()
   const upstreams = new Map<string, Upstream>()
+  refuseReserved(raw, source, found)
   for (const [name, one] of Object.entries(raw.upstreams)) {
     upstreams.set(name, readUpstream(name, one, source, env, envUsed, found))
   }
   const reader = new ToolReader(source, raw, found)
   const tools = reader.readAll()
   return { upstreams, tools, argsChecks: reader.argsChecks, envUsed }
+}
+
+// The gate's own: see `model-tool.ts`.
+function refuseReserved(raw: RawTools, source: SourceDocument, found: Findings): void {
+  for (const path of [
+    ['tools', MODEL_TOOL],
+    ['upstreams', MODEL_UPSTREAM],
+  ] as const) {
+    if (!Object.hasOwn(raw[path[0]], path[1])) continue
+    found.error(source.atKey(path), 'reserved_name', `\`${path[1]}\` is a name of the gate itself`)
+  }
 }
 
 function readUpstream(

@@ -165,6 +165,12 @@ export interface PlanPolicy {
   readonly checkPath: PathCheck
 }
 
+/** What a million tokens cost, in micro-units. */
+export interface TokenPrice {
+  readonly inputMicros: bigint
+  readonly outputMicros: bigint
+}
+
 /** Which model turns use, and how far one may go. */
 export interface LlmPolicy {
   readonly model: string
@@ -173,6 +179,10 @@ export interface LlmPolicy {
   readonly maxTokens: number
   readonly toolCallsMax: number
   readonly timeoutMs: number
+  /** Of the model; null: calls cost nothing. */
+  readonly price: TokenPrice | null
+  /** The author's own words to the model, or ''. */
+  readonly system: string
 }
 
 /** One compiled policy directory. Immutable: a request is decided by exactly one of these. */

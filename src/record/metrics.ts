@@ -60,6 +60,18 @@ export class Metrics {
   readonly policyInfo = this.#gauge('portcullis_policy_info', 'The live revision', ['revision'])
   readonly act = this.#histogram('act_seconds', 'From request to answer', FAST_BUCKETS, ['kind'])
   readonly plan = this.#histogram('plan_seconds', 'Time to judge a change plan', FAST_BUCKETS, [])
+  /** The seeds' names, with `_` for `.`; the share is of the runs this replica finished. */
+  readonly sandboxDuration = this.#histogram(
+    'sandbox_run_duration',
+    'Seconds a sandbox run took',
+    FAST_BUCKETS,
+    [],
+  )
+  readonly sandboxSuccess = this.#gauge(
+    'sandbox_run_success_rate',
+    'Share of sandbox runs that passed, from 0 to 1',
+  )
+  #sandboxRuns = { finished: 0, passed: 0 }
   readonly decide = this.#histogram(
     'portcullis_decision_seconds',
     'Time to decide, without I/O',
@@ -94,6 +106,16 @@ export class Metrics {
       this.actions.inc({ kind }, 0)
     }
     for (const reason of ['kill_switch_engaged', 'no_permission']) this.denied.inc({ reason }, 0)
+  }
+
+  sandboxFinished(status: string, seconds: number): void {
+    const { finished, passed } = this.#sandboxRuns
+    this.#sandboxRuns = {
+      finished: finished + 1,
+      passed: passed + (status === 'passed' ? 1 : 0),
+    }
+    this.sandboxDuration.observe(seconds)
+    this.sandboxSuccess.set(this.#sandboxRuns.passed / this.#sandboxRuns.finished)
   }
 
   #counter(name: string, help: string, labelNames: string[]): Counter {

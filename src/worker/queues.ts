@@ -9,6 +9,8 @@ import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Operations } from '../pipeline/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Sandbox } from '../pipeline/sandbox.ts'
+import type { Turns } from '../pipeline/turns.ts'
 import type { Tx } from '../record/ledger.ts'
 import type { Jobs, QueueOptions } from '../store/jobs.ts'
 import type { Db } from '../store/tx.ts'
@@ -17,6 +19,8 @@ import type { WebhookSender } from './webhooks.ts'
 const RESUME = 'portcullis.resume'
 const EXPIRE = 'portcullis.expire'
 const WEBHOOK = 'portcullis.webhook'
+const SANDBOX = 'portcullis.sandbox'
+const SANDBOX_RETRIES = 2
 const WEBHOOK_RETRIES = 8
 const SWEEP_MS = 1_000
 const COUNTERS_EVERY = 60
@@ -51,6 +55,10 @@ export class Wakeups {
     await this.#jobs.sendIn(tx, RESUME, { action_id: approval.action_id })
   }
 
+  async onSandboxRun(tx: Tx, runId: string): Promise<void> {
+    await this.#jobs.sendIn(tx, SANDBOX, { run_id: runId })
+  }
+
   /** Queues an alert for its webhook. */
   async onAlert(alert: JsonObject): Promise<void> {
     if (!this.#webhooks.alerts) return
@@ -63,6 +71,8 @@ export interface WorkerParts {
   readonly db: Db
   readonly pipeline: Pipeline
   readonly operations: Operations
+  readonly turns: Turns
+  readonly sandbox: Sandbox
   readonly webhooks: WebhookSender
   readonly log: Logger
   /** Makes the coming weeks of the record and drops those that are old enough. */
@@ -71,11 +81,15 @@ export interface WorkerParts {
 
 /** The second entrance: jobs that call the same pipeline as HTTP does. */
 export function queues(parts: WorkerParts): Readonly<Record<string, QueueOptions>> {
-  const { pipeline, operations, webhooks, db } = parts
+  const { pipeline, operations, sandbox, webhooks, db } = parts
   return {
     // Never retried by the queue: the sweep wakes what is approved and still held.
     [RESUME]: { retryLimit: 0, handler: (data) => pipeline.resume(idIn(data, 'action_id')) },
     [EXPIRE]: { retryLimit: 5, handler: (data) => operations.expire(idIn(data, 'approval_id')) },
+    [SANDBOX]: {
+      retryLimit: SANDBOX_RETRIES,
+      handler: (data) => sandbox.run(idIn(data, 'run_id')),
+    },
     [WEBHOOK]: {
       retryLimit: WEBHOOK_RETRIES,
       handler: async (data) => {
@@ -118,11 +132,13 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { db, operations, pipeline, log, keepRecord } = this.#parts
+    const { db, operations, pipeline, turns, sandbox, log, keepRecord } = this.#parts
     try {
       const orphans = await this.#orphans()
       if (orphans > 0)
         log.warn({ actions: orphans }, 'actions of a stopped replica are indeterminate')
+      if (await this.#hasOrphanedTurns()) await turns.sweep()
+      await sandbox.sweep()
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
       if (this.#rounds % COUNTERS_EVERY === 0) await operations.sweepCounters()
@@ -141,5 +157,14 @@ export class Sweeper {
          (select 1 from replicas r where r.id = a.replica_id and r.lease_until > clock_timestamp())`,
     )
     return Number(row?.n ?? 0) > 0 ? operations.sweepOrphans() : 0
+  }
+
+  async #hasOrphanedTurns(): Promise<boolean> {
+    const rows = await this.#parts.db.query(
+      `select 1 from turns t where status = 'running' and not exists
+         (select 1 from replicas r where r.id = t.replica_id and r.lease_until > clock_timestamp())
+       limit 1`,
+    )
+    return rows.length > 0
   }
 }

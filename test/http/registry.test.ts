@@ -58,6 +58,15 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/api/v1/keys', ADMINS],
   ['GET', '/api/v1/keys', ADMINS],
   ['DELETE', '/api/v1/keys/key_none', ADMINS],
+  ['POST', '/plan', ACTORS],
+  ['GET', '/plans', ALL],
+  ['GET', '/plans/pln_none', ALL],
+  ['POST', '/turn', ['agent']],
+  ['POST', '/llm/chat', ['agent']],
+  ['GET', '/llm/status', ALL],
+  ['POST', '/api/v1/agents/none/sandbox/run', ACTORS],
+  ['GET', '/api/v1/agents/none/sandbox/runs', ALL],
+  ['GET', '/api/v1/sandbox/runs/run_none', ALL],
 ]
 const OPEN = ['/health', '/healthz', '/readyz', '/metrics']
 

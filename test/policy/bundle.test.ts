@@ -119,6 +119,16 @@ describe('bundle', () => {
     expect(answer({ when: '2026-11-19T10:30:00Z' })).to.deep.equal(['permission_allow'])
   })
 
+  it('holds each arg against its own pattern, not against the first of the schema', async () => {
+    const args =
+      'properties: { id: { type: string, pattern: "^[a-z]+$" }, code: { type: string, pattern: "^[0-9]+$" } }'
+    const tools = TOOLS.replace('properties: { id: { type: string } }', args)
+    const check = (await bundleOf({ 'tools.yaml': tools })).argsChecks.get('notes.get')
+    expect(check?.({ id: 'abc', code: '123' })).to.equal(undefined)
+    expect(check?.({ id: 'abc', code: 'abc' })).to.match(/`\/code` must match/)
+    expect(check?.({ id: '123', code: '123' })).to.match(/`\/id` must match/)
+  })
+
   it('hands Rego sources to the compiler it is given, and reports what that finds', async () => {
     const seen: string[] = []
     const module = { name: 'rego', entrypoints: ['agent'], evaluate: () => NO }

@@ -195,6 +195,29 @@ const CASES: readonly Case[] = [
   },
   { code: 'bad_path_rule', files: gate(`${GATE}plans: { allowed_dirs: ['a/../b'] }\n`) },
   {
+    code: 'missing_price',
+    files: gate(`${GATE}llm: { model: gtp-4, prices: { gpt-4: { input: '1', output: '2' } } }\n`),
+    hint: 'did you mean `gpt-4`?',
+  },
+  {
+    code: 'wrong_value',
+    files: gate(`${GATE}llm: { model: m, prices: { m: { input: '-1', output: '2' } } }\n`),
+  },
+  {
+    code: 'wrong_type',
+    files: gate(`${GATE}llm: { model: m, prices: { m: { input: 0.5, output: '2' } } }\n`),
+  },
+  { code: 'missing_key', files: gate(`${GATE}llm: { model: m, prices: { m: { input: '1' } } }\n`) },
+  {
+    code: 'reserved_name',
+    files: tools('  notes.list:', '  llm.chat:'),
+    at: 'tools.yaml:5:3',
+  },
+  {
+    code: 'reserved_name',
+    files: tools('  notes: {', "  llm: { base_url: 'http://x' }\n  notes: {"),
+  },
+  {
     code: 'no_such_data',
     files: guard('kind: do_not_contact, tools: [notes.write], lists: [nobody]'),
   },

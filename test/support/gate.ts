@@ -60,6 +60,7 @@ export class TestGate {
         PORT: '0',
         DATA_DIR: dataDir,
         POLICY_DIR: policyDir,
+        PLANS_DIR: path.join(dataDir, 'plans'),
         DATABASE_URL: options.databaseUrl ?? '',
         TICKETING_API_URL: upstream.url,
         API_TOKENS: `admin:tester:${ADMIN}`,

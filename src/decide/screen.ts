@@ -1,0 +1,60 @@
+import type { Reason } from '../model/decision.ts'
+import type { Facts } from '../model/facts.ts'
+import type { JsonObject } from '../model/json.ts'
+import type { Bundle, Guard, GuardInput } from '../policy/types.ts'
+import { UNKNOWN_TOOL } from './unknown-tool.ts'
+
+/** Text that is not an action's: a plan, what a model says, what a tool answered. */
+export interface Screened {
+  /** Why it was written, where somebody says so. */
+  readonly reason: string | null
+  /** Every string and key in it is looked at. */
+  readonly text: JsonObject
+}
+
+/**
+ * What the risk patterns of the live bundle say about a text; empty: nothing against it. Guards that are
+ * limited to tools count when `tool` is one of theirs. Only those that deny: nobody can be asked here.
+ */
+export function screen(
+  { reason, text }: Screened,
+  facts: Facts,
+  bundle: Bundle,
+  tool?: string,
+): readonly Reason[] {
+  const guards =
+    (tool === undefined ? undefined : bundle.guardsByTool.get(tool)) ?? bundle.guardsForAny
+  const asked = guards.filter((guard) => isAsked(guard, facts))
+  if (asked.length === 0) return []
+  const input: GuardInput = {
+    request: {
+      subject: { type: 'agent', id: facts.agent.id },
+      tool: tool ?? '',
+      args: text,
+      resource: null,
+      context: {},
+      reason,
+      costMicros: null,
+    },
+    facts,
+    tool: bundle.tools.get(tool ?? '') ?? UNKNOWN_TOOL,
+    resource: { type: 'text', id: '' },
+    environment: bundle.environment,
+    costMicros: 0n,
+  }
+  return asked.flatMap((guard) => reasonsOf(guard, input)).filter(({ effect }) => effect === 'deny')
+}
+
+const isAsked = (guard: Guard, facts: Facts): boolean =>
+  guard.kind === 'risk_patterns' &&
+  guard.mode === 'enforce' &&
+  (guard.roles.size === 0 || facts.agent.roles.some((role) => guard.roles.has(role)))
+
+function reasonsOf(guard: Guard, input: GuardInput): readonly Reason[] {
+  try {
+    return guard.evaluate(input).reasons
+  } catch {
+    const message = `guard \`${guard.id}\` failed`
+    return [{ code: 'guard_error', message, effect: 'deny', source: guard.id }]
+  }
+}

@@ -1,0 +1,164 @@
+import { GatewayError, type ErrorCode } from '../../errors.ts'
+import type { JsonObject } from '../../model/json.ts'
+import { planJson, type PlanChange, type PlanVerdict } from '../../pipeline/plans.ts'
+import { findPlan, listPlans } from '../../record/plans.ts'
+import { Calls, Reply } from '../calls.ts'
+import { onceOf } from '../once.ts'
+import type { HttpParts } from '../parts.ts'
+import { ACTORS, ANYONE } from '../roles.ts'
+import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+
+const CHANGES_MAX = 200
+/** Longer than any path that may be used: what is wrong with a path the policy says. */
+const PATH = { type: 'string', minLength: 1, maxLength: 2_000 } as const
+const CONTENT = { type: ['string', 'null'], description: 'null or absent: there is no such file' }
+
+const PLAN = shape<{ goal?: string; changes?: PlanChange[] }>(
+  object({
+    goal: TEXT,
+    changes: {
+      type: 'array',
+      minItems: 1,
+      maxItems: CHANGES_MAX,
+      items: object(
+        {
+          path: PATH,
+          before: CONTENT,
+          after: CONTENT,
+          patch: { type: 'string', description: 'a unified diff of this file alone' },
+        },
+        ['path'],
+      ),
+    },
+  }),
+)
+
+const PLAN_ANSWER = object({
+  id: NAME,
+  status: { enum: ['accepted', 'refused'] },
+  agent: {},
+  actor: NAME,
+  goal: {},
+  paths: { type: 'array', items: { type: 'string' } },
+  diff_sha256: { type: 'string' },
+  reasons: { type: 'array' },
+  revision: { type: 'string' },
+  created_at: { type: 'string' },
+  artifact: { type: ['object', 'null'], description: 'what PLANS_DIR/<id>.json holds' },
+  file: { type: ['string', 'null'], description: 'its name in PLANS_DIR' },
+})
+
+const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: string }>({
+  status: { enum: ['accepted', 'refused'] },
+  agent: NAME,
+  ...PAGE,
+})
+
+const PLAN_ERRORS: readonly ErrorCode[] = [
+  'policy_denied',
+  'agent_paused',
+  'risky_content',
+  'idempotency_mismatch',
+  'kill_switch_engaged',
+  'kill_state_unknown',
+  'llm_unconfigured',
+  'audit_unavailable',
+]
+
+/** `POST /plan`, `GET /plans`, `GET /plans/{id}`: changes that are proposed, never made. */
+export function planCalls(parts: HttpParts): Calls {
+  const { db, plans } = parts
+  const tag = 'plans'
+  const calls = new Calls(parts)
+
+  calls.on(
+    {
+      method: 'post',
+      path: '/plan',
+      tag,
+      summary: 'Propose changes of files; an accepted plan becomes an artifact',
+      description:
+        'Judged by the path rules, the size limit and the risk patterns of the live policy. The files ' +
+        'themselves are never touched: the artifact holds a diff that `git apply` takes.',
+      roles: ACTORS,
+      body: PLAN,
+      status: 201,
+      answer: PLAN_ANSWER,
+      errors: PLAN_ERRORS,
+    },
+    async ({ body, caller, requestId, req }) => {
+      const { goal = null, changes } = body
+      if (!changes) throw withoutChanges(goal, parts.config.model !== null)
+      const work = await plans.propose({ caller, requestId, goal, changes })
+      const once = onceOf(req)
+      const { plan, refusal } = (await parts.operations.once(once, async (tx) => {
+        return (await work(tx)) as unknown as JsonObject
+      })) as unknown as PlanVerdict
+      const id = plan['id'] as string
+      if (refusal) throw refused(plan, refusal)
+      const file = await plans.publish(id)
+      const artifact = artifactOf(await findPlan(db, id))
+      return new Reply(201, { ...plan, artifact, file }, { Location: `/plans/${id}` })
+    },
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/plans',
+      tag,
+      summary: 'List plans, newest first; an agent sees its own',
+      roles: ANYONE,
+      query: LIST,
+      answer: object({ plans: { type: 'array', items: PLAN_ANSWER }, next_cursor: {} }),
+    },
+    async ({ caller, query: { limit = PAGE_DEFAULT, cursor = null, status = null, agent } }) => {
+      const agentId = caller.agentId ?? agent ?? null
+      const rows = await listPlans(db, { agentId, status, before: cursor, limit })
+      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
+      return { plans: rows.map(planJson), next_cursor: next }
+    },
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/plans/:id',
+      tag,
+      summary: 'Read a plan with its artifact',
+      roles: ANYONE,
+      answer: PLAN_ANSWER,
+      errors: ['not_found'],
+    },
+    async ({ id, caller }) => {
+      const row = await findPlan(db, id)
+      if (row && (caller.agentId === null || row.agent_id === caller.agentId)) {
+        return { ...planJson(row), artifact: artifactOf(row) }
+      }
+      throw new GatewayError('not_found', `there is no plan \`${id.slice(0, 64)}\``)
+    },
+  )
+
+  return calls
+}
+
+function artifactOf(row: { readonly artifact: string } | undefined): JsonObject | null {
+  return row && row.artifact !== '' ? (JSON.parse(row.artifact) as JsonObject) : null
+}
+
+function withoutChanges(goal: string | null, hasModel: boolean): GatewayError {
+  if (goal !== null && !hasModel) {
+    const message = 'no model is configured that could make changes of a goal; give `changes`'
+    return new GatewayError('llm_unconfigured', message)
+  }
+  return new GatewayError('invalid_request', 'a plan needs `changes`')
+}
+
+function refused(
+  plan: JsonObject,
+  { code, message }: NonNullable<PlanVerdict['refusal']>,
+): GatewayError {
+  return new GatewayError(code, message, {
+    details: { plan_id: plan['id'], reasons: plan['reasons'], revision: plan['revision'] },
+  })
+}

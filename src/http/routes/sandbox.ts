@@ -1,0 +1,175 @@
+import type { Agent } from '../../agents/agent.ts'
+import type { Caller } from '../../agents/keys.ts'
+import { findAgent } from '../../agents/registry.ts'
+import { GatewayError } from '../../errors.ts'
+import type { JsonObject } from '../../model/json.ts'
+import type { Scenario } from '../../pipeline/rehearsal.ts'
+import { SCENARIO_ACTIONS_MAX } from '../../pipeline/sandbox.ts'
+import { findRun, listRuns, type RunRow } from '../../record/sandbox-runs.ts'
+import { Calls } from '../calls.ts'
+import type { HttpParts } from '../parts.ts'
+import { ACTORS, ANYONE } from '../roles.ts'
+import { MONEY, NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT, TIME } from '../validate.ts'
+
+const EFFECT = { enum: ['allow', 'deny', 'require_approval'] }
+const RUN = shape<{ scenario: Scenario }>(
+  object(
+    {
+      scenario: object(
+        {
+          name: NAME,
+          at: { ...TIME, description: 'when it plays; now, unless it says' },
+          facts: { type: 'object', description: 'answers of look-ups, by name' },
+          state: {
+            type: 'object',
+            additionalProperties: MONEY,
+            description: 'what counters begin at, by guard id',
+          },
+          actions: {
+            type: 'array',
+            minItems: 1,
+            maxItems: SCENARIO_ACTIONS_MAX,
+            items: object(
+              {
+                tool: NAME,
+                args: { type: 'object' },
+                resource: object({ type: NAME, id: NAME }, ['type', 'id']),
+                context: { type: 'object' },
+                reason: TEXT,
+                cost: MONEY,
+                facts: { type: 'object' },
+                expect: object({ effect: EFFECT, decision: EFFECT, reason: NAME }),
+              },
+              ['tool'],
+            ),
+          },
+        },
+        ['actions'],
+      ),
+    },
+    ['scenario'],
+  ),
+)
+
+const RUN_ANSWER = object({
+  run_id: NAME,
+  agent: NAME,
+  name: { type: 'string' },
+  status: { enum: ['queued', 'running', 'passed', 'failed', 'error'] },
+  error: { type: 'string' },
+  steps: { type: 'array' },
+  revision: { type: ['string', 'null'] },
+  requested_by: { type: 'string' },
+  attempts: { type: 'integer' },
+  created_at: { type: 'string' },
+  started_at: { type: ['string', 'null'] },
+  finished_at: { type: ['string', 'null'] },
+})
+
+const LIST = params<{ limit?: number; cursor?: string }>(PAGE)
+
+/** Sandbox runs: a scenario played for an agent, with no effect anywhere. */
+export function sandboxCalls(parts: HttpParts): Calls {
+  const { db, sandbox } = parts
+  const tag = 'sandbox'
+  const calls = new Calls(parts)
+
+  calls.write(
+    {
+      method: 'post',
+      path: '/api/v1/agents/:id/sandbox/run',
+      tag,
+      summary: 'Queue a scenario to be played for an agent through the live policy',
+      description:
+        'No upstream call, no action, no budget: counters live as long as the run. Look-ups are answered ' +
+        'by the `facts` of the scenario; one that is missing denies, as it would in life.',
+      roles: ACTORS,
+      body: RUN,
+      status: 202,
+      answer: object({ ok: { const: true }, run_id: NAME, status: { const: 'queued' } }),
+      errors: ['not_found', 'payload_too_large', 'rate_limited', 'audit_unavailable'],
+    },
+    async ({ id, body, caller }) => sandbox.queue(await visible(id, caller), body.scenario, caller),
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/api/v1/agents/:id/sandbox/runs',
+      tag,
+      summary: 'List the sandbox runs of an agent, newest first',
+      roles: ANYONE,
+      query: LIST,
+      answer: object({ runs: { type: 'array', items: RUN_ANSWER }, next_cursor: {} }),
+      errors: ['not_found'],
+    },
+    async ({ id, caller, query: { limit = PAGE_DEFAULT, cursor = null } }) => {
+      const agent = await visible(id, caller)
+      const rows = await listRuns(db, { agentId: agent.id, before: cursor, limit })
+      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
+      return { runs: rows.map((row) => runJson(row, caller)), next_cursor: next }
+    },
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/api/v1/sandbox/runs/:id',
+      tag,
+      summary: 'Read a sandbox run, step by step',
+      roles: ANYONE,
+      answer: RUN_ANSWER,
+      errors: ['not_found'],
+    },
+    async ({ id, caller }) => {
+      const row = await findRun(db, id)
+      if (row && (caller.agentId === null || row.agent_id === caller.agentId)) {
+        return runJson(row, caller)
+      }
+      throw new GatewayError('not_found', `there is no run \`${id.slice(0, 64)}\``)
+    },
+  )
+
+  /** The agent, unless another one asks: an agent learns nothing of its like. */
+  async function visible(id: string, caller: Caller): Promise<Agent> {
+    const agent = await findAgent(db, id)
+    if (agent && (caller.agentId === null || agent.id === caller.agentId)) return agent
+    throw new GatewayError('not_found', `there is no agent \`${id.slice(0, 64)}\``)
+  }
+
+  return calls
+}
+
+function runJson(row: RunRow, { role }: Caller): JsonObject {
+  const steps = JSON.parse(row.steps) as JsonObject[]
+  return {
+    run_id: row.id,
+    agent: row.agent_id,
+    name: row.name,
+    status: row.status,
+    ...(row.error === '' ? {} : { error: row.error }),
+    steps: role === 'agent' ? steps.map(withoutPlaces) : steps,
+    revision: row.revision === '' ? null : row.revision,
+    requested_by: row.requested_by,
+    attempts: row.attempts,
+    created_at: row.created_at.toISOString(),
+    started_at: row.started_at?.toISOString() ?? null,
+    finished_at: row.finished_at?.toISOString() ?? null,
+  }
+}
+
+// As with `explain`: an agent is told the rule, not where in the policy it stands or what shadows do.
+function withoutPlaces({ tool, effect, reasons, expected, met }: JsonObject): JsonObject {
+  const told = (reasons as JsonObject[]).map(({ code, message, source }) => ({
+    code: code ?? '',
+    message: message ?? '',
+    source: source ?? '',
+  }))
+  return {
+    tool: tool ?? '',
+    effect: effect ?? '',
+    reasons: told,
+    expected: expected ?? null,
+    met: met ?? null,
+  }
+}

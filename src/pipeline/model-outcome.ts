@@ -1,0 +1,193 @@
+import { screen } from '../decide/screen.ts'
+import type { ModelResult } from '../enforce/model-client.ts'
+import { canonicalJson, sha256 } from '../lib/canonical.ts'
+import { microsToText } from '../lib/money.ts'
+import type { Facts } from '../model/facts.ts'
+import type { JsonObject } from '../model/json.ts'
+import {
+  MODEL_TOOL,
+  type Completion,
+  type ProposedCall,
+  type TokenUsage,
+} from '../model/model-call.ts'
+import { tokenCost } from '../policy/model-tool.ts'
+import type { Bundle } from '../policy/types.ts'
+import { judge, type Judged } from './outcome.ts'
+import type { StoredResult } from './submission.ts'
+
+const CALLS_MAX = 100
+const TOKENS_MAX = 100_000_000
+const HTTP_OK = 200
+/** More than any reservation: what is not known to be less is charged in full. */
+const EVERYTHING = 9_000_000_000_000_000n
+
+/** What a call of the model means for its action: judged like an upstream's, and its text screened. */
+export function judgeModel(result: ModelResult, facts: Facts, bundle: Bundle): Judged {
+  const { call } = result
+  if (call.type !== 'answered') return judge(call, 'write')
+  const status = call.status
+  if (status !== HTTP_OK) {
+    return failed('upstream_unreachable', `the model answered ${status}`, status, 0n, {})
+  }
+  const completion = call.truncated ? undefined : readCompletion(result.answer)
+  if (!completion) {
+    const message = 'the answer of the model cannot be read'
+    return failed('upstream_unreachable', message, status, EVERYTHING, {})
+  }
+  const { spent, detail } = charge(completion, bundle)
+  const [risk] = screen(
+    { reason: null, text: { text: completion.text } },
+    facts,
+    bundle,
+    MODEL_TOOL,
+  )
+  if (risk) {
+    const message = `the answer of the model is withheld: ${risk.message}`
+    const more = { ...detail, reason: risk.code, text_sha256: sha256(completion.text) }
+    return failed('risky_content', message, status, spent, more)
+  }
+  const stored: StoredResult = {
+    status,
+    headers: { 'content-type': 'application/json' },
+    text: JSON.stringify(completionJson(completion)),
+    truncated: false,
+  }
+  return {
+    outcome: {
+      state: 'succeeded',
+      errorCode: '',
+      errorMessage: '',
+      result: JSON.stringify(stored),
+      freesIdempotencyKey: false,
+    },
+    result: stored,
+    upstreamStatus: status,
+    spentMicros: spent,
+    detail,
+  }
+}
+
+/** The completion that a stored result holds. */
+export function completionOf(result: StoredResult): Completion {
+  const json = JSON.parse(result.text ?? '{}') as {
+    model: string
+    text: string
+    finish_reason: string
+    tool_calls: { id: string; name: string; arguments: string }[]
+    usage: { prompt_tokens: number; completion_tokens: number } | null
+  }
+  return {
+    model: json.model,
+    text: json.text,
+    finishReason: json.finish_reason,
+    calls: json.tool_calls.map((call) => ({ id: call.id, name: call.name, args: call.arguments })),
+    usage: json.usage && {
+      promptTokens: json.usage.prompt_tokens,
+      completionTokens: json.usage.completion_tokens,
+    },
+  }
+}
+
+export function usageJson(usage: TokenUsage | null): JsonObject | null {
+  if (!usage) return null
+  const { promptTokens, completionTokens } = usage
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+  }
+}
+
+function completionJson(completion: Completion): JsonObject {
+  return {
+    model: completion.model,
+    text: completion.text,
+    finish_reason: completion.finishReason,
+    tool_calls: completion.calls.map(({ id, name, args }) => ({ id, name, arguments: args })),
+    usage: usageJson(completion.usage),
+  }
+}
+
+// An unknown use is charged as the worst: the reservation, which was made for it.
+function charge({ model, usage, finishReason }: Completion, { llm }: Bundle) {
+  const cost =
+    llm.price && usage ? tokenCost(llm.price, usage.promptTokens, usage.completionTokens) : null
+  const spent = llm.price ? (cost ?? EVERYTHING) : 0n
+  const detail: JsonObject = {
+    model,
+    finish_reason: finishReason,
+    usage: usageJson(usage),
+    cost: cost === null ? null : microsToText(cost),
+  }
+  return { spent, detail }
+}
+
+function failed(
+  errorCode: string,
+  errorMessage: string,
+  upstreamStatus: number,
+  spentMicros: bigint,
+  detail: JsonObject,
+): Judged {
+  return {
+    outcome: { state: 'failed', errorCode, errorMessage, result: '', freesIdempotencyKey: false },
+    result: null,
+    upstreamStatus,
+    spentMicros,
+    detail,
+  }
+}
+
+/** The first choice of a chat completion, or undefined when it is none. */
+function readCompletion(answer: unknown): Completion | undefined {
+  const { choices, model, usage } = members(answer)
+  const choice = members(Array.isArray(choices) ? choices[0] : undefined)
+  const message = members(choice['message'])
+  const { content, tool_calls: proposed } = message
+  if (!('role' in message || 'content' in message || 'tool_calls' in message)) return undefined
+  const text = content ?? ''
+  const calls = readCalls(proposed ?? [])
+  if (!isText(text) || !calls) return undefined
+  return {
+    model: isText(model) ? model.slice(0, 200) : '',
+    text,
+    calls,
+    finishReason: isText(choice['finish_reason']) ? choice['finish_reason'].slice(0, 64) : '',
+    usage: readUsage(members(usage)),
+  }
+}
+
+function readCalls(proposed: unknown): ProposedCall[] | undefined {
+  if (!Array.isArray(proposed) || proposed.length > CALLS_MAX) return undefined
+  const calls: ProposedCall[] = []
+  for (const one of proposed) {
+    const { id, function: called } = members(one)
+    const { name, arguments: args } = members(called)
+    if (!isText(id) || !isText(name) || !isText(args)) return undefined
+    calls.push({ id, name, args })
+  }
+  return calls
+}
+
+function readUsage(usage: Readonly<Record<string, unknown>>): TokenUsage | null {
+  const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = usage
+  return isCount(promptTokens) && isCount(completionTokens)
+    ? { promptTokens, completionTokens }
+    : null
+}
+
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= TOKENS_MAX
+
+/** Text that the record can hold: PostgreSQL stores no NUL, and canonical JSON no lone surrogate. */
+const isText = (value: unknown): value is string =>
+  typeof value === 'string' && value.isWellFormed() && !value.includes('\0')
+
+function members(value: unknown): Readonly<Record<string, unknown>> {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? (value as Record<string, unknown>) : {}
+}
+
+/** Hash of what a turn was asked, for the record. */
+export const promptHash = (prompt: string, context: JsonObject): string =>
+  sha256(canonicalJson({ prompt, context }))

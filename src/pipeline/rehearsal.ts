@@ -1,0 +1,182 @@
+import { setImmediate as breathe } from 'node:timers/promises'
+import type { Agent } from '../agents/agent.ts'
+import { Counters } from '../agents/counters.ts'
+import type { AgentState } from '../agents/registry.ts'
+import { costOf } from '../decide/cost.ts'
+import { decide } from '../decide/decide.ts'
+import { MICROS, microsFromJson } from '../lib/money.ts'
+import type { Decision, Effect, Reason } from '../model/decision.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import type { ActionRequest, Resource } from '../model/request.ts'
+import type { Bundle } from '../policy/types.ts'
+import { exceeded } from './claim.ts'
+import { honourable, withTarget } from './judgement.ts'
+import { withOwnLimits } from './own-limits.ts'
+
+/** Actions to be played for an agent, with what is expected of each. */
+export interface Scenario {
+  readonly name?: string
+  /** When it plays, ISO 8601; now, unless it says. */
+  readonly at?: string
+  /** Look-ups, by name, for actions that do not bring their own. */
+  readonly facts?: JsonObject
+  /** What counters stand at to begin with, by guard id: a count, or money as text. Others: zero. */
+  readonly state?: Readonly<Record<string, number | string>>
+  readonly actions: readonly ScenarioAction[]
+}
+
+export interface ScenarioAction {
+  readonly tool: string
+  readonly args?: JsonObject
+  readonly resource?: Resource
+  readonly context?: JsonObject
+  readonly reason?: string
+  readonly cost?: string | number
+  readonly facts?: JsonObject
+  readonly expect?: {
+    readonly effect?: Effect
+    /** The same, in the word of `POST /act`. */
+    readonly decision?: Effect
+    /** A code that must be among the reasons. */
+    readonly reason?: string
+  }
+}
+
+/** How one action was judged. */
+export interface Step {
+  readonly tool: string
+  readonly effect: Effect
+  readonly reasons: readonly Reason[]
+  readonly shadow: readonly Reason[]
+  /** Null: nothing was expected. */
+  readonly met: boolean | null
+}
+
+const PAUSED: Reason = Object.freeze({
+  code: 'agent_paused',
+  message: 'an earlier action went over a budget that pauses the agent',
+  effect: 'deny',
+  source: 'portcullis',
+})
+
+/**
+ * Plays a scenario through the real decision path: the agent's roles, the live guards and modules, its
+ * own limits, and counters that live as long as the run. Nothing is sent, looked up or written.
+ */
+export class Rehearsal {
+  readonly #agent: Agent
+  readonly #state: AgentState
+  readonly #bundle: Bundle
+  readonly #scenario: Scenario
+  readonly #nowMs: number
+  readonly #counters: Counters
+  #isPaused = false
+
+  constructor(agent: Agent, state: AgentState, bundle: Bundle, scenario: Scenario, nowMs: number) {
+    // Whether it may act at the moment is not the question; what it may do when it does, is.
+    this.#agent = { ...agent, status: 'active' }
+    this.#state = state
+    this.#bundle = bundle
+    this.#scenario = scenario
+    this.#nowMs = scenario.at === undefined ? nowMs : Date.parse(scenario.at)
+    this.#counters = Counters.simulated(this.#nowMs, startOf(scenario.state ?? {}))
+  }
+
+  /** Plays all actions in order; stops without a result when `isOver` says so. */
+  async play(isOver: () => boolean): Promise<readonly Step[] | undefined> {
+    const steps: Step[] = []
+    for (const action of this.#scenario.actions) {
+      if (isOver()) return undefined
+      steps.push(await this.#step(action))
+      await breathe()
+    }
+    return steps
+  }
+
+  async #step(action: ScenarioAction): Promise<Step> {
+    const request = this.#request(action)
+    const decision = await this.#decide(request, { ...this.#scenario.facts, ...action.facts })
+    const { effect, reasons } = this.#count(decision)
+    return {
+      tool: action.tool,
+      effect,
+      reasons,
+      shadow: decision.shadow,
+      met: met(action, effect, reasons),
+    }
+  }
+
+  #request({ tool, args, resource, context, reason, cost }: ScenarioAction): ActionRequest {
+    return {
+      subject: { type: 'agent', id: this.#agent.id },
+      tool,
+      args: args ?? {},
+      resource: resource ?? null,
+      context: context ?? {},
+      reason: reason ?? null,
+      costMicros: cost === undefined ? null : (microsFromJson(cost) ?? null),
+    }
+  }
+
+  async #decide(
+    request: ActionRequest,
+    lookups: Readonly<Record<string, Json>>,
+  ): Promise<Decision> {
+    const bundle = this.#bundle
+    const facts = { nowMs: this.#nowMs, agent: this.#agent, lookups, unavailable: {} }
+    const decision = honourable(await decide(request, facts, bundle))
+    const tool = bundle.tools.get(request.tool)
+    const upstream = tool && bundle.upstreams.get(tool.upstream)
+    if (!tool || !upstream || decision.effect === 'deny') return decision
+    const placed = withTarget(bundle, tool, upstream, request.args, decision).decision
+    const costMicros = placed.effect === 'deny' ? 0n : costOf(request, tool, bundle)
+    return withOwnLimits({ decision: placed, costMicros }, this.#state).decision
+  }
+
+  // In the order in which a claim is judged: rate, standing, policy, budgets and windows.
+  #count(decision: Decision): { effect: Effect; reasons: readonly Reason[] } {
+    const counters = this.#counters
+    counters.prepare(decision.reservations)
+    const asking = decision.reservations.filter(({ phase }) => phase === 'request')
+    const tooMany = exceeded(counters, asking)
+    if (tooMany.length > 0) return { effect: 'deny', reasons: tooMany }
+    for (const reservation of asking) counters.take(reservation)
+    if (this.#isPaused) return { effect: 'deny', reasons: [PAUSED] }
+    if (decision.effect === 'deny') return decision
+    const taking = decision.reservations.filter(({ phase }) => phase === 'effect')
+    const over = exceeded(counters, taking)
+    const denials = over.filter(({ effect }) => effect === 'deny')
+    if (denials.length > 0) {
+      this.#isPaused = taking.some((one) => one.pausesAgent && !counters.fits(one))
+      return { effect: 'deny', reasons: denials }
+    }
+    if (over.length > 0) {
+      return { effect: 'require_approval', reasons: [...decision.reasons, ...over] }
+    }
+    // What is held takes nothing until a person has agreed.
+    if (decision.effect === 'allow') for (const one of taking) counters.take(one)
+    return decision
+  }
+}
+
+function met(
+  { expect }: ScenarioAction,
+  effect: Effect,
+  reasons: readonly Reason[],
+): boolean | null {
+  if (!expect) return null
+  const wanted = expect.effect ?? expect.decision
+  const isEffect = wanted === undefined || wanted === effect
+  const isReason = expect.reason === undefined || reasons.some(({ code }) => code === expect.reason)
+  return isEffect && isReason
+}
+
+// Counter keys begin with the guard's id: `<id>:<what>:<scope>:<whose>`.
+function startOf(state: NonNullable<Scenario['state']>): (key: string, isMoney: boolean) => bigint {
+  return (key, isMoney) => {
+    const id = Object.keys(state).find((one) => key.startsWith(`${one}:`))
+    const value = id === undefined ? undefined : state[id]
+    const micros = value === undefined ? 0n : (microsFromJson(value) ?? 0n)
+    return isMoney ? micros : micros / MICROS
+  }
+}
