@@ -53,6 +53,8 @@ const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const TIMEOUT_CHECK_MS = 5_000
 const DB_CHECK_TIMEOUT_MS = 2_000
+/** Connections that wait to be taken; the kernel may allow fewer. */
+const LISTEN_BACKLOG = 4_096
 
 /** A running gate: builds every part, starts them in order, stops them in reverse. */
 export class Gate {
@@ -373,7 +375,7 @@ export class Gate {
     server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen(this.config.port, this.config.host, resolve)
+      server.listen(this.config.port, this.config.host, LISTEN_BACKLOG, resolve)
     })
     this.#server = server
     this.#stops.push(async () => {

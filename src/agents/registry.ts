@@ -146,7 +146,7 @@ export async function listAgents(db: Db, filter: AgentFilter): Promise<Agent[]> 
   if (filter.status !== undefined) add('status = ?', filter.status)
   if (filter.owner !== undefined) add('owner = ?', filter.owner)
   if (filter.text !== undefined) {
-    add('(name ilike ? or description ilike ? or id ilike ?)', `%${likeText(filter.text)}%`)
+    add('search like lower(?)', `%${likeText(filter.text)}%`)
   }
   const rows = await db.query<AgentRow>(
     `select ${AGENT_COLUMNS} from agents where ${where.join(' and ')} order by id limit $1`,

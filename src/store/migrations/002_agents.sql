@@ -29,7 +29,10 @@ alter table agents
   add column monthly_budget bigint check (monthly_budget >= 0),
   add column per_action_limit bigint check (per_action_limit >= 0),
   add column thresholds integer[] not null default '{50,80,100}',
-  add column started_at timestamptz;
+  add column started_at timestamptz,
+  -- What a text is looked for in, in lower case.
+  add column search text not null
+    generated always as (lower(name || E'\n' || description || E'\n' || id)) stored;
 create index agents_roles on agents using gin (roles);
 create index agents_tags on agents using gin (tags);
 create index agents_category on agents (category, id) where category <> '';
