@@ -389,9 +389,9 @@ function refusal(code: string, message: string): Reason {
   return { code, message, effect: 'deny', source: 'portcullis' }
 }
 
-/** PostgreSQL text cannot hold a NUL, and a message may quote one. */
+/** PostgreSQL text holds no NUL and no half of a character, and a message may quote either. */
 export function storable(text: string): string {
-  return text.replaceAll('\0', '\ufffd')
+  return text.toWellFormed().replaceAll('\0', '\ufffd')
 }
 
 /** The error code an agent sees for a reason. */

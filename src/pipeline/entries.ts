@@ -25,7 +25,9 @@ export function requestJson(request: ActionRequest): JsonObject {
 export function reasonJson(reason: Reason): JsonObject {
   const { code, message, effect, source, location } = reason
   const place = location && { file: location.file, line: location.line, col: location.col }
-  return { code, message, effect, source, ...(place ? { location: place } : {}) }
+  // A message that quotes may cut a character in half, which canonical JSON cannot hold.
+  const whole = message.toWellFormed()
+  return { code, message: whole, effect, source, ...(place ? { location: place } : {}) }
 }
 
 /** What `GET /actions/{id}/explain` reads back. */

@@ -489,7 +489,7 @@ function refused(claim: Claim, reasons: readonly Reason[]): Answer & { type: 're
     decisionId: claim.decisionId,
     revision: claim.decision.revision,
     code: first ? (wireCode(first) as ErrorCode) : 'policy_denied',
-    message: first?.message ?? 'the policy denies this action',
+    message: first?.message.toWellFormed() ?? 'the policy denies this action',
     reasons,
   }
 }

@@ -217,7 +217,9 @@ function unavailable(message: string, cause?: unknown): GatewayError {
   return new GatewayError('audit_unavailable', message, { cause, retryAfterS: 1 })
 }
 
+// A RangeError is what canonical JSON makes of an entry it cannot hold.
 function isDataError(error: unknown): boolean {
+  if (error instanceof RangeError) return true
   return DATA_ERROR.test((error as { code?: string }).code ?? '')
 }
 

@@ -265,4 +265,18 @@ describe('POST /act', () => {
     const [effect] = gate.upstream.effects
     expect(effect?.headers).to.not.have.any.keys('cookie', 'x-evil', 'x-forwarded-for', 'x-api-key')
   })
+
+  it('denies and records what is quoted in the middle of a character', async () => {
+    const trees = '\u{1f332}'.repeat(90)
+    const act = (body: object) => gate.act(key, body)
+    for (const [body, code] of [
+      [{ tool: `x${trees}` }, 'policy_denied'],
+      [{ tool: 'items.get', args: { id: 'i-1', [`x${trees}`]: 1 } }, 'invalid_request'],
+    ] as const) {
+      const { body: answer } = await act(body)
+      expect(answer.error?.code ?? '').to.equal(code)
+      const id = answer.action_id ?? answer.error.action_id
+      expect((await gate.call('GET', `/actions/${id}`)).status).to.equal(200)
+    }
+  })
 })
