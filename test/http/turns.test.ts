@@ -16,6 +16,7 @@ budgets:
   - { id: spend, limit: '1.00', period: total }
 rate_limits:`,
 )}
+plans: { allowed_dirs: [docs] }
 llm:
   model: test-model
   max_tokens: 100
@@ -475,6 +476,51 @@ describe('turns and chats', () => {
       expect(timeline.text).to.not.include('quietly-steal')
       expect(JSON.stringify(await action(entry.action_id))).to.not.include('quietly-steal')
       expect(await spent('unlucky')).to.deep.equal([0, 6_000])
+    })
+  })
+
+  describe('a plan of a goal alone', () => {
+    const plan = (body: object, options: Options = {}) =>
+      gate.call('POST', '/plan', { key: agent, body, ...options })
+    const proposing = (changes: unknown) => ({ text: JSON.stringify({ changes }) })
+
+    it('has the model asked for the changes, and is judged like any other', async () => {
+      model.says(proposing([{ path: 'docs/new.md', after: 'hello\n' }]))
+      const headers = { 'idempotency-key': 'goal-1' }
+      const first = await plan({ goal: 'greet' }, { headers })
+      expect([first.status, first.body.paths]).to.deep.equal([201, ['docs/new.md']])
+      expect(first.body.artifact.diff).to.include('+hello')
+      const said = JSON.stringify(model.requests[0]?.body)
+      for (const part of ['greet', 'docs', 'changes']) expect(said).to.include(part)
+      expect(said).to.not.include('"tools"')
+      expect((await plan({ goal: 'greet' }, { headers })).body).to.deep.equal(first.body)
+      expect(model.requests).to.have.length(1)
+      model.says({ text: '```json\n{"changes":[{"path":"docs/f.md","after":"x"}]}\n```' })
+      expect((await plan({ goal: 'fence' })).status).to.equal(201)
+      model.says(proposing([{ path: '/etc/passwd', after: 'x' }]))
+      expect(codeOf(await plan({ goal: 'break out' }))).to.deep.equal([403, 'policy_denied'])
+      expect(codeOf(await plan({ goal: RISKY }))).to.deep.equal([422, 'risky_content'])
+    })
+
+    it('is 502 when the model proposes nothing that can be read', async () => {
+      for (const text of [
+        'I cannot',
+        '{}',
+        '{"changes":{}}',
+        '{"changes":[]}',
+        '{"changes":[{"path":7}]}',
+        '[]',
+      ]) {
+        model.says({ text })
+        expect(codeOf(await plan({ goal: 'x' })), text).to.deep.equal([502, 'upstream_unreachable'])
+      }
+    })
+
+    it('is for agents: what the model costs belongs to one', async () => {
+      model.says({ text: 'should not be asked' })
+      expect(codeOf(await plan({ goal: 'x' }, { key: ADMIN }))).to.deep.equal([403, 'forbidden'])
+      expect(codeOf(await plan({}))).to.deep.equal([400, 'invalid_request'])
+      expect(model.requests).to.have.length(0)
     })
   })
 

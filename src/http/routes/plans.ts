@@ -1,9 +1,13 @@
+import type { Request } from 'express'
+import type { Caller } from '../../agents/keys.ts'
 import { GatewayError, type ErrorCode } from '../../errors.ts'
-import type { JsonObject } from '../../model/json.ts'
+import type { Json, JsonObject } from '../../model/json.ts'
+import { changesOfGoal } from '../../pipeline/plan-model.ts'
 import { planJson, type PlanChange, type PlanVerdict } from '../../pipeline/plans.ts'
 import { findPlan, listPlans } from '../../record/plans.ts'
+import { refusalOf } from '../answers.ts'
 import { Calls, Reply } from '../calls.ts'
-import { onceOf } from '../once.ts'
+import { idempotencyKey, onceOf } from '../once.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE } from '../roles.ts'
 import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
@@ -57,6 +61,9 @@ const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: 
 const PLAN_ERRORS: readonly ErrorCode[] = [
   'policy_denied',
   'agent_paused',
+  'budget_exceeded',
+  'upstream_unreachable',
+  'outcome_unknown',
   'risky_content',
   'idempotency_mismatch',
   'rate_limited',
@@ -88,8 +95,8 @@ export function planCalls(parts: HttpParts): Calls {
       errors: PLAN_ERRORS,
     },
     async ({ body, caller, requestId, req }) => {
-      const { goal = null, changes } = body
-      if (!changes) throw withoutChanges(goal, parts.config.model !== null)
+      const { goal = null } = body
+      const changes = body.changes ?? (await ofGoal(goal, caller, requestId, req))
       const work = await plans.propose({ caller, requestId, goal, changes })
       const once = onceOf(req)
       const { plan, refusal } = (await parts.operations.once(once, async (tx) => {
@@ -140,19 +147,43 @@ export function planCalls(parts: HttpParts): Calls {
     },
   )
 
+  /** Changes that the model makes of a goal. @throws GatewayError */
+  async function ofGoal(
+    goal: string | null,
+    caller: Caller,
+    requestId: string,
+    req: Request,
+  ): Promise<readonly PlanChange[]> {
+    if (goal === null)
+      throw new GatewayError('invalid_request', 'a plan needs `changes` or a `goal`')
+    if (parts.config.model === null) {
+      const message = 'no model is configured that could make changes of a goal; give `changes`'
+      throw new GatewayError('llm_unconfigured', message)
+    }
+    const idempotency = idempotencyKey(req)
+    const asking = { caller, requestId, goal, idempotencyKey: idempotency }
+    const answer = await changesOfGoal(parts.pipeline, parts.policies.current.plans, asking)
+    if ('json' in answer) return proposed(answer.json)
+    const { refused: end } = answer
+    if (end.type === 'refused') throw refusalOf(end)
+    throw new Error(`a model call ended as ${end.type}`)
+  }
+
   return calls
+}
+
+// What is wrong with it is the model's doing, and nothing the caller could mend.
+function proposed(changes: Json): readonly PlanChange[] {
+  try {
+    return PLAN({ changes }).changes ?? []
+  } catch (error) {
+    const message = 'the model proposed no changes that can be read'
+    throw new GatewayError('upstream_unreachable', message, { cause: error })
+  }
 }
 
 function artifactOf(row: { readonly artifact: string } | undefined): JsonObject | null {
   return row && row.artifact !== '' ? (JSON.parse(row.artifact) as JsonObject) : null
-}
-
-function withoutChanges(goal: string | null, hasModel: boolean): GatewayError {
-  if (goal !== null && !hasModel) {
-    const message = 'no model is configured that could make changes of a goal; give `changes`'
-    return new GatewayError('llm_unconfigured', message)
-  }
-  return new GatewayError('invalid_request', 'a plan needs `changes`')
 }
 
 function refused(
