@@ -73,7 +73,8 @@ export function parseArgs(text: string): { args: JsonObject } | { problem: strin
 export function echoed(completion: Completion, facts: Facts, bundle: Bundle): ChatMessage {
   const calls = completion.calls.map(({ id, name, args }) => {
     const isRisky =
-      screen({ reason: null, text: { name, args } }, facts, bundle, MODEL_TOOL).length > 0
+      screen({ reason: null, text: { name, args: spelt(args) } }, facts, bundle, MODEL_TOOL)
+        .length > 0
     return { id, name: isRisky ? 'withheld' : plainName(name), arguments: isRisky ? '{}' : args }
   })
   return { role: 'assistant', content: completion.text, tool_calls: calls }
@@ -91,12 +92,19 @@ export function toolMessage(
   bundle: Bundle,
 ): ChatMessage {
   const text = shortened(JSON.stringify(body))
-  const [risk] = screen({ reason: null, text: { text } }, facts, bundle, MODEL_TOOL)
+  const [risk] = screen({ reason: null, text: { text: spelt(text) } }, facts, bundle, MODEL_TOOL)
   const content = risk
     ? JSON.stringify({ status: body['status'] ?? null, withheld: 'risky_content' })
     : text
   return { role: 'tool', tool_call_id: id, content }
 }
+
+// JSON text as it is, and as whoever reads it takes it: patterns know no escapes.
+const spelt = (json: string): readonly string[] => [
+  json,
+  json.replaceAll(/\\(["\\nrt])/g, (_whole, escaped: string) => ESCAPES[escaped] ?? escaped),
+]
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }
 
 const shortened = (text: string): string =>
   text.length <= RESULT_CHARS_MAX

@@ -262,6 +262,15 @@ describe('turns and chats', () => {
       expect(JSON.stringify(model.requests)).to.not.include('rm -rf')
     })
 
+    it('sees through the escapes of JSON', async () => {
+      for (const note of ['bash -c "x" ; \tid', 'a\nb `whoami`', 'x;\r\nkill 1']) {
+        gate.upstream.behave = (_effect, res) => reply(res, 200, { note })
+        model.says({ calls: [{ name: 'items_get', args: { id: 'i-1' } }] }, { text: 'ok' })
+        await ask()
+        expect(told(), note).to.deep.equal([{ status: 'succeeded', withheld: 'risky_content' }])
+      }
+    })
+
     it('denies risky args, and does not send them out again', async () => {
       model.says(
         { calls: [{ name: 'items_update', args: { id: 'i-1', note: RISKY } }] },
