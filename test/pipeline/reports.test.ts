@@ -175,6 +175,17 @@ describe('what agents report and spend', () => {
     expect(body.agents.find((one: JsonObject) => one['agent'] === id)).to.include({ spent: '0.70' })
   })
 
+  it('raise an alert when the upstream of an action breaks, and none when it says no', async () => {
+    const { id, key } = await agent('unlucky')
+    gate.upstream.behave = (_effect, res) => reply(res, 404, {})
+    expect((await gate.act(key, UPDATE)).body.status).to.equal('failed')
+    expect(await alerts(id, 'action_failed')).to.have.length(0)
+    gate.upstream.behave = (_effect, res) => reply(res, 500, {})
+    expect((await gate.act(key, UPDATE)).body.status).to.equal('failed')
+    expect(await alerts(id, 'action_failed')).to.have.length(1)
+    gate.upstream.behave = (_effect, res) => reply(res, 200, {})
+  })
+
   it('stop under the kill switch', async () => {
     const { key } = await agent('killed')
     const kill = (engaged: boolean) =>
