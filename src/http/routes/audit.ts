@@ -91,7 +91,8 @@ export function auditCalls(parts: HttpParts): Calls {
       await checkpoints.checkpoint().catch(() => {})
       const verdict = await verifyDatabase(db, checkpoints.publicKeyPem, checkpoints.keptOutside())
       const [first] = verdict.findings
-      if (verdict.integrity === 'broken' && first) await alertBroken(parts, first)
+      const isBroken = verdict.integrity === 'broken' || verdict.completeness === 'broken'
+      if (isBroken && first) await alertBroken(parts, first)
       return verdict
     },
   )
