@@ -53,6 +53,8 @@ describe('what agents report and spend', () => {
     const failed = await gate.call('GET', `/api/v1/actions?agent=${id}&outcome=failure`)
     expect(failed.body.actions).to.have.length(1)
     expect(await alerts(id, 'action_failed')).to.have.length(1)
+    const { body: read } = await gate.call('GET', '/api/v1/agents/spender')
+    expect(read.budget).to.include({ spent: '1.050001', limit: '10.00', remaining: '8.949999' })
     const { by_type: byType, ...sums } = await spend('spender')
     expect(sums).to.deep.include({ spent: '1.050001', remaining: '8.949999', percent: 10 })
     expect(byType.map(({ type, spent }: JsonObject) => [type, spent])).to.deep.equal([
