@@ -41,7 +41,7 @@ for (const { name, env, stop } of await databases()) {
     ...(env['DATABASE_URL'] ? { databaseUrl: env['DATABASE_URL'] } : {}),
     env: { LOG_LEVEL: 'warn' },
   })
-  console.log(`${name}`)
+  console.log(name)
   await timeImport(gate, 'application/json', json)
   for (const filter of FILTERS) await timeList(gate, filter)
   await timeImport(gate, 'text/csv', csv)

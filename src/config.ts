@@ -91,7 +91,8 @@ export function parseConfig(env: Env): Config {
     dataDir: path.resolve(read.text('DATA_DIR', '.portcullis')),
     policyDir: path.resolve(read.text('POLICY_DIR', 'policies')),
     plansDir: path.resolve(read.text('PLANS_DIR', 'plans')),
-    apiTokens: parseTokens(read.text('API_TOKENS', ''), problems),
+    // API_KEY is one more admin, as containers are often given one.
+    apiTokens: parseTokens(`${read.text('API_TOKENS', '')},${read.text('API_KEY', '')}`, problems),
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
     ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),

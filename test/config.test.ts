@@ -69,6 +69,17 @@ describe('the environment', () => {
     expect(found.join()).to.not.include('hidden')
   })
 
+  it('takes API_KEY as one more admin key', () => {
+    const { apiTokens } = parseConfig({
+      API_TOKENS: 'observer:eye:key-of-eye',
+      API_KEY: 'key-of-admin',
+    })
+    expect(apiTokens).to.deep.equal([
+      { role: 'observer', name: 'eye', key: 'key-of-eye' },
+      { role: 'admin', name: 'token-2', key: 'key-of-admin' },
+    ])
+  })
+
   it('takes the model from an OpenAI key, a base URL, or a Groq key alone', () => {
     const model = (env: Record<string, string>) => parseConfig(env).model
     expect(model({})).to.equal(null)

@@ -99,6 +99,11 @@ export const PAGE = {
   cursor: NAME,
 } as const
 
+/** Where the next page begins: after the last row, if this page is full. */
+export function nextCursor(rows: readonly { readonly id: string }[], limit: number): string | null {
+  return rows.length === limit ? (rows.at(-1)?.id ?? null) : null
+}
+
 /** An object schema without unknown members. */
 export function object(properties: JsonObject, required: readonly string[] = []): JsonObject {
   return { type: 'object', properties, required, additionalProperties: false }

@@ -72,7 +72,21 @@ async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
     },
   })
   if (row.state === 'failed' && row.effect === 'require_approval') await failApproval(tx, row.id)
+  if (row.state === 'failed') await failureAlert(tx, finish, row)
   if (row.state !== 'indeterminate') return
   const message = `the outcome of ${row.tool} is unknown: ${row.error_message}`
   await raiseAlert(tx, 'action_indeterminate', row.agent_id, message, { action_id: row.id })
+}
+
+const SERVER_ERROR = 500
+
+// An upstream that says no has answered; one that breaks is something a person should look at.
+async function failureAlert(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
+  const { upstreamStatus } = finish
+  const isBroken = upstreamStatus === null || upstreamStatus >= SERVER_ERROR
+  if (!isBroken || row.error_code === 'kill_switch_engaged') return
+  const why =
+    upstreamStatus === null ? row.error_message : `the upstream answered ${upstreamStatus}`
+  const message = `${row.tool} failed: ${why}`
+  await raiseAlert(tx, 'action_failed', row.agent_id, message, { action_id: row.id })
 }

@@ -46,8 +46,11 @@ describe('templates, spawning and signed manifests', () => {
       expect(second.body.template.version).to.equal(2)
       await template({ name: 'other', config: {} })
       const { body } = await gate.call('GET', '/api/v1/templates')
-      const listed = body.templates.map((one: JsonObject) => `${one['name']}@${one['version']}`)
-      expect(listed).to.deep.equal(['bot@2', 'other@1'])
+      const listed = body.templates.map((one: JsonObject) => [one['name'], one['version']])
+      expect(listed).to.deep.equal([
+        ['bot', 2],
+        ['other', 1],
+      ])
       const all = await gate.call('GET', '/api/v1/templates?name=bot')
       expect(all.body.templates).to.have.length(2)
       const old = await gate.call('GET', '/api/v1/templates/bot?version=1')

@@ -53,6 +53,8 @@ describe('what agents report and spend', () => {
     const failed = await gate.call('GET', `/api/v1/actions?agent=${id}&outcome=failure`)
     expect(failed.body.actions).to.have.length(1)
     expect(await alerts(id, 'action_failed')).to.have.length(1)
+    const { body: read } = await gate.call('GET', '/api/v1/agents/spender')
+    expect(read.budget).to.include({ spent: '1.050001', limit: '10.00', remaining: '8.949999' })
     const { by_type: byType, ...sums } = await spend('spender')
     expect(sums).to.deep.include({ spent: '1.050001', remaining: '8.949999', percent: 10 })
     expect(byType.map(({ type, spent }: JsonObject) => [type, spent])).to.deep.equal([
@@ -175,6 +177,17 @@ describe('what agents report and spend', () => {
     expect(body.agents.find((one: JsonObject) => one['agent'] === id)).to.include({ spent: '0.70' })
   })
 
+  it('raise an alert when the upstream of an action breaks, and none when it says no', async () => {
+    const { id, key } = await agent('unlucky')
+    gate.upstream.behave = (_effect, res) => reply(res, 404, {})
+    expect((await gate.act(key, UPDATE)).body.status).to.equal('failed')
+    expect(await alerts(id, 'action_failed')).to.have.length(0)
+    gate.upstream.behave = (_effect, res) => reply(res, 500, {})
+    expect((await gate.act(key, UPDATE)).body.status).to.equal('failed')
+    expect(await alerts(id, 'action_failed')).to.have.length(1)
+    gate.upstream.behave = (_effect, res) => reply(res, 200, {})
+  })
+
   it('stop under the kill switch', async () => {
     const { key } = await agent('killed')
     const kill = (engaged: boolean) =>
@@ -274,7 +287,7 @@ describe('what agents report and spend', () => {
       const refusals = new Set(
         answers.filter(({ status }) => status !== 201).map(({ code }) => code),
       )
-      expect([...refusals].sort()).to.deep.equal(['agent_paused', 'budget_exceeded'])
+      expect([...refusals]).to.have.members(['agent_paused', 'budget_exceeded'])
       const month = await big.call('GET', '/api/v1/agents/storm/spend')
       expect(Number(month.body.spent) * 1e6).to.be.closeTo(sum, 0.5)
       expect(month.body.by_type[0].actions).to.equal(accepted.length)

@@ -218,6 +218,9 @@ describe('the audit record', function () {
       expect(
         verdict.body.integrity === 'broken' || verdict.body.completeness === 'broken',
       ).to.equal(true)
+      await again.call('GET', '/audit/verify')
+      const { body: alerts } = await again.call('GET', '/api/v1/alerts?type=audit_broken')
+      expect(alerts.alerts).to.have.length(1)
     } finally {
       await again.gate.stop()
     }

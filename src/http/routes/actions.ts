@@ -10,7 +10,7 @@ import { Calls } from '../calls.ts'
 import { callerOf } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
 import { ANYONE, OPERATORS } from '../roles.ts'
-import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
 import { entryJson } from './audit.ts'
 
 const STATES = [
@@ -62,8 +62,7 @@ export function actionCalls(parts: HttpParts): Calls {
         before: cursor,
         limit,
       })
-      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-      return { actions: rows.map(actionJson), next_cursor: next }
+      return { actions: rows.map(actionJson), next_cursor: nextCursor(rows, limit) }
     },
   )
 

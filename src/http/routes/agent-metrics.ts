@@ -17,7 +17,7 @@ import type { Db } from '../../store/tx.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE, READERS } from '../roles.ts'
-import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TIME } from '../validate.ts'
+import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TIME } from '../validate.ts'
 import { assertOwn } from './agents.ts'
 
 /** A figure may be this much ahead of the gate's own clock. */
@@ -115,8 +115,7 @@ export function metricCalls(parts: HttpParts): Calls {
       const { limit = PAGE_DEFAULT, cursor } = query
       const filter = await filterOf(db, query, caller.agentId)
       const rows = await listMetrics(db, { ...filter, before: cursor, limit })
-      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-      return { metrics: rows.map(metricJson), next_cursor: next }
+      return { metrics: rows.map(metricJson), next_cursor: nextCursor(rows, limit) }
     },
   )
 

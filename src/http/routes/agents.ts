@@ -25,12 +25,13 @@ import {
   type AgentBody,
 } from '../agent-json.ts'
 import { Calls } from '../calls.ts'
+import { agentBudget, currentMonth } from '../spend-json.ts'
 import { reportJson } from './reports.ts'
 import { textBody } from '../edge.ts'
 import { IMPORT_BYTES_MAX, IMPORT_MEDIA, readImport } from '../import-file.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ADMINS, OPERATORS, READERS } from '../roles.ts'
-import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
 
 const STATUSES = ['initializing', 'active', 'paused', 'stopped', 'retired']
 
@@ -144,8 +145,7 @@ export function agentCalls(parts: HttpParts): Calls {
     async ({ query }) => {
       const { q, cursor, limit = PAGE_DEFAULT, ...filter } = query
       const agents = await listAgents(db, { ...filter, text: q, after: cursor, limit })
-      const next = agents.length === limit ? (agents.at(-1)?.id ?? null) : null
-      return { agents: agents.map(agentJson), next_cursor: next }
+      return { agents: agents.map(agentJson), next_cursor: nextCursor(agents, limit) }
     },
   )
 
@@ -183,16 +183,17 @@ export function agentCalls(parts: HttpParts): Calls {
       method: 'get',
       path: '/api/v1/agents/:id',
       tag,
-      summary: 'Read an agent by its id or name, perhaps with its latest reported actions',
+      summary: 'Read an agent by its id or name, with its month, perhaps with its latest reports',
       roles: READERS,
       query: params<{ include?: 'actions' }>({ include: { enum: ['actions'] } }),
       errors: ['not_found'],
     },
     async ({ id, query: { include } }) => {
       const agent = await agentOf(db, id)
-      if (include === undefined) return { agent: agentJson(agent) }
+      const budget = await agentBudget(db, agent, await currentMonth(db))
+      if (include === undefined) return { agent: agentJson(agent), budget }
       const reports = await listReports(db, { agent: agent.id, limit: PAGE_DEFAULT })
-      return { agent: agentJson(agent), actions: reports.map(reportJson) }
+      return { agent: agentJson(agent), budget, actions: reports.map(reportJson) }
     },
   )
 

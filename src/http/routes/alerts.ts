@@ -2,7 +2,7 @@ import { listAlerts, type AlertRow } from '../../record/alerts.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { READERS } from '../roles.ts'
-import { NAME, PAGE, PAGE_DEFAULT, params } from '../validate.ts'
+import { NAME, PAGE, nextCursor, PAGE_DEFAULT, params } from '../validate.ts'
 
 const LIST = params<{ agent?: string; type?: string; limit?: number; cursor?: string }>({
   agent: NAME,
@@ -23,8 +23,7 @@ export function alertCalls(parts: HttpParts): Calls {
     },
     async ({ query: { agent = null, type = null, cursor = null, limit = PAGE_DEFAULT } }) => {
       const rows = await listAlerts(parts.db, { agent, type, before: cursor, limit })
-      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-      return { alerts: rows.map(alertJson), next_cursor: next }
+      return { alerts: rows.map(alertJson), next_cursor: nextCursor(rows, limit) }
     },
   )
 }

@@ -14,7 +14,7 @@ import { Calls } from '../calls.ts'
 import { callerOf, idParam } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
 import { ANYONE, READERS } from '../roles.ts'
-import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
 
 const STATUSES = ['pending', 'approved', 'denied', 'expired', 'cancelled', 'failed']
 const VOTE = shape<{ comment?: string }>(object({ comment: TEXT }))
@@ -45,8 +45,10 @@ export function approvalCalls(parts: HttpParts): Calls {
     }) => {
       const agentId = caller.agentId ?? agent
       const rows = await listApprovals(db, { status, agentId, before: cursor, limit })
-      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-      return { approvals: rows.map((row) => approvalJson(row)), next_cursor: next }
+      return {
+        approvals: rows.map((row) => approvalJson(row)),
+        next_cursor: nextCursor(rows, limit),
+      }
     },
   )
 

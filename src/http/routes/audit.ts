@@ -1,7 +1,9 @@
 import type { Response } from 'express'
-import { AuditVerifier } from '../../lib/audit-verify.ts'
+import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
+import { canonicalJson } from '../../lib/canonical.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
+import { listAlerts, raiseAlert } from '../../record/alerts.ts'
 import {
   latestCheckpoint,
   readAuditKeys,
@@ -87,7 +89,11 @@ export function auditCalls(parts: HttpParts): Calls {
     async () => {
       // What was written in the last second may not be signed yet; if signing fails, the verdict says so.
       await checkpoints.checkpoint().catch(() => {})
-      return verifyDatabase(db, checkpoints.publicKeyPem, checkpoints.keptOutside())
+      const verdict = await verifyDatabase(db, checkpoints.publicKeyPem, checkpoints.keptOutside())
+      const [first] = verdict.findings
+      const isBroken = verdict.integrity === 'broken' || verdict.completeness === 'broken'
+      if (isBroken && first) await alertBroken(parts, first)
+      return verdict
     },
   )
 
@@ -129,6 +135,22 @@ export function auditCalls(parts: HttpParts): Calls {
 }
 
 type Db = HttpParts['db']
+
+/** One alert for each finding that comes first, however often somebody looks. */
+async function alertBroken({ operations }: HttpParts, finding: AuditFinding): Promise<void> {
+  const details = { code: finding.code, seq: finding.seq }
+  await operations.write(async (tx) => {
+    const known = await listAlerts(tx, {
+      agent: null,
+      type: 'audit_broken',
+      before: null,
+      limit: PAGE_DEFAULT,
+    })
+    if (known.some((alert) => alert.details === canonicalJson(details))) return
+    const message = `the audit record is broken: entry ${finding.seq} ${finding.message}`
+    await raiseAlert(tx, 'audit_broken', '', message, details)
+  })
+}
 
 async function agentId(db: Db, idOrName: string | null): Promise<string | null> {
   if (idOrName === null) return null

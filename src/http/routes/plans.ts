@@ -10,7 +10,7 @@ import { Calls, Reply } from '../calls.ts'
 import { idempotencyKey, onceOf } from '../once.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE } from '../roles.ts'
-import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
 
 const CHANGES_MAX = 200
 /** Longer than any path that may be used: what is wrong with a path the policy says. */
@@ -123,8 +123,7 @@ export function planCalls(parts: HttpParts): Calls {
     async ({ caller, query: { limit = PAGE_DEFAULT, cursor = null, status = null, agent } }) => {
       const agentId = caller.agentId ?? agent ?? null
       const rows = await listPlans(db, { agentId, status, before: cursor, limit })
-      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-      return { plans: rows.map(planJson), next_cursor: next }
+      return { plans: rows.map(planJson), next_cursor: nextCursor(rows, limit) }
     },
   )
 

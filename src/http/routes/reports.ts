@@ -1,6 +1,4 @@
-import { monthOf } from '../../agents/counters.ts'
 import type { Caller } from '../../agents/keys.ts'
-import { ownBudgetKey } from '../../agents/own-budget.ts'
 import { agentOf } from '../../agents/registry.ts'
 import type { Agent } from '../../agents/agent.ts'
 import { GatewayError } from '../../errors.ts'
@@ -12,9 +10,20 @@ import type { Db } from '../../store/tx.ts'
 import { money } from '../agent-json.ts'
 import { Calls } from '../calls.ts'
 import { onceOf } from '../once.ts'
+import { agentSpend, currentMonth, monthBounds, typeJson } from '../spend-json.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE, READERS } from '../roles.ts'
-import { MONEY, NAME, object, PAGE, PAGE_DEFAULT, params, shape, TIME } from '../validate.ts'
+import {
+  MONEY,
+  NAME,
+  object,
+  PAGE,
+  nextCursor,
+  PAGE_DEFAULT,
+  params,
+  shape,
+  TIME,
+} from '../validate.ts'
 
 interface ReportBody {
   readonly agent?: string
@@ -112,8 +121,7 @@ export function reportCalls(parts: HttpParts): Calls {
         before: cursor,
         limit,
       })
-      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-      return { actions: rows.map(reportJson), next_cursor: next }
+      return { actions: rows.map(reportJson), next_cursor: nextCursor(rows, limit) }
     },
   )
 
@@ -198,37 +206,6 @@ export function reportJson(row: ReportRow): JsonObject {
   }
 }
 
-/** `YYYY-MM` by the database clock, which is what budgets roll over by. */
-async function currentMonth(db: Db): Promise<string> {
-  const [row] = await db.query<{ month: string }>(
-    `select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM') as month`,
-  )
-  return row?.month ?? ''
-}
-
-function monthBounds(month: string): { from: Date; to: Date } {
-  const from = new Date(`${month}-01T00:00:00Z`)
-  return { from, to: new Date(Date.UTC(from.getUTCFullYear(), from.getUTCMonth() + 1, 1)) }
-}
-
-async function agentSpend(db: Db, agent: Agent, month: string): Promise<JsonObject> {
-  const { from, to } = monthBounds(month)
-  const { reserved, settled } = await monthOf(db, ownBudgetKey(agent.id), `${month}-01`)
-  const limit = agent.monthlyBudget
-  const used = reserved + settled
-  return {
-    agent: agent.id,
-    name: agent.name,
-    month,
-    spent: microsToText(settled),
-    reserved: microsToText(reserved),
-    limit: limit === null ? null : microsToText(limit),
-    remaining: limit === null ? null : microsToText(limit > used ? limit - used : 0n),
-    percent: limit === null || limit === 0n ? null : Number((used * 100n) / limit),
-    by_type: (await spendByType(db, agent.id, from, to)).map(typeJson),
-  }
-}
-
 async function totalSpend(db: Db, month: string): Promise<JsonObject> {
   const { from, to } = monthBounds(month)
   const rows = await db.query<{
@@ -255,13 +232,4 @@ async function totalSpend(db: Db, month: string): Promise<JsonObject> {
     })),
     by_type: (await spendByType(db, null, from, to)).map(typeJson),
   }
-}
-
-function typeJson({
-  type,
-  actions,
-  failures,
-  cost,
-}: Awaited<ReturnType<typeof spendByType>>[number]) {
-  return { type, actions: Number(actions), failures: Number(failures), spent: microsToText(cost) }
 }

@@ -9,7 +9,18 @@ import { findRun, listRuns, type RunRow } from '../../record/sandbox-runs.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE } from '../roles.ts'
-import { MONEY, NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT, TIME } from '../validate.ts'
+import {
+  MONEY,
+  NAME,
+  object,
+  PAGE,
+  nextCursor,
+  PAGE_DEFAULT,
+  params,
+  shape,
+  TEXT,
+  TIME,
+} from '../validate.ts'
 
 const EFFECT = { enum: ['allow', 'deny', 'require_approval'] }
 const RUN = shape<{ scenario: Scenario }>(
@@ -106,8 +117,7 @@ export function sandboxCalls(parts: HttpParts): Calls {
     async ({ id, caller, query: { limit = PAGE_DEFAULT, cursor = null } }) => {
       const agent = await visible(id, caller)
       const rows = await listRuns(db, { agentId: agent.id, before: cursor, limit })
-      const next = rows.length === limit ? (rows.at(-1)?.id ?? null) : null
-      return { runs: rows.map((row) => runJson(row, caller)), next_cursor: next }
+      return { runs: rows.map((row) => runJson(row, caller)), next_cursor: nextCursor(rows, limit) }
     },
   )
 

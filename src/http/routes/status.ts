@@ -1,3 +1,4 @@
+import { agentStats } from '../../agents/registry.ts'
 import { countOpenActions } from '../../record/actions.ts'
 import { readHead } from '../../record/audit.ts'
 import { Calls, Reply } from '../calls.ts'
@@ -109,7 +110,21 @@ async function refreshGauges(parts: HttpParts): Promise<void> {
     }
     metrics.pendingApprovals.set(open['held'] ?? 0)
     metrics.auditSize.set(Number((await readHead(db)).size))
+    await refreshAgents(parts)
   } catch {
     // Metrics stay readable while the database is away; readiness says that it is.
   }
+}
+
+async function refreshAgents({ db, metrics }: HttpParts): Promise<void> {
+  const { by_status: byStatus } = await agentStats(db)
+  metrics.agentsByStatus.reset()
+  for (const [status, n] of Object.entries(byStatus)) metrics.agentsByStatus.set({ status }, n)
+  const [uptime] = await db.query<{ longest: number | null; mean: number | null }>(
+    `select max(extract(epoch from clock_timestamp() - started_at))::float8 as longest,
+       avg(extract(epoch from clock_timestamp() - started_at))::float8 as mean
+     from agents where status = 'active' and started_at is not null`,
+  )
+  metrics.agentUptime.set({ stat: 'longest' }, uptime?.longest ?? 0)
+  metrics.agentUptime.set({ stat: 'mean' }, uptime?.mean ?? 0)
 }
