@@ -43,7 +43,8 @@ export function decide(
   return withModules(input, bundle, tally)
 }
 
-function inputFor(
+/** What guards and modules see of a request. */
+export function inputFor(
   request: ActionRequest,
   facts: Facts,
   bundle: Bundle,
@@ -154,7 +155,9 @@ function withModules(
   const finish = (all: readonly ModuleAnswer[]): Decision => {
     for (const [at, answer] of all.entries())
       heed(bundle.modules[at] as PolicyModule, answer, tally)
-    return conclude(input.request, input.facts, bundle, tally)
+    const decision = conclude(input.request, input.facts, bundle, tally)
+    const explains = bundle.modules.some(({ explain }) => explain !== undefined)
+    return explains ? { ...decision, facts: input.facts } : decision
   }
   if (answers.every((answer): answer is ModuleAnswer => !(answer instanceof Promise))) {
     return finish(answers)
@@ -183,7 +186,14 @@ const broken = (error: unknown): ModuleAnswer => ({
 })
 
 function heed(module: PolicyModule, answer: ModuleAnswer, tally: Tally): void {
-  const { name } = module
+  const one = moduleStep(module.name, answer)
+  tally.reasons.push(...one.reasons)
+  tally.obligations.push(...answer.obligations)
+  tally.trace.push(one)
+}
+
+/** What a module's answer means for the decision. */
+export function moduleStep(name: string, answer: ModuleAnswer): TraceStep {
   const reasons: Reason[] = []
   const add = (effect: Effect, code: string, message: string) =>
     reasons.push({ code, message, effect, source: name })
@@ -193,9 +203,7 @@ function heed(module: PolicyModule, answer: ModuleAnswer, tally: Tally): void {
   if (answer.allow) add('allow', 'module_allow', `\`${name}\` allows it`)
   const outcome = answer.error ? 'error' : (reasons[0]?.effect ?? 'none')
   const observed = answer.error ? { error: answer.error.message } : {}
-  tally.reasons.push(...reasons)
-  tally.obligations.push(...answer.obligations)
-  tally.trace.push(step(name, 'module', outcome, reasons, observed))
+  return step(name, 'module', outcome, reasons, observed)
 }
 
 function conclude(

@@ -1,12 +1,15 @@
-import { microsToText } from '../lib/money.ts'
+import { microsFromJson, microsToText } from '../lib/money.ts'
 import type { AuditDraft } from '../model/audit.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
+import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { ActionRequest } from '../model/request.ts'
+import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Claim } from './claim.ts'
 
 /** Larger args stay in the action's own row; the entry then names them by the request's hash alone. */
 const ARGS_CHARS_MAX = 16_384
+/** Look-ups may be as large as an upstream's answer; an explanation is not worth keeping those twice. */
+const FACTS_CHARS_MAX = 32_768
 
 /** The canonical form that hashes, the approval and the database share. */
 export function requestJson(request: ActionRequest): JsonObject {
@@ -18,6 +21,28 @@ export function requestJson(request: ActionRequest): JsonObject {
     context: request.context,
     reason: request.reason,
     cost: request.costMicros === null ? null : microsToText(request.costMicros),
+  }
+}
+
+/** The request as it was stored, which is what the approval was given for. */
+export function storedRequest(text: string): ActionRequest {
+  const json = JSON.parse(text) as {
+    subject: ActionRequest['subject']
+    action: { name: string }
+    resource: Resource | null
+    args: JsonObject
+    context: JsonObject
+    reason: string | null
+    cost: string | null
+  }
+  return {
+    subject: json.subject,
+    tool: json.action.name,
+    args: json.args,
+    resource: json.resource,
+    context: json.context,
+    reason: json.reason,
+    costMicros: json.cost === null ? null : (microsFromJson(json.cost) ?? null),
   }
 }
 
@@ -34,7 +59,13 @@ export function explanation(decision: Decision, reasons: readonly Reason[]): str
     shadow: decision.shadow.map(reasonJson),
     obligations: decision.obligations,
     trace: decision.trace,
+    ...(decision.facts ? { facts: factsJson(decision.facts) } : {}),
   })
+}
+
+// What a module saw beside the request, so that its rules can be explained later. Null: too much to keep.
+function factsJson(facts: Facts): Facts | null {
+  return JSON.stringify(facts).length <= FACTS_CHARS_MAX ? facts : null
 }
 
 /** The entry that must be durable before the effect may start. */

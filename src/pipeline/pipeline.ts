@@ -9,10 +9,9 @@ import type { FactLookups, FetchFact } from '../facts/lookups.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
-import { microsFromJson } from '../lib/money.ts'
 import type { Decision, Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import type { ActionRequest, Resource, Target } from '../model/request.ts'
+import type { ActionRequest, Target } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
 import type { Bundle } from '../policy/types.ts'
 import { buildTarget } from '../policy/target.ts'
@@ -22,7 +21,7 @@ import type { Ledger } from '../record/ledger.ts'
 import type { Metrics } from '../record/metrics.ts'
 import type { Db } from '../store/tx.ts'
 import { claimKind, wireCode, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
-import { requestJson } from './entries.ts'
+import { requestJson, storedRequest } from './entries.ts'
 import { FINISH, type Finish } from './finish.ts'
 import { judge, type Judged } from './outcome.ts'
 import { RESUME } from './resume.ts'
@@ -413,7 +412,7 @@ export class Pipeline {
     if (row?.state !== 'held') return
     const agent = await this.#parts.agents.find(row.agent_id)
     if (!agent) return
-    const request = fromStored(row)
+    const request = storedRequest(row.request)
     const judgement = await this.#judge(request, agent)
     const claim: Claim = {
       actionId,
@@ -452,28 +451,6 @@ function toRequest(submission: Submission, agent: Agent): ActionRequest {
     context,
     reason,
     costMicros,
-  }
-}
-
-/** The request as it was stored, which is what the approval was given for. */
-function fromStored(row: ActionRow): ActionRequest {
-  const json = JSON.parse(row.request) as {
-    subject: ActionRequest['subject']
-    action: { name: string }
-    resource: Resource | null
-    args: JsonObject
-    context: JsonObject
-    reason: string | null
-    cost: string | null
-  }
-  return {
-    subject: json.subject,
-    tool: json.action.name,
-    args: json.args,
-    resource: json.resource,
-    context: json.context,
-    reason: json.reason,
-    costMicros: json.cost === null ? null : (microsFromJson(json.cost) ?? null),
   }
 }
 

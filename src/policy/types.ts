@@ -6,6 +6,7 @@ import type {
   PolicyLocation,
   Reason,
   Reservation,
+  TraceExpression,
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -121,9 +122,21 @@ export interface PolicyModule {
   readonly name: string
   readonly entrypoints: readonly string[]
   evaluate(input: JsonObject): ModuleAnswer | Promise<ModuleAnswer>
+  /** Evaluates once more, slowly and away from decisions, and says which expressions made the answer. */
+  explain?(input: JsonObject): Promise<ModuleExplanation>
   /** Stops what the module runs in, when the bundle is no longer used. */
   close?(): Promise<void>
 }
+
+export type ModuleExplanation =
+  | {
+      readonly ok: true
+      readonly answer: ModuleAnswer
+      readonly expressions: readonly TraceExpression[]
+      /** How many more there were than are shown. */
+      readonly omitted: number
+    }
+  | { readonly ok: false; readonly message: string }
 
 /** Compiles the `.rego` files of a policy directory into one module. */
 export interface ModuleCompiler {

@@ -2,6 +2,7 @@ import { Router } from 'express'
 import { approvalOfAction, votesOf } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
+import { explainAction } from '../../pipeline/explain.ts'
 import type { StoredResult } from '../../pipeline/submission.ts'
 import { findAction, listActions, stored, type ActionRow } from '../../record/actions.ts'
 import { readTimeline } from '../../record/audit.ts'
@@ -31,7 +32,8 @@ const checkSettle = shape<{ outcome: 'succeeded' | 'failed'; note: string }>(
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
-export function actionRoutes({ db, pipeline, operations }: HttpParts): Router {
+export function actionRoutes(parts: HttpParts): Router {
+  const { db, pipeline, operations } = parts
   const router = Router({ caseSensitive: true })
   const readers = allow('agent', 'observer', 'approver', 'operator', 'admin')
 
@@ -67,7 +69,7 @@ export function actionRoutes({ db, pipeline, operations }: HttpParts): Router {
 
   router.get('/actions/:id/explain', readers, async (req, res) => {
     const row = await visible(db, req, idParam(req))
-    res.json(await explain(db, row, callerOf(req).role === 'agent'))
+    res.json(await explain(parts, row, callerOf(req).role === 'agent'))
   })
 
   router.post('/actions/:id/settle', allow('operator', 'admin'), strictBody, async (req, res) => {
@@ -110,8 +112,8 @@ export function actionJson(row: ActionRow) {
 }
 
 // An agent gets the rule that decided; the whole trace would teach it where the gaps are.
-async function explain(db: Db, row: ActionRow, forAgent: boolean) {
-  const { trace, ...rest } = JSON.parse(row.explain) as { trace: unknown; reasons: JsonObject[] }
+async function explain({ db, policies }: HttpParts, row: ActionRow, forAgent: boolean) {
+  const { reasons, shadow, obligations } = JSON.parse(row.explain) as Record<string, JsonObject[]>
   const base = {
     action_id: row.id,
     decision_id: row.decision_id,
@@ -121,8 +123,8 @@ async function explain(db: Db, row: ActionRow, forAgent: boolean) {
     revision: row.revision,
   }
   if (forAgent) {
-    const reasons = rest.reasons.map(({ code, message, source }) => ({ code, message, source }))
-    return { ...base, reasons }
+    const own = reasons?.map(({ code, message, source }) => ({ code, message, source }))
+    return { ...base, reasons: own }
   }
   const approval = await approvalOfAction(db, row.id)
   const entries = await readTimeline(db, {
@@ -138,8 +140,10 @@ async function explain(db: Db, row: ActionRow, forAgent: boolean) {
   })
   return {
     ...base,
-    ...rest,
-    trace,
+    reasons,
+    shadow,
+    obligations,
+    trace: await explainAction(row, policies.current),
     approvals: approval ? await votesOf(db, approval.id) : [],
     audit: entries.toReversed().map(entryJson),
   }

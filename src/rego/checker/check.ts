@@ -33,6 +33,8 @@ export interface Checked {
   readonly modules: readonly Module[]
   readonly tree: RuleNode
   readonly query: CheckedQuery | undefined
+  /** Unique names of variables -> those in the source. */
+  readonly original: ReadonlyMap<string, string>
 }
 
 export interface Query {
@@ -105,6 +107,7 @@ export function check(
   return {
     modules: state.modules,
     tree: state.tree,
+    original: state.original,
     query: state.query && {
       body: state.query,
       vars: queryVars(state.query, state.original, query?.body ?? []),

@@ -1,6 +1,7 @@
 import type { Block, Func, Local, Operand, Plan, Stmt } from '../ir/ir.ts'
 import { Code, type Label, OP } from '../wasm/instructions.ts'
 import type { Layout } from './layout.ts'
+import { TRACE_MISSING } from '../abi.ts'
 
 /** A memoised result that is known to be undefined; no value lives at this address. */
 const KNOWN_UNDEFINED = 1
@@ -231,7 +232,14 @@ class FunctionGenerator {
       case 'NestedAddStmt':
         return this.#nested(stmt)
       case 'TraceStmt':
-        code.const(this.#layout.traceAddress).const(stmt.point).const(stmt.outcome).call(f.traceHit)
+        code.const(this.#layout.tracePoint(stmt.point)).const(stmt.outcome).call(f.traceHit)
+        return
+      case 'TraceValueStmt':
+        code.const(this.#layout.tracePoint(stmt.point)).const(this.#layout.traceSlot(stmt.slot))
+        if (stmt.source === 'unseen') code.const(0)
+        else if (stmt.source === 'missing') code.const(TRACE_MISSING)
+        else this.#push(stmt.source)
+        code.call(f.traceValue)
         return
       case 'SwitchStmt':
         return this.#switch(stmt)

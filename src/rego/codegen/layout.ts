@@ -1,4 +1,4 @@
-import { HOST_PREFIX } from '../abi.ts'
+import { HOST_PREFIX, TRACE_POINT_BYTES } from '../abi.ts'
 import type { BuiltinUse, Policy } from '../ir/ir.ts'
 import { Constants } from './constants.ts'
 import { type Machine, machineName } from './machine.ts'
@@ -20,6 +20,7 @@ const CALLED = [
   'mergeOver',
   'setAdd',
   'traceHit',
+  'traceValue',
   'conflictRule',
   'callHost',
   'callPlain',
@@ -96,7 +97,16 @@ export class Layout {
     }
     this.functions = functions as Record<Called, number>
     for (const builtin of policy.static.builtins) this.#addBuiltin(builtin)
-    this.traceAddress = policy.tracePoints > 0 ? this.#constants.room(policy.tracePoints * 8) : 0
+    const { tracePoints: points, traceSlots: slots } = policy
+    this.traceAddress =
+      points > 0 ? this.#constants.room(points * TRACE_POINT_BYTES + slots * 4) : 0
+  }
+
+  tracePoint(point: number): number {
+    return this.traceAddress + point * TRACE_POINT_BYTES
+  }
+  traceSlot(slot: number): number {
+    return this.tracePoint(this.#policy.tracePoints) + slot * 4
   }
 
   #fixed(name: string): number {

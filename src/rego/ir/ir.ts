@@ -125,8 +125,15 @@ export type Stmt = (
       readonly path: readonly Operand[]
       readonly value: Operand | undefined
     }
-  // Ours. Marks a point of a trace build: 0 reached, 1 true.
-  | { readonly type: 'TraceStmt'; readonly point: number; readonly outcome: 0 | 1 }
+  // Ours. Marks a point of a trace build: 0 reached, 1 true, 2 had a value to judge.
+  | { readonly type: 'TraceStmt'; readonly point: number; readonly outcome: 0 | 1 | 2 }
+  // Ours. Keeps a value that the expression of a point looks at, or that it was not looked at, or had none.
+  | {
+      readonly type: 'TraceValueStmt'
+      readonly point: number
+      readonly slot: number
+      readonly source: Operand | 'unseen' | 'missing'
+    }
   // Ours. Skips the rest of its block unless the source has one of the keys: the rule index.
   | {
       readonly type: 'SwitchStmt'
@@ -187,4 +194,6 @@ export interface Policy {
   readonly funcs: readonly Func[]
   /** Ours: number of trace points; 0 unless it is a trace build. */
   readonly tracePoints: number
+  /** Ours: number of values that the points keep. */
+  readonly traceSlots: number
 }

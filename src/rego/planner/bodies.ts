@@ -7,20 +7,15 @@ import { type Frame, type Next, PlanError } from './frame.ts'
 import { scan } from './refs.ts'
 import { constantOf } from './statics.ts'
 import { planTerm } from './terms.ts'
+import { planTraced, type Tracing, valued } from './tracing.ts'
 import { planWith } from './with.ts'
 
-export function planBody(f: Frame, body: Body, i: number, next: Next): void {
+export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {
   if (i === 0) hoist(f, body)
   const expr = body[i]
   if (!expr) return next()
-  const rest = () => planBody(f, body, i + 1, next)
-  if (!f.planner.input.trace || expr.generated) return planExpr(f, expr, rest)
-  const point = f.planner.point(expr)
-  f.emit({ type: 'TraceStmt', point, outcome: 0 })
-  planExpr(f, expr, () => {
-    f.emit({ type: 'TraceStmt', point, outcome: 1 })
-    rest()
-  })
+  if (f.planner.input.trace) return planTraced(f, body, i, next, begun)
+  planExpr(f, expr, () => planBody(f, body, i + 1, next))
 }
 
 /** Reads constant paths into `input` before the first loop: if one is undefined, so is the body. */
@@ -49,19 +44,24 @@ export function planExpr(f: Frame, expr: Expr, next: Next): void {
     case 'every':
       return planEvery(f, node, next)
     case 'body':
-      f.emit({
-        type: 'IsDefinedStmt',
-        source: exists(f, (found) => planBody(f, node.body, 0, found)),
-      })
-      return next()
+      return planSome(f, node.body, next)
     default:
       throw new PlanError(`cannot plan a ${node.kind} expression`)
   }
 }
 
+/** A body as one expression: holds when it has a solution. */
+function planSome(f: Frame, body: Body, next: Next): void {
+  const source = exists(f, (found) => planBody(f, body, 0, found))
+  valued(f)
+  f.emit({ type: 'IsDefinedStmt', source })
+  next()
+}
+
 /** A term holds unless it is undefined or false. */
 function planTermExpr(f: Frame, term: Term, next: Next): void {
   planTerm(f, term, (value) => {
+    valued(f)
     if (value.type === 'bool' && value.value) return next()
     if (!alwaysTrue(term)) {
       f.emit({ type: 'NotEqualStmt', a: value, b: { type: 'bool', value: false } })
@@ -84,6 +84,7 @@ function planEvery(f: Frame, { domain, key, value, body }: EveryNode, next: Next
         found()
       }),
     )
+    valued(f)
     f.emit({ type: 'IsUndefinedStmt', source: failed })
     next()
   })
@@ -109,7 +110,9 @@ function exists(f: Frame, search: (found: Next) => void): Local {
 function planNot(f: Frame, expr: Expr, next: Next): void {
   const { node } = expr
   const none = (search: (found: Next) => void) => {
-    f.emit({ type: 'IsUndefinedStmt', source: exists(f, search) })
+    const source = exists(f, search)
+    valued(f)
+    f.emit({ type: 'IsUndefinedStmt', source })
     next()
   }
   if (node.kind === 'body') return none((found) => planBody(f, node.body, 0, found))

@@ -5,6 +5,7 @@ import { operatorName } from '../parser/terms.ts'
 import { DATA, type Frame, INPUT, namesOf, type Next, PlanError } from './frame.ts'
 import { dot, scan } from './refs.ts'
 import { planTerm, planTerms } from './terms.ts'
+import { valued } from './tracing.ts'
 import { isFunction } from './tree.ts'
 import { unify, unifyValue } from './unify.ts'
 import { keyed, MOCKS } from './variant.ts'
@@ -20,6 +21,7 @@ export function planCallExpr(f: Frame, operator: RefTerm, args: readonly Term[],
   const compared = COMPARED[name]
   if (!compared) return planCall(f, operator, name, args, next)
   planTerms(f, [a, b], 0, [], ([x, y]) => {
+    valued(f)
     if (x && y) f.emit(compared(x, y))
     next()
   })
@@ -53,6 +55,7 @@ function planCall(
   planTerms(f, args.slice(0, arity), 0, [], (operands) => {
     const value = called(f, operator, name, operands)
     if (output) return unifyValue(f, value, output, next)
+    valued(f)
     f.emit({ type: 'NotEqualStmt', a: value, b: { type: 'bool', value: false } })
     next()
   })

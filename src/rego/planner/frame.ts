@@ -5,6 +5,7 @@ import type { Block, Local, Operand, Stmt } from '../ir/ir.ts'
 import { Bindings } from './bindings.ts'
 import type { Planner } from './planner.ts'
 import { constantOf } from './statics.ts'
+import type { Tracing } from './tracing.ts'
 import type { RuleNode } from './tree.ts'
 import type { Variant } from './variant.ts'
 
@@ -15,6 +16,13 @@ export type Next = () => void
 export type WithValue = (value: Operand) => void
 
 export class PlanError extends Error {}
+
+export interface PlannedRule {
+  readonly path: string
+  readonly row: number
+  /** It has no body of its own. */
+  readonly isBare: boolean
+}
 
 /** State of a function under way; a fresh one for each. */
 export class Frame {
@@ -27,6 +35,9 @@ export class Frame {
   withDepth = 0
   /** Inside an array comprehension, where the order of solutions is the order of elements. */
   ordered = false
+  /** The rule under way, and the expression of it that a trace build looks at. */
+  rule: PlannedRule | undefined
+  tracing: Tracing | undefined
   /** How many blocks are open; a break counts from the innermost. */
   depth = 0
 

@@ -1,5 +1,5 @@
 // Syntax tree -> IR: the functions a policy needs, each planned when it is first asked for.
-import type { Body, Expr, Module } from '../ast/ast.ts'
+import type { Body, Module } from '../ast/ast.ts'
 import { machineBuiltin } from '../codegen/machine.ts'
 import type { Func, Plan, Policy } from '../ir/ir.ts'
 import { Frame } from './frame.ts'
@@ -7,6 +7,7 @@ import { planDocument } from './documents.ts'
 import { planEntry } from './entries.ts'
 import { planRules } from './rules.ts'
 import { Statics } from './statics.ts'
+import type { TracePoint } from './tracing.ts'
 import { isFunction, type RuleNode } from './tree.ts'
 import { PLAIN, type Variant } from './variant.ts'
 
@@ -17,7 +18,10 @@ export interface PlannerInput {
   readonly arity: (name: string) => number | undefined
   /** Functions that the embedder brings. */
   readonly plain: ReadonlySet<string>
-  readonly trace: boolean
+  /** Marks expressions; with `values` also what is in them. */
+  readonly trace: false | 'counts' | 'values'
+  /** Unique names of variables -> those in the source. */
+  readonly original: ReadonlyMap<string, string>
 }
 
 export interface Entrypoint {
@@ -27,18 +31,12 @@ export interface Entrypoint {
   readonly query?: { readonly body: Body; readonly vars: readonly (readonly [string, string])[] }
 }
 
-export interface TracePoint {
-  readonly file: string
-  readonly row: number
-  readonly col: number
-  readonly length: number
-}
-
 export class Planner {
   readonly input: PlannerInput
   readonly statics = new Statics()
   readonly funcs = new Map<string, Func>()
   readonly tracePoints: TracePoint[] = []
+  #slots = 0
 
   constructor(input: PlannerInput) {
     this.input = input
@@ -57,6 +55,7 @@ export class Planner {
       plans,
       funcs: [...this.funcs.values()],
       tracePoints: this.tracePoints.length,
+      traceSlots: this.#slots,
     }
   }
 
@@ -101,8 +100,10 @@ export class Planner {
     this.statics.builtins.set(name, { name, args, home })
   }
 
-  point(expr: Expr): number {
-    const { file, row, col, length } = expr.loc
-    return this.tracePoints.push({ file, row, col, length }) - 1
+  point(point: TracePoint): number {
+    return this.tracePoints.push(point) - 1
+  }
+  slot(): number {
+    return this.#slots++
   }
 }

@@ -25,8 +25,8 @@ function valueFunc(f: Frame, base: Base, node: RuleNode): Func {
   const rules = node.rules.filter(({ rule }) => !rule.isDefault)
   const fallback = node.rules.find(({ rule }) => rule.isDefault)
   const early = sameConstant(rules)
-  const blocks = rules.flatMap(({ rule }) => valueBlocks(f, rule, { params, result, early }))
-  if (fallback) blocks.push(defaultBlock(f, fallback.rule, result))
+  const blocks = rules.flatMap(({ rule }) => valueBlocks(f, node, rule, { params, result, early }))
+  if (fallback) blocks.push(defaultBlock(f, node, fallback.rule, result))
   blocks.push({
     stmts: [
       { type: 'IsDefinedStmt', source: result },
@@ -45,10 +45,16 @@ interface Value {
 }
 
 /** One rule and its `else` branches, each of which runs when those before it gave nothing. */
-function valueBlocks(f: Frame, rule: Rule, { params, result, early }: Value): Block[] {
+function valueBlocks(
+  f: Frame,
+  node: RuleNode,
+  rule: Rule,
+  { params, result, early }: Value,
+): Block[] {
   const own = f.local()
-  const blocks = branchesOf(rule).map(({ head, body }, at) =>
-    f.block(() => {
+  const blocks = branchesOf(rule).map((branch, at) =>
+    ruleBlock(f, node, branch, () => {
+      const { head, body } = branch
       begin(f, own, at)
       planArgs(f, params, head.args ?? [], 0, () =>
         planBody(f, body, 0, () =>
@@ -72,8 +78,9 @@ function valueBlocks(f: Frame, rule: Rule, { params, result, early }: Value): Bl
   ]
 }
 
-function defaultBlock(f: Frame, { head, body }: Rule, result: Local): Block {
-  return f.block(() => {
+function defaultBlock(f: Frame, node: RuleNode, rule: Rule, result: Local): Block {
+  const { head, body } = rule
+  return ruleBlock(f, node, rule, () => {
     f.emit({ type: 'IsUndefinedStmt', source: result })
     planBody(f, body, 0, () =>
       planTerm(f, head.value as Term, (value) =>
@@ -87,6 +94,11 @@ function defaultBlock(f: Frame, { head, body }: Rule, result: Local): Block {
 function begin(f: Frame, local: Local, at: number): void {
   if (at === 0) f.emit({ type: 'ResetLocalStmt', target: local })
   else f.emit({ type: 'IsUndefinedStmt', source: local })
+}
+
+function ruleBlock(f: Frame, { path }: RuleNode, rule: Rule, fill: Next): Block {
+  f.rule = { path: ['data', ...path].join('.'), row: rule.loc.row, isBare: rule.generatedBody }
+  return f.block(fill)
 }
 
 function branchesOf(rule: Rule): Rule[] {
@@ -116,7 +128,7 @@ function planArgs(
 function setFunc(f: Frame, base: Base, node: RuleNode): Func {
   const result = f.local()
   const members = node.rules.map(({ rule }) =>
-    f.block(() =>
+    ruleBlock(f, node, rule, () =>
       planBody(f, rule.body, 0, () =>
         planTerm(f, rule.head.key as Term, (value) =>
           f.emit({ type: 'SetAddStmt', value, set: result }),
@@ -141,10 +153,10 @@ function objectFunc(f: Frame, base: Base, node: RuleNode): Func {
     { stmts: [{ type: 'MakeObjectStmt', target: result }] },
     ...all
       .filter(({ rule }) => !rule.isDefault)
-      .flatMap((one) => objectBlocks(f, one, { result, depth, fallback: false })),
+      .flatMap((one) => objectBlocks(f, node, one, { result, depth, fallback: false })),
     ...all
       .filter(({ rule }) => rule.isDefault)
-      .flatMap((one) => objectBlocks(f, one, { result, depth, fallback: true })),
+      .flatMap((one) => objectBlocks(f, node, one, { result, depth, fallback: true })),
     { stmts: [{ type: 'ReturnLocalStmt', source: result }] },
   ]
   return { ...base, params: [INPUT, DATA], return: result, blocks, memo: true }
@@ -158,11 +170,16 @@ interface Part {
   readonly fallback: boolean
 }
 
-function objectBlocks(f: Frame, { rule, suffix, path }: PlacedRule, part: Part): Block[] {
+function objectBlocks(
+  f: Frame,
+  node: RuleNode,
+  { rule, suffix, path }: PlacedRule,
+  part: Part,
+): Block[] {
   const keys: Term[] = [...pathTerms(path.slice(part.depth), rule.loc), ...suffix]
   const done = f.local()
   return branchesOf(rule).map((branch, at) =>
-    f.block(() => {
+    ruleBlock(f, node, branch, () => {
       if (rule.else) begin(f, done, at)
       planBody(f, branch.body, 0, () =>
         planTerms(f, keys, 0, [], (operands) => {

@@ -6,6 +6,7 @@ import { type Frame, type Next, PlanError } from './frame.ts'
 import { dot } from './refs.ts'
 import { constantOf } from './statics.ts'
 import { planTerm } from './terms.ts'
+import { valued } from './tracing.ts'
 
 export function isOpen(f: Frame, term: Term): boolean {
   let open = false
@@ -67,19 +68,25 @@ export function fail(f: Frame): void {
 export function unifyValue(f: Frame, value: Operand, term: Term, next: Next): void {
   if (term.kind === 'var') {
     const known = f.vars.get(term.name)
-    if (known) f.emit({ type: 'EqualStmt', a: value, b: known })
+    if (known) equate(f, value, known)
     else f.vars.set(term.name, value)
     return next()
   }
   if (term.kind === 'array' && isOpen(f, term)) return unifyArray(f, value, term.items, next)
   if (term.kind === 'object' && isOpen(f, term)) return unifyObject(f, value, term.pairs, next)
   planTerm(f, term, (other) => {
-    f.emit({ type: 'EqualStmt', a: value, b: other })
+    equate(f, value, other)
     next()
   })
 }
 
+function equate(f: Frame, a: Operand, b: Operand): void {
+  valued(f)
+  f.emit({ type: 'EqualStmt', a, b })
+}
+
 function unifyArray(f: Frame, value: Operand, items: readonly Term[], next: Next): void {
+  valued(f)
   f.emit({ type: 'IsArrayStmt', source: value })
   checkLength(f, value, items.length)
   const go = (i: number): void => {
@@ -99,6 +106,7 @@ function unifyObject(
   pairs: readonly (readonly [Term, Term])[],
   next: Next,
 ): void {
+  valued(f)
   f.emit({ type: 'IsObjectStmt', source: value })
   checkLength(f, value, pairs.length)
   const go = (i: number): void => {

@@ -6,6 +6,7 @@ import { isOperator, operatorName } from '../parser/terms.ts'
 import { planExpr } from './bodies.ts'
 import { DATA, type Frame, INPUT, namesOf, type Next } from './frame.ts'
 import { planTerms } from './terms.ts'
+import { keepKnown } from './tracing.ts'
 import { hasRules, isFunction, type RuleNode } from './tree.ts'
 import { type Mock, MOCKS, shadow, swap, type Variant } from './variant.ts'
 
@@ -72,6 +73,7 @@ function inside(f: Frame, { expr, variant, outer }: Change, then: Next): void {
   f.variant = variant
   f.withDepth++
   f.vars.dropCaches()
+  keepKnown(f)
   planExpr(f, expr, then)
   f.withDepth--
   f.variant = outer
