@@ -14,7 +14,7 @@ import { createApp } from './http/app.ts'
 import { malformed } from './http/malformed.ts'
 import type { Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
-import { GUARD_KINDS } from './decide/index.ts'
+import { GUARD_KINDS, JUDGE } from './decide/index.ts'
 import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
@@ -195,6 +195,7 @@ export class Gate {
       env: { ...env, TICKETING_API_URL: ticketingApiUrl },
       defaults: { ratePerS },
       compiler: REGO_COMPILER,
+      judge: JUDGE,
     })
   }
 

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { readConfig } from '../config.ts'
-import { GUARD_KINDS } from '../decide/index.ts'
+import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
 import { CliError, EXIT, print } from './exit.ts'
@@ -17,6 +17,7 @@ export async function check(dir: string, json: boolean): Promise<void> {
     env: { ...env, TICKETING_API_URL: ticketingApiUrl },
     defaults: { ratePerS },
     compiler: REGO_COMPILER,
+    judge: JUDGE,
     nowMs: Date.now(),
   })
   const diagnostics = result.ok ? result.bundle.warnings : result.diagnostics

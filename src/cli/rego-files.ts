@@ -1,7 +1,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { renderDiagnostic, type Diagnostic } from '../rego/index.ts'
+import type { JsonObject } from '../model/json.ts'
+import { readData } from '../policy/data.ts'
+import { Findings } from '../policy/diagnostics.ts'
 import { CliError, EXIT } from './exit.ts'
+import { policyFailure } from './policy-report.ts'
 
 const FILE_BYTES_MAX = 4 << 20
 
@@ -15,11 +19,30 @@ export interface RegoFiles {
 export function readRegoFiles(paths: readonly string[]): RegoFiles {
   const modules: Record<string, string> = {}
   const data: Record<string, unknown> = {}
-  for (const file of paths.flatMap(filesBelow)) {
-    if (file.endsWith('.rego')) modules[file] = read(file)
-    else if (file.endsWith('.json')) Object.assign(data, readJson(file))
+  for (const given of paths) {
+    const documents = policyData(given)
+    for (const file of filesBelow(given)) {
+      if (file.endsWith('.rego')) modules[file] = read(file)
+      else if (!documents) Object.assign(data, readJson(file))
+    }
+    Object.assign(data, documents)
   }
   return { modules, data }
+}
+
+/** The documents below `data/` as the gate reads them, when the folder is a policy directory. */
+function policyData(dir: string): JsonObject | undefined {
+  if (!fs.existsSync(path.join(dir, 'gate.yaml'))) return undefined
+  const folder = path.join(dir, 'data')
+  const texts = new Map<string, string>()
+  const names = fs.existsSync(folder) ? fs.readdirSync(folder) : []
+  for (const name of names) {
+    if (!/^[.]|~$/.test(name)) texts.set(`data/${name}`, read(path.join(folder, name)))
+  }
+  const found = new Findings()
+  const data = readData(texts, found)
+  if (found.hasErrors) throw policyFailure(dir, found.list('error', 100))
+  return data
 }
 
 function filesBelow(given: string): string[] {

@@ -1,5 +1,5 @@
 import fs from 'node:fs'
-import { compile, eval as evaluate, format, parse } from '../rego/index.ts'
+import { compile, eval as evaluate, format, parse, renderExpressions } from '../rego/index.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { readJson, readRegoFiles, regoFailure } from './rego-files.ts'
 import { tarGz } from './tar-writer.ts'
@@ -21,10 +21,14 @@ export function regoCheck(paths: readonly string[], options: Common): void {
   say(`${Object.keys(modules).length} modules, no errors`)
 }
 
-/** `portcullis rego eval`: the solutions of a query, as JSON. */
+/** `portcullis rego eval`: the solutions of a query, as JSON; what explains them goes to standard error. */
 export function regoEval(
   query: string,
-  options: Common & { readonly data?: string[]; readonly input?: string },
+  options: Common & {
+    readonly data?: string[]
+    readonly input?: string
+    readonly explain?: boolean
+  },
 ): void {
   const { modules, data } = readRegoFiles(options.data ?? [])
   const result = evaluate({
@@ -32,13 +36,17 @@ export function regoEval(
     modules,
     data,
     ...(options.input ? { input: readJson(options.input) } : {}),
+    explain: options.explain ?? false,
     ...dialect(options),
   })
   if (!result.ok) {
     const sources = { ...modules, query }
     throw regoFailure(result.diagnostics, sources, options.json ?? false)
   }
-  print(JSON.stringify(result.solutions, null, 2))
+  const { solutions, expressions } = result
+  if (options.explain && options.json) print(JSON.stringify({ solutions, expressions }, null, 2))
+  else print(JSON.stringify(solutions, null, 2))
+  if (options.explain && !options.json) say(renderExpressions(expressions))
 }
 
 /** `portcullis rego parse`: the syntax tree of one file, as JSON. */

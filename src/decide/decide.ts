@@ -156,7 +156,7 @@ function withModules(
     for (const [at, answer] of all.entries())
       heed(bundle.modules[at] as PolicyModule, answer, tally)
     const decision = conclude(input.request, input.facts, bundle, tally)
-    const explains = bundle.modules.some(({ explain }) => explain !== undefined)
+    const explains = bundle.modules.some((module) => 'explain' in module)
     return explains ? { ...decision, facts: input.facts } : decision
   }
   if (answers.every((answer): answer is ModuleAnswer => !(answer instanceof Promise))) {

@@ -1,16 +1,9 @@
-import type { TraceExpression, TraceStep } from '../model/decision.ts'
+import type { TraceStep } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
-import type { Bundle, ModuleExplanation } from '../policy/types.ts'
+import type { Bundle, ExplainedStep, ModuleExplanation } from '../policy/types.ts'
 import { inputFor, moduleStep } from './decide.ts'
 import { moduleInput } from './module-input.ts'
-
-/** A step of a trace; that of a module has its expressions, or says why not. */
-export type ExplainedStep = TraceStep & {
-  readonly expressions?: readonly TraceExpression[]
-  readonly expressions_omitted?: number
-  readonly expressions_missing?: string
-}
 
 /**
  * Adds to the steps of modules the expressions that decided, by evaluating once more what was

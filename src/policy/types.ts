@@ -1,5 +1,6 @@
 import type {
   ApprovalTerms,
+  Decision,
   Effect,
   Mode,
   Obligation,
@@ -7,6 +8,7 @@ import type {
   Reason,
   Reservation,
   TraceExpression,
+  TraceStep,
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -137,6 +139,24 @@ export type ModuleExplanation =
       readonly omitted: number
     }
   | { readonly ok: false; readonly message: string }
+
+/** How a bundle decides, for the tests of the bundle itself: that of `decide`. */
+export interface PolicyJudge {
+  decide(request: ActionRequest, facts: Facts, bundle: Bundle): Decision | Promise<Decision>
+  explain(
+    trace: Decision['trace'],
+    request: ActionRequest,
+    facts: Facts,
+    bundle: Bundle,
+  ): Promise<readonly ExplainedStep[]>
+}
+
+/** A step of a trace; that of a module has its expressions, or says why not. */
+export type ExplainedStep = TraceStep & {
+  readonly expressions?: readonly TraceExpression[]
+  readonly expressions_omitted?: number
+  readonly expressions_missing?: string
+}
 
 /** Compiles the `.rego` files of a policy directory into one module. */
 export interface ModuleCompiler {

@@ -140,14 +140,21 @@ export function renderExpressions(expressions: readonly Expression[]): string {
     const own = one.rule ? `${one.rule.path}  ${one.file}:${one.rule.row}` : 'query'
     if (own !== heading) lines.push(own)
     heading = own
-    lines.push(`  ${MARKS[one.outcome]} ${String(one.row).padStart(3)}  ${one.text}${detail(one)}`)
+    lines.push(renderExpression(one))
   }
   return lines.join('\n')
 }
 
+/** One expression as a line of text, without the rule it stands in. */
+export function renderExpression(one: Rendered): string {
+  return `  ${MARKS[one.outcome]} ${String(one.row).padStart(3)}  ${one.text}${detail(one)}`
+}
+
+type Rendered = Omit<Expression, 'file' | 'col' | 'rule'>
+
 const MARKS = { true: '✓', false: '✗', undefined: '–' } as const
 
-function detail({ values, missing, cut, outcome, reached, held }: Expression): string {
+function detail({ values, missing, cut, outcome, reached, held }: Rendered): string {
   const parts = [
     ...Object.entries(values).map(([name, value]) =>
       cut.includes(name) ? `${name} = ${String(value)}` : `${name} = ${JSON.stringify(value)}`,

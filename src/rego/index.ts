@@ -10,6 +10,6 @@ export type { Loaded, LoadOptions, PlainFunction, PointCount } from './host/load
 export { evaluateQuery as eval } from './query.ts'
 export { parse } from './parse.ts'
 export { ParseCache } from './parser/cache.ts'
-export { type Expression, expressionsOf, renderExpressions } from './explain.ts'
+export { type Expression, expressionsOf, renderExpression, renderExpressions } from './explain.ts'
 export { format } from './format.ts'
 export { inspect } from './inspect.ts'

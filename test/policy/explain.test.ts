@@ -121,7 +121,9 @@ describe('explain', () => {
     const id = await act({ note: `secret ${'x'.repeat(1000)}` })
     const found = await line(id, 8)
     expect(found?.shortened).to.deep.equal(['args.note'])
-    expect(String(found?.values['args.note'])).to.match(/^"secret x+…$/).and.have.length(200)
+    expect(String(found?.values['args.note']))
+      .to.match(/^"secret x+…$/)
+      .and.have.length(200)
   })
 
   it('explains a held and an allowed action as well', async () => {
