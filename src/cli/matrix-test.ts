@@ -1,4 +1,3 @@
-import fs from 'node:fs'
 import path from 'node:path'
 import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
 import {
@@ -18,15 +17,13 @@ import { CliError, EXIT } from './exit.ts'
 import { policyFailure } from './policy-report.ts'
 import type { TestResult } from './test-report.ts'
 
-/** Runs the matrices of those of the paths that are policy directories. */
+/** Runs the matrices of policy directories. */
 export async function matrixResults(
-  paths: readonly string[],
+  dirs: readonly string[],
   isWanted: (name: string) => boolean,
 ): Promise<readonly TestResult[]> {
   const results: TestResult[] = []
-  for (const dir of paths) {
-    if (fs.existsSync(path.join(dir, 'gate.yaml'))) results.push(...(await runDir(dir, isWanted)))
-  }
+  for (const dir of dirs) results.push(...(await runDir(dir, isWanted)))
   return results
 }
 

@@ -2,10 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { renderDiagnostic, type Diagnostic } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
-import { readData } from '../policy/data.ts'
-import { Findings } from '../policy/diagnostics.ts'
 import { CliError, EXIT } from './exit.ts'
-import { policyFailure } from './policy-report.ts'
 
 const FILE_BYTES_MAX = 4 << 20
 
@@ -16,11 +13,11 @@ export interface RegoFiles {
 }
 
 /** @throws CliError (usage) for what is not there or cannot be read */
-export function readRegoFiles(paths: readonly string[]): RegoFiles {
+export async function readRegoFiles(paths: readonly string[]): Promise<RegoFiles> {
   const modules: Record<string, string> = {}
   const data: Record<string, unknown> = {}
   for (const given of paths) {
-    const documents = policyData(given)
+    const documents = await policyData(given)
     for (const file of filesBelow(given)) {
       if (file.endsWith('.rego')) modules[file] = read(file)
       else if (!documents) Object.assign(data, readJson(file))
@@ -31,8 +28,11 @@ export function readRegoFiles(paths: readonly string[]): RegoFiles {
 }
 
 /** The documents below `data/` as the gate reads them, when the folder is a policy directory. */
-function policyData(dir: string): JsonObject | undefined {
+async function policyData(dir: string): Promise<JsonObject | undefined> {
   if (!fs.existsSync(path.join(dir, 'gate.yaml'))) return undefined
+  const { readData } = await import('../policy/data.ts')
+  const { Findings } = await import('../policy/diagnostics.ts')
+  const { policyFailure } = await import('./policy-report.ts')
   const folder = path.join(dir, 'data')
   const texts = new Map<string, string>()
   const names = fs.existsSync(folder) ? fs.readdirSync(folder) : []

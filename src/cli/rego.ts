@@ -13,8 +13,8 @@ interface Common {
 const dialect = ({ v0 = false }: Common) => ({ v0 })
 
 /** `portcullis rego check`: everything that is wrong with the modules; exits 3 when anything is. */
-export function regoCheck(paths: readonly string[], options: Common): void {
-  const { modules } = readRegoFiles(paths)
+export async function regoCheck(paths: readonly string[], options: Common): Promise<void> {
+  const { modules } = await readRegoFiles(paths)
   const strict = options.strict ?? false
   const result = compile({ modules, entrypoints: [], strict, ...dialect(options) })
   if (!result.ok) throw regoFailure(result.diagnostics, modules, options.json ?? false)
@@ -22,15 +22,15 @@ export function regoCheck(paths: readonly string[], options: Common): void {
 }
 
 /** `portcullis rego eval`: the solutions of a query, as JSON; what explains them goes to standard error. */
-export function regoEval(
+export async function regoEval(
   query: string,
   options: Common & {
     readonly data?: string[]
     readonly input?: string
     readonly explain?: boolean
   },
-): void {
-  const { modules, data } = readRegoFiles(options.data ?? [])
+): Promise<void> {
+  const { modules, data } = await readRegoFiles(options.data ?? [])
   const result = evaluate({
     query,
     modules,
@@ -50,8 +50,8 @@ export function regoEval(
 }
 
 /** `portcullis rego parse`: the syntax tree of one file, as JSON. */
-export function regoParse(file: string, options: Common): void {
-  const { modules } = readRegoFiles([file])
+export async function regoParse(file: string, options: Common): Promise<void> {
+  const { modules } = await readRegoFiles([file])
   const source = modules[file]
   if (source === undefined) throw new CliError(EXIT.usage, `${file} is not a .rego file`)
   const result = parse(source, { file, ...dialect(options) })
@@ -60,11 +60,11 @@ export function regoParse(file: string, options: Common): void {
 }
 
 /** `portcullis rego fmt`: writes the files in their one layout; with --list only names those that differ. */
-export function regoFmt(
+export async function regoFmt(
   paths: readonly string[],
   options: Common & { readonly list?: boolean },
-): void {
-  const { modules } = readRegoFiles(paths)
+): Promise<void> {
+  const { modules } = await readRegoFiles(paths)
   const changed: string[] = []
   for (const [file, source] of Object.entries(modules)) {
     const result = format(source, { file, ...dialect(options) })
@@ -79,11 +79,11 @@ export function regoFmt(
 }
 
 /** `portcullis rego build`: a bundle that this gate, OPA and the npm SDK load. */
-export function regoBuild(
+export async function regoBuild(
   paths: readonly string[],
   options: Common & { readonly entrypoint: string[]; readonly out: string },
-): void {
-  const { modules, data } = readRegoFiles(paths)
+): Promise<void> {
+  const { modules, data } = await readRegoFiles(paths)
   const policies = Object.fromEntries(
     Object.entries(modules).filter(([name]) => !name.endsWith('_test.rego')),
   )

@@ -1,9 +1,10 @@
 import { watch } from 'chokidar'
+import fs from 'node:fs'
+import path from 'node:path'
 import { CliError, EXIT, print, say } from './exit.ts'
-import { matrixResults } from './matrix-test.ts'
 import { readRegoFiles, regoFailure, type RegoFiles } from './rego-files.ts'
 import { runRegoTests } from './rego-test.ts'
-import { FORMATS, type Report } from './test-report.ts'
+import { FORMATS, type Report, type TestResult } from './test-report.ts'
 
 export interface TestOptions {
   readonly run?: string
@@ -31,7 +32,7 @@ export async function test(paths: readonly string[], options: TestOptions): Prom
 }
 
 async function runOnce(paths: readonly string[], options: TestOptions): Promise<void> {
-  const report = await testReport(paths, readRegoFiles(paths), options)
+  const report = await testReport(paths, await readRegoFiles(paths), options)
   print(FORMATS[options.format ?? 'text'](report))
   const failed = report.results.filter(({ outcome }) => outcome === 'failed').length
   if (failed > 0) throw new CliError(EXIT.tests, `${failed} failed`)
@@ -50,8 +51,18 @@ async function testReport(
   const wanted = wantedTests(run)
   const rego = runRegoTests(files, { wanted, coverage, v0 })
   if (!rego.ok) throw regoFailure(rego.diagnostics, files.modules, options.format === 'json')
-  const results = [...rego.results, ...(await matrixResults(paths, wanted))]
+  const results = [...rego.results, ...(await matrices(paths, wanted))]
   return { results, ...(rego.coverage ? { coverage: rego.coverage } : {}) }
+}
+
+// Deciding brings the whole policy room along; most folders of Rego files have no use for it.
+async function matrices(
+  paths: readonly string[],
+  wanted: (name: string) => boolean,
+): Promise<readonly TestResult[]> {
+  const dirs = paths.filter((dir) => fs.existsSync(path.join(dir, 'gate.yaml')))
+  if (dirs.length === 0) return []
+  return (await import('./matrix-test.ts')).matrixResults(dirs, wanted)
 }
 
 function wantedTests(pattern: string): (name: string) => boolean {

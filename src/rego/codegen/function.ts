@@ -1,5 +1,6 @@
 import type { Block, Func, Local, Operand, Plan, Stmt } from '../ir/ir.ts'
 import { Code, type Label, OP } from '../wasm/instructions.ts'
+import { type Lifetime, lifetimes } from './lifetimes.ts'
 import type { Layout } from './layout.ts'
 import { TRACE_MISSING } from '../abi.ts'
 
@@ -13,6 +14,8 @@ class FunctionGenerator {
   readonly #locals = new Map<Local, number>()
   /** Ends of the enclosing IR blocks, innermost last. */
   readonly #blocks: Label[] = []
+  /** Places of locals that are not needed any more. */
+  readonly #free: number[] = []
   #memoAt: number | undefined
   readonly #resultSet: number | undefined
 
@@ -26,15 +29,41 @@ class FunctionGenerator {
   func(func: Func): Uint8Array {
     if (func.memo) this.#memoEnter(func)
     this.#tick()
-    this.#blockList(func.blocks)
+    this.#body(func.blocks)
     if (this.#memoAt !== undefined) this.#code.get(this.#memoAt).const(KNOWN_UNDEFINED).store(0)
     this.#code.const(0)
     return this.#code.finish()
   }
 
   plan(plan: Plan): Uint8Array {
-    this.#blockList(plan.blocks)
+    this.#body(plan.blocks)
     return this.#code.finish()
+  }
+
+  /** The outermost blocks. What lives only in some of them leaves its place to what comes later. */
+  #body(blocks: readonly Block[]): void {
+    const begin: [Local, Lifetime][][] = blocks.map(() => [])
+    const end: Local[][] = blocks.map(() => [])
+    for (const [local, lifetime] of lifetimes(blocks)) {
+      if (this.#locals.has(local)) continue // a parameter
+      begin[lifetime.first]?.push([local, lifetime])
+      end[lifetime.last]?.push(local)
+    }
+    for (const [at, block] of blocks.entries()) {
+      for (const [local, { isTested }] of begin[at] ?? []) this.#place(local, isTested)
+      this.#blockList([block])
+      for (const local of end[at] ?? []) this.#free.push(this.#local(local))
+    }
+  }
+
+  #place(local: Local, isTested: boolean): void {
+    const free = this.#free.pop()
+    this.#locals.set(local, free ?? this.#code.newLocal())
+    if (free !== undefined && isTested) this.#code.const(0).set(free)
+  }
+
+  #take(): number {
+    return this.#free.pop() ?? this.#code.newLocal()
   }
 
   /** One step of the budget, without a call for as long as there is some left. */
@@ -330,7 +359,7 @@ class FunctionGenerator {
         for (const arg of args) this.#push(arg)
         code.call(builtin.index)
       } else {
-        const operands = code.newLocal()
+        const operands = this.#take()
         code.const(args.length).call(this.#layout.functions.mkArray).set(operands)
         for (const arg of args) {
           code.get(operands)
@@ -340,6 +369,7 @@ class FunctionGenerator {
         const { callHost, callPlain } = this.#layout.functions
         code.const(builtin.index).get(operands)
         code.call(builtin.home === 'host' ? callHost : callPlain)
+        this.#free.push(operands)
       }
     }
     code.tee(target)
@@ -390,8 +420,8 @@ class FunctionGenerator {
     const code = this.#code
     const { functions: f } = this.#layout
     const source = this.#local(stmt.source)
-    const newLocal = () => code.newLocal()
-    const [at, end, stride, offset] = [newLocal(), newLocal(), newLocal(), newLocal()] as const
+    const take = () => this.#take()
+    const [at, end, stride, offset] = [take(), take(), take(), take()] as const
     const exit = code.block()
     code
       .get(source)
@@ -405,7 +435,7 @@ class FunctionGenerator {
     code.const(4).const(12).get(source).load8(0).const(5).op(OP.eq).op(OP.select).set(stride)
     code.const(0).const(4).get(stride).const(4).op(OP.eq).op(OP.select).set(offset)
     code.get(source).load(12).tee(at).get(end).get(stride).op(OP.mul).op(OP.add).set(end)
-    const index = stmt.key >= 0 ? newLocal() : -1
+    const index = stmt.key >= 0 ? take() : -1
     if (index >= 0) code.const(-1).set(index)
     const loop = code.loop()
     code.get(at).get(end).op(OP.geU).brIf(exit)
@@ -426,19 +456,20 @@ class FunctionGenerator {
     code.br(loop)
     code.end()
     code.end()
+    this.#free.push(at, end, stride, offset, ...(index >= 0 ? [index] : []))
   }
 
   #with(stmt: Extract<Stmt, { type: 'WithStmt' }>): void {
     const code = this.#code
     const { functions: f, memoGlobal, memoBytes } = this.#layout
     const local = this.#local(stmt.local)
-    const before = code.newLocal()
-    const memo = code.newLocal()
+    const before = this.#take()
+    const memo = this.#take()
     code.get(local).set(before)
     code.globalGet(memoGlobal).set(memo)
     if (stmt.keep !== undefined) code.get(memo).set(this.#local(stmt.keep))
     if (stmt.path && stmt.path.length > 0) {
-      const path = code.newLocal()
+      const path = this.#take()
       code.const(stmt.path.length).call(f.mkArray).set(path)
       for (const key of stmt.path) {
         code.get(path).const(this.#layout.string(key)).call(f.arrPush)
@@ -446,6 +477,7 @@ class FunctionGenerator {
       code.get(before).get(path)
       this.#push(stmt.value)
       code.const(0).call(f.withPath).set(local)
+      this.#free.push(path)
     } else {
       this.#push(stmt.value)
       code.set(local)
@@ -461,6 +493,7 @@ class FunctionGenerator {
     restore()
     code.br(this.#label(0))
     code.end()
+    this.#free.push(before, memo)
   }
 
   #switch(stmt: Extract<Stmt, { type: 'SwitchStmt' }>): void {
