@@ -270,8 +270,17 @@ class FunctionGenerator {
         else this.#push(stmt.source)
         code.call(f.traceValue)
         return
-      case 'SwitchStmt':
-        return this.#switch(stmt)
+      case 'IndexStmt':
+        if (stmt.source) {
+          code.const(this.#layout.constant(stmt.table))
+          this.#push(stmt.source)
+          code.call(f.caseOf)
+        } else code.const(-1)
+        code.set(this.#local(stmt.target))
+        return
+      case 'CaseStmt':
+        code.get(this.#local(stmt.source)).const(stmt.at).op(OP.ne)
+        return this.#failIf()
     }
   }
 
@@ -494,27 +503,6 @@ class FunctionGenerator {
     code.br(this.#label(0))
     code.end()
     this.#free.push(before, memo)
-  }
-
-  #switch(stmt: Extract<Stmt, { type: 'SwitchStmt' }>): void {
-    const code = this.#code
-    const done = code.block()
-    for (const { keys, block } of stmt.cases) {
-      const next = code.block()
-      const hit = code.block()
-      for (const key of keys) {
-        this.#push(stmt.source)
-        this.#push(key)
-        code.call(this.#layout.functions.equal).brIf(hit)
-      }
-      code.br(next)
-      code.end()
-      this.#blockList([block])
-      code.br(done)
-      code.end()
-    }
-    this.#blockList([stmt.fallback])
-    code.end()
   }
 }
 

@@ -19,6 +19,7 @@ const CALLED = [
   'insertOnce',
   'mergeOver',
   'setAdd',
+  'caseOf',
   'traceHit',
   'traceValue',
   'conflictRule',

@@ -45,7 +45,7 @@ function visitStmt(stmt: Stmt, at: number, found: Map<Local, Lifetime>): void {
   }
 }
 
-/** An operand, a block, a case of a switch, or an argument that is a local. */
+/** An operand, a block, or an argument that is a local. */
 function visitPart(part: unknown, stmt: Stmt, at: number, found: Map<Local, Lifetime>): void {
   if (typeof part === 'number') {
     if (stmt.type === 'CallDynamicStmt') use(part, at, false, found)
@@ -53,11 +53,7 @@ function visitPart(part: unknown, stmt: Stmt, at: number, found: Map<Local, Life
   }
   if (part === null || typeof part !== 'object') return
   if ('stmts' in part) visitBlock(part as Block, at, found)
-  else if ('keys' in part) {
-    const { keys, block } = part as { keys: readonly Operand[]; block: Block }
-    for (const key of keys) visitPart(key, stmt, at, found)
-    visitBlock(block, at, found)
-  } else {
+  else {
     const operand = part as Operand
     if (operand.type === 'local') use(operand.value, at, false, found)
   }

@@ -134,20 +134,17 @@ export type Stmt = (
       readonly slot: number
       readonly source: Operand | 'unseen' | 'missing'
     }
-  // Ours. Skips the rest of its block unless the source has one of the keys: the rule index.
+  // Ours. The rule index: which key of a constant object a value is, as a plain number; -1 for none, or without a source.
   | {
-      readonly type: 'SwitchStmt'
-      readonly source: Operand
-      readonly cases: readonly SwitchCase[]
-      readonly fallback: Block
+      readonly type: 'IndexStmt'
+      readonly source: Operand | undefined
+      readonly table: number
+      readonly target: Local
     }
+  // Ours. Undefined unless an IndexStmt left this number.
+  | { readonly type: 'CaseStmt'; readonly source: Local; readonly at: number }
 ) &
   Partial<Location>
-
-export interface SwitchCase {
-  readonly keys: readonly Operand[]
-  readonly block: Block
-}
 
 /** A constant that is laid out once in the module's data. Object and set members are sorted and unique. */
 export type Constant =

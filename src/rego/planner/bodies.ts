@@ -1,9 +1,9 @@
 // Bodies and expressions: each goes on to the rest when it holds.
-import type { Body, EveryNode, Expr, RefTerm, Term } from '../ast/ast.ts'
+import type { Body, EveryNode, Expr, Term } from '../ast/ast.ts'
 import type { Local } from '../ir/ir.ts'
 import { isOperator } from '../parser/terms.ts'
 import { planCallExpr } from './calls.ts'
-import { type Frame, type Next, PlanError } from './frame.ts'
+import { type Frame, isInputPath, type Next, PlanError } from './frame.ts'
 import { scan } from './refs.ts'
 import { constantOf } from './statics.ts'
 import { planTerm } from './terms.ts'
@@ -146,16 +146,6 @@ function lift(
     f.vars.set(name, value)
     lift(f, args, i + 1, isEquation, [...done, { kind: 'var', name, loc: arg.loc }], next)
   })
-}
-
-function isInputPath(ref: RefTerm): boolean {
-  const [head, ...rest] = ref.terms
-  return (
-    head.kind === 'var' &&
-    head.name === 'input' &&
-    rest.length > 0 &&
-    rest.every((t) => t.kind === 'string')
-  )
 }
 
 function alwaysTrue(term: Term): boolean {

@@ -122,3 +122,14 @@ const NOWHERE = { file: '', row: 0, col: 0, length: 0 }
 export function namesOf(ref: RefTerm): string[] {
   return ref.terms.map((t) => (t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : ''))
 }
+
+/** Whether a reference is a constant path into the input. */
+export function isInputPath(ref: RefTerm): boolean {
+  const [head, ...rest] = ref.terms
+  return (
+    head.kind === 'var' &&
+    head.name === 'input' &&
+    rest.length > 0 &&
+    rest.every((t) => t.kind === 'string')
+  )
+}

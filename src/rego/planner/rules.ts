@@ -3,6 +3,7 @@ import type { Rule, Term } from '../ast/ast.ts'
 import type { Block, Func, Local, Operand } from '../ir/ir.ts'
 import { planBody } from './bodies.ts'
 import { DATA, type Frame, INPUT, type Next, pathTerms } from './frame.ts'
+import { indexRules, type RuleIndex } from './rule-index.ts'
 import { constantOf } from './statics.ts'
 import { planTerm, planTerms } from './terms.ts'
 import { isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from './tree.ts'
@@ -25,7 +26,12 @@ function valueFunc(f: Frame, base: Base, node: RuleNode): Func {
   const rules = node.rules.filter(({ rule }) => !rule.isDefault)
   const fallback = node.rules.find(({ rule }) => rule.isDefault)
   const early = sameConstant(rules)
-  const blocks = rules.flatMap(({ rule }) => valueBlocks(f, node, rule, { params, result, early }))
+  const index = indexRules(f, allBranches(rules), params)
+  const value = { params, result, early, index }
+  const blocks = [
+    ...index.blocks,
+    ...rules.flatMap(({ rule }) => valueBlocks(f, node, rule, value)),
+  ]
   if (fallback) blocks.push(defaultBlock(f, node, fallback.rule, result))
   blocks.push({
     stmts: [
@@ -42,6 +48,7 @@ interface Value {
   readonly result: Local
   /** All rules give the same: the first that holds returns. */
   readonly early: boolean
+  readonly index: RuleIndex
 }
 
 /** One rule and its `else` branches, each of which runs when those before it gave nothing. */
@@ -49,13 +56,14 @@ function valueBlocks(
   f: Frame,
   node: RuleNode,
   rule: Rule,
-  { params, result, early }: Value,
+  { params, result, early, index }: Value,
 ): Block[] {
   const own = f.local()
   const blocks = branchesOf(rule).map((branch, at) =>
     ruleBlock(f, node, branch, () => {
       const { head, body } = branch
       begin(f, own, at)
+      index.guard(branch)
       planArgs(f, params, head.args ?? [], 0, () =>
         planBody(f, body, 0, () =>
           planTerm(f, head.value as Term, (value) => {
@@ -101,6 +109,9 @@ function ruleBlock(f: Frame, { path }: RuleNode, rule: Rule, fill: Next): Block 
   return f.block(fill)
 }
 
+const allBranches = (rules: readonly PlacedRule[]): Rule[] =>
+  rules.flatMap(({ rule }) => branchesOf(rule))
+
 function branchesOf(rule: Rule): Rule[] {
   const branches: Rule[] = []
   for (let branch: Rule | undefined = rule; branch; branch = branch.else) branches.push(branch)
@@ -127,17 +138,20 @@ function planArgs(
 
 function setFunc(f: Frame, base: Base, node: RuleNode): Func {
   const result = f.local()
+  const index = indexRules(f, allBranches(node.rules), [])
   const members = node.rules.map(({ rule }) =>
-    ruleBlock(f, node, rule, () =>
+    ruleBlock(f, node, rule, () => {
+      index.guard(rule)
       planBody(f, rule.body, 0, () =>
         planTerm(f, rule.head.key as Term, (value) =>
           f.emit({ type: 'SetAddStmt', value, set: result }),
         ),
-      ),
-    ),
+      )
+    }),
   )
   const blocks: Block[] = [
     { stmts: [{ type: 'MakeSetStmt', target: result }] },
+    ...index.blocks,
     ...members,
     { stmts: [{ type: 'ReturnLocalStmt', source: result }] },
   ]
@@ -149,14 +163,16 @@ function objectFunc(f: Frame, base: Base, node: RuleNode): Func {
   const result = f.local()
   const all = rulesBelow(node).filter(({ rule }) => !rule.head.args)
   const depth = node.path.length
+  const index = indexRules(f, allBranches(all), [])
   const blocks: Block[] = [
     { stmts: [{ type: 'MakeObjectStmt', target: result }] },
+    ...index.blocks,
     ...all
       .filter(({ rule }) => !rule.isDefault)
-      .flatMap((one) => objectBlocks(f, node, one, { result, depth, fallback: false })),
+      .flatMap((one) => objectBlocks(f, node, one, { result, depth, index, fallback: false })),
     ...all
       .filter(({ rule }) => rule.isDefault)
-      .flatMap((one) => objectBlocks(f, node, one, { result, depth, fallback: true })),
+      .flatMap((one) => objectBlocks(f, node, one, { result, depth, index, fallback: true })),
     { stmts: [{ type: 'ReturnLocalStmt', source: result }] },
   ]
   return { ...base, params: [INPUT, DATA], return: result, blocks, memo: true }
@@ -168,6 +184,7 @@ interface Part {
   readonly depth: number
   /** A default gives way to what is there. */
   readonly fallback: boolean
+  readonly index: RuleIndex
 }
 
 function objectBlocks(
@@ -181,6 +198,7 @@ function objectBlocks(
   return branchesOf(rule).map((branch, at) =>
     ruleBlock(f, node, branch, () => {
       if (rule.else) begin(f, done, at)
+      part.index.guard(branch)
       planBody(f, branch.body, 0, () =>
         planTerms(f, keys, 0, [], (operands) => {
           insertPart(f, branch, operands, part)
