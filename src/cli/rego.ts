@@ -43,7 +43,7 @@ export async function regoEval(
     const sources = { ...modules, query }
     throw regoFailure(result.diagnostics, sources, options.json ?? false)
   }
-  const { solutions, expressions } = result
+  const { solutions, expressions = [] } = result
   if (options.explain && options.json) print(JSON.stringify({ solutions, expressions }, null, 2))
   else print(JSON.stringify(solutions, null, 2))
   if (options.explain && !options.json) say(renderExpressions(expressions))

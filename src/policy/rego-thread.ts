@@ -3,6 +3,8 @@ import type { Answer, Question } from './rego-questions.ts'
 
 /** Longer, and the worker is stopped: tests that never end must not hold up every reload behind them. */
 const ANSWER_TIMEOUT_MS = 30_000
+/** A compilation makes trees and drops them; with the usual size, half its time is collecting them. */
+const YOUNG_MB = 64
 
 // One worker for all reloads: it stays warm, and compiles several times as fast as a new one.
 let worker: Worker | undefined
@@ -16,7 +18,9 @@ export function askWorker(question: Question): Promise<Answer> {
 }
 
 async function ask(question: Question): Promise<Answer> {
-  worker ??= new Worker(new URL('./rego-worker.mjs', import.meta.url))
+  worker ??= new Worker(new URL('./rego-worker.mjs', import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+  })
   const asked = worker
   asked.ref()
   try {

@@ -22,7 +22,8 @@ export type EvalResult =
   | {
       readonly ok: true
       readonly solutions: readonly Readonly<Record<string, unknown>>[]
-      readonly expressions: readonly Expression[]
+      /** With `explain`. */
+      readonly expressions?: readonly Expression[]
     }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
@@ -44,8 +45,8 @@ export function evaluateQuery(options: EvalOptions): EvalResult {
   const policy = load(compiled, { data, ...(builtins ? { builtins } : {}) })
   try {
     const solutions = policy.solutions(input)
-    const expressions = explain ? expressionsOf(compiled, policy, modules) : []
-    return { ok: true, solutions, expressions }
+    if (!explain) return { ok: true, solutions }
+    return { ok: true, solutions, expressions: expressionsOf(compiled, policy, modules) }
   } finally {
     policy.close()
   }

@@ -3,7 +3,7 @@ import { alloc, charge, tick } from './memory'
 import { wrongType, noAnswer } from './errors'
 import {
   T_ARR, T_NUM, T_OBJ, T_SET, T_STR, TRUE, FALSE, tag, truth, mkInt, mkStr, mkArray, arrPush, arrAt, count, keyAt, valueAt,
-  sortTable, strLen, strPtr, mkBool,
+  sortTable, strLen, strPtr, mkBool, sameBytes,
 } from './value'
 import { intFits, intValue } from './numbers'
 import { runes, listToArray } from './collections'
@@ -33,10 +33,10 @@ export function b_contains(a: usize, b: usize): usize {
   return truth(indexBytes(strPtr(a), strLen(a), strPtr(b), strLen(b), 0) >= 0)
 }
 function hasPrefix(a: usize, b: usize): bool {
-  return strLen(a) >= strLen(b) && memory.compare(strPtr(a), strPtr(b), strLen(b)) == 0
+  return strLen(a) >= strLen(b) && sameBytes(strPtr(a), strPtr(b), strLen(b))
 }
 function hasSuffix(a: usize, b: usize): bool {
-  return strLen(a) >= strLen(b) && memory.compare(strPtr(a) + strLen(a) - strLen(b), strPtr(b), strLen(b)) == 0
+  return strLen(a) >= strLen(b) && sameBytes(strPtr(a) + strLen(a) - strLen(b), strPtr(b), strLen(b))
 }
 export function b_startswith(a: usize, b: usize): usize {
   return isStr(a) && isStr(b) ? truth(hasPrefix(a, b)) : wrongType()
