@@ -1,5 +1,12 @@
 import fs from 'node:fs'
-import { compile, eval as evaluate, format, parse, renderExpressions } from '../rego/index.ts'
+import {
+  compile,
+  eval as evaluate,
+  format,
+  parse,
+  renderDiagnostic,
+  renderExpressions,
+} from '../rego/index.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { readJson, readRegoFiles, regoFailure } from './rego-files.ts'
 import { tarGz } from './tar-writer.ts'
@@ -12,13 +19,17 @@ interface Common {
 
 const dialect = ({ v0 = false }: Common) => ({ v0 })
 
-/** `portcullis rego check`: everything that is wrong with the modules; exits 3 when anything is. */
+/** `portcullis rego check`: everything that is wrong with the modules; exits 3 when anything is, not for warnings. */
 export async function regoCheck(paths: readonly string[], options: Common): Promise<void> {
   const { modules } = await readRegoFiles(paths)
   const strict = options.strict ?? false
   const result = compile({ modules, entrypoints: [], strict, ...dialect(options) })
   if (!result.ok) throw regoFailure(result.diagnostics, modules, options.json ?? false)
-  say(`${Object.keys(modules).length} modules, no errors`)
+  const { warnings } = result
+  if (options.json) return print(JSON.stringify({ diagnostics: [], warnings }, null, 2))
+  for (const one of warnings) say(`warning: ${renderDiagnostic(one, modules[one.location.file])}\n`)
+  const also = warnings.length > 0 ? `, ${warnings.length} warnings` : ''
+  say(`${Object.keys(modules).length} modules, no errors${also}`)
 }
 
 /** `portcullis rego eval`: the solutions of a query, as JSON; what explains them goes to standard error. */

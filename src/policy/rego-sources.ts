@@ -59,7 +59,7 @@ export function compileSources({ sources, data }: RegoProgram): CompiledSources 
   if (compiled && !compiled.ok) {
     return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
   }
-  const warnings = (compiled?.warnings ?? []).map(toDiagnostic)
+  const warnings = (compiled?.warnings ?? []).map(toWarning)
   if (!compiled || survey.rules.length === 0) {
     return { ok: true, module: null, rules: [], warnings }
   }
@@ -147,6 +147,12 @@ function evaluateTest(loaded: Loaded, entrypoint: string): string | undefined {
     throw error
   }
 }
+
+const toWarning = (one: RegoDiagnostic): Diagnostic => ({
+  ...toDiagnostic(one),
+  code: 'rego_warning',
+  severity: 'warning',
+})
 
 function toDiagnostic({ code, message, location, hints }: RegoDiagnostic): Diagnostic {
   const { file, row, col } = location

@@ -54,6 +54,7 @@ export interface Compiled {
   readonly entrypoints: readonly string[]
   /** Functions the host must bring, by their names in the module. */
   readonly builtins: readonly string[]
+  /** What strict mode would refuse: unused imports, variables and arguments, deprecated functions. */
   readonly warnings: readonly Diagnostic[]
   /** Where the points of a trace build stand; empty otherwise. */
   readonly tracePoints: readonly TracePoint[]
@@ -103,7 +104,7 @@ function compileOrThrow(options: CompileOptions): Compiled | Refused {
     wasm,
     entrypoints: policy.plans.map(({ name }) => name),
     builtins: hostBuiltins,
-    warnings: [],
+    warnings: planned.warnings,
     tracePoints,
   }
 }
@@ -111,6 +112,7 @@ function compileOrThrow(options: CompileOptions): Compiled | Refused {
 export interface Planned {
   readonly ok: true
   readonly policy: Policy
+  readonly warnings: readonly Diagnostic[]
   readonly tracePoints: readonly TracePoint[]
 }
 
@@ -157,7 +159,8 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
   })
   try {
     const policy = planner.plan(entries)
-    return { ok: true, policy, tracePoints: planner.tracePoints }
+    const warnings = sortDiagnostics(checked.warnings)
+    return { ok: true, policy, warnings, tracePoints: planner.tracePoints }
   } catch (error) {
     if (!(error instanceof PlanError)) throw error
     const location = { file: '', row: 0, col: 0, length: 0 }

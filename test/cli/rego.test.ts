@@ -51,6 +51,18 @@ describe('portcullis rego and test', () => {
     fs.rmSync(path.join(dir, 'bad.txt.rego'))
   })
 
+  it('check warns of what strict mode refuses, and says all is well', () => {
+    fs.writeFileSync(path.join(dir, 'loose.rego'), 'package loose\n\nimport data.x\n')
+    const { status, stderr } = run('rego', 'check', 'loose.rego')
+    expect(status).to.equal(0)
+    expect(stderr).to.include('warning: rego_compile_error: import data.x unused')
+    expect(stderr).to.include('loose.rego:3').and.include('1 modules, no errors, 1 warnings')
+    expect(run('rego', 'check', '--strict', 'loose.rego').status).to.equal(3)
+    const { warnings } = JSON.parse(run('rego', 'check', 'loose.rego', '--json').stdout)
+    expect(warnings).to.have.length(1)
+    fs.rmSync(path.join(dir, 'loose.rego'))
+  })
+
   it('eval answers the solutions of a query over modules and input', () => {
     fs.writeFileSync(path.join(dir, 'input.json'), '{"resource":{"id":"i-1"}}')
     const { stdout } = run(

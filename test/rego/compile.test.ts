@@ -164,6 +164,29 @@ describe('rego: compile and load', () => {
     expect(first && renderDiagnostic(first, source)).to.include('3 | p if x\n  |      ^')
   })
 
+  it('warns of exactly what strict mode refuses', () => {
+    const wrong: readonly (readonly [string, number])[] = [
+      ['import data.unused\n\np := 1', 3],
+      ['import input.a as b\n\np if data.b', 3],
+      ['p if {\n\tx := 1\n\tinput.a\n}', 4],
+      ['p := [1 |\n\tx := 2\n]', 4],
+      ['p := f(1, 2)\n\nf(a, b) := a', 5],
+    ]
+    for (const [source, row] of wrong) {
+      const modules = { 'policy.rego': `package test\n\n${source}` }
+      const loose = compile({ modules, entrypoints: [] })
+      const strict = compile({ modules, entrypoints: [], strict: true })
+      if (!loose.ok || strict.ok) throw new Error(source)
+      expect(loose.warnings, source).to.deep.equal(strict.diagnostics)
+      expect(loose.warnings[0]?.location.row).to.equal(row)
+    }
+    const good = compiled('package test\n\nimport data.a\n\np := f(a.x, 1)\n\nf(x, _) := x')
+    expect(good.warnings).to.deep.equal([])
+    const old = { 'policy.rego': 'package test\n\np { any([true]) }' }
+    const dropped = compile({ modules: old, entrypoints: [], v0: true })
+    expect(dropped.ok && dropped.warnings[0]?.message).to.include('deprecated')
+  })
+
   it('counts what held in a trace build', () => {
     const result = compiled('package test\n\np if {\n\tinput.a\n\tinput.b\n}', { trace: true })
     const policy = load(result)
