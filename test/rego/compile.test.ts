@@ -164,6 +164,34 @@ describe('rego: compile and load', () => {
     expect(first && renderDiagnostic(first, source)).to.include('3 | p if x\n  |      ^')
   })
 
+  it('names file, row and builtin in errors of a strict build', () => {
+    const build = (source: string) =>
+      load(compiled(`package test\n\n${source}`, { strictBuiltinErrors: true }))
+    const message = (source: string, input: unknown) => {
+      try {
+        return build(source).evaluate('test/p', input)
+      } catch (error) {
+        if (!(error instanceof EvalError)) throw error
+        return `${error.code}: ${error.message}`
+      }
+    }
+    expect(message('p := 1 / input.x', { x: 0 })).to.equal(
+      'eval_builtin_error: policy.rego:3: div: illegal operand',
+    )
+    expect(message('p if {\n\tq\n}\n\nq if units.parse(input.x)', { x: '' })).to.match(
+      /^eval_builtin_error: policy\.rego:7: units\.parse: no amount provided/,
+    )
+    expect(message('p := strings.any_suffix_match(input.x, {"a", "b"})', { x: ['c', 4] })).to.equal(
+      'eval_type_error: policy.rego:3: strings.any_suffix_match: operand 1 must be array of strings but got array containing number',
+    )
+    expect(message('p := 1 / input.x', { x: 2 })).to.equal(0.5)
+  })
+
+  it('takes a function without arguments for a rule of one value', () => {
+    expect(valueOf('p := f\n\nf() := 7')).to.equal(7)
+    expect(() => compiled('package test\n\np := f()\n\nf() := 7')).to.throw('undefined function')
+  })
+
   it('warns of exactly what strict mode refuses', () => {
     const wrong: readonly (readonly [string, number])[] = [
       ['import data.unused\n\np := 1', 3],

@@ -1,4 +1,4 @@
-import type { Block, Func, Local, Operand, Plan, Stmt } from '../ir/ir.ts'
+import type { Block, Func, Local, Location, Operand, Plan, Stmt } from '../ir/ir.ts'
 import { Code, type Label, OP } from '../wasm/instructions.ts'
 import { type Lifetime, lifetimes } from './lifetimes.ts'
 import type { Layout } from './layout.ts'
@@ -172,7 +172,7 @@ class FunctionGenerator {
         code.br(this.#label(stmt.index))
         return
       case 'CallStmt':
-        return this.#call(stmt.func, stmt.args, stmt.result)
+        return this.#call(stmt)
       case 'CallDynamicStmt':
         return this.#callDynamic(stmt.path, stmt.args, stmt.result)
       case 'DotStmt':
@@ -355,7 +355,18 @@ class FunctionGenerator {
     code.end()
   }
 
-  #call(name: string, args: readonly Operand[], result: Local): void {
+  /** Strict builds: what a message of a builtin begins with. */
+  #announce(name: string, { file, row }: Partial<Location>): void {
+    const { callGlobals } = this.#layout
+    if (!callGlobals) return
+    const place =
+      file === undefined ? 0 : this.#layout.terminated(`${this.#layout.file(file)}:${row}: `)
+    this.#code.const(place).globalSet(callGlobals.place)
+    this.#code.const(this.#layout.terminated(`${name}: `)).globalSet(callGlobals.called)
+  }
+
+  #call(stmt: Extract<Stmt, { type: 'CallStmt' }>): void {
+    const { func: name, args, result } = stmt
     const code = this.#code
     const own = this.#layout.func(name)
     const target = this.#local(result)
@@ -364,6 +375,7 @@ class FunctionGenerator {
       code.call(own)
     } else {
       const builtin = this.#layout.builtin(name)
+      this.#announce(name, stmt)
       if (builtin.home === 'machine') {
         for (const arg of args) this.#push(arg)
         code.call(builtin.index)

@@ -213,8 +213,13 @@ class Policy implements Loaded {
 
   #abort(address: number): never {
     const text = this.#text(address)
-    const code = EVAL_ERRORS.find((known) => text.startsWith(`${known}:`))
-    if (code) throw new EvalError(code, text.slice(code.length + 2))
+    for (const code of EVAL_ERRORS) {
+      const at = text.indexOf(`${code}: `)
+      // In front of the code stands at most where the call is: `policy.rego:4: `.
+      if (at < 0 || !/^(?:[^\n]*:\d+: )?$/.test(text.slice(0, at))) continue
+      const message = text.slice(0, at) + text.slice(at + code.length + 2)
+      throw new EvalError(code, message)
+    }
     throw new EvalError('eval_internal_error', text.replace(/^eval_internal_error: /, ''))
   }
 

@@ -14,6 +14,7 @@ export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tr
   if (i === 0) hoist(f, body)
   const expr = body[i]
   if (!expr) return next()
+  f.loc = expr.loc
   if (f.planner.input.trace) return planTraced(f, body, i, next, begun)
   planExpr(f, expr, () => planBody(f, body, i + 1, next))
 }

@@ -1,6 +1,6 @@
 // Calls: comparisons and equations become statements, `walk` is iterated, everything else is called.
 import type { RefTerm, Term } from '../ast/ast.ts'
-import type { Local, Operand, Stmt } from '../ir/ir.ts'
+import type { Local, Location, Operand, Stmt } from '../ir/ir.ts'
 import { operatorName } from '../parser/terms.ts'
 import { DATA, type Frame, INPUT, namesOf, type Next, PlanError } from './frame.ts'
 import { dot, scan } from './refs.ts'
@@ -85,6 +85,12 @@ function arityOf(f: Frame, operator: RefTerm, name: string): number {
   return node?.rules.find(({ rule }) => rule.head.args)?.rule.head.args?.length ?? 0
 }
 
+/** Where a builtin is called, for its messages. */
+function placeOf({ loc, planner }: Frame): Partial<Location> {
+  if (!loc || loc.file === '') return {}
+  return { file: planner.statics.file(loc.file), row: loc.row, col: loc.col }
+}
+
 function emitCall(
   f: Frame,
   operator: RefTerm,
@@ -94,7 +100,7 @@ function emitCall(
 ): void {
   if (!isRule(name)) {
     f.planner.builtin(name)
-    f.emit({ type: 'CallStmt', func: name, args: operands, result })
+    f.emit({ type: 'CallStmt', func: name, args: operands, result, ...placeOf(f) })
     return
   }
   const node = f.node(namesOf(operator).slice(1))

@@ -1,6 +1,6 @@
 // What is known while one function is planned. Bodies are planned in continuation-passing style: each expression emits its
 // statements and then asks for the rest, so that the rest of a body lies inside the loops of what comes before it.
-import type { RefTerm, Term } from '../ast/ast.ts'
+import type { Loc, RefTerm, Term } from '../ast/ast.ts'
 import type { Block, Local, Operand, Stmt } from '../ir/ir.ts'
 import { Bindings } from './bindings.ts'
 import type { Planner } from './planner.ts'
@@ -38,6 +38,8 @@ export class Frame {
   /** The rule under way, and the expression of it that a trace build looks at. */
   rule: PlannedRule | undefined
   tracing: Tracing | undefined
+  /** Where the expression stands that is planned. */
+  loc: Loc | undefined
   /** How many blocks are open; a break counts from the innermost. */
   depth = 0
 

@@ -1,10 +1,10 @@
 // Calls into the host. Our own host functions take one string, the Rego text of the array of operands, and give one back:
 // `=` and the result as Rego text, `!code: message` for an error, `` for undefined. So sets stay sets and numbers exact
 // in any host, including one that hands operands over as JSON. Functions that an embedder declares take plain values.
-import { abortWith, alloc, charge, strictErrors } from './memory'
+import { alloc, charge, strictErrors } from './memory'
 import { T_STR, tag, mkArray, mkInt, arrPush, strLen, strPtr, mkBool, count, arrAt } from './value'
 import { opa_value_parse, textOf } from './text'
-import { noAnswer } from './errors'
+import { abortAt, noAnswer } from './errors'
 
 // @ts-ignore: decorator
 @external("env", "opa_builtin0")
@@ -44,7 +44,7 @@ export function callHost(id: i32, operands: usize): usize {
   const text = alloc(n + 1)
   memory.copy(text, p + from, n - from)
   store<u8>(text + n - from, 0)
-  abortWith(text)
+  abortAt(text)
   return 0
 }
 
