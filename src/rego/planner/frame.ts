@@ -35,6 +35,8 @@ export class Frame {
   withDepth = 0
   /** Inside an array comprehension, where the order of solutions is the order of elements. */
   ordered = false
+  /** References read before the rules: undefined ones are left without a value. */
+  readonly shared = new Map<string, Local>()
   /** The rule under way, and the expression of it that a trace build looks at. */
   rule: PlannedRule | undefined
   tracing: Tracing | undefined

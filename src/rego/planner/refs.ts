@@ -3,6 +3,7 @@ import type { RefTerm, SetTerm, Term } from '../ast/ast.ts'
 import type { Local, Operand } from '../ir/ir.ts'
 import { childrenOf, nodeValue } from './documents.ts'
 import { DATA, type Frame, INPUT, pathTerms, type WithValue } from './frame.ts'
+import { longestKnown, stepKey } from './shared.ts'
 import { constantOf } from './statics.ts'
 import { planTerm, planTerms } from './terms.ts'
 import { hasContent, isFunction, type RuleNode } from './tree.ts'
@@ -82,20 +83,16 @@ function tail(
 ): void {
   const term = terms[i]
   if (!term) return next(value)
+  const known = path === undefined ? undefined : longestKnown(f, path, terms, i)
+  if (known) return tail(f, known.value, terms, known.next, known.key, base, next)
+  const deeper = path === undefined ? undefined : stepKey(path, term)
+  const found = (element: Operand) => {
+    if (deeper !== undefined) f.vars.set(deeper, element)
+    tail(f, element, terms, i + 1, deeper, base, next)
+  }
   const key = f.constant(term)
-  if (key) {
-    const deeper =
-      path !== undefined && term.kind === 'string' ? `${path}\u0000${term.value}` : undefined
-    const known = deeper === undefined ? undefined : f.vars.get(deeper)
-    const found = known ?? dot(f, value, key, base)
-    if (deeper !== undefined) f.vars.set(deeper, found)
-    return tail(f, found, terms, i + 1, deeper, base, next)
-  }
-  if (!isOpen(f, term)) {
-    return planTerm(f, term, (operand) => {
-      tail(f, dot(f, value, operand, base), terms, i + 1, undefined, base, next)
-    })
-  }
+  if (key) return found(dot(f, value, key, base))
+  if (!isOpen(f, term)) return planTerm(f, term, (operand) => found(dot(f, value, operand, base)))
   const wild = term.kind === 'var' && term.name.startsWith('$')
   scan(f, f.toLocal(value), !wild, true, (scanned, element) => {
     const rest = () => tail(f, element as Operand, terms, i + 1, undefined, base, next)

@@ -4,6 +4,7 @@ import type { Block, Func, Local, Operand } from '../ir/ir.ts'
 import { planBody } from './bodies.ts'
 import { DATA, type Frame, INPUT, type Next, pathTerms } from './frame.ts'
 import { indexRules, type RuleIndex } from './rule-index.ts'
+import { readShared } from './shared.ts'
 import { constantOf } from './statics.ts'
 import { planTerm, planTerms } from './terms.ts'
 import { isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from './tree.ts'
@@ -28,8 +29,13 @@ function valueFunc(f: Frame, base: Base, node: RuleNode): Func {
   const early = sameConstant(rules)
   const index = indexRules(f, allBranches(rules), params)
   const value = { params, result, early, index }
+  const shared = readShared(
+    f,
+    rules.map(({ rule }) => rule),
+  )
   const blocks = [
     ...index.blocks,
+    ...shared,
     ...rules.flatMap(({ rule }) => valueBlocks(f, node, rule, value)),
   ]
   if (fallback) blocks.push(defaultBlock(f, node, fallback.rule, result))
@@ -139,6 +145,10 @@ function planArgs(
 function setFunc(f: Frame, base: Base, node: RuleNode): Func {
   const result = f.local()
   const index = indexRules(f, allBranches(node.rules), [])
+  const shared = readShared(
+    f,
+    node.rules.map(({ rule }) => rule),
+  )
   const members = node.rules.map(({ rule }) =>
     ruleBlock(f, node, rule, () => {
       index.guard(rule)
@@ -152,6 +162,7 @@ function setFunc(f: Frame, base: Base, node: RuleNode): Func {
   const blocks: Block[] = [
     { stmts: [{ type: 'MakeSetStmt', target: result }] },
     ...index.blocks,
+    ...shared,
     ...members,
     { stmts: [{ type: 'ReturnLocalStmt', source: result }] },
   ]
@@ -164,9 +175,14 @@ function objectFunc(f: Frame, base: Base, node: RuleNode): Func {
   const all = rulesBelow(node).filter(({ rule }) => !rule.head.args)
   const depth = node.path.length
   const index = indexRules(f, allBranches(all), [])
+  const shared = readShared(
+    f,
+    all.map(({ rule }) => rule),
+  )
   const blocks: Block[] = [
     { stmts: [{ type: 'MakeObjectStmt', target: result }] },
     ...index.blocks,
+    ...shared,
     ...all
       .filter(({ rule }) => !rule.isDefault)
       .flatMap((one) => objectBlocks(f, node, one, { result, depth, index, fallback: false })),
