@@ -1,7 +1,11 @@
 import { expect } from 'chai'
+import { explainTrace } from '../../src/decide/index.ts'
+import type { TraceStep } from '../../src/model/decision.ts'
+import type { ModuleAnswer, ModuleExplanation, PolicyModule } from '../../src/policy/types.ts'
 import { TestGate } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
+import { bundleOf } from './sample.ts'
 
 const POLICY = `package agent
 
@@ -47,6 +51,64 @@ interface Step {
   readonly expressions_missing?: string
   readonly expressions_omitted?: number
 }
+
+describe('explainTrace', () => {
+  const step = (message: string): TraceStep => ({
+    source: 'rego',
+    kind: 'module',
+    mode: 'enforce',
+    outcome: 'deny',
+    reasons: [{ code: 'rego_deny', message, effect: 'deny', source: 'rego' }],
+    observed: {},
+  })
+  const answer = (message: string): ModuleAnswer => ({
+    allow: false,
+    deny: [{ code: 'rego_deny', message }],
+    requireApproval: [],
+    obligations: [],
+  })
+  const asked = async (explanation: ModuleExplanation) => {
+    const module: PolicyModule = {
+      name: 'rego',
+      entrypoints: [],
+      evaluate: () => answer('no'),
+      explain: async () => explanation,
+    }
+    const bundle = { ...(await bundleOf()), modules: [module] }
+    const request = {
+      subject: { type: 'agent', id: 'a' },
+      tool: 'notes.list',
+      args: {},
+      resource: null,
+      context: {},
+      reason: null,
+      costMicros: null,
+    } as const
+    const agent = {
+      id: 'a',
+      name: 'a',
+      owner: 'o',
+      roles: [],
+      status: 'active',
+      properties: {},
+    } as const
+    const facts = { nowMs: 0, agent, lookups: {}, unavailable: {} }
+    return (await explainTrace([step('no')], request, facts, bundle))[0]
+  }
+
+  it('shows no expressions of an answer other than the recorded one', async () => {
+    const right = await asked({ ok: true, answer: answer('no'), expressions: [], omitted: 0 })
+    expect(right?.expressions).to.deep.equal([])
+    const wrong = await asked({ ok: true, answer: answer('yes'), expressions: [], omitted: 0 })
+    expect(wrong?.expressions).to.equal(undefined)
+    expect(wrong?.expressions_missing).to.equal('evaluated once more, it answers differently')
+  })
+
+  it('says why when a module cannot be explained', async () => {
+    const failed = await asked({ ok: false, message: 'it took too long' })
+    expect(failed?.expressions_missing).to.equal('it took too long')
+  })
+})
 
 describe('explain', () => {
   let gate: TestGate

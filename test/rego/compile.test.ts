@@ -164,6 +164,43 @@ describe('rego: compile and load', () => {
     expect(first && renderDiagnostic(first, source)).to.include('3 | p if x\n  |      ^')
   })
 
+  describe('references that rules share', () => {
+    const value = (source: string, input: unknown, data: unknown = {}) =>
+      valueOf(source, input, data)
+
+    it('mean something else inside a `with`', () => {
+      const source = `p contains 1 if input.k == 1
+p contains [input.k] if input.k
+p contains y if { y := input.k with input as {"k": 9} }
+p contains {"data": y} if { y := data.d[input.k].v with data.d as {"1": {"v": 5}} }
+p contains data.d[input.k].v
+p contains {"with": data.d[input.k].v} if input.k
+`
+      const data = { d: { 1: { v: 'base' } } }
+      expect(value(source, { k: 1 }, data)).to.deep.equal([
+        1,
+        9,
+        'base',
+        [1],
+        { data: 5 },
+        { with: 'base' },
+      ])
+      expect(value(source, {}, data)).to.deep.equal([9])
+    })
+
+    it('leave rules alone that do not have them', () => {
+      const source = `p contains "a" if input.x.y == 1
+p contains "b" if input.x.y == 2
+p contains "c" if not input.x.y
+p contains "d"
+p contains "e" if count([1 | input.x.y]) == 0
+`
+      expect(value(source, {})).to.deep.equal(['c', 'd', 'e'])
+      expect(value(source, { x: { y: 2 } })).to.deep.equal(['b', 'd'])
+      expect(value(source, { x: { y: false } })).to.deep.equal(['c', 'd', 'e'])
+    })
+  })
+
   it('names file, row and builtin in errors of a strict build', () => {
     const build = (source: string) =>
       load(compiled(`package test\n\n${source}`, { strictBuiltinErrors: true }))
