@@ -35,7 +35,10 @@ function visitBlock({ stmts }: Block, at: number, found: Map<Local, Lifetime>): 
 
 function visitStmt(stmt: Stmt, at: number, found: Map<Local, Lifetime>): void {
   const isTest = TESTS.has(stmt.type)
-  for (const [field, value] of Object.entries(stmt) as [string, unknown][]) {
+  const fields = stmt as unknown as Readonly<Record<string, unknown>>
+  // A plain loop: this runs for every statement, and entries would be thrown away at once.
+  for (const field in fields) {
+    const value = fields[field]
     if (typeof value === 'number') {
       const isLocal = LOCAL_FIELDS.has(field) && !(field === 'value' && PLAIN_VALUE.has(stmt.type))
       if (isLocal && value >= 0) use(value, at, isTest, found)

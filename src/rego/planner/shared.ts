@@ -112,11 +112,13 @@ function countPrefixes(
   for (const [i, term] of rest.entries()) {
     key = stepKey(key, term)
     if (key === undefined) return rest.slice(0, i)
-    const prefix = { ...ref, terms: [head, ...rest.slice(0, i + 1)] as RefTerm['terms'] }
-    if (head.name === 'data' && !isBase(f, prefix)) continue
     const known = found.get(key)
-    if (!known) found.set(key, { ref: prefix, users: 1, last: rule })
-    else if (known.last !== rule) {
+    if (!known) {
+      const prefix = { ...ref, terms: [head, ...rest.slice(0, i + 1)] as RefTerm['terms'] }
+      if (head.name === 'input' || isBase(f, prefix)) {
+        found.set(key, { ref: prefix, users: 1, last: rule })
+      }
+    } else if (known.last !== rule) {
       known.users++
       known.last = rule
     }
