@@ -20,7 +20,7 @@ import { ActivityStream } from './http/websocket.ts'
 import type { HttpParts, Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { publicKeysOf } from './lib/manifest.ts'
-import { GUARD_KINDS } from './decide/index.ts'
+import { GUARD_KINDS, JUDGE } from './decide/index.ts'
 import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
@@ -240,6 +240,7 @@ export class Gate {
       env: { ...env, TICKETING_API_URL: ticketingApiUrl },
       defaults: { ratePerS },
       compiler: REGO_COMPILER,
+      judge: JUDGE,
     })
   }
 

@@ -28,6 +28,12 @@ describe('the example policies in Rego', () => {
     expect(status, stdout).to.equal(0)
     expect(stdout).to.include('0 failed')
   })
+
+  it('have a directory with policy tests that hold', () => {
+    const args = [CLI, 'test', 'examples/policy-tests']
+    const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: ROOT })
+    expect([status, stdout.trim()]).to.deep.equal([0, '12 passed, 0 failed, 0 todo'])
+  })
 })
 
 describe('the example agents, against the shipped policies and the demo system', () => {

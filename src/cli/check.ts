@@ -1,11 +1,11 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { readConfig } from '../config.ts'
-import { GUARD_KINDS } from '../decide/index.ts'
+import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
-import { CliError, EXIT, print } from './exit.ts'
-import { policyFailure } from './policy-report.ts'
+import { CliError, EXIT, print, say } from './exit.ts'
+import { policyFailure, policyText } from './policy-report.ts'
 import { ROOT } from './root.ts'
 
 /** `portcullis check`: exits 0 when the directory loads, 3 with every diagnostic when not. */
@@ -17,6 +17,7 @@ export async function check(dir: string, json: boolean): Promise<void> {
     env: { ...env, TICKETING_API_URL: ticketingApiUrl },
     defaults: { ratePerS },
     compiler: REGO_COMPILER,
+    judge: JUDGE,
     nowMs: Date.now(),
   })
   const diagnostics = result.ok ? result.bundle.warnings : result.diagnostics
@@ -28,6 +29,7 @@ export async function check(dir: string, json: boolean): Promise<void> {
   }
   if (json) return
   const { counts, revision } = result.bundle
+  if (diagnostics.length > 0) say(policyText(dir, diagnostics))
   print(
     `${dir}: ok, revision ${revision.slice(0, 12)}, ${counts.files} files, ${counts.guards} guards, ${counts.tools} tools`,
   )

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import pg from 'pg'
 import { readConfig, type Config } from '../config.ts'
-import { GUARD_KINDS } from '../decide/index.ts'
+import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
 import { CliError, EXIT, print } from './exit.ts'
@@ -82,6 +82,7 @@ async function policyProblem(config: Config): Promise<string | null> {
     kinds: GUARD_KINDS,
     env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
     compiler: REGO_COMPILER,
+    judge: JUDGE,
     nowMs: Date.now(),
   })
   return result.ok ? null : `${result.diagnostics.length} problem(s); run \`portcullis check\``

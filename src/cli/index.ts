@@ -94,7 +94,9 @@ manifest
 
 const testCommand = (command: Command): Command =>
   command
-    .description('run the test_ rules of Rego files; exits 4 when one does not hold')
+    .description(
+      'run the test_ rules of Rego files and the matrices of tests/*.yaml; exits 4 when one does not hold',
+    )
     .argument('[paths...]', 'files and folders', ['policies'])
     .option('--run <regex>', 'only tests whose path matches')
     .addOption(new Option('--format <format>').choices(['text', 'json', 'junit']).default('text'))
@@ -102,9 +104,7 @@ const testCommand = (command: Command): Command =>
     .option('--fail-under <percent>', 'least coverage')
     .option('--watch', 'run again at each change')
     .option('--v0', 'the old dialect')
-    .action(async (paths: string[], options) =>
-      (await import('./rego-test.ts')).regoTest(paths, options),
-    )
+    .action(async (paths: string[], options) => (await import('./test.ts')).test(paths, options))
 testCommand(program.command('test'))
 
 const rego = program.command('rego').description('the Rego compiler')
@@ -116,6 +116,7 @@ dialect(rego.command('check').description('check modules').argument('<paths...>'
 dialect(rego.command('eval').description('evaluate a query').argument('<query>'))
   .option('-d, --data <paths...>', 'modules and JSON documents')
   .option('-i, --input <file>', 'input document')
+  .option('--explain', 'also which expressions held, and with which values')
   .action(async (query: string, options) => (await import('./rego.ts')).regoEval(query, options))
 dialect(rego.command('fmt').description('format files in place').argument('<paths...>'))
   .option('--list', 'only name the files that differ; exits 5 when there are any')

@@ -6,9 +6,14 @@ import { CliError, EXIT } from './exit.ts'
 
 /** Diagnostics with the lines they mean, as an error that ends a subcommand with code 3. */
 export function policyFailure(dir: string, diagnostics: readonly Diagnostic[]): CliError {
+  return new CliError(EXIT.policy, policyText(dir, diagnostics))
+}
+
+/** Diagnostics with the lines they mean. */
+export function policyText(dir: string, diagnostics: readonly Diagnostic[]): string {
   const files = [...new Set(diagnostics.map(({ file }) => file))]
   const sources = new Map(files.map((file) => [file, read(dir, file)]))
-  return new CliError(EXIT.policy, printDiagnostics(diagnostics, sources))
+  return printDiagnostics(diagnostics, sources)
 }
 
 function read(dir: string, file: string): string {

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { renderDiagnostic, type Diagnostic } from '../rego/index.ts'
+import type { JsonObject } from '../model/json.ts'
 import { CliError, EXIT } from './exit.ts'
 
 const FILE_BYTES_MAX = 4 << 20
@@ -12,14 +13,36 @@ export interface RegoFiles {
 }
 
 /** @throws CliError (usage) for what is not there or cannot be read */
-export function readRegoFiles(paths: readonly string[]): RegoFiles {
+export async function readRegoFiles(paths: readonly string[]): Promise<RegoFiles> {
   const modules: Record<string, string> = {}
   const data: Record<string, unknown> = {}
-  for (const file of paths.flatMap(filesBelow)) {
-    if (file.endsWith('.rego')) modules[file] = read(file)
-    else if (file.endsWith('.json')) Object.assign(data, readJson(file))
+  for (const given of paths) {
+    const documents = await policyData(given)
+    for (const file of filesBelow(given)) {
+      if (file.endsWith('.rego')) modules[file] = read(file)
+      else if (!documents) Object.assign(data, readJson(file))
+    }
+    Object.assign(data, documents)
   }
   return { modules, data }
+}
+
+/** The documents below `data/` as the gate reads them, when the folder is a policy directory. */
+async function policyData(dir: string): Promise<JsonObject | undefined> {
+  if (!fs.existsSync(path.join(dir, 'gate.yaml'))) return undefined
+  const { readData } = await import('../policy/data.ts')
+  const { Findings } = await import('../policy/diagnostics.ts')
+  const { policyFailure } = await import('./policy-report.ts')
+  const folder = path.join(dir, 'data')
+  const texts = new Map<string, string>()
+  const names = fs.existsSync(folder) ? fs.readdirSync(folder) : []
+  for (const name of names) {
+    if (!/^[.]|~$/.test(name)) texts.set(`data/${name}`, read(path.join(folder, name)))
+  }
+  const found = new Findings()
+  const data = readData(texts, found)
+  if (found.hasErrors) throw policyFailure(dir, found.list('error', 100))
+  return data
 }
 
 function filesBelow(given: string): string[] {

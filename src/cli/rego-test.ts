@@ -1,16 +1,21 @@
-import { watch } from 'chokidar'
-import { compile, EvalError, load, parse, type Loaded } from '../rego/index.ts'
-import { CliError, EXIT, print, say } from './exit.ts'
-import { readRegoFiles, regoFailure, type RegoFiles } from './rego-files.ts'
+import {
+  type Compiled,
+  compile,
+  type Diagnostic,
+  EvalError,
+  type Expression,
+  expressionsOf,
+  load,
+  type Loaded,
+  parse,
+} from '../rego/index.ts'
+import type { RegoFiles } from './rego-files.ts'
+import type { Report, TestResult } from './test-report.ts'
 
-export interface TestOptions {
-  readonly run?: string
-  readonly format?: 'text' | 'json' | 'junit'
-  readonly coverage?: boolean
-  /** Percent of expressions that have to be reached. */
-  readonly failUnder?: string
-  readonly watch?: boolean
-  readonly v0?: boolean
+interface Options {
+  readonly wanted: (name: string) => boolean
+  readonly coverage: boolean
+  readonly v0: boolean
 }
 
 interface TestCase {
@@ -20,69 +25,24 @@ interface TestCase {
   readonly row: number
 }
 
-interface TestResult extends TestCase {
-  readonly outcome: 'passed' | 'failed' | 'todo'
-  readonly ms: number
-  /** What it gave instead of true. */
-  readonly got?: string
-}
+type RegoReport =
+  | ({ readonly ok: true } & Report)
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
-interface Report {
-  readonly results: readonly TestResult[]
-  /** Percent of traced expressions reached, and the lines that were not; with --coverage. */
-  readonly coverage?: {
-    readonly percent: number
-    readonly missed: Readonly<Record<string, number[]>>
-  }
-}
-
-/** `portcullis test`: runs `test_` rules of the Rego files below a folder. Exits 4 when one does not hold. */
-export async function regoTest(paths: readonly string[], options: TestOptions): Promise<void> {
-  if (!options.watch) return runOnce(paths, options)
-  const again = () => {
-    try {
-      runOnce(paths, options)
-    } catch (error) {
-      say((error as Error).message)
-    }
-  }
-  again()
-  watch([...paths], { ignoreInitial: true }).on('all', again)
-  await new Promise(() => {}) // until Ctrl-C
-}
-
-function runOnce(paths: readonly string[], options: TestOptions): void {
-  const files = readRegoFiles(paths)
-  const report = runTests(files, options)
-  print(FORMATS[options.format ?? 'text'](report))
-  const failed = report.results.filter(({ outcome }) => outcome === 'failed').length
-  if (failed > 0) throw new CliError(EXIT.tests, `${failed} failed`)
-  const least = Number(options.failUnder ?? 0)
-  if (report.coverage && report.coverage.percent < least) {
-    throw new CliError(EXIT.tests, `coverage ${report.coverage.percent} % is under ${least} %`)
-  }
-}
-
-export function runTests({ modules, data }: RegoFiles, options: TestOptions): Report {
-  const v0 = options.v0 ?? false
-  const wanted = new RegExp(options.run ?? '')
-  const cases = testCases(modules, v0).filter(({ entrypoint }) => wanted.test(entrypoint))
-  const compiled = compile({
-    modules,
-    entrypoints: [
-      ...cases.map(({ entrypoint }) => entrypoint),
-      // Nothing calls these here; as entrypoints they are compiled, so that what no test reaches is counted.
-      ...(options.coverage ? ruleEntrypoints(modules, v0) : []),
-    ],
-    trace: options.coverage ?? false,
-    v0,
-  })
-  if (!compiled.ok) throw regoFailure(compiled.diagnostics, modules, options.format === 'json')
+/** Runs the `test_` rules of Rego files; one that starts with `todo_` is left out and counted. */
+export function runRegoTests({ modules, data }: RegoFiles, options: Options): RegoReport {
+  const { coverage, v0 } = options
+  const cases = testCases(modules, v0).filter(({ entrypoint }) => options.wanted(entrypoint))
+  const entrypoints = cases.map(({ entrypoint }) => entrypoint)
+  // Nothing calls rules here; as entrypoints they are compiled, so that what no test reaches is counted.
+  const all = coverage ? [...entrypoints, ...ruleEntrypoints(modules, v0)] : entrypoints
+  const compiled = compile({ modules, entrypoints: all, trace: coverage, v0 })
+  if (!compiled.ok) return compiled
   const loaded = load(compiled, { data })
-  const results = cases.map((one) => runCase(loaded, one))
-  if (!options.coverage) return { results }
-  const reached = loaded.trace().map((point) => point.reached > 0)
-  return { results, coverage: coverageOf(compiled.tracePoints, reached) }
+  const why = new Why(modules, data, entrypoints, v0)
+  const results = cases.map((one) => runCase(loaded, one, why))
+  if (!coverage) return { ok: true, results }
+  return { ok: true, results, coverage: coverageOf(compiled, loaded) }
 }
 
 function ruleEntrypoints(modules: Readonly<Record<string, string>>, v0: boolean): string[] {
@@ -114,14 +74,14 @@ function testCases(modules: Readonly<Record<string, string>>, v0: boolean): Test
   return [...cases.values()]
 }
 
-function runCase(loaded: Loaded, one: TestCase): TestResult {
-  if (one.name.startsWith('todo_')) return { ...one, outcome: 'todo', ms: 0 }
+function runCase(loaded: Loaded, one: TestCase, why: Why): TestResult {
+  const base = { kind: 'rego', ...one } as const
+  if (one.name.startsWith('todo_')) return { ...base, outcome: 'todo', ms: 0 }
   const startedAt = performance.now()
   const got = gotInstead(loaded, one.entrypoint)
   const ms = Math.round((performance.now() - startedAt) * 100) / 100
-  return got === undefined
-    ? { ...one, outcome: 'passed', ms }
-    : { ...one, outcome: 'failed', ms, got }
+  if (got === undefined) return { ...base, outcome: 'passed', ms }
+  return { ...base, outcome: 'failed', ms, want: 'true', got, ...why.of(one) }
 }
 
 function gotInstead(loaded: Loaded, entrypoint: string): string | undefined {
@@ -135,67 +95,72 @@ function gotInstead(loaded: Loaded, entrypoint: string): string | undefined {
   }
 }
 
-function coverageOf(
-  points: readonly { readonly file: string; readonly row: number }[],
-  reached: readonly boolean[],
-): NonNullable<Report['coverage']> {
+/** Says why a test failed, by running it again in a build that keeps values; made when the first one fails. */
+class Why {
+  readonly #modules: Readonly<Record<string, string>>
+  readonly #data: unknown
+  readonly #options: { readonly entrypoints: readonly string[]; readonly v0: boolean }
+  #build: { readonly compiled: Compiled; readonly loaded: Loaded } | undefined
+
+  constructor(
+    modules: Readonly<Record<string, string>>,
+    data: unknown,
+    entrypoints: readonly string[],
+    v0: boolean,
+  ) {
+    this.#modules = modules
+    this.#data = data
+    this.#options = { entrypoints, v0 }
+  }
+
+  of({ entrypoint }: TestCase): Pick<TestResult, 'stopped' | 'expressions'> {
+    const compiled = this.#compiled()
+    if (!compiled) return {}
+    const { loaded } = compiled
+    loaded.resetTrace()
+    try {
+      loaded.evaluate(entrypoint)
+    } catch (error) {
+      if (!(error instanceof EvalError)) throw error
+      return {}
+    }
+    const all = expressionsOf(compiled.compiled, loaded, this.#modules)
+    const path = `data.${entrypoint.replaceAll('/', '.')}`
+    const stopped = all.find((one) => one.rule?.path === path && one.outcome !== 'true')
+    const expressions = all.filter((one) => !one.file.endsWith('_test.rego'))
+    return { ...(stopped ? { stopped } : {}), expressions: nearest(expressions) }
+  }
+
+  #compiled() {
+    if (this.#build) return this.#build
+    const modules = this.#modules
+    const compiled = compile({ modules, ...this.#options, trace: 'values' })
+    if (!compiled.ok) return undefined
+    this.#build = { compiled, loaded: load(compiled, { data: this.#data }) }
+    return this.#build
+  }
+}
+
+/** More than these would hide what failed; those that did not hold come first. */
+const EXPRESSIONS_MAX = 20
+
+function nearest(expressions: readonly Expression[]): readonly Expression[] {
+  if (expressions.length <= EXPRESSIONS_MAX) return expressions
+  const failed = expressions.filter(({ outcome }) => outcome !== 'true')
+  return failed.slice(0, EXPRESSIONS_MAX)
+}
+
+function coverageOf({ tracePoints }: Compiled, loaded: Loaded): NonNullable<Report['coverage']> {
   const missed: Record<string, number[]> = {}
   let counted = 0
   let hit = 0
-  for (const [at, { file, row }] of points.entries()) {
-    if (file.endsWith('_test.rego')) continue
+  for (const [at, { reached }] of loaded.trace().entries()) {
+    const { file, row, kind } = tracePoints[at] ?? { file: '', row: 0, kind: 'head' }
+    if (file.endsWith('_test.rego') || kind === 'head') continue
     counted++
-    if (reached[at]) hit++
+    if (reached > 0) hit++
     else missed[file] = [...new Set([...(missed[file] ?? []), row])]
   }
   const percent = counted === 0 ? 100 : Math.round((hit / counted) * 1000) / 10
   return { percent, missed }
-}
-
-function asText({ results, coverage }: Report): string {
-  const lines = results
-    .filter(({ outcome }) => outcome !== 'passed')
-    .map(({ outcome, entrypoint, file, row, ms, got }) =>
-      outcome === 'todo'
-        ? `TODO ${entrypoint}  ${file}:${row}`
-        : `FAIL ${entrypoint}  ${file}:${row}  ${ms} ms\n  want true      got ${got}`,
-    )
-  const count = (outcome: TestResult['outcome']) =>
-    results.filter((one) => one.outcome === outcome).length
-  const missed = Object.entries(coverage?.missed ?? {}).map(
-    ([file, rows]) => `  ${file}: lines ${rows.join(', ')} never reached`,
-  )
-  const summary = [
-    `${count('passed')} passed, ${count('failed')} failed, ${count('todo')} todo`,
-    ...(coverage ? [`coverage ${coverage.percent} %`] : []),
-  ].join(' · ')
-  return [...lines, summary, ...missed].join('\n')
-}
-
-const escapeXml = (text: string): string =>
-  text.replace(/[<>&"]/g, (char) => `&#${char.charCodeAt(0)};`)
-
-function asJunit({ results }: Report): string {
-  const cases = results.map(({ entrypoint, file, ms, outcome, got = '' }) => {
-    const open = `  <testcase name="${escapeXml(entrypoint)}" classname="${escapeXml(file)}" time="${ms / 1000}"`
-    if (outcome === 'passed') return `${open}/>`
-    const inner =
-      outcome === 'todo'
-        ? '<skipped/>'
-        : `<failure message="${escapeXml(`want true, got ${got}`)}"/>`
-    return `${open}>${inner}</testcase>`
-  })
-  const failures = results.filter(({ outcome }) => outcome === 'failed').length
-  return [
-    '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuite name="portcullis" tests="${results.length}" failures="${failures}">`,
-    ...cases,
-    '</testsuite>',
-  ].join('\n')
-}
-
-const FORMATS: Readonly<Record<'text' | 'json' | 'junit', (report: Report) => string>> = {
-  text: asText,
-  json: (report) => JSON.stringify(report, null, 2),
-  junit: asJunit,
 }

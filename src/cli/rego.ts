@@ -1,5 +1,12 @@
 import fs from 'node:fs'
-import { compile, eval as evaluate, format, parse } from '../rego/index.ts'
+import {
+  compile,
+  eval as evaluate,
+  format,
+  parse,
+  renderDiagnostic,
+  renderExpressions,
+} from '../rego/index.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { readJson, readRegoFiles, regoFailure } from './rego-files.ts'
 import { tarGz } from './tar-writer.ts'
@@ -12,38 +19,50 @@ interface Common {
 
 const dialect = ({ v0 = false }: Common) => ({ v0 })
 
-/** `portcullis rego check`: everything that is wrong with the modules; exits 3 when anything is. */
-export function regoCheck(paths: readonly string[], options: Common): void {
-  const { modules } = readRegoFiles(paths)
+/** `portcullis rego check`: everything that is wrong with the modules; exits 3 when anything is, not for warnings. */
+export async function regoCheck(paths: readonly string[], options: Common): Promise<void> {
+  const { modules } = await readRegoFiles(paths)
   const strict = options.strict ?? false
   const result = compile({ modules, entrypoints: [], strict, ...dialect(options) })
   if (!result.ok) throw regoFailure(result.diagnostics, modules, options.json ?? false)
-  say(`${Object.keys(modules).length} modules, no errors`)
+  const { warnings } = result
+  if (options.json) return print(JSON.stringify({ diagnostics: [], warnings }, null, 2))
+  for (const one of warnings) say(`warning: ${renderDiagnostic(one, modules[one.location.file])}\n`)
+  const also = warnings.length > 0 ? `, ${warnings.length} warnings` : ''
+  say(`${Object.keys(modules).length} modules, no errors${also}`)
 }
 
-/** `portcullis rego eval`: the solutions of a query, as JSON. */
-export function regoEval(
+/** `portcullis rego eval`: the solutions of a query, as JSON; what explains them goes to standard error. */
+export async function regoEval(
   query: string,
-  options: Common & { readonly data?: string[]; readonly input?: string },
-): void {
-  const { modules, data } = readRegoFiles(options.data ?? [])
+  options: Common & {
+    readonly data?: string[]
+    readonly input?: string
+    readonly explain?: boolean
+  },
+): Promise<void> {
+  const { modules, data } = await readRegoFiles(options.data ?? [])
   const result = evaluate({
     query,
     modules,
     data,
     ...(options.input ? { input: readJson(options.input) } : {}),
+    explain: options.explain ?? false,
     ...dialect(options),
   })
   if (!result.ok) {
     const sources = { ...modules, query }
     throw regoFailure(result.diagnostics, sources, options.json ?? false)
   }
-  print(JSON.stringify(result.solutions, null, 2))
+  const { solutions, expressions = [] } = result
+  if (options.explain && options.json) print(JSON.stringify({ solutions, expressions }, null, 2))
+  else print(JSON.stringify(solutions, null, 2))
+  if (options.explain && !options.json) say(renderExpressions(expressions))
 }
 
 /** `portcullis rego parse`: the syntax tree of one file, as JSON. */
-export function regoParse(file: string, options: Common): void {
-  const { modules } = readRegoFiles([file])
+export async function regoParse(file: string, options: Common): Promise<void> {
+  const { modules } = await readRegoFiles([file])
   const source = modules[file]
   if (source === undefined) throw new CliError(EXIT.usage, `${file} is not a .rego file`)
   const result = parse(source, { file, ...dialect(options) })
@@ -52,11 +71,11 @@ export function regoParse(file: string, options: Common): void {
 }
 
 /** `portcullis rego fmt`: writes the files in their one layout; with --list only names those that differ. */
-export function regoFmt(
+export async function regoFmt(
   paths: readonly string[],
   options: Common & { readonly list?: boolean },
-): void {
-  const { modules } = readRegoFiles(paths)
+): Promise<void> {
+  const { modules } = await readRegoFiles(paths)
   const changed: string[] = []
   for (const [file, source] of Object.entries(modules)) {
     const result = format(source, { file, ...dialect(options) })
@@ -71,11 +90,11 @@ export function regoFmt(
 }
 
 /** `portcullis rego build`: a bundle that this gate, OPA and the npm SDK load. */
-export function regoBuild(
+export async function regoBuild(
   paths: readonly string[],
   options: Common & { readonly entrypoint: string[]; readonly out: string },
-): void {
-  const { modules, data } = readRegoFiles(paths)
+): Promise<void> {
+  const { modules, data } = await readRegoFiles(paths)
   const policies = Object.fromEntries(
     Object.entries(modules).filter(([name]) => !name.endsWith('_test.rego')),
   )

@@ -45,7 +45,8 @@ export function decide(
   return withModules(input, bundle, tally)
 }
 
-function inputFor(
+/** What guards and modules see of a request. */
+export function inputFor(
   request: ActionRequest,
   facts: Facts,
   bundle: Bundle,
@@ -138,7 +139,9 @@ function withModules(
   const finish = (all: readonly ModuleAnswer[]): Decision => {
     for (const [at, answer] of all.entries())
       heed(bundle.modules[at] as PolicyModule, answer, tally)
-    return conclude(input.request, input.facts, bundle, tally)
+    const decision = conclude(input.request, input.facts, bundle, tally)
+    const explains = bundle.modules.some((module) => 'explain' in module)
+    return explains ? { ...decision, facts: input.facts } : decision
   }
   if (answers.every((answer): answer is ModuleAnswer => !(answer instanceof Promise))) {
     return finish(answers)
@@ -167,7 +170,14 @@ const broken = (error: unknown): ModuleAnswer => ({
 })
 
 function heed(module: PolicyModule, answer: ModuleAnswer, tally: Tally): void {
-  const { name } = module
+  const one = moduleStep(module.name, answer)
+  tally.reasons.push(...one.reasons)
+  tally.obligations.push(...answer.obligations)
+  tally.trace.push(one)
+}
+
+/** What a module's answer means for the decision. */
+export function moduleStep(name: string, answer: ModuleAnswer): TraceStep {
   const reasons: Reason[] = []
   const add = (effect: Effect, code: string, message: string) =>
     reasons.push({ code, message, effect, source: name })
@@ -177,9 +187,7 @@ function heed(module: PolicyModule, answer: ModuleAnswer, tally: Tally): void {
   if (answer.allow) add('allow', 'module_allow', `\`${name}\` allows it`)
   const outcome = answer.error ? 'error' : (reasons[0]?.effect ?? 'none')
   const observed = answer.error ? { error: answer.error.message } : {}
-  tally.reasons.push(...reasons)
-  tally.obligations.push(...answer.obligations)
-  tally.trace.push(step(name, 'module', outcome, reasons, observed))
+  return step(name, 'module', outcome, reasons, observed)
 }
 
 function conclude(

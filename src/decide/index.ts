@@ -1,2 +1,10 @@
-export { decide } from './decide.ts'
+import type { PolicyJudge } from '../policy/types.ts'
+import { decide } from './decide.ts'
+import { explainTrace } from './explain.ts'
+
+export { decide, explainTrace }
+export { withoutExpressions } from './explain.ts'
 export { GUARD_KINDS } from './guards/registry.ts'
+
+/** What runs the tests of a policy directory. */
+export const JUDGE: PolicyJudge = { decide, explain: explainTrace }

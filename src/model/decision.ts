@@ -1,3 +1,4 @@
+import type { Facts } from './facts.ts'
 import type { Json, JsonObject } from './json.ts'
 
 export type Effect = 'allow' | 'deny' | 'require_approval'
@@ -75,6 +76,27 @@ export interface ApprovalTerms {
   readonly expiresMs: number
 }
 
+/** One expression of a Rego rule as it was evaluated, for `explain`. */
+export interface TraceExpression {
+  readonly file: string
+  readonly line: number
+  readonly col: number
+  /** The rule it stands in, and the line where that begins. */
+  readonly rule: string
+  readonly ruleLine: number
+  readonly text: string
+  /** `undefined`: something in it had no value, which is not the same as false. */
+  readonly outcome: 'true' | 'false' | 'undefined'
+  /** How often it was reached, and how often it held. */
+  readonly reached: number
+  readonly held: number
+  /** What was in it; the names in `shortened` have only the beginning of their JSON text. */
+  readonly values: Readonly<Record<string, Json>>
+  readonly shortened: readonly string[]
+  /** What in it had no value. */
+  readonly missing: readonly string[]
+}
+
 /** One guard or rule as it was evaluated, for `explain`. */
 export interface TraceStep {
   readonly source: string
@@ -100,4 +122,6 @@ export interface Decision {
   readonly approval: ApprovalTerms
   readonly revision: string
   readonly trace: readonly TraceStep[]
+  /** What a module saw and the request does not say; set when one was asked that can explain itself later. */
+  readonly facts?: Facts
 }

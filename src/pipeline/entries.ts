@@ -1,6 +1,7 @@
 import { microsToText } from '../lib/money.ts'
 import type { AuditDraft } from '../model/audit.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
+import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { ActionRow } from '../record/actions.ts'
@@ -8,6 +9,8 @@ import type { Claim } from './claim.ts'
 
 /** Larger args stay in the action's own row; the entry then names them by the request's hash alone. */
 const ARGS_CHARS_MAX = 16_384
+/** Look-ups may be as large as an upstream's answer; an explanation is not worth keeping those twice. */
+const FACTS_CHARS_MAX = 32_768
 
 /** The canonical form that hashes, the approval and the database share. */
 export function requestJson(request: ActionRequest): JsonObject {
@@ -37,7 +40,15 @@ export function explanation(decision: Decision, reasons: readonly Reason[]): str
     shadow: decision.shadow.map(reasonJson),
     obligations: decision.obligations,
     trace: decision.trace,
+    ...(decision.facts ? { facts: factsJson(decision.facts) } : {}),
   })
+}
+
+// What a module saw beside the request, so that its rules can be explained later. Null: too much to keep.
+function factsJson({ agent, ...rest }: Facts): Facts | null {
+  const { id, name, owner, roles, status, properties } = agent
+  const facts = { ...rest, agent: { id, name, owner, roles, status, properties } }
+  return JSON.stringify(facts).length <= FACTS_CHARS_MAX ? facts : null
 }
 
 /** The entry that must be durable before the effect may start. */

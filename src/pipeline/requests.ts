@@ -20,7 +20,7 @@ export function toRequest(submission: Submission, agent: Agent): ActionRequest {
 }
 
 /** The request as it was stored, which is what the approval was given for. */
-export function fromStored(row: ActionRow): ActionRequest {
+export function fromStored(row: Pick<ActionRow, 'request'>): ActionRequest {
   const json = JSON.parse(row.request) as {
     subject: ActionRequest['subject']
     action: { name: string }

@@ -11,11 +11,20 @@ import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from
 import { compileGuards, type PlacedGuard, type RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from './limits.ts'
 import { MODEL_TOOL_DECLARATION, modelArgsCheck, modelUpstream } from './model-tool.ts'
+import { type MatrixCase, readMatrices } from './matrix.ts'
+import { reportFailures, runMatrix } from './matrix-run.ts'
 import { loadModules } from './modules.ts'
 import { didYouMean } from './suggest.ts'
 import { buildRoutes } from './template.ts'
 import { readTools, type ToolsFile } from './tools.ts'
-import type { Bundle, Guard, GuardKind, ModuleCompiler, PolicyModule } from './types.ts'
+import type {
+  Bundle,
+  Guard,
+  GuardKind,
+  ModuleCompiler,
+  PolicyJudge,
+  PolicyModule,
+} from './types.ts'
 import { parseYaml, type SourceDocument } from './yaml.ts'
 
 /** What a load needs besides the files. */
@@ -30,8 +39,15 @@ export interface LoadOptions {
   readonly defaults?: { readonly ratePerS: number }
   /** Compiles `.rego` files. Without one, a `.rego` file is an error. */
   readonly compiler?: ModuleCompiler
+  /** Runs the matrices of `tests/`, which have to hold. Without one they are only checked for their form. */
+  readonly judge?: PolicyJudge
   /** Stands in for `gate.yaml`, when a single file is loaded; see `isPlanFile` for the other kind. */
   readonly gateOverride?: { readonly name: string; readonly text: string }
+  /**
+   * What decides now, made with the same options. A directory that still holds its files is not
+   * compiled again: the result is this very bundle.
+   */
+  readonly live?: Bundle | undefined
 }
 
 export type LoadResult =
@@ -75,6 +91,7 @@ async function loadOnce(dir: string, options: LoadOptions): Promise<LoadResult |
   try {
     const files = await readPolicyDir(dir, found)
     if (!files) return undefined
+    if (options.live && isMadeOf(options.live, files)) return { ok: true, bundle: options.live }
     const result = await compile(files, options, found)
     const again = await readPolicyDir(dir, new Findings())
     if (again && sameFiles(files, again)) return result
@@ -86,6 +103,13 @@ async function loadOnce(dir: string, options: LoadOptions): Promise<LoadResult |
     return rejected(found, new Map())
   }
 }
+
+const isMadeOf = (bundle: Bundle, files: PolicyFiles): boolean =>
+  bundle.files.length === files.size &&
+  bundle.files.every(({ path, bytes, sha256: digest }) => {
+    const content = files.get(path)
+    return content?.length === bytes && sha256(content) === digest
+  })
 
 function given(
   record: Readonly<Record<string, string | Uint8Array>>,
@@ -130,15 +154,24 @@ async function compile(
   const tools = toolsSource && readTools(toolsSource, options.env, found)
   await breathe()
   const rules = source && gate && tools && readRules(gate, tools, source, data, options, found)
+  const cases = tools ? readMatrices(texts, tools.tools, found) : []
   const modules = await loadModules(files, texts, data, options.compiler, found)
-  if (found.hasErrors || !rules) {
-    await closeAll(modules)
-    return rejected(found, texts)
+  if (!found.hasErrors && rules) {
+    const bundle = toBundle({ files, gate, tools, ...rules, modules, data, options }, found)
+    await runTests(cases, bundle, options, found)
+    if (!found.hasErrors) return { ok: true, bundle }
   }
-  return {
-    ok: true,
-    bundle: toBundle({ files, gate, tools, ...rules, modules, data, options }, found),
-  }
+  await closeAll(modules)
+  return rejected(found, texts)
+}
+
+async function runTests(
+  cases: readonly MatrixCase[],
+  bundle: Bundle,
+  { judge }: LoadOptions,
+  found: Findings,
+): Promise<void> {
+  if (judge && cases.length > 0) reportFailures(await runMatrix(cases, bundle, judge), found)
 }
 
 function readRules(
@@ -168,7 +201,8 @@ export async function closeAll(modules: readonly PolicyModule[]): Promise<void> 
 }
 
 const TEXT_FILE = /\.(ya?ml|json|csv|rego)$/
-const KNOWN_FILE = /^(?:gate\.yaml|tools\.yaml|data\/.+|(?:.+\/)?[^/]+\.(?:rego|wasm|tar\.gz))$/
+const KNOWN_FILE =
+  /^(?:gate\.yaml|tools\.yaml|data\/.+|tests\/.+\.ya?ml|(?:.+\/)?[^/]+\.(?:rego|wasm|tar\.gz))$/
 
 function readTexts(files: PolicyFiles, found: Findings): Map<string, string> {
   const decoder = new TextDecoder('utf-8', { fatal: true })

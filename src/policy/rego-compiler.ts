@@ -1,12 +1,16 @@
-import { Worker } from 'node:worker_threads'
 import { EvalError, load, type Loaded } from '../rego/index.ts'
-import type { Json, JsonObject } from '../model/json.ts'
+import type { JsonObject } from '../model/json.ts'
 import { readRules } from './opa-module.ts'
-import { PACKAGE, type CompiledSources } from './rego-sources.ts'
-import type { CompiledModule, ModuleAnswer, ModuleCompiler, PolicyModule } from './types.ts'
-
-/** Longer, and the policy is refused: tests that never end must not hold up every reload behind them. */
-const COMPILE_TIMEOUT_MS = 30_000
+import { PACKAGE, type RegoProgram, rulesOf } from './rego-program.ts'
+import type { CompiledSources } from './rego-sources.ts'
+import { askWorker } from './rego-thread.ts'
+import type {
+  CompiledModule,
+  ModuleAnswer,
+  ModuleCompiler,
+  ModuleExplanation,
+  PolicyModule,
+} from './types.ts'
 
 /**
  * Compiles Rego sources to one WebAssembly module that decides in this process. Compiling and the
@@ -15,89 +19,70 @@ const COMPILE_TIMEOUT_MS = 30_000
  */
 export const REGO_COMPILER: ModuleCompiler = {
   async compile(sources, data): Promise<CompiledModule> {
-    const compiled = await inWorker(sources, data)
+    const program = { id: nextId++, sources, data }
+    const compiled = await compileAway(program)
     if (!compiled.ok) return compiled
-    const { wasm, entrypoints, warnings } = compiled
-    const module = wasm && new RegoModule(load(wasm, { data }), entrypoints)
-    return { ok: true, module, warnings }
+    const { module, rules, warnings } = compiled
+    return {
+      ok: true,
+      module: module && new RegoModule(program, load(module, { data }), rules),
+      warnings,
+    }
   },
 }
 
-// One worker for all reloads: it stays warm, and compiles several times as fast as a new one.
-let worker: Worker | undefined
-let turn: Promise<unknown> = Promise.resolve()
+let nextId = 1
 
-function inWorker(
-  sources: ReadonlyMap<string, string>,
-  data: JsonObject,
-): Promise<CompiledSources> {
-  const run = turn.then(() => ask(sources, data))
-  turn = run.catch(() => undefined)
-  return run
-}
-
-async function ask(
-  sources: ReadonlyMap<string, string>,
-  data: JsonObject,
-): Promise<CompiledSources> {
-  worker ??= new Worker(new URL('./rego-worker.mjs', import.meta.url))
-  const asked = worker
-  asked.ref()
+async function compileAway(program: RegoProgram): Promise<CompiledSources> {
   try {
-    return await answerOf(asked, { sources, data })
+    const answer = await askWorker({ kind: 'compile', program })
+    if (answer.kind === 'compiled') return answer.compiled
+    throw new Error('the compiler gave no answer')
   } catch (error) {
-    worker = undefined
-    void asked.terminate()
-    return tooLong(sources, error)
-  } finally {
-    asked.unref()
-  }
-}
-
-function answerOf(asked: Worker, question: unknown): Promise<CompiledSources> {
-  return new Promise((resolve, reject) => {
-    const done = (settle: () => void) => {
-      clearTimeout(timer)
-      asked.off('message', onMessage).off('error', onError).off('exit', onExit)
-      settle()
+    const [file = '.'] = program.sources.keys()
+    const message = `cannot be compiled: ${(error as Error).message}`
+    const place = { file, line: 1, col: 1 }
+    return {
+      ok: false,
+      diagnostics: [{ ...place, code: 'rego_failed', message, severity: 'error' }],
     }
-    const fail = (message: string) => done(() => reject(new Error(message)))
-    const onMessage = (answer: CompiledSources) => done(() => resolve(answer))
-    const onError = (error: Error) => fail(error.message)
-    const onExit = () => fail('the compiler stopped')
-    const timer = setTimeout(() => fail('it took too long'), COMPILE_TIMEOUT_MS)
-    asked.on('message', onMessage).on('error', onError).on('exit', onExit)
-    asked.postMessage(question)
-  })
-}
-
-function tooLong(sources: ReadonlyMap<string, string>, error: unknown): CompiledSources {
-  const [file = '.'] = sources.keys()
-  const message = `cannot be compiled: ${(error as Error).message}`
-  const place = { file, line: 1, col: 1 }
-  return { ok: false, diagnostics: [{ ...place, code: 'rego_failed', message, severity: 'error' }] }
+  }
 }
 
 class RegoModule implements PolicyModule {
   readonly name = 'rego'
   readonly entrypoints: readonly string[]
+  readonly #program: RegoProgram
   readonly #loaded: Loaded
+  readonly #rules: readonly string[]
 
-  constructor(loaded: Loaded, entrypoints: readonly string[]) {
+  constructor(program: RegoProgram, loaded: Loaded, rules: readonly string[]) {
+    this.#program = program
     this.#loaded = loaded
-    this.entrypoints = entrypoints
+    this.#rules = rules
+    this.entrypoints = Object.freeze(rules.map((rule) => `${PACKAGE}/${rule}`))
   }
 
   evaluate(input: JsonObject): ModuleAnswer {
     try {
-      const rules = new Map<string, Json>()
-      for (const entrypoint of this.entrypoints) {
-        const value = this.#loaded.evaluate(entrypoint, input) as Json | undefined
-        if (value !== undefined) rules.set(entrypoint.slice(PACKAGE.length + 1), value)
-      }
-      return readRules(rules)
+      return readRules(rulesOf(this.#loaded.solutions(input)))
     } catch (error) {
       return failed(error)
+    }
+  }
+
+  async explain(input: JsonObject): Promise<ModuleExplanation> {
+    const question = { kind: 'explain', id: this.#program.id, rules: this.#rules, input } as const
+    try {
+      const first = await askWorker({ ...question, program: undefined })
+      const answer =
+        first.kind === 'unknown_program'
+          ? await askWorker({ ...question, program: this.#program })
+          : first
+      if (answer.kind === 'explained') return answer.explanation
+      return { ok: false, message: 'the compiler gave no answer' }
+    } catch (error) {
+      return { ok: false, message: (error as Error).message }
     }
   }
 

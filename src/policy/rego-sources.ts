@@ -1,26 +1,24 @@
 import {
-  BUILTIN_NAMES,
   compile,
   EvalError,
   load,
-  OUTSIDE,
-  parse,
+  ParseCache,
   type Diagnostic as RegoDiagnostic,
   type Loaded,
-  VARYING,
 } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Diagnostic } from './diagnostics.ts'
+import {
+  BUDGET,
+  CAPABILITIES,
+  DECIDING,
+  isTestFile,
+  PACKAGE,
+  policiesOf,
+  queryFor,
+  type RegoProgram,
+} from './rego-program.ts'
 
-/** The rules of package `agent` that decide. Any other rule is the policy's own affair. */
-const DECIDING = ['allow', 'deny', 'require_approval', 'obligations']
-export const PACKAGE = 'agent'
-/** What one decision may cost. Counted in the module itself, so the same input always gets as far. */
-const BUDGET = { steps: 5_000_000, pages: 1_024 }
-/** No network, no chance, and no clock but the one in the input: the same input gets the same answer. */
-const CAPABILITIES = {
-  builtins: BUILTIN_NAMES.filter((name) => !OUTSIDE.has(name) && !VARYING.has(name)),
-}
 const TEST_RULE = /^test_/
 
 /** A rule of a test file that has to be true before the policy may decide. */
@@ -32,77 +30,82 @@ interface PolicyTest {
 }
 
 interface Survey {
-  readonly deciding: readonly string[]
+  readonly rules: readonly string[]
   readonly tests: readonly PolicyTest[]
 }
 
-/** Plain data, so that it can come from a worker. `wasm` is null when there is nothing but tests. */
+/** Plain data, so that it can come from a worker. `module` is null when nothing decides. */
 export type CompiledSources =
   | {
       readonly ok: true
-      readonly wasm: Uint8Array | null
-      readonly entrypoints: readonly string[]
+      readonly module: WebAssembly.Module | null
+      /** The rules that decide and are there. */
+      readonly rules: readonly string[]
       readonly warnings: readonly Diagnostic[]
     }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
+/** From one reload to the next most files stay as they are. */
+export const parsed = new ParseCache()
+
 /** Compiles sources to one module, having run the `test_` rules of their `*_test.rego` files. */
-export function compileSources(
-  sources: ReadonlyMap<string, string>,
-  data: JsonObject,
-): CompiledSources {
+export function compileSources({ sources, data }: RegoProgram): CompiledSources {
   const survey = surveyOf(sources)
+  // Policies and tests together first, so that what is wrong with either is said at once.
   const tested = runTests(sources, data, survey.tests)
+  const compiled = tested.length > 0 ? undefined : compilePolicies(sources, survey.rules)
+  parsed.sweep()
   if (tested.length > 0) return { ok: false, diagnostics: tested }
-  const policies = [...sources].filter(([name]) => !isTestFile(name))
-  if (policies.length === 0) return { ok: true, wasm: null, entrypoints: [], warnings: [] }
-  const compiled = compile({
-    modules: Object.fromEntries(policies),
-    entrypoints: survey.deciding,
-    budget: BUDGET,
-    capabilities: CAPABILITIES,
-  })
-  if (!compiled.ok) return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
-  const { wasm, warnings } = compiled
-  warmUp(wasm, data, survey.deciding)
-  return { ok: true, wasm, entrypoints: survey.deciding, warnings: warnings.map(toDiagnostic) }
+  if (compiled && !compiled.ok) {
+    return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
+  }
+  const warnings = (compiled?.warnings ?? []).map(toWarning)
+  if (!compiled || survey.rules.length === 0) {
+    return { ok: true, module: null, rules: [], warnings }
+  }
+  const module = new WebAssembly.Module(compiled.wasm)
+  warmUp(module, data)
+  return { ok: true, module, rules: survey.rules, warnings }
+}
+
+function compilePolicies(sources: ReadonlyMap<string, string>, rules: readonly string[]) {
+  const modules = policiesOf(sources)
+  if (Object.keys(modules).length === 0) return undefined
+  const query = rules.length > 0 ? { query: queryFor(rules) } : {}
+  const options = { budget: BUDGET, capabilities: CAPABILITIES, parsed }
+  return compile({ modules, entrypoints: [], ...query, ...options })
 }
 
 // V8 compiles a function at its first call and shares the code of equal modules in the process: called
 // once here, the first decision of the new revision does not wait for it. Held until the next one.
 let warm: Loaded | undefined
 
-function warmUp(wasm: Uint8Array, data: JsonObject, entrypoints: readonly string[]): void {
+function warmUp(module: WebAssembly.Module, data: JsonObject): void {
   warm?.close()
-  warm = load(wasm, { data })
-  for (const entrypoint of entrypoints) {
-    try {
-      warm.evaluate(entrypoint, {})
-    } catch (error) {
-      if (!(error instanceof EvalError)) throw error // an answer, good or bad, is not the point
-    }
+  warm = load(module, { data })
+  try {
+    warm.solutions({})
+  } catch (error) {
+    if (!(error instanceof EvalError)) throw error // an answer, good or bad, is not the point
   }
 }
-
-const isTestFile = (name: string): boolean => name.endsWith('_test.rego')
 
 function surveyOf(sources: ReadonlyMap<string, string>): Survey {
   const deciding = new Set<string>()
   const tests = new Map<string, PolicyTest>()
   for (const [file, text] of sources) {
-    const parsed = parse(text, { file })
-    if (!parsed.ok) continue // compiling reports it, with every other mistake
-    const path = parsed.module.package.path.join('/')
-    for (const rule of parsed.module.rules) {
-      const [{ name }] = rule.head.ref
+    const { module } = parsed.parse(file, text, { v0: false, experimental: false })
+    if (!module) continue // compiling reports it, with every other mistake
+    const path = module.package.path.join('/')
+    for (const { head, loc } of module.rules) {
+      const [{ name }] = head.ref
       const entrypoint = `${path}/${name}`
-      const { row: line, col } = rule.loc
       if (isTestFile(file) && TEST_RULE.test(name)) {
-        tests.set(entrypoint, { entrypoint, file, line, col })
-      } else if (path === PACKAGE && DECIDING.includes(name)) deciding.add(entrypoint)
+        tests.set(entrypoint, { entrypoint, file, line: loc.row, col: loc.col })
+      } else if (path === PACKAGE && DECIDING.includes(name) && !head.args) deciding.add(name)
     }
   }
-  return { deciding: [...deciding].sort(), tests: [...tests.values()] }
+  return { rules: [...deciding].sort(), tests: [...tests.values()] }
 }
 
 function runTests(
@@ -116,6 +119,7 @@ function runTests(
     entrypoints: tests.map(({ entrypoint }) => entrypoint),
     budget: BUDGET,
     capabilities: CAPABILITIES,
+    parsed,
   })
   if (!compiled.ok) return compiled.diagnostics.map(toDiagnostic)
   const loaded = load(compiled, { data })
@@ -143,6 +147,12 @@ function evaluateTest(loaded: Loaded, entrypoint: string): string | undefined {
     throw error
   }
 }
+
+const toWarning = (one: RegoDiagnostic): Diagnostic => ({
+  ...toDiagnostic(one),
+  code: 'rego_warning',
+  severity: 'warning',
+})
 
 function toDiagnostic({ code, message, location, hints }: RegoDiagnostic): Diagnostic {
   const { file, row, col } = location

@@ -7,7 +7,7 @@ import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.
 import type { Bundle } from './types.ts'
 import { DirectoryWatch } from './watch.ts'
 
-export interface PolicyStoreOptions extends Omit<LoadOptions, 'nowMs' | 'gateOverride'> {
+export interface PolicyStoreOptions extends Omit<LoadOptions, 'nowMs' | 'gateOverride' | 'live'> {
   readonly dir: string
   /** Paths given to `reload` must lie in here. Default: the parent of `dir`. */
   readonly root?: string
@@ -50,6 +50,8 @@ export class PolicyStore {
   readonly #retired = new Set<NodeJS.Timeout>()
   #current: Bundle | undefined
   #rejection: Rejection | undefined
+  /** What stood in for `gate.yaml` when the current bundle was made. */
+  #override: string | undefined
   #source: Source
   #watch: DirectoryWatch | undefined
   #tail: Promise<unknown> = Promise.resolve()
@@ -143,7 +145,8 @@ export class PolicyStore {
   }
 
   async #load(reason: string, source: Source): Promise<ReloadResult> {
-    const result = await loadBundle(source.dir, await this.#loadOptions(source))
+    const options = await this.#loadOptions(source)
+    const result = await loadBundle(source.dir, { ...options, live: this.#liveFor(options) })
     if (!result.ok) {
       const { diagnostics } = result
       // What somebody only tried says nothing about what is on disk.
@@ -154,14 +157,20 @@ export class PolicyStore {
     }
     if (source.dir !== this.#source.dir) await this.#watchDir(source.dir)
     this.#source = source
+    this.#override = options.gateOverride?.text
     this.#rejection = undefined
     return this.#swap(result.bundle, reason)
+  }
+
+  // The watcher sees a directory that a caller has just had loaded; the same files make the same bundle.
+  #liveFor({ gateOverride }: LoadOptions): Bundle | undefined {
+    return gateOverride?.text === this.#override ? this.#current : undefined
   }
 
   async #swap(bundle: Bundle, reason: string): Promise<ReloadResult> {
     const previous = this.#current
     if (previous?.revision === bundle.revision) {
-      await closeAll(bundle.modules)
+      if (bundle !== previous) await closeAll(bundle.modules)
       return { ok: true, changed: false, bundle: previous }
     }
     this.#current = bundle

@@ -1,11 +1,14 @@
 import type {
   ApprovalTerms,
+  Decision,
   Effect,
   Mode,
   Obligation,
   PolicyLocation,
   Reason,
   Reservation,
+  TraceExpression,
+  TraceStep,
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -121,8 +124,38 @@ export interface PolicyModule {
   readonly name: string
   readonly entrypoints: readonly string[]
   evaluate(input: JsonObject): ModuleAnswer | Promise<ModuleAnswer>
+  /** Evaluates once more, slowly and away from decisions, and says which expressions made the answer. */
+  explain?(input: JsonObject): Promise<ModuleExplanation>
   /** Stops what the module runs in, when the bundle is no longer used. */
   close?(): Promise<void>
+}
+
+export type ModuleExplanation =
+  | {
+      readonly ok: true
+      readonly answer: ModuleAnswer
+      readonly expressions: readonly TraceExpression[]
+      /** How many more there were than are shown. */
+      readonly omitted: number
+    }
+  | { readonly ok: false; readonly message: string }
+
+/** How a bundle decides, for the tests of the bundle itself: that of `decide`. */
+export interface PolicyJudge {
+  decide(request: ActionRequest, facts: Facts, bundle: Bundle): Decision | Promise<Decision>
+  explain(
+    trace: Decision['trace'],
+    request: ActionRequest,
+    facts: Facts,
+    bundle: Bundle,
+  ): Promise<readonly ExplainedStep[]>
+}
+
+/** A step of a trace; that of a module has its expressions, or says why not. */
+export type ExplainedStep = TraceStep & {
+  readonly expressions?: readonly TraceExpression[]
+  readonly expressions_omitted?: number
+  readonly expressions_missing?: string
 }
 
 /** Compiles the `.rego` files of a policy directory into one module. */

@@ -40,6 +40,11 @@ export const ABI_EXPORTS: readonly string[] = [
 /** Our host functions are imported under this prefix: the npm SDK would prefer its own of the plain name. */
 export const HOST_PREFIX = 'rego.'
 
+/** A point of a trace build: how often it was reached, held and had a value. Behind all points come the values kept. */
+export const TRACE_POINT_BYTES = 12
+/** Kept in place of a value that was looked for and is undefined; no value lives at this address. */
+export const TRACE_MISSING = 1
+
 export const PAGE_BYTES = 65536
 
 /** Memory pages that the npm SDK creates unless told otherwise; a module must start in them. */

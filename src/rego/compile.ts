@@ -4,8 +4,11 @@ import type { FunctionType } from './checker/types.ts'
 import { generate } from './codegen/codegen.ts'
 import { type Diagnostic, Diagnostics, sortDiagnostics } from './diagnostics.ts'
 import type { Module } from './ast/ast.ts'
-import { parseModule, parseQuery } from './parser/parse.ts'
-import { type Entrypoint, PlanError, Planner, type TracePoint } from './planner/planner.ts'
+import { ParseCache } from './parser/cache.ts'
+import { parseQuery } from './parser/parse.ts'
+import { PlanError } from './planner/frame.ts'
+import { type Entrypoint, Planner } from './planner/planner.ts'
+import type { TracePoint } from './planner/tracing.ts'
 import type { Policy } from './ir/ir.ts'
 import { nodeAt, type RuleNode } from './planner/tree.ts'
 
@@ -38,8 +41,11 @@ export interface CompileOptions {
   readonly v0?: boolean
   readonly strict?: boolean
   readonly strictBuiltinErrors?: boolean
-  readonly trace?: boolean
+  /** Counts how often each expression was reached and held; `values` also keeps what was in them. */
+  readonly trace?: boolean | 'values'
   readonly budget?: Budget
+  /** Keeps what was parsed for the next compilation. */
+  readonly parsed?: ParseCache
 }
 
 export interface Compiled {
@@ -48,6 +54,7 @@ export interface Compiled {
   readonly entrypoints: readonly string[]
   /** Functions the host must bring, by their names in the module. */
   readonly builtins: readonly string[]
+  /** What strict mode would refuse: unused imports, variables and arguments, deprecated functions. */
   readonly warnings: readonly Diagnostic[]
   /** Where the points of a trace build stand; empty otherwise. */
   readonly tracePoints: readonly TracePoint[]
@@ -78,6 +85,8 @@ function guarded<T>(run: () => T): T | Refused {
   }
 }
 
+const TRACE = { false: false, true: 'counts', values: 'values' } as const
+
 const NOWHERE = { file: '', row: 0, col: 0, length: 0 }
 
 function compileOrThrow(options: CompileOptions): Compiled | Refused {
@@ -95,7 +104,7 @@ function compileOrThrow(options: CompileOptions): Compiled | Refused {
     wasm,
     entrypoints: policy.plans.map(({ name }) => name),
     builtins: hostBuiltins,
-    warnings: [],
+    warnings: planned.warnings,
     tracePoints,
   }
 }
@@ -103,6 +112,7 @@ function compileOrThrow(options: CompileOptions): Compiled | Refused {
 export interface Planned {
   readonly ok: true
   readonly policy: Policy
+  readonly warnings: readonly Diagnostic[]
   readonly tracePoints: readonly TracePoint[]
 }
 
@@ -118,7 +128,7 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
   const modules: Module[] = []
   const problems: Diagnostic[] = []
   for (const [file, source] of Object.entries(options.modules)) {
-    const parsed = parseModule(file, source, { v0, experimental })
+    const parsed = (options.parsed ?? new ParseCache()).parse(file, source, { v0, experimental })
     problems.push(...parsed.diagnostics)
     if (parsed.module) modules.push(parsed.module)
   }
@@ -144,11 +154,13 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
     modules: checked.modules,
     arity: (name) => declared.get(name)?.args.length ?? arityOf(name),
     plain: new Set(declared.keys()),
-    trace: options.trace ?? false,
+    trace: TRACE[String(options.trace ?? false) as 'false' | 'true' | 'values'],
+    original: checked.original,
   })
   try {
     const policy = planner.plan(entries)
-    return { ok: true, policy, tracePoints: planner.tracePoints }
+    const warnings = sortDiagnostics(checked.warnings)
+    return { ok: true, policy, warnings, tracePoints: planner.tracePoints }
   } catch (error) {
     if (!(error instanceof PlanError)) throw error
     const location = { file: '', row: 0, col: 0, length: 0 }

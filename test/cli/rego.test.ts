@@ -51,6 +51,18 @@ describe('portcullis rego and test', () => {
     fs.rmSync(path.join(dir, 'bad.txt.rego'))
   })
 
+  it('check warns of what strict mode refuses, and says all is well', () => {
+    fs.writeFileSync(path.join(dir, 'loose.rego'), 'package loose\n\nimport data.x\n')
+    const { status, stderr } = run('rego', 'check', 'loose.rego')
+    expect(status).to.equal(0)
+    expect(stderr).to.include('warning: rego_compile_error: import data.x unused')
+    expect(stderr).to.include('loose.rego:3').and.include('1 modules, no errors, 1 warnings')
+    expect(run('rego', 'check', '--strict', 'loose.rego').status).to.equal(3)
+    const { warnings } = JSON.parse(run('rego', 'check', 'loose.rego', '--json').stdout)
+    expect(warnings).to.have.length(1)
+    fs.rmSync(path.join(dir, 'loose.rego'))
+  })
+
   it('eval answers the solutions of a query over modules and input', () => {
     fs.writeFileSync(path.join(dir, 'input.json'), '{"resource":{"id":"i-1"}}')
     const { stdout } = run(
@@ -112,6 +124,104 @@ describe('portcullis rego and test', () => {
       .to.match(/coverage \d+(\.\d)? %/)
       .and.include('agent.rego: lines 6')
     expect(run('test', '.', '--coverage', '--fail-under', '10').status).to.equal(0)
+  })
+
+  it('test shows why one failed: the first expression that did not hold, and those of the policy', () => {
+    fs.writeFileSync(
+      path.join(dir, 'why_test.rego'),
+      `package why_test
+
+import data.agent
+
+test_guest if {
+\tinput_ok
+\tagent.allow with input as {"subject": {"properties": {"roles": ["guest"]}}}
+}
+
+input_ok := 1 < 2
+`,
+    )
+    const { status, stdout } = run('test', '.', '--run', 'why_test')
+    expect(status).to.equal(4)
+    expect(stdout).to.include('FAIL why_test/test_guest  why_test.rego:5')
+    expect(stdout).to.include('want true      got undefined')
+    expect(stdout).to.match(/– +7 {2}agent\.allow with input as .* undefined/)
+    expect(stdout).to.match(/data\.agent\.allow {2}agent\.rego:3/)
+    expect(stdout).to.match(/✗ +3 .*false, input\.subject\.properties\.roles = \["guest"\]/)
+    const [result] = JSON.parse(
+      run('test', '.', '--run', 'why_test', '--format', 'json').stdout,
+    ).results
+    expect(result).to.deep.include({ outcome: 'failed', want: 'true', got: 'undefined' })
+    expect(result.stopped).to.include({ file: 'why_test.rego', row: 7, outcome: 'undefined' })
+    fs.rmSync(path.join(dir, 'why_test.rego'))
+  })
+
+  it('test runs the matrices of a policy directory, with its data for Rego', () => {
+    const policies = path.join(dir, 'policies')
+    fs.cpSync(path.resolve(import.meta.dirname, '../../examples/policy-tests'), policies, {
+      recursive: true,
+    })
+    fs.writeFileSync(
+      path.join(policies, 'agent_test.rego'),
+      'package agent_test\n\ntest_data if data.frozen.tickets == ["T-9"]\n',
+    )
+    expect(run('test', 'policies').stdout.trim()).to.equal('13 passed, 0 failed, 0 todo')
+    expect(run('test', 'policies', '--run', 'auditor').stdout).to.include('3 passed')
+    const file = path.join(policies, 'tests', 'tickets.yaml')
+    fs.writeFileSync(
+      file,
+      fs.readFileSync(file, 'utf8').replace('effect: deny, reason: frozen', 'effect: allow'),
+    )
+    const { status, stdout } = run('test', 'policies')
+    expect(status).to.equal(4)
+    expect(stdout).to.include('FAIL support note frozen  policies/tests/tickets.yaml:16')
+    expect(stdout).to.include('want allow      got deny')
+    expect(stdout).to.include('decided by `rego` (agent.rego:4): frozen: ticket T-9 is frozen')
+    expect(stdout).to.match(/✓ +6 {2}input\.resource\.id in data\.frozen\.tickets +.*"T-9"/)
+    const { results } = JSON.parse(run('test', 'policies', '--format', 'json').stdout)
+    expect(
+      results.find(({ outcome }: { outcome: string }) => outcome === 'failed'),
+    ).to.deep.include({
+      kind: 'matrix',
+      subject: 'support',
+      action: 'note',
+      resource: 'frozen',
+      want: 'allow',
+      got: 'deny',
+    })
+    const junit = run('test', 'policies', '--format', 'junit').stdout
+    expect(junit).to.match(
+      /<failure message="want allow, got deny; `rego` \(agent\.rego:4\): frozen/,
+    )
+    fs.writeFileSync(file, 'version: 1\nsubjects: {}\n')
+    expect(run('test', 'policies').status).to.equal(3)
+    expect(run('test', 'policies', '--run', '(').status).to.equal(2)
+    fs.rmSync(policies, { recursive: true })
+  })
+
+  it('eval --explain says which expressions held, and with which values', () => {
+    fs.writeFileSync(path.join(dir, 'input.json'), '{"resource":{"id":"i-1"}}')
+    const args = [
+      'rego',
+      'eval',
+      'data.agent.deny',
+      '-d',
+      'agent.rego',
+      '-i',
+      'input.json',
+      '--explain',
+    ]
+    const { stdout, stderr } = run(...args)
+    expect(JSON.parse(stdout)).to.deep.equal([{ result: ['odd ones are not for agents'] }])
+    expect(stderr).to.include('data.agent.deny  agent.rego:5')
+    expect(stderr).to.match(
+      /✓ +6 {2}endswith\(input\.resource\.id, "1"\) +input\.resource\.id = "i-1"/,
+    )
+    const { expressions } = JSON.parse(run(...args, '--json').stdout)
+    expect(expressions[0]).to.deep.include({
+      outcome: 'true',
+      values: { 'input.resource.id': 'i-1' },
+    })
   })
 
   it('build writes a bundle that the gate loads beside its guards', async () => {

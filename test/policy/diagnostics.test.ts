@@ -413,6 +413,7 @@ describe('policy diagnostics', () => {
             'data/x.yaml': whole,
             'data/y.json': whole,
             'data/z.csv': whole,
+            'tests/w.yaml': whole,
           })
           const result = await loadBundle(files, OPTIONS)
           if (!result.ok)

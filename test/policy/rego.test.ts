@@ -132,6 +132,20 @@ deny contains "never" if {
     await reload({})
   })
 
+  it('warns of what strict mode would refuse, and swaps all the same', async () => {
+    const loose = POLICY.replace('allow if {', 'allow if {\n  unused := 1')
+    const { status, text } = await reload({ 'agent.rego': loose })
+    expect(status, text).to.equal(200)
+    const { warnings } = (await gate.call('GET', '/policy')).body
+    expect(warnings[0]).to.include({
+      code: 'rego_warning',
+      severity: 'warning',
+      file: 'agent.rego',
+      line: 7,
+      message: 'assigned var unused unused',
+    })
+  })
+
   it('refuses a clock and chance: the same input gets the same answer', async () => {
     for (const use of ['time.now_ns() > 0', 'rand.intn("x", 2) == 1']) {
       const { status, body } = await reload({

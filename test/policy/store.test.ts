@@ -3,7 +3,12 @@ import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { GatewayError } from '../../src/errors.ts'
-import { type Bundle, PolicyStore, type PolicyStoreOptions } from '../../src/policy/index.ts'
+import {
+  type Bundle,
+  type ModuleCompiler,
+  PolicyStore,
+  type PolicyStoreOptions,
+} from '../../src/policy/index.ts'
 import { GATE, OPTIONS, sampleFiles, type Files } from './sample.ts'
 
 const DEADLINE_MS = 1000
@@ -124,6 +129,24 @@ describe('policy store', () => {
     const results = await Promise.all(Array.from({ length: 8 }, () => store.reload('test')))
     expect(results.filter((one) => one.ok && one.changed)).to.have.length(1)
     expect(store.current.guards).to.have.length(3)
+  })
+
+  it('does not compile again what the live bundle was made of', async () => {
+    let compiled = 0
+    const compiler: ModuleCompiler = {
+      async compile() {
+        compiled++
+        return { ok: true, module: null, warnings: [] }
+      },
+    }
+    await write(dir, { 'agent.rego': 'package agent\n' })
+    const store = await started({ watch: false, compiler })
+    const { current } = store
+    expect(await store.reload('test')).to.deep.equal({ ok: true, changed: false, bundle: current })
+    expect([compiled, store.current === current]).to.deep.equal([1, true])
+    await fs.writeFile(path.join(dir, 'agent.rego'), 'package agent\n\n')
+    expect(await store.reload('test')).to.include({ ok: true, changed: true })
+    expect(compiled).to.equal(2)
   })
 
   it('loads a single file in place of gate.yaml, and goes back without a path', async () => {

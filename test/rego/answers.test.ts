@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { compile, EvalError, load } from '../../src/rego/index.ts'
 import { compareValues, parseValue, type Value } from '../../src/rego/host/value.ts'
+import { fuzzCases } from './fuzz-cases.ts'
 import { jsonFiles, readLines, requireData } from './data.ts'
 
 interface Answer {
@@ -91,6 +92,13 @@ describe('rego: answers', () => {
       if (!agrees(evaluate(c.modules, c.query, c.data, c.input), want)) wrong.push(c.seed)
     }
     expect(wrong).to.deep.equal([])
+  })
+
+  it('gives one answer on both hosts, and with values kept, for mutated policies', function () {
+    this.timeout(120_000)
+    const { evaluated, failures } = fuzzCases(requireData(this), 400, 11)
+    expect(failures).to.deep.equal([])
+    expect(evaluated).to.be.greaterThan(50)
   })
 
   it('gives what OPA gives for policies of the domain', function () {

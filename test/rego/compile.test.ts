@@ -4,6 +4,7 @@ import {
   compile,
   type CompileOptions,
   EvalError,
+  expressionsOf,
   eval as evaluate,
   load,
   parse,
@@ -163,13 +164,217 @@ describe('rego: compile and load', () => {
     expect(first && renderDiagnostic(first, source)).to.include('3 | p if x\n  |      ^')
   })
 
+  describe('references that rules share', () => {
+    const value = (source: string, input: unknown, data: unknown = {}) =>
+      valueOf(source, input, data)
+
+    it('mean something else inside a `with`', () => {
+      const source = `p contains 1 if input.k == 1
+p contains [input.k] if input.k
+p contains y if { y := input.k with input as {"k": 9} }
+p contains {"data": y} if { y := data.d[input.k].v with data.d as {"1": {"v": 5}} }
+p contains data.d[input.k].v
+p contains {"with": data.d[input.k].v} if input.k
+`
+      const data = { d: { 1: { v: 'base' } } }
+      expect(value(source, { k: 1 }, data)).to.deep.equal([
+        1,
+        9,
+        'base',
+        [1],
+        { data: 5 },
+        { with: 'base' },
+      ])
+      expect(value(source, {}, data)).to.deep.equal([9])
+    })
+
+    it('leave rules alone that do not have them', () => {
+      const source = `p contains "a" if input.x.y == 1
+p contains "b" if input.x.y == 2
+p contains "c" if not input.x.y
+p contains "d"
+p contains "e" if count([1 | input.x.y]) == 0
+`
+      expect(value(source, {})).to.deep.equal(['c', 'd', 'e'])
+      expect(value(source, { x: { y: 2 } })).to.deep.equal(['b', 'd'])
+      expect(value(source, { x: { y: false } })).to.deep.equal(['c', 'd', 'e'])
+    })
+  })
+
+  it('names file, row and builtin in errors of a strict build', () => {
+    const build = (source: string) =>
+      load(compiled(`package test\n\n${source}`, { strictBuiltinErrors: true }))
+    const message = (source: string, input: unknown) => {
+      try {
+        return build(source).evaluate('test/p', input)
+      } catch (error) {
+        if (!(error instanceof EvalError)) throw error
+        return `${error.code}: ${error.message}`
+      }
+    }
+    expect(message('p := 1 / input.x', { x: 0 })).to.equal(
+      'eval_builtin_error: policy.rego:3: div: illegal operand',
+    )
+    expect(message('p if {\n\tq\n}\n\nq if units.parse(input.x)', { x: '' })).to.match(
+      /^eval_builtin_error: policy\.rego:7: units\.parse: no amount provided/,
+    )
+    expect(message('p := strings.any_suffix_match(input.x, {"a", "b"})', { x: ['c', 4] })).to.equal(
+      'eval_type_error: policy.rego:3: strings.any_suffix_match: operand 1 must be array of strings but got array containing number',
+    )
+    expect(message('p := 1 / input.x', { x: 2 })).to.equal(0.5)
+  })
+
+  it('takes a function without arguments for a rule of one value', () => {
+    expect(valueOf('p := f\n\nf() := 7')).to.equal(7)
+    expect(() => compiled('package test\n\np := f()\n\nf() := 7')).to.throw('undefined function')
+  })
+
+  it('warns of exactly what strict mode refuses', () => {
+    const wrong: readonly (readonly [string, number])[] = [
+      ['import data.unused\n\np := 1', 3],
+      ['import input.a as b\n\np if data.b', 3],
+      ['p if {\n\tx := 1\n\tinput.a\n}', 4],
+      ['p := [1 |\n\tx := 2\n]', 4],
+      ['p := f(1, 2)\n\nf(a, b) := a', 5],
+    ]
+    for (const [source, row] of wrong) {
+      const modules = { 'policy.rego': `package test\n\n${source}` }
+      const loose = compile({ modules, entrypoints: [] })
+      const strict = compile({ modules, entrypoints: [], strict: true })
+      if (!loose.ok || strict.ok) throw new Error(source)
+      expect(loose.warnings, source).to.deep.equal(strict.diagnostics)
+      expect(loose.warnings[0]?.location.row).to.equal(row)
+    }
+    const good = compiled('package test\n\nimport data.a\n\np := f(a.x, 1)\n\nf(x, _) := x')
+    expect(good.warnings).to.deep.equal([])
+    const old = { 'policy.rego': 'package test\n\np { any([true]) }' }
+    const dropped = compile({ modules: old, entrypoints: [], v0: true })
+    expect(dropped.ok && dropped.warnings[0]?.message).to.include('deprecated')
+  })
+
   it('counts what held in a trace build', () => {
     const result = compiled('package test\n\np if {\n\tinput.a\n\tinput.b\n}', { trace: true })
     const policy = load(result)
     policy.evaluate('test/p', { a: true })
     const points = policy.trace().map((count, i) => ({ ...count, row: result.tracePoints[i]?.row }))
-    expect(points).to.deep.include({ row: 4, reached: 1, held: 1 })
-    expect(points.find(({ row }) => row === 5)?.held).to.equal(0)
+    expect(points).to.deep.include({ row: 4, reached: 1, held: 1, valued: 1 })
+    expect(points).to.deep.include({ row: 5, reached: 1, held: 0, valued: 0 })
+  })
+
+  describe('a trace build with values', () => {
+    const explained = (source: string, input?: unknown) => {
+      const text = `package test\n\n${source}`
+      const result = compiled(text, { trace: 'values' })
+      const policy = load(result)
+      policy.resetTrace()
+      policy.evaluate('test/p', input)
+      return expressionsOf(result, policy, { 'policy.rego': text })
+    }
+    const only = (source: string, input?: unknown) => explained(source, input)[0]
+
+    const CASES: readonly (readonly [string, unknown, object])[] = [
+      ['p if input.a > 1', { a: 2 }, { outcome: 'true', values: { 'input.a': 2 } }],
+      ['p if input.a > 1', { a: 0 }, { outcome: 'false', values: { 'input.a': 0 } }],
+      ['p if input.a > 1', {}, { outcome: 'undefined', missing: ['input.a'], values: {} }],
+      ['p if input.a', { a: false }, { outcome: 'false', values: { 'input.a': false } }],
+      ['p if not input.a', {}, { outcome: 'true', text: 'not input.a', missing: ['input.a'] }],
+      ['p if not input.a', { a: 1 }, { outcome: 'false', values: { 'input.a': 1 } }],
+      ['p if count(input.a) == 2', { a: [1] }, { values: { 'count(input.a)': 1, 'input.a': [1] } }],
+      ['p if x := input.a', { a: 3 }, { values: { x: 3, 'input.a': 3 } }],
+      ['p if some x in input.a', { a: [5, 6] }, { values: { x: 5, 'input.a': [5, 6] } }],
+      ['p if input.a[_] == 6', { a: [5, 6] }, { outcome: 'true', values: { 'input.a': [5, 6] } }],
+      ['p if input.a[i] == 6', { a: [5, 6] }, { values: { 'input.a[i]': 6, i: 1 } }],
+      ['p if [x, 1] = input.a', { a: [2, 3] }, { outcome: 'false', values: { 'input.a': [2, 3] } }],
+      ['p if input.a == 1 with input as {"a": 1}', { a: 2 }, { values: { 'input.a': 1 } }],
+      ['p if every x in input.a { x > 1 }', { a: [2, 0] }, { outcome: 'false' }],
+      ['p if q\n\nq := 7 if input.a', {}, { outcome: 'undefined', missing: ['q'] }],
+    ]
+    for (const [source, input, expected] of CASES) {
+      it(`says what was in \`${source.split('\n')[0]}\` for ${JSON.stringify(input)}`, () => {
+        expect(only(source, input)).to.deep.include(expected)
+      })
+    }
+
+    it('keeps the values with which an expression held first', () => {
+      const [, larger] = explained('p if {\n\tsome x in input.a\n\tx > 1\n\tx > 9\n}', {
+        a: [1, 2, 3],
+      })
+      expect(larger).to.deep.include({ reached: 3, held: 2, values: { x: 2 }, outcome: 'true' })
+    })
+
+    it('names the rule each expression stands in, functions and other branches too', () => {
+      const found = explained('p := 1 if input.a\nelse := 2 if f(3)\n\nf(x) if {\n\tx > 1\n}\n', {})
+      expect(found.map(({ rule, row }) => [rule?.path, rule?.row, row])).to.deep.equal([
+        ['data.test.p', 3, 3],
+        ['data.test.p', 4, 4],
+        ['data.test.f', 6, 7],
+      ])
+    })
+
+    it('cuts long values and says which', () => {
+      const one = only('p if input.a', { a: 'x'.repeat(500) })
+      expect(one?.cut).to.deep.equal(['input.a'])
+      expect(String(one?.values['input.a'])).to.have.length(200)
+    })
+  })
+
+  describe('the rule index', () => {
+    const names = Array.from({ length: 300 }, (_, i) => `n${i}`)
+    const set = `package test\n\n${names.map((n) => `p contains "${n}" if input.name == "${n}"`).join('\n')}
+p contains "any" if input.other
+p contains "two" if { input.name == "n7"; input.other }
+`
+    it('answers as without it, and hardly grows with the number of rules', () => {
+      const indexed = load(compiled(set))
+      const plain = load(compiled(set, { trace: true }))
+      for (const input of [
+        { name: 'n7', other: 1 },
+        { name: 'n299' },
+        { name: 'x' },
+        {},
+        { name: 7 },
+      ]) {
+        expect(indexed.evaluate('test/p', input)).to.deep.equal(plain.evaluate('test/p', input))
+      }
+    })
+
+    it('knows equal numbers, and other kinds apart', () => {
+      const rules = ['1', '1.0', '"1"', 'true', 'null', '2'].map(
+        (c, i) => `p contains ${i} if input.x == ${c}`,
+      )
+      const value = (x: unknown) => valueOf(rules.join('\n'), { x })
+      expect(value(1)).to.deep.equal([0, 1])
+      expect(value('1')).to.deep.equal([2])
+      expect([value(true), value(null), value(2), value([1])]).to.deep.equal([[3], [4], [5], []])
+    })
+
+    it('serves functions, branches and defaults', () => {
+      const source = `default p := "none"
+p := f(input.k)
+f("a") := 1
+f("b") := 2
+f("c") := g
+f("d") := 4
+g := "g1" if input.m == 1
+else := "g2" if input.m == 2
+else := "g3" if input.m == 3
+else := "g4" if input.m == 4
+else := "g5"
+`
+      const value = (k: string, m: number) => valueOf(source, { k, m })
+      expect([value('a', 0), value('b', 0), value('x', 0)]).to.deep.equal([1, 2, 'none'])
+      expect([value('c', 2), value('c', 4), value('c', 9)]).to.deep.equal(['g2', 'g4', 'g5'])
+    })
+
+    it('looks at the input that a `with` puts in place', () => {
+      const source = `p := [a, b, c] if { a := q; b := q with input as {"k": "b"}; c := q with input.k as "c" }
+q := 1 if input.k == "a"
+q := 2 if input.k == "b"
+q := 3 if input.k == "c"
+q := 4 if input.k == "d"
+`
+      expect(valueOf(source, { k: 'a' })).to.deep.equal([1, 2, 3])
+    })
   })
 
   it('answers a one-off query with bindings', () => {

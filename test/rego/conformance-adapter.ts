@@ -9,7 +9,7 @@ export const strictBuiltinErrors = true
 export const wantsQuery = true
 
 interface Request {
-  readonly modules: readonly { name: string; source: string }[]
+  readonly modules: readonly { source: string }[]
   readonly query: string
   readonly regoVersion: 'v0' | 'v1'
   readonly experimentalKeywords: boolean
@@ -22,9 +22,10 @@ const require = createRequire(import.meta.url)
 const sdk = path.dirname(require.resolve('@open-policy-agent/opa-wasm'))
 Object.assign(require(path.join(sdk, 'builtins', 'index.js')) as object, hostFunctions())
 
+// Files are named as OPA's own runner names them, since some messages it wants name the file.
 export async function compile(request: Request): Promise<{ wasm: Uint8Array }> {
   const result = compileRego({
-    modules: Object.fromEntries(request.modules.map(({ name, source }) => [name, source])),
+    modules: Object.fromEntries(request.modules.map(({ source }, i) => [`test-${i}.rego`, source])),
     entrypoints: [],
     query: request.query,
     v0: request.regoVersion === 'v0',

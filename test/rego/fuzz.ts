@@ -64,14 +64,19 @@ const PIECES = [
   ' or ',
 ]
 
-function pick<T>(next: () => number, list: readonly T[]): T {
+export function pick<T>(next: () => number, list: readonly T[]): T {
   const found = list[Math.floor(next() * list.length)]
   if (found === undefined) throw new RangeError('nothing to pick from')
   return found
 }
 
 export function mutated(next: () => number): string {
-  let text = pick(next, SEEDS)
+  return edited(next, pick(next, SEEDS), pick(next, SEEDS))
+}
+
+/** A text with up to eight edits: pieces put in, cut out or doubled, and the end of another text in place of its own. */
+export function edited(next: () => number, source: string, other: string): string {
+  let text = source
   const edits = 1 + Math.floor(next() * 8)
   for (let i = 0; i < edits; i++) {
     const at = Math.floor(next() * text.length)
@@ -80,7 +85,7 @@ export function mutated(next: () => number): string {
     if (what < 0.35) text = text.slice(0, at) + pick(next, PIECES) + text.slice(at)
     else if (what < 0.6) text = text.slice(0, at) + text.slice(at + length)
     else if (what < 0.8) text = text.slice(0, at) + text.slice(at, at + length * 3) + text.slice(at)
-    else text = text.slice(0, at) + pick(next, SEEDS).slice(Math.floor(next() * 60))
+    else text = text.slice(0, at) + other.slice(Math.floor(next() * 60))
   }
   return text
 }

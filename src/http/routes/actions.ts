@@ -1,6 +1,7 @@
 import { approvalOfAction, votesOf } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
+import { explainAction } from '../../pipeline/explain.ts'
 import { settleAction } from '../../pipeline/settle.ts'
 import type { StoredResult } from '../../pipeline/submission.ts'
 import { findAction, listActions, stored, type ActionRow } from '../../record/actions.ts'
@@ -100,7 +101,8 @@ export function actionCalls(parts: HttpParts): Calls {
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ req, id, caller }) => explain(db, await visible(db, req, id), caller.role === 'agent'),
+    async ({ req, id, caller }) =>
+      explain(parts, await visible(db, req, id), caller.role === 'agent'),
   )
 
   calls.write(
@@ -152,8 +154,8 @@ export function actionJson(row: ActionRow): JsonObject {
 }
 
 // An agent gets the rule that decided; the whole trace would teach it where the gaps are.
-async function explain(db: Db, row: ActionRow, forAgent: boolean) {
-  const { trace, ...rest } = JSON.parse(row.explain) as { trace: unknown; reasons: JsonObject[] }
+async function explain({ db, policies }: HttpParts, row: ActionRow, forAgent: boolean) {
+  const { reasons, shadow, obligations } = JSON.parse(row.explain) as Record<string, JsonObject[]>
   const base = {
     action_id: row.id,
     decision_id: row.decision_id,
@@ -163,8 +165,8 @@ async function explain(db: Db, row: ActionRow, forAgent: boolean) {
     revision: row.revision,
   }
   if (forAgent) {
-    const reasons = rest.reasons.map(({ code, message, source }) => ({ code, message, source }))
-    return { ...base, reasons }
+    const own = reasons?.map(({ code, message, source }) => ({ code, message, source }))
+    return { ...base, reasons: own }
   }
   const approval = await approvalOfAction(db, row.id)
   const entries = await readTimeline(db, {
@@ -180,8 +182,10 @@ async function explain(db: Db, row: ActionRow, forAgent: boolean) {
   })
   return {
     ...base,
-    ...rest,
-    trace,
+    reasons,
+    shadow,
+    obligations,
+    trace: await explainAction(row, policies.current),
     approvals: approval ? await votesOf(db, approval.id) : [],
     audit: entries.toReversed().map(entryJson),
   }

@@ -1,7 +1,7 @@
 // The stages between parsing and planning, in OPA's order: a stage that finds something hides the later ones.
 import type { Annotations, Body, Import, Module, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkBody, walkRule } from '../ast/walk.ts'
-import { Diagnostics } from '../diagnostics.ts'
+import { type Diagnostic, Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
 import { buildTree, nodeAt, type RuleNode } from '../planner/tree.ts'
 import { builtinType } from './builtins.ts'
@@ -33,6 +33,10 @@ export interface Checked {
   readonly modules: readonly Module[]
   readonly tree: RuleNode
   readonly query: CheckedQuery | undefined
+  /** Unique names of variables -> those in the source. */
+  readonly original: ReadonlyMap<string, string>
+  /** What strict mode would refuse. */
+  readonly warnings: readonly Diagnostic[]
 }
 
 export interface Query {
@@ -59,6 +63,8 @@ interface Stage {
 
 interface Context {
   readonly diagnostics: Diagnostics
+  /** What strict mode would refuse. */
+  readonly warnings: Diagnostics
   readonly options: CheckOptions
   readonly query: Query | undefined
   readonly functionType: (name: string) => FunctionType | undefined
@@ -79,7 +85,7 @@ const STAGES: readonly Stage[] = [
   { name: 'recursion', run: (s, c) => checkRecursion(s.resolved, c.diagnostics) },
   // Types follow references from rule to rule, so recursion must be out of the way.
   { name: 'types', run: (s, c) => checkTypes(s.tree, s.query, c.functionType, c.diagnostics) },
-  { name: 'deprecated', run: (s, c) => checkDeprecated(s.modules, c.diagnostics) },
+  { name: 'deprecated', run: (s, c) => checkDeprecated(s.modules, c.diagnostics, c.warnings) },
 ]
 
 export function check(
@@ -97,7 +103,8 @@ export function check(
     original: new Map(),
     names: new NameSource(),
   }
-  const context: Context = { diagnostics, options, query, functionType }
+  const warnings = new Diagnostics()
+  const context: Context = { diagnostics, warnings, options, query, functionType }
   for (const stage of STAGES) {
     stage.run(state, context)
     if (diagnostics.any) return undefined
@@ -105,6 +112,8 @@ export function check(
   return {
     modules: state.modules,
     tree: state.tree,
+    original: state.original,
+    warnings: warnings.list,
     query: state.query && {
       body: state.query,
       vars: queryVars(state.query, state.original, query?.body ?? []),
@@ -161,7 +170,8 @@ export function importName({ alias, path }: Import): string | undefined {
   return last?.kind === 'string' ? last.value : last?.kind === 'var' ? last.name : undefined
 }
 
-function resolveNames(state: State, { diagnostics, options, query }: Context): void {
+function resolveNames(state: State, context: Context): void {
+  const { diagnostics, warnings, options, query } = context
   const byPackage = rulesByPackage(state.modules)
   const unused = new Diagnostics()
   const found = new Diagnostics()
@@ -169,11 +179,11 @@ function resolveNames(state: State, { diagnostics, options, query }: Context): v
     const names = byPackage.get(module.package.path.join('\u0000')) ?? new Set()
     const globals = globalsOf(module, names)
     const rules = module.rules.map((rule) =>
-      new Scope(globals, state.names, found, options.strict, state.original)
+      new Scope(globals, state.names, found, options.strict ? found : warnings, state.original)
         .at(rule.loc)
         .rule(rule),
     )
-    if (options.strict) reportUnusedImports(module, globals, unused)
+    reportUnusedImports(module, globals, options.strict ? unused : warnings)
     return { ...module, rules }
   })
   if (state.query) {
@@ -184,7 +194,9 @@ function resolveNames(state: State, { diagnostics, options, query }: Context): v
       { package: { loc, path }, imports: query?.imports ?? [] },
       path.length > 0 ? names : new Set(),
     )
-    state.query = new Scope(globals, state.names, found, false, state.original).query(state.query)
+    state.query = new Scope(globals, state.names, found, new Diagnostics(), state.original).query(
+      state.query,
+    )
   }
   // Imports are resolved in a stage before variables are: their errors hide those of variables.
   for (const { code, location, message } of unused.any ? unused.list : found.list)

@@ -211,9 +211,14 @@ function pathOf(term: Term): string[] | undefined {
 }
 
 /** Deprecated builtins, which the new Rego no longer has. */
-export function checkDeprecated(modules: readonly Module[], diagnostics: Diagnostics): void {
+/** Functions that v1 has dropped; the old dialect still has them. */
+export function checkDeprecated(
+  modules: readonly Module[],
+  diagnostics: Diagnostics,
+  warnings: Diagnostics,
+): void {
   for (const { rules, v0 } of modules) {
-    if (v0) continue
+    const found = v0 ? warnings : diagnostics
     for (const rule of rules) {
       walkRule(
         rule,
@@ -221,7 +226,7 @@ export function checkDeprecated(modules: readonly Module[], diagnostics: Diagnos
         ({ node, loc }) => {
           const name = node.kind === 'call' ? operatorName(node.operator) : undefined
           if (name !== undefined && DEPRECATED.has(name)) {
-            diagnostics.add(
+            found.add(
               'rego_type_error',
               loc,
               `deprecated built-in function calls in expression: ${name}`,

@@ -44,7 +44,8 @@ export class Scope {
   readonly #globals: Globals
   readonly #names: NameSource
   readonly #diagnostics: Diagnostics
-  readonly #strict: boolean
+  /** Where unused assignments and arguments go: errors in strict mode, else warnings. */
+  readonly #unused: Diagnostics
   readonly #frames: Frame[] = []
   /** Unique name -> the name in the source, for messages. */
   readonly #original: Map<string, string>
@@ -54,13 +55,13 @@ export class Scope {
     globals: Globals,
     names: NameSource,
     diagnostics: Diagnostics,
-    strict: boolean,
+    unused: Diagnostics,
     original: Map<string, string>,
   ) {
     this.#globals = globals
     this.#names = names
     this.#diagnostics = diagnostics
-    this.#strict = strict
+    this.#unused = unused
     this.#original = original
   }
 
@@ -98,7 +99,7 @@ export class Scope {
     const body = this.#body(rule.body)
     const late = this.#headTerms({ ...head, ...early }, false)
     this.#checkUnused(frame, rule.body, body, [...late.ref.slice(1), late.key, late.value])
-    if (this.#strict && !this.#failed && !rule.else) this.#checkArgs(frame, argVars, rule)
+    if (!this.#failed && !rule.else) this.#checkArgs(frame, argVars, rule)
     const failed = this.#failed
     this.#failed = failed || failedBefore
     const otherwise = rule.else ? this.#chain(rule.else, argVars, frame) : undefined
@@ -446,7 +447,7 @@ export class Scope {
     return { ...ref, terms: [made, ...tail] }
   }
 
-  /** Declared but unused names; with `strict`, assigned ones as well. */
+  /** Declared but unused names are errors; assigned ones only in strict mode. */
   #checkUnused(
     frame: Frame,
     body: Body,
@@ -466,9 +467,9 @@ export class Scope {
         if (every && declared.uses > 0) continue
         this.#diagnostics.add('rego_compile_error', declared.loc, `declared var ${name} unused`)
       }
-      if (this.#strict && declared.occurrence === 'assigned' && declared.uses === 0) {
+      if (declared.occurrence === 'assigned' && declared.uses === 0) {
         const place = body.find((expr) => assigns(expr, name))?.loc ?? declared.loc
-        this.#diagnostics.add('rego_compile_error', place, `assigned var ${name} unused`)
+        this.#unused.add('rego_compile_error', place, `assigned var ${name} unused`)
       }
     }
   }
@@ -478,7 +479,7 @@ export class Scope {
       if (occurrence !== 'arg' || uses > 0 || rule.isDefault) continue
       void frame
       void loc
-      this.#diagnostics.add(
+      this.#unused.add(
         'rego_compile_error',
         this.#ruleLoc ?? rule.loc,
         `unused argument ${name}. (hint: use _ (wildcard variable) instead)`,

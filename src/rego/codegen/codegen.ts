@@ -36,7 +36,7 @@ const defaults: CodegenOptions = { strictBuiltinErrors: false, steps: STEPS_MAX,
 export function generate(policy: Policy, options: Partial<CodegenOptions> = {}): Generated {
   const settings = { ...defaults, ...options }
   const base = machine()
-  const layout = new Layout(policy, base)
+  const layout = new Layout(policy, base, settings.strictBuiltinErrors)
   const types = new Types(base)
   const functionTypes: number[] = []
   const bodies: Uint8Array[] = []
@@ -78,6 +78,7 @@ export function generate(policy: Policy, options: Partial<CodegenOptions> = {}):
     heapStart,
     settings,
     tracePoints: policy.tracePoints,
+    traceSlots: policy.traceSlots,
   })
   return { wasm, hostBuiltins: layout.hostBuiltins }
 }
@@ -192,6 +193,7 @@ interface Assembly {
   readonly heapStart: number
   readonly settings: CodegenOptions
   readonly tracePoints: number
+  readonly traceSlots: number
 }
 
 function assemble(base: Machine, layout: Layout, parts: Assembly): Uint8Array {
@@ -271,6 +273,7 @@ function globalSection(
     { name: 'opa_wasm_abi_minor_version', mutable: false, init: ABI_MINOR },
     { name: 'rego_trace', mutable: false, init: layout.traceAddress },
     { name: 'rego_trace_points', mutable: false, init: parts.tracePoints },
+    { name: 'rego_trace_slots', mutable: false, init: parts.traceSlots },
   ]
   globals.u32(base.globals.length + added.length)
   for (const [i, { mutable, type, init }] of base.globals.entries()) {

@@ -1,6 +1,8 @@
-import type { Block, Func, Local, Operand, Plan, Stmt } from '../ir/ir.ts'
+import type { Block, Func, Local, Location, Operand, Plan, Stmt } from '../ir/ir.ts'
 import { Code, type Label, OP } from '../wasm/instructions.ts'
+import { type Lifetime, lifetimes } from './lifetimes.ts'
 import type { Layout } from './layout.ts'
+import { TRACE_MISSING } from '../abi.ts'
 
 /** A memoised result that is known to be undefined; no value lives at this address. */
 const KNOWN_UNDEFINED = 1
@@ -12,6 +14,8 @@ class FunctionGenerator {
   readonly #locals = new Map<Local, number>()
   /** Ends of the enclosing IR blocks, innermost last. */
   readonly #blocks: Label[] = []
+  /** Places of locals that are not needed any more. */
+  readonly #free: number[] = []
   #memoAt: number | undefined
   readonly #resultSet: number | undefined
 
@@ -25,15 +29,41 @@ class FunctionGenerator {
   func(func: Func): Uint8Array {
     if (func.memo) this.#memoEnter(func)
     this.#tick()
-    this.#blockList(func.blocks)
+    this.#body(func.blocks)
     if (this.#memoAt !== undefined) this.#code.get(this.#memoAt).const(KNOWN_UNDEFINED).store(0)
     this.#code.const(0)
     return this.#code.finish()
   }
 
   plan(plan: Plan): Uint8Array {
-    this.#blockList(plan.blocks)
+    this.#body(plan.blocks)
     return this.#code.finish()
+  }
+
+  /** The outermost blocks. What lives only in some of them leaves its place to what comes later. */
+  #body(blocks: readonly Block[]): void {
+    const begin: [Local, Lifetime][][] = blocks.map(() => [])
+    const end: Local[][] = blocks.map(() => [])
+    for (const [local, lifetime] of lifetimes(blocks)) {
+      if (this.#locals.has(local)) continue // a parameter
+      begin[lifetime.first]?.push([local, lifetime])
+      end[lifetime.last]?.push(local)
+    }
+    for (const [at, block] of blocks.entries()) {
+      for (const [local, { isTested }] of begin[at] ?? []) this.#place(local, isTested)
+      this.#blockList([block])
+      for (const local of end[at] ?? []) this.#free.push(this.#local(local))
+    }
+  }
+
+  #place(local: Local, isTested: boolean): void {
+    const free = this.#free.pop()
+    this.#locals.set(local, free ?? this.#code.newLocal())
+    if (free !== undefined && isTested) this.#code.const(0).set(free)
+  }
+
+  #take(): number {
+    return this.#free.pop() ?? this.#code.newLocal()
   }
 
   /** One step of the budget, without a call for as long as there is some left. */
@@ -142,7 +172,7 @@ class FunctionGenerator {
         code.br(this.#label(stmt.index))
         return
       case 'CallStmt':
-        return this.#call(stmt.func, stmt.args, stmt.result)
+        return this.#call(stmt)
       case 'CallDynamicStmt':
         return this.#callDynamic(stmt.path, stmt.args, stmt.result)
       case 'DotStmt':
@@ -231,10 +261,26 @@ class FunctionGenerator {
       case 'NestedAddStmt':
         return this.#nested(stmt)
       case 'TraceStmt':
-        code.const(this.#layout.traceAddress).const(stmt.point).const(stmt.outcome).call(f.traceHit)
+        code.const(this.#layout.tracePoint(stmt.point)).const(stmt.outcome).call(f.traceHit)
         return
-      case 'SwitchStmt':
-        return this.#switch(stmt)
+      case 'TraceValueStmt':
+        code.const(this.#layout.tracePoint(stmt.point)).const(this.#layout.traceSlot(stmt.slot))
+        if (stmt.source === 'unseen') code.const(0)
+        else if (stmt.source === 'missing') code.const(TRACE_MISSING)
+        else this.#push(stmt.source)
+        code.call(f.traceValue)
+        return
+      case 'IndexStmt':
+        if (stmt.source) {
+          code.const(this.#layout.constant(stmt.table))
+          this.#push(stmt.source)
+          code.call(f.caseOf)
+        } else code.const(-1)
+        code.set(this.#local(stmt.target))
+        return
+      case 'CaseStmt':
+        code.get(this.#local(stmt.source)).const(stmt.at).op(OP.ne)
+        return this.#failIf()
     }
   }
 
@@ -309,7 +355,18 @@ class FunctionGenerator {
     code.end()
   }
 
-  #call(name: string, args: readonly Operand[], result: Local): void {
+  /** Strict builds: what a message of a builtin begins with. */
+  #announce(name: string, { file, row }: Partial<Location>): void {
+    const { callGlobals } = this.#layout
+    if (!callGlobals) return
+    const place =
+      file === undefined ? 0 : this.#layout.terminated(`${this.#layout.file(file)}:${row}: `)
+    this.#code.const(place).globalSet(callGlobals.place)
+    this.#code.const(this.#layout.terminated(`${name}: `)).globalSet(callGlobals.called)
+  }
+
+  #call(stmt: Extract<Stmt, { type: 'CallStmt' }>): void {
+    const { func: name, args, result } = stmt
     const code = this.#code
     const own = this.#layout.func(name)
     const target = this.#local(result)
@@ -318,11 +375,12 @@ class FunctionGenerator {
       code.call(own)
     } else {
       const builtin = this.#layout.builtin(name)
+      this.#announce(name, stmt)
       if (builtin.home === 'machine') {
         for (const arg of args) this.#push(arg)
         code.call(builtin.index)
       } else {
-        const operands = code.newLocal()
+        const operands = this.#take()
         code.const(args.length).call(this.#layout.functions.mkArray).set(operands)
         for (const arg of args) {
           code.get(operands)
@@ -332,6 +390,7 @@ class FunctionGenerator {
         const { callHost, callPlain } = this.#layout.functions
         code.const(builtin.index).get(operands)
         code.call(builtin.home === 'host' ? callHost : callPlain)
+        this.#free.push(operands)
       }
     }
     code.tee(target)
@@ -382,8 +441,8 @@ class FunctionGenerator {
     const code = this.#code
     const { functions: f } = this.#layout
     const source = this.#local(stmt.source)
-    const newLocal = () => code.newLocal()
-    const [at, end, stride, offset] = [newLocal(), newLocal(), newLocal(), newLocal()] as const
+    const take = () => this.#take()
+    const [at, end, stride, offset] = [take(), take(), take(), take()] as const
     const exit = code.block()
     code
       .get(source)
@@ -397,7 +456,7 @@ class FunctionGenerator {
     code.const(4).const(12).get(source).load8(0).const(5).op(OP.eq).op(OP.select).set(stride)
     code.const(0).const(4).get(stride).const(4).op(OP.eq).op(OP.select).set(offset)
     code.get(source).load(12).tee(at).get(end).get(stride).op(OP.mul).op(OP.add).set(end)
-    const index = stmt.key >= 0 ? newLocal() : -1
+    const index = stmt.key >= 0 ? take() : -1
     if (index >= 0) code.const(-1).set(index)
     const loop = code.loop()
     code.get(at).get(end).op(OP.geU).brIf(exit)
@@ -418,19 +477,20 @@ class FunctionGenerator {
     code.br(loop)
     code.end()
     code.end()
+    this.#free.push(at, end, stride, offset, ...(index >= 0 ? [index] : []))
   }
 
   #with(stmt: Extract<Stmt, { type: 'WithStmt' }>): void {
     const code = this.#code
     const { functions: f, memoGlobal, memoBytes } = this.#layout
     const local = this.#local(stmt.local)
-    const before = code.newLocal()
-    const memo = code.newLocal()
+    const before = this.#take()
+    const memo = this.#take()
     code.get(local).set(before)
     code.globalGet(memoGlobal).set(memo)
     if (stmt.keep !== undefined) code.get(memo).set(this.#local(stmt.keep))
     if (stmt.path && stmt.path.length > 0) {
-      const path = code.newLocal()
+      const path = this.#take()
       code.const(stmt.path.length).call(f.mkArray).set(path)
       for (const key of stmt.path) {
         code.get(path).const(this.#layout.string(key)).call(f.arrPush)
@@ -438,6 +498,7 @@ class FunctionGenerator {
       code.get(before).get(path)
       this.#push(stmt.value)
       code.const(0).call(f.withPath).set(local)
+      this.#free.push(path)
     } else {
       this.#push(stmt.value)
       code.set(local)
@@ -453,27 +514,7 @@ class FunctionGenerator {
     restore()
     code.br(this.#label(0))
     code.end()
-  }
-
-  #switch(stmt: Extract<Stmt, { type: 'SwitchStmt' }>): void {
-    const code = this.#code
-    const done = code.block()
-    for (const { keys, block } of stmt.cases) {
-      const next = code.block()
-      const hit = code.block()
-      for (const key of keys) {
-        this.#push(stmt.source)
-        this.#push(key)
-        code.call(this.#layout.functions.equal).brIf(hit)
-      }
-      code.br(next)
-      code.end()
-      this.#blockList([block])
-      code.br(done)
-      code.end()
-    }
-    this.#blockList([stmt.fallback])
-    code.end()
+    this.#free.push(before, memo)
   }
 }
 

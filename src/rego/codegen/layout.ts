@@ -1,4 +1,4 @@
-import { HOST_PREFIX } from '../abi.ts'
+import { HOST_PREFIX, TRACE_POINT_BYTES } from '../abi.ts'
 import type { BuiltinUse, Policy } from '../ir/ir.ts'
 import { Constants } from './constants.ts'
 import { type Machine, machineName } from './machine.ts'
@@ -19,7 +19,9 @@ const CALLED = [
   'insertOnce',
   'mergeOver',
   'setAdd',
+  'caseOf',
   'traceHit',
+  'traceValue',
   'conflictRule',
   'callHost',
   'callPlain',
@@ -55,6 +57,7 @@ export class Layout {
   readonly #funcs = new Map<string, number>()
   readonly #slots = new Map<string, number>()
   readonly #builtins = new Map<string, BuiltinSite>()
+  readonly #texts = new Map<string, number>()
   readonly #used = new Set<number>()
   readonly functions: Readonly<Record<Called, number>>
   /** Builtins that the host must bring, in the order of their numbers. */
@@ -63,9 +66,11 @@ export class Layout {
   readonly memoGlobal: number
   readonly fuelGlobal: number
   readonly traceAddress: number
+  /** Where strict builds leave the place and the name of a call; undefined when errors are not strict. */
+  readonly callGlobals: { readonly place: number; readonly called: number } | undefined
   readonly null: number
 
-  constructor(policy: Policy, machine: Machine) {
+  constructor(policy: Policy, machine: Machine, strictErrors: boolean) {
     this.#policy = policy
     this.#machine = machine
     const fixed = {
@@ -96,7 +101,25 @@ export class Layout {
     }
     this.functions = functions as Record<Called, number>
     for (const builtin of policy.static.builtins) this.#addBuiltin(builtin)
-    this.traceAddress = policy.tracePoints > 0 ? this.#constants.room(policy.tracePoints * 8) : 0
+    this.callGlobals = strictErrors
+      ? { place: this.#global('place'), called: this.#global('called') }
+      : undefined
+    const { tracePoints: points, traceSlots: slots } = policy
+    this.traceAddress =
+      points > 0 ? this.#constants.room(points * TRACE_POINT_BYTES + slots * 4) : 0
+  }
+
+  tracePoint(point: number): number {
+    return this.traceAddress + point * TRACE_POINT_BYTES
+  }
+  traceSlot(slot: number): number {
+    return this.tracePoint(this.#policy.tracePoints) + slot * 4
+  }
+
+  #global(name: string): number {
+    const global = this.#machine.globalIndex.get(name)
+    if (global === undefined) throw new Error(`machine lacks ${name}`)
+    return global
   }
 
   #fixed(name: string): number {
@@ -125,6 +148,16 @@ export class Layout {
     const known = this.hostBuiltins.indexOf(name)
     if (known >= 0) return known
     return this.hostBuiltins.push(name) - 1
+  }
+
+  /** The address of a NUL-terminated text. */
+  terminated(text: string): number {
+    const known = this.#texts.get(text) ?? this.#constants.text(text).address
+    this.#texts.set(text, known)
+    return known
+  }
+  file(index: number): string {
+    return this.#policy.static.files[index] ?? ''
   }
 
   get used(): ReadonlySet<number> {

@@ -1,4 +1,12 @@
-import { EVAL_ERRORS, type EvalErrorCode, HOST_PREFIX, PAGE_BYTES, PAGES_MIN } from '../abi.ts'
+import {
+  EVAL_ERRORS,
+  type EvalErrorCode,
+  HOST_PREFIX,
+  PAGE_BYTES,
+  PAGES_MIN,
+  TRACE_MISSING,
+  TRACE_POINT_BYTES,
+} from '../abi.ts'
 import type { Budget, Compiled } from '../compile.ts'
 import { hostFunctions } from './functions.ts'
 import { fromJs, toJs, parseValue, writeJson } from './value.ts'
@@ -25,7 +33,12 @@ export interface LoadOptions {
 export interface PointCount {
   readonly reached: number
   readonly held: number
+  /** How often there was a value to judge: reached without one is undefined, not false. */
+  readonly valued: number
 }
+
+/** What became of a value that a trace build keeps: not looked at, undefined, or there. */
+export type TraceValue = 'unseen' | 'missing' | { readonly json: string }
 
 export interface Loaded {
   readonly entrypoints: readonly string[]
@@ -40,6 +53,11 @@ export interface Loaded {
   steps(): number
   /** Counts of a trace build since it was loaded or reset, in the order of `tracePoints`. */
   trace(): PointCount[]
+  /**
+   * What a trace build with values kept in its last evaluation: those that an expression held with, else
+   * the latest. To be read before the next evaluation.
+   */
+  traceValues(): TraceValue[]
   resetTrace(): void
   memoryBytes(): number
   close(): void
@@ -52,7 +70,11 @@ const utf8 = new TextEncoder()
 const decoder = new TextDecoder()
 type Exports = Readonly<Record<string, (...args: number[]) => number>>
 
-export function load(policy: Compiled | Uint8Array, options: LoadOptions = {}): Loaded {
+export function load(
+  policy: Compiled | Uint8Array | WebAssembly.Module,
+  options: LoadOptions = {},
+): Loaded {
+  if (policy instanceof WebAssembly.Module) return new Policy(policy, options)
   const bytes = policy instanceof Uint8Array ? policy : policy.wasm
   return new Policy(new WebAssembly.Module(bytes), options)
 }
@@ -191,8 +213,13 @@ class Policy implements Loaded {
 
   #abort(address: number): never {
     const text = this.#text(address)
-    const code = EVAL_ERRORS.find((known) => text.startsWith(`${known}:`))
-    if (code) throw new EvalError(code, text.slice(code.length + 2))
+    for (const code of EVAL_ERRORS) {
+      const at = text.indexOf(`${code}: `)
+      // In front of the code stands at most where the call is: `policy.rego:4: `.
+      if (at < 0 || !/^(?:[^\n]*:\d+: )?$/.test(text.slice(0, at))) continue
+      const message = text.slice(0, at) + text.slice(at + code.length + 2)
+      throw new EvalError(code, message)
+    }
     throw new EvalError('eval_internal_error', text.replace(/^eval_internal_error: /, ''))
   }
 
@@ -285,19 +312,30 @@ class Policy implements Loaded {
     const { at, count } = this.#tracePlace()
     const view = new DataView(this.#memory.buffer)
     return Array.from({ length: count }, (_, i) => ({
-      reached: view.getUint32(at + i * 8, true),
-      held: view.getUint32(at + i * 8 + 4, true),
+      reached: view.getUint32(at + i * TRACE_POINT_BYTES, true),
+      held: view.getUint32(at + i * TRACE_POINT_BYTES + 4, true),
+      valued: view.getUint32(at + i * TRACE_POINT_BYTES + 8, true),
     }))
   }
-  resetTrace(): void {
-    const { at, count } = this.#tracePlace()
-    this.#view().fill(0, at, at + count * 8)
+  traceValues(): TraceValue[] {
+    const { slotsAt, slots } = this.#tracePlace()
+    return Array.from({ length: slots }, (_, i) => {
+      // Writing a value out may grow the memory, so the view is made anew.
+      const address = new DataView(this.#memory.buffer).getUint32(slotsAt + i * 4, true)
+      if (address === 0) return 'unseen'
+      if (address === TRACE_MISSING) return 'missing'
+      return { json: this.#text(this.#call('opa_json_dump', address)) }
+    })
   }
-  #tracePlace(): { at: number; count: number } {
-    return {
-      at: this.#globals['rego_trace']?.value ?? 0,
-      count: this.#globals['rego_trace_points']?.value ?? 0,
-    }
+  resetTrace(): void {
+    const { at, slotsAt, slots } = this.#tracePlace()
+    this.#view().fill(0, at, slotsAt + slots * 4)
+  }
+  #tracePlace(): { at: number; count: number; slotsAt: number; slots: number } {
+    const at: number = this.#globals['rego_trace']?.value ?? 0
+    const count: number = this.#globals['rego_trace_points']?.value ?? 0
+    const slots: number = this.#globals['rego_trace_slots']?.value ?? 0
+    return { at, count, slotsAt: at + count * TRACE_POINT_BYTES, slots }
   }
 
   memoryBytes(): number {

@@ -125,22 +125,26 @@ export type Stmt = (
       readonly path: readonly Operand[]
       readonly value: Operand | undefined
     }
-  // Ours. Marks a point of a trace build: 0 reached, 1 true.
-  | { readonly type: 'TraceStmt'; readonly point: number; readonly outcome: 0 | 1 }
-  // Ours. Skips the rest of its block unless the source has one of the keys: the rule index.
+  // Ours. Marks a point of a trace build: 0 reached, 1 true, 2 had a value to judge.
+  | { readonly type: 'TraceStmt'; readonly point: number; readonly outcome: 0 | 1 | 2 }
+  // Ours. Keeps a value that the expression of a point looks at, or that it was not looked at, or had none.
   | {
-      readonly type: 'SwitchStmt'
-      readonly source: Operand
-      readonly cases: readonly SwitchCase[]
-      readonly fallback: Block
+      readonly type: 'TraceValueStmt'
+      readonly point: number
+      readonly slot: number
+      readonly source: Operand | 'unseen' | 'missing'
     }
+  // Ours. The rule index: which key of a constant object a value is, as a plain number; -1 for none, or without a source.
+  | {
+      readonly type: 'IndexStmt'
+      readonly source: Operand | undefined
+      readonly table: number
+      readonly target: Local
+    }
+  // Ours. Undefined unless an IndexStmt left this number.
+  | { readonly type: 'CaseStmt'; readonly source: Local; readonly at: number }
 ) &
   Partial<Location>
-
-export interface SwitchCase {
-  readonly keys: readonly Operand[]
-  readonly block: Block
-}
 
 /** A constant that is laid out once in the module's data. Object and set members are sorted and unique. */
 export type Constant =
@@ -187,4 +191,6 @@ export interface Policy {
   readonly funcs: readonly Func[]
   /** Ours: number of trace points; 0 unless it is a trace build. */
   readonly tracePoints: number
+  /** Ours: number of values that the points keep. */
+  readonly traceSlots: number
 }

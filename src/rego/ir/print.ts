@@ -1,5 +1,7 @@
 import type { Block, Operand, Policy, Stmt } from './ir.ts'
 
+const PLACE: ReadonlySet<string> = new Set(['file', 'row', 'col'])
+
 /** The IR as text, one statement a line, for people and golden files. */
 export function printPolicy(policy: Policy): string {
   const { strings, constants } = policy.static
@@ -19,7 +21,7 @@ export function printPolicy(policy: Policy): string {
     const parts: string[] = []
     const nested: string[] = []
     for (const [key, v] of Object.entries(s)) {
-      if (key === 'type' || v === undefined) continue
+      if (key === 'type' || v === undefined || PLACE.has(key)) continue
       if (key === 'block' || key === 'fallback') {
         if (typeof v === 'object') nested.push(block(v as Block, `${indent}  `))
         else parts.push(`${key}=${value(v)}`)

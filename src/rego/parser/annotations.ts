@@ -1,4 +1,4 @@
-import { parseDocument } from 'yaml'
+import { yaml } from '../host/libraries.ts'
 import type { Annotations, Comment, Loc } from '../ast/ast.ts'
 import { Cursor } from './cursor.ts'
 import { ExpressionParser } from './expressions.ts'
@@ -66,7 +66,11 @@ function readYaml(head: Comment, lines: readonly Comment[], report: Report): Fie
     report(head.loc, 'expected METADATA block, found whitespace')
     return undefined
   }
-  const document = parseDocument(text, { prettyErrors: true, logLevel: 'silent', version: '1.2' })
+  const document = yaml().parseDocument(text, {
+    prettyErrors: true,
+    logLevel: 'silent',
+    version: '1.2',
+  })
   const [problem] = document.errors
   if (problem) {
     const line = problem.linePos?.[0].line ?? 1

@@ -224,7 +224,9 @@ function ruleFromBody(body: Body): Rule | string {
   if (left.kind === 'call') {
     const ref = headOf(left.operator)
     if (!ref) return 'invalid rule head'
-    return ruleOf(loc, { ref, args: left.args, value, assign, loc })
+    // `f() := 1` is a rule of one value.
+    const args = left.args.length > 0 ? { args: left.args } : {}
+    return ruleOf(loc, { ref, ...args, value, assign, loc })
   }
   if (left.kind === 'var') return ruleOf(loc, { ref: [left], value, assign, loc })
   if (left.kind !== 'ref') return `${left.kind} cannot be used for rule name`

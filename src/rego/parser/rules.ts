@@ -369,7 +369,8 @@ export class RuleParser extends ExpressionParser {
     const name = ref[0].name
     const done = (rest: Partial<Head>): Head => ({
       ref,
-      args,
+      // `f() := 1` is a rule of one value.
+      args: args && args.length > 0 ? args : undefined,
       key: undefined,
       value: undefined,
       assign: false,

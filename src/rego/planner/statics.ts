@@ -8,6 +8,7 @@ export class Statics {
   readonly files: string[] = []
   readonly builtins = new Map<string, BuiltinUse>()
   readonly #stringIndex = new Map<string, number>()
+  readonly #fileIndex = new Map<string, number>()
   readonly #constantIndex = new Map<string, number>()
 
   string(text: string): number {
@@ -30,8 +31,12 @@ export class Statics {
   }
 
   file(name: string): number {
-    const known = this.files.indexOf(name)
-    return known >= 0 ? known : this.files.push(name) - 1
+    let index = this.#fileIndex.get(name)
+    if (index === undefined) {
+      index = this.files.push(name) - 1
+      this.#fileIndex.set(name, index)
+    }
+    return index
   }
 }
 

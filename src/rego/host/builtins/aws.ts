@@ -82,7 +82,8 @@ function signRequest(request: RegoObject, config: RegoObject, time: Value | unde
     extra.set('x-amz-content-sha256', digest)
   const session = config.get('aws_session_token')
   if (typeof session === 'string' && session !== '') extra.set('x-amz-security-token', session)
-  for (const [k, v] of extra) signing.set(k, v)
+  // A header that the request brings is signed as it is there, although it is sent with our value.
+  for (const [k, v] of extra) if (!signing.has(k)) signing.set(k, v)
   const names = [...signing.keys()].sort()
   const canonical = [
     string(request.get('method')),

@@ -1,4 +1,4 @@
-import { parseDocument, stringify } from 'yaml'
+import { yaml } from '../libraries.ts'
 import { fromJs, isArray, Num, RegoObject, RegoSet, toJs, type Value, writeJson } from '../value.ts'
 import { type Family, fail, object, text, wrongType } from './kind.ts'
 
@@ -50,7 +50,7 @@ export const encoding: Family = {
   'urlquery.decode_object': (s) => decodeObject(text(s, 1)),
   'json.marshal_with_options': (v, o) => marshal(v, object(o, 2)),
   'yaml.marshal': (v) =>
-    stringify(toJs(v), {
+    yaml().stringify(toJs(v), {
       sortMapEntries: true,
       lineWidth: 0,
       singleQuote: null,
@@ -161,7 +161,7 @@ function indented(
 }
 
 function yamlValue(source: string): Value | undefined {
-  const document = parseDocument(source, {
+  const document = yaml().parseDocument(source, {
     version: '1.1',
     intAsBigInt: true,
     logLevel: 'silent',

@@ -1,26 +1,19 @@
 // GraphQL on graphql-js, with documents in the shape of OPA's parser (gqlparser): capitalised fields, empty ones left out.
-import {
-  type ConstDirectiveNode,
-  type DefinitionNode,
-  type DirectiveNode,
-  type DocumentNode,
-  type FieldDefinitionNode,
-  type GraphQLSchema,
-  type InputValueDefinitionNode,
-  Kind,
-  type SelectionSetNode,
-  type TypeNode,
-  type ValueNode,
-  type VariableDefinitionNode,
-  GraphQLError,
-  buildASTSchema,
-  extendSchema,
-  parse as parseGraphql,
-  specifiedDirectives,
-  validate,
-  validateSchema,
+import type {
+  ConstDirectiveNode,
+  DefinitionNode,
+  DirectiveNode,
+  DocumentNode,
+  FieldDefinitionNode,
+  GraphQLSchema,
+  InputValueDefinitionNode,
+  SelectionSetNode,
+  TypeNode,
+  ValueNode,
+  VariableDefinitionNode,
 } from 'graphql'
-import { validateSDL } from 'graphql/validation/validate.js'
+import { Kind } from 'graphql/language/kinds.js'
+import { graphql as library, graphqlValidate } from '../libraries.ts'
 import { fromJs, isArray, Num, RegoObject, type Value, writeJson } from '../value.ts'
 import { type Family, fail, text, wrongType } from './kind.ts'
 
@@ -383,7 +376,7 @@ function printSchema(o: Json): string {
 // ---- builtins
 
 function located(error: unknown): never {
-  if (error instanceof GraphQLError) {
+  if (error instanceof library().GraphQLError) {
     const [at] = error.locations ?? []
     const where = at ? ` in GraphQL string at location ${at.line}:${at.column}` : ''
     return fail(`${error.message.replace(/\.$/, '').replace(/^Syntax Error: /, '')}${where}`)
@@ -394,7 +387,7 @@ function located(error: unknown): never {
 function readText(source: string): DocumentNode {
   if (/^[\s,]*(#[^\n]*[\s,]*)*$/.test(source)) return { kind: Kind.DOCUMENT, definitions: [] }
   try {
-    return parseGraphql(source, { allowLegacyFragmentVariables: true })
+    return library().parse(source, { allowLegacyFragmentVariables: true })
   } catch (error) {
     return located(error)
   }
@@ -439,22 +432,22 @@ function buildSchema(document: DocumentNode): GraphQLSchema {
     } as unknown as DefinitionNode
   })
   const whole = { ...document, definitions }
-  const problems = validateSDL(whole)
+  const problems = graphqlValidate().validateSDL(whole)
   const [first] = problems
   if (first) return located(first)
   try {
-    const schema = buildASTSchema(whole, { assumeValidSDL: true })
-    const errors = validateSchema(schema).filter(
-      ({ message }) => !/Query root type must be provided/.test(message),
-    )
+    const schema = library().buildASTSchema(whole, { assumeValidSDL: true })
+    const errors = library()
+      .validateSchema(schema)
+      .filter(({ message }) => !/Query root type must be provided/.test(message))
     const [bad] = errors
     if (bad) return located(bad)
     return schema
   } catch (error) {
     return located(
-      error instanceof GraphQLError
+      error instanceof library().GraphQLError
         ? error
-        : new GraphQLError(error instanceof Error ? error.message : ''),
+        : new (library().GraphQLError)(error instanceof Error ? error.message : ''),
     )
   }
 }
@@ -463,12 +456,12 @@ function check(query: DocumentNode, schema: GraphQLSchema): void {
   if (query.definitions.length === 0) return
   const usable = schema.getQueryType()
     ? schema
-    : extendSchema(
+    : library().extendSchema(
         schema,
         readText(`type ${PLACEHOLDER} { _: Int } extend schema { query: ${PLACEHOLDER} }`),
         { assumeValid: true },
       )
-  const [first] = validate(usable, query)
+  const [first] = library().validate(usable, query)
   if (first) located(first)
 }
 
@@ -529,5 +522,3 @@ export const graphql: Family = {
     return [true, shown(q, documents.query, queryAst), shown(s, documents.schema, schemaAst)]
   },
 }
-
-export { specifiedDirectives }

@@ -1,4 +1,5 @@
-import { RE2JS } from 're2js'
+import type { RE2JS } from 're2js'
+import { re2 } from '../libraries.ts'
 import { isArray, type Value, num } from '../value.ts'
 import { type Family, fail, int, text, wrongType } from './kind.ts'
 
@@ -10,7 +11,7 @@ export function compilePattern(pattern: string): RE2JS {
   let compiled = cache.get(pattern)
   if (!compiled) {
     try {
-      compiled = RE2JS.compile(pattern)
+      compiled = re2().RE2JS.compile(pattern)
     } catch (error) {
       return fail(`error parsing regexp: ${error instanceof Error ? error.message : ''}`)
     }
@@ -95,7 +96,7 @@ function templateMatch(template: string, s: string, open: string, close: string)
   for (const [i, c] of chars.entries()) {
     if (c === open) {
       if (depth++ === 0) {
-        pattern += RE2JS.quote(chars.slice(from, i).join(''))
+        pattern += re2().RE2JS.quote(chars.slice(from, i).join(''))
         from = i + 1
       }
     } else if (c === close && depth > 0) {
@@ -106,7 +107,7 @@ function templateMatch(template: string, s: string, open: string, close: string)
     }
   }
   if (depth > 0) fail('unbalanced braces in template')
-  pattern += RE2JS.quote(chars.slice(from).join(''))
+  pattern += re2().RE2JS.quote(chars.slice(from).join(''))
   return compilePattern(`^${pattern}$`).matcher(s).find()
 }
 
@@ -120,7 +121,7 @@ function globPattern(glob: string, delimiters: readonly string[]): string {
   const chars = Array.from(glob)
   let out = ''
   let depth = 0
-  const quote = (c: string) => RE2JS.quote(c)
+  const quote = (c: string) => re2().RE2JS.quote(c)
   for (let i = 0; i < chars.length; i++) {
     const c = chars[i] ?? ''
     if (c === '\\') {

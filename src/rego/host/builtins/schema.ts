@@ -1,5 +1,5 @@
-import { Ajv, type ErrorObject } from 'ajv'
-import addFormats from 'ajv-formats'
+import type { ErrorObject } from 'ajv'
+import { ajv as library, ajvFormats } from '../libraries.ts'
 import { fromJs, parseValue, RegoObject, toJs, type Value } from '../value.ts'
 import { type Family, fail, wrongType } from './kind.ts'
 
@@ -54,8 +54,13 @@ function compiled(schema: unknown) {
   if (problem !== undefined) return fail(problem)
   const { $schema: _dialect, ...rest } = schema as Json
   try {
-    const ajv = new Ajv({ allErrors: true, strict: false, verbose: true, validateFormats: true })
-    addFormats.default(ajv)
+    const ajv = new (library().Ajv)({
+      allErrors: true,
+      strict: false,
+      verbose: true,
+      validateFormats: true,
+    })
+    ajvFormats().default(ajv)
     return ajv.compile(rest)
   } catch (error) {
     return fail(`jsonschema: ${error instanceof Error ? error.message : ''}`)

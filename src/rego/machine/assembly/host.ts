@@ -1,10 +1,10 @@
 // Calls into the host. Our own host functions take one string, the Rego text of the array of operands, and give one back:
 // `=` and the result as Rego text, `!code: message` for an error, `` for undefined. So sets stay sets and numbers exact
 // in any host, including one that hands operands over as JSON. Functions that an embedder declares take plain values.
-import { abortWith, alloc, charge, strictErrors } from './memory'
+import { alloc, charge, strictErrors } from './memory'
 import { T_STR, tag, mkArray, mkInt, arrPush, strLen, strPtr, mkBool, count, arrAt } from './value'
 import { opa_value_parse, textOf } from './text'
-import { noAnswer } from './errors'
+import { abortAt, noAnswer } from './errors'
 
 // @ts-ignore: decorator
 @external("env", "opa_builtin0")
@@ -44,7 +44,7 @@ export function callHost(id: i32, operands: usize): usize {
   const text = alloc(n + 1)
   memory.copy(text, p + from, n - from)
   store<u8>(text + n - from, 0)
-  abortWith(text)
+  abortAt(text)
   return 0
 }
 
@@ -66,12 +66,14 @@ export function callPlain(id: i32, operands: usize): usize {
   return opa_builtin4(id, 0, arrAt(operands, 0), arrAt(operands, 1), arrAt(operands, 2), arrAt(operands, 3))
 }
 
-let traceOn: i32 = 0
-/** Trace builds: records that an expression (by number) was reached (0), true (1) or not (2). */
-export function traceHit(buffer: usize, index: i32, outcome: i32): void {
-  const at = buffer + (index << 3)
-  if (outcome == 0) store<u32>(at, load<u32>(at) + 1)
-  else store<u32>(at, load<u32>(at, 4) + 1, 4)
+/** Trace builds: counts that an expression was reached (0), held (1) or had a value (2). */
+export function traceHit(point: usize, outcome: i32): void {
+  const at = point + (outcome << 2)
+  store<u32>(at, load<u32>(at) + 1)
+}
+/** Trace builds: remembers a value of an expression until it holds; what it held with stays. */
+export function traceValue(point: usize, slot: usize, value: usize): void {
+  if (load<u32>(point, 4) == 0) store<u32>(slot, value)
 }
 
 export function printLine(v: usize): usize {

@@ -15,6 +15,9 @@ export let fuelMax: i32 = 0
 export let pagesMax: i32 = 0
 /** 1 when an error of a builtin stops the evaluation, 0 when it makes the call undefined. */
 export let strictErrors: i32 = 0
+/** Strict builds say before each call of a builtin where it stands and what is called, for messages: NUL-terminated. */
+export let place: usize = 0
+export let called: usize = 0
 
 const PAGE: usize = 65536
 

@@ -1,6 +1,6 @@
 // What generated code calls besides builtins: the statements of the IR that are more than a few instructions.
 import { abortWith, alloc, heap } from './memory'
-import { T_ARR, T_NUM, T_OBJ, T_SET, MARK_NESTED, MARK_PARSED, NULL, mkSet, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush } from './value'
+import { T_ARR, T_NUM, T_OBJ, T_SET, MARK_NESTED, MARK_PARSED, NULL, mkSet, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush, intOf } from './value'
 import { lookup } from './collections'
 import { textOf } from './text'
 
@@ -23,6 +23,13 @@ export function atBase(v: usize, k: usize): usize {
   const found = at(v, k)
   if (found || v == 0 || k == 0 || tag(v) != T_OBJ || tag(k) != T_NUM) return found
   return lookup(v, textOf(k, 0))
+}
+
+/** The number that a constant table has for a value, or -1. */
+export function caseOf(table: usize, v: usize): i32 {
+  if (v == 0) return -1
+  const e = find(table, v, hash(v))
+  return e ? <i32>intOf(load<u32>(e, 4)) : -1
 }
 
 // Containers that rules build step by step are marked at +2, so that a value which merely came along is not changed.

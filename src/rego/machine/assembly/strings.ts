@@ -1,9 +1,9 @@
 // Builtins on strings. Strings are UTF-8; positions that a policy sees count code points.
 import { alloc, charge, tick } from './memory'
-import { wrongType, noAnswer } from './errors'
+import { wrongType, noAnswer, wrongStrings, notStrings, notOfStrings } from './errors'
 import {
   T_ARR, T_NUM, T_OBJ, T_SET, T_STR, TRUE, FALSE, tag, truth, mkInt, mkStr, mkArray, arrPush, arrAt, count, keyAt, valueAt,
-  sortTable, strLen, strPtr, mkBool,
+  sortTable, strLen, strPtr, mkBool, sameBytes,
 } from './value'
 import { intFits, intValue } from './numbers'
 import { runes, listToArray } from './collections'
@@ -33,10 +33,10 @@ export function b_contains(a: usize, b: usize): usize {
   return truth(indexBytes(strPtr(a), strLen(a), strPtr(b), strLen(b), 0) >= 0)
 }
 function hasPrefix(a: usize, b: usize): bool {
-  return strLen(a) >= strLen(b) && memory.compare(strPtr(a), strPtr(b), strLen(b)) == 0
+  return strLen(a) >= strLen(b) && sameBytes(strPtr(a), strPtr(b), strLen(b))
 }
 function hasSuffix(a: usize, b: usize): bool {
-  return strLen(a) >= strLen(b) && memory.compare(strPtr(a) + strLen(a) - strLen(b), strPtr(b), strLen(b)) == 0
+  return strLen(a) >= strLen(b) && sameBytes(strPtr(a) + strLen(a) - strLen(b), strPtr(b), strLen(b))
 }
 export function b_startswith(a: usize, b: usize): usize {
   return isStr(a) && isStr(b) ? truth(hasPrefix(a, b)) : wrongType()
@@ -45,21 +45,23 @@ export function b_endswith(a: usize, b: usize): usize {
   return isStr(a) && isStr(b) ? truth(hasSuffix(a, b)) : wrongType()
 }
 
-function strList(v: usize): usize {
+function strList(v: usize, second: bool): usize {
   if (isStr(v)) {
     const r = mkArray(1)
     arrPush(r, v)
     return r
   }
-  if (tag(v) != T_ARR && tag(v) != T_SET) return 0
+  if (tag(v) != T_ARR && tag(v) != T_SET) return wrongStrings(second, notStrings(tag(v)))
   const r = listToArray(v)
-  for (let i: u32 = 0; i < count(r); i++) if (!isStr(arrAt(r, i))) return 0
+  for (let i: u32 = 0; i < count(r); i++) {
+    if (!isStr(arrAt(r, i))) return wrongStrings(second, notOfStrings(tag(v), tag(arrAt(r, i))))
+  }
   return r
 }
 function anyMatch(a: usize, b: usize, suffix: bool): usize {
-  const searches = strList(a)
-  const bases = strList(b)
-  if (!searches || !bases) return wrongType()
+  const searches = strList(a, false)
+  const bases = searches ? strList(b, true) : 0
+  if (!searches || !bases) return 0
   for (let i: u32 = 0; i < count(searches); i++) {
     for (let j: u32 = 0; j < count(bases); j++) {
       tick()

@@ -201,6 +201,27 @@ function reindex(v: usize): void {
   }
 }
 
+/** Eight bytes at a time: most keys are one or two of those. */
+export function sameBytes(p: usize, q: usize, n: u32): bool {
+  let i: u32 = 0
+  for (; i + 8 <= n; i += 8) if (load<u64>(p + i) != load<u64>(q + i)) return false
+  if (i + 4 <= n) {
+    if (load<u32>(p + i) != load<u32>(q + i)) return false
+    i += 4
+  }
+  for (; i < n; i++) if (load<u8>(p + i) != load<u8>(q + i)) return false
+  return true
+}
+
+/** Whether two values with one hash are equal; nearly always two strings. */
+@inline
+function sameKey(a: usize, b: usize): bool {
+  if (a == b) return true
+  if (tag(a) != T_STR || tag(b) != T_STR) return equal(a, b)
+  const n = strLen(a)
+  return n == strLen(b) && sameBytes(strPtr(a), strPtr(b), n)
+}
+
 /** The entry of a key, or 0. */
 export function find(v: usize, key: usize, h: u32): usize {
   const n = load<u32>(v, 4)
@@ -209,10 +230,7 @@ export function find(v: usize, key: usize, h: u32): usize {
   if (index == 0) {
     const end = first + n * ENTRY
     for (let e = first; e < end; e += ENTRY) {
-      if (load<u32>(e, 8) == h) {
-        const k = <usize>load<u32>(e)
-        if (k == key || equal(k, key)) return e
-      }
+      if (load<u32>(e, 8) == h && sameKey(<usize>load<u32>(e), key)) return e
     }
     return 0
   }
@@ -222,7 +240,7 @@ export function find(v: usize, key: usize, h: u32): usize {
     const at = load<u32>(index + (slot << 2))
     if (at == 0) return 0
     const e = first + (at - 1) * ENTRY
-    if (load<u32>(e, 8) == h && equal(<usize>load<u32>(e), key)) return e
+    if (load<u32>(e, 8) == h && sameKey(<usize>load<u32>(e), key)) return e
     slot = (slot + 1) & mask
   }
   return 0
@@ -438,7 +456,7 @@ export function equal(a: usize, b: usize): bool {
     const ha = load<u32>(a, 4)
     const hb = load<u32>(b, 4)
     if (ha && hb && ha != hb) return false
-    return memory.compare(strPtr(a), strPtr(b), n) == 0
+    return sameBytes(strPtr(a), strPtr(b), n)
   }
   if (t == T_NUM) {
     if (isInt(a) && isInt(b)) return intOf(a) == intOf(b)

@@ -1,0 +1,75 @@
+import { watch } from 'chokidar'
+import fs from 'node:fs'
+import path from 'node:path'
+import { CliError, EXIT, print, say } from './exit.ts'
+import { readRegoFiles, regoFailure, type RegoFiles } from './rego-files.ts'
+import { runRegoTests } from './rego-test.ts'
+import { FORMATS, type Report, type TestResult } from './test-report.ts'
+
+export interface TestOptions {
+  readonly run?: string
+  readonly format?: keyof typeof FORMATS
+  readonly coverage?: boolean
+  /** Percent of expressions that have to be reached. */
+  readonly failUnder?: string
+  readonly watch?: boolean
+  readonly v0?: boolean
+}
+
+/**
+ * `portcullis test`: the `test_` rules of the Rego files below a folder, and the matrices of
+ * `tests/*.yaml` where the folder is a policy directory. Exits 4 when one does not hold.
+ */
+export async function test(paths: readonly string[], options: TestOptions): Promise<void> {
+  if (!options.watch) return runOnce(paths, options)
+  const again = () => runOnce(paths, options).catch((error: Error) => say(error.message))
+  await again()
+  let running = Promise.resolve()
+  watch([...paths], { ignoreInitial: true }).on('all', () => {
+    running = running.then(again)
+  })
+  await new Promise(() => {}) // until Ctrl-C
+}
+
+async function runOnce(paths: readonly string[], options: TestOptions): Promise<void> {
+  const report = await testReport(paths, await readRegoFiles(paths), options)
+  print(FORMATS[options.format ?? 'text'](report))
+  const failed = report.results.filter(({ outcome }) => outcome === 'failed').length
+  if (failed > 0) throw new CliError(EXIT.tests, `${failed} failed`)
+  const least = Number(options.failUnder ?? 0)
+  if (report.coverage && report.coverage.percent < least) {
+    throw new CliError(EXIT.tests, `coverage ${report.coverage.percent} % is under ${least} %`)
+  }
+}
+
+async function testReport(
+  paths: readonly string[],
+  files: RegoFiles,
+  options: TestOptions,
+): Promise<Report> {
+  const { run = '', coverage = false, v0 = false } = options
+  const wanted = wantedTests(run)
+  const rego = runRegoTests(files, { wanted, coverage, v0 })
+  if (!rego.ok) throw regoFailure(rego.diagnostics, files.modules, options.format === 'json')
+  const results = [...rego.results, ...(await matrices(paths, wanted))]
+  return { results, ...(rego.coverage ? { coverage: rego.coverage } : {}) }
+}
+
+// Deciding brings the whole policy room along; most folders of Rego files have no use for it.
+async function matrices(
+  paths: readonly string[],
+  wanted: (name: string) => boolean,
+): Promise<readonly TestResult[]> {
+  const dirs = paths.filter((dir) => fs.existsSync(path.join(dir, 'gate.yaml')))
+  if (dirs.length === 0) return []
+  return (await import('./matrix-test.ts')).matrixResults(dirs, wanted)
+}
+
+function wantedTests(pattern: string): (name: string) => boolean {
+  try {
+    const wanted = new RegExp(pattern)
+    return (name) => wanted.test(name)
+  } catch {
+    throw new CliError(EXIT.usage, `--run \`${pattern}\` is not a regular expression`)
+  }
+}

@@ -1,0 +1,199 @@
+import type { Effect } from '../model/decision.ts'
+import type { AgentStatus, Facts } from '../model/facts.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import type { ActionRequest, Resource } from '../model/request.ts'
+import type { Tool } from '../model/tool.ts'
+import { microsFromText } from '../lib/money.ts'
+import { checkShape } from './ajv.ts'
+import { type Findings, type Place, wholeFile } from './diagnostics.ts'
+import { didYouMean } from './suggest.ts'
+import { parseYaml, type PathStep, type SourceDocument } from './yaml.ts'
+
+/** One combination of a row: what is asked, and what has to come of it. */
+export interface MatrixCase {
+  readonly place: Place
+  /** The row's own name, or the empty string. */
+  readonly name: string
+  readonly subject: string
+  readonly action: string
+  readonly resource: string | null
+  readonly request: ActionRequest
+  readonly facts: Facts
+  readonly effect: Effect
+  /** Code of a reason that has to be given; null: any. */
+  readonly reason: string | null
+}
+
+interface RawSubject {
+  readonly id?: string
+  readonly roles?: readonly string[]
+  readonly owner?: string
+  readonly status?: AgentStatus
+  readonly properties?: JsonObject
+}
+interface RawAction {
+  readonly tool: string
+  readonly args?: JsonObject
+  readonly context?: JsonObject
+  readonly reason?: string
+  readonly cost?: string
+  readonly facts?: Readonly<Record<string, Json>>
+}
+interface RawResource {
+  readonly type: string
+  readonly id: string | number
+}
+interface RawRow {
+  readonly name?: string
+  readonly subjects?: readonly string[]
+  readonly actions?: readonly string[]
+  readonly resources?: readonly string[]
+  readonly now?: string
+  readonly effect: Effect
+  readonly reason?: string
+}
+interface RawFile {
+  readonly now?: string
+  readonly subjects: Readonly<Record<string, RawSubject>>
+  readonly actions: Readonly<Record<string, RawAction>>
+  readonly resources?: Readonly<Record<string, RawResource>>
+  readonly matrix: readonly RawRow[]
+}
+
+export const isMatrixFile = (name: string): boolean => /^tests\/.+\.ya?ml$/.test(name)
+
+/** A directory with more is no longer tested in passing, before a swap. */
+const CASES_MAX = 10_000
+/** A Monday, at an hour at which people work. */
+const NOW_DEFAULT = '2026-01-05T12:00:00Z'
+
+/** The cases of every `tests/*.yaml`; what is wrong with a file is reported and the file left out. */
+export function readMatrices(
+  texts: ReadonlyMap<string, string>,
+  tools: ReadonlyMap<string, Tool>,
+  found: Findings,
+): readonly MatrixCase[] {
+  const cases: MatrixCase[] = []
+  for (const [file, text] of texts) {
+    if (!isMatrixFile(file)) continue
+    const source = parseYaml(file, text, found)
+    if (!source || !checkShape('tests', source.value, [], source, found)) continue
+    const raw = source.value as unknown as RawFile
+    if (!checkNames(raw, tools, source, found)) continue
+    if (cases.length + countOf(raw) > CASES_MAX) {
+      found.error(wholeFile(file), 'too_many_cases', `more than ${CASES_MAX} cases in all files`)
+      break
+    }
+    for (const [at] of raw.matrix.entries()) cases.push(...casesOf(raw, at, tools, source))
+  }
+  return cases
+}
+
+function countOf({ subjects, actions, matrix }: RawFile): number {
+  const size = (names: readonly string[] | undefined, all: object) =>
+    names?.length ?? Object.keys(all).length
+  return matrix.reduce(
+    (sum, row) =>
+      sum +
+      size(row.subjects, subjects) * size(row.actions, actions) * (row.resources?.length ?? 1),
+    0,
+  )
+}
+
+function checkNames(
+  raw: RawFile,
+  tools: ReadonlyMap<string, Tool>,
+  source: SourceDocument,
+  found: Findings,
+): boolean {
+  let isGood = true
+  const check = (name: string, known: Iterable<string>, path: PathStep[], what: string) => {
+    const names = [...known]
+    if (names.includes(name)) return
+    isGood = false
+    const message = `there is no ${what} \`${name}\``
+    found.error(source.at(path), `no_such_${what}`, message, didYouMean(name, names))
+  }
+  for (const [name, { tool }] of Object.entries(raw.actions)) {
+    check(tool, tools.keys(), ['actions', name, 'tool'], 'tool')
+  }
+  for (const [at, row] of raw.matrix.entries()) {
+    const path = (kind: string, index: number) => ['matrix', at, kind, index]
+    const { subjects = [], actions = [], resources = [] } = row
+    for (const [index, name] of subjects.entries()) {
+      check(name, Object.keys(raw.subjects), path('subjects', index), 'subject')
+    }
+    for (const [index, name] of actions.entries()) {
+      check(name, Object.keys(raw.actions), path('actions', index), 'action')
+    }
+    for (const [index, name] of resources.entries()) {
+      check(name, Object.keys(raw.resources ?? {}), path('resources', index), 'resource')
+    }
+  }
+  return isGood
+}
+
+function casesOf(
+  raw: RawFile,
+  at: number,
+  tools: ReadonlyMap<string, Tool>,
+  source: SourceDocument,
+): MatrixCase[] {
+  const row = raw.matrix[at] as RawRow
+  const nowMs = Date.parse(row.now ?? raw.now ?? NOW_DEFAULT)
+  const base = {
+    place: source.at(['matrix', at]),
+    name: row.name ?? '',
+    effect: row.effect,
+    reason: row.reason ?? null,
+  }
+  const cases: MatrixCase[] = []
+  for (const subject of row.subjects ?? Object.keys(raw.subjects)) {
+    for (const action of row.actions ?? Object.keys(raw.actions)) {
+      for (const resource of row.resources ?? [null]) {
+        const asked = raw.actions[action] as RawAction
+        const on = resource === null ? null : ((raw.resources ?? {})[resource] as RawResource)
+        const who = raw.subjects[subject] as RawSubject
+        const request = requestOf(who.id ?? subject, asked, on, tools)
+        const facts = factsOf(subject, who, asked, nowMs)
+        cases.push({ ...base, subject, action, resource, request, facts })
+      }
+    }
+  }
+  return cases
+}
+
+function requestOf(
+  subjectId: string,
+  { tool, args = {}, context = {}, reason, cost }: RawAction,
+  resource: RawResource | null,
+  tools: ReadonlyMap<string, Tool>,
+): ActionRequest {
+  const mapping = tools.get(tool)?.resource
+  const idArg = resource && mapping?.type === resource.type ? mapping.idArg : null
+  return {
+    subject: { type: 'agent', id: subjectId },
+    tool,
+    args: resource && idArg !== null ? { ...args, [idArg]: resource.id } : args,
+    resource: resource && toResource(resource),
+    context,
+    reason: reason ?? null,
+    costMicros: cost === undefined ? null : (microsFromText(cost) ?? null),
+  }
+}
+
+const toResource = ({ type, id }: RawResource): Resource => ({ type, id: String(id) })
+
+function factsOf(
+  name: string,
+  { id, roles = [], owner = 'test', status = 'active', properties = {} }: RawSubject,
+  { facts = {} }: RawAction,
+  nowMs: number,
+): Facts {
+  return {
+    nowMs,
+    agent: { id: id ?? name, name, owner, roles, status, properties },
+    lookups: facts,
+    unavailable: {},
+  }
+}

@@ -1,0 +1,156 @@
+// Bodies and expressions: each goes on to the rest when it holds.
+import type { Body, EveryNode, Expr, Term } from '../ast/ast.ts'
+import type { Local } from '../ir/ir.ts'
+import { isOperator } from '../parser/terms.ts'
+import { planCallExpr } from './calls.ts'
+import { type Frame, isInputPath, type Next, PlanError } from './frame.ts'
+import { scan } from './refs.ts'
+import { constantOf } from './statics.ts'
+import { planTerm } from './terms.ts'
+import { planTraced, type Tracing, valued } from './tracing.ts'
+import { planWith } from './with.ts'
+
+export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {
+  if (i === 0) hoist(f, body)
+  const expr = body[i]
+  if (!expr) return next()
+  f.loc = expr.loc
+  if (f.planner.input.trace) return planTraced(f, body, i, next, begun)
+  planExpr(f, expr, () => planBody(f, body, i + 1, next))
+}
+
+/** Reads constant paths into `input` before the first loop: if one is undefined, so is the body. */
+function hoist(f: Frame, body: Body): void {
+  // A trace shows expressions in the order in which they stand.
+  if (body.length < 2 || f.planner.input.trace) return
+  for (const expr of body) {
+    const { node } = expr
+    if (expr.negated || expr.with.length > 0) continue
+    if (node.kind !== 'call' && node.kind !== 'term') continue
+    for (const term of node.kind === 'call' ? node.args : [node.term]) {
+      if (term.kind === 'ref' && isInputPath(term)) planTerm(f, term, () => undefined)
+    }
+  }
+}
+
+export function planExpr(f: Frame, expr: Expr, next: Next): void {
+  if (expr.with.length > 0) return planWith(f, expr, next)
+  if (expr.negated) return planNot(f, expr, next)
+  const { node } = expr
+  switch (node.kind) {
+    case 'term':
+      return planTermExpr(f, node.term, next)
+    case 'call':
+      return planCallExpr(f, node.operator, node.args, next)
+    case 'every':
+      return planEvery(f, node, next)
+    case 'body':
+      return planSome(f, node.body, next)
+    default:
+      throw new PlanError(`cannot plan a ${node.kind} expression`)
+  }
+}
+
+/** A body as one expression: holds when it has a solution. */
+function planSome(f: Frame, body: Body, next: Next): void {
+  const source = exists(f, (found) => planBody(f, body, 0, found))
+  valued(f)
+  f.emit({ type: 'IsDefinedStmt', source })
+  next()
+}
+
+/** A term holds unless it is undefined or false. */
+function planTermExpr(f: Frame, term: Term, next: Next): void {
+  planTerm(f, term, (value) => {
+    valued(f)
+    if (value.type === 'bool' && value.value) return next()
+    if (!alwaysTrue(term)) {
+      f.emit({ type: 'NotEqualStmt', a: value, b: { type: 'bool', value: false } })
+    }
+    next()
+  })
+}
+
+/** Every element passes when none is found whose body has no solution. */
+function planEvery(f: Frame, { domain, key, value, body }: EveryNode, next: Next): void {
+  planTerm(f, domain, (operand) => {
+    const source = f.toLocal(operand)
+    f.emit({ type: 'IsCollectionStmt', source: operand })
+    const failed = exists(f, (found) =>
+      scan(f, source, key !== undefined, true, (atKey, atValue) => {
+        if (key && atKey) f.vars.set(key.name, atKey)
+        if (atValue) f.vars.set(value.name, atValue)
+        const passed = exists(f, (passes) => planBody(f, body, 0, passes))
+        f.emit({ type: 'IsUndefinedStmt', source: passed })
+        found()
+      }),
+    )
+    valued(f)
+    f.emit({ type: 'IsUndefinedStmt', source: failed })
+    next()
+  })
+}
+
+/** Looks for one solution and leaves it at that; the local is defined when there is one. */
+function exists(f: Frame, search: (found: Next) => void): Local {
+  const done = f.local()
+  const withDepth = f.withDepth
+  f.emit({ type: 'ResetLocalStmt', target: done })
+  const block = f.block(() => {
+    const depth = f.depth
+    search(() => {
+      f.assign({ type: 'bool', value: true }, done)
+      // A break must not skip what a `with` has to put back.
+      if (f.withDepth === withDepth) f.emit({ type: 'BreakStmt', index: f.depth - depth })
+    })
+  })
+  f.emit({ type: 'BlockStmt', blocks: [block] })
+  return done
+}
+
+function planNot(f: Frame, expr: Expr, next: Next): void {
+  const { node } = expr
+  const none = (search: (found: Next) => void) => {
+    const source = exists(f, search)
+    valued(f)
+    f.emit({ type: 'IsUndefinedStmt', source })
+    next()
+  }
+  if (node.kind === 'body') return none((found) => planBody(f, node.body, 0, found))
+  const positive: Expr = { ...expr, negated: false }
+  if (node.kind !== 'call') return none((found) => planExpr(f, positive, found))
+  // As OPA rewrites them, operands that read documents are read before the negation, so that undefined ones make the
+  // whole body undefined; the sides of an equation are not.
+  const isEquation = isOperator(node.operator, 'eq') || isOperator(node.operator, 'equal')
+  lift(f, node.args, 0, isEquation, [], (args) =>
+    none((found) => planExpr(f, { ...positive, node: { ...node, args } }, found)),
+  )
+}
+
+function lift(
+  f: Frame,
+  args: readonly Term[],
+  i: number,
+  isEquation: boolean,
+  done: readonly Term[],
+  next: (args: readonly Term[]) => void,
+): void {
+  const arg = args[i]
+  if (!arg) return next(done)
+  const stays =
+    arg.kind === 'var' ||
+    constantOf(arg) !== undefined ||
+    (isEquation && (arg.kind === 'ref' || arg.kind.endsWith('Comprehension')))
+  if (stays) return lift(f, args, i + 1, isEquation, [...done, arg], next)
+  planTerm(f, arg, (value) => {
+    const name = `lifted ${f.next++}`
+    f.vars.set(name, value)
+    lift(f, args, i + 1, isEquation, [...done, { kind: 'var', name, loc: arg.loc }], next)
+  })
+}
+
+function alwaysTrue(term: Term): boolean {
+  return (
+    term.kind !== 'ref' && term.kind !== 'var' && term.kind !== 'boolean' && term.kind !== 'call'
+  )
+}
