@@ -1,6 +1,5 @@
 import type { Response } from 'express'
 import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
-import { canonicalJson } from '../../lib/canonical.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { listAlerts, raiseAlert } from '../../record/alerts.ts'
@@ -136,19 +135,22 @@ export function auditCalls(parts: HttpParts): Calls {
 
 type Db = HttpParts['db']
 
-/** One alert for each finding that comes first, however often somebody looks. */
+const ALERT_AGAIN_MS = 3_600_000
+
+/** One alert an hour for each way the record can be broken, however often somebody looks. */
 async function alertBroken({ operations }: HttpParts, finding: AuditFinding): Promise<void> {
-  const details = { code: finding.code, seq: finding.seq }
+  const { code, seq } = finding
   await operations.write(async (tx) => {
-    const known = await listAlerts(tx, {
-      agent: null,
-      type: 'audit_broken',
-      before: null,
-      limit: PAGE_DEFAULT,
-    })
-    if (known.some((alert) => alert.details === canonicalJson(details))) return
-    const message = `the audit record is broken: entry ${finding.seq} ${finding.message}`
-    await raiseAlert(tx, 'audit_broken', '', message, details)
+    const filter = { agent: null, type: 'audit_broken', before: null, limit: PAGE_DEFAULT }
+    const known = await listAlerts(tx, filter)
+    const isTold = known.some(
+      ({ details, at }) =>
+        (JSON.parse(details) as JsonObject)['code'] === code &&
+        at.getTime() > tx.nowMs - ALERT_AGAIN_MS,
+    )
+    if (isTold) return
+    const message = `the audit record is broken: entry ${seq} ${finding.message}`
+    await raiseAlert(tx, 'audit_broken', '', message, { code, seq })
   })
 }
 
