@@ -1,64 +1,100 @@
 // Compile and swap 50 Rego files of 100 lines each while requests keep coming: how long a reload takes, how
 // long the slowest request waited, and how many failed; and before that the same requests without any reload, which is
-// what the waits are to be compared with. Gate and caller share this process, so a stall of the gate's event
-// loop shows in full. On PostgreSQL where it is installed, on the embedded database otherwise.
+// what the waits are to be compared with. The gate runs as users run it, compiled and in a process of its own, on
+// PostgreSQL where it is installed; the requests are dry runs at a steady rate, each with its durable audit entry.
 import fs from 'node:fs'
 import path from 'node:path'
-import { postgresBin, PostgresServer } from '../test/support/database.ts'
-import { TestGate } from '../test/support/gate.ts'
-import { GATE } from '../test/support/policies.ts'
-import { reply } from '../test/support/upstream.ts'
+import { Agent, request } from 'undici'
+import { postgresBin, PostgresServer, prepareEmbedded, scratch } from '../test/support/database.ts'
+import { freePort, GateProcess } from '../test/support/gate-process.ts'
+import { ADMIN } from '../test/support/gate.ts'
+import { GATE, writePolicies } from '../test/support/policies.ts'
 
 const FILES = 50
 const RULES_PER_FILE = 25
-const ROUNDS = 8
-const CALLERS = 4
-const QUIET_MS = 4_000
+const ROUNDS = 10
+const RATE_PER_S = Number(process.argv[2] ?? 100)
+const QUIET_MS = 5_000
+const BETWEEN_MS = 300
+const DRY_RUN = { tool: 'items.list', args: {}, dry_run: true }
 
+const policyDir = path.join(scratch('bench'), 'policies')
+writePolicies(policyDir, sources(0))
+const dataDir = scratch('bench-data')
 const server = postgresBin() ? await PostgresServer.start() : undefined
-const gate = await TestGate.start({
-  policies: sources(0),
-  env: { LOG_LEVEL: 'warn' },
-  ...(server ? { databaseUrl: await server.createDatabase() } : {}),
+if (!server) await prepareEmbedded(dataDir)
+const gate = new GateProcess(await freePort(), {
+  DATA_DIR: dataDir,
+  POLICY_DIR: policyDir,
+  LOG_FILE: path.join(dataDir, 'app.log'),
+  TICKETING_API_URL: 'http://127.0.0.1:9', // dry runs never get there
+  ...(server ? { DATABASE_URL: await server.createDatabase() } : {}),
 })
-gate.upstream.behave = (_effect, res) => reply(res, 200, {})
-const key = await gate.agent('bench')
-const waits: number[] = []
+await gate.start()
+const dispatcher = new Agent({ connections: 16 })
+const { api_key: key } = (await call(ADMIN, '/api/v1/agents', {
+  name: 'bench',
+  roles: ['worker'],
+})) as { api_key: string }
+
+const pending = new Set<Promise<void>>()
+let waits: number[] = []
 let failed = 0
-let stop = false
-const callers = Array.from({ length: CALLERS }, call)
-await new Promise((resolve) => setTimeout(resolve, QUIET_MS))
-const quiet = waits.splice(0)
+const pace = setInterval(() => {
+  const one = ask().finally(() => pending.delete(one))
+  pending.add(one)
+}, 1_000 / RATE_PER_S)
+
+await pause(2_000) // warm
+waits = []
+await pause(QUIET_MS)
+const quiet = waits
+waits = []
 const times: number[] = []
 for (let round = 1; round <= ROUNDS; round++) {
-  write(sources(round))
+  writePolicies(policyDir, sources(round))
   const startedAt = performance.now()
-  const { status, text } = await gate.call('POST', '/policy/reload', { body: {} })
-  if (status !== 200) throw new Error(text)
+  await call(ADMIN, '/policy/reload', {})
   times.push(performance.now() - startedAt)
+  await pause(BETWEEN_MS)
 }
-stop = true
-await Promise.all(callers)
+clearInterval(pace)
+await Promise.all(pending)
 const lines = Object.values(sources(1)).join('\n').split('\n').length
-console.log(`${FILES} files, ${lines} lines, reloaded ${ROUNDS} times under ${CALLERS} callers`)
 console.log(
-  `before    ${quiet.length} requests, p50 ${at(quiet, 0.5)} ms  p99 ${at(quiet, 0.99)} ms  max ${at(quiet, 1)} ms`,
+  `${FILES} files, ${lines} lines, reloaded ${ROUNDS} times at ${RATE_PER_S} requests a second`,
 )
-console.log(`reload    p50 ${at(times, 0.5)} ms  max ${at(times, 1)} ms`)
-console.log(
-  `requests  ${waits.length}, failed ${failed}, p99 ${at(waits, 0.99)} ms  max ${at(waits, 1)} ms`,
-)
-await gate.stop()
+console.log(`reload          ${figures(times)}`)
+console.log(`requests before ${figures(quiet)}`)
+console.log(`requests during ${figures(waits)}, failed ${failed}`)
+await gate.kill('SIGTERM')
 server?.stop()
 process.exit(0)
 
-async function call(): Promise<void> {
-  while (!stop) {
-    const startedAt = performance.now()
-    const { status } = await gate.act(key, { tool: 'items.list', args: {}, dry_run: true })
-    waits.push(performance.now() - startedAt)
-    if (status !== 200) failed++
+async function ask(): Promise<void> {
+  const startedAt = performance.now()
+  try {
+    await call(key, '/act', DRY_RUN)
+  } catch {
+    failed++
   }
+  waits.push(performance.now() - startedAt)
+}
+
+async function call(as: string, route: string, body: unknown): Promise<unknown> {
+  const answer = await request(`${gate.url}${route}`, {
+    method: 'POST',
+    dispatcher,
+    headers: { 'x-api-key': as, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  const text = await answer.body.text()
+  if (answer.statusCode >= 300) throw new Error(`${route} answered ${answer.statusCode}: ${text}`)
+  return JSON.parse(text)
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 function sources(round: number): Record<string, string> {
@@ -76,13 +112,8 @@ function sources(round: number): Record<string, string> {
   return files
 }
 
-function write(files: Record<string, string>): void {
-  for (const [name, text] of Object.entries(files)) {
-    fs.writeFileSync(path.join(gate.policyDir, name), text)
-  }
-}
-
-function at(values: readonly number[], share: number): string {
+function figures(values: readonly number[]): string {
   const sorted = [...values].sort((a, b) => a - b)
-  return (sorted[Math.floor((sorted.length - 1) * share)] ?? 0).toFixed(0)
+  const at = (share: number) => (sorted[Math.floor((sorted.length - 1) * share)] ?? 0).toFixed(0)
+  return `${values.length}: p50 ${at(0.5)} ms  p99 ${at(0.99)} ms  max ${at(1)} ms`
 }

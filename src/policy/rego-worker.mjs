@@ -1,5 +1,7 @@
 // Compiles and explains Rego away from the thread that answers requests. Plain JavaScript, because a worker does not have
 // the test loader: run from src/, it asks that loader for the TypeScript; run from dist/, it just imports.
+import fs from 'node:fs'
+import os from 'node:os'
 import { parentPort } from 'node:worker_threads'
 
 const isSource = import.meta.url.includes('/src/policy/')
@@ -9,6 +11,13 @@ async function load(name) {
   const { tsImport } = await import('tsx/esm/api')
   return tsImport(`./${name}.ts`, import.meta.url)
 }
+
+// Linux gives each thread a priority of its own: whoever waits for an answer goes before a compilation.
+// Elsewhere there is no such file, and a compilation takes its fair share.
+try {
+  const thread = Number(fs.readlinkSync('/proc/thread-self').split('/').at(-1))
+  os.setPriority(thread, os.constants.priority.PRIORITY_LOW)
+} catch {}
 
 const { answerQuestion } = await load('rego-questions')
 parentPort.on('message', (question) => parentPort.postMessage(answerQuestion(question)))
