@@ -2,7 +2,6 @@
 // long the slowest request waited, and how many failed; and before that the same requests without any reload, which is
 // what the waits are to be compared with. The gate runs as users run it, compiled and in a process of its own, on
 // PostgreSQL where it is installed; the requests are dry runs at a steady rate, each with its durable audit entry.
-import fs from 'node:fs'
 import path from 'node:path'
 import { Agent, request } from 'undici'
 import { postgresBin, PostgresServer, prepareEmbedded, scratch } from '../test/support/database.ts'
