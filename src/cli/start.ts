@@ -134,6 +134,7 @@ function banner(
     `${path.relative(process.cwd(), config.policyDir)}  ${counts.files} files, ${counts.guards} guards, ${counts.tools} tools, revision ${revision.slice(0, 12)}, watching`,
   )
   row('Metrics', `${url}/metrics    events ${url}/events`)
+  row('API docs', `${url}/docs`)
   row('Log', config.logFile ?? 'standard output')
   if (newAdmin) {
     row('Admin key', `${newAdmin}  (shown once, kept in ${file(ADMIN_KEY_FILE)})`)
