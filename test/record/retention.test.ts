@@ -111,7 +111,7 @@ describe('retention of the audit record', () => {
   })
 
   it('cuts an existing record into weeks without losing a row', async () => {
-    // What migration 5 finds on a gate that ran before it: one plain table with entries.
+    // What migration 6 finds on a gate that ran before it: one plain table with entries.
     const dataDir = scratch('upgrade')
     await prepareEmbedded(dataDir)
     const store = new Store({ databaseUrl: null, dataDir, log: createLogger('silent', null) })
@@ -129,7 +129,7 @@ describe('retention of the audit record', () => {
     await insert(db, chain([now - 3 * DAY_MS, now - DAY_MS]))
     await store.pool.query('drop table audit_archives')
     await store.pool.query(
-      fs.readFileSync(path.join(migrations, '005_audit_partitions.sql'), 'utf8'),
+      fs.readFileSync(path.join(migrations, '006_audit_partitions.sql'), 'utf8'),
     )
     await store.stop()
     const upgraded = await TestGate.start({ dataDir })

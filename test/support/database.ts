@@ -44,7 +44,7 @@ function fingerprint(): string {
   const hash = createHash('sha256')
   const migrations = path.join(ROOT, 'src', 'store', 'migrations')
   for (const name of fs.readdirSync(migrations).sort()) {
-    hash.update(fs.readFileSync(path.join(migrations, name)))
+    hash.update(name).update(fs.readFileSync(path.join(migrations, name)))
   }
   hash.update(fs.readFileSync(path.join(ROOT, 'package.json')))
   return `${hash.digest('hex').slice(0, 12)}-${os.userInfo().uid}`

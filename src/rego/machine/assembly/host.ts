@@ -25,13 +25,14 @@ declare function opa_builtin4(id: i32, ctx: i32, a: usize, b: usize, c: usize, d
 @external("env", "opa_println")
 declare function opa_println(text: usize): void
 
-/** What a call into the host costs of the budget. */
-const HOST_COST: i32 = 100
+/** What a call into the host costs of the budget: measured, five microseconds against eleven nanoseconds for a step. */
+const HOST_COST: i32 = 400
 
 /** Calls one of our host functions with an array of operands. */
 export function callHost(id: i32, operands: usize): usize {
-  charge(HOST_COST)
-  const answer = opa_builtin1(id, 0, textOf(operands, 1))
+  const asked = textOf(operands, 1)
+  charge(HOST_COST + <i32>(strLen(asked) >> 3))
+  const answer = opa_builtin1(id, 0, asked)
   if (!answer || tag(answer) != T_STR || strLen(answer) == 0) return 0
   const p = strPtr(answer)
   const n = strLen(answer)
