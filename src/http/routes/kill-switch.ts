@@ -22,7 +22,10 @@ const KILL = shape<KillBody>(
   ),
 )
 
-/** `GET /kill-switch` and `PUT /kill-switch`, which is the same however often it is sent. */
+/**
+ * `GET /kill-switch` and `PUT /kill-switch`, which is the same however often it is sent. An `Idempotency-Key`
+ * changes nothing here: an answer of yesterday must not stand in for a switch that is to be thrown today.
+ */
 export function killSwitchCalls(parts: HttpParts): Calls {
   const { operations, killState, replica } = parts
   const tag = 'kill switch'

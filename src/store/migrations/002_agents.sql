@@ -33,6 +33,7 @@ alter table agents
   -- What a text is looked for in, in lower case.
   add column search text not null
     generated always as (lower(name || E'\n' || description || E'\n' || id)) stored;
+update agents set started_at = created_at where status = 'active';
 create index agents_roles on agents using gin (roles);
 create index agents_tags on agents using gin (tags);
 create index agents_category on agents (category, id) where category <> '';
