@@ -1,7 +1,7 @@
 import type { JsonObject } from '../model/json.ts'
 import { explainInput } from './rego-explain.ts'
 import type { RegoProgram } from './rego-program.ts'
-import { type CompiledSources, compileSources } from './rego-sources.ts'
+import { type CompiledSources, compileSources, rehearse } from './rego-sources.ts'
 import type { ModuleExplanation } from './types.ts'
 
 /** What the worker is asked. Sources come along only when it does not have the program. */
@@ -19,6 +19,18 @@ export type Answer =
   | { readonly kind: 'compiled'; readonly compiled: CompiledSources }
   | { readonly kind: 'explained'; readonly explanation: ModuleExplanation }
   | { readonly kind: 'unknown_program' }
+
+/** Measured: the third compilation of 50 files takes half as long as the first, and later ones no less. */
+let rehearsalsLeft = 2
+
+/** Makes ready for the next reload while nobody asks anything; false when there is no more to gain. */
+export function prepare(): boolean {
+  const [program] = [...programs.values()].slice(-1)
+  if (!program || rehearsalsLeft === 0) return false
+  rehearsalsLeft--
+  rehearse(program)
+  return rehearsalsLeft > 0
+}
 
 // The live program and the one before it, which may still be asked about.
 const PROGRAMS_MAX = 2

@@ -19,5 +19,17 @@ try {
   os.setPriority(thread, os.constants.priority.PRIORITY_LOW)
 } catch {}
 
-const { answerQuestion } = await load('rego-questions')
-parentPort.on('message', (question) => parentPort.postMessage(answerQuestion(question)))
+const { answerQuestion, prepare } = await load('rego-questions')
+
+const IDLE_MS = 500
+let idle
+const whenIdle = () => {
+  clearTimeout(idle)
+  idle = setTimeout(() => prepare() && whenIdle(), IDLE_MS)
+  idle.unref()
+}
+
+parentPort.on('message', (question) => {
+  parentPort.postMessage(answerQuestion(question))
+  whenIdle()
+})
