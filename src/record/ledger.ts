@@ -30,6 +30,8 @@ interface Pending {
 const BATCH_MAX = 256
 const QUEUE_MAX = 20_000
 const RECONNECT_DELAY_MS = 100
+/** A deadline is counted in slices: while this thread could not run, no answer could be read either. */
+const DEADLINE_SLICES = 5
 const RECOVERY_DELAY_MS = 250
 const NOTIFY_CHANNEL = 'portcullis_ledger'
 const DATA_ERROR = /^(?:22|23|42|54)/ // SQLSTATE classes that blame a statement, not the server
@@ -143,7 +145,10 @@ export class Ledger {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       const deadlineMs = Math.max(...batch.pending.map((one) => one.deadlineMs))
-      timer = setTimeout(() => reject(new BrokenConnection('deadline passed')), deadlineMs)
+      let left = DEADLINE_SLICES
+      timer = setInterval(() => {
+        if (--left === 0) reject(new BrokenConnection('deadline passed'))
+      }, deadlineMs / DEADLINE_SLICES)
     })
     try {
       return await Promise.race([batch.run(), late])
@@ -154,7 +159,7 @@ export class Ledger {
       }
       throw error
     } finally {
-      clearTimeout(timer)
+      clearInterval(timer)
     }
   }
 
