@@ -144,7 +144,7 @@ export class Gate {
     const ledger = this.#ledger(events, checkpoints, wakeups)
     await ledger.start()
     this.#stops.push(() => ledger.stop())
-    const retention = { db, ledger, checkpoints, days: config.auditRetentionDays }
+    const retention = { ledger, checkpoints, days: config.auditRetentionDays }
     await keepRecord(retention)
     const keyRing = new KeyRing(db, config.apiTokens)
     this.operations = new Operations({

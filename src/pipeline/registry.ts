@@ -177,7 +177,6 @@ const PAST: Readonly<Record<string, string>> = {
   pause: 'paused',
   resume: 'resumed',
   retire: 'retired',
-  activate: 'activated',
 }
 
 async function moveAgent(

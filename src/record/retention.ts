@@ -84,12 +84,10 @@ export async function dueWeek(
     `select seq, hash from ${partition.table} order by seq desc limit 1`,
   )
   if (!last) return { partition, last: null }
-  const [before] = await db.query<{ n: bigint }>(
-    `select (select count(*) from audit_entries where seq <= $1)
-       - (select count(*) from ${partition.table}) as n`,
-    [last.seq],
+  const [older] = await db.query(
+    `select 1 from audit_entries where seq < (select min(seq) from ${partition.table}) limit 1`,
   )
-  return before?.n === 0n ? { partition, last } : undefined
+  return older ? undefined : { partition, last }
 }
 
 /** Drops a week; false when a reader is in the way, since nothing may start while this waits. */

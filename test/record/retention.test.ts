@@ -8,7 +8,7 @@ import { createLogger } from '../../src/lib/log.ts'
 import { createPartition, partitions, weekOf } from '../../src/record/retention.ts'
 import { Store } from '../../src/store/store.ts'
 import type { Db } from '../../src/store/tx.ts'
-import { prepareEmbedded, scratch } from '../support/database.ts'
+import { postgresBin, PostgresServer, prepareEmbedded, scratch } from '../support/database.ts'
 import { TestGate } from '../support/gate.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -24,7 +24,7 @@ describe('retention of the audit record', () => {
   before(async () => {
     const dataDir = scratch('retention')
     await prepareEmbedded(dataDir)
-    await fill(dataDir, weeks)
+    await fill({ dataDir }, weeks)
     gate = await TestGate.start({ dataDir })
     gate.upstream.behave = (_effect, res) => reply(res, 200, {})
   })
@@ -110,6 +110,27 @@ describe('retention of the audit record', () => {
     expect((await gate.call('GET', '/audit/verify')).body.integrity).to.equal('ok')
   })
 
+  it('is done once by replicas that start together', async function () {
+    this.timeout(60_000)
+    if (!postgresBin()) {
+      console.log('      skipped: no PostgreSQL binaries (initdb, pg_ctl) on this machine')
+      this.skip()
+    }
+    const server = await PostgresServer.start()
+    const databaseUrl = await server.createDatabase()
+    await fill({ dataDir: scratch('retention'), databaseUrl }, weeks)
+    const options = { databaseUrl, upstream: gate.upstream }
+    const both = await Promise.all([TestGate.start(options), TestGate.start(options)])
+    try {
+      const { body } = await both[0].call('GET', '/audit/timeline?kind=audit.archived')
+      const dropped = body.entries.map(({ up_to: upTo }: { up_to: number }) => upTo)
+      expect(dropped).to.deep.equal([15, 10, 5])
+    } finally {
+      for (const one of both) await one.stop()
+      server.stop()
+    }
+  })
+
   it('cuts an existing record into weeks without losing a row', async () => {
     // What migration 6 finds on a gate that ran before it: one plain table with entries.
     const dataDir = scratch('upgrade')
@@ -184,10 +205,11 @@ function dbOf(store: Store): Db {
 }
 
 async function fill(
-  dataDir: string,
+  where: { readonly dataDir: string; readonly databaseUrl?: string },
   weeks: readonly { table: string; fromMs: number; toMs: number }[],
 ): Promise<void> {
-  const store = new Store({ databaseUrl: null, dataDir, log: createLogger('silent', null) })
+  const { dataDir, databaseUrl = null } = where
+  const store = new Store({ databaseUrl, dataDir, log: createLogger('silent', null) })
   await store.start()
   const db = dbOf(store)
   for (const week of weeks) await createPartition(db, week)
