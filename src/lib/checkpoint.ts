@@ -1,5 +1,6 @@
 import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
 import type { Checkpoint } from '../model/audit.ts'
+import { bytesOfBase64 } from './base64.ts'
 import { sha256 } from './canonical.ts'
 
 type Kind = 'checkpoint' | 'archive'
@@ -29,7 +30,8 @@ export function verifyCheckpoint(
   publicKey: KeyObject,
   kind: Kind = 'checkpoint',
 ): boolean {
-  const signature = Buffer.from(checkpoint.signature, 'base64')
+  const signature = bytesOfBase64(checkpoint.signature)
+  if (!signature) return false
   return verify(null, statement(kind, checkpoint), publicKey, signature)
 }
 

@@ -1,5 +1,6 @@
 import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
 import type { JsonObject } from '../model/json.ts'
+import { bytesOfBase64 } from './base64.ts'
 import { canonicalJson } from './canonical.ts'
 import { keyIdOf } from './checkpoint.ts'
 
@@ -23,8 +24,6 @@ export function signManifest(manifest: JsonObject, privateKey: KeyObject): Signe
 
 export type ManifestVerdict = 'valid' | 'untrusted_key' | 'bad_signature'
 
-const SIGNATURE = /^[A-Za-z0-9+/]{86}==$/
-
 /** Whether one of `keys` signed exactly this manifest. Only its own key id is tried. */
 export function verifyManifest(
   signed: SignedManifest,
@@ -32,10 +31,10 @@ export function verifyManifest(
 ): ManifestVerdict {
   const key = keys.find((one) => keyIdOf(one) === signed.key_id)
   if (!key) return 'untrusted_key'
-  if (!SIGNATURE.test(signed.signature)) return 'bad_signature'
+  const signature = bytesOfBase64(signed.signature)
+  if (!signature) return 'bad_signature'
   const bytes = Buffer.from(canonicalJson(signed.manifest))
-  const isValid = verify(null, bytes, key, Buffer.from(signed.signature, 'base64'))
-  return isValid ? 'valid' : 'bad_signature'
+  return verify(null, bytes, key, signature) ? 'valid' : 'bad_signature'
 }
 
 /** The Ed25519 public keys of PEM text, which may hold several. @throws Error for any other key */

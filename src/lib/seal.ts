@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { bytesOfBase64 } from './base64.ts'
 
 const IV_BYTES = 12
 const TAG_BYTES = 16
@@ -22,7 +23,8 @@ export class Seal {
 
   /** Throws when the secret is another one, or a bit changed. */
   open(sealed: string): string {
-    const bytes = Buffer.from(sealed, 'base64')
+    const bytes = bytesOfBase64(sealed)
+    if (!bytes) throw new Error('sealed text is not base64')
     const decipher = createDecipheriv('aes-256-gcm', this.#key, bytes.subarray(0, IV_BYTES))
     decipher.setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
     const text = decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES))
