@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { parseEnv } from 'node:util'
+import { secretsOf } from './lib/webhook-secrets.ts'
 
 export const KEY_ROLES = ['agent', 'observer', 'approver', 'operator', 'admin'] as const
 export type KeyRole = (typeof KEY_ROLES)[number]
@@ -104,7 +105,7 @@ export function parseConfig(env: Env): Config {
     publicServerUrl: read.url('PUBLIC_SERVER_URL', ['http:', 'https:']),
     approvalWebhookUrl: read.url('APPROVAL_WEBHOOK_URL', ['http:', 'https:']),
     alertWebhookUrl: read.url('ALERT_WEBHOOK_URL', ['http:', 'https:']),
-    webhookSecret: read.text('WEBHOOK_SECRET', '') || null,
+    webhookSecret: read.text('WEBHOOK_SECRET', '').trim() || null,
     checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
     model: modelConfig(read, problems),
     manifestKeyFiles: read.list('MANIFEST_TRUSTED_KEYS').map((file) => path.resolve(file)),
@@ -220,6 +221,11 @@ function checkedOrigin(origin: string, problems: string[]): string {
 }
 
 function checkWebhooks(config: Config, problems: string[]): void {
+  try {
+    secretsOf(config.webhookSecret ?? '')
+  } catch (error) {
+    problems.push(`WEBHOOK_SECRET: ${(error as Error).message}`)
+  }
   const wanted = config.approvalWebhookUrl ?? config.alertWebhookUrl ?? config.checkpointWebhookUrl
   if (wanted && !config.webhookSecret) {
     problems.push('WEBHOOK_SECRET is needed to sign webhooks when a webhook URL is set')

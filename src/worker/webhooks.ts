@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import { request } from 'undici'
 import type { ApprovalRow } from '../approvals/tasks.ts'
 import { newId } from '../lib/ids.ts'
+import { secretsOf } from '../lib/webhook-secrets.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Metrics } from '../record/metrics.ts'
 
@@ -9,12 +10,13 @@ const TIMEOUT_MS = 10_000
 
 /**
  * Signed notifications, in the form of the Standard Webhooks specification: `webhook-id`,
- * `webhook-timestamp`, and `webhook-signature: v1,<base64 HMAC-SHA-256 of id.timestamp.body>`.
+ * `webhook-timestamp`, and `webhook-signature: v1,<base64 HMAC-SHA-256 of id.timestamp.body>`, one signature
+ * for each secret, so that a receiver goes on understanding while a secret is replaced.
  */
 export class WebhookSender {
   readonly #approvalUrl: string | null
   readonly #alertUrl: string | null
-  readonly #secret: Buffer
+  readonly #secrets: readonly Buffer[]
   readonly #metrics: Metrics
 
   constructor(options: {
@@ -25,7 +27,7 @@ export class WebhookSender {
   }) {
     this.#approvalUrl = options.approvalUrl
     this.#alertUrl = options.alertUrl
-    this.#secret = secretBytes(options.secret ?? '')
+    this.#secrets = secretsOf(options.secret ?? '')
     this.#metrics = options.metrics
   }
 
@@ -53,7 +55,7 @@ export class WebhookSender {
         'user-agent': 'portcullis',
         'webhook-id': id,
         'webhook-timestamp': timestamp,
-        'webhook-signature': `v1,${this.#sign(`${id}.${timestamp}.${text}`)}`,
+        'webhook-signature': this.#sign(`${id}.${timestamp}.${text}`),
       },
       headersTimeout: TIMEOUT_MS,
       bodyTimeout: TIMEOUT_MS,
@@ -65,14 +67,10 @@ export class WebhookSender {
   }
 
   #sign(text: string): string {
-    return createHmac('sha256', this.#secret).update(text).digest('base64')
+    return this.#secrets
+      .map((secret) => `v1,${createHmac('sha256', secret).update(text).digest('base64')}`)
+      .join(' ')
   }
-}
-
-/** `whsec_<base64>`, as the specification gives secrets out; any other text is the key itself. */
-function secretBytes(secret: string): Buffer {
-  const encoded = /^whsec_([A-Za-z0-9+/]+=*)$/.exec(secret)?.[1]
-  return encoded === undefined ? Buffer.from(secret) : Buffer.from(encoded, 'base64')
 }
 
 function payload(job: JsonObject, approval: ApprovalRow | undefined): JsonObject {

@@ -5,7 +5,11 @@ import { echo, reply, TestUpstream, type Effect } from '../support/upstream.ts'
 
 // The form that Standard Webhooks gives secrets: the key itself is what the base64 says.
 const SECRET_BYTES = Buffer.from('a secret of the tests, 32 bytes!')
-const SECRET = `whsec_${SECRET_BYTES.toString('base64')}`
+// While a secret is replaced there are two, and each receiver knows one of them.
+const OLD_SECRET_BYTES = Buffer.from('the secret before, still in use.')
+const SECRET = [SECRET_BYTES, OLD_SECRET_BYTES]
+  .map((bytes) => `whsec_${bytes.toString('base64')}`)
+  .join(' ')
 const DELETE = { tool: 'items.delete', args: { id: 'i-1' } }
 
 describe('webhooks', () => {
@@ -56,6 +60,15 @@ describe('webhooks', () => {
     })
   })
 
+  it('signs with each of several secrets, so that one can replace another', async () => {
+    await gate.act(key, DELETE)
+    await until('it is delivered', () => received('/approvals').length > 0)
+    const [effect] = received('/approvals') as [Effect]
+    expect(verify(effect, SECRET_BYTES)).to.equal(true)
+    expect(verify(effect, OLD_SECRET_BYTES)).to.equal(true)
+    expect(verify(effect, Buffer.from('another secret'))).to.equal(false)
+  })
+
   it('tells of an alert', async () => {
     gate.upstream.behave = (_effect, _res, socket) => void socket.destroy()
     const { body } = await gate.act(key, { tool: 'items.update', args: { id: 'i-1', note: 'n' } })
@@ -97,11 +110,11 @@ describe('webhooks', () => {
 })
 
 /** An independent verifier, written from the Standard Webhooks specification. */
-function verify({ headers, body }: Effect): boolean {
+function verify({ headers, body }: Effect, secret: Buffer = SECRET_BYTES): boolean {
   const id = String(headers['webhook-id'])
   const timestamp = String(headers['webhook-timestamp'])
   const isRecent = Math.abs(Date.now() / 1000 - Number(timestamp)) < 300
-  const expected = createHmac('sha256', SECRET_BYTES).update(`${id}.${timestamp}.${body}`).digest()
+  const expected = createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest()
   const isSigned = String(headers['webhook-signature'])
     .split(' ')
     .filter((part) => part.startsWith('v1,'))
