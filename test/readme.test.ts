@@ -49,7 +49,7 @@ describe('the README', function () {
         '"decision":"require_approval"',
         '"status":"approved"',
         '"state":"succeeded"',
-        '"file":"gate.yaml","line":33',
+        '"file":"gate.yaml","line":34',
         'exit 3',
         '"code":"policy_invalid"',
         '{"reloaded":true',

@@ -22,11 +22,14 @@ interface Tally {
   readonly reservations: Reservation[]
   readonly obligations: Obligation[]
   readonly trace: TraceStep[]
+  /** Something said that this may happen, perhaps with a person's approval. */
+  isGranted: boolean
 }
 
 /**
  * Judges one request by one bundle. Pure: the time is in the facts, nothing is read or written.
- * Any deny wins; else any require_approval; else at least one allow; else deny (`no_permission`).
+ * Any deny wins; else there must be a grant (an allow, or a permission that wants approval), or it is a deny
+ * (`no_permission`); else any require_approval holds it; else it is allowed.
  * A promise only when a module of the bundle runs in a worker.
  */
 export function decide(
@@ -35,7 +38,14 @@ export function decide(
   bundle: Bundle,
 ): Decision | Promise<Decision> {
   const tool = bundle.tools.get(request.tool)
-  const tally: Tally = { reasons: [], shadow: [], reservations: [], obligations: [], trace: [] }
+  const tally: Tally = {
+    reasons: [],
+    shadow: [],
+    reservations: [],
+    obligations: [],
+    trace: [],
+    isGranted: false,
+  }
   const refusal = precondition(request, facts, bundle, tool)
   if (refusal) return refuseEarly(refusal, request, facts, bundle, tally)
   if (!tool) throw new Error('a request without a tool passed the preconditions')
@@ -93,6 +103,7 @@ function run(guard: Guard, input: GuardInput, tally: Tally): void {
     tally.trace.push(guardStep(guard, outcome, reasons, observed))
     for (const reservation of reservations) tally.reservations.push(reservation)
     for (const reason of reasons) into.push(reason)
+    if (guard.mode === 'enforce' && guard.grants && GRANTING.has(outcome)) tally.isGranted = true
   } catch (error) {
     const reason = failure(guard)
     const observed = { error: String(error).slice(0, 200) }
@@ -100,6 +111,8 @@ function run(guard: Guard, input: GuardInput, tally: Tally): void {
     into.push(reason)
   }
 }
+
+const GRANTING: ReadonlySet<string> = new Set(['allow', 'require_approval'])
 
 const NO_REASONS: readonly Reason[] = Object.freeze([])
 
@@ -174,6 +187,7 @@ function heed(module: PolicyModule, answer: ModuleAnswer, tally: Tally): void {
   tally.reasons.push(...one.reasons)
   tally.obligations.push(...answer.obligations)
   tally.trace.push(one)
+  if (answer.allow && !answer.error) tally.isGranted = true
 }
 
 /** What a module's answer means for the decision. */
@@ -194,9 +208,9 @@ function conclude(
   request: ActionRequest,
   facts: Facts,
   bundle: Bundle,
-  { reasons, shadow, reservations, obligations, trace }: Tally,
+  { reasons, shadow, reservations, obligations, trace, isGranted }: Tally,
 ): Decision {
-  const effect = combine(reasons)
+  const effect = combine(reasons, isGranted)
   const carried = reasons.filter((reason) => reason.effect === effect)
   if (carried.length === 0) carried.push(NO_PERMISSION)
   // What a denied action would have taken is not taken; that it was asked still counts.
@@ -213,10 +227,12 @@ function conclude(
   }
 }
 
-function combine(reasons: readonly Reason[]): Effect {
+function combine(reasons: readonly Reason[], isGranted: boolean): Effect {
   if (reasons.some((reason) => reason.effect === 'deny')) return 'deny'
-  if (reasons.some((reason) => reason.effect === 'require_approval')) return 'require_approval'
-  return reasons.some((reason) => reason.effect === 'allow') ? 'allow' : 'deny'
+  if (!isGranted) return 'deny'
+  return reasons.some((reason) => reason.effect === 'require_approval')
+    ? 'require_approval'
+    : 'allow'
 }
 
 const NO_PERMISSION: Reason = Object.freeze({

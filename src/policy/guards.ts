@@ -3,6 +3,7 @@ import type { Json, JsonObject } from '../model/json.ts'
 import type { Tool } from '../model/tool.ts'
 import { checkShape, compileArgsSchema } from './ajv.ts'
 import type { Findings, Place } from './diagnostics.ts'
+import { mayHold } from './grants.ts'
 import { getPointer, parsePointer, schemaHas } from './pointer.ts'
 import { compilePathRules, type PathRules } from './paths.ts'
 import { resolveNames } from './patterns.ts'
@@ -108,9 +109,17 @@ function toGuard(
   evaluate: (input: GuardInput) => GuardAnswer,
 ): Guard {
   const { id, mode, location } = spec
-  const roles = new Set(spec.config['roles'] as readonly string[] | undefined)
-  const countsRequests = kind.countsRequests ?? false
-  return Object.freeze({ id, kind: kind.kind, mode, location, roles, countsRequests, evaluate })
+  return Object.freeze({
+    id,
+    kind: kind.kind,
+    mode,
+    location,
+    roles: new Set(spec.config['roles'] as readonly string[] | undefined),
+    countsRequests: kind.countsRequests ?? false,
+    grants: kind.grants ?? false,
+    mayHold: mayHold(spec.config),
+    evaluate,
+  })
 }
 
 class Context implements CompileContext {

@@ -8,6 +8,7 @@ import { type Diagnostic, Findings, wholeFile } from './diagnostics.ts'
 import type { PolicyEnv } from './env.ts'
 import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf, sameFiles } from './files.ts'
 import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
+import { warnOfUngranted } from './grants.ts'
 import { compileGuards, type PlacedGuard, type RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from './limits.ts'
 import { MODEL_TOOL_DECLARATION, modelArgsCheck, modelUpstream } from './model-tool.ts'
@@ -313,6 +314,7 @@ function toBundle(parts: Parts, found: Findings): Bundle {
     name,
     Object.freeze(guards.filter((one) => appliesTo(one, name)).map((one) => one.guard)),
   ])
+  warnOfUngranted(guards, tools.tools, modules, found)
   return Object.freeze({
     revision: revisionOf(files, revisionExtras(tools, options)),
     loadedAtMs: options.nowMs,

@@ -48,6 +48,10 @@ export interface Guard {
   readonly roles: ReadonlySet<string>
   /** Whether it counts requests and therefore runs even for an action that is refused early. */
   readonly countsRequests: boolean
+  /** Whether what it lets pass or holds is thereby granted; any other guard only tightens. */
+  readonly grants: boolean
+  /** Whether it is configured to answer `require_approval`. */
+  readonly mayHold: boolean
   evaluate(input: GuardInput): GuardAnswer
 }
 
@@ -94,6 +98,7 @@ export type PointerReader = (value: Json) => Json | undefined
 export interface GuardKind {
   readonly kind: string
   readonly countsRequests?: boolean
+  readonly grants?: boolean
   compile(spec: GuardSpec, context: CompileContext): (input: GuardInput) => GuardAnswer
 }
 

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { decide } from '../../src/decide/index.ts'
+import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
 import { bundleOf, GATE, TOOLS } from '../policy/sample.ts'
 import { codes, decideNow, facts, request } from './asking.ts'
 
@@ -74,6 +75,59 @@ describe('decide', () => {
     expect(decideNow(request('notes.list'), facts(), held).effect).to.equal('require_approval')
     const denied = await bundleOf({ 'gate.yaml': GATE + row('require_approval') + row('deny') })
     expect(decideNow(request('notes.list'), facts(), denied).effect).to.equal('deny')
+  })
+
+  const HOLDS: Record<string, string> = {
+    'a guard':
+      'guards: [{ id: g, kind: risk_patterns, sets: [urls], tools: [notes.write], effect: require_approval }]',
+    'quiet hours':
+      "guards: [{ id: g, kind: do_not_contact, tools: [notes.write], quiet_hours: { from: '10:00', to: '11:00', timezone: UTC, effect: require_approval } }]",
+    Rego: '',
+  }
+  for (const [what, text] of Object.entries(HOLDS)) {
+    const rego =
+      'package agent\n\nrequire_approval contains "look" if input.action.name == "notes.write"\n'
+    const holding = what === 'Rego' ? { 'agent.rego': rego } : {}
+    const asked = request('notes.write', {
+      id: '7',
+      text: 'https://a.example',
+      to: ['a@b.example'],
+    })
+    const bundleWith = (gate: string) =>
+      bundleOf({ 'gate.yaml': `${gate}${text}\n`, ...holding }, { compiler: REGO_COMPILER })
+
+    it(`denies what ${what} would hold and nothing grants: require_approval tightens`, async () => {
+      const decision = decideNow(asked, facts({}, ['reader']), await bundleWith(GATE))
+      expect([decision.effect, ...codes(decision)]).to.deep.equal(['deny', 'no_permission'])
+    })
+
+    it(`holds what ${what} holds and a permission grants, as an allow or as require_approval`, async () => {
+      const bundle = await bundleWith(GATE)
+      expect(decideNow(asked, facts(), bundle).effect).to.equal('require_approval')
+      const row = "  - { roles: [reader], tools: ['notes.write'], effect: require_approval }\n"
+      const granted = await bundleWith(GATE + row)
+      expect(decideNow(asked, facts({}, ['reader']), granted).effect).to.equal('require_approval')
+    })
+
+    it(`warns at load of a tool that ${what} holds and nothing grants, with the row to add`, async () => {
+      const bundle = await bundleWith(GATE.replace(/.*roles: \[writer\].*\n/, ''))
+      const [warning] = bundle.warnings.filter(({ code }) => code === 'approval_without_grant')
+      expect(warning?.message).to.include('notes.write')
+      expect(warning?.hint).to.match(
+        /roles: \[ROLE\], tools: \[.*notes\.write.*\], effect: require_approval/,
+      )
+      const granted = await bundleWith(GATE)
+      expect(granted.warnings.map(({ code }) => code)).to.not.include('approval_without_grant')
+    })
+  }
+
+  it('takes no grant from a permission in shadow, and none from a module that failed', async () => {
+    const row =
+      "  - { roles: [reader], tools: ['notes.write'], effect: require_approval, mode: shadow }\n"
+    const shadow = await bundleOf({ 'gate.yaml': GATE + row })
+    const asked = request('notes.write', { id: '7' })
+    const decision = decideNow(asked, facts({}, ['reader']), shadow)
+    expect(codes(decision)).to.deep.equal(['no_permission'])
   })
 
   it('denies with guard_error when a guard throws, and only notes it in shadow', async () => {

@@ -16,7 +16,7 @@ interface Condition {
 }
 
 /** Role x environment x tool (and values of args) -> allow, require_approval or deny. */
-export const permissions: GuardKind = { kind: 'permissions', compile }
+export const permissions: GuardKind = { kind: 'permissions', grants: true, compile }
 
 function compile(spec: GuardSpec, context: CompileContext) {
   const effect = spec.config['effect'] as Effect
