@@ -39,7 +39,9 @@ import { EventStream } from './record/events.ts'
 import { Ledger, LEDGER_CHANNEL, type Tx } from './record/ledger.ts'
 import { Metrics } from './record/metrics.ts'
 import { PlanFiles } from './record/plan-files.ts'
+import { HeadFloor } from './store/head-floor.ts'
 import { Listener } from './store/listener.ts'
+import { Session } from './store/session.ts'
 import { Jobs } from './store/jobs.ts'
 import { Store } from './store/store.ts'
 import type { Db } from './store/tx.ts'
@@ -48,11 +50,12 @@ import { WebhookSender } from './worker/webhooks.ts'
 
 /** A commit that takes longer closes the gate for effects. The embedded database also vacuums. */
 const COMMIT_DEADLINE_MS = { server: 500, embedded: 3_000 }
+/** A lease that is not renewed in time is tried again; the lease itself lasts longer. */
+const RENEW_DEADLINE_MS = { server: 500, embedded: 3_000 }
 const DRAIN_MS = 10_000
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const TIMEOUT_CHECK_MS = 5_000
-const DB_CHECK_TIMEOUT_MS = 2_000
 /** Connections that wait to be taken; the kernel may allow fewer. */
 const LISTEN_BACKLOG = 4_096
 
@@ -114,10 +117,19 @@ export class Gate {
     this.#stops.push(() => this.policies.stop())
     await this.#store.start()
     this.#stops.push(() => this.#store.stop())
-    const db = poolDb(this.#store)
+    const { db, reads } = this.#store
+    const webhooks = new WebhookSender({
+      approvalUrl: config.approvalWebhookUrl,
+      alertUrl: config.alertWebhookUrl,
+      secret: config.webhookSecret,
+      metrics,
+    })
+    const floor = new HeadFloor((finding) => this.#recordBroken(finding, webhooks))
+    const control = this.#session('portcullis-control')
     const replica = new Replica({
-      db,
+      db: control,
       state: killState,
+      floor,
       log,
       version: this.#version,
       isAlone: this.#store.isEmbedded,
@@ -125,13 +137,7 @@ export class Gate {
     replica.announceRevision(this.policies.current.revision)
     await replica.start()
     this.#stops.push(() => replica.stop())
-    const webhooks = new WebhookSender({
-      approvalUrl: config.approvalWebhookUrl,
-      alertUrl: config.alertWebhookUrl,
-      secret: config.webhookSecret,
-      metrics,
-    })
-    const checkpoints = this.#checkpointer(db, webhooks)
+    const checkpoints = this.#checkpointer(db, webhooks, floor, () => replica.hasPeers())
     await checkpoints.start()
     this.#stops.push(() => checkpoints.stop())
     const events = new EventStream(db)
@@ -141,7 +147,7 @@ export class Gate {
       approvals: config.approvalWebhookUrl !== null,
       alerts: config.alertWebhookUrl !== null,
     })
-    const ledger = this.#ledger(events, checkpoints, wakeups)
+    const ledger = this.#ledger(events, checkpoints, wakeups, floor)
     await ledger.start()
     this.#stops.push(() => ledger.stop())
     const retention = { ledger, checkpoints, days: config.auditRetentionDays }
@@ -149,6 +155,7 @@ export class Gate {
     const keyRing = new KeyRing(db, config.apiTokens)
     this.operations = new Operations({
       db,
+      control,
       ledger,
       killState,
       replicaId: replica.id,
@@ -206,7 +213,7 @@ export class Gate {
     const httpParts: HttpParts = {
       config,
       version: this.#version,
-      db,
+      db: reads,
       log,
       metrics,
       keyRing,
@@ -225,7 +232,7 @@ export class Gate {
         profiles: new Set(config.signedProfiles),
       },
       onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
-      readiness: () => this.#readiness(db, replica, checkpoints, pipeline),
+      readiness: () => this.#readiness(ledger, replica, checkpoints, pipeline),
     }
     await beforeListening()
     await this.#listen(createApp(httpParts), new ActivityStream(httpParts), pipeline)
@@ -244,7 +251,31 @@ export class Gate {
     })
   }
 
-  #checkpointer(db: Db, webhooks: WebhookSender): Checkpointer {
+  /** A connection of its own; ends after whatever uses it has stopped. */
+  #session(name: string): Session {
+    const { isEmbedded } = this.#store
+    const deadlineMs = isEmbedded ? RENEW_DEADLINE_MS.embedded : RENEW_DEADLINE_MS.server
+    const session = new Session(this.#store.clientConfig(name), deadlineMs)
+    this.#stops.push(() => session.stop())
+    return session
+  }
+
+  // It cannot be put on the record, which is what is broken: the log, a metric and the webhook say it.
+  #recordBroken(finding: string, webhooks: WebhookSender): void {
+    this.log.fatal({ finding }, 'the audit record was rolled back: no effect starts any more')
+    this.metrics.auditBroken.set(1)
+    const alert = { kind: 'alert.audit_broken', message: finding, at: new Date().toISOString() }
+    void webhooks.alert(alert).catch((error: unknown) => {
+      this.log.error({ err: error }, 'alert webhook not delivered')
+    })
+  }
+
+  #checkpointer(
+    db: Db,
+    webhooks: WebhookSender,
+    floor: HeadFloor,
+    othersAlive: () => Promise<boolean>,
+  ): Checkpointer {
     const { checkpointWebhookUrl, dataDir } = this.config
     const sinks = checkpointWebhookUrl
       ? [
@@ -261,23 +292,28 @@ export class Gate {
             }),
         ]
       : []
-    return new Checkpointer({ db, dataDir, log: this.log, sinks })
+    return new Checkpointer({ db, dataDir, log: this.log, floor, sinks, othersAlive })
   }
 
-  #ledger(events: EventStream, checkpoints: Checkpointer, wakeups: Wakeups): Ledger {
+  #ledger(
+    events: EventStream,
+    checkpoints: Checkpointer,
+    wakeups: Wakeups,
+    floor: HeadFloor,
+  ): Ledger {
     const { isEmbedded } = this.#store
     const ledger = new Ledger({
       config: this.#store.clientConfig('portcullis-ledger'),
       log: this.log,
       deadlineMs: isEmbedded ? COMMIT_DEADLINE_MS.embedded : COMMIT_DEADLINE_MS.server,
+      floor,
+      isServer: !isEmbedded,
     })
-    ledger.onCommitted((entries) => {
-      checkpoints.grown(entries.at(-1)?.seq ?? 0n)
-      events.publish(entries)
-      // Counted and sent by the replica that wrote them, so that a sum over replicas is right.
-      for (const entry of entries) count(this.metrics, entry)
-      for (const entry of entries) this.#alertWebhook(entry, wakeups)
-    })
+    ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))
+    ledger.onCommitted((entries) => events.publish(entries))
+    // Counted and sent by the replica that wrote them, so that a sum over replicas is right.
+    ledger.onCommitted((entries) => entries.forEach((entry) => count(this.metrics, entry)))
+    ledger.onCommitted((entries) => entries.forEach((entry) => this.#alertWebhook(entry, wakeups)))
     return ledger
   }
 
@@ -390,7 +426,7 @@ export class Gate {
   }
 
   async #readiness(
-    db: Db,
+    ledger: Ledger,
     replica: Replica,
     checkpoints: Checkpointer,
     pipeline: Pipeline,
@@ -399,7 +435,8 @@ export class Gate {
     const skewMs = Math.abs(replica.skewMs)
     const rollback = checkpoints.refusal
     return [
-      { name: 'database', ...(await databaseReady(db)) },
+      { name: 'database', ...(await asked(() => this.#store.db.query('select 1'), NO_DATABASE)) },
+      { name: 'ledger', ...(await asked(() => ledger.probe(), NO_LEDGER)) },
       { name: 'kill_switch', ready: this.killState.isKnown },
       {
         name: 'policy',
@@ -417,7 +454,7 @@ export class Gate {
 
   /** Makes sure an agent exists, for the demo; gives a new key only when it is new. */
   async ensureAgent(name: string, roles: readonly string[], owner: string): Promise<string | null> {
-    const existing = await findAgent(poolDb(this.#store), name)
+    const existing = await findAgent(this.#store.db, name)
     if (existing) return null
     const { key } = await this.operations.write((tx) =>
       registerAgent(tx, newAgent(name, { roles, owner }), ITSELF),
@@ -439,7 +476,7 @@ export class Gate {
 
   async hasAdmin(): Promise<boolean> {
     if (this.config.apiTokens.some(({ role }) => role === 'admin')) return true
-    const rows = await poolDb(this.#store).query(
+    const rows = await this.#store.db.query(
       `select 1 from api_keys where role = 'admin' and revoked_at is null limit 1`,
     )
     return rows.length > 0
@@ -461,15 +498,6 @@ function manifestKeys(files: readonly string[]): KeyObject[] {
 /** The gate as the author of what it does by itself. */
 const ITSELF = { keyId: 'portcullis', role: 'admin', name: 'portcullis', agentId: null } as const
 
-function poolDb(store: Store): Db {
-  return {
-    async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-      const { rows } = await store.pool.query(text, values as unknown[])
-      return rows as Row[]
-    },
-  }
-}
-
 function refusal(checkpoints: Checkpointer, replica: Replica): GatewayError | undefined {
   const reason = checkpoints.refusal
   if (reason) return new GatewayError('audit_unavailable', reason)
@@ -477,18 +505,19 @@ function refusal(checkpoints: Checkpointer, replica: Replica): GatewayError | un
   return new GatewayError('clock_skew', 'the clock of this replica differs from the database')
 }
 
-async function databaseReady(db: Db): Promise<{ ready: boolean; detail?: string }> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer in time')), DB_CHECK_TIMEOUT_MS)
-  })
+const NO_DATABASE = 'the database cannot be reached'
+/** The database may answer questions while the ledger, which everything waits for, is held up. */
+const NO_LEDGER = 'the record cannot be written'
+
+async function asked(
+  probe: () => Promise<unknown>,
+  detail: string,
+): Promise<{ ready: boolean; detail?: string }> {
   try {
-    await Promise.race([db.query('select 1'), late])
+    await probe()
     return { ready: true }
   } catch {
-    return { ready: false, detail: 'the database cannot be reached' }
-  } finally {
-    clearTimeout(timer)
+    return { ready: false, detail }
   }
 }
 

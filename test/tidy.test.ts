@@ -33,7 +33,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   worker: [
     ...['model', 'lib', 'errors', 'store', 'pipeline', 'policy', 'agents', 'approvals', 'record'],
   ],
-  cli: ['model', 'lib', 'errors', 'config', 'rego', 'policy', 'decide', 'main'],
+  // Work on a record while no gate runs: composes, as main does.
+  maintenance: ['lib', 'config', 'record', 'store'],
+  cli: ['model', 'lib', 'errors', 'config', 'rego', 'policy', 'decide', 'main', 'maintenance'],
   main: ['*'],
 }
 

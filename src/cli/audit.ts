@@ -26,7 +26,7 @@ export async function verifyAudit(
   const keys = options.publicKey.map(readKey)
   const outside = options.checkpoints ? parseCheckpoints(readText(options.checkpoints)) : []
   const verdict = await verifyExport(file, keys, outside)
-  if (options.json) print(JSON.stringify(verdict, null, 2))
+  if (options.json) print(JSON.stringify(verdict, bigintAsText, 2))
   else describe(verdict)
   if (verdict.integrity === 'ok' && verdict.completeness === 'ok') return
   throw new CliError(
@@ -120,6 +120,9 @@ function toBigInt(value: unknown): bigint {
   return /^\d+$/.test(String(value)) ? BigInt(String(value)) : 0n
 }
 
+const bigintAsText = (_key: string, value: unknown): unknown =>
+  typeof value === 'bigint' ? String(value) : value
+
 function describe(verdict: AuditVerdict): void {
   print(`entries       ${verdict.entries}`)
   if (verdict.archivedSize !== '0') {
@@ -129,5 +132,8 @@ function describe(verdict: AuditVerdict): void {
   print(`signed up to  ${verdict.signedSize} (${verdict.checkpoints} checkpoints verified)`)
   print(`integrity     ${verdict.integrity}`)
   print(`completeness  ${verdict.completeness}`)
+  for (const { size, lostSize, at, reason } of verdict.losses) {
+    print(`accepted loss entries ${size + 1n} to ${lostSize} are gone, said on ${at}: ${reason}`)
+  }
   for (const { code, seq, message } of verdict.findings) print(`  ${code}  entry ${seq} ${message}`)
 }

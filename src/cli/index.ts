@@ -65,6 +65,16 @@ audit
   )
   .option('--json', 'the verdict as JSON')
   .action(async (file: string, options) => (await import('./audit.ts')).verifyAudit(file, options))
+audit
+  .command('accept-loss')
+  .description('say that entries are gone because a backup was restored (while no gate runs)')
+  .requiredOption('--reason <text>', 'why; every verification shows it from then on')
+  .action(async (options) => (await import('./audit-repair.ts')).acceptAuditLoss(options))
+audit
+  .command('new-key')
+  .description('make a new signing key when the one before is lost (while no gate runs)')
+  .requiredOption('--reason <text>', 'why; it goes on record')
+  .action(async (options) => (await import('./audit-repair.ts')).newAuditKey(options))
 
 const manifest = program.command('manifest').description('signed manifests of agents')
 manifest

@@ -106,7 +106,8 @@ function explain(error: unknown, config: Config): unknown {
     details?: { diagnostics?: never }
   }
   if (code === 'EADDRINUSE') return portInUse(port ?? config.port)
-  if (code === 'DATA_DIR_IN_USE') return new CliError(EXIT.internal, message)
+  if (code === 'DATA_DIR_IN_USE' || code === 'AUDIT_KEY_LOST')
+    return new CliError(EXIT.internal, message)
   if (config.databaseUrl && code && DATABASE_CODES.test(code)) {
     return new CliError(EXIT.internal, `the database cannot be used (${code}); check DATABASE_URL`)
   }

@@ -40,7 +40,7 @@ export async function engage(tx: Tx, row: KillRow): Promise<KillKnowledge> {
     [row.agent, row.tool, row.upstream, row.reason, row.actor, epoch, new Date(tx.nowMs)],
   )
   tx.append(killEntry('kill_switch.engaged', row, epoch))
-  return { epoch, rows: await engagedRows(tx) }
+  return { epoch, rows: await changed(tx) }
 }
 
 /** Releases the switch with exactly this scope; undefined when it was not engaged. */
@@ -52,13 +52,15 @@ export async function release(tx: Tx, row: KillRow): Promise<KillKnowledge | und
   if (removed.length === 0) return undefined
   const epoch = tx.raiseKillEpoch()
   tx.append(killEntry('kill_switch.released', row, epoch))
-  return { epoch, rows: await engagedRows(tx) }
+  return { epoch, rows: await changed(tx) }
 }
 
-async function engagedRows(tx: Tx): Promise<KillRow[]> {
-  return tx.query<KillRow>(
+async function changed(tx: Tx): Promise<KillRow[]> {
+  const rows = await tx.query<KillRow>(
     'select agent, tool, upstream, reason, actor, epoch, engaged_at as "engagedAt" from kill_switches',
   )
+  tx.changeKillSwitches(rows)
+  return rows
 }
 
 /**

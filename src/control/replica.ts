@@ -1,6 +1,7 @@
 import os from 'node:os'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
+import type { HeadFloor } from '../store/head-floor.ts'
 import type { Db, KillRow } from '../store/tx.ts'
 import type { KillState } from './kill-state.ts'
 
@@ -16,16 +17,21 @@ interface Beat {
   /** As JSON: the epoch is a number and the time is text. */
   readonly rows: (Omit<KillRow, 'epoch' | 'engagedAt'> & { epoch: number; engagedAt: string })[]
   readonly now: Date
+  readonly seq: bigint
+  readonly hash: string
+  readonly hashAtFloor: string | null
 }
 
 /**
  * This process among its peers: a lease in the database, renewed four times a second, that carries
- * the kill switch in one direction and the confirmation of having seen it in the other.
+ * the kill switch in one direction and the confirmation of having seen it in the other. `db` is a connection
+ * of its own with a short deadline: a renewal that gets no answer is given up and tried again.
  */
 export class Replica {
   readonly id = newId('rep')
   readonly #db: Db
   readonly #state: KillState
+  readonly #floor: HeadFloor
   readonly #log: Logger
   readonly #version: string
   readonly #isAlone: boolean
@@ -41,6 +47,7 @@ export class Replica {
   constructor(options: {
     db: Db
     state: KillState
+    floor: HeadFloor
     log: Logger
     version: string
     isAlone: boolean
@@ -49,6 +56,7 @@ export class Replica {
     this.#leaseMs = options.isAlone ? LEASE_ALONE_MS : LEASE_MS
     this.#db = options.db
     this.#state = options.state
+    this.#floor = options.floor
     this.#log = options.log
     this.#version = options.version
   }
@@ -74,6 +82,15 @@ export class Replica {
     clearInterval(this.#timer)
     await this.#beating
     await this.#db.query('delete from replicas where id = $1', [this.id]).catch(() => {})
+  }
+
+  /** Whether another replica is running on this database. */
+  async hasPeers(): Promise<boolean> {
+    const rows = await this.#db.query(
+      'select 1 from replicas where id <> $1 and lease_until > clock_timestamp() limit 1',
+      [this.id],
+    )
+    return rows.length > 0
   }
 
   /** Difference between this clock and the database's, in ms; positive when ours is ahead. */
@@ -114,16 +131,22 @@ export class Replica {
   async #renew(): Promise<void> {
     const startedAt = performance.now()
     const clockAt = Date.now()
+    // What was known before the question: what is learnt meanwhile may be ahead of the answer.
+    const floor = this.#floor.current
+    const epoch = this.#state.epoch
     const [beat] = await this.#db.query<Beat>(RENEW, [
       this.id,
       this.#leaseMs,
-      this.#state.epoch < 0n ? 0n : this.#state.epoch,
+      epoch < 0n ? 0n : epoch,
       this.#revision,
+      floor.seq,
     ])
     if (!beat) throw new Error('this replica is not registered')
     const halfWayMs = (performance.now() - startedAt) / 2
     this.#skewMs = clockAt + halfWayMs - beat.now.getTime()
-    const isNew = beat.epoch > this.#state.epoch
+    if (beat.epoch < epoch) this.#floor.epochFell(epoch, beat.epoch)
+    if (!this.#floor.accepts(floor, beat)) throw new Error(this.#floor.finding ?? '')
+    const isNew = beat.epoch > epoch
     this.#state.apply(beat.epoch, beat.rows.map(fromJson))
     // Measured from before the statement, so the local lease never outlives the one others see.
     this.#state.extendLease(startedAt + this.#leaseMs)
@@ -139,6 +162,8 @@ const RENEW = `update replicas set lease_until = clock_timestamp() + $2 * interv
     kill_epoch = $3, revision = $4
   where id = $1
   returning (select kill_epoch from ledger_head) as epoch, clock_timestamp() as now,
+    (select audit_seq from ledger_head) as seq, (select audit_hash from ledger_head) as hash,
+    (select e.hash from audit_entries e where e.seq = $5) as "hashAtFloor",
     coalesce((select json_agg(json_build_object('agent', agent, 'tool', tool, 'upstream', upstream,
       'reason', reason, 'actor', actor, 'epoch', epoch, 'engagedAt', engaged_at))
       from kill_switches), '[]') as rows`

@@ -1,8 +1,10 @@
-import { createPublicKey, type KeyObject } from 'node:crypto'
-import type { Archive, AuditEntry, Checkpoint } from '../model/audit.ts'
+import type { KeyObject } from 'node:crypto'
+import type { Archive, AuditEntry, Checkpoint, Loss } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
 import { entryHash, GENESIS_HASH } from './chain.ts'
 import { keyIdOf, verifyCheckpoint } from './checkpoint.ts'
+import { isLost, LOSS_KIND, lossOf, verifyLoss } from './loss.ts'
+import { publicKeysOf } from './manifest.ts'
 
 /** Something wrong with the record, at an entry. `seq` is the entry, or the place of a missing one. */
 export interface AuditFinding {
@@ -16,6 +18,7 @@ export interface AuditFinding {
     | 'checkpoint_signature'
     | 'tail_missing'
     | 'no_checkpoint'
+    | 'loss_signature'
     | 'malformed'
   readonly seq: string
   readonly message: string
@@ -32,6 +35,8 @@ export interface AuditVerdict {
   readonly signedSize: string
   /** Entries up to here were dropped when they were old enough, by a signed statement; '0': none. */
   readonly archivedSize: string
+  /** What was lost, as somebody accepted and signed it; shown for good. */
+  readonly losses: readonly Loss[]
   readonly findings: readonly AuditFinding[]
 }
 
@@ -46,7 +51,9 @@ export class AuditVerifier {
   readonly #keys: ReadonlyMap<string, KeyObject>
   readonly #checkpoints: ReadonlyMap<string, readonly Checkpoint[]>
   readonly #archives: ReadonlyMap<string, Archive>
-  readonly #largest: Checkpoint | undefined
+  readonly #genuine: readonly Checkpoint[]
+  readonly #codes = new Set<AuditFinding['code']>()
+  readonly #losses: Loss[] = []
   readonly #findings: AuditFinding[] = []
   #seq = 0n
   #hash = GENESIS_HASH
@@ -61,14 +68,11 @@ export class AuditVerifier {
     checkpoints: readonly Checkpoint[],
     archives: readonly Archive[] = [],
   ) {
-    const keys = publicKeys.map((pem) => createPublicKey(pem))
+    const keys = publicKeys.flatMap((pem) => publicKeysOf(pem))
     this.#keys = new Map(keys.map((key) => [keyIdOf(key), key]))
     const genuine = checkpoints.filter((checkpoint) => this.#isGenuine(checkpoint))
     this.#checkpoints = groupBySize(genuine)
-    this.#largest = genuine.reduce<Checkpoint | undefined>(
-      (best, one) => (best && best.size >= one.size ? best : one),
-      undefined,
-    )
+    this.#genuine = genuine
     const signed = archives.filter((archive) => {
       const key = this.#keys.get(archive.keyId)
       return key !== undefined && verifyCheckpoint(archive, key, 'archive')
@@ -95,6 +99,7 @@ export class AuditVerifier {
       this.#find('entry_altered', entry.seq, 'its body or previous hash does not match its hash')
     }
     this.#compareColumns(entry)
+    if (entry.kind === LOSS_KIND) this.#lose(entry)
     this.#seq = entry.seq
     this.#hash = entry.hash
     this.#compareCheckpoints()
@@ -106,27 +111,29 @@ export class AuditVerifier {
   }
 
   finish(): AuditVerdict {
-    if (this.#largest && this.#largest.size > this.#seq) {
-      const missing = this.#largest.size - this.#seq
-      const message = `the last ${missing} entries are missing: a checkpoint of ${this.#largest.at} counts ${this.#largest.size}`
+    const largest = this.#largest()
+    if (this.#findings.length === FINDINGS_MAX) this.#findings.pop() // room for what is found last
+    if (largest && largest.size > this.#seq) {
+      const missing = largest.size - this.#seq
+      const message = `the last ${missing} entries are missing: a checkpoint of ${largest.at} counts ${largest.size}`
       this.#find('tail_missing', this.#seq + 1n, message)
     }
-    if (!this.#largest) {
+    if (!largest) {
       this.#find(
         'no_checkpoint',
         this.#seq,
         'no checkpoint signed by a given key: a cut tail would not show',
       )
     }
-    const broken = (test: (code: AuditFinding['code']) => boolean) =>
-      this.#findings.some(({ code }) => test(code))
+    // Asked of all that was found, of which only the first ones are listed.
+    const broken = (test: (code: AuditFinding['code']) => boolean) => [...this.#codes].some(test)
     return {
       integrity: broken((code) => code !== 'no_checkpoint' && code !== 'tail_missing')
         ? 'broken'
         : 'ok',
       completeness: broken((code) => COMPLETENESS_CODES.has(code))
         ? 'broken'
-        : this.#largest
+        : largest
           ? 'ok'
           : 'unknown',
       entries: this.#entries,
@@ -134,6 +141,7 @@ export class AuditVerifier {
       checkpoints: this.#verified,
       signedSize: String(this.#signedSize),
       archivedSize: String(this.#archivedSize),
+      losses: this.#losses,
       findings: this.#findings,
     }
   }
@@ -145,6 +153,24 @@ export class AuditVerifier {
     this.#seq = archive.size
     this.#hash = archive.head
     this.#archivedSize = archive.size
+  }
+
+  #largest(): Checkpoint | undefined {
+    return this.#genuine
+      .filter((one) => !isLost(one, this.#losses))
+      .reduce<Checkpoint | undefined>(
+        (best, one) => (best && best.size >= one.size ? best : one),
+        undefined,
+      )
+  }
+
+  // Counts only as the next entry after what was left, signed by a key that is trusted here.
+  #lose(entry: AuditEntry): void {
+    const loss = lossOf(entry)
+    const key = loss && this.#keys.get(loss.keyId)
+    const isInPlace = loss?.size === this.#seq && loss.head === this.#hash
+    if (loss && key && isInPlace && verifyLoss(loss, key)) this.#losses.push(loss)
+    else this.#find('loss_signature', entry.seq, 'accepts a loss without a signature that holds')
   }
 
   #isGenuine(checkpoint: Checkpoint): boolean {
@@ -182,6 +208,7 @@ export class AuditVerifier {
 
   #compareCheckpoints(): void {
     for (const checkpoint of this.#checkpoints.get(String(this.#seq)) ?? []) {
+      if (isLost(checkpoint, this.#losses)) continue
       this.#verified++
       if (checkpoint.head === this.#hash) this.#signedSize = this.#seq
       else
@@ -194,6 +221,7 @@ export class AuditVerifier {
   }
 
   #find(code: AuditFinding['code'], seq: bigint | string, message: string): void {
+    this.#codes.add(code)
     if (this.#findings.length < FINDINGS_MAX) {
       this.#findings.push({ code, seq: String(seq), message })
     }

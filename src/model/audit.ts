@@ -44,3 +44,17 @@ export interface Checkpoint {
  * members as a checkpoint, over `portcullis-archive/v1`, so that neither passes for the other.
  */
 export type Archive = Checkpoint
+
+/** A signed statement that the entries after `size`, up to `lostSize`, are gone and that somebody knows why. */
+export interface Loss {
+  readonly lostSize: bigint
+  readonly lostHead: string
+  /** What the record still had, and ended in. */
+  readonly size: bigint
+  readonly head: string
+  readonly at: string
+  readonly reason: string
+  readonly keyId: string
+  /** Ed25519 over `portcullis-loss/v1`, the members above and the SHA-256 of the reason, a line each; base64. */
+  readonly signature: string
+}

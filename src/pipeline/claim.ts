@@ -9,7 +9,8 @@ import type { AuditDraft } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import {
-  findAction,
+  executingOn,
+  findActions,
   finishActions,
   insertActions,
   priorActions,
@@ -72,38 +73,45 @@ export function claimKind(hooks: ClaimHooks): LedgerKind<Claim, ClaimResult> {
       return new ClaimBatch(tx, hooks).run(claims)
     },
     async recover(tx, claims) {
-      for (const claim of claims) await undoClaim(tx, claim)
+      await undoClaims(tx, claims)
     },
   }
 }
 
 // The commit got no answer, so nothing was dispatched: what did get through ends here as failed.
-async function undoClaim(tx: Tx, claim: Claim): Promise<void> {
-  const action = await ownExecuting(tx, claim)
-  if (!action) return
-  const outcome = {
-    id: action.id,
-    fence: action.fence,
-    state: 'failed' as const,
-    errorCode: 'audit_unavailable',
-    errorMessage: 'not dispatched: the claim was not confirmed',
-    result: '',
-    freesIdempotencyKey: true,
-  }
-  await finishActions(tx, [outcome])
-  await releaseHeld(tx, action)
-  tx.append(undoneEntry(action, { state: 'failed', message: outcome.errorMessage }))
+async function undoClaims(tx: Tx, claims: readonly Claim[]): Promise<void> {
+  const actions = await ownExecuting(tx, claims)
+  if (actions.length === 0) return
+  const message = 'not dispatched: the claim was not confirmed'
+  await finishActions(
+    tx,
+    actions.map(({ id, fence }) => ({
+      id,
+      fence,
+      state: 'failed' as const,
+      errorCode: 'audit_unavailable',
+      errorMessage: message,
+      result: '',
+      freesIdempotencyKey: true,
+    })),
+  )
+  await releaseHeld(tx, actions)
+  for (const action of actions) tx.append(undoneEntry(action, { state: 'failed', message }))
 }
 
-/** The action, if an unconfirmed claim of this replica left it executing. */
-export async function ownExecuting(tx: Tx, claim: Claim): Promise<ActionRow | undefined> {
-  const action = await findAction(tx, claim.actionId)
-  const isOwn = action?.state === 'executing' && action.replica_id === claim.replicaId
-  return isOwn ? action : undefined
+/** The actions that unconfirmed claims of this replica left executing. */
+export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<ActionRow[]> {
+  const [first] = claims
+  if (!first) return []
+  return executingOn(
+    tx,
+    first.replicaId,
+    claims.map(({ actionId }) => actionId),
+  )
 }
 
-export async function releaseHeld(tx: Tx, action: ActionRow): Promise<void> {
-  const held = JSON.parse(action.reserved) as Held[]
+export async function releaseHeld(tx: Tx, actions: readonly ActionRow[]): Promise<void> {
+  const held = actions.flatMap(({ reserved }) => JSON.parse(reserved) as Held[])
   await settleBudgets(
     tx,
     held.map((one) => ({ ...one, outcome: 'release' as const })),
@@ -132,7 +140,10 @@ class ClaimBatch {
   }[] = []
   readonly #pauses = new Map<string, Reason>()
   readonly #crossings: { claim: Claim; crossing: Crossing }[] = []
-  readonly #byKey = new Map<string, ActionRow | NewAction>()
+  readonly #byKey = new Map<string, Pick<NewAction, 'id' | 'request_hash'>>()
+  /** Actions that several claims of this batch are answered with, and as they are stored. */
+  readonly #shared = new Set<string>()
+  readonly #stored = new Map<string, ActionRow>()
   readonly #executing = new Map<string, number>()
   #states = new Map<string, AgentState>()
 
@@ -145,6 +156,7 @@ class ClaimBatch {
     const { counters, bounded } = await this.#load(claims)
     const results = bounded.map((claim) => this.#judge(withShadow(claim, counters), counters))
     await insertActions(this.#tx, this.#rows)
+    await this.#readShared()
     await counters.flush(this.#tx)
     for (const pending of this.#approvals) await this.#open(pending)
     for (const [agentId, reason] of this.#pauses) await pauseForBudget(this.#tx, agentId, reason)
@@ -159,7 +171,10 @@ class ClaimBatch {
     const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
       idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
     )
-    for (const [id, row] of await priorActions(tx, keyed)) this.#byKey.set(id, row)
+    for (const [id, row] of await priorActions(tx, keyed)) {
+      this.#byKey.set(id, row)
+      this.#stored.set(row.id, row)
+    }
     this.#states = await agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])
     for (const { id, executing } of this.#states.values()) this.#executing.set(id, executing)
     const bounded = claims.map((claim) => withOwnLimits(claim, this.#states.get(claim.agent.id)))
@@ -170,7 +185,7 @@ class ClaimBatch {
   // Answers a thunk, because approvals get their rows only when the whole batch is written.
   #judge(claim: Claim, counters: Counters): () => ClaimResult {
     const prior = this.#prior(claim)
-    if (prior) return () => prior
+    if (prior) return prior
     const { reservations } = claim.decision
     const asking = reservations.filter(({ phase }) => phase === 'request')
     const tooMany = exceeded(counters, asking)
@@ -186,12 +201,20 @@ class ClaimBatch {
     return this.#execute(claim, counters)
   }
 
-  #prior(claim: Claim): ClaimResult | undefined {
+  #prior(claim: Claim): (() => ClaimResult) | undefined {
     if (claim.idempotencyKey === null) return undefined
     const row = this.#byKey.get(`${claim.agent.id} ${claim.idempotencyKey}`)
     if (!row) return undefined
-    if (row.request_hash !== claim.requestHash) return { type: 'mismatch' }
-    return { type: 'replay', action: row as ActionRow }
+    if (row.request_hash !== claim.requestHash) return () => ({ type: 'mismatch' })
+    this.#shared.add(row.id)
+    return () => ({ type: 'replay', action: this.#stored.get(row.id) as ActionRow })
+  }
+
+  // What was claimed earlier in this very batch is read as everybody else will read it.
+  async #readShared(): Promise<void> {
+    const missing = [...this.#shared].filter((id) => !this.#stored.has(id))
+    if (missing.length === 0) return
+    for (const row of await findActions(this.#tx, missing)) this.#stored.set(row.id, row)
   }
 
   #effect(claim: Claim, counters: Counters): { effect: Effect; reasons: readonly Reason[] } {

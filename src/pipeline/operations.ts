@@ -36,6 +36,8 @@ export interface KillOutcome {
 
 export interface OperationsParts {
   readonly db: Db
+  /** A connection of its own, for what has to be answered whatever else goes on. */
+  readonly control: Db
   readonly ledger: Ledger
   readonly killState: KillState
   readonly replicaId: string
@@ -91,14 +93,19 @@ export class Operations {
    * once, whatever the database does; if it cannot be written, the engagement is kept and retried.
    */
   async engageKill(scope: KillScope, reason: string, actor: string): Promise<KillOutcome> {
-    const { ledger, killState, db, replicaId } = this.#parts
+    const { ledger, killState, control, replicaId } = this.#parts
     const row = killRow(scope, reason, actor)
     killState.engageLocally(row)
     try {
-      const known = await ledger.write((tx) => engage(tx, row))
+      const known = await ledger.writeFirst((tx) => engage(tx, row))
       killState.apply(known.epoch, known.rows)
       killState.dropLocal(row)
-      const unconfirmed = await awaitConfirmation(db, known.epoch, replicaId, CONFIRM_DEADLINE_MS)
+      const unconfirmed = await awaitConfirmation(
+        control,
+        known.epoch,
+        replicaId,
+        CONFIRM_DEADLINE_MS,
+      )
       return { unconfirmed, recorded: true }
     } catch (error) {
       this.#parts.log.error({ err: error }, 'kill switch engaged here only; will be recorded later')
@@ -110,7 +117,7 @@ export class Operations {
   /** @throws GatewayError `not_found` when no switch with exactly this scope is engaged. */
   async releaseKill(scope: KillScope, reason: string, actor: string): Promise<void> {
     const row = killRow(scope, reason, actor)
-    const known = await this.#parts.ledger.write((tx) => release(tx, row))
+    const known = await this.#parts.ledger.writeFirst((tx) => release(tx, row))
     if (!known) throw new GatewayError('not_found', 'no kill switch with this scope is engaged')
     this.#parts.killState.apply(known.epoch, known.rows)
   }
@@ -153,7 +160,7 @@ export class Operations {
   async #recordNow(row: ReturnType<typeof killRow>): Promise<void> {
     const { ledger, killState } = this.#parts
     try {
-      const { epoch, rows } = await ledger.write((tx) => engage(tx, row))
+      const { epoch, rows } = await ledger.writeFirst((tx) => engage(tx, row))
       killState.apply(epoch, rows)
       killState.dropLocal(row)
     } catch {

@@ -397,7 +397,7 @@ export class Pipeline {
   async #fromRow(row: ActionRow): Promise<Answer> {
     if (row.state === 'held' || row.state === 'executing') {
       const approval = await approvalOfAction(this.#parts.db, row.id)
-      if (approval) return heldAnswer(identify(row), approval, [])
+      if (approval) return heldAnswer(identify(row), approval, reasonsOf(row))
     }
     return this.#answerWith(row, null)
   }
@@ -408,13 +408,12 @@ export class Pipeline {
       return { type: 'executed', ...identify(row), state: row.state, result }
     }
     const { code, message } = endOf(row)
-    const { reasons } = JSON.parse(row.explain) as { reasons: Reason[] }
     return {
       type: 'refused',
       ...identify(row),
       code,
       message,
-      reasons: row.state === 'denied' ? reasons : [],
+      reasons: row.state === 'denied' ? reasonsOf(row) : [],
     }
   }
 
@@ -461,6 +460,9 @@ function costIn({ decision, tool, bundle }: Judgement, request: ActionRequest): 
 function killTarget(request: ActionRequest, agent: Agent, tool: Tool): KillTarget {
   return { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream: tool.upstream }
 }
+
+const reasonsOf = (row: ActionRow): readonly Reason[] =>
+  (JSON.parse(row.explain) as { reasons: Reason[] }).reasons
 
 function identify(row: ActionRow) {
   return { actionId: row.id, decisionId: row.decision_id, revision: row.revision }

@@ -3,7 +3,7 @@ import { Counters, type Held } from '../agents/counters.ts'
 import { approvalOfAction, fail as failApproval, votesOf } from '../approvals/tasks.ts'
 import { covers } from '../control/kill-state.ts'
 import type { Reason } from '../model/decision.ts'
-import { findAction, moveAction, type ActionRow } from '../record/actions.ts'
+import { findAction, moveAction, moveActions, type ActionRow } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import {
   exceeded,
@@ -33,11 +33,11 @@ export const RESUME: LedgerKind<Claim, ResumeResult> = {
     return results
   },
   async recover(tx, claims) {
-    for (const claim of claims) {
-      const action = await ownExecuting(tx, claim)
-      if (!action) continue
-      await moveAction(tx, action.id, 'executing', 'held', { reserved: '[]', replicaId: '' })
-      await releaseHeld(tx, action)
+    const actions = await ownExecuting(tx, claims)
+    const ids = actions.map(({ id }) => id)
+    await moveActions(tx, ids, 'executing', 'held', { reserved: '[]', replicaId: '' })
+    await releaseHeld(tx, actions)
+    for (const action of actions) {
       tx.append(undoneEntry(action, { state: 'held', message: 'not dispatched: held again' }))
     }
   },

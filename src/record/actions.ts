@@ -105,17 +105,32 @@ export async function moveAction(
   id: string,
   from: ActionState,
   to: ActionState,
-  change: {
-    readonly replicaId?: string
-    readonly explain?: string
-    readonly reserved?: string
-    readonly revision?: string
-    readonly errorCode?: string
-    readonly errorMessage?: string
-  } = {},
+  change: ActionChange = {},
 ): Promise<ActionRow | undefined> {
-  const [row] = await tx.query<ActionRow>(MOVE_ACTION, [
-    id,
+  const [row] = await moveActions(tx, [id], from, to, change)
+  return row
+}
+
+/** What else changes when an action moves. */
+export interface ActionChange {
+  readonly replicaId?: string
+  readonly explain?: string
+  readonly reserved?: string
+  readonly revision?: string
+  readonly errorCode?: string
+  readonly errorMessage?: string
+}
+
+/** Moves those of several actions that are still as expected; answers the rows that moved. */
+export async function moveActions(
+  tx: Tx,
+  ids: readonly string[],
+  from: ActionState,
+  to: ActionState,
+  change: ActionChange = {},
+): Promise<ActionRow[]> {
+  return tx.query<ActionRow>(MOVE_ACTIONS, [
+    ids,
     from,
     to,
     new Date(tx.nowMs),
@@ -126,7 +141,24 @@ export async function moveAction(
     change.errorCode ?? null,
     change.errorMessage ?? null,
   ])
-  return row
+}
+
+/** Those of some actions that this replica has executing. */
+export async function executingOn(
+  tx: Tx,
+  replicaId: string,
+  ids: readonly string[],
+): Promise<ActionRow[]> {
+  return tx.query<ActionRow>(
+    `select ${COLUMNS} from actions
+     where id = any($1) and state = 'executing' and replica_id = $2 order by id`,
+    [ids, replicaId],
+  )
+}
+
+/** The actions of these ids, in no particular order. */
+export async function findActions(db: Db, ids: readonly string[]): Promise<ActionRow[]> {
+  return db.query<ActionRow>(`select ${COLUMNS} from actions where id = any($1)`, [ids])
 }
 
 export async function findAction(db: Db, id: string): Promise<ActionRow | undefined> {
@@ -202,11 +234,11 @@ const FINISH_ACTIONS = `update actions a set state = o.state, error_code = o."er
     .join(', ')}`
 
 // Presumed dead is not proven dead: `indeterminate` keeps the fence, so that the owner may still report.
-const MOVE_ACTION = `update actions set state = $3,
+const MOVE_ACTIONS = `update actions set state = $3,
     fence = fence + case when $3 = 'indeterminate' then 0 else 1 end,
     started_at = case when $3 = 'executing' then $4 else started_at end,
     finished_at = case when $3 in ('executing', 'held') then finished_at else $4::timestamptz end,
     replica_id = coalesce($5, replica_id), explain = coalesce($6, explain),
     reserved = coalesce($7, reserved), revision = coalesce($8, revision),
     error_code = coalesce($9, error_code), error_message = coalesce($10, error_message)
-  where id = $1 and state = $2 returning ${COLUMNS}`
+  where id = any($1) and state = $2 returning ${COLUMNS}`

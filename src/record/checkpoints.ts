@@ -1,71 +1,95 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import fs from 'node:fs'
 import path from 'node:path'
-import { keyIdOf, parseCheckpoints, signCheckpoint, verifyCheckpoint } from '../lib/checkpoint.ts'
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { keyIdOf, signCheckpoint, verifyCheckpoint } from '../lib/checkpoint.ts'
 import type { Logger } from '../lib/log.ts'
-import type { Archive, Checkpoint } from '../model/audit.ts'
-import type { Db } from '../store/tx.ts'
-import { readHead } from './audit.ts'
+import { isLost, LOSS_KIND, lossDetail, lossOf, signLoss, verifyLoss } from '../lib/loss.ts'
+import type { Archive, AuditDraft, Checkpoint, Loss } from '../model/audit.ts'
+import { readHeadOver, type HeadFloor } from '../store/head-floor.ts'
+import type { Db, Tx } from '../store/tx.ts'
+import { readAuditKeys, readHead } from './audit.ts'
+import {
+  appendCheckpoint,
+  appendDurably,
+  endTornLine,
+  readCheckpointFiles,
+} from './checkpoint-file.ts'
 import { readArchives } from './retention.ts'
+import { KEY_LOST, SigningKey, toPem } from './signing-key.ts'
 
 const INTERVAL_MS = 1_000
 /** Without a new checkpoint outside the database for this long, or this many entries, effects stop. */
 const UNSIGNED_MS_MAX = 60_000
 const UNSIGNED_ENTRIES_MAX = 10_000n
-const FILE_BYTES_MAX = 8 << 20
 
 /** Where signed heads go besides the database, so that whoever owns the database cannot rewrite it. */
 export type CheckpointSink = (checkpoint: Checkpoint) => Promise<void>
 
 /**
  * Signs the head of the chain once a second while it grows, and keeps the result outside the database
- * too: a bare chain cannot show a cut-off tail or a rewrite from the start.
+ * too: a bare chain cannot show a cut-off tail or a rewrite from the start. A head that does not descend
+ * from the largest one known is never signed.
  */
 export class Checkpointer {
-  readonly publicKeyPem: string
-  readonly keyId: string
   readonly #db: Db
   readonly #log: Logger
+  readonly #floor: HeadFloor
+  readonly #key: SigningKey
   readonly #file: string
   readonly #archiveFile: string
-  readonly #keyFile: string
   readonly #sinks: readonly CheckpointSink[]
+  readonly #othersAlive: () => Promise<boolean>
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #lastSize = 0n
   #unsignedSince: number | undefined
   #seenSize = 0n
   #rollback: string | null = null
+  #largest: Checkpoint | undefined
 
   constructor(options: {
     db: Db
     dataDir: string
     log: Logger
+    floor: HeadFloor
     sinks: readonly CheckpointSink[]
+    /** Whether another replica is running on the same database: then a key of one's own is no loss. */
+    othersAlive: () => Promise<boolean>
   }) {
     this.#db = options.db
     this.#log = options.log
+    this.#floor = options.floor
+    this.#key = new SigningKey(options.dataDir)
     this.#file = path.join(options.dataDir, 'checkpoints.jsonl')
     this.#archiveFile = path.join(options.dataDir, 'archives.jsonl')
-    this.#keyFile = path.join(options.dataDir, 'audit-signing-key.pem')
     this.#sinks = options.sinks
-    const publicKey = createPublicKey(loadOrCreateKey(this.#keyFile))
-    this.publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }) as string
-    this.keyId = keyIdOf(publicKey)
+    this.#othersAlive = options.othersAlive
   }
 
-  /** Compares the database with the last checkpoint kept outside it, before anything may run. */
+  /** The public keys of this gate as PEM, the present one first. */
+  get publicKeyPem(): string {
+    return this.#key.publicPem
+  }
+
+  /**
+   * Compares the database with the largest checkpoint kept outside it, before anything may run.
+   * @throws Error with code `AUDIT_KEY_LOST` when the key that signed this record is not here
+   */
   async start(): Promise<void> {
-    await this.#db.query(
-      'insert into audit_keys (key_id, public_key) values ($1, $2) on conflict do nothing',
-      [this.keyId, this.publicKeyPem],
-    )
-    fs.writeFileSync(path.join(path.dirname(this.#file), 'audit-public-key.pem'), this.publicKeyPem)
-    endTornLine(this.#file)
-    this.#rollback = await this.#findRollback()
+    await this.open()
     if (this.#rollback)
       this.#log.fatal({ finding: this.#rollback }, 'the audit record was cut or replaced')
     this.#timer = setInterval(() => void this.checkpoint().catch(() => {}), INTERVAL_MS)
+  }
+
+  /** What `start` does, without signing by itself from then on. */
+  async open(): Promise<void> {
+    await this.#assertKey()
+    await this.#register()
+    endTornLine(this.#file)
+    this.#rollback = await this.#findRollback()
+    if (this.#rollback === null && this.#largest) {
+      this.#floor.raise(this.#largest.size, this.#largest.head)
+    }
   }
 
   async stop(): Promise<void> {
@@ -76,6 +100,7 @@ export class Checkpointer {
   /** Why no effect may start, or null: a rolled-back record, or signing that failed for too long. */
   get refusal(): string | null {
     if (this.#rollback) return this.#rollback
+    if (this.#floor.finding) return this.#floor.finding
     const unsigned = this.#seenSize - this.#lastSize
     const tooLong =
       this.#unsignedSince !== undefined && performance.now() - this.#unsignedSince > UNSIGNED_MS_MAX
@@ -91,7 +116,7 @@ export class Checkpointer {
 
   /** The checkpoints in the file, which whoever owns the database cannot change. */
   keptOutside(): readonly Checkpoint[] {
-    return [...readCheckpointFile(`${this.#file}.old`), ...readCheckpointFile(this.#file)]
+    return readCheckpointFiles(this.#file)
   }
 
   /** Tells how far the chain has grown, so that an overdue signature is noticed without a query. */
@@ -121,22 +146,72 @@ export class Checkpointer {
    * database before anybody may act on it.
    */
   archive(size: bigint, head: string): Archive {
-    const privateKey = createPrivateKey(fs.readFileSync(this.#keyFile))
     const at = new Date().toISOString()
-    const archive = signCheckpoint({ size, head, at }, privateKey, 'archive')
+    const archive = signCheckpoint({ size, head, at }, this.#key.private, 'archive')
     appendDurably(this.#archiveFile, `${JSON.stringify({ ...archive, size: Number(size) })}\n`)
     return archive
   }
 
+  /** The record was rolled back behind the largest checkpoint; undefined: it was not. */
+  get rolledBackBehind(): Checkpoint | undefined {
+    return this.#rollback ? this.#largest : undefined
+  }
+
+  /** The entry that puts on record, signed, that the entries up to `lost` are gone and why. */
+  acceptLoss(lost: Checkpoint, head: { size: bigint; head: string }, reason: string): AuditDraft {
+    const at = new Date().toISOString()
+    const loss = signLoss(
+      { lostSize: lost.size, lostHead: lost.head, ...head, at, reason },
+      this.#key.private,
+    )
+    this.#rollback = null
+    this.#lastSize = 0n
+    return { ...NOBODY, kind: LOSS_KIND, detail: lossDetail(loss) }
+  }
+
+  /** Makes a new key, and answers the entry that puts on record that the one before is gone and why. */
+  async replaceKey(tx: Tx, reason: string): Promise<void> {
+    const before = this.keptOutside().at(-1)?.keyId ?? (await readAuditKeys(tx)).at(-1)?.key_id
+    this.#key.create()
+    await this.#register(tx)
+    const detail = { old_key_id: before ?? null, new_key_id: this.#key.id, reason }
+    tx.append({ ...NOBODY, kind: 'audit.key_replaced', detail })
+  }
+
+  async #assertKey(): Promise<void> {
+    const outside = this.keptOutside()
+    if (this.#key.exists && outside.some(({ keyId }) => keyId === this.#key.id)) return
+    const known = await readAuditKeys(this.#db)
+    if (this.#key.exists && known.some(({ key_id: id }) => id === this.#key.id)) return
+    const isNewReplica = outside.length === 0 && (known.length === 0 || (await this.#othersAlive()))
+    if (!isNewReplica) {
+      const message =
+        'the key that signed this audit record is not in the data directory; restore audit-signing-key.pem, or say why it is gone: portcullis audit new-key --reason "..."'
+      throw Object.assign(new Error(message), { code: KEY_LOST })
+    }
+    if (!this.#key.exists) this.#key.create()
+  }
+
+  async #register(db: Db = this.#db): Promise<void> {
+    await db.query(
+      'insert into audit_keys (key_id, public_key) values ($1, $2) on conflict do nothing',
+      [this.#key.id, toPem(this.#key.public)],
+    )
+    this.#key.publish()
+  }
+
   async #sign(): Promise<void> {
-    const { size, head } = await readHead(this.#db)
+    const floor = this.#floor.current
+    const seen = await readHeadOver(this.#db, floor)
+    if (this.#rollback || !this.#floor.accepts(floor, seen)) {
+      throw new Error(this.#rollback ?? this.#floor.finding ?? '')
+    }
+    const { seq: size, hash: head } = seen
     this.grown(size)
     if (size === this.#lastSize) return
-    // The key is read each time: taking it away stops the signing, as an operator would expect.
-    const privateKey = createPrivateKey(fs.readFileSync(this.#keyFile))
-    const checkpoint = signCheckpoint({ size, head, at: new Date().toISOString() }, privateKey)
-    rotate(this.#file)
-    appendDurably(this.#file, `${JSON.stringify({ ...checkpoint, size: Number(size) })}\n`)
+    const at = new Date().toISOString()
+    const checkpoint = signCheckpoint({ size, head, at }, this.#key.private)
+    appendCheckpoint(this.#file, checkpoint)
     await Promise.all(this.#sinks.map((sink) => sink(checkpoint)))
     await this.#db.query(
       `insert into audit_checkpoints (size, head, at, key_id, signature)
@@ -147,73 +222,62 @@ export class Checkpointer {
   }
 
   async #findRollback(): Promise<string | null> {
-    const last = lastOf(this.keptOutside(), createPublicKey(this.publicKeyPem))
+    const keys = await this.#allKeys()
+    const losses = await this.#losses(keys)
+    const kept = this.keptOutside().filter((one) => {
+      const key = keys.get(one.keyId)
+      return key !== undefined && verifyCheckpoint(one, key) && !isLost(one, losses)
+    })
+    const last = kept.reduce<Checkpoint | undefined>(
+      (best, one) => (best && best.size >= one.size ? best : one),
+      undefined,
+    )
+    this.#largest = last
     if (!last) return null
     const { size } = await readHead(this.#db)
     this.#lastSize = last.size
     if (size < last.size) {
       const facts = `the record has ${size} entries, but a checkpoint of ${last.at} counted ${last.size}`
-      return `${facts}; if this is another database on purpose, move ${this.#file} aside`
+      return `${facts}; if a backup was restored: portcullis audit accept-loss --reason "..."`
     }
     const [row] = await this.#db.query<{ hash: string }>(
       'select hash from audit_entries where seq = $1',
       [last.size],
     )
-    const isArchived = !row && (await this.#isArchived(last.size))
+    const isArchived = !row && (await this.#isArchived(last.size, keys))
     if (last.size > 0n && row?.hash !== last.head && !isArchived) {
       return `entry ${last.size} differs from the checkpoint of ${last.at}`
     }
     return null
   }
 
-  async #isArchived(size: bigint): Promise<boolean> {
-    const key = createPublicKey(this.publicKeyPem)
-    const archives = await readArchives(this.#db)
-    return archives.some(
-      (one) =>
-        one.size >= size && one.keyId === this.keyId && verifyCheckpoint(one, key, 'archive'),
+  // The keys of this directory count whatever the database says of them.
+  async #allKeys(): Promise<ReadonlyMap<string, KeyObject>> {
+    const stored = (await readAuditKeys(this.#db)).map((row) => createPublicKey(row.public_key))
+    return new Map([...stored, ...this.#key.known].map((key) => [keyIdOf(key), key]))
+  }
+
+  // Believed only by a key of this directory: whoever writes the database could add keys there.
+  async #losses(keys: ReadonlyMap<string, KeyObject>): Promise<Loss[]> {
+    const rows = await this.#db.query<{ kind: string; body: string }>(
+      'select kind, body from audit_entries where kind = $1 order by seq',
+      [LOSS_KIND],
     )
+    const own = new Set(this.#key.known.map(keyIdOf))
+    return rows.flatMap((row) => {
+      const loss = lossOf(row)
+      const key = loss && own.has(loss.keyId) ? keys.get(loss.keyId) : undefined
+      return loss && key && verifyLoss(loss, key) ? [loss] : []
+    })
+  }
+
+  async #isArchived(size: bigint, keys: ReadonlyMap<string, KeyObject>): Promise<boolean> {
+    const archives = await readArchives(this.#db)
+    return archives.some((one) => {
+      const key = keys.get(one.keyId)
+      return one.size >= size && key !== undefined && verifyCheckpoint(one, key, 'archive')
+    })
   }
 }
 
-/** Checkpoints in a file as `Checkpointer` writes it; a torn last line is passed over. */
-export function readCheckpointFile(file: string): Checkpoint[] {
-  if (!fs.existsSync(file)) return []
-  return parseCheckpoints(fs.readFileSync(file, 'utf8'))
-}
-
-function lastOf(checkpoints: readonly Checkpoint[], key: KeyObject): Checkpoint | undefined {
-  const own = checkpoints.filter((one) => one.keyId === keyIdOf(key) && verifyCheckpoint(one, key))
-  return own.at(-1)
-}
-
-function loadOrCreateKey(file: string): KeyObject {
-  if (!fs.existsSync(file)) {
-    const { privateKey } = generateKeyPairSync('ed25519')
-    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
-    fs.writeFileSync(file, pem, { mode: 0o600, flag: 'wx' })
-  }
-  return createPrivateKey(fs.readFileSync(file))
-}
-
-// A crash may have cut the last line off; the next one must not be glued to it.
-function endTornLine(file: string): void {
-  if (fs.existsSync(file) && !fs.readFileSync(file, 'utf8').endsWith('\n'))
-    appendDurably(file, '\n')
-}
-
-// One line a second of activity. The file before is kept; what is older is covered by what is newer.
-function rotate(file: string): void {
-  const isLarge = fs.existsSync(file) && fs.statSync(file).size > FILE_BYTES_MAX
-  if (isLarge) fs.renameSync(file, `${file}.old`)
-}
-
-function appendDurably(file: string, text: string): void {
-  const fd = fs.openSync(file, 'a', 0o600)
-  try {
-    fs.writeSync(fd, text)
-    fs.fsyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
-  }
-}
+const NOBODY = { agentId: '', tool: '', effect: '', actionId: '' } as const

@@ -1,27 +1,17 @@
-import pg from 'pg'
 import type { Client, ClientConfig } from 'pg'
 import { GatewayError } from '../errors.ts'
-import { canonicalJson } from '../lib/canonical.ts'
-import { entryHash } from '../lib/chain.ts'
 import type { Logger } from '../lib/log.ts'
-import type { AuditDraft, AuditEntry } from '../model/audit.ts'
-import type { KillRow, Tx } from '../store/tx.ts'
+import type { AuditEntry } from '../model/audit.ts'
+import type { Tx } from '../store/tx.ts'
+import { DatabaseLate, deadline } from '../store/deadline.ts'
+import type { HeadFloor } from '../store/head-floor.ts'
+import { Batch, type LedgerKind, type Operation } from './ledger-batch.ts'
+import { LedgerSession } from './ledger-session.ts'
 
 export type { Tx } from '../store/tx.ts'
+export { LEDGER_CHANNEL, type LedgerKind } from './ledger-batch.ts'
 
-/** A kind of ledger write. All inputs of one kind in a batch are applied together, in order. */
-export interface LedgerKind<Input, Output> {
-  readonly name: string
-  /** Kinds run in ascending order within a batch: what stops things runs before what starts them. */
-  readonly order: number
-  apply(tx: Tx, inputs: readonly Input[]): Promise<readonly (Output | GatewayError)[]>
-  /** Runs first in a later batch for inputs whose commit got no answer: undo what nobody acted on. */
-  recover?(tx: Tx, inputs: readonly Input[]): Promise<void>
-}
-
-interface Pending {
-  readonly kind: LedgerKind<unknown, unknown>
-  readonly input: unknown
+interface Pending extends Operation {
   readonly deadlineMs: number
   readonly resolve: (output: unknown) => void
   readonly reject: (error: unknown) => void
@@ -29,12 +19,13 @@ interface Pending {
 
 const BATCH_MAX = 256
 const QUEUE_MAX = 20_000
-const RECONNECT_DELAY_MS = 100
-/** A deadline is counted in slices: while this thread could not run, no answer could be read either. */
-const DEADLINE_SLICES = 5
+/** Unconfirmed inputs that one batch undoes; the next takes the next ones. */
+const RECOVERY_MAX = 512
 const RECOVERY_DELAY_MS = 250
-const NOTIFY_CHANNEL = 'portcullis_ledger'
 const DATA_ERROR = /^(?:22|23|42|54)/ // SQLSTATE classes that blame a statement, not the server
+
+/** Reads what became durable. One that throws is logged, and neither undoes nor repeats anything. */
+export type CommitReader = (entries: readonly AuditEntry[]) => void
 
 /**
  * The single writer of everything that matters: actions, budgets, approvals, kill switch, audit.
@@ -43,38 +34,54 @@ const DATA_ERROR = /^(?:22|23|42|54)/ // SQLSTATE classes that blame a statement
  * has one order, and nothing that reads before it writes can be overtaken.
  */
 export class Ledger {
-  readonly #config: ClientConfig
   readonly #log: Logger
   readonly #deadlineMs: number
+  readonly #session: LedgerSession
+  readonly #floor: HeadFloor
   readonly #queue: Pending[] = []
+  /** What stops things, ahead of everything that waits. */
+  readonly #urgent: Pending[] = []
   readonly #unanswered: Pending[] = []
-  #client: Client | undefined
+  readonly #readers: CommitReader[] = []
+  #probing: Promise<void> | undefined
   #running = false
   #stopped = false
-  #retryAt = 0
   #recoveryTimer: NodeJS.Timeout | undefined
-  #listener: (entries: readonly AuditEntry[]) => void = () => {}
 
-  constructor(options: { config: ClientConfig; log: Logger; deadlineMs: number }) {
-    this.#config = options.config
+  constructor(options: {
+    config: ClientConfig
+    log: Logger
+    deadlineMs: number
+    floor: HeadFloor
+    /** A server bounds waits inside its sessions; the embedded database cannot. */
+    isServer: boolean
+  }) {
     this.#log = options.log
     this.#deadlineMs = options.deadlineMs
+    this.#floor = options.floor
+    this.#session = new LedgerSession({
+      config: options.config,
+      log: options.log,
+      connectMs: options.deadlineMs,
+      bounded: options.isServer,
+    })
   }
 
   async start(): Promise<void> {
-    this.#client = await this.#connect()
+    await this.#session.client()
   }
 
   /** Finishes what is queued, then refuses. */
   async stop(): Promise<void> {
-    while (this.#running || this.#queue.length > 0) await new Promise(setImmediate)
+    while (this.#running || this.#waiting > 0) await new Promise(setImmediate)
     this.#stopped = true
-    await this.#client?.end().catch(() => {})
+    clearTimeout(this.#recoveryTimer)
+    await this.#session.end()
   }
 
   /** Called with the entries of each batch after it is durable, in chain order. */
-  onCommitted(listener: (entries: readonly AuditEntry[]) => void): void {
-    this.#listener = listener
+  onCommitted(reader: CommitReader): void {
+    this.#readers.push(reader)
   }
 
   /**
@@ -87,19 +94,7 @@ export class Ledger {
     input: Input,
     deadlineMs: number = this.#deadlineMs,
   ): Promise<Output> {
-    if (this.#stopped) return Promise.reject(unavailable('the gate is stopping'))
-    if (this.#queue.length >= QUEUE_MAX)
-      return Promise.reject(unavailable('the record is overloaded'))
-    return new Promise<Output>((resolve, reject) => {
-      this.#queue.push({
-        kind,
-        input,
-        deadlineMs,
-        resolve: resolve as (output: unknown) => void,
-        reject,
-      })
-      this.#schedule()
-    })
+    return this.#enqueue(this.#queue, kind, input, deadlineMs)
   }
 
   /**
@@ -107,8 +102,43 @@ export class Ledger {
    * be given longer than claims are, and holds up what shares its batch for as long.
    */
   write<Output>(work: (tx: Tx) => Promise<Output>, deadlineMs?: number): Promise<Output> {
-    const kind = SINGLE as LedgerKind<(tx: Tx) => Promise<Output>, Output>
-    return this.submit(kind, work, deadlineMs)
+    return this.submit(SINGLE as LedgerKind<(tx: Tx) => Promise<Output>, Output>, work, deadlineMs)
+  }
+
+  /** As `write`, before everything else that waits, and before all others of its batch: to stop things. */
+  writeFirst<Output>(work: (tx: Tx) => Promise<Output>): Promise<Output> {
+    const kind = URGENT as LedgerKind<(tx: Tx) => Promise<Output>, Output>
+    return this.#enqueue(this.#urgent, kind, work, this.#deadlineMs)
+  }
+
+  /**
+   * Whether a batch goes through. Those who ask together share an answer.
+   * @throws GatewayError when none does
+   */
+  probe(): Promise<void> {
+    this.#probing ??= this.write(async () => {}).finally(() => {
+      this.#probing = undefined
+    })
+    return this.#probing
+  }
+
+  get #waiting(): number {
+    return this.#queue.length + this.#urgent.length
+  }
+
+  #enqueue<Input, Output>(
+    queue: Pending[],
+    kind: LedgerKind<Input, Output>,
+    input: Input,
+    deadlineMs: number,
+  ): Promise<Output> {
+    if (this.#stopped) return Promise.reject(unavailable('the gate is stopping'))
+    if (queue.length >= QUEUE_MAX) return Promise.reject(unavailable('the record is overloaded'))
+    return new Promise<Output>((resolve, reject) => {
+      const settle = resolve as (output: unknown) => void
+      queue.push({ kind, input, deadlineMs, resolve: settle, reject })
+      this.#schedule()
+    })
   }
 
   #schedule(): void {
@@ -120,59 +150,83 @@ export class Ledger {
 
   async #drain(): Promise<void> {
     try {
-      while (this.#queue.length > 0) await this.#runBatch(this.#queue.splice(0, BATCH_MAX))
+      while (this.#waiting > 0) await this.#runBatch(this.#take())
     } finally {
       this.#running = false
     }
   }
 
-  async #runBatch(batch: readonly Pending[]): Promise<void> {
+  #take(): Pending[] {
+    const first = this.#urgent.splice(0, BATCH_MAX)
+    return [...first, ...this.#queue.splice(0, BATCH_MAX - first.length)]
+  }
+
+  async #runBatch(pending: readonly Pending[]): Promise<void> {
+    const recovering = this.#unanswered.splice(0, RECOVERY_MAX)
+    let batch: Batch | undefined
+    let results: Map<Pending, unknown>
     try {
-      const client = await this.#liveClient()
-      const batchTx = new Batch(client, this.#unanswered.splice(0), batch)
-      const results = await this.#withDeadline(client, batchTx)
-      for (const [pending, result] of results) settle(pending, result)
-      this.#listener(batchTx.entries)
-      batchTx.runAfterCommit()
+      const client = await this.#session.client()
+      batch = new Batch(client, this.#floor)
+      results = await this.#withDeadline(client, batch.run(recovering, pending), pending)
     } catch (error) {
-      await this.#failed(batch, error)
+      this.#unanswered.push(...recovering, ...(batch?.commitSent ? pending : []))
+      return this.#failed(pending, error)
     }
+    // It is durable: nothing from here on may undo or repeat it.
+    for (const [one, result] of results) settle(one, result)
+    this.#publish(batch)
+    if (this.#unanswered.length > 0) this.#scheduleRecovery()
   }
 
   // A statement that never returns must not hold the gate: the connection is cut, and what may or
   // may not have been committed is recovered by the next batch.
-  async #withDeadline(client: Client, batch: Batch): Promise<Map<Pending, unknown>> {
-    let timer: NodeJS.Timeout | undefined
+  async #withDeadline<Result>(
+    client: Client,
+    running: Promise<Result>,
+    pending: readonly Pending[],
+  ): Promise<Result> {
+    let answered = () => {}
     const late = new Promise<never>((_, reject) => {
-      const deadlineMs = Math.max(...batch.pending.map((one) => one.deadlineMs))
-      let left = DEADLINE_SLICES
-      timer = setInterval(() => {
-        if (--left === 0) reject(new BrokenConnection('deadline passed'))
-      }, deadlineMs / DEADLINE_SLICES)
+      const deadlineMs = Math.max(...pending.map((one) => one.deadlineMs))
+      answered = deadline(deadlineMs, () => reject(new DatabaseLate()))
     })
     try {
-      return await Promise.race([batch.run(), late])
+      return await Promise.race([running, late])
     } catch (error) {
-      if (!isDataError(error)) this.#discard(client)
-      if (batch.commitSent || batch.recovering.length > 0) {
-        this.#unanswered.push(...batch.recovering, ...(batch.commitSent ? batch.pending : []))
-      }
+      if (!isDataError(error) && !(error instanceof GatewayError)) this.#session.discard(client)
       throw error
     } finally {
-      clearInterval(timer)
+      answered()
     }
   }
 
-  async #failed(batch: readonly Pending[], error: unknown): Promise<void> {
-    this.#log.error({ err: error, operations: batch.length }, 'ledger batch failed')
+  async #failed(pending: readonly Pending[], error: unknown): Promise<void> {
+    this.#log.error({ err: error, operations: pending.length }, 'ledger batch failed')
     this.#scheduleRecovery()
-    if (isDataError(error) && batch.length > 1) {
-      // One of them is at fault; alone, the others succeed.
-      for (const pending of batch) await this.#runBatch([pending])
+    if (isDataError(error) && pending.length > 1) {
+      // One of them is at fault: halves of halves find it, and the others succeed.
+      const middle = Math.ceil(pending.length / 2)
+      await this.#runBatch(pending.slice(0, middle))
+      await this.#runBatch(pending.slice(middle))
       return
     }
-    const refusal = unavailable('the record cannot be written', error)
-    for (const pending of batch) pending.reject(refusal)
+    const refusal =
+      error instanceof GatewayError ? error : unavailable('the record cannot be written', error)
+    for (const one of pending) one.reject(refusal)
+  }
+
+  #publish(batch: Batch): void {
+    for (const read of this.#readers) this.#guarded(() => read(batch.entries))
+    for (const action of batch.after) this.#guarded(action)
+  }
+
+  #guarded(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      this.#log.error({ err: error }, 'a reader of the ledger failed')
+    }
   }
 
   // Recovery rides on the next batch; when nobody writes, an empty one carries it.
@@ -183,35 +237,7 @@ export class Ledger {
       this.write(async () => {}).catch(() => this.#scheduleRecovery())
     }, RECOVERY_DELAY_MS).unref()
   }
-
-  async #liveClient(): Promise<Client> {
-    if (this.#client) return this.#client
-    if (performance.now() < this.#retryAt) throw new BrokenConnection('reconnecting')
-    this.#retryAt = performance.now() + RECONNECT_DELAY_MS
-    this.#client = await this.#connect()
-    return this.#client
-  }
-
-  async #connect(): Promise<Client> {
-    const client = new pg.Client({ ...this.#config, connectionTimeoutMillis: this.#deadlineMs })
-    client.on('error', (error) => {
-      this.#log.warn({ err: error }, 'ledger connection failed')
-      this.#discard(client)
-    })
-    client.on('end', () => this.#discard(client))
-    await client.connect()
-    return client
-  }
-
-  #discard(client: Client): void {
-    if (this.#client === client) this.#client = undefined
-    client.end().catch(() => {})
-    const { connection } = client as unknown as { connection?: { stream?: { destroy(): void } } }
-    connection?.stream?.destroy()
-  }
 }
-
-class BrokenConnection extends Error {}
 
 function settle(pending: Pending, result: unknown): void {
   if (result instanceof GatewayError) pending.reject(result)
@@ -228,15 +254,21 @@ function isDataError(error: unknown): boolean {
   return DATA_ERROR.test((error as { code?: string }).code ?? '')
 }
 
-const SINGLE: LedgerKind<(tx: Tx) => Promise<unknown>, unknown> = {
-  name: 'single',
-  order: 0,
+const single = (
+  name: string,
+  order: number,
+): LedgerKind<(tx: Tx) => Promise<unknown>, unknown> => ({
+  name,
+  order,
   async apply(tx, works) {
     const outputs: unknown[] = []
     for (const work of works) outputs.push(await runAlone(tx as Batch, work))
     return outputs
   },
-}
+})
+
+const URGENT = single('urgent', -1)
+const SINGLE = single('single', 0)
 
 async function runAlone(batch: Batch, work: (tx: Tx) => Promise<unknown>): Promise<unknown> {
   const mark = batch.mark()
@@ -252,184 +284,3 @@ async function runAlone(batch: Batch, work: (tx: Tx) => Promise<unknown>): Promi
     return error
   }
 }
-
-interface HeadRow {
-  readonly audit_seq: bigint
-  readonly audit_hash: string
-  readonly kill_epoch: bigint
-  readonly now: Date
-}
-
-interface Mark {
-  readonly drafts: number
-  readonly after: number
-  readonly epoch: bigint
-}
-
-class Batch implements Tx {
-  readonly pending: readonly Pending[]
-  readonly recovering: readonly Pending[]
-  readonly entries: AuditEntry[] = []
-  readonly #client: Client
-  readonly #drafts: AuditDraft[] = []
-  readonly #after: (() => void)[] = []
-  commitSent = false
-  nowMs = 0
-  killRows: readonly KillRow[] = []
-  killEpoch = 0n
-
-  constructor(client: Client, recovering: readonly Pending[], pending: readonly Pending[]) {
-    this.#client = client
-    this.recovering = recovering
-    this.pending = pending
-  }
-
-  async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-    const { rows } = await this.#client.query(text, values as unknown[])
-    return rows as Row[]
-  }
-
-  append(draft: AuditDraft): void {
-    this.#drafts.push(draft)
-  }
-
-  raiseKillEpoch(): bigint {
-    this.killEpoch += 1n
-    return this.killEpoch
-  }
-
-  afterCommit(action: () => void): void {
-    this.#after.push(action)
-  }
-
-  runAfterCommit(): void {
-    for (const action of this.#after) action()
-  }
-
-  mark(): Mark {
-    return { drafts: this.#drafts.length, after: this.#after.length, epoch: this.killEpoch }
-  }
-
-  undoTo(mark: Mark): void {
-    this.#drafts.length = mark.drafts
-    this.#after.length = mark.after
-    this.killEpoch = mark.epoch
-  }
-
-  async run(): Promise<Map<Pending, unknown>> {
-    try {
-      const head = await this.#lockHead()
-      for (const [kind, group] of byKind(this.recovering)) {
-        await kind.recover?.(
-          this,
-          group.map(({ input }) => input),
-        )
-      }
-      const results = new Map<Pending, unknown>()
-      for (const [kind, group] of byKind(this.pending)) {
-        const outputs = await kind.apply(
-          this,
-          group.map(({ input }) => input),
-        )
-        group.forEach((pending, index) => results.set(pending, outputs[index]))
-      }
-      await this.#writeHead(head)
-      this.commitSent = true
-      await this.#client.query('commit')
-      return results
-    } catch (error) {
-      if (!this.commitSent) await this.#client.query('rollback').catch(() => {})
-      throw error
-    }
-  }
-
-  // Two statements: the second must not read with a snapshot from before the wait for the lock.
-  async #lockHead(): Promise<HeadRow> {
-    const answers = (await this.#client.query(LOCK_HEAD)) as unknown as { rows: unknown[] }[]
-    const head = answers[1]?.rows[0] as HeadRow
-    this.nowMs = head.now.getTime()
-    this.killEpoch = head.kill_epoch
-    this.killRows = (answers[2]?.rows ?? []) as KillRow[]
-    return head
-  }
-
-  async #writeHead(head: HeadRow): Promise<void> {
-    if (this.#drafts.length === 0 && this.killEpoch === head.kill_epoch) return
-    this.#chain(head)
-    const last = this.entries.at(-1)
-    const column = <Key extends keyof AuditEntry>(key: Key) => this.entries.map((e) => e[key])
-    await this.#client.query(APPEND, [
-      column('seq'),
-      column('kind'),
-      column('agentId'),
-      column('tool'),
-      column('effect'),
-      column('actionId'),
-      column('body'),
-      column('prevHash'),
-      column('hash'),
-      new Date(this.nowMs),
-      last?.seq ?? head.audit_seq,
-      last?.hash ?? head.audit_hash,
-      this.killEpoch,
-      `${last?.seq ?? head.audit_seq}:${this.killEpoch}`,
-    ])
-  }
-
-  #chain(head: HeadRow): void {
-    const at = new Date(this.nowMs).toISOString()
-    let seq = head.audit_seq
-    let prevHash = head.audit_hash
-    for (const draft of this.#drafts) {
-      seq += 1n
-      const entry = chained(draft, seq, at, prevHash)
-      this.entries.push(entry)
-      prevHash = entry.hash
-    }
-  }
-}
-
-function chained(draft: AuditDraft, seq: bigint, at: string, prevHash: string): AuditEntry {
-  const { kind, agentId, tool, effect, actionId, detail } = draft
-  const body = canonicalJson({
-    ...detail,
-    seq: Number(seq),
-    at,
-    kind,
-    agent_id: agentId,
-    tool,
-    effect,
-    action_id: actionId,
-  })
-  const hash = entryHash(prevHash, body)
-  return { seq, at, kind, agentId, tool, effect, actionId, body, prevHash, hash, detail }
-}
-
-function byKind(pending: readonly Pending[]): [LedgerKind<unknown, unknown>, readonly Pending[]][] {
-  const groups = new Map<LedgerKind<unknown, unknown>, Pending[]>()
-  for (const one of pending) {
-    const group = groups.get(one.kind)
-    if (group) group.push(one)
-    else groups.set(one.kind, [one])
-  }
-  return [...groups].sort(([a], [b]) => a.order - b.order)
-}
-
-const LOCK_HEAD = `begin isolation level read committed;
-select audit_seq, audit_hash, kill_epoch, greatest(at, date_trunc('milliseconds', clock_timestamp())) as now
-  from ledger_head for update;
-select agent, tool, upstream, reason, actor, epoch, engaged_at as "engagedAt" from kill_switches`
-
-const APPEND = `with entries as (
-  insert into audit_entries
-    (seq, at, kind, agent_id, tool, effect, action_id, body, prev_hash, hash)
-  select seq, $10, kind, agent_id, tool, effect, action_id, body, prev_hash, hash
-  from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::text[], $9::text[]) as e (seq, kind, agent_id, tool, effect, action_id, body, prev_hash, hash)
-), head as (
-  update ledger_head set audit_seq = $11, audit_hash = $12, kill_epoch = $13, at = $10
-)
-select pg_notify('${NOTIFY_CHANNEL}', $14)`
-
-/** The channel each durable batch is announced on, with `<head seq>:<kill epoch>`. */
-export const LEDGER_CHANNEL = NOTIFY_CHANNEL

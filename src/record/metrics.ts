@@ -56,6 +56,10 @@ export class Metrics {
     'Connected WebSocket readers',
   )
   readonly auditSize = this.#gauge('portcullis_audit_size', 'Entries in the audit chain')
+  readonly auditBroken = this.#gauge(
+    'portcullis_audit_broken',
+    '1 once the record in the database was found rolled back: no effect starts any more',
+  )
   readonly ready = this.#gauge('portcullis_ready', '1 while every dependency is ready')
   readonly policyInfo = this.#gauge('portcullis_policy_info', 'The live revision', ['revision'])
   readonly act = this.#histogram('act_seconds', 'From request to answer', FAST_BUCKETS, ['kind'])

@@ -4,10 +4,15 @@ import type { ClientConfig, Pool } from 'pg'
 import type { Logger } from '../lib/log.ts'
 import { EmbeddedDatabase } from './embedded/database.ts'
 import { migrate } from './migrate.ts'
+import { DeadlinePool } from './pool.ts'
+import type { Db } from './tx.ts'
 
-const POOL_MAX = 10
-const CONNECT_TIMEOUT_MS = 5_000
+const CONNECT_TIMEOUT_MS = 2_000
 const STATEMENT_TIMEOUT_MS = 10_000
+/** What an action, a log-in or a lease waits for at most. The embedded database also vacuums. */
+const QUERY_MS = { server: 2_000, embedded: 8_000 }
+/** Lists, exports and statistics may take longer: nothing waits behind them. */
+const READ_MS = 10_000
 const SETUP_LOCK_KEY = 7_164_211
 const SERVER_VERSION_MIN = 140_000
 
@@ -28,7 +33,7 @@ export class Store {
   readonly #config: ClientConfig
   readonly #embedded: EmbeddedDatabase | undefined
   readonly #log: Logger
-  #pool: Pool | undefined
+  #pool: DeadlinePool | undefined
 
   constructor(options: { databaseUrl: string | null; dataDir: string; log: Logger }) {
     this.#log = options.log
@@ -43,11 +48,9 @@ export class Store {
 
   async start(): Promise<void> {
     await this.#embedded?.start()
-    const pool = new pg.Pool({ ...this.clientConfig(), max: POOL_MAX })
-    pool.on('error', (error) => this.#log.warn({ err: error }, 'idle database connection failed'))
-    this.#pool = pool
-    if (!this.isEmbedded) await assertDurable(pool)
-    await migrate(pool)
+    this.#pool = new DeadlinePool(this.clientConfig(), this.#log)
+    if (!this.isEmbedded) await assertDurable(this.pool)
+    await migrate(this.pool)
   }
 
   async stop(): Promise<void> {
@@ -56,6 +59,24 @@ export class Store {
   }
 
   get pool(): Pool {
+    return this.#started().raw
+  }
+
+  /** Statements that somebody waits for. */
+  get db(): Db {
+    return this.#started().db(this.queryMs)
+  }
+
+  /** Statements that may take their time: lists, exports, statistics. */
+  get reads(): Db {
+    return this.#started().db(READ_MS)
+  }
+
+  get queryMs(): number {
+    return this.isEmbedded ? QUERY_MS.embedded : QUERY_MS.server
+  }
+
+  #started(): DeadlinePool {
     if (!this.#pool) throw new Error('the store is not started')
     return this.#pool
   }
@@ -91,7 +112,7 @@ export class Store {
 /** Settings for a foreign library: same database, the driver's default types. */
 export function plainConfig(store: Store, name: string): ClientConfig {
   const { types: _, ...config } = store.clientConfig(name)
-  return config
+  return { ...config, query_timeout: READ_MS }
 }
 
 // Acknowledged must mean on disk: a server told otherwise would break every promise of the record.

@@ -23,10 +23,13 @@ export interface Db {
 export interface Tx extends Db {
   /** Ledger time in ms since the epoch: the database clock, never running backwards. */
   readonly nowMs: number
+  /** The engaged switches, those that this batch engaged included. */
   readonly killRows: readonly KillRow[]
   readonly killEpoch: bigint
   /** Adds an audit entry to this batch. It is durable when the batch is. */
   append(draft: AuditDraft): void
+  /** Says which switches are engaged now, so that what this batch claims is held against them. */
+  changeKillSwitches(rows: readonly KillRow[]): void
   /** Makes every replica look at the kill switch again; returns the new epoch. */
   raiseKillEpoch(): bigint
   /** Runs once the batch is durable. */

@@ -43,6 +43,11 @@ export class WebhookSender {
     )
   }
 
+  /** Delivers an alert at once, past the queue: for what the queue's own database is the trouble of. */
+  async alert(alert: JsonObject): Promise<void> {
+    if (this.#alertUrl) await this.post(this.#alertUrl, { type: alert['kind'] ?? null, alert })
+  }
+
   /** A notification that is sent again keeps its id, by which the receiver knows it. */
   async post(url: string, body: JsonObject, id = newId('whk')): Promise<void> {
     const timestamp = String(Math.floor(Date.now() / 1000))

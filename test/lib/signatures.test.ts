@@ -11,7 +11,7 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 function spellings(text: string): string[] {
   const bytes = Buffer.from(text, 'base64')
   const at = text.replace(/=+$/, '').length - 1
-  const ends = [...ALPHABET].map((char) => text.slice(0, at) + char + text.slice(at + 1))
+  const ends = ALPHABET.split('').map((char) => text.slice(0, at) + char + text.slice(at + 1))
   const loose = [text.replace(/=+$/, ''), `${text}=`, ` ${text}`, `${text}\n`]
   const url = text.replaceAll('+', '-').replaceAll('/', '_')
   return [...ends, ...loose, url].filter(

@@ -1,5 +1,6 @@
 import type { Response } from 'express'
 import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
+import { lossDetail } from '../../lib/loss.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { listAlerts, raiseAlert } from '../../record/alerts.ts'
@@ -170,8 +171,13 @@ async function verifyDatabase(db: Db, publicKey: string, outside: readonly Check
     for (const entry of entries) verifier.entry(entry)
     seq = entries.at(-1)?.seq ?? seq
   }
-  const { signedSize, archivedSize, ...verdict } = verifier.finish()
-  return { ...verdict, signed_size: signedSize, archived_size: archivedSize }
+  const { signedSize, archivedSize, losses, ...verdict } = verifier.finish()
+  return {
+    ...verdict,
+    signed_size: signedSize,
+    archived_size: archivedSize,
+    losses: losses.map(lossDetail),
+  }
 }
 
 /** Newline-delimited JSON: a head line, every entry, every checkpoint, and an end line. */

@@ -4,8 +4,11 @@ import { lockDataDir } from './lock.ts'
 import { PortStream } from './port-stream.ts'
 
 const PING_INTERVAL_MS = 2_000
-/** A commit with VACUUM behind it may take seconds; a PGlite that hung on a full disk never answers. */
-const PING_TIMEOUT_MS = 15_000
+/**
+ * A commit with VACUUM behind it may take seconds; a PGlite that hung on a full disk never answers. Counted
+ * in pings, not in time: a process that was suspended has not been waiting.
+ */
+const PINGS_UNANSWERED_MAX = 7
 const CLOSE_TIMEOUT_MS = 10_000
 
 /**
@@ -19,7 +22,7 @@ export class EmbeddedDatabase {
   #worker: Worker | undefined
   #unlock: (() => void) | undefined
   #watchdog: NodeJS.Timeout | undefined
-  #lastPong = 0
+  #unanswered = 0
   #stopping = false
 
   constructor(dir: string, onRestart: (reason: string) => void) {
@@ -70,16 +73,16 @@ export class EmbeddedDatabase {
     worker.on('error', (error) => void this.#reopen(worker, `failed: ${firstLine(error)}`))
     worker.on('exit', (code) => void this.#reopen(worker, `exited with code ${code}`))
     worker.on('message', (message: { pong?: number }) => {
-      if (message.pong !== undefined) this.#lastPong = performance.now()
+      if (message.pong !== undefined) this.#unanswered = 0
     })
-    this.#lastPong = performance.now()
+    this.#unanswered = 0
     this.#worker = worker
   }
 
   #watch(): void {
     const worker = this.#worker
     if (!worker) return
-    if (performance.now() - this.#lastPong > PING_TIMEOUT_MS) void this.#reopen(worker, 'hung')
+    if (this.#unanswered++ >= PINGS_UNANSWERED_MAX) void this.#reopen(worker, 'hung')
     else worker.postMessage({ ping: 1 })
   }
 

@@ -15,6 +15,8 @@ export class PortStream extends Duplex {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     port1.on('message', (data: Uint8Array | null) => this.#receive(data))
+    // A worker that was terminated says no farewell: whoever waits for an answer must hear of it.
+    port1.on('close', () => this.destroy(new Error('the embedded database went away')))
     this.#worker.postMessage({ port: port2 }, [port2])
     process.nextTick(() => this.emit('connect'))
     return this

@@ -1,0 +1,93 @@
+import fs from 'node:fs'
+import { createLogger } from './lib/log.ts'
+import type { Config } from './config.ts'
+import { Checkpointer } from './record/checkpoints.ts'
+import { readHead } from './record/audit.ts'
+import { Ledger } from './record/ledger.ts'
+import { HeadFloor } from './store/head-floor.ts'
+import { Store } from './store/store.ts'
+
+// What is done to a record by hand, on the machine that holds its signing key, while no gate runs on it:
+// saying that a restored backup lost entries, and that a signing key is gone.
+
+/** Nothing of the work was there to be done. */
+export class NothingToDo extends Error {}
+
+const DEADLINE_MS = 10_000
+
+/**
+ * Puts on record, signed, that the entries behind the largest checkpoint are gone. Answers how many.
+ * @throws NothingToDo when the record is whole
+ */
+export async function acceptLoss(config: Config, reason: string): Promise<bigint> {
+  return withRecord(config, async ({ store, ledger, checkpoints }) => {
+    await checkpoints.open()
+    const lost = checkpoints.rolledBackBehind
+    if (!lost) throw new NothingToDo('the record is whole: there is no loss to accept')
+    const head = await readHead(store.db)
+    if (head.size >= lost.size) {
+      throw new Error('the record was not cut but rewritten; restore a backup of it first')
+    }
+    const entry = checkpoints.acceptLoss(lost, head, reason)
+    await ledger.write(async (tx) => tx.append(entry))
+    await checkpoints.checkpoint()
+    return lost.size - head.size
+  })
+}
+
+/** Makes a new signing key and puts on record that the one before is gone, and why. */
+export async function newKey(config: Config, reason: string): Promise<void> {
+  await withRecord(config, ({ ledger, checkpoints }) =>
+    ledger.write((tx) => checkpoints.replaceKey(tx, reason)),
+  )
+}
+
+interface Parts {
+  readonly store: Store
+  readonly ledger: Ledger
+  readonly checkpoints: Checkpointer
+}
+
+async function withRecord<Output>(
+  config: Config,
+  work: (parts: Parts) => Promise<Output>,
+): Promise<Output> {
+  fs.mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+  const log = createLogger(config.logLevel, config.logFile)
+  const store = new Store({ databaseUrl: config.databaseUrl, dataDir: config.dataDir, log })
+  const floor = new HeadFloor()
+  await store.start()
+  const ledger = new Ledger({
+    config: store.clientConfig('portcullis-ledger'),
+    log,
+    deadlineMs: DEADLINE_MS,
+    floor,
+    isServer: !store.isEmbedded,
+  })
+  try {
+    await assertNoGate(store)
+    await ledger.start()
+    const { db } = store
+    const checkpoints = new Checkpointer({
+      db,
+      dataDir: config.dataDir,
+      log,
+      floor,
+      sinks: [],
+      othersAlive: async () => false,
+    })
+    return await work({ store, ledger, checkpoints })
+  } finally {
+    await ledger.stop()
+    await store.stop()
+  }
+}
+
+// The embedded database has a lock of its own, and leases that a dead gate left there are over.
+async function assertNoGate(store: Store): Promise<void> {
+  if (store.isEmbedded) return
+  const rows = await store.db.query<{ host: string }>(
+    'select host from replicas where lease_until > clock_timestamp()',
+  )
+  if (rows.length > 0) throw new Error(`a gate on ${rows[0]?.host} is running; stop it first`)
+}
