@@ -41,6 +41,10 @@ export async function createPartition(db: Db, { table, fromMs, toMs }: Partition
     `create table if not exists ${table} partition of audit_entries
      for values from ('${from}') to ('${to}')`,
   )
+  await db.query(
+    `create or replace trigger no_truncate before truncate on ${table}
+     for each statement execute function refuse_truncate()`,
+  )
 }
 
 /** The tables of the record but the one for the rest, oldest first. */
