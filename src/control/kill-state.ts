@@ -68,6 +68,20 @@ export class KillState {
     this.#local = this.#local.filter((one) => one !== row)
   }
 
+  /** Whether it is still engaged here alone: a release of its scope takes that back too. */
+  isLocal(row: KillRow): boolean {
+    return this.#local.includes(row)
+  }
+
+  /** Takes back what was engaged here alone with exactly this scope; whether there was any. */
+  releaseLocally({ agent, tool, upstream }: KillRow): boolean {
+    const before = this.#local.length
+    this.#local = this.#local.filter(
+      (one) => one.agent !== agent || one.tool !== tool || one.upstream !== upstream,
+    )
+    return this.#local.length < before
+  }
+
   check(target: KillTarget): KillVerdict {
     if (!this.isKnown) return UNKNOWN
     for (const rows of [this.#rows, this.#local]) {

@@ -117,9 +117,13 @@ export class Operations {
   /** @throws GatewayError `not_found` when no switch with exactly this scope is engaged. */
   async releaseKill(scope: KillScope, reason: string, actor: string): Promise<void> {
     const row = killRow(scope, reason, actor)
-    const known = await this.#parts.ledger.writeFirst((tx) => release(tx, row))
+    const { ledger, killState } = this.#parts
+    const known = await ledger.writeFirst((tx) => release(tx, row))
+    // One that waits to be recorded is released with it, or it would come back later.
+    const wasLocal = killState.releaseLocally(row)
+    if (!known && wasLocal) return
     if (!known) throw new GatewayError('not_found', 'no kill switch with this scope is engaged')
-    this.#parts.killState.apply(known.epoch, known.rows)
+    killState.apply(known.epoch, known.rows)
   }
 
   /** What an agent's budgets hold at the moment, in micro-units. */
@@ -159,6 +163,7 @@ export class Operations {
 
   async #recordNow(row: ReturnType<typeof killRow>): Promise<void> {
     const { ledger, killState } = this.#parts
+    if (!killState.isLocal(row)) return
     try {
       const { epoch, rows } = await ledger.writeFirst((tx) => engage(tx, row))
       killState.apply(epoch, rows)

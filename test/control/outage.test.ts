@@ -1,0 +1,89 @@
+import { expect } from 'chai'
+import { postgresBin, PostgresServer } from '../support/database.ts'
+import { TestGate, until } from '../support/gate.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
+import { reply, TestUpstream } from '../support/upstream.ts'
+
+const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
+
+describe('a gate whose connections to PostgreSQL fall silent', function () {
+  this.timeout(120_000)
+  let server: PostgresServer
+  let upstream: TestUpstream
+  let proxy: TcpProxy
+  let gate: TestGate
+  let peer: TestGate
+  let key: string
+  before(async function () {
+    if (!postgresBin()) {
+      console.log('      skipped: no PostgreSQL binaries (initdb, pg_ctl) on this machine')
+      this.skip()
+    }
+    server = await PostgresServer.start()
+    upstream = await TestUpstream.start()
+    upstream.behave = (_effect, res) => reply(res, 200, {})
+    const databaseUrl = await server.createDatabase()
+    const target = new URL(databaseUrl)
+    proxy = await TcpProxy.start(Number(target.port))
+    target.port = String(proxy.port)
+    peer = await TestGate.start({ databaseUrl, upstream })
+    gate = await TestGate.start({ databaseUrl: target.href, upstream })
+    key = await gate.agent('worker')
+  })
+  after(async () => {
+    proxy?.heal()
+    await gate?.stop()
+    await peer?.stop()
+    await proxy?.stop()
+    await upstream?.stop()
+    server?.stop()
+  })
+
+  const works = (one: TestGate) => async () => (await one.act(key, UPDATE)).status === 200
+  const kill = (one: TestGate, engaged: boolean) =>
+    one.call('PUT', '/kill-switch', { body: { engaged, reason: 'drill' } })
+
+  it('answers everybody while nothing answers it, the kill switch too, and works once new connections do', async () => {
+    await until('it works', works(gate))
+    const before = upstream.effects.length
+    proxy.fallSilent()
+    // None of these may wait for a network that is not coming back: the silence ends only after them.
+    const [engaged, ...refused] = await Promise.all([
+      kill(gate, true),
+      ...Array.from({ length: 30 }, () => gate.act(key, UPDATE)),
+    ])
+    expect([engaged?.status, engaged?.body.recorded]).to.deep.equal([202, false])
+    expect(new Set(refused.map(({ status }) => status))).to.deep.equal(new Set([503]))
+    expect((await gate.call('GET', '/readyz', { key: null })).status).to.equal(503)
+    expect((await gate.call('GET', '/healthz', { key: null })).status).to.equal(200)
+    expect(upstream.effects).to.have.length(before)
+    proxy.heal()
+    await until('the switch is on record', async () => {
+      const { body } = await peer.call('GET', '/kill-switch')
+      return body.engaged
+    })
+    expect((await kill(peer, false)).status).to.equal(200)
+    await until('it works again', works(gate))
+  })
+
+  it('goes on when a single answer of the lease is lost', async () => {
+    proxy.silenceAfter = 'update replicas set lease_until'
+    await until('an answer is lost', () => proxy.silenceAfter === null)
+    proxy.heal()
+    await until('the lease is lost or renewed', async () => (await kill(gate, true)).status === 200)
+    expect((await kill(gate, false)).status).to.equal(200)
+    await until('it works again', works(gate))
+  })
+
+  it('does not stop the others when it falls silent inside a batch of the ledger', async () => {
+    proxy.silenceAfter = 'from ledger_head for update'
+    const stuck = gate.act(key, UPDATE)
+    await until('it is silent inside a batch', () => proxy.silenceAfter === null)
+    await until('the other gate goes on', works(peer))
+    expect((await kill(peer, true)).status).to.equal(200)
+    expect((await kill(peer, false)).status).to.equal(200)
+    expect((await stuck).status).to.equal(503)
+    proxy.heal()
+    await until('it works again', works(gate))
+  })
+})
