@@ -181,6 +181,7 @@ export class Gate {
       killState,
       replicaId: replica.id,
       hooks: { onHeld: (tx, approval) => wakeups.onHeld(tx, approval) },
+      environment: keyRing,
       bundle: () => this.policies.current,
       refusal: () => refusal(checkpoints, replica),
     })

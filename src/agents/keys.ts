@@ -28,13 +28,14 @@ export interface KeyRow {
   readonly role: KeyRole
   readonly name: string
   readonly agent_id: string | null
+  readonly issued_by: string
   readonly created_at: Date
   readonly revoked_at: Date | null
   /** When a rotated key stops working; null: never by itself. */
   readonly expires_at: Date | null
 }
 
-const KEY_COLUMNS = 'id, role, name, agent_id, created_at, revoked_at, expires_at'
+const KEY_COLUMNS = 'id, role, name, agent_id, issued_by, created_at, revoked_at, expires_at'
 const SECRET_BYTES = 32
 const KEY_PATTERN = /^pk_([0-9a-z]{26})_([A-Za-z0-9_-]{43})$/
 /** A revoked key is refused everywhere within this time. */
@@ -44,14 +45,14 @@ const CACHE_MAX = 50_000
 /** Creates a key; the secret part is returned once and stored only as a hash. */
 export async function createKey(
   tx: Tx,
-  key: { role: KeyRole; name: string; agentId: string | null },
+  key: { role: KeyRole; name: string; agentId: string | null; issuedBy: string },
 ): Promise<{ id: string; key: string }> {
   const id = newId('key', tx.nowMs)
   const secret = randomBytes(SECRET_BYTES).toString('base64url')
   await tx.query(
-    `insert into api_keys (id, role, name, agent_id, secret_hash, created_at)
-     values ($1, $2, $3, $4, $5, $6)`,
-    [id, key.role, key.name, key.agentId, sha256(secret), new Date(tx.nowMs)],
+    `insert into api_keys (id, role, name, agent_id, secret_hash, created_at, issued_by)
+     values ($1, $2, $3, $4, $5, $6, $7)`,
+    [id, key.role, key.name, key.agentId, sha256(secret), new Date(tx.nowMs), key.issuedBy],
   )
   return { id, key: `pk_${id.slice('key_'.length)}_${secret}` }
 }
@@ -60,18 +61,20 @@ export async function createKey(
 export async function createAgentKeys(
   tx: Tx,
   agents: readonly { readonly id: string; readonly name: string }[],
+  issuedBy: string,
 ): Promise<string[]> {
   const keys = agents.map(({ id: agentId, name }) => {
     const secret = randomBytes(SECRET_BYTES).toString('base64url')
     return { id: newId('key', tx.nowMs), agent_id: agentId, name, secret }
   })
   await tx.query(
-    `insert into api_keys (id, role, name, agent_id, secret_hash, created_at)
-     select k.id, 'agent', k.name, k.agent_id, k.secret_hash, $2
+    `insert into api_keys (id, role, name, agent_id, secret_hash, created_at, issued_by)
+     select k.id, 'agent', k.name, k.agent_id, k.secret_hash, $2, $3
      from json_to_recordset($1::json) as k (id text, name text, agent_id text, secret_hash text)`,
     [
       JSON.stringify(keys.map(({ secret, ...row }) => ({ ...row, secret_hash: sha256(secret) }))),
       new Date(tx.nowMs),
+      issuedBy,
     ],
   )
   return keys.map(({ id, secret }) => `pk_${id.slice('key_'.length)}_${secret}`)
@@ -132,6 +135,18 @@ export class KeyRing {
     return caller
   }
 
+  /** The key that the environment gives under this id; such a key is alive as long as it is given. */
+  environmentKey(keyId: string): EnvironmentKey | undefined {
+    return [...this.#environment].find(([hash]) => environmentId(hash) === keyId)?.[1]
+  }
+
+  /** Whether the environment gives a key of the agent with this name. */
+  actsAs(agentName: string): boolean {
+    return [...this.#environment.values()].some(
+      ({ role, name }) => role === 'agent' && name === agentName,
+    )
+  }
+
   /** Forgets what it knows, so that a revocation made here takes effect at once. */
   clear(): void {
     this.#cache.clear()
@@ -143,7 +158,7 @@ export class KeyRing {
     const [, suffix, secret] = KEY_PATTERN.exec(presented) ?? []
     if (!suffix || !secret) return null
     const [row] = await this.#db.query<KeyRow & { secret_hash: string }>(
-      `select id, role, name, agent_id, secret_hash from api_keys
+      `select ${KEY_COLUMNS}, secret_hash from api_keys
        where id = $1 and revoked_at is null
          and (expires_at is null or expires_at > clock_timestamp())`,
       [`key_${suffix}`],
@@ -153,12 +168,14 @@ export class KeyRing {
   }
 
   async #fromEnvironment(token: EnvironmentKey, hash: string): Promise<Caller | null> {
-    const keyId = `env_${hash.slice(0, 12)}`
+    const keyId = environmentId(hash)
     if (token.role !== 'agent') return { keyId, role: token.role, name: token.name, agentId: null }
     const agent = await findAgent(this.#db, token.name)
     return agent ? { keyId, role: 'agent', name: token.name, agentId: agent.id } : null
   }
 }
+
+const environmentId = (hash: string): string => `env_${hash.slice(0, 12)}`
 
 function sameHash(a: string, b: string): boolean {
   return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))

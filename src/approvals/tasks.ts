@@ -1,6 +1,13 @@
 import { GatewayError } from '../errors.ts'
 import type { ApprovalTerms } from '../model/decision.ts'
 import type { Db, Tx } from '../store/tx.ts'
+import {
+  countingVoices,
+  objectionsTo,
+  voiceOf,
+  type EnvironmentKeys,
+  type Requester,
+} from './voters.ts'
 
 export type ApprovalStatus = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
 
@@ -24,6 +31,7 @@ export interface ApprovalRow {
 
 export interface VoteRow {
   readonly approval_id: string
+  readonly key_id: string
   readonly approver: string
   readonly vote: 'approve' | 'deny'
   readonly comment: string
@@ -76,10 +84,22 @@ export async function createApproval(tx: Tx, approval: NewApproval): Promise<App
   return row as ApprovalRow
 }
 
+/** By what a vote counts: the terms of today's policy, and who asks. */
+export interface VoteRules {
+  readonly terms: ApprovalTerms
+  readonly requester: Requester
+  readonly environment: EnvironmentKeys
+}
+
+/** What the refusal says to somebody who may not vote, so that a single admin is not stuck. */
+const MAKE_A_KEY =
+  'portcullis keys create --role approver --name NAME makes a key for somebody who may'
+
 /**
  * Counts one vote. A denial ends the task at once; the approval that completes the quorum ends it
  * as approved. A second vote of the same voice is a no-op that answers the task as it stands.
- * @throws GatewayError `not_found`, `forbidden` (wrong role), `conflict` (already decided, expired)
+ * @throws GatewayError `not_found`, `forbidden` (wrong role, or not to be separated from who asks),
+ *   `conflict` (already decided, expired)
  */
 export async function vote(
   tx: Tx,
@@ -87,25 +107,48 @@ export async function vote(
   voter: Voter,
   choice: 'approve' | 'deny',
   comment: string,
+  { terms, requester, environment }: VoteRules,
 ): Promise<{ approval: ApprovalRow; counted: boolean }> {
-  const task = await openTask(tx, id)
-  if (!task.approver_roles.includes(voter.role)) {
-    throw new GatewayError('forbidden', `this approval is for ${task.approver_roles.join(', ')}`)
-  }
-  const inserted = await tx.query(
+  const task = await withTerms(tx, await openTask(tx, id), terms)
+  const objection = await objectionsTo(tx, requester, terms, tx.nowMs)
+  assertMayVote(voter, choice, terms, objection(voter.name))
+  const before = await votesOf(tx, id)
+  const isKnown = before.some(({ approver }) => voiceOf(approver) === voiceOf(voter.name))
+  if (isKnown) return { approval: task, counted: false }
+  await tx.query(
     `insert into approval_votes (approval_id, key_id, approver, vote, comment, at)
-     values ($1, $2, $3, $4, $5, $6) on conflict (approval_id, approver) do nothing
-     returning approver`,
+     values ($1, $2, $3, $4, $5, $6)`,
     [id, voter.keyId, voter.name, choice, comment, new Date(tx.nowMs)],
   )
-  if (inserted.length === 0) return { approval: task, counted: false }
   if (choice === 'deny') return { approval: await end(tx, id, 'denied'), counted: true }
-  const [count] = await tx.query<{ n: bigint }>(
-    `select count(*) as n from approval_votes where approval_id = $1 and vote = 'approve'`,
-    [id],
-  )
-  const isComplete = Number(count?.n ?? 0) >= task.quorum
+  const voices = await countingVoices(tx, await votesOf(tx, id), terms, objection, environment)
+  const isComplete = voices.size >= terms.quorum
   return { approval: isComplete ? await end(tx, id, 'approved') : task, counted: true }
+}
+
+function assertMayVote(
+  { name, role }: Voter,
+  choice: 'approve' | 'deny',
+  { approverRoles }: ApprovalTerms,
+  objection: string | null,
+): void {
+  const who = approverRoles.join(', ')
+  if (!approverRoles.includes(role)) {
+    throw new GatewayError('forbidden', `this approval is for ${who}; ${MAKE_A_KEY}`)
+  }
+  // To deny tightens, and anybody of the right role may.
+  if (choice === 'deny' || objection === null) return
+  const message = `\`${name}\` ${objection}, so this approval is for another ${who}; ${MAKE_A_KEY}`
+  throw new GatewayError('forbidden', message)
+}
+
+// The terms are those of today's policy, and what people are shown says so.
+async function withTerms(tx: Tx, task: ApprovalRow, terms: ApprovalTerms): Promise<ApprovalRow> {
+  const [row] = await tx.query<ApprovalRow>(
+    `update approvals set quorum = $2, approver_roles = $3 where id = $1 returning ${COLUMNS}`,
+    [task.id, terms.quorum, terms.approverRoles],
+  )
+  return row ?? task
 }
 
 /** Withdraws a pending task. @throws GatewayError `not_found` or `conflict` */
@@ -125,11 +168,11 @@ export async function cancelOfAgent(tx: Tx, agentId: string): Promise<ApprovalRo
   )
 }
 
-/** Ends a task as expired if it is pending and its time is over; undefined otherwise. */
+/** Ends a task as expired if it is pending, or approved and held up, and its time is over. */
 export async function expire(tx: Tx, id: string): Promise<ApprovalRow | undefined> {
   const [row] = await tx.query<ApprovalRow>(
     `update approvals set status = 'expired', decided_at = $2
-     where id = $1 and status = 'pending' and expires_at <= $2 returning ${COLUMNS}`,
+     where id = $1 and expires_at <= $2 and (status = 'pending' or (${WAITS})) returning ${COLUMNS}`,
     [id, new Date(tx.nowMs)],
   )
   return row
@@ -143,9 +186,14 @@ export async function fail(tx: Tx, actionId: string): Promise<void> {
   )
 }
 
+/** Approved, and still waiting for what stops it, such as the kill switch, a while after that. */
+const WAITS = `status = 'approved' and decided_at < clock_timestamp() - interval '5 seconds'
+  and exists (select 1 from actions where actions.id = approvals.action_id and state = 'held')`
+
 export async function overdueApprovals(db: Db): Promise<string[]> {
   const rows = await db.query<{ id: string }>(
-    `select id from approvals where status = 'pending' and expires_at <= now() limit 500`,
+    `select id from approvals
+     where expires_at <= now() and (status = 'pending' or (${WAITS})) limit 500`,
   )
   return rows.map(({ id }) => id)
 }
@@ -176,7 +224,7 @@ export async function approvalOfAction(db: Db, actionId: string): Promise<Approv
 
 export async function votesOf(db: Db, approvalId: string): Promise<VoteRow[]> {
   return db.query<VoteRow>(
-    `select approval_id, approver, vote, comment, at from approval_votes
+    `select approval_id, key_id, approver, vote, comment, at from approval_votes
      where approval_id = $1 order by at, approver`,
     [approvalId],
   )
@@ -200,7 +248,8 @@ export async function listApprovals(
   )
 }
 
-async function openTask(tx: Tx, id: string): Promise<ApprovalRow> {
+/** The task, if it can still be decided. @throws GatewayError `not_found`, `conflict` */
+export async function openTask(tx: Tx, id: string): Promise<ApprovalRow> {
   const [task] = await tx.query<ApprovalRow>(`select ${COLUMNS} from approvals where id = $1`, [id])
   if (!task) throw new GatewayError('not_found', `there is no approval \`${id}\``)
   if (task.status !== 'pending') {

@@ -74,6 +74,8 @@ export interface ApprovalTerms {
   readonly quorum: number
   readonly approverRoles: readonly string[]
   readonly expiresMs: number
+  /** Whose approval does not count: the owner of the agent, whoever issued or held a key of it. */
+  readonly separation: { readonly owner: boolean; readonly keyIssuer: boolean }
 }
 
 /** One expression of a Rego rule as it was evaluated, for `explain`. */

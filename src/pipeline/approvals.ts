@@ -1,22 +1,48 @@
 import type { Caller } from '../agents/keys.ts'
-import { cancel, expire, findApproval, vote, type ApprovalRow } from '../approvals/tasks.ts'
+import { agentOf } from '../agents/registry.ts'
+import {
+  cancel,
+  expire,
+  findApproval,
+  openTask,
+  vote,
+  type ApprovalRow,
+} from '../approvals/tasks.ts'
+import type { EnvironmentKeys } from '../approvals/voters.ts'
+import { covers } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
 import type { AuditDraft } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
-import { moveAction } from '../record/actions.ts'
+import { approvalFor } from '../decide/approval.ts'
+import type { ApprovalRules } from '../policy/types.ts'
+import { findAction, moveAction } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import type { Tx } from '../record/ledger.ts'
 
-/** @throws GatewayError `not_found`, `forbidden`, `conflict` */
+/** What voting needs to know beside the task. */
+export interface VoteParts {
+  /** Who must agree by the live policy. */
+  readonly approvals: ApprovalRules
+  readonly environment: EnvironmentKeys
+  readonly onApproved: (tx: Tx, approval: ApprovalRow) => Promise<void>
+}
+
+/** @throws GatewayError `not_found`, `forbidden`, `conflict`, `kill_switch_engaged` for an approval */
 export async function voteOn(
   tx: Tx,
   id: string,
   caller: Caller,
   choice: 'approve' | 'deny',
   comment: string,
-  onApproved: (tx: Tx, approval: ApprovalRow) => Promise<void>,
+  { approvals, environment, onApproved }: VoteParts,
 ): Promise<ApprovalRow> {
-  const { approval, counted } = await vote(tx, id, caller, choice, comment)
+  const task = await openTask(tx, id)
+  const agent = await agentOf(tx, task.agent_id)
+  if (choice === 'approve') await assertNotKilled(tx, task, agent.name)
+  const requester = { agentId: agent.id, agentName: agent.name, owner: agent.owner }
+  const terms = approvalFor(task.tool, agent.roles, approvals)
+  const rules = { terms, requester, environment }
+  const { approval, counted } = await vote(tx, id, caller, choice, comment, rules)
   if (!counted) return approval
   const { status, quorum } = approval
   const kind = status === 'pending' ? 'approval.voted' : `approval.${status}`
@@ -25,6 +51,18 @@ export async function voteOn(
   if (status === 'approved') await onApproved(tx, approval)
   if (status === 'denied') await endHeld(tx, approval, 'denied', `denied by ${caller.name}`)
   return approval
+}
+
+// To approve what is stopped at the moment would lose it: it stays held, to be approved after the release.
+async function assertNotKilled(tx: Tx, task: ApprovalRow, agentName: string): Promise<void> {
+  const action = await findAction(tx, task.action_id)
+  const target = { agentId: task.agent_id, agentName, tool: task.tool }
+  const row = tx.killRows.find((one) =>
+    covers(one, { ...target, upstream: action?.upstream ?? '' }),
+  )
+  if (!row) return
+  const message = `the kill switch is engaged: ${row.reason}; a denial counts, an approval has to wait`
+  throw new GatewayError('kill_switch_engaged', message)
 }
 
 /** Withdraws a held action: by the agent that asked, or by an operator. */

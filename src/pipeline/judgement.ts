@@ -70,7 +70,30 @@ export function withTarget(
   }
 }
 
-/** What an approval is for: the exact call. */
-export function targetHash(target: Target | undefined): string {
-  return target ? sha256(canonicalJson({ ...target })) : ''
+/**
+ * What an approval is for: the exact call, where it goes, with which credential (by name), and the tool as it
+ * was declared. Whatever the effect depends on is in it, so nothing of it can change behind the approver;
+ * the secret itself may, as secrets do. '' where there is no call to make.
+ */
+export function effectHash({ target, tool, upstream }: Judgement): string {
+  if (!target || !tool || !upstream) return ''
+  return sha256(canonicalJson({ target: { ...target }, declared: declaredHash(tool, upstream) }))
 }
+
+// Tools and upstreams live as long as their bundle, and every action needs this.
+const declaredHashes = new WeakMap<Tool, WeakMap<Upstream, string>>()
+
+function declaredHash(tool: Tool, upstream: Upstream): string {
+  const ofTool = declaredHashes.get(tool) ?? new WeakMap<Upstream, string>()
+  declaredHashes.set(tool, ofTool)
+  const known = ofTool.get(upstream)
+  if (known !== undefined) return known
+  const { location: _, description: __, reservedPaths: ___, ...declared } = tool
+  const all = JSON.stringify({ upstream, tool: declared }, bigintAsText)
+  const hash = sha256(canonicalJson(JSON.parse(all) as JsonObject))
+  ofTool.set(upstream, hash)
+  return hash
+}
+
+const bigintAsText = (_key: string, value: unknown): unknown =>
+  typeof value === 'bigint' ? String(value) : value

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Agent } from '../agents/agent.ts'
 import type { AgentCache } from '../agents/registry.ts'
 import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
+import type { EnvironmentKeys } from '../approvals/voters.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
 import { costOf } from '../decide/cost.ts'
 import { decide } from '../decide/decide.ts'
@@ -27,11 +28,11 @@ import type { Db } from '../store/tx.ts'
 import { claimKind, wireCode, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
 import { requestJson } from './entries.ts'
 import { FINISH, type Finish } from './finish.ts'
-import { honourable, targetHash, unholdable, withTarget, type Judgement } from './judgement.ts'
+import { effectHash, honourable, unholdable, withTarget, type Judgement } from './judgement.ts'
 import { judgeModel } from './model-outcome.ts'
 import { judge, type Judged } from './outcome.ts'
 import { fromStored, toRequest } from './requests.ts'
-import { RESUME } from './resume.ts'
+import { resumeKind } from './resume.ts'
 import type { Answer, StoredResult, Submission } from './submission.ts'
 
 const NO_FACT = 'the look-up got no usable answer'
@@ -60,6 +61,7 @@ export interface PipelineParts {
   readonly killState: KillState
   readonly replicaId: string
   readonly hooks: ClaimHooks
+  readonly environment: EnvironmentKeys
   /** The live policy, or undefined when none ever loaded. */
   readonly bundle: () => Bundle | undefined
   /** Why nothing may start at the moment, or undefined. */
@@ -74,6 +76,7 @@ export interface PipelineParts {
 export class Pipeline {
   readonly #parts: PipelineParts
   readonly #claim: ReturnType<typeof claimKind>
+  readonly #resumption: ReturnType<typeof resumeKind>
   readonly #unrecorded = new Set<Finish>()
   #inFlight = 0
   #stopping = false
@@ -81,6 +84,7 @@ export class Pipeline {
   constructor(parts: PipelineParts) {
     this.#parts = parts
     this.#claim = claimKind(parts.hooks)
+    this.#resumption = resumeKind(parts.environment)
   }
 
   /** Outcomes that happened but are not on record yet; new effects stop while there are any. */
@@ -255,7 +259,7 @@ export class Pipeline {
       request,
       requestText,
       requestHash: sha256(requestText),
-      targetHash: targetHash(judgement.target),
+      targetHash: effectHash(judgement),
       upstream: judgement.upstream?.name ?? '',
       decision: judgement.decision,
       costMicros: costIn(judgement, request),
@@ -422,9 +426,11 @@ export class Pipeline {
     const row = await findAction(this.#parts.db, actionId)
     if (row?.state !== 'held') return
     const agent = await this.#parts.agents.find(row.agent_id)
-    if (!agent) return
+    if (!agent || this.#isStopped(row, agent)) return
     const request = fromStored(row)
     const judgement = await this.#judge(request, agent)
+    // Look-ups of a stopped action are not made, and what is decided without them must not stand.
+    if (this.#isStopped(row, agent)) return
     const claim: Claim = {
       actionId,
       decisionId: row.decision_id,
@@ -435,15 +441,21 @@ export class Pipeline {
       request,
       requestText: row.request,
       requestHash: sha256(row.request),
-      targetHash: targetHash(judgement.target),
+      targetHash: effectHash(judgement),
       upstream: judgement.upstream?.name ?? '',
       decision: judgement.decision,
       costMicros: costIn(judgement, request),
       idempotencyKey: null,
       dryRun: false,
     }
-    const result = await this.#parts.ledger.submit(RESUME, claim)
+    const result = await this.#parts.ledger.submit(this.#resumption, claim)
     if (result.type === 'execute') await this.#execute(claim, judgement, result.fence)
+  }
+
+  #isStopped(row: ActionRow, agent: Agent): boolean {
+    const { tool, upstream } = row
+    const target = { agentId: agent.id, agentName: agent.name, tool, upstream }
+    return this.#parts.killState.check(target).blocked
   }
 
   #count(answer: Answer, startedAt: number): void {

@@ -45,6 +45,7 @@ export async function registerAgent(
     role: 'agent',
     name: created.name,
     agentId: created.id,
+    issuedBy: caller.name,
   })
   tx.append(registryEntry('agent.created', created.id, described(created, caller)))
   return { agent: created, key }
@@ -69,7 +70,7 @@ export async function importAgents(
 ): Promise<Imported[]> {
   const created = await insertAgents(tx, agents)
   if (created.length < agents.length) throw await taken(tx, agents, created)
-  const keys = withKeys ? await createAgentKeys(tx, created) : []
+  const keys = withKeys ? await createAgentKeys(tx, created, caller.name) : []
   for (const agent of created) {
     tx.append(registryEntry('agent.created', agent.id, described(agent, caller)))
   }
@@ -237,7 +238,8 @@ export async function createApiKey(
   caller: Caller,
 ): Promise<{ id: string; key: string }> {
   const agentId = await agentOfKey(tx, key)
-  const created = await createKey(tx, { role: key.role, name: key.name, agentId })
+  const issuedBy = caller.name
+  const created = await createKey(tx, { role: key.role, name: key.name, agentId, issuedBy })
   const detail = { key_id: created.id, role: key.role, name: key.name, actor: caller.name }
   tx.append(registryEntry('key.created', agentId ?? '', detail))
   return created
@@ -283,7 +285,7 @@ export async function rotateApiKey(
   const [first] = old
   if (!first) throw new GatewayError('not_found', 'there is no live key to rotate')
   const { role, name, agent_id: agentId } = first
-  const created = await createKey(tx, { role, name, agentId })
+  const created = await createKey(tx, { role, name, agentId, issuedBy: caller.name })
   const detail = {
     key_id: created.id,
     replaces: old.map(({ id }) => id),

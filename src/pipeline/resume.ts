@@ -1,6 +1,12 @@
 import { agentStates, type AgentState } from '../agents/registry.ts'
 import { Counters, type Held } from '../agents/counters.ts'
 import { approvalOfAction, fail as failApproval, votesOf } from '../approvals/tasks.ts'
+import {
+  countingVoices,
+  hasLostItsKeys,
+  objectionsTo,
+  type EnvironmentKeys,
+} from '../approvals/voters.ts'
 import { covers } from '../control/kill-state.ts'
 import type { Reason } from '../model/decision.ts'
 import { findAction, moveAction, moveActions, type ActionRow } from '../record/actions.ts'
@@ -24,12 +30,12 @@ export type ResumeResult =
   | { readonly type: 'settled' }
 
 /** Claims of approved actions. One whose commit got no answer is held again, for the sweep to wake. */
-export const RESUME: LedgerKind<Claim, ResumeResult> = {
+export const resumeKind = (environment: EnvironmentKeys): LedgerKind<Claim, ResumeResult> => ({
   name: 'resume',
   order: 2,
   async apply(tx, claims) {
     const results: ResumeResult[] = []
-    for (const claim of claims) results.push(await resume(tx, claim))
+    for (const claim of claims) results.push(await resume(tx, claim, environment))
     return results
   },
   async recover(tx, claims) {
@@ -41,26 +47,28 @@ export const RESUME: LedgerKind<Claim, ResumeResult> = {
       tx.append(undoneEntry(action, { state: 'held', message: 'not dispatched: held again' }))
     }
   },
-}
+})
 
 /**
  * Claims an approved action: everything is judged again, against today's policy, switch, agent and
  * budget, and the approval must still be for exactly this request. Compare-and-set on `held`
  * makes any number of wake-ups run it once.
  */
-async function resume(tx: Tx, asked: Claim): Promise<ResumeResult> {
+async function resume(tx: Tx, asked: Claim, environment: EnvironmentKeys): Promise<ResumeResult> {
   const action = await findAction(tx, asked.actionId)
   const approval = await approvalOfAction(tx, asked.actionId)
   if (action?.state !== 'held' || approval?.status !== 'approved') return { type: 'settled' }
   const state = (await agentStates(tx, [asked.agent.id])).get(asked.agent.id)
-  // The sweep wakes it again, and by then another of the agent's actions may have ended.
-  if (isAtCapacity(state)) return { type: 'settled' }
+  // The sweep wakes it again, and by then another of the agent's actions may have ended, or the switch be
+  // released.
+  if (isAtCapacity(state) || isKilled(tx, asked)) return { type: 'settled' }
   const claim = withOwnLimits(asked, state)
   const counters = await Counters.load(tx, effectReservations(claim))
   const reasons = [
-    ...standing(tx, claim, state),
+    ...standing(claim, state),
+    ...(await actable(tx, claim, environment)),
     ...boundTo(claim, approval),
-    ...(await stillSufficient(tx, claim, approval.id)),
+    ...(await stillSufficient(tx, claim, approval.id, environment)),
     ...exceeded(counters, effectReservations(claim)).filter(({ effect }) => effect === 'deny'),
   ]
   if (reasons.length > 0) return refuse(tx, claim, reasons)
@@ -84,11 +92,12 @@ function effectReservations(claim: Claim) {
 const isAtCapacity = (state: AgentState | undefined): boolean =>
   state !== undefined && state.instances !== null && state.executing >= state.instances
 
-function standing(tx: Tx, claim: Claim, state: AgentState | undefined): Reason[] {
-  const { agent, request, upstream, decision } = claim
+function isKilled(tx: Tx, { agent, request, upstream }: Claim): boolean {
   const target = { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
-  const row = tx.killRows.find((one) => covers(one, target))
-  if (row) return [reason('kill_switch_engaged', `the kill switch is engaged: ${row.reason}`)]
+  return tx.killRows.some((one) => covers(one, target))
+}
+
+function standing({ decision }: Claim, state: AgentState | undefined): Reason[] {
   if (state?.status !== 'active')
     return [reason('agent_paused', `the agent is ${state?.status ?? 'gone'}`)]
   return decision.effect === 'deny' ? [...decision.reasons] : []
@@ -104,12 +113,32 @@ function boundTo(
   return []
 }
 
-// A stricter policy since then may ask for more voices than the ones that were given.
-async function stillSufficient(tx: Tx, claim: Claim, approvalId: string): Promise<Reason[]> {
-  if (claim.decision.effect !== 'require_approval') return []
-  const votes = (await votesOf(tx, approvalId)).filter(({ vote }) => vote === 'approve')
-  if (votes.length >= claim.decision.approval.quorum) return []
-  return [reason('approval_insufficient', 'the policy now asks for more approvals')]
+// An agent whose keys were all revoked does not act, whoever approved it before.
+async function actable(tx: Tx, { agent }: Claim, environment: EnvironmentKeys): Promise<Reason[]> {
+  if (environment.actsAs(agent.name) || !(await hasLostItsKeys(tx, agent.id))) return []
+  return [reason('agent_keys_revoked', 'all keys of the agent were revoked')]
+}
+
+// By today's terms: a policy may ask for more voices or other roles, and a voter's key be gone.
+async function stillSufficient(
+  tx: Tx,
+  { agent, decision }: Claim,
+  approvalId: string,
+  environment: EnvironmentKeys,
+): Promise<Reason[]> {
+  if (decision.effect !== 'require_approval') return []
+  const { approval: terms } = decision
+  const requester = { agentId: agent.id, agentName: agent.name, owner: agent.owner }
+  const objection = await objectionsTo(tx, requester, terms, tx.nowMs)
+  const votes = await votesOf(tx, approvalId)
+  const voices = await countingVoices(tx, votes, terms, objection, environment)
+  if (voices.size >= terms.quorum) return []
+  return [
+    reason(
+      'approval_insufficient',
+      'by the policy of today the votes that were given are not enough',
+    ),
+  ]
 }
 
 function take(counters: Counters, claim: Claim): Held[] {

@@ -29,6 +29,7 @@ interface RawTerms {
 }
 
 interface RawApprovals {
+  readonly separation?: { readonly owner?: boolean; readonly key_issuer?: boolean }
   readonly default?: RawTerms
   readonly rules?: readonly (RawTerms & {
     readonly tools?: readonly string[]
@@ -192,7 +193,11 @@ export function readApprovals(
   source: SourceDocument,
   found: Findings,
 ): ApprovalRules {
-  const fallback = toTerms(raw.default ?? {}, BASE_TERMS)
+  const separation = {
+    owner: raw.separation?.owner ?? true,
+    keyIssuer: raw.separation?.key_issuer ?? true,
+  }
+  const fallback = toTerms(raw.default ?? {}, { ...BASE_TERMS, separation })
   const rules = (raw.rules ?? []).map((rule, index): ApprovalRule => {
     const place = (at: number) => source.at(['approvals', 'rules', index, 'tools', at])
     const tools = rule.tools ? new Set(resolveNames(rule.tools, toolNames, place, found)) : null
@@ -205,6 +210,7 @@ const BASE_TERMS: ApprovalTerms = {
   quorum: 1,
   approverRoles: ['approver', 'operator', 'admin'],
   expiresMs: APPROVAL_EXPIRES_S * 1000,
+  separation: { owner: true, keyIssuer: true },
 }
 
 function toTerms(raw: RawTerms, fallback: ApprovalTerms): ApprovalTerms {
@@ -212,5 +218,6 @@ function toTerms(raw: RawTerms, fallback: ApprovalTerms): ApprovalTerms {
     quorum: raw.quorum ?? fallback.quorum,
     approverRoles: raw.approver_roles ?? fallback.approverRoles,
     expiresMs: raw.expires_s === undefined ? fallback.expiresMs : raw.expires_s * 1000,
+    separation: fallback.separation,
   })
 }

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { sha256 } from '../../src/lib/canonical.ts'
 import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
@@ -158,17 +159,62 @@ describe('approvals', () => {
   it('needs more voices when the policy asks for more by then', async () => {
     const { id, actionId } = await hold()
     await usePolicies({ 'gate.yaml': QUORUM })
-    await vote(id, 'approve')
-    expect((await finalState(actionId)).state).to.equal('denied')
+    const { body } = await vote(id, 'approve')
+    expect(body.approval).to.include({ status: 'pending', quorum: 2 })
+    await vote(id, 'approve', await gate.key('approver', 'second'))
+    expect((await finalState(actionId)).state).to.equal('succeeded')
   })
 
-  it('does not run under a kill switch engaged meanwhile', async () => {
+  const kill = (engaged: boolean) =>
+    gate.call('PUT', '/kill-switch', { body: { engaged, reason: 'drill' } })
+
+  it('refuses to be approved under a kill switch, and is not lost by it; a denial counts', async () => {
     const { id, actionId } = await hold()
-    await gate.call('PUT', '/kill-switch', { body: { engaged: true, reason: 'stop' } })
-    await vote(id, 'approve')
-    const action = await finalState(actionId)
-    await gate.call('PUT', '/kill-switch', { body: { engaged: false, reason: 'go' } })
-    expect([action.state, action.error.code]).to.deep.equal(['denied', 'kill_switch_engaged'])
+    const other = await hold()
+    await kill(true)
+    const refused = await vote(id, 'approve')
+    expect([refused.status, refused.body.error.code]).to.deep.equal([503, 'kill_switch_engaged'])
+    expect((await vote(other.id, 'deny')).body.approval.status).to.equal('denied')
+    await kill(false)
+    expect((await vote(id, 'approve')).body.approval.status).to.equal('approved')
+    expect((await finalState(actionId)).state).to.equal('succeeded')
+    expect(gate.upstream.effects).to.have.length(1)
+  })
+
+  it('waits when it was approved before the kill switch, and runs once it is released', async () => {
+    const { id, actionId } = await hold()
+    // Approved and woken inside the batch that engages: the wake-up finds the switch.
+    const engaged = kill(true)
+    await gate.gate.operations.write(async (tx) => {
+      const keyId = `env_${sha256(ADMIN).slice(0, 12)}`
+      await tx.query(
+        `insert into approval_votes (approval_id, key_id, approver, vote, comment, at)
+         values ($1, $2, 'tester', 'approve', '', now())`,
+        [id, keyId],
+      )
+      await tx.query("update approvals set status = 'approved', decided_at = now() where id = $1", [
+        id,
+      ])
+    })
+    await engaged
+    const waiting = (await gate.call('GET', `/actions/${actionId}`)).body
+    expect(waiting.state).to.equal('held')
+    await kill(false)
+    expect((await finalState(actionId)).state).to.equal('succeeded')
+  })
+
+  it('expires when it was approved and stopped for longer than it had', async () => {
+    const { id, actionId } = await hold()
+    await kill(true)
+    await gate.gate.operations.write(async (tx) => {
+      await tx.query(
+        `update approvals set status = 'approved', decided_at = now() - interval '1 hour',
+           expires_at = now() - interval '1 minute' where id = $1`,
+        [id],
+      )
+    })
+    expect((await finalState(actionId)).state).to.equal('expired')
+    await kill(false)
     expect(gate.upstream.effects).to.have.length(0)
   })
 

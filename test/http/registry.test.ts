@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { KEY_ROLES } from '../../src/config.ts'
-import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
+import { ADMIN, MAKER, TestGate, until, type Answer } from '../support/gate.ts'
 import { reply } from '../support/upstream.ts'
 
 const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
@@ -76,7 +76,7 @@ describe('agents, keys and roles', () => {
   before(async () => {
     gate = await TestGate.start({
       env: {
-        API_TOKENS: `admin:tester:${ADMIN},observer:watcher:${ENV_OBSERVER},agent:env-agent:${ENV_AGENT}`,
+        API_TOKENS: `admin:tester:${ADMIN},admin:maker:${MAKER},observer:watcher:${ENV_OBSERVER},agent:env-agent:${ENV_AGENT}`,
       },
     })
     gate.upstream.behave = (_effect, res) => reply(res, 200, {})

@@ -8,10 +8,12 @@ const RATE = GATE.replace('limit: 100000, per_s: 1', 'limit: 3, per_s: 3600, sco
 const AT_ONCE = 10
 
 /** The same request under the same key, many times at once, spread over the gates. */
-function together(gates: readonly TestGate[], key: string, name: string, body: object) {
+type Gates = readonly [TestGate, ...TestGate[]]
+
+function together(gates: Gates, key: string, name: string, body: object) {
   return Promise.all(
     Array.from({ length: AT_ONCE }, (_, n) =>
-      (gates[n % gates.length] as TestGate).act(key, body, { 'idempotency-key': name }),
+      (gates[n % gates.length] ?? gates[0]).act(key, body, { 'idempotency-key': name }),
     ),
   )
 }
@@ -19,18 +21,18 @@ function together(gates: readonly TestGate[], key: string, name: string, body: o
 const comparable = ({ status, text }: Answer) =>
   `${status} ${text.replace(/"request_id":"[^"]*",?/, '')}`
 
-function suite(start: () => Promise<TestGate[]>) {
-  let gates: TestGate[]
+function suite(start: () => Promise<Gates>) {
+  let gates: Gates
   let upstream: TestUpstream
   let key: string
   before(async () => {
     gates = await start()
-    const [first] = gates as [TestGate]
+    const [first] = gates
     upstream = first.upstream
     key = await first.agent('twice')
   })
   after(async () => {
-    for (const gate of gates ?? []) await gate.stop()
+    for (const gate of gates) await gate.stop()
   })
   beforeEach(() => {
     upstream.effects.length = 0
@@ -54,7 +56,7 @@ function suite(start: () => Promise<TestGate[]>) {
       answers.map(({ text }) => text).join('\n'),
     ).to.equal(1)
     expect(answers[0]?.status).to.equal(202)
-    const { body: list } = await (gates[0] as TestGate).call('GET', '/approvals?status=pending')
+    const { body: list } = await gates[0].call('GET', '/approvals?status=pending')
     expect(list.approvals).to.have.length(1)
   })
 
@@ -77,23 +79,19 @@ function suite(start: () => Promise<TestGate[]>) {
     const seen = answers.map(({ status, body: { decision } }) => [status, decision])
     expect(new Set(seen.map(String))).to.deep.equal(new Set(['200,allow']))
     expect(upstream.effects).to.deep.equal([])
-    const real = await (gates[0] as TestGate).act(
-      key,
-      { ...body, dry_run: false },
-      { 'idempotency-key': 'dry' },
-    )
+    const real = await gates[0].act(key, { ...body, dry_run: false }, { 'idempotency-key': 'dry' })
     expect(real.status).to.equal(200)
   })
 
   it('over the rate: no answer is a 500, and what was refused for its rate runs nothing', async () => {
-    const limited = await (gates[0] as TestGate).agent('limited', ['limited'])
+    const limited = await gates[0].agent('limited', ['limited'])
     const body = { tool: 'items.list', args: {} }
     const mine = Array.from({ length: AT_ONCE }, (_, n) =>
-      (gates[n % gates.length] as TestGate).act(limited, body, { 'idempotency-key': `rate-${n}` }),
+      (gates[n % gates.length] ?? gates[0]).act(limited, body, { 'idempotency-key': `rate-${n}` }),
     )
     const answers = await Promise.all(mine)
-    const statuses = answers.map(({ status }) => status).sort()
-    expect(statuses).to.deep.equal([...Array<number>(3).fill(403), ...Array<number>(7).fill(429)])
+    const of = (wanted: number) => answers.filter(({ status }) => status === wanted).length
+    expect([of(403), of(429)]).to.deep.equal([3, AT_ONCE - 3])
   })
 }
 

@@ -60,15 +60,17 @@ describe('a record that was rolled back', function () {
     readonly gates: TestGate[]
     readonly key: string
     readonly databaseUrl: string
-    sql(text: string): Promise<void>
+    readonly sql: (text: string) => Promise<void>
   }
 
   async function bench(count: number): Promise<Bench> {
     const databaseUrl = await server.createDatabase()
     const env = { ALERT_WEBHOOK_URL: `${alerts.url}/alerts`, WEBHOOK_SECRET: 'secret' }
-    const gates: TestGate[] = []
-    for (let n = 0; n < count; n++) gates.push(await TestGate.start({ databaseUrl, upstream, env }))
-    const key = await (gates[0] as TestGate).agent('worker')
+    const start = () => TestGate.start({ databaseUrl, upstream, env })
+    const first = await start()
+    const gates = [first]
+    while (gates.length < count) gates.push(await start())
+    const key = await first.agent('worker')
     const sql = async (text: string) => {
       const client = new pg.Client({ connectionString: databaseUrl })
       await client.connect()
@@ -78,11 +80,11 @@ describe('a record that was rolled back', function () {
     return { gates, key, databaseUrl, sql }
   }
 
-  const save = ({ sql }: Bench) =>
-    sql(SNAPSHOT.map((name) => `create table saved_${name} as table ${name};`).join('\n'))
+  const save = (one: Bench) =>
+    one.sql(SNAPSHOT.map((name) => `create table saved_${name} as table ${name};`).join('\n'))
 
-  const restore = ({ sql }: Bench) =>
-    sql(`begin;
+  const restore = (one: Bench) =>
+    one.sql(`begin;
       set session_replication_role = replica;
       lock table ledger_head in exclusive mode;
       ${SNAPSHOT.map((name) => `delete from ${name}; insert into ${name} table saved_${name};`).join('\n')}

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import net from 'node:net'
 import path from 'node:path'
-import { ADMIN } from './gate.ts'
+import { ADMIN, MAKER } from './gate.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 const START_TIMEOUT_MS = 60_000
@@ -32,7 +32,7 @@ export class GateProcess {
     this.#env = {
       PORT: String(port),
       DEMO: 'off',
-      API_TOKENS: `admin:tester:${ADMIN}`,
+      API_TOKENS: `admin:tester:${ADMIN},admin:maker:${MAKER}`,
       LOG_LEVEL: 'warn',
       ...env,
     }

@@ -7,6 +7,8 @@ import { writePolicies, type PolicyFiles } from './policies.ts'
 import { TestUpstream } from './upstream.ts'
 
 export const ADMIN = 'admin-token-of-tests'
+/** Makes the agents: whoever issues an agent's key may not approve what it asks for. */
+export const MAKER = 'another-admin-token-of-tests'
 
 export interface Answer {
   readonly status: number
@@ -63,7 +65,7 @@ export class TestGate {
         PLANS_DIR: path.join(dataDir, 'plans'),
         DATABASE_URL: options.databaseUrl ?? '',
         TICKETING_API_URL: upstream.url,
-        API_TOKENS: `admin:tester:${ADMIN}`,
+        API_TOKENS: `admin:tester:${ADMIN},admin:maker:${MAKER}`,
         LOG_FILE: path.join(dataDir, 'app.log'),
         DEMO: 'off',
         ...options.env,
@@ -81,6 +83,7 @@ export class TestGate {
   /** Makes an agent and answers its key. */
   async agent(name: string, roles: readonly string[] = ['worker']): Promise<string> {
     const { status, body } = await this.call('POST', '/api/v1/agents', {
+      key: MAKER,
       body: { name, roles, owner: 'tests' },
     })
     if (status !== 201) throw new Error(`agent not created: ${status}`)

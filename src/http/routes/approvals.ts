@@ -79,11 +79,13 @@ export function approvalCalls(parts: HttpParts): Calls {
         // Everybody with a key may ask; whether the role may answer is the approval's own affair.
         roles: READERS,
         body: VOTE,
-        errors: ['not_found', 'conflict'],
+        errors: ['not_found', 'conflict', 'kill_switch_engaged'],
       },
       ({ id, body: { comment = '' }, caller }) =>
         async (tx) => {
-          const row = await voteOn(tx, id, caller, choice, comment, parts.onApproved)
+          const { policies, keyRing: environment, onApproved } = parts
+          const voting = { approvals: policies.current.approvals, environment, onApproved }
+          const row = await voteOn(tx, id, caller, choice, comment, voting)
           return { approval: approvalJson(row, await votesOf(tx, id)) }
         },
     )

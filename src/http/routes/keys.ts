@@ -122,6 +122,7 @@ function keyJson(row: KeyRow): JsonObject {
     role: row.role,
     name: row.name,
     agent: row.agent_id,
+    issued_by: row.issued_by || null,
     created_at: row.created_at.toISOString(),
     revoked_at: row.revoked_at?.toISOString() ?? null,
     expires_at: row.expires_at?.toISOString() ?? null,
