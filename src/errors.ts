@@ -55,6 +55,8 @@ export interface ErrorExtras {
   /** Further members of the wire object, snake_case, JSON only. */
   readonly details?: Readonly<Record<string, unknown>>
   readonly retryAfterS?: number
+  /** Whether the same request may succeed later, where that is not what the code says of itself. */
+  readonly retryable?: boolean
 }
 
 /** The one error that may leave a room; anything else is a bug and answers `internal_error`. */
@@ -63,6 +65,7 @@ export class GatewayError extends Error {
   readonly status: number
   readonly details: Readonly<Record<string, unknown>>
   readonly retryAfterS: number | undefined
+  readonly retryable: boolean
 
   constructor(code: ErrorCode, message: string, extras: ErrorExtras = {}) {
     super(message, 'cause' in extras ? { cause: extras.cause } : undefined)
@@ -71,5 +74,6 @@ export class GatewayError extends Error {
     this.status = ERRORS[code]
     this.details = extras.details ?? {}
     this.retryAfterS = extras.retryAfterS
+    this.retryable = extras.retryable ?? RETRYABLE.has(code)
   }
 }

@@ -530,7 +530,7 @@ function count(metrics: Metrics, entry: AuditEntry): void {
   else if (kind === 'sandbox.finished') {
     metrics.sandboxFinished(detail['status'] as string, detail['seconds'] as number)
   } else if (kind === 'plan.refused') {
-    for (const { code } of reasonsIn(detail, 'reasons')) metrics.denied.inc({ reason: code })
+    metrics.countDenied(reasonsIn(detail, 'reasons').map(({ code }) => code))
   } else if (kind === 'outcome') metrics.actions.inc({ kind: detail['state'] as string })
   else if (kind.startsWith('approval.')) {
     metrics.approvals.inc({ status: kind.slice('approval.'.length) })
@@ -538,14 +538,13 @@ function count(metrics: Metrics, entry: AuditEntry): void {
 }
 
 function countDecision(metrics: Metrics, effect: string, detail: JsonObject): void {
+  // Somebody who only asks what would happen must not look like an attack.
+  if (detail['dry_run']) return metrics.dryRuns.inc({ effect })
   metrics.decisions.inc({ effect })
   for (const { source, effect: would } of reasonsIn(detail, 'shadow')) {
-    metrics.shadow.inc({ guard: source, effect: would })
+    metrics.countShadow(source, would)
   }
-  if (effect === 'deny') {
-    for (const { code } of reasonsIn(detail, 'reasons')) metrics.denied.inc({ reason: code })
-  }
-  if (detail['dry_run']) return
+  if (effect === 'deny') metrics.countDenied(reasonsIn(detail, 'reasons').map(({ code }) => code))
   if (effect === 'deny') metrics.actions.inc({ kind: 'denied' })
   if (effect === 'require_approval') metrics.actions.inc({ kind: 'held' })
 }

@@ -143,6 +143,38 @@ export class Counters {
     return { crossings: [] }
   }
 
+  /** Whether it would fit if nobody had taken anything: then it is a matter of time. */
+  static fitsAlone({ kind, amount, limit, members }: Reservation): boolean {
+    if (kind === 'budget') return false // a period may be long, and a person can raise it
+    return kind === 'window' ? amount <= limit : BigInt(new Set(members).size) <= limit
+  }
+
+  /**
+   * When each of these, which do not fit at the moment, will fit if nobody takes more; ms since the epoch, by
+   * counter key. Asked after `flush`, so that what this batch took counts.
+   */
+  async opensAt(tx: Tx, reservations: readonly Reservation[]): Promise<Map<string, number>> {
+    const openings = new Map<string, number>()
+    const waiting = reservations.filter((one) => Counters.fitsAlone(one))
+    const windows = waiting.filter(({ kind }) => kind === 'window')
+    if (windows.length > 0) {
+      const rows = await tx.query<{ key: string; slot: bigint; amount: bigint }>(SLOTS, [
+        windows.map(({ key }) => key),
+        windows.map(({ key }) => this.#window(key).slot - BigInt(SLOTS_PER_WINDOW)),
+      ])
+      for (const one of windows) openings.set(one.key, windowOpens(one, rows, this.#nowMs))
+    }
+    const distinct = waiting.filter(({ kind }) => kind === 'distinct')
+    if (distinct.length > 0) {
+      const rows = await tx.query<{ key: string; member: string; at: Date }>(MEMBERS_BY_AGE, [
+        distinct.map(({ key }) => key),
+        distinct.map(({ windowMs }) => new Date(this.#nowMs - windowMs)),
+      ])
+      for (const one of distinct) openings.set(one.key, distinctOpens(one, rows, this.#nowMs))
+    }
+    return openings
+  }
+
   async flush(tx: Tx): Promise<void> {
     await this.#flushWindows(tx)
     await this.#flushDistinct(tx)
@@ -188,7 +220,7 @@ export class Counters {
   }
 
   #addWindow({ key, windowMs }: Reservation): WindowState {
-    const slotMs = BigInt(Math.max(1, Math.ceil(windowMs / SLOTS_PER_WINDOW)))
+    const slotMs = slotMsOf(windowMs)
     const expiresAt = new Date(this.#nowMs + windowMs + 2 * Number(slotMs))
     const slot = BigInt(this.#nowMs) / slotMs
     const state = { key, slot, expiresAt, used: 0n, added: 0n }
@@ -288,6 +320,35 @@ export class Counters {
   }
 }
 
+const slotMsOf = (windowMs: number): bigint =>
+  BigInt(Math.max(1, Math.ceil(windowMs / SLOTS_PER_WINDOW)))
+
+// A slot counts until the window has wholly passed it.
+function windowOpens(
+  { key, amount, limit, windowMs }: Reservation,
+  rows: readonly { key: string; slot: bigint; amount: bigint }[],
+  nowMs: number,
+): number {
+  const own = rows.filter((row) => row.key === key)
+  let over = own.reduce((sum, row) => sum + row.amount, 0n) + amount - limit
+  for (const row of own) {
+    over -= row.amount
+    if (over <= 0n) return Number((row.slot + BigInt(SLOTS_PER_WINDOW) + 1n) * slotMsOf(windowMs))
+  }
+  return nowMs
+}
+
+function distinctOpens(
+  { key, members, limit, windowMs }: Reservation,
+  rows: readonly { key: string; member: string; at: Date }[],
+  nowMs: number,
+): number {
+  const asked = new Set(members)
+  const others = rows.filter((row) => row.key === key && !asked.has(row.member))
+  const leaving = others[others.length + asked.size - Number(limit) - 1]
+  return leaving ? leaving.at.getTime() + windowMs : nowMs
+}
+
 /** What becomes of a held amount. `spent` settles less than was held and gives the rest back. */
 export interface Settlement extends Held {
   readonly outcome: 'settle' | 'release'
@@ -379,6 +440,16 @@ const LOAD_WINDOWS = `select q.key, sum(c.amount)::text as used
 const LOAD_MEMBERS = `select q.key, m.member
   from unnest($1::text[], $2::timestamptz[]) as q (key, since)
   join window_members m on m.key = q.key and m.last_at > q.since`
+
+const SLOTS = `select c.key, c.slot, c.amount
+  from unnest($1::text[], $2::bigint[]) as q (key, from_slot)
+  join window_counts c on c.key = q.key and c.slot >= q.from_slot
+  order by c.slot`
+
+const MEMBERS_BY_AGE = `select m.key, m.member, m.last_at as at
+  from unnest($1::text[], $2::timestamptz[]) as q (key, since)
+  join window_members m on m.key = q.key and m.last_at > q.since
+  order by m.last_at`
 
 const LOAD_BUDGETS = `select b.key || '@' || b.period_start::text as id,
     b.settled + b.reserved as used, b.alerted_percent as alerted

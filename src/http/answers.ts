@@ -1,5 +1,6 @@
 import type { Response } from 'express'
 import { GatewayError } from '../errors.ts'
+import { jsonText, shownJson } from '../lib/raw-json.ts'
 import type { Reason } from '../model/decision.ts'
 import type { Json } from '../model/json.ts'
 import type { Answer, StoredResult } from '../pipeline/submission.ts'
@@ -8,17 +9,23 @@ import { sendError } from './errors.ts'
 /** Seconds after which asking for a held action again makes sense. */
 const HELD_RETRY_AFTER_S = 5
 
+/** Sends a value whose parts may be JSON of an upstream, which is handed on as it came. */
+export function sendJson(res: Response, status: number, value: unknown): void {
+  res.status(status).type('json').send(jsonText(value))
+}
+
 /** Puts an answer of the pipeline into the words of `POST /act`. */
 export function sendAnswer(res: Response, answer: Answer): void {
   switch (answer.type) {
     case 'executed':
-      res.status(200).json({
+      sendJson(res, 200, {
         action_id: answer.actionId,
         decision_id: answer.decisionId,
         decision: 'allow',
         status: answer.state,
         result: resultJson(answer.result),
         revision: answer.revision,
+        ...(answer.joined ? { joined: true } : {}),
       })
       return
     case 'held':
@@ -54,6 +61,8 @@ export function sendHeld(res: Response, answer: Extract<Answer, { type: 'held' }
     },
     reasons: answer.reasons.map(publicReason),
     revision: answer.revision,
+    ...(answer.joined ? { joined: true } : {}),
+    next_action: `wait for a person: GET /actions/${answer.actionId}?wait_s=60 answers when it ended; the same request again joins this one`,
   })
 }
 
@@ -65,9 +74,23 @@ export function refusalOf(answer: Extract<Answer, { type: 'refused' }>): Gateway
       decision_id: answer.decisionId,
       reasons: answer.reasons.map(publicReason),
       revision: answer.revision,
+      ...(answer.joined ? { joined: true } : {}),
+      ...(answer.retryAtMs === undefined ? {} : opening(answer.retryAtMs)),
     },
-    ...(answer.retryAfterS === undefined ? {} : { retryAfterS: answer.retryAfterS }),
+    ...(answer.retryAtMs === undefined ? {} : { retryable: true }),
+    ...retryAfter(answer),
   })
+}
+
+const opening = (atMs: number) => ({
+  retry_at: new Date(atMs).toISOString(),
+  next_action: 'wait until retry_at, then repeat it',
+})
+
+function retryAfter({ retryAtMs, retryAfterS }: { retryAtMs?: number; retryAfterS?: number }) {
+  const seconds =
+    retryAtMs === undefined ? retryAfterS : Math.max(1, Math.ceil((retryAtMs - Date.now()) / 1000))
+  return seconds === undefined ? {} : { retryAfterS: seconds }
 }
 
 /** What an agent may know of a reason: not where in the policy it stands. */
@@ -86,9 +109,5 @@ function bodyOf(result: StoredResult): Json {
   if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(String(result.headers['content-type'] ?? ''))) {
     return text === '' ? null : text
   }
-  try {
-    return JSON.parse(text) as Json
-  } catch {
-    return text
-  }
+  return shownJson(text)
 }

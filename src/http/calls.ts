@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Work } from '../pipeline/once.ts'
 import { aliasOf } from './aliases.ts'
+import { sendJson } from './answers.ts'
 import { bodyObject, callerOf, idParam, stateOf } from './context.ts'
 import { allow, strictBody } from './edge.ts'
 import { onceOf } from './once.ts'
@@ -154,7 +155,6 @@ function send(asked: Asked<unknown, unknown>, status: number | undefined, answer
   const { res, req } = asked
   const reply = answer instanceof Reply ? answer : new Reply(status ?? 200, answer)
   for (const [name, value] of Object.entries(reply.headers)) res.setHeader(name, value)
-  res.status(reply.status)
-  if (reply.body === undefined) res.end()
-  else res.json(aliasOf(req)?.answer?.(reply.body as JsonObject) ?? reply.body)
+  if (reply.body === undefined) res.status(reply.status).end()
+  else sendJson(res, reply.status, aliasOf(req)?.answer?.(reply.body as JsonObject) ?? reply.body)
 }

@@ -1,5 +1,5 @@
 import type { ErrorRequestHandler, RequestHandler, Response, Router } from 'express'
-import { GatewayError, RETRYABLE, type ErrorCode } from '../errors.ts'
+import { GatewayError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import { stateOf } from './context.ts'
 import { methodsOn } from './methods.ts'
@@ -47,19 +47,21 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
 
 export function sendError(res: Response, error: GatewayError): void {
   if (error.retryAfterS !== undefined) res.setHeader('Retry-After', String(error.retryAfterS))
+  // Client libraries repeat what looks like trouble of a server by themselves, unless they are told.
+  if (!error.retryable) res.setHeader('x-should-retry', 'false')
   if (error.code === 'unauthenticated') res.setHeader('WWW-Authenticate', 'Bearer')
   res.status(error.status).json(errorBody(error))
 }
 
 /** The one shape of every error. */
 export function errorBody(error: GatewayError) {
-  const nextAction = NEXT_ACTIONS[error.code]
+  const nextAction = error.details['next_action'] ?? NEXT_ACTIONS[error.code]
   return {
     error: {
       code: error.code,
       message: error.message,
       ...error.details,
-      retryable: RETRYABLE.has(error.code),
+      retryable: error.retryable,
       ...(nextAction ? { next_action: nextAction } : {}),
     },
   }

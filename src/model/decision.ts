@@ -74,6 +74,8 @@ export interface ApprovalTerms {
   readonly quorum: number
   readonly approverRoles: readonly string[]
   readonly expiresMs: number
+  /** How long after its end the same request, without a key, still asks for its outcome. */
+  readonly resultTtlMs: number
   /** Whose approval does not count: the owner of the agent, whoever issued or held a key of it. */
   readonly separation: { readonly owner: boolean; readonly keyIssuer: boolean }
 }

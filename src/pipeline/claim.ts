@@ -5,20 +5,21 @@ import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
 import { covers } from '../control/kill-state.ts'
 import { newId } from '../lib/ids.ts'
 import type { Decision, Effect, Reason, Reservation } from '../model/decision.ts'
-import type { AuditDraft } from '../model/audit.ts'
-import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import {
   executingOn,
   findActions,
   finishActions,
   insertActions,
+  isFinal,
+  joinableActions,
+  markCollected,
   priorActions,
   type ActionRow,
   type NewAction,
 } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
-import { decisionEntry, explanation } from './entries.ts'
+import { actionEntry, decisionEntry, explanation } from './entries.ts'
 import { withOwnLimits } from './own-limits.ts'
 import { pauseForBudget, thresholdAlert } from './report.ts'
 
@@ -48,12 +49,22 @@ export interface Claim {
 export type ClaimResult =
   | { readonly type: 'execute'; readonly fence: number; readonly held: readonly Held[] }
   | { readonly type: 'held'; readonly approval: ApprovalRow; readonly reasons: readonly Reason[] }
-  | { readonly type: 'denied'; readonly reasons: readonly Reason[] }
+  | {
+      readonly type: 'denied'
+      readonly reasons: readonly Reason[]
+      /** When it would fit, if it was a full window that refused it. */
+      readonly retryAtMs?: number | undefined
+    }
   | { readonly type: 'dry_run'; readonly effect: Effect; readonly reasons: readonly Reason[] }
-  | { readonly type: 'replay'; readonly action: ActionRow }
+  /** `joined`: sent again without a key while the first one is held, or to collect what became of it. */
+  | { readonly type: 'replay'; readonly action: ActionRow; readonly joined: boolean }
   | { readonly type: 'mismatch' }
   /** Refused for its rate: no record is made of it, or a flood would fill the record. */
-  | { readonly type: 'rate_limited'; readonly reasons: readonly Reason[] }
+  | {
+      readonly type: 'rate_limited'
+      readonly reasons: readonly Reason[]
+      readonly retryAtMs?: number | undefined
+    }
 
 export interface ClaimHooks {
   /** Queues what has to happen when a new approval waits: notice and expiry. */
@@ -96,7 +107,9 @@ async function undoClaims(tx: Tx, claims: readonly Claim[]): Promise<void> {
     })),
   )
   await releaseHeld(tx, actions)
-  for (const action of actions) tx.append(undoneEntry(action, { state: 'failed', message }))
+  for (const action of actions) {
+    tx.append(actionEntry('outcome', action, { state: 'failed', message }))
+  }
 }
 
 /** The actions that unconfirmed claims of this replica left executing. */
@@ -118,17 +131,6 @@ export async function releaseHeld(tx: Tx, actions: readonly ActionRow[]): Promis
   )
 }
 
-export function undoneEntry(action: ActionRow, detail: JsonObject): AuditDraft {
-  return {
-    kind: 'outcome',
-    agentId: action.agent_id,
-    tool: action.tool,
-    effect: action.effect,
-    actionId: action.id,
-    detail: { decision_id: action.decision_id, ...detail },
-  }
-}
-
 class ClaimBatch {
   readonly #tx: Tx
   readonly #hooks: ClaimHooks
@@ -144,6 +146,12 @@ class ClaimBatch {
   /** Actions that several claims of this batch are answered with, and as they are stored. */
   readonly #shared = new Set<string>()
   readonly #stored = new Map<string, ActionRow>()
+  /** Unkeyed requests that are held, by `agent hash`. */
+  readonly #joinable = new Map<string, string>()
+  readonly #collected: string[] = []
+  /** Windows that refused something, and when they open again, by key. */
+  readonly #full = new Set<Reservation>()
+  #openings: ReadonlyMap<string, number> = new Map()
   readonly #executing = new Map<string, number>()
   #states = new Map<string, AgentState>()
 
@@ -158,6 +166,7 @@ class ClaimBatch {
     await insertActions(this.#tx, this.#rows)
     await this.#readShared()
     await counters.flush(this.#tx)
+    if (this.#full.size > 0) this.#openings = await counters.opensAt(this.#tx, [...this.#full])
     for (const pending of this.#approvals) await this.#open(pending)
     for (const [agentId, reason] of this.#pauses) await pauseForBudget(this.#tx, agentId, reason)
     for (const { claim, crossing } of this.#crossings) {
@@ -175,11 +184,25 @@ class ClaimBatch {
       this.#byKey.set(id, row)
       this.#stored.set(row.id, row)
     }
+    await this.#loadJoinable(claims)
     this.#states = await agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])
     for (const { id, executing } of this.#states.values()) this.#executing.set(id, executing)
     const bounded = claims.map((claim) => withOwnLimits(claim, this.#states.get(claim.agent.id)))
     const reservations = bounded.flatMap(({ decision }) => decision.reservations)
     return { counters: await Counters.load(tx, reservations), bounded }
+  }
+
+  // Only what may be held can have been held before.
+  async #loadJoinable(claims: readonly Claim[]): Promise<void> {
+    const requests = claims.filter(mayJoin).map(({ agent, requestHash, decision }) => ({
+      agentId: agent.id,
+      hash: requestHash,
+      ttlMs: decision.approval.resultTtlMs,
+    }))
+    for (const [id, row] of await joinableActions(this.#tx, requests)) {
+      this.#joinable.set(id, row.id)
+      this.#stored.set(row.id, row)
+    }
   }
 
   // Answers a thunk, because approvals get their rows only when the whole batch is written.
@@ -188,16 +211,20 @@ class ClaimBatch {
     if (prior) return prior
     const { reservations } = claim.decision
     const asking = reservations.filter(({ phase }) => phase === 'request')
-    const tooMany = exceeded(counters, asking)
-    if (tooMany.length > 0) return () => ({ type: 'rate_limited', reasons: tooMany })
+    const tooMany = overdrawn(counters, asking)
+    if (tooMany.length > 0) {
+      for (const one of tooMany) this.#full.add(one)
+      const reasons = tooMany.map((one) => one.exceeded)
+      return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(tooMany) })
+    }
     for (const reservation of asking) counters.take(reservation)
-    const { effect, reasons } = this.#effect(claim, counters)
+    const { effect, reasons, full = [] } = this.#effect(claim, counters)
     if (claim.dryRun) return this.#dryRun(claim, effect, reasons)
     if (effect === 'allow' && this.#isAtCapacity(claim.agent.id)) {
       return () => ({ type: 'rate_limited', reasons: [AT_CAPACITY] })
     }
-    if (effect === 'deny') return this.#deny(claim, reasons)
-    if (effect === 'require_approval') return this.#hold(claim, reasons)
+    if (effect === 'deny') return this.#deny(claim, reasons, full)
+    if (effect === 'require_approval') return this.#join(claim) ?? this.#hold(claim, reasons)
     return this.#execute(claim, counters)
   }
 
@@ -207,32 +234,63 @@ class ClaimBatch {
     if (!row) return undefined
     if (row.request_hash !== claim.requestHash) return () => ({ type: 'mismatch' })
     this.#shared.add(row.id)
-    return () => ({ type: 'replay', action: this.#stored.get(row.id) as ActionRow })
+    return this.#answered(row.id, false)
+  }
+
+  #answered(id: string, joined: boolean): () => ClaimResult {
+    return () => ({ type: 'replay', action: this.#stored.get(id) as ActionRow, joined })
+  }
+
+  /** The same request without a key, while the first one is held or has just ended: one approval is enough. */
+  #join(claim: Claim): (() => ClaimResult) | undefined {
+    if (claim.idempotencyKey !== null) return undefined
+    const id = `${claim.agent.id} ${claim.requestHash}`
+    const actionId = this.#joinable.get(id)
+    if (actionId === undefined) return undefined
+    const known = this.#stored.get(actionId)
+    if (known && isFinal(known)) {
+      this.#joinable.delete(id) // collected with this: the next one asks anew
+      this.#collected.push(actionId)
+    } else this.#shared.add(actionId)
+    return this.#answered(actionId, true)
+  }
+
+  #opensAt(reservations: readonly Reservation[]): number | undefined {
+    if (reservations.length === 0) return undefined
+    const times = reservations.map(({ key }) => this.#openings.get(key))
+    return times.every((at): at is number => at !== undefined) ? Math.max(...times) : undefined
   }
 
   // What was claimed earlier in this very batch is read as everybody else will read it.
   async #readShared(): Promise<void> {
     const missing = [...this.#shared].filter((id) => !this.#stored.has(id))
+    await markCollected(this.#tx, this.#collected)
     if (missing.length === 0) return
     for (const row of await findActions(this.#tx, missing)) this.#stored.set(row.id, row)
   }
 
-  #effect(claim: Claim, counters: Counters): { effect: Effect; reasons: readonly Reason[] } {
+  #effect(
+    claim: Claim,
+    counters: Counters,
+  ): { effect: Effect; reasons: readonly Reason[]; full?: readonly Reservation[] } {
     const { decision } = claim
     const blocked = this.#blocked(claim)
     if (blocked) return { effect: 'deny', reasons: [blocked] }
     if (decision.effect === 'deny') return { effect: 'deny', reasons: decision.reasons }
-    const over = exceeded(
+    const over = overdrawn(
       counters,
       decision.reservations.filter(({ phase }) => phase === 'effect'),
     )
-    const denials = over.filter(({ effect }) => effect === 'deny')
+    const denials = over.filter(({ exceeded: { effect } }) => effect === 'deny')
     if (denials.length > 0) {
       this.#notePauses(claim, counters)
-      return { effect: 'deny', reasons: denials }
+      const full = denials.every((one) => Counters.fitsAlone(one)) ? denials : []
+      return { effect: 'deny', reasons: denials.map((one) => one.exceeded), full }
     }
-    if (over.length > 0)
-      return { effect: 'require_approval', reasons: [...decision.reasons, ...over] }
+    if (over.length > 0) {
+      const reasons = [...decision.reasons, ...over.map((one) => one.exceeded)]
+      return { effect: 'require_approval', reasons }
+    }
     return { effect: decision.effect, reasons: decision.reasons }
   }
 
@@ -264,17 +322,23 @@ class ClaimBatch {
     return () => ({ type: 'dry_run', effect, reasons })
   }
 
-  #deny(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
+  // A full window opens again: such a denial does not settle an Idempotency-Key.
+  #deny(asked: Claim, reasons: readonly Reason[], full: readonly Reservation[]): () => ClaimResult {
     const [first] = reasons
+    for (const one of full) this.#full.add(one)
+    const claim = full.length > 0 ? { ...asked, idempotencyKey: null } : asked
     this.#record(claim, 'deny', 'denied', reasons, {
       error_code: first ? wireCode(first) : 'policy_denied',
       error_message: storable(first?.message ?? ''),
     })
-    return () => ({ type: 'denied', reasons })
+    return () => ({ type: 'denied', reasons, retryAtMs: this.#opensAt(full) })
   }
 
   #hold(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
     this.#record(claim, 'require_approval', 'held', reasons, {})
+    if (claim.idempotencyKey === null) {
+      this.#joinable.set(`${claim.agent.id} ${claim.requestHash}`, claim.actionId)
+    }
     const result: { approval?: ApprovalRow } = {}
     this.#approvals.push({ claim, reasons, result })
     return () => ({ type: 'held', approval: result.approval as ApprovalRow, reasons })
@@ -360,6 +424,7 @@ function newAction(
     id: claim.actionId,
     decision_id: claim.decisionId,
     agent_id: claim.agent.id,
+    agent_name: claim.agent.name,
     key_id: claim.keyId,
     tool: claim.request.tool,
     upstream: claim.upstream,
@@ -389,14 +454,29 @@ function withShadow(claim: Claim, counters: Counters): Claim {
   return { ...claim, decision: { ...claim.decision, shadow: [...claim.decision.shadow, ...over] } }
 }
 
-/** Reasons of the enforced reservations that do not fit. */
+/** The enforced reservations that do not fit. */
+function overdrawn(
+  counters: Counters,
+  reservations: readonly Reservation[],
+): readonly Reservation[] {
+  return reservations.filter((one) => one.mode === 'enforce' && !counters.fits(one))
+}
+
+/** Their reasons. */
 export function exceeded(
   counters: Counters,
   reservations: readonly Reservation[],
 ): readonly Reason[] {
-  return reservations
-    .filter((one) => one.mode === 'enforce' && !counters.fits(one))
-    .map((one) => one.exceeded)
+  return overdrawn(counters, reservations).map((one) => one.exceeded)
+}
+
+function mayJoin({ idempotencyKey, dryRun, decision }: Claim): boolean {
+  if (idempotencyKey !== null || dryRun) return false
+  return (
+    decision.effect === 'require_approval' ||
+    (decision.effect === 'allow' &&
+      decision.reservations.some(({ exceeded: { effect } }) => effect === 'require_approval'))
+  )
 }
 
 /** Not a denial: the same action may run when another has ended. */

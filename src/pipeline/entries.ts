@@ -74,7 +74,7 @@ export function decisionEntry(
       resource: request.resource && { ...request.resource },
       args,
       reason: request.reason,
-      cost: request.costMicros === null ? null : microsToText(request.costMicros),
+      cost: costText(claim),
       reasons: reasons.map(reasonJson),
       shadow: decision.shadow.map(reasonJson),
       revision: decision.revision,
@@ -85,14 +85,25 @@ export function decisionEntry(
   }
 }
 
+// What it costs, which the tool may say where the request does not; a denied action costs nothing, and then
+// what it declared is what there is to tell.
+function costText({ costMicros, request }: Claim): string | null {
+  if (costMicros > 0n) return microsToText(costMicros)
+  return request.costMicros === null ? null : microsToText(request.costMicros)
+}
+
 /** An entry about an action that exists already. */
 export function actionEntry(kind: string, row: ActionRow, detail: JsonObject): AuditDraft {
   return {
     kind,
     agentId: row.agent_id,
     tool: row.tool,
-    effect: row.effect,
+    effect: effectOf(row),
     actionId: row.id,
-    detail: { decision_id: row.decision_id, ...detail },
+    detail: { decision_id: row.decision_id, agent_name: row.agent_name, ...detail },
   }
 }
+
+// An approved action was allowed in the end, whatever was said of it first.
+const effectOf = ({ effect, state }: ActionRow): ActionRow['effect'] =>
+  effect === 'require_approval' && state !== 'held' && state !== 'denied' ? 'allow' : effect

@@ -2,6 +2,7 @@ import { settleBudgets, type Held } from '../agents/counters.ts'
 import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
 import type { JsonObject } from '../model/json.ts'
+import { actionEntry } from './entries.ts'
 import { finishActions, type ActionOutcome, type ActionRow } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
@@ -55,22 +56,15 @@ function settlements({ spentMicros }: Finish, row: ActionRow | undefined) {
 }
 
 async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
-  tx.append({
-    kind: 'outcome',
-    agentId: row.agent_id,
-    tool: row.tool,
-    effect: row.effect,
-    actionId: row.id,
-    detail: {
-      request_id: finish.requestId,
-      decision_id: row.decision_id,
-      state: row.state,
-      upstream: row.upstream,
-      upstream_status: finish.upstreamStatus,
-      ...finish.detail,
-      ...(row.error_code === '' ? {} : { error: row.error_code, message: row.error_message }),
-    },
-  })
+  const detail = {
+    request_id: finish.requestId,
+    state: row.state,
+    upstream: row.upstream,
+    upstream_status: finish.upstreamStatus,
+    ...finish.detail,
+    ...(row.error_code === '' ? {} : { error: row.error_code, message: row.error_message }),
+  }
+  tx.append(actionEntry('outcome', row, detail))
   if (row.state === 'failed' && row.effect === 'require_approval') await failApproval(tx, row.id)
   if (row.state === 'failed') await failureAlert(tx, finish, row)
   if (row.state !== 'indeterminate') return

@@ -13,6 +13,7 @@ import type { FactLookups, FetchFact } from '../facts/lookups.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
+import { parseStrictJson } from '../lib/strict-json.ts'
 import type { Decision, Reason } from '../model/decision.ts'
 import type { Json } from '../model/json.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
@@ -20,7 +21,7 @@ import type { ActionRequest } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
 import type { Bundle } from '../policy/types.ts'
 import { buildTarget } from '../policy/target.ts'
-import { findAction, stored, type ActionRow } from '../record/actions.ts'
+import { findAction, isFinal, markCollected, stored, type ActionRow } from '../record/actions.ts'
 import type { EventStream } from '../record/events.ts'
 import type { Ledger } from '../record/ledger.ts'
 import type { Metrics } from '../record/metrics.ts'
@@ -36,6 +37,7 @@ import { resumeKind } from './resume.ts'
 import type { Answer, StoredResult, Submission } from './submission.ts'
 
 const NO_FACT = 'the look-up got no usable answer'
+const INEXACT_FACT = 'the answer of the look-up is not JSON that has one meaning'
 const RETRY_OUTCOME_MS = 250
 const POLL_HELD_MS = 500
 const WAIT_MS_MAX = 60_000
@@ -78,6 +80,8 @@ export class Pipeline {
   readonly #claim: ReturnType<typeof claimKind>
   readonly #resumption: ReturnType<typeof resumeKind>
   readonly #unrecorded = new Set<Finish>()
+  /** Actions whose decision is durable and whose call has not been made yet. */
+  readonly #cleared = new Set<string>()
   #inFlight = 0
   #stopping = false
 
@@ -138,7 +142,9 @@ export class Pipeline {
     if (hash !== row.request_hash) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
-    return this.#fromRow(await this.#settled(row, submission.waitMs))
+    const settled = await this.#settled(row, submission.waitMs)
+    await this.noteCollected(settled)
+    return this.#fromRow(settled)
   }
 
   /** The answer a recorded action gives now; waits for a held one up to `waitMs`. */
@@ -152,7 +158,7 @@ export class Pipeline {
     this.#assertOpen()
     const agent = await this.#agent(submission)
     const request = toRequest(submission, agent)
-    const judgement = await this.#judge(request, agent, submission.mayBeHeld)
+    const judgement = await this.#judge(request, agent, submission.mayBeHeld, submission.bundle)
     const claim = this.#toClaim(submission, agent, request, judgement)
     const result = await this.#parts.ledger.submit(this.#claim, claim)
     return this.#follow(submission, claim, judgement, result)
@@ -189,8 +195,12 @@ export class Pipeline {
     throw new GatewayError('llm_unconfigured', 'no model is configured')
   }
 
-  async #judge(request: ActionRequest, agent: Agent, mayBeHeld = true): Promise<Judgement> {
-    const bundle = this.#parts.bundle()
+  async #judge(
+    request: ActionRequest,
+    agent: Agent,
+    mayBeHeld = true,
+    bundle = this.#parts.bundle(),
+  ): Promise<Judgement> {
     if (!bundle) throw new GatewayError('no_policy', 'no policy is loaded')
     const tool = bundle.tools.get(request.tool)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
@@ -200,8 +210,8 @@ export class Pipeline {
       agent,
       ...(await this.#gather(bundle, tool, request, agent)),
     }
-    const decided = decide(request, facts, bundle)
     const startedAt = performance.now()
+    const decided = decide(request, facts, bundle)
     const honoured = honourable(decided instanceof Promise ? await decided : decided)
     const decision = mayBeHeld ? honoured : unholdable(honoured)
     this.#parts.metrics.decide.observe((performance.now() - startedAt) / 1000)
@@ -237,7 +247,7 @@ export class Pipeline {
       if (result.type !== 'answered' || result.status !== 200 || result.truncated) {
         throw new Error(NO_FACT)
       }
-      return JSON.parse(result.body.toString('utf8')) as Json
+      return lookedUp(result.body)
     }
   }
 
@@ -276,17 +286,20 @@ export class Pipeline {
   ): Promise<Answer> {
     switch (result.type) {
       case 'execute':
+        this.#cleared.add(claim.actionId)
         return this.#execute(claim, judgement, result.fence)
       case 'held':
         return this.#held(claim, result.approval, result.reasons, submission.waitMs)
       case 'denied':
-        return refused(claim, result.reasons)
+        return { ...refused(claim, result.reasons), ...retryAt(result) }
       case 'rate_limited':
-        return { ...refused(claim, result.reasons), retryAfterS: 1 }
+        return { ...refused(claim, result.reasons), retryAfterS: 1, ...retryAt(result) }
       case 'dry_run':
         return dryRun(claim, result)
       case 'replay':
-        return this.#replay(result.action, submission.waitMs)
+        return result.joined
+          ? this.#joined(result.action, submission.waitMs)
+          : this.#replay(result.action, submission.waitMs)
       case 'mismatch':
         throw new GatewayError(
           'idempotency_mismatch',
@@ -311,6 +324,11 @@ export class Pipeline {
     const { tool, upstream, target } = judgement
     if (!tool || !upstream || !target) throw new Error('an allowed action has no target')
     const { client, model, killState, metrics } = this.#parts
+    // The one place where an effect could slip out without a durable decision, were the order ever broken.
+    if (!this.#cleared.delete(claim.actionId)) {
+      metrics.failOpen.inc()
+      throw new Error(`action ${claim.actionId} has no durable decision`)
+    }
     const startedAt = performance.now()
     const options = {
       requestId: claim.requestId,
@@ -366,7 +384,28 @@ export class Pipeline {
     const answer = heldAnswer(claim, approval, reasons)
     if (waitMs <= 0) return answer
     const row = await findAction(this.#parts.db, claim.actionId)
-    return row ? this.#fromRow(await this.#settled(row, waitMs)) : answer
+    if (!row) return answer
+    const settled = await this.#settled(row, waitMs)
+    await this.noteCollected(settled)
+    return this.#fromRow(settled)
+  }
+
+  async #joined(action: ActionRow, waitMs: number): Promise<Answer> {
+    const row = await this.#settled(action, waitMs)
+    await this.noteCollected(row)
+    const answer = await this.#fromRow(row)
+    return answer.type === 'dry_run' ? answer : { ...answer, joined: true }
+  }
+
+  /** Remembers that the agent has seen how a held action ended, if it has ended. */
+  async noteCollected(row: ActionRow): Promise<void> {
+    if (row.effect !== 'require_approval' || row.collected_at !== null || !isFinal(row)) return
+    try {
+      await this.#parts.ledger.write((tx) => markCollected(tx, [row.id]))
+    } catch (error) {
+      // At worst the same request is answered with this outcome once more.
+      this.#parts.log.warn({ err: error, action: row.id }, 'not noted as collected')
+    }
   }
 
   async #replay(action: ActionRow, waitMs: number): Promise<Answer> {
@@ -449,7 +488,9 @@ export class Pipeline {
       dryRun: false,
     }
     const result = await this.#parts.ledger.submit(this.#resumption, claim)
-    if (result.type === 'execute') await this.#execute(claim, judgement, result.fence)
+    if (result.type !== 'execute') return
+    this.#cleared.add(claim.actionId)
+    await this.#execute(claim, judgement, result.fence)
   }
 
   #isStopped(row: ActionRow, agent: Agent): boolean {
@@ -464,6 +505,18 @@ export class Pipeline {
     metrics.act.observe({ kind }, (performance.now() - startedAt) / 1000)
   }
 }
+
+// Read as strictly as a request: exact numbers, no duplicate members. An error quotes nothing of the answer,
+// which the agent would see.
+function lookedUp(body: Buffer): Json {
+  try {
+    return parseStrictJson(utf8.decode(body))
+  } catch {
+    throw new Error(INEXACT_FACT)
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 function costIn({ decision, tool, bundle }: Judgement, request: ActionRequest): bigint {
   return decision.effect === 'deny' || !tool ? 0n : costOf(request, tool, bundle)
@@ -507,6 +560,9 @@ function refused(claim: Claim, reasons: readonly Reason[]): Answer & { type: 're
     reasons,
   }
 }
+
+const retryAt = ({ retryAtMs }: { readonly retryAtMs?: number | undefined }) =>
+  retryAtMs === undefined ? {} : { retryAtMs }
 
 function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_run' }>): Answer {
   const { shadow, trace, revision } = claim.decision

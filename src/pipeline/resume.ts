@@ -11,16 +11,8 @@ import { covers } from '../control/kill-state.ts'
 import type { Reason } from '../model/decision.ts'
 import { findAction, moveAction, moveActions, type ActionRow } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
-import {
-  exceeded,
-  ownExecuting,
-  releaseHeld,
-  storable,
-  undoneEntry,
-  wireCode,
-  type Claim,
-} from './claim.ts'
-import { decisionEntry, explanation } from './entries.ts'
+import { exceeded, ownExecuting, releaseHeld, storable, wireCode, type Claim } from './claim.ts'
+import { actionEntry, decisionEntry, explanation } from './entries.ts'
 import { withOwnLimits } from './own-limits.ts'
 
 export type ResumeResult =
@@ -44,7 +36,8 @@ export const resumeKind = (environment: EnvironmentKeys): LedgerKind<Claim, Resu
     await moveActions(tx, ids, 'executing', 'held', { reserved: '[]', replicaId: '' })
     await releaseHeld(tx, actions)
     for (const action of actions) {
-      tx.append(undoneEntry(action, { state: 'held', message: 'not dispatched: held again' }))
+      const detail = { state: 'held', message: 'not dispatched: held again' }
+      tx.append(actionEntry('outcome', action, detail))
     }
   },
 })

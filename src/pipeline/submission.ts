@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Effect, Reason, TraceStep } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
+import type { Bundle } from '../policy/types.ts'
 import type { ActionState } from '../record/actions.ts'
 
 /** An action as it arrives at the pipeline, whatever door it came through. */
@@ -21,6 +22,8 @@ export interface Submission {
   readonly waitMs: number
   /** False: what a person would have to approve is denied, because nobody comes back for it. */
   readonly mayBeHeld?: boolean
+  /** The bundle by which the door found the tool: it judges too, whatever was loaded meanwhile. */
+  readonly bundle?: Bundle
 }
 
 /** What an upstream said, as it is stored and replayed. */
@@ -37,6 +40,8 @@ interface Identified {
   readonly actionId: string
   readonly decisionId: string
   readonly revision: string
+  /** The same request had been sent before and is held, or had just ended: this is that one. */
+  readonly joined?: boolean
 }
 
 /** What became of a submission: a value, which each door puts into its own words. */
@@ -57,6 +62,8 @@ export type Answer =
       readonly message: string
       readonly reasons: readonly Reason[]
       readonly retryAfterS?: number
+      /** When a full window opens again: the same request may succeed then. */
+      readonly retryAtMs?: number
     })
   | {
       readonly type: 'dry_run'

@@ -1,5 +1,6 @@
 import type { Agent } from '../agents/agent.ts'
 import { screen } from '../decide/screen.ts'
+import { jsonText, shownJson } from '../lib/raw-json.ts'
 import { parseStrictJson, StrictJsonError } from '../lib/strict-json.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -91,7 +92,7 @@ export function toolMessage(
   facts: Facts,
   bundle: Bundle,
 ): ChatMessage {
-  const text = shortened(JSON.stringify(body))
+  const text = shortened(jsonText(body))
   const [risk] = screen({ reason: null, text: { text: spelt(text) } }, facts, bundle, MODEL_TOOL)
   const content = risk
     ? JSON.stringify({ status: body['status'] ?? null, withheld: 'risky_content' })
@@ -102,7 +103,9 @@ export function toolMessage(
 // JSON text as it is, and as whoever reads it takes it: patterns know no escapes.
 const spelt = (json: string): readonly string[] => [
   json,
-  json.replaceAll(/\\(["\\nrt])/g, (_whole, escaped: string) => ESCAPES[escaped] ?? escaped),
+  json.replaceAll(/\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))/g, (_whole, hex?: string, short = '') =>
+    hex === undefined ? (ESCAPES[short] ?? short) : String.fromCharCode(Number.parseInt(hex, 16)),
+  ),
 ]
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }
 
@@ -134,11 +137,7 @@ export function resultForModel(answer: Answer): JsonObject {
 
 function bodyOf(result: StoredResult): Json {
   if (result.text === undefined) return '(not text)'
-  try {
-    return JSON.parse(result.text) as Json
-  } catch {
-    return result.text
-  }
+  return shownJson(result.text)
 }
 
 /** The tool a call means: the one offered by that name, or by its own; undefined: none was. */

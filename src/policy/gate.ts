@@ -25,6 +25,7 @@ export interface GateFile {
 interface RawTerms {
   readonly quorum?: number
   readonly expires_s?: number
+  readonly result_ttl_s?: number
   readonly approver_roles?: readonly string[]
 }
 
@@ -64,6 +65,7 @@ interface RawGate {
 }
 
 const APPROVAL_EXPIRES_S = 3600
+const RESULT_TTL_S = 3600
 const DIFF_LINES_MAX = 500
 
 // The order guards are evaluated and shown in; it does not change the answer.
@@ -210,6 +212,7 @@ const BASE_TERMS: ApprovalTerms = {
   quorum: 1,
   approverRoles: ['approver', 'operator', 'admin'],
   expiresMs: APPROVAL_EXPIRES_S * 1000,
+  resultTtlMs: RESULT_TTL_S * 1000,
   separation: { owner: true, keyIssuer: true },
 }
 
@@ -218,6 +221,7 @@ function toTerms(raw: RawTerms, fallback: ApprovalTerms): ApprovalTerms {
     quorum: raw.quorum ?? fallback.quorum,
     approverRoles: raw.approver_roles ?? fallback.approverRoles,
     expiresMs: raw.expires_s === undefined ? fallback.expiresMs : raw.expires_s * 1000,
+    resultTtlMs: raw.result_ttl_s === undefined ? fallback.resultTtlMs : raw.result_ttl_s * 1000,
     separation: fallback.separation,
   })
 }

@@ -16,6 +16,7 @@ export interface ActionRow {
   readonly id: string
   readonly decision_id: string
   readonly agent_id: string
+  readonly agent_name: string
   readonly key_id: string
   readonly tool: string
   readonly upstream: string
@@ -36,9 +37,14 @@ export interface ActionRow {
   readonly created_at: Date
   readonly started_at: Date | null
   readonly finished_at: Date | null
+  /** When the agent got the outcome of an action that was held. */
+  readonly collected_at: Date | null
 }
 
-export type NewAction = Omit<ActionRow, 'created_at' | 'started_at' | 'finished_at' | 'result'>
+export type NewAction = Omit<
+  ActionRow,
+  'created_at' | 'started_at' | 'finished_at' | 'collected_at' | 'result'
+>
 
 /** What became of an executing action. */
 export interface ActionOutcome {
@@ -61,9 +67,9 @@ export interface ActionFilter {
   readonly limit: number
 }
 
-const COLUMNS = `id, decision_id, agent_id, key_id, tool, upstream, request, request_hash, target_hash,
+const COLUMNS = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request, request_hash, target_hash,
   effect, state, fence, replica_id, revision, explain, error_code, error_message, result, reserved,
-  idempotency_key, created_at, started_at, finished_at`
+  idempotency_key, created_at, started_at, finished_at, collected_at`
 
 export async function insertActions(tx: Tx, actions: readonly NewAction[]): Promise<void> {
   if (actions.length === 0) return
@@ -83,6 +89,46 @@ export async function priorActions(
   )
   return new Map(rows.map((row) => [`${row.agent_id} ${row.idempotency_key}`, row]))
 }
+
+/**
+ * Held actions of these requests whose outcome the agent has not got yet, by `agent hash`: those that wait
+ * or run, and those that ended a little while ago.
+ */
+export async function joinableActions(
+  tx: Tx,
+  requests: readonly { readonly agentId: string; readonly hash: string; readonly ttlMs: number }[],
+): Promise<Map<string, ActionRow>> {
+  if (requests.length === 0) return new Map()
+  const rows = await tx.query<ActionRow>(
+    `select ${COLUMNS.split(/,\s*/)
+      .map((name) => `a.${name}`)
+      .join(', ')}
+     from unnest($1::text[], $2::text[], $3::timestamptz[]) as q (agent_id, hash, since)
+     join actions a on a.agent_id = q.agent_id and a.request_hash = q.hash
+     where a.effect = 'require_approval' and a.collected_at is null and a.idempotency_key is null
+       and (a.finished_at is null or a.finished_at > q.since)
+     order by a.id`,
+    [
+      requests.map(({ agentId }) => agentId),
+      requests.map(({ hash }) => hash),
+      requests.map(({ ttlMs }) => new Date(tx.nowMs - ttlMs)),
+    ],
+  )
+  return new Map(rows.map((row) => [`${row.agent_id} ${row.request_hash}`, row]))
+}
+
+/** Remembers that the agent got the outcome: the same request asks for a new action from now on. */
+export async function markCollected(tx: Tx, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await tx.query(
+    'update actions set collected_at = $2 where id = any($1) and collected_at is null',
+    [ids, new Date(tx.nowMs)],
+  )
+}
+
+/** Whether the action has ended, one way or another. */
+export const isFinal = ({ state }: { readonly state: ActionState }): boolean =>
+  state !== 'held' && state !== 'executing' && state !== 'indeterminate'
 
 /**
  * Ends executing actions by compare-and-set on state and fence; returns the rows that moved. An
@@ -210,15 +256,15 @@ export function stored(text: string): Json {
   return text === '' ? null : (JSON.parse(text) as Json)
 }
 
-const INSERT_ACTIONS = `insert into actions (id, decision_id, agent_id, key_id, tool, upstream, request,
+const INSERT_ACTIONS = `insert into actions (id, decision_id, agent_id, agent_name, key_id, tool, upstream, request,
     request_hash, target_hash, effect, state, fence, replica_id, revision, explain, error_code,
     error_message, reserved, idempotency_key, created_at, started_at, finished_at)
-  select a.id, a.decision_id, a.agent_id, a.key_id, a.tool, a.upstream, a.request, a.request_hash,
+  select a.id, a.decision_id, a.agent_id, a.agent_name, a.key_id, a.tool, a.upstream, a.request, a.request_hash,
     a.target_hash, a.effect, a.state, a.fence, a.replica_id, a.revision, a.explain, a.error_code,
     a.error_message, a.reserved, a.idempotency_key, $2,
     case when a.state = 'executing' then $2::timestamptz end,
     case when a.state = 'denied' then $2::timestamptz end
-  from json_to_recordset($1::json) as a (id text, decision_id text, agent_id text, key_id text,
+  from json_to_recordset($1::json) as a (id text, decision_id text, agent_id text, agent_name text, key_id text,
     tool text, upstream text, request text, request_hash text, target_hash text, effect text,
     state text, fence int, replica_id text, revision text, explain text, error_code text,
     error_message text, reserved text, idempotency_key text)`

@@ -1,4 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { LabelLimit } from './label-limit.ts'
+
+/** Reason codes are made up by policies, and guards come and go; more of either count as `other`. */
+const LABEL_VALUES_MAX = 500
 
 const FAST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const MICRO_BUCKETS = [
@@ -11,6 +15,7 @@ export class Metrics {
   /** Actions by what became of them; the seeds' name. `kind` is the outcome. */
   readonly actions = this.#counter('actions_total', 'Actions by outcome', ['kind'])
   readonly denied = this.#counter('policy_denied_total', 'Denials by reason code', ['reason'])
+  readonly dryRuns = this.#counter('portcullis_dry_runs_total', 'Dry runs by effect', ['effect'])
   readonly decisions = this.#counter('portcullis_decisions_total', 'Decisions by effect', [
     'effect',
   ])
@@ -75,6 +80,8 @@ export class Metrics {
     'sandbox_run_success_rate',
     'Share of sandbox runs that passed, from 0 to 1',
   )
+  readonly #reasons = new LabelLimit(LABEL_VALUES_MAX)
+  readonly #guards = new LabelLimit(LABEL_VALUES_MAX)
   #sandboxRuns = { finished: 0, passed: 0 }
   readonly decide = this.#histogram(
     'portcullis_decision_seconds',
@@ -110,6 +117,16 @@ export class Metrics {
       this.actions.inc({ kind }, 0)
     }
     for (const reason of ['kill_switch_engaged', 'no_permission']) this.denied.inc({ reason }, 0)
+  }
+
+  /** Counts a denial under the code of each of its reasons. */
+  countDenied(codes: readonly string[]): void {
+    for (const code of codes) this.denied.inc({ reason: this.#reasons.value(code) })
+  }
+
+  /** Counts what a guard in shadow would have done. */
+  countShadow(guard: string, effect: string): void {
+    this.shadow.inc({ guard: this.#guards.value(guard), effect })
   }
 
   sandboxFinished(status: string, seconds: number): void {

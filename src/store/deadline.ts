@@ -26,6 +26,8 @@ export function cut(client: ClientBase): void {
 
 /** No answer came in time: whether the statement ran is not known, and its connection is gone. */
 export class DatabaseLate extends Error {
+  readonly code = 'ETIMEDOUT'
+
   constructor() {
     super('the database did not answer in time')
   }

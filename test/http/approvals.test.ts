@@ -4,7 +4,6 @@ import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
-const DELETE = { tool: 'items.delete', args: { id: 'i-1' } }
 const QUORUM = `${GATE}
 approvals:
   default: { quorum: 2, expires_s: 600, approver_roles: [approver, admin] }
@@ -30,10 +29,13 @@ describe('approvals', () => {
     expect(status, text).to.equal(200)
   }
 
-  async function hold(): Promise<{ id: string; actionId: string }> {
-    const { status, body } = await gate.act(key, DELETE)
+  // Another item each time: the same request again joins the one that is held.
+  let items = 0
+  async function hold(): Promise<{ id: string; actionId: string; item: string }> {
+    const item = `i-${items++}`
+    const { status, body } = await gate.act(key, { tool: 'items.delete', args: { id: item } })
     expect(status).to.equal(202)
-    return { id: body.approval.id, actionId: body.action_id }
+    return { id: body.approval.id, actionId: body.action_id, item }
   }
 
   const vote = (id: string, choice: string, as: string = ADMIN): Promise<Answer> =>
@@ -220,9 +222,9 @@ describe('approvals', () => {
 
   it('shows approvers the request, and agents only their own approvals', async () => {
     const other = await gate.agent('worker-4')
-    const { id } = await hold()
+    const { id, item } = await hold()
     const { body } = await gate.call('GET', `/approvals/${id}`)
-    expect(body.request.args).to.deep.equal({ id: 'i-1' })
+    expect(body.request.args).to.deep.equal({ id: item })
     expect((await gate.call('GET', `/approvals/${id}`, { key: other })).status).to.equal(404)
     expect((await gate.call('GET', '/approvals', { key: other })).body.approvals).to.deep.equal([])
     const mine = await gate.call('GET', '/approvals?status=pending', { key })

@@ -75,6 +75,7 @@ const ACT_ANSWER = object({
   status: { enum: ['succeeded', 'failed'] },
   result: object({ status: { type: 'integer' }, body: {}, truncated: { type: 'boolean' } }),
   revision: { type: 'string' },
+  joined: { type: 'boolean' },
 })
 
 /** What taking an action may answer beyond what every call may. */

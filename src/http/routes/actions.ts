@@ -77,12 +77,13 @@ export function actionCalls(parts: HttpParts): Calls {
       query: WAIT,
       errors: ['not_found'],
     },
-    async ({ req, id, query: { wait_s: waitS = 0 } }) => {
+    async ({ req, id, caller, query: { wait_s: waitS = 0 } }) => {
       let row = await visible(db, req, id)
       if (waitS > 0 && OPEN.has(row.state)) {
         await pipeline.answerOf(row.id, waitS * 1000)
         row = await visible(db, req, row.id)
       }
+      if (caller.agentId !== null) await pipeline.noteCollected(row)
       const approval = await approvalOfAction(db, row.id)
       return {
         ...actionJson(row),

@@ -46,13 +46,15 @@ export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
   const router = Router({ caseSensitive: true })
   router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
     const { upstream, path, query } = split(req.originalUrl)
-    const match = matchRoute(policies.current.routes, upstream, req.method, path, query)
+    const bundle = policies.current
+    const match = matchRoute(bundle.routes, upstream, req.method, path, query)
     if (!match.ok && match.code === 'not_canonical') {
       throw new GatewayError('invalid_request', match.message)
     }
-    const submission = match.ok
+    const asked = match.ok
       ? toSubmission(req, match.tool.name, withBody(match.tool, match.args, bodyObject(req)))
       : unrouted(req, upstream, path)
+    const submission = { ...asked, bundle }
     const collected = header(req, 'portcullis-action')
     const answer = collected
       ? await pipeline.collect(submission, collected)
