@@ -10,6 +10,7 @@ export const ERRORS = {
   invalid_signature: 403,
   manifest_replayed: 403,
   not_found: 404,
+  no_such_scope: 404,
   method_not_allowed: 405,
   in_flight: 409,
   conflict: 409,

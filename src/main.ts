@@ -156,6 +156,7 @@ export class Gate {
     this.operations = new Operations({
       db,
       control,
+      bundle: () => this.policies.current,
       ledger,
       killState,
       replicaId: replica.id,

@@ -1,4 +1,5 @@
 import type { KillRow } from '../store/tx.ts'
+import { namesTool } from './scope.ts'
 
 /** What an action touches, as a kill switch sees it. */
 export interface KillTarget {
@@ -16,11 +17,14 @@ export type KillVerdict =
 const FREE: KillVerdict = { blocked: false }
 const UNKNOWN: KillVerdict = { blocked: true, code: 'kill_state_unknown' }
 
-/** Whether an engaged switch covers the target. Agents may be named by id or by name. */
+/**
+ * Whether an engaged switch covers the target. Scopes hold agents by id; one that was engaged while the
+ * database could not be asked has what was sent, which may be a name.
+ */
 export function covers(row: KillRow, target: KillTarget): boolean {
   return (
     (row.agent === '' || row.agent === target.agentId || row.agent === target.agentName) &&
-    (row.tool === '' || row.tool === target.tool) &&
+    namesTool(row.tool, target.tool) &&
     (row.upstream === '' || row.upstream === target.upstream)
   )
 }

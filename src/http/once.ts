@@ -3,15 +3,17 @@ import { GatewayError } from '../errors.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { Seal } from '../lib/seal.ts'
 import type { Once } from '../pipeline/once.ts'
-import { callerOf, header, stateOf } from './context.ts'
+import type { Caller } from '../agents/keys.ts'
+import { callerOf, stateOf } from './context.ts'
 
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 
 /** @throws GatewayError `invalid_request` when the header is there and unusable */
 export function idempotencyKey(req: Request): string | null {
-  const key = header(req, 'idempotency-key')
+  // A blank one is a mistake of whoever meant to be safe, and must not count as none.
+  const key = req.headers['idempotency-key']
   if (key === undefined) return null
-  if (IDEMPOTENCY_KEY.test(key)) return key
+  if (typeof key === 'string' && IDEMPOTENCY_KEY.test(key)) return key
   throw new GatewayError(
     'invalid_request',
     'Idempotency-Key must be 1 to 255 visible ASCII characters',
@@ -19,17 +21,22 @@ export function idempotencyKey(req: Request): string | null {
 }
 
 /**
- * What makes a write happen once, or null without an `Idempotency-Key`. The stored answer may hold a
- * new API key, so it is sealed with the caller's own: who reads the database reads nothing.
+ * What makes a write happen once, or null without an `Idempotency-Key`. API keys in the stored answer are
+ * sealed with the caller's own: who reads the database reads none.
  */
 export function onceOf(req: Request): Once | null {
   const key = idempotencyKey(req)
   if (key === null) return null
   const { body, presentedKey } = stateOf(req)
   return {
+    holder: holderOf(callerOf(req)),
     keyId: callerOf(req).keyId,
     key,
     requestHash: sha256(canonicalJson([req.method, req.originalUrl, body ?? null])),
     seal: new Seal(presentedKey ?? '', key),
   }
 }
+
+// The same whichever of its keys is presented, so that a rotation between two tries changes nothing.
+const holderOf = ({ agentId, role, name }: Caller): string =>
+  agentId === null ? `${role}:${name}` : `agent:${agentId}`

@@ -15,9 +15,11 @@ import { moveAction, orphanedActions, type ActionRow } from '../record/actions.t
 import { raiseAlert } from '../record/alerts.ts'
 import { sweepAnswers } from '../record/answers.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
+import type { Bundle } from '../policy/types.ts'
 import type { Db } from '../store/tx.ts'
 import { expireApproval } from './approvals.ts'
 import { actionEntry } from './entries.ts'
+import { resolveScope, type Coverage } from './kill-scope.ts'
 import { runOnce, type Once, type Work } from './once.ts'
 import { registryEntry } from './registry.ts'
 import { REPORT, type Report, type Reported } from './report.ts'
@@ -32,12 +34,17 @@ export interface KillOutcome {
   readonly unconfirmed: readonly string[]
   /** False while only this replica knows, because the database cannot be written. */
   readonly recorded: boolean
+  /** The scope with the agent by its id. */
+  readonly scope: KillScope
+  /** Null while the database cannot say. */
+  readonly covers: Coverage | null
 }
 
 export interface OperationsParts {
   readonly db: Db
   /** A connection of its own, for what has to be answered whatever else goes on. */
   readonly control: Db
+  readonly bundle: () => Bundle
   readonly ledger: Ledger
   readonly killState: KillState
   readonly replicaId: string
@@ -92,8 +99,9 @@ export class Operations {
    * Engages the switch and waits until no replica can start what it covers. This replica stops at
    * once, whatever the database does; if it cannot be written, the engagement is kept and retried.
    */
-  async engageKill(scope: KillScope, reason: string, actor: string): Promise<KillOutcome> {
+  async engageKill(asked: KillScope, reason: string, actor: string): Promise<KillOutcome> {
     const { ledger, killState, control, replicaId } = this.#parts
+    const { scope, covers } = await this.#resolved(asked)
     const row = killRow(scope, reason, actor)
     killState.engageLocally(row)
     try {
@@ -106,17 +114,32 @@ export class Operations {
         replicaId,
         CONFIRM_DEADLINE_MS,
       )
-      return { unconfirmed, recorded: true }
+      return { unconfirmed, recorded: true, scope, covers }
     } catch (error) {
       this.#parts.log.error({ err: error }, 'kill switch engaged here only; will be recorded later')
       this.#recordLater(row)
-      return { unconfirmed: ['database'], recorded: false }
+      return { unconfirmed: ['database'], recorded: false, scope, covers }
     }
   }
 
-  /** @throws GatewayError `not_found` when no switch with exactly this scope is engaged. */
-  async releaseKill(scope: KillScope, reason: string, actor: string): Promise<void> {
-    const row = killRow(scope, reason, actor)
+  // What stops things goes first: a scope that cannot be looked up is engaged as it was sent.
+  async #resolved(scope: KillScope): Promise<{ scope: KillScope; covers: Coverage | null }> {
+    try {
+      return await resolveScope(this.#parts.control, this.#parts.bundle(), scope)
+    } catch (error) {
+      if (error instanceof GatewayError) throw error
+      return { scope, covers: null }
+    }
+  }
+
+  /**
+   * Releases it, also when what it named is gone: the agent by its id or its name.
+   * @throws GatewayError `not_found` when no switch with exactly this scope is engaged
+   */
+  async releaseKill(asked: KillScope, reason: string, actor: string): Promise<void> {
+    const { agent } = asked
+    const found = agent === null ? undefined : await findAgent(this.#parts.control, agent)
+    const row = killRow({ ...asked, agent: found?.id ?? agent }, reason, actor)
     const { ledger, killState } = this.#parts
     const known = await ledger.writeFirst((tx) => release(tx, row))
     // One that waits to be recorded is released with it, or it would come back later.

@@ -1,7 +1,8 @@
 import type { Db, Tx } from '../store/tx.ts'
 
-/** The answer to a write that came with an `Idempotency-Key`, sealed with the caller's own API key. */
+/** The answer to a write that came with an `Idempotency-Key`; API keys in it are sealed. */
 export interface StoredAnswer {
+  /** Whose it is: a holder, or in rows of earlier versions an API key. */
   readonly key_id: string
   readonly key: string
   readonly request_hash: string
@@ -13,12 +14,12 @@ const KEPT_MS = 24 * 3_600_000
 
 export async function storedAnswer(
   db: Db,
-  keyId: string,
+  owners: readonly string[],
   key: string,
 ): Promise<StoredAnswer | undefined> {
   const [row] = await db.query<StoredAnswer>(
-    'select key_id, key, request_hash, sealed from idempotent_answers where key_id = $1 and key = $2',
-    [keyId, key],
+    'select key_id, key, request_hash, sealed from idempotent_answers where key_id = any($1) and key = $2',
+    [owners, key],
   )
   return row
 }

@@ -286,13 +286,53 @@ describe('the registry of agents', () => {
       )
       expect(rows.length).to.be.greaterThan(0)
       for (const { sealed } of rows) {
-        expect(Buffer.from(sealed, 'base64').toString('latin1')).to.not.include(
-          body.api_key.slice(3, 30),
-        )
+        const { secrets = '' } = JSON.parse(sealed)
+        for (const text of [sealed, Buffer.from(secrets, 'base64').toString('latin1')]) {
+          expect(text).to.not.include(body.api_key.slice(3, 30))
+          expect(text).to.not.include(body.api_key.slice(-30))
+        }
       }
     })
 
-    it('belong to the API key that sent them', async () => {
+    it('belong to the agent, not to the secret: with its new key a report is still the same one', async () => {
+      const { api_key: old } = await create({ name: 'reporter', monthly_budget: '10' })
+      const report = (key: string) =>
+        gate.call('POST', '/api/v1/actions', {
+          key,
+          body: { action_type: 'call', cost: '1.00' },
+          headers: { 'idempotency-key': 'report-1' },
+        })
+      const first = await report(old)
+      const rotate = (key: string) =>
+        gate.call('POST', '/api/v1/agents/reporter/keys/rotate', {
+          key,
+          body: { overlap_s: 60 },
+          headers: { 'idempotency-key': 'rotate-1' },
+        })
+      const rotated = await rotate(old)
+      expect((await rotate(old)).body).to.deep.equal(rotated.body)
+      const again = await report(rotated.body.key)
+      expect([again.status, again.body]).to.deep.equal([first.status, first.body])
+      const { body } = await gate.call('GET', '/api/v1/agents/reporter/spend')
+      expect(body.spent).to.equal('1.00')
+      const withNew = await rotate(rotated.body.key)
+      expect(withNew.body).to.deep.equal({ ...rotated.body, key: null })
+      const keys = (await gate.call('GET', '/api/v1/keys')).body.keys
+      const own = keys.filter(({ name }: { name: string }) => name === 'reporter')
+      expect(own).to.have.length(2)
+    })
+
+    it('are refused with a blank key, rather than taken for none', async () => {
+      for (const blank of ['', ' ', '  ']) {
+        const answer = await gate.call('POST', '/api/v1/agents', {
+          body: { name: 'blank' },
+          headers: { 'idempotency-key': blank },
+        })
+        expect(codeOf(answer), JSON.stringify(blank)).to.deep.equal([400, 'invalid_request'])
+      }
+    })
+
+    it('belong to the person that sent them', async () => {
       const other = await gate.key('admin', 'second-admin')
       await post('k-4', { name: 'mine' })
       const answer = await gate.call('POST', '/api/v1/agents', {

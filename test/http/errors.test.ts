@@ -91,6 +91,11 @@ describe('error codes from the edge', () => {
     key = await gate.agent('worker-1')
   })
 
+  it('404 no_such_scope for a kill switch that would stop nothing', async () => {
+    const body = { engaged: true, scope: { tool: 'nothing.of.the.kind' }, reason: 'r' }
+    expectError(await gate.call('PUT', '/kill-switch', { body }), 'no_such_scope')
+  })
+
   it('404 not_found for a path nobody takes and for what does not exist', async () => {
     for (const [method, route] of [
       ['GET', '/nothing'],

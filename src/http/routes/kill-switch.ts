@@ -1,5 +1,6 @@
 import type { KillScope } from '../../control/kill-switch.ts'
 import type { KillRow } from '../../store/tx.ts'
+import { agentNames } from '../../pipeline/kill-scope.ts'
 import { Calls, Reply } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ANYONE, OPERATORS } from '../roles.ts'
@@ -27,7 +28,7 @@ const KILL = shape<KillBody>(
  * changes nothing here: an answer of yesterday must not stand in for a switch that is to be thrown today.
  */
 export function killSwitchCalls(parts: HttpParts): Calls {
-  const { operations, killState, replica } = parts
+  const { db, operations, killState, replica } = parts
   const tag = 'kill switch'
   const calls = new Calls(parts)
 
@@ -41,10 +42,11 @@ export function killSwitchCalls(parts: HttpParts): Calls {
     },
     async () => {
       await replica.beat()
+      const names = await agentNames(db, agentsIn(killState.rows))
       return {
         engaged: killState.rows.some((row) => row.agent + row.tool + row.upstream === ''),
         known: killState.isKnown,
-        switches: killState.rows.map(switchJson),
+        switches: killState.rows.map((row) => switchJson(row, names)),
       }
     },
   )
@@ -59,7 +61,7 @@ export function killSwitchCalls(parts: HttpParts): Calls {
       roles: OPERATORS,
       body: KILL,
       also: { 202: 'engaged, and the named replicas have not confirmed' },
-      errors: ['not_found'],
+      errors: ['not_found', 'no_such_scope'],
     },
     async ({ body: { engaged, scope, reason }, caller: { name: actor } }) => {
       const where = toScope(scope)
@@ -68,10 +70,23 @@ export function killSwitchCalls(parts: HttpParts): Calls {
         await replica.beat()
         return { engaged: false, scope: where, reason, actor }
       }
-      const { unconfirmed, recorded } = await operations.engageKill(where, reason, actor)
+      const { unconfirmed, recorded, covers, ...engagement } = await operations.engageKill(
+        where,
+        reason,
+        actor,
+      )
       await replica.beat()
       const isProven = recorded && unconfirmed.length === 0
-      const body = { engaged: true, scope: where, reason, actor, recorded, unconfirmed }
+      const { agent: agentId } = engagement.scope
+      const body = {
+        engaged: true,
+        scope: { ...where, ...(agentId === null ? {} : { agent_id: agentId }) },
+        covers,
+        reason,
+        actor,
+        recorded,
+        unconfirmed,
+      }
       return new Reply(isProven ? 200 : 202, body)
     },
   )
@@ -83,9 +98,19 @@ function toScope(scope: KillBody['scope'] = {}): KillScope {
   return { agent: scope.agent ?? null, tool: scope.tool ?? null, upstream: scope.upstream ?? null }
 }
 
-function switchJson(row: KillRow) {
+const agentsIn = (rows: readonly KillRow[]): string[] =>
+  rows.flatMap(({ agent }) => (agent === '' ? [] : [agent]))
+
+// Shown by the name it has today; held by the id.
+function switchJson(row: KillRow, names: ReadonlyMap<string, string>) {
+  const agent = names.get(row.agent) ?? (row.agent || null)
   return {
-    scope: { agent: row.agent || null, tool: row.tool || null, upstream: row.upstream || null },
+    scope: {
+      agent,
+      ...(row.agent === '' ? {} : { agent_id: row.agent }),
+      tool: row.tool || null,
+      upstream: row.upstream || null,
+    },
     reason: row.reason,
     actor: row.actor,
     engaged_at: row.engagedAt.toISOString(),

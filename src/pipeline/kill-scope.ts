@@ -1,0 +1,95 @@
+import { findAgent } from '../agents/registry.ts'
+import type { KillScope } from '../control/kill-switch.ts'
+import { namesTool } from '../control/scope.ts'
+import { GatewayError } from '../errors.ts'
+import { didYouMean } from '../policy/suggest.ts'
+import type { Bundle } from '../policy/types.ts'
+import type { Db } from '../store/tx.ts'
+
+/** How many agents, tools and upstreams a scope covers at the moment. */
+export interface Coverage {
+  readonly agents: number
+  readonly tools: number
+  readonly upstreams: number
+}
+
+/** What is judged like a tool and stands in no policy file. */
+const PLAN = 'plan'
+const AGENTS_SUGGESTED_FROM = 1_000
+
+/**
+ * The scope with the agent by its id, which a renaming does not change, and what it covers.
+ * @throws GatewayError `no_such_scope` when that is nothing: a switch that stops nothing must not look thrown
+ */
+export async function resolveScope(
+  db: Db,
+  bundle: Bundle,
+  scope: KillScope,
+): Promise<{ scope: KillScope; covers: Coverage }> {
+  const agent = scope.agent === null ? null : await agentId(db, scope.agent)
+  const names = await toolNames(db, bundle, scope.tool)
+  const tools = names.filter(
+    (name) =>
+      namesTool(scope.tool ?? '', name) &&
+      (scope.upstream === null || bundle.tools.get(name)?.upstream === scope.upstream),
+  )
+  const upstreams = [...bundle.upstreams.keys()]
+  if (scope.upstream !== null && !upstreams.includes(scope.upstream)) {
+    throw nothing('upstream', scope.upstream, upstreams)
+  }
+  if (tools.length === 0) throw nothing('tool', scope.tool ?? '', names)
+  return {
+    scope: { ...scope, agent },
+    covers: {
+      agents: agent === null ? await countAgents(db) : 1,
+      tools: tools.length,
+      upstreams: new Set(tools.map((name) => bundle.tools.get(name)?.upstream ?? '')).size,
+    },
+  }
+}
+
+/** The names of the agents that scopes hold by id, for showing. */
+export async function agentNames(
+  db: Db,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map()
+  const rows = await db.query<{ id: string; name: string }>(
+    'select id, name from agents where id = any($1)',
+    [ids],
+  )
+  return new Map(rows.map(({ id, name }) => [id, name]))
+}
+
+async function agentId(db: Db, idOrName: string): Promise<string> {
+  const agent = await findAgent(db, idOrName)
+  if (agent) return agent.id
+  const known = await db.query<{ name: string }>(
+    'select name from agents order by id desc limit $1',
+    [AGENTS_SUGGESTED_FROM],
+  )
+  throw nothing(
+    'agent',
+    idOrName,
+    known.map(({ name }) => name),
+  )
+}
+
+// Actions that agents only report are stopped by their type, which no policy declares.
+async function toolNames(db: Db, { tools }: Bundle, asked: string | null): Promise<string[]> {
+  const names = [...tools.keys(), PLAN]
+  if (asked === null || names.some((name) => namesTool(asked, name))) return names
+  const rows = await db.query('select 1 from reports where type = $1 limit 1', [asked])
+  return rows.length > 0 ? [...names, asked] : names
+}
+
+async function countAgents(db: Db): Promise<number> {
+  const [row] = await db.query<{ n: bigint }>('select count(*) as n from agents')
+  return Number(row?.n ?? 0)
+}
+
+function nothing(what: string, name: string, known: readonly string[]): GatewayError {
+  const hint = didYouMean(name, known)
+  const message = `the scope stops nothing: there is no ${what} \`${name.slice(0, 128)}\``
+  return new GatewayError('no_such_scope', hint ? `${message}; ${hint}` : message)
+}
