@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
+import { ensureDirectory } from './lib/directories.ts'
 import { newAgent } from './agents/agent.ts'
 import { KeyRing } from './agents/keys.ts'
 import { AgentCache, findAgent } from './agents/registry.ts'
@@ -75,7 +76,7 @@ export class Gate {
 
   constructor(config: Config) {
     this.config = config
-    fs.mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+    ensureDirectory(config.dataDir, 0o700)
     this.log = createLogger(config.logLevel, config.logFile)
     this.#version = readVersion()
     this.#store = new Store({

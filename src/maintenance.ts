@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import { ensureDirectory } from './lib/directories.ts'
 import { createLogger } from './lib/log.ts'
 import type { Config } from './config.ts'
 import { Checkpointer } from './record/checkpoints.ts'
@@ -52,7 +52,7 @@ async function withRecord<Output>(
   config: Config,
   work: (parts: Parts) => Promise<Output>,
 ): Promise<Output> {
-  fs.mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+  ensureDirectory(config.dataDir, 0o700)
   const log = createLogger(config.logLevel, config.logFile)
   const store = new Store({ databaseUrl: config.databaseUrl, dataDir: config.dataDir, log })
   const floor = new HeadFloor()

@@ -5,6 +5,8 @@ import { readConfig, type Config } from '../config.ts'
 import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
+import { openLog } from '../lib/log.ts'
+import { mayCreate, noCreate } from './database-rights.ts'
 import { CliError, EXIT, print } from './exit.ts'
 import { portProblem } from './port.ts'
 import { ROOT } from './root.ts'
@@ -28,7 +30,7 @@ export async function doctor(): Promise<void> {
     { name: 'data directory', problem: writeProblem(config.dataDir) },
     {
       name: 'log file',
-      problem: config.logFile ? writeProblem(path.dirname(config.logFile)) : null,
+      problem: logProblem(config.logFile),
     },
     { name: 'signing key', problem: keyProblem(config.dataDir) },
     { name: 'port', problem: await addressProblem(config) },
@@ -57,6 +59,16 @@ function writeProblem(dir: string): string | null {
     return null
   } catch {
     return `${existing} cannot be written; change its owner or choose another directory`
+  }
+}
+
+function logProblem(file: string | null): string | null {
+  if (file === null) return null
+  try {
+    openLog(file)
+    return null
+  } catch (error) {
+    return (error as Error).message
   }
 }
 
@@ -98,7 +110,8 @@ async function databaseProblem(config: Config): Promise<string | null> {
     await client.connect()
     const { rows } = await client.query<{ now: Date }>('select clock_timestamp() as now')
     const skewMs = Math.abs(Date.now() - (rows[0]?.now.getTime() ?? 0))
-    return skewMs > CLOCK_SKEW_MS_MAX ? `its clock differs by ${skewMs} ms; run NTP on both` : null
+    if (skewMs > CLOCK_SKEW_MS_MAX) return `its clock differs by ${skewMs} ms; run NTP on both`
+    return (await mayCreate(client)) ? null : noCreate(config)
   } catch (error) {
     const { code = (error as Error).message } = error as { code?: string }
     return `it cannot be reached (${code}); check DATABASE_URL`

@@ -5,7 +5,7 @@ import { CliError, EXIT } from './exit.ts'
 import { ROOT } from './root.ts'
 
 export interface ClientOptions {
-  readonly url: string
+  readonly url?: string
   readonly key?: string
 }
 
@@ -34,8 +34,9 @@ async function reach(
   route: string,
   body: unknown,
 ): Promise<Response> {
+  const url = options.url ?? defaultUrl()
   try {
-    return await fetch(new URL(route, options.url), {
+    return await fetch(new URL(route, url), {
       method,
       headers: {
         'x-api-key': options.key ?? defaultKey(),
@@ -47,9 +48,22 @@ async function reach(
     if (error instanceof CliError) throw error
     throw new CliError(
       EXIT.internal,
-      `no gate answers at ${options.url}; is \`npm start\` running?`,
+      `no gate answers at ${url}; is it running there? PORTCULLIS_URL, HOST and PORT, or --url say where`,
     )
   }
+}
+
+/** Where the gate of the same environment listens. */
+function defaultUrl(): string {
+  const { env, host, port } = readConfig(ROOT)
+  const given = env['PORTCULLIS_URL']
+  if (given !== undefined) {
+    if (URL.canParse(given)) return given
+    throw new CliError(EXIT.usage, 'PORTCULLIS_URL is not a URL')
+  }
+  // What listens on every address is reached on this machine's own.
+  const near = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${near.includes(':') ? `[${near}]` : near}:${port}`
 }
 
 function defaultKey(): string {

@@ -9,7 +9,7 @@ const program = new Command('portcullis')
 
 const client = (command: Command): Command =>
   command
-    .option('--url <url>', 'the gate', 'http://127.0.0.1:8787')
+    .option('--url <url>', 'the gate; default: PORTCULLIS_URL, else HOST and PORT')
     .option('--key <key>', 'API key; default: $PORTCULLIS_KEY, then the admin key in DATA_DIR')
 
 program

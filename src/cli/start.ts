@@ -1,28 +1,33 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import pc from 'picocolors'
+import { ensureDirectory } from '../lib/directories.ts'
 import { readConfig, type Config } from '../config.ts'
 import { Gate } from '../main.ts'
 import { DemoService } from './demo-service.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { ADMIN_KEY_FILE } from './gate-client.ts'
 import { policyFailure } from './policy-report.ts'
+import { noCreate } from './database-rights.ts'
 import { portProblem } from './port.ts'
 import { ROOT } from './root.ts'
 
 export const DEMO_AGENT = 'agent-support-001'
 /** Refused, not found, no such database, wrong password or user. */
 const DATABASE_CODES = /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|3D000|28P01|28000)$/
+/** Errors whose message says cause and way out by itself. */
+const SAID = new Set(['DATA_DIR_IN_USE', 'DATA_DIR_DAMAGED', 'AUDIT_KEY_LOST', 'LOG_FILE'])
+/** SQLSTATE of a statement that the user may not run. */
+const NOT_PERMITTED = '42501'
 const AGENT_KEY_FILE = `${DEMO_AGENT}.key`
 
 /** `portcullis start`: runs until it is told to stop. */
 export async function start(): Promise<void> {
   const startedAt = performance.now()
   const config = readConfig(ROOT)
-  fs.mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   await assertPortFree(config) // before anything is made that would have to be undone
+  const gate = newGate(config)
   const demo = await startDemo(config)
-  const gate = new Gate(config)
   stopOnSignals(gate, demo)
   let newAdmin: string | null = null
   try {
@@ -35,6 +40,16 @@ export async function start(): Promise<void> {
     throw explain(error, config)
   }
   banner(gate, demo, newAdmin, performance.now() - startedAt)
+}
+
+// Before anything is started that would have to be stopped when this fails.
+function newGate(config: Config): Gate {
+  try {
+    ensureDirectory(config.dataDir, 0o700)
+    return new Gate(config)
+  } catch (error) {
+    throw explain(error, config)
+  }
 }
 
 async function assertPortFree({ host, port }: Config): Promise<void> {
@@ -99,15 +114,20 @@ function writeKey(config: Config, name: string, key: string): void {
 }
 
 function explain(error: unknown, config: Config): unknown {
-  const { code, message, port, details } = error as {
+  const { code, message, port, details, syscall } = error as {
     code?: string
+    syscall?: string
     message: string
     port?: number
     details?: { diagnostics?: never }
   }
   if (code === 'EADDRINUSE') return portInUse(port ?? config.port)
-  if (code === 'DATA_DIR_IN_USE' || code === 'AUDIT_KEY_LOST')
+  if (code !== undefined && SAID.has(code)) return new CliError(EXIT.internal, message)
+  if (syscall === 'mkdir') {
+    const message = `the data directory ${config.dataDir} cannot be made (${code}); set DATA_DIR`
     return new CliError(EXIT.internal, message)
+  }
+  if (code === NOT_PERMITTED) return new CliError(EXIT.internal, noCreate(config))
   if (config.databaseUrl && code && DATABASE_CODES.test(code)) {
     return new CliError(EXIT.internal, `the database cannot be used (${code}); check DATABASE_URL`)
   }

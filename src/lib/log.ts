@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { pino, type Logger } from 'pino'
+import { ensureDirectory } from './directories.ts'
 
 export type { Logger } from 'pino'
 
@@ -22,7 +23,7 @@ export class RotatingFile {
     this.#file = file
     this.#bytesMax = bytesMax
     this.#backups = backups
-    fs.mkdirSync(path.dirname(file), { recursive: true })
+    ensureDirectory(path.dirname(path.resolve(file)))
     this.#open()
   }
 
@@ -54,5 +55,16 @@ export class RotatingFile {
 /** JSON lines to a rotating file, or to standard output when `file` is null. */
 export function createLogger(level: string, file: string | null): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
-  return file ? pino(options, new RotatingFile(file)) : pino(options)
+  return file ? pino(options, openLog(file)) : pino(options)
+}
+
+/** @throws Error with code `LOG_FILE` when the file cannot be written */
+export function openLog(file: string): RotatingFile {
+  try {
+    return new RotatingFile(file)
+  } catch (error) {
+    const { code = 'unwritable' } = error as { code?: string }
+    const message = `the log file ${file} cannot be written (${code}); set LOG_FILE to another one`
+    throw Object.assign(new Error(message), { code: 'LOG_FILE' })
+  }
 }

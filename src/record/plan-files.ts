@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { ensureDirectory } from '../lib/directories.ts'
 import { isId } from '../lib/ids.ts'
 
 /**
@@ -21,7 +22,7 @@ export class PlanFiles {
   async write(id: string, artifact: string): Promise<string> {
     const file = this.#file(id)
     if (this.has(id)) return path.basename(file)
-    await fs.promises.mkdir(this.#dir, { recursive: true })
+    ensureDirectory(this.#dir)
     const making = `${file}.${process.pid}.tmp`
     const handle = await fs.promises.open(making, 'w', 0o644)
     try {

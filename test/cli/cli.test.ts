@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
-import { prepareEmbedded, scratch } from '../support/database.ts'
+import pg from 'pg'
+import { postgresBin, PostgresServer, prepareEmbedded, scratch } from '../support/database.ts'
 import { freePort } from '../support/gate-process.ts'
 import { ADMIN, TestGate } from '../support/gate.ts'
 import { GATE, writePolicies } from '../support/policies.ts'
@@ -188,6 +189,64 @@ describe('portcullis', function () {
     })
   })
 
+  describe('start, where it cannot', () => {
+    const start = (env: Record<string, string>) =>
+      portcullis(['start'], { POLICY_DIR: policies(), PORT: '0', ...env })
+
+    it('refuses a directory that was a database and is not whole, and leaves it as it is', async () => {
+      const dataDir = scratch('data')
+      await prepareEmbedded(dataDir)
+      const db = path.join(dataDir, 'db')
+      for (const part of ['PG_VERSION', 'global/pg_control']) {
+        const aside = path.join(scratch('aside'), 'part')
+        fs.renameSync(path.join(db, part), aside)
+        const before = fs.readdirSync(db)
+        const { code, stderr } = await start({ DATA_DIR: dataDir })
+        expect([code, stderr.trim().split('\n').length]).to.deep.equal([1, 1])
+        expect(stderr).to.include(part).and.include('restore the directory from a backup')
+        expect(fs.readdirSync(db)).to.deep.equal(before)
+        expect(fs.existsSync(path.join(dataDir, 'admin.key'))).to.equal(false)
+        fs.renameSync(aside, path.join(db, part))
+      }
+      fs.writeFileSync(path.join(db, 'global', 'pg_control'), Buffer.alloc(8192, 7))
+      const { code, stderr } = await start({ DATA_DIR: dataDir })
+      expect([code, stderr.trim().split('\n').length]).to.deep.equal([1, 1])
+      expect(stderr).to.include('cannot be opened').and.not.include('    at ')
+    })
+
+    it('says which log file cannot be written, and ends; doctor says the same', async () => {
+      const env = { DATA_DIR: scratch('data'), LOG_FILE: '/proc/foo/app.log' }
+      const { code, stderr } = await start({ ...env, DEMO: 'on' })
+      expect([code, stderr.trim().split('\n').length]).to.deep.equal([1, 1])
+      expect(stderr).to.include('/proc/foo/app.log').and.include('set LOG_FILE')
+      const doctor = await portcullis(['doctor'], { ...env, POLICY_DIR: policies() })
+      expect(doctor.stdout).to.match(/^\u2717 log file: .*set LOG_FILE/m)
+    })
+
+    it('says what the database user may not do and the statement that grants it; doctor says the same', async function () {
+      if (!postgresBin()) {
+        console.log('      skipped: no PostgreSQL binaries (initdb, pg_ctl) on this machine')
+        this.skip()
+      }
+      const server = await PostgresServer.start()
+      const url = new URL(await server.createDatabase())
+      const client = new pg.Client({ connectionString: url.href })
+      await client.connect()
+      await client.query('create role small login; revoke create on schema public from public')
+      await client.end()
+      url.username = 'small'
+      const env = { DATA_DIR: scratch('data'), DATABASE_URL: url.href }
+      const { code, stderr } = await start(env)
+      expect([code, stderr.trim().split('\n').length]).to.deep.equal([1, 1])
+      expect(stderr).to.include('GRANT CREATE ON SCHEMA public TO small')
+      const doctor = await portcullis(['doctor'], { ...env, POLICY_DIR: policies(), PORT: '0' })
+      expect([doctor.code, doctor.stdout]).to.satisfy(
+        ([status, text]: [number, string]) => status === 5 && text.includes('GRANT CREATE'),
+      )
+      server.stop()
+    })
+  })
+
   describe('with a running gate', () => {
     let gate: TestGate
     before(async () => {
@@ -197,6 +256,22 @@ describe('portcullis', function () {
     after(() => gate.stop())
 
     const at = (...args: string[]) => [...args, '--url', gate.gate.url]
+
+    it('is found by PORTCULLIS_URL, or by the HOST and PORT that it was started with', async () => {
+      const { port } = new URL(gate.gate.url)
+      const ways = [
+        { PORTCULLIS_URL: gate.gate.url, PORT: '1' },
+        { PORT: port },
+        { HOST: '0.0.0.0', PORT: port },
+      ]
+      for (const env of ways) {
+        const { code, stderr } = await portcullis(['keys', 'list', '--key', ADMIN], env)
+        expect([code, stderr]).to.deep.equal([0, ''])
+      }
+      const { code, stderr } = await portcullis(['keys', 'list', '--key', ADMIN], { PORT: '1' })
+      expect(code).to.equal(1)
+      expect(stderr).to.include('http://127.0.0.1:1;').and.include('PORTCULLIS_URL')
+    })
 
     it('keys: creates, lists and revokes', async () => {
       const created = await portcullis(
@@ -230,7 +305,7 @@ describe('portcullis', function () {
       const absent = await portcullis(['keys', 'list', '--key', ADMIN, '--url', nowhere])
       expect([absent.code, absent.stderr]).to.deep.equal([
         1,
-        `no gate answers at ${nowhere}; is \`npm start\` running?\n`,
+        `no gate answers at ${nowhere}; is it running there? PORTCULLIS_URL, HOST and PORT, or --url say where\n`,
       ])
     })
 

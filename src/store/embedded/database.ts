@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { lockDataDir } from './lock.ts'
 import { PortStream } from './port-stream.ts'
+import { assertWhole, DamagedDirectory, nowWhole } from './wholeness.ts'
 
 const PING_INTERVAL_MS = 2_000
 /**
@@ -32,7 +33,12 @@ export class EmbeddedDatabase {
 
   async start(): Promise<void> {
     if (this.#dir !== 'memory://') this.#unlock = lockDataDir(this.#dir)
-    await this.#open()
+    try {
+      await this.#openWhole()
+    } catch (error) {
+      this.#unlock?.()
+      throw error
+    }
     this.#watchdog = setInterval(() => this.#watch(), PING_INTERVAL_MS).unref()
   }
 
@@ -53,6 +59,17 @@ export class EmbeddedDatabase {
     const worker = this.#worker
     if (worker) await closed(worker)
     this.#unlock?.()
+  }
+
+  async #openWhole(): Promise<void> {
+    if (this.#dir === 'memory://') return this.#open()
+    assertWhole(this.#dir)
+    try {
+      await this.#open()
+    } catch (error) {
+      throw new DamagedDirectory(this.#dir, `cannot be opened (${firstLine(error)})`)
+    }
+    nowWhole(this.#dir)
   }
 
   #live(): Worker {

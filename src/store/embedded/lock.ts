@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { ensureDirectory } from '../../lib/directories.ts'
 
 /** `code` of the error when another process has the data directory. */
 export const IN_USE = 'DATA_DIR_IN_USE'
@@ -16,7 +17,7 @@ interface Holder {
  * @throws Error that names the holder and `DATABASE_URL` when another live process has it.
  */
 export function lockDataDir(dir: string): () => void {
-  fs.mkdirSync(path.dirname(dir), { recursive: true, mode: 0o700 })
+  ensureDirectory(path.dirname(dir), 0o700)
   const file = `${dir}.lock`
   const mine = JSON.stringify({ pid: process.pid, start: startTime(process.pid) })
   for (let attempt = 0; attempt < 2; attempt++) {
