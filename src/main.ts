@@ -17,6 +17,7 @@ import { FactLookups } from './facts/lookups.ts'
 import { createApp } from './http/app.ts'
 import { GateRequest } from './http/incoming.ts'
 import { malformed } from './http/malformed.ts'
+import { OpenStreams } from './http/streams.ts'
 import { ActivityStream } from './http/websocket.ts'
 import type { HttpParts, Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
@@ -229,6 +230,7 @@ export class Gate {
       killState,
       replica,
       events,
+      streams: new OpenStreams({ keyRing, events }),
       checkpoints,
       trust: {
         keys: manifestKeys(config.manifestKeyFiles),

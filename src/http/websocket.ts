@@ -44,6 +44,7 @@ export class ActivityStream {
       const wanted = await wantedBy(this.#parts, caller, query)
       const from = await startAt(this.#parts, query.last_event_id ?? null)
       this.#server.handleUpgrade(req, socket, head, (ws) => {
+        this.#parts.streams.add(caller, socket)
         void this.#follow(ws, socket, wanted, from)
       })
     } catch (error) {

@@ -56,6 +56,7 @@ export function eventCalls(parts: HttpParts): Calls {
         return
       }
       res.write(`retry: ${RETRY_MS}\n\n`)
+      parts.streams.add(caller, res)
       parts.metrics.sseClients.inc()
       const keepalive = setInterval(() => res.write(':keepalive\n\n'), KEEPALIVE_MS)
       res.on('close', () => {
