@@ -1,8 +1,9 @@
 import { expect } from 'chai'
+import { WebSocket } from 'ws'
 import { postgresBin, PostgresServer } from '../support/database.ts'
 import { EventReader } from '../support/events.ts'
 import { ADMIN, TestGate, until } from '../support/gate.ts'
-import { SocketReader } from '../support/socket-reader.ts'
+import { ACTIVITY, SocketReader } from '../support/socket-reader.ts'
 import { reply, TestUpstream } from '../support/upstream.ts'
 
 const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
@@ -84,6 +85,80 @@ describe('open streams', () => {
     expect([environment.sse.ended, environment.ws.closed]).to.deep.equal([false, false])
     expect((await gate.call('DELETE', `/api/v1/agents/${byEnv.id}`)).status).to.equal(204)
     await closed('the streams of its environment token end', environment)
+  })
+})
+
+describe('streams open at once', () => {
+  const PER_KEY = 3
+  const MAX = 20
+  let gate: TestGate
+  before(async () => {
+    const env = { STREAMS_PER_KEY: String(PER_KEY), STREAMS_MAX: String(MAX) }
+    gate = await TestGate.start({ env })
+  })
+  after(() => gate.stop())
+
+  const observer = async (name: string): Promise<string> => gate.key('observer', name)
+  const open = (key: string, count: number) =>
+    Promise.all(Array.from({ length: count }, () => EventReader.open(gate.gate.url, key)))
+  const refused = async (key: string) => {
+    const { status, body, headers } = await gate.call('GET', '/events', { key })
+    expect([status, body.error?.code]).to.deep.equal([429, 'rate_limited'])
+    expect(Number(headers.get('retry-after'))).to.be.greaterThan(0)
+    return body.error.message as string
+  }
+  const refusedSocket = (key: string) =>
+    new Promise<[number, string | undefined]>((resolve, reject) => {
+      const headers = { 'x-api-key': key }
+      const socket = new WebSocket(`${gate.gate.url.replace('http', 'ws')}${ACTIVITY}`, { headers })
+      socket.on('unexpected-response', (_req, res) => {
+        resolve([res.statusCode ?? 0, res.headers['retry-after']])
+        socket.terminate()
+      })
+      socket.on('open', () => reject(new Error('it was let in')))
+      socket.on('error', () => {})
+    })
+
+  it('are as many as the key may have, whichever kind they are; one that closes makes room', async () => {
+    const key = await observer('many')
+    const ws = await SocketReader.open(gate.gate.url, key)
+    const [first, ...rest] = await open(key, PER_KEY - 1)
+    expect(await refused(key)).to.include(`${PER_KEY} streams`)
+    expect(await refusedSocket(key)).to.deep.equal([429, '5'])
+    await first?.close()
+    await until('there is room again', async () => {
+      const reader = await SocketReader.open(gate.gate.url, key).catch(() => null)
+      if (reader) rest.push({ close: async () => reader.socket.terminate() } as EventReader)
+      return reader !== null
+    })
+    await refused(key)
+    const head = await gate.call('HEAD', '/events', { key })
+    expect(head.status, 'HEAD opens nothing').to.equal(200)
+    const other = await open(await observer('other'), PER_KEY)
+    await Promise.all([...rest, ...other].map((reader) => reader.close()))
+    ws.socket.terminate()
+  })
+
+  it('of an agent are 16, of all together as many as the gate serves', async () => {
+    const agent = await gate.agent('follower')
+    const own = await open(agent, 16)
+    expect(await refused(agent)).to.include('16 streams')
+    const others = [
+      ...(await open(await observer('x'), PER_KEY)),
+      ...(await open(await observer('y'), MAX - 16 - PER_KEY)),
+    ]
+    expect(await refused(await observer('z'))).to.include(`${MAX} streams`)
+    await Promise.all([...own, ...others].map((reader) => reader.close()))
+  })
+
+  it('that a request asked wrongly for take no room', async () => {
+    const key = await observer('clumsy')
+    for (let n = 0; n < PER_KEY * 2; n++) {
+      const headers = { 'last-event-id': 'abc' }
+      expect((await gate.call('GET', '/events', { key, headers })).status).to.equal(400)
+    }
+    const readers = await open(key, PER_KEY)
+    await Promise.all(readers.map((reader) => reader.close()))
   })
 })
 
