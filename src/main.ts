@@ -17,6 +17,7 @@ import { FactLookups } from './facts/lookups.ts'
 import { createApp } from './http/app.ts'
 import { GateRequest } from './http/incoming.ts'
 import { malformed } from './http/malformed.ts'
+import { FailedLogins } from './http/failed-logins.ts'
 import { Fanout } from './http/fanout.ts'
 import { OpenStreams } from './http/streams.ts'
 import { ActivityStream } from './http/websocket.ts'
@@ -222,6 +223,7 @@ export class Gate {
       log,
       metrics,
       keyRing,
+      failedLogins: new FailedLogins(),
       pipeline,
       operations: this.operations,
       plans,
