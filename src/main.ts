@@ -39,6 +39,7 @@ import { PolicyStore } from './policy/store.ts'
 import type { Diagnostic } from './policy/diagnostics.ts'
 import { raiseAlert } from './record/alerts.ts'
 import { Checkpointer } from './record/checkpoints.ts'
+import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger, LEDGER_CHANNEL, type Tx } from './record/ledger.ts'
 import { Metrics } from './record/metrics.ts'
@@ -170,7 +171,12 @@ export class Gate {
     events.subscribe(({ kind, agentId }) => {
       if (kind.startsWith('agent.')) agents.forget(agentId)
     })
-    const client = new UpstreamClient(config.env)
+    const echoes = new CredentialEchoes((work) => this.operations.write(work))
+    const client = new UpstreamClient({
+      env: config.env,
+      credentials: () => this.#credentials(),
+      onEcho: (upstream) => void echoes.noticed(upstream),
+    })
     this.#stops.push(() => client.stop())
     const model = new ModelClient(config.model, client)
     const pipeline = new Pipeline({
@@ -263,6 +269,15 @@ export class Gate {
       compiler: REGO_COMPILER,
       judge: JUDGE,
     })
+  }
+
+  /** The variables of the environment whose values no agent may see. */
+  *#credentials(): Iterable<string> {
+    const { keyVariable } = this.config.model ?? { keyVariable: null }
+    if (keyVariable) yield keyVariable
+    for (const { credential } of this.policies.current.upstreams.values()) {
+      if (credential) yield credential.env
+    }
   }
 
   /** A connection of its own; ends after whatever uses it has stopped. */
