@@ -20,6 +20,7 @@ import { malformed } from './http/malformed.ts'
 import { FailedLogins } from './http/failed-logins.ts'
 import { Fanout } from './http/fanout.ts'
 import { OpenStreams } from './http/streams.ts'
+import { keepRecent } from './http/request-line.ts'
 import { ActivityStream } from './http/websocket.ts'
 import type { HttpParts, Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
@@ -440,6 +441,7 @@ export class Gate {
       },
       app,
     )
+    server.on('connection', keepRecent)
     server.on('clientError', malformed(this.log))
     server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))
     await new Promise<void>((resolve, reject) => {

@@ -11,6 +11,7 @@ import type { Metrics } from '../record/metrics.ts'
 import { clientOf, type Client } from './client.ts'
 import { callerOf, header, setState, stateOf } from './context.ts'
 import type { FailedLogins } from './failed-logins.ts'
+import { tookPlainLine } from './request-line.ts'
 
 export const BODY_BYTES_MAX = 1 << 20
 /** More is 100 ms of checking and judging for one request. */
@@ -78,9 +79,12 @@ function logAnswer(
 
 /** Refuses what is no request of HTTP/1, and duplicates of headers that decide something. */
 export const plainRequest: RequestHandler = (req, res, next) => {
-  // Where the next request would begin is a guess then.
-  if (!VERSIONS.has(req.httpVersion)) res.setHeader('Connection', 'close')
-  assertPlain(req)
+  try {
+    assertPlain(req)
+  } catch (error) {
+    res.setHeader('Connection', 'close') // where the next request would begin is a guess
+    throw error
+  }
   next()
 }
 
@@ -89,7 +93,7 @@ const VERSIONS: ReadonlySet<string> = new Set(['1.0', '1.1'])
 
 /** @throws GatewayError `invalid_request` */
 export function assertPlain(req: IncomingMessage): void {
-  if (!VERSIONS.has(req.httpVersion)) {
+  if (!VERSIONS.has(req.httpVersion) || !tookPlainLine(req)) {
     throw new GatewayError('invalid_request', 'the request is not HTTP/1.1')
   }
   const seen = new Set<string>()

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import net from 'node:net'
-import { TestGate } from '../support/gate.ts'
+import { TestGate, until } from '../support/gate.ts'
 import { GATE, TOOLS } from '../support/policies.ts'
 import { rawOne, rawRequest } from '../support/raw.ts'
 import { reply } from '../support/upstream.ts'
@@ -38,6 +38,9 @@ describe('on the wire', () => {
       'POST /act HTTP/2.0',
       'POST /act HTTP/1.2',
       'POST /act HTTP/3.0',
+      'POST  /act HTTP/1.1',
+      'POST /act  HTTP/1.1',
+      'POST /act RTSP/1.0',
       'POST\t/act HTTP/1.1',
       'POST /act HTTP/1.1 ',
       ' POST /act HTTP/1.1',
@@ -51,6 +54,26 @@ describe('on the wire', () => {
     for (const start of ['POST /act HTTP/1.1', 'POST /act HTTP/1.0']) {
       expect((await send(start)).status, start).to.equal(200)
     }
+  })
+
+  it('requests may come in pieces, with large heads, and one behind another', async () => {
+    const { hostname, port } = new URL(gate.gate.url)
+    const socket = net.connect(Number(port), hostname)
+    let text = ''
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
+    const answers = () => text.match(/HTTP\/1\.1 \d+/g) ?? []
+    const request = (line: string, filler = '') => `${line}\r\nHost: x\r\nX-Fill: ${filler}\r\n\r\n`
+    const whole = request('GET /healthz HTTP/1.1', 'x'.repeat(14_000))
+    for (let at = 0; at < whole.length; at += 997) {
+      socket.write(whole.slice(at, at + 997))
+      await new Promise(setImmediate)
+    }
+    socket.write(request('HEAD /healthz HTTP/1.1') + request('GET /healthz HTTP/1.1'))
+    await until('all are answered', () => answers().length === 3)
+    expect(new Set(answers()).size).to.equal(1)
+    socket.write(request('GET  /healthz HTTP/1.1'))
+    await until('the connection ends', () => socket.readableEnded || socket.destroyed)
+    expect(answers().at(-1)).to.equal('HTTP/1.1 400')
   })
 
   it('a connection is kept for longer than load balancers hold theirs', async () => {
