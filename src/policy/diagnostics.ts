@@ -3,6 +3,8 @@ export interface Diagnostic {
   readonly file: string
   readonly line: number
   readonly col: number
+  /** Behind the last character of what is meant, where that is known. */
+  readonly end?: { readonly line: number; readonly col: number }
   /** Stable, snake_case; `docs/policies.md` lists them. */
   readonly code: string
   readonly message: string
@@ -15,6 +17,7 @@ export interface Place {
   readonly file: string
   readonly line: number
   readonly col: number
+  readonly end?: NonNullable<Diagnostic['end']>
 }
 
 export const wholeFile = (file: string): Place => ({ file, line: 1, col: 1 })
@@ -49,7 +52,7 @@ export class Findings {
 
   #add(
     severity: Diagnostic['severity'],
-    { file, line, col }: Place,
+    { file, line, col, end }: Place,
     code: string,
     message: string,
     hint: string | undefined,
@@ -57,7 +60,7 @@ export class Findings {
     const key = JSON.stringify([file, line, col, code, message])
     if (this.#seen.has(key)) return
     this.#seen.add(key)
-    const base = { file, line, col, code, message, severity }
+    const base = { file, line, col, ...(end ? { end } : {}), code, message, severity }
     this.#all.push(Object.freeze(hint === undefined ? base : { ...base, hint }))
   }
 }

@@ -2,16 +2,17 @@ import type { Obligation } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { type OpaResults, OpaThread, PolicyTimeout } from './opa-thread.ts'
 import { isObject } from './pointer.ts'
-import { didYouMean } from './suggest.ts'
+import { DECIDING, PACKAGE } from './rego-program.ts'
+import { closest } from './suggest.ts'
 import type { ModuleAnswer, ModuleReason, PolicyModule } from './types.ts'
 
 const DEADLINE_MS = 100
 const QUEUE_MAX = 256
 const WAIT_MS_MAX = 1_000 // behind others that hang; after that the answer is no longer wanted
 
-/** Rules of package `agent` the gate asks for; `agent` alone is all of them in one object. */
-const RULES = ['allow', 'deny', 'require_approval', 'obligations'] as const
-const ENTRYPOINTS: readonly string[] = ['agent', ...RULES.map((rule) => `agent/${rule}`)]
+/** Rules the gate asks for; the package alone is all of them in one object. */
+const RULES = DECIDING
+const ENTRYPOINTS: readonly string[] = [PACKAGE, ...RULES.map((rule) => `${PACKAGE}/${rule}`)]
 
 export type LoadedOpa =
   | { readonly ok: true; readonly module: PolicyModule }
@@ -44,10 +45,28 @@ function manifestProblem(
     const message = `needs builtins the gate does not have: ${missing.join(', ')}`
     return { code: 'module_builtin', message }
   }
-  if (usable.length > 0) return undefined
-  const near = entrypoints.map((one) => didYouMean(one, ENTRYPOINTS)).find((hint) => hint)
-  const hint = near ?? `build with -e ${ENTRYPOINTS.join(' -e ')}`
-  return { code: 'module_entrypoints', message: 'has no entrypoint of package `agent`', hint }
+  const near = entrypoints.map((one) => meantFor(one)).find((one) => one !== undefined)
+  if (usable.length === 0) {
+    const hint = near
+      ? `did you mean \`${near.meant}\`?`
+      : `build with -e ${ENTRYPOINTS.join(' -e ')}`
+    return { code: 'module_entrypoints', message: 'has no entrypoint of package `agent`', hint }
+  }
+  if (!near) return undefined
+  const message = `nobody asks for its entrypoint \`${near.name}\``
+  return { code: 'unknown_rule', message, hint: `did you mean \`${near.meant}\`?` }
+}
+
+// A bundle may hold what others ask for, but hardly what differs by a letter or two from what the gate does.
+function meantFor(name: string): { name: string; meant: string } | undefined {
+  if (ENTRYPOINTS.includes(name)) return undefined
+  const cut = name.lastIndexOf('/')
+  const [path, rule] = [name.slice(0, cut), name.slice(cut + 1)]
+  const [nearPath, nearRule] = [closest(path, [PACKAGE]), closest(rule, RULES)]
+  if (nearPath === undefined || nearRule === undefined) return undefined
+  return path === nearPath || rule === nearRule
+    ? { name, meant: `${nearPath}/${nearRule}` }
+    : undefined
 }
 
 /**

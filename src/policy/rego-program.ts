@@ -19,6 +19,8 @@ export interface RegoProgram {
   readonly id: number
   readonly sources: ReadonlyMap<string, string>
   readonly data: JsonObject
+  /** Sources out of a bundle that was built elsewhere. */
+  readonly foreign?: readonly string[]
 }
 
 /** One query for all rules, so that the input is read once; a rule that is undefined gives an empty list. */

@@ -5,9 +5,14 @@ import {
   ParseCache,
   type Diagnostic as RegoDiagnostic,
   type Loaded,
+  type ParsedModule,
+  type RuleSurvey,
 } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Diagnostic } from './diagnostics.ts'
+import { placeAt } from './rego-place.ts'
+import { reachFindings, type RegoFile } from './rego-reach.ts'
+import { shapeFindings } from './rego-shapes.ts'
 import {
   BUDGET,
   CAPABILITIES,
@@ -32,6 +37,7 @@ interface PolicyTest {
 interface Survey {
   readonly rules: readonly string[]
   readonly tests: readonly PolicyTest[]
+  readonly files: readonly RegoFile[]
 }
 
 /** Plain data, so that it can come from a worker. `module` is null when nothing decides. */
@@ -49,16 +55,25 @@ export type CompiledSources =
 export const parsed = new ParseCache()
 
 /** Compiles sources to one module, having run the `test_` rules of their `*_test.rego` files. */
-export function compileSources({ sources, data }: RegoProgram): CompiledSources {
-  const survey = surveyOf(sources)
+export function compileSources(program: RegoProgram): CompiledSources {
+  const { sources, data } = program
+  const survey = surveyOf(program)
   // Policies and tests together first, so that what is wrong with either is said at once.
   const tested = runTests(sources, data, survey.tests)
-  const compiled = tested.length > 0 ? undefined : compilePolicies(sources, survey.rules)
+  const compiled = tested.ok ? compilePolicies(sources, survey.rules) : undefined
   parsed.sweep()
-  if (tested.length > 0) return { ok: false, diagnostics: tested }
+  if (!tested.ok) return { ok: false, diagnostics: tested.diagnostics }
   if (compiled && !compiled.ok) {
     return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
   }
+  const policies = compiled?.survey ?? []
+  const tests = tested.survey.filter(({ file }) => isTestFile(file))
+  const findings = [
+    ...reachFindings({ files: survey.files, policies, tests, data }),
+    ...shapeFindings(policies),
+    ...tested.failures,
+  ]
+  if (findings.length > 0) return { ok: false, diagnostics: findings }
   const warnings = (compiled?.warnings ?? []).map(toWarning)
   if (!compiled || survey.rules.length === 0) {
     return { ok: true, module: null, rules: [], warnings }
@@ -72,14 +87,14 @@ function compilePolicies(sources: ReadonlyMap<string, string>, rules: readonly s
   const modules = policiesOf(sources)
   if (Object.keys(modules).length === 0) return undefined
   const query = rules.length > 0 ? { query: queryFor(rules) } : {}
-  const options = { budget: BUDGET, capabilities: CAPABILITIES, parsed }
+  const options = { budget: BUDGET, capabilities: CAPABILITIES, parsed, survey: true }
   return compile({ modules, entrypoints: [], ...query, ...options })
 }
 
 /** Compiles once more and keeps nothing of it, so that the next one finds a compiler that V8 has optimised. */
-export function rehearse({ sources }: RegoProgram): void {
-  const modules = policiesOf(sources)
-  const { rules } = surveyOf(sources)
+export function rehearse(program: RegoProgram): void {
+  const modules = policiesOf(program.sources)
+  const { rules } = surveyOf(program)
   if (rules.length === 0) return
   const options = { budget: BUDGET, capabilities: CAPABILITIES }
   compile({ modules, entrypoints: [], query: queryFor(rules), ...options })
@@ -99,42 +114,76 @@ function warmUp(module: WebAssembly.Module, data: JsonObject): void {
   }
 }
 
-function surveyOf(sources: ReadonlyMap<string, string>): Survey {
+function surveyOf({ sources, foreign = [] }: RegoProgram): Survey {
   const deciding = new Set<string>()
   const tests = new Map<string, PolicyTest>()
+  const files: RegoFile[] = []
   for (const [file, text] of sources) {
     const { module } = parsed.parse(file, text, { v0: false, experimental: false })
     if (!module) continue // compiling reports it, with every other mistake
+    files.push(describeFile(module, foreign.includes(file)))
     const path = module.package.path.join('/')
     for (const { head, loc } of module.rules) {
       const [{ name }] = head.ref
       const entrypoint = `${path}/${name}`
       if (isTestFile(file) && TEST_RULE.test(name)) {
         tests.set(entrypoint, { entrypoint, file, line: loc.row, col: loc.col })
-      } else if (path === PACKAGE && DECIDING.includes(name) && !head.args) deciding.add(name)
+      } else if (path === PACKAGE && DECIDING.includes(name) && !head.args && !isTestFile(file)) {
+        deciding.add(name)
+      }
     }
   }
-  return { rules: [...deciding].sort(), tests: [...tests.values()] }
+  return { rules: [...deciding].sort(), tests: [...tests.values()], files }
 }
+
+const LIBRARY = /^\s*portcullis:\s*library\s*$/
+
+function describeFile(module: ParsedModule, isForeign: boolean): RegoFile {
+  const { file, rules, comments, annotations } = module
+  const firstRule = rules[0]?.loc.row ?? Number.POSITIVE_INFINITY
+  const entrypoints = annotations.flatMap(({ entrypoint, scope, endRow }) => {
+    if (entrypoint !== true) return []
+    const next = rules.find(({ loc }) => loc.row >= endRow)
+    return scope === 'package' ? ['package'] : next ? [String(next.loc.row)] : []
+  })
+  return {
+    file,
+    package: module.package.path,
+    location: module.package.loc,
+    isTest: isTestFile(file),
+    isForeign,
+    isLibrary: comments.some(({ text, loc }) => loc.row < firstRule && LIBRARY.test(text)),
+    entrypoints,
+  }
+}
+
+type Tested =
+  | {
+      readonly ok: true
+      readonly failures: readonly Diagnostic[]
+      readonly survey: readonly RuleSurvey[]
+    }
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
 function runTests(
   sources: ReadonlyMap<string, string>,
   data: JsonObject,
   tests: readonly PolicyTest[],
-): readonly Diagnostic[] {
-  if (![...sources.keys()].some(isTestFile)) return []
+): Tested {
+  if (![...sources.keys()].some(isTestFile)) return { ok: true, failures: [], survey: [] }
   const compiled = compile({
     modules: Object.fromEntries(sources),
     entrypoints: tests.map(({ entrypoint }) => entrypoint),
     budget: BUDGET,
     capabilities: CAPABILITIES,
     parsed,
+    survey: true,
   })
-  if (!compiled.ok) return compiled.diagnostics.map(toDiagnostic)
+  if (!compiled.ok) return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
   const loaded = load(compiled, { data })
   const failures = tests.flatMap((test) => failureOf(loaded, test))
   loaded.close()
-  return failures
+  return { ok: true, failures, survey: compiled.survey }
 }
 
 function failureOf(loaded: Loaded, { entrypoint, file, line, col }: PolicyTest): Diagnostic[] {
@@ -164,8 +213,6 @@ const toWarning = (one: RegoDiagnostic): Diagnostic => ({
 })
 
 function toDiagnostic({ code, message, location, hints }: RegoDiagnostic): Diagnostic {
-  const { file, row, col } = location
-  const place = { file, line: Math.max(1, row), col: Math.max(1, col) }
   const [hint] = hints
-  return { ...place, code, message, severity: 'error', ...(hint ? { hint } : {}) }
+  return { ...placeAt(location), code, message, severity: 'error', ...(hint ? { hint } : {}) }
 }

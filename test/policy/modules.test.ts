@@ -130,12 +130,20 @@ describe('prebuilt policy modules', () => {
     await bundle.modules[0]?.close?.()
   })
 
+  it('leaves entrypoints alone that are for others', async () => {
+    const also = await assemble(wat('{"agent/allow":0,"test/deny":1,"agent/main":1}'))
+    const bundle = await bundleOf({ 'policy.wasm': also })
+    await bundle.modules[0]?.close?.()
+  })
+
   it('refuses at load what could not be run', async () => {
     const cases: [string, Record<string, Uint8Array | string>][] = [
       ['module_load', { 'policy.wasm': Buffer.from('not wasm') }],
       ['module_load', { 'policy.wasm': await assemble('(module)') }],
       ['module_builtin', { 'policy.wasm': await assemble(wat(BOTH, '{"http.send":0}')) }],
       ['module_entrypoints', { 'policy.wasm': await assemble(wat('{"agents/allow":0}')) }],
+      ['unknown_rule', { 'p.wasm': await assemble(wat('{"agent/allow":0,"agent/denny":1}')) }],
+      ['unknown_rule', { 'p.wasm': await assemble(wat('{"agent/allow":0,"agents/deny":1}')) }],
       ['module_load', { 'b.tar.gz': tarGz({ 'data.json': '{}' }) }],
       ['archive', { 'b.tar.gz': Buffer.from('not gzip') }],
       ['archive', { 'b.tar.gz': gzipSync(Buffer.alloc(512, 65)) }],
