@@ -40,7 +40,7 @@ async function policyData(dir: string): Promise<JsonObject | undefined> {
     if (!/^[.]|~$/.test(name)) texts.set(`data/${name}`, read(path.join(folder, name)))
   }
   const found = new Findings()
-  const data = readData(texts, found)
+  const { values: data } = readData(texts, found)
   if (found.hasErrors) throw policyFailure(dir, found.list('error', 100))
   return data
 }

@@ -1,5 +1,6 @@
-import type { Json, JsonObject } from '../model/json.ts'
+import type { Json } from '../model/json.ts'
 import type { CompileContext } from '../policy/types.ts'
+import { closest } from '../policy/suggest.ts'
 import { canonicalDomain, canonicalEmail, canonicalId, type EmailOptions } from './email.ts'
 
 /** Whom a list names: whole addresses and ids, and domains with everything below them. */
@@ -8,61 +9,180 @@ export interface ContactList {
   readonly domains: ReadonlySet<string>
 }
 
-const COLUMNS = ['email', 'address', 'recipient', 'domain', 'id']
+export interface ListOptions extends EmailOptions {
+  /** Whether recipients may be ids: without, an entry that is one can match nobody. */
+  readonly ids: boolean
+}
+
+const CODE = 'bad_list_entry'
+/** What a column of a table holds. */
+const COLUMNS: Readonly<Record<string, 'address' | 'domain' | 'any'>> = {
+  email: 'address',
+  address: 'address',
+  recipient: 'any',
+  domain: 'domain',
+  id: 'any',
+}
+const NAMES = Object.keys(COLUMNS)
+const BAD_ENTRIES_MAX = 100 // one list with many mistakes need not hide those of all others
 
 /**
  * Reads `data/<name>`: a list of entries, each an e-mail address, `@domain` or an id; or a table
- * with columns of these names. An entry that cannot be read is an error of the policy.
+ * with columns of these names, in any case. An entry that could match nobody is an error of the policy: whoever it means
+ * would be written to.
  */
 export function readContactList(
   name: string,
-  options: EmailOptions,
+  options: ListOptions,
   context: CompileContext,
   path: readonly (string | number)[],
 ): ContactList {
-  const [exact, domains] = [new Set<string>(), new Set<string>()]
   const document = context.dataDocument(name, path)
-  if (document === undefined || document === null) return { exact, domains }
-  const bad = (at: number, what: string) =>
-    context.report(path, 'bad_list_entry', `entry ${at + 1} of data \`${name}\` ${what}`)
+  const list = new ListReader(name, options, context)
+  if (document === undefined || document === null) return list
   if (!Array.isArray(document)) {
-    context.report(path, 'bad_list_entry', `data \`${name}\` is not a list`)
-    return { exact, domains }
+    context.reportData(name, 'header', CODE, `data \`${name}\` is not a list`, FORMS)
+    return list
   }
-  for (const [at, row] of (document as readonly Json[]).entries()) {
-    const entries = entriesOf(row)
-    if (entries.length === 0) bad(at, 'names nobody')
-    for (const entry of entries) {
-      if (!add(entry, options, exact, domains)) bad(at, `cannot be read: \`${entry.slice(0, 80)}\``)
+  const columns = context.dataColumns(name)
+  if (columns && !list.header(columns)) return list
+  list.read(document as readonly Json[])
+  return list
+}
+
+const FORMS = `a list of addresses, \`@domain\` or ids, or of objects with ${NAMES.join(', ')}`
+
+class ListReader implements ContactList {
+  readonly exact = new Set<string>()
+  readonly domains = new Set<string>()
+  readonly #name: string
+  readonly #options: ListOptions
+  readonly #context: CompileContext
+  #bad = 0
+
+  constructor(name: string, options: ListOptions, context: CompileContext) {
+    this.#name = name
+    this.#options = options
+    this.#context = context
+  }
+
+  /** False when no column is known: then no row of the table means anybody. */
+  header(columns: readonly string[]): boolean {
+    const strange = columns.find((one) => nearColumn(one) !== undefined)
+    if (strange !== undefined) {
+      const hint = `did you mean \`${nearColumn(strange)}\`?`
+      this.#report('header', `column \`${strange.slice(0, 80)}\` names nobody`, hint)
+      return false
+    }
+    if (columns.some((one) => columnOf(one) !== undefined)) return true
+    const hint = columns.some((one) => one.includes('@'))
+      ? 'the first row names the columns: put `email` above the addresses'
+      : `name a column ${NAMES.join(', ')}`
+    this.#report('header', `the header names no column that the guard knows`, hint)
+    return false
+  }
+
+  read(rows: readonly Json[]): void {
+    for (const [at, row] of rows.entries()) {
+      const problem = this.#row(row)
+      if (problem === undefined) continue
+      this.#report(at, `entry ${at + 1} of data \`${this.#name}\` ${problem.what}`, problem.hint)
+      if (++this.#bad >= BAD_ENTRIES_MAX) return
     }
   }
-  return { exact, domains }
+
+  #report(row: number | 'header', message: string, hint?: string): void {
+    this.#context.reportData(this.#name, row, CODE, message, hint)
+  }
+
+  #row(row: Json): Problem | undefined {
+    if (typeof row !== 'object' || row === null) return this.#entry(row, 'any')
+    if (Array.isArray(row)) return { what: 'is a list', hint: FORMS }
+    const members = Object.entries(row).filter(([, value]) => value !== null && value !== '')
+    const strange = members.find(([key, value]) => isStrange(key, value))?.[0]
+    if (strange !== undefined) {
+      const hint = `did you mean \`${nearColumn(strange) ?? 'email'}\`?`
+      return { what: `has \`${strange.slice(0, 80)}\`, which the guard does not read`, hint }
+    }
+    const problems = members.flatMap(([key, value]) => {
+      const holds = columnOf(key)
+      return holds ? [this.#entry(value, holds)] : []
+    })
+    if (problems.length === 0) return { what: 'names nobody', hint: FORMS }
+    const unread = problems.find((one) => one !== undefined && one.isId !== true)
+    // An id beside an address that can be matched is for others who read the table.
+    return unread ?? (problems.includes(undefined) ? undefined : problems[0])
+  }
+
+  #entry(value: Json, holds: 'address' | 'domain' | 'any'): Problem | undefined {
+    const text = typeof value === 'number' ? idText(value) : value
+    if (typeof text !== 'string') return { what: 'is neither text nor a whole number', isId: false }
+    const entry =
+      holds === 'domain' && !text.trim().startsWith('@') ? `@${text.trim()}` : text.trim()
+    const shown = `\`${entry.slice(0, 80)}\``
+    if (entry.startsWith('@')) {
+      const domain = canonicalDomain(entry.slice(1).normalize('NFKC').toLowerCase())
+      if (domain === undefined) return { what: `cannot be read: ${shown}`, isId: false }
+      this.domains.add(domain)
+      return undefined
+    }
+    if (!entry.includes('@')) return this.#id(entry, shown, holds)
+    const address = canonicalEmail(entry, this.#options)
+    if (address === undefined) {
+      const hint = 'one plain address, without a name or quotes'
+      return { what: `cannot be read: ${shown}`, hint, isId: false }
+    }
+    this.exact.add(address)
+    return undefined
+  }
+
+  #id(entry: string, shown: string, holds: 'address' | 'domain' | 'any'): Problem | undefined {
+    const id = canonicalId(entry)
+    if (id === undefined) return { what: `cannot be read: ${shown}`, isId: false }
+    if (holds === 'address') {
+      const hint = 'ids stand in a column `id`, domains in a column `domain`'
+      return { what: `is no address: ${shown}`, hint, isId: false }
+    }
+    if (!this.#options.ids) {
+      const hint = `write \`@${entry.slice(0, 80)}\` for a domain, or set \`ids: true\` where recipients are ids`
+      return { what: `is an id, which the guard never matches: ${shown}`, hint, isId: true }
+    }
+    this.exact.add(id)
+    return undefined
+  }
 }
 
-function entriesOf(row: Json): readonly string[] {
-  if (typeof row === 'string') return [row]
-  if (typeof row !== 'object' || row === null || Array.isArray(row)) return []
-  return COLUMNS.flatMap((column) => {
-    const value = (row as JsonObject)[column]
-    if (typeof value !== 'string' || value === '') return []
-    return [column === 'domain' && !value.startsWith('@') ? `@${value}` : value]
-  })
+interface Problem {
+  readonly what: string
+  readonly hint?: string
+  /** It could be read, but the guard knows no ids. */
+  readonly isId?: boolean
 }
 
-function add(
-  entry: string,
-  options: EmailOptions,
-  exact: Set<string>,
-  domains: Set<string>,
-): boolean {
-  const text = entry.trim()
-  const isDomain = text.startsWith('@')
-  const canonical = isDomain
-    ? canonicalDomain(text.slice(1).normalize('NFKC').toLowerCase())
-    : text.includes('@')
-      ? canonicalEmail(text, options)
-      : canonicalId(text)
-  if (canonical === undefined) return false
-  ;(isDomain ? domains : exact).add(canonical)
-  return true
+const columnOf = (name: string): 'address' | 'domain' | 'any' | undefined => {
+  const plain = name.trim().toLowerCase()
+  return Object.hasOwn(COLUMNS, plain) ? COLUMNS[plain] : undefined
 }
+
+/** The column that was meant, when the name is none but nearly one. */
+function nearColumn(name: string): string | undefined {
+  const plain = name.trim().toLowerCase()
+  if (columnOf(plain) !== undefined) return undefined
+  // Names of two letters are near to too much.
+  if (/^[^a-z]*ids?[^a-z]*$/.test(plain)) return 'id'
+  return closest(
+    plain,
+    NAMES.filter((one) => one !== 'id'),
+  )
+}
+
+// A column of another name may be anything, unless it is called after addresses and holds them.
+function isStrange(key: string, value: Json): boolean {
+  if (columnOf(key) !== undefined) return false
+  if (nearColumn(key) !== undefined) return true
+  return typeof value === 'string' && value.includes('@') && /mail|address|recipient/i.test(key)
+}
+
+// As a recipient that is a number is compared.
+const idText = (value: number): string | undefined =>
+  Number.isSafeInteger(value) ? String(value) : undefined

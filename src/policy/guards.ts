@@ -2,8 +2,16 @@ import type { Mode } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Tool } from '../model/tool.ts'
 import { checkShape, compileArgsSchema } from './ajv.ts'
+import type { DataDocuments } from './data.ts'
 import type { Findings, Place } from './diagnostics.ts'
-import { getPointer, parsePointer, schemaHas } from './pointer.ts'
+import {
+  getPointer,
+  parsePointer,
+  schemaAt,
+  schemaHas,
+  schemaTakes,
+  valuesListed,
+} from './pointer.ts'
 import { compilePathRules, type PathRules } from './paths.ts'
 import { resolveNames } from './patterns.ts'
 import { compileRegex, joinRegexes } from './regex.ts'
@@ -31,7 +39,7 @@ export interface GuardSurroundings {
   readonly source: SourceDocument
   readonly environment: string
   readonly tools: ReadonlyMap<string, Tool>
-  readonly data: JsonObject
+  readonly data: DataDocuments
   readonly kinds: readonly GuardKind[]
   readonly found: Findings
 }
@@ -125,7 +133,7 @@ class Context implements CompileContext {
     this.environment = env.environment
     this.tools = env.tools
     this.subjectTools = spec.tools ?? [...env.tools.values()]
-    this.data = env.data
+    this.data = env.data.values
     this.#path = raw.path
     this.#env = env
   }
@@ -167,6 +175,19 @@ class Context implements CompileContext {
     return reader
   }
 
+  argValue(text: string, value: Json, path: readonly PathStep[]): void {
+    const steps = parsePointer(text) ?? []
+    const taking = this.subjectTools.filter((tool) => schemaHas(tool.argsSchema, steps) !== 'no')
+    if (taking.length === 0) return // which is reported already
+    if (taking.some((tool) => schemaTakes(tool.argsSchema, steps, value))) return
+    const listed = taking.flatMap((tool) => valuesListed(schemaAt(tool.argsSchema, steps)))
+    const near = typeof value === 'string' ? didYouMean(value, listed.map(String)) : undefined
+    const hint =
+      near ?? (listed.length > 0 ? `one of: ${listed.map(String).join(', ')}` : undefined)
+    const shown = JSON.stringify(value).slice(0, 80)
+    this.report(path, 'unknown_value', `no tool of this guard takes ${shown} at \`${text}\``, hint)
+  }
+
   schema(schema: JsonObject, path: readonly PathStep[]) {
     const compiled = compileArgsSchema(schema)
     if (compiled.ok) return compiled.check
@@ -188,6 +209,15 @@ class Context implements CompileContext {
     const hint = near ? `did you mean \`${near}\`?` : `put it into data/${name}.csv, .json or .yaml`
     this.report(path, 'no_such_data', `no document \`${name}\` under data/`, hint)
     return undefined
+  }
+
+  dataColumns(name: string): readonly string[] | undefined {
+    return this.#env.data.sources.get(name)?.columns
+  }
+
+  reportData(name: string, row: number | 'header', code: string, message: string, hint?: string) {
+    const place = this.#env.data.sources.get(name)?.at(row) ?? this.#env.source.at(this.#path)
+    this.#env.found.error(place, code, message, hint)
   }
 }
 

@@ -3,7 +3,7 @@ import type { Tool } from '../model/tool.ts'
 import { sha256 } from '../lib/canonical.ts'
 import { GatewayError } from '../errors.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
-import { isDataFile, readData } from './data.ts'
+import { type DataDocuments, isDataFile, readData } from './data.ts'
 import { type Diagnostic, Findings, wholeFile } from './diagnostics.ts'
 import type { PolicyEnv } from './env.ts'
 import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf, sameFiles } from './files.ts'
@@ -155,9 +155,10 @@ async function compile(
   await breathe()
   const rules = source && gate && tools && readRules(gate, tools, source, data, options, found)
   const cases = tools ? readMatrices(texts, tools.tools, found) : []
-  const modules = await loadModules(files, texts, data, options.compiler, found)
+  const modules = await loadModules(files, texts, data.values, options.compiler, found)
   if (!found.hasErrors && rules) {
-    const bundle = toBundle({ files, gate, tools, ...rules, modules, data, options }, found)
+    const parts = { files, gate, tools, ...rules, modules, data: data.values, options }
+    const bundle = toBundle(parts, found)
     await runTests(cases, bundle, options, found)
     if (!found.hasErrors) return { ok: true, bundle }
   }
@@ -178,7 +179,7 @@ function readRules(
   gate: GateFile,
   tools: ToolsFile,
   source: SourceDocument,
-  data: Bundle['data'],
+  data: DataDocuments,
   options: LoadOptions,
   found: Findings,
 ) {
@@ -269,7 +270,7 @@ function placeGuards(
   gate: GateFile,
   tools: ToolsFile,
   source: SourceDocument,
-  data: Bundle['data'],
+  data: DataDocuments,
   options: LoadOptions,
   found: Findings,
 ): readonly PlacedGuard[] {

@@ -48,11 +48,24 @@ export function compilePathRules(rules: PathRules): CompiledPaths {
   return { ok: true, check: (path) => judge(path, dirs, globs, rules.allowAbsolute) }
 }
 
-function compileGlob(glob: string): Regex | string {
+function compileGlob(given: string): Regex | string {
+  // As paths are compared: in one normal form, and from the root of what is allowed.
+  const glob = given.normalize('NFKC').replace(/^(?:\.\/)+/, '')
+  const problem = globProblem(glob)
+  if (problem !== undefined) return `glob \`${given}\` can never match: ${problem}`
   const source = globToRegex(glob)
   if (source === undefined) return `glob \`${glob}\` has a bracket that does not close`
   const compiled = compileRegex(source, true)
   return compiled.ok ? compiled.regex : `glob \`${glob}\`: ${compiled.message}`
+}
+
+// Spellings that no plain path has, although the path that is meant may well be one.
+function globProblem(glob: string): string | undefined {
+  if (glob === '') return 'it is empty'
+  if (glob.includes('\\')) return 'folders are separated by `/`'
+  const parts = glob.replace(/^\//, '').replace(/\/$/, '').split('/')
+  if (parts.includes('')) return 'it has an empty segment'
+  return parts.includes('.') ? 'it has a dot segment' : undefined
 }
 
 function judge(

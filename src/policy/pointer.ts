@@ -42,6 +42,42 @@ export function schemaHas(
   return schema['type'] === 'object' || schema['type'] === 'array' ? 'maybe' : 'no'
 }
 
+/** Whether a JSON Schema lets this single value be at the pointer; true when it is too clever for this reading. */
+export function schemaTakes(
+  schema: Json | undefined,
+  steps: readonly string[],
+  value: Json,
+): boolean {
+  let at = schema
+  for (const [index, step] of steps.entries()) {
+    const has = schemaHas(at, [step])
+    if (has !== 'yes' || !isObject(at))
+      return has === 'maybe' && schemaHas(at, steps.slice(index)) !== 'no'
+    const properties: Json | undefined = at['properties']
+    at = isObject(properties) && Object.hasOwn(properties, step) ? properties[step] : at['items']
+  }
+  return !isObject(at) || takes(at, value)
+}
+
+/** The values a schema lists, when it does. */
+export const valuesListed = (schema: JsonObject | undefined): readonly Json[] => {
+  const listed = schema?.['enum']
+  return Array.isArray(listed) ? (listed as readonly Json[]) : []
+}
+
+function takes(schema: JsonObject, value: Json): boolean {
+  const listed = schema['const'] === undefined ? valuesListed(schema) : [schema['const']]
+  if (listed.length > 0 && !listed.includes(value)) return false
+  const types = [schema['type'] ?? []].flat()
+  return types.length === 0 || types.some((type) => isOfType(value, type as Json))
+}
+
+function isOfType(value: Json, type: Json): boolean {
+  if (type === 'integer') return Number.isInteger(value)
+  if (type === 'null') return value === null
+  return typeof value === type
+}
+
 /** The schema that describes the value at a pointer, followed through `properties` only. */
 export function schemaAt(
   schema: Json | undefined,

@@ -80,12 +80,27 @@ export interface CompileContext {
   pointer(text: string, path: readonly (string | number)[]): PointerReader | undefined
   /** As `pointer`, and the pointer must exist in the args schema of a tool the guard is for. */
   argPointer(text: string, path: readonly (string | number)[]): PointerReader | undefined
+  /**
+   * Reports at `path` that no tool the guard is for takes this value at a pointer into its args: what waits for it
+   * would wait for ever.
+   */
+  argValue(pointer: string, value: Json, path: readonly (string | number)[]): void
   /** Validator for a JSON Schema found at `path`; undefined, and reported, when it is not one. */
   schema(schema: JsonObject, path: readonly (string | number)[]): ArgsCheck | undefined
   /** Compiles path rules; undefined, and reported, when a directory or glob is no good. */
   pathRules(rules: PathRules): PathCheck | undefined
   /** `name` of a document under `data/`; undefined, and reported, when there is none. */
   dataDocument(name: string, path: readonly (string | number)[]): Json | undefined
+  /** Of a document that is a table: the columns its header names. */
+  dataColumns(name: string): readonly string[] | undefined
+  /** Reports an error in a document under `data/`, at an entry of a list or at the header of a table. */
+  reportData(
+    name: string,
+    row: number | 'header',
+    code: string,
+    message: string,
+    hint?: string,
+  ): void
 }
 
 export type PointerReader = (value: Json) => Json | undefined

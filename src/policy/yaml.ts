@@ -140,6 +140,10 @@ function scalarToJson(node: Scalar, refuse: Refuse): Json {
   if (value === null || typeof value === 'boolean') return value
   if (typeof value === 'string') return value
   if (typeof value !== 'number') return refuse(node, 'yaml_syntax', 'unexpected scalar')
+  // One reader takes 007 for 7, another for an octal number, and who wrote it may have meant the three characters.
+  if (/^[-+]?0[\dxo]/i.test(node.source ?? '')) {
+    return refuse(node, 'yaml_number', `number \`${node.source}\` begins with 0: put it in quotes`)
+  }
   if (!Number.isFinite(value)) return refuse(node, 'yaml_number', 'number is not finite')
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
     return refuse(node, 'yaml_number', 'whole number is too large to be held exactly')

@@ -22,6 +22,47 @@ const tools = (from: string, to: string): Files => ({ 'tools.yaml': TOOLS.replac
 const guard = (text: string): Files => gate(gateWith(`{ id: g, ${text} }`))
 const deep = (open: string, close: string, n: number): string => open.repeat(n) + close.repeat(n)
 
+const PUT_HEADER = 'the first row names the columns: put `email` above the addresses'
+const LISTED = 'kind: do_not_contact, tools: [notes.write], lists: [l]'
+const list = (file: string, text: string, at: string, hint = '', more = ''): Case => ({
+  code: 'bad_list_entry',
+  files: { ...guard(LISTED + more), [file]: text },
+  at: `${file}:${at}`,
+  ...(hint === '' ? {} : { hint }),
+})
+
+// What could match nobody, so that whoever it means would be written to.
+const BAD_LISTS: readonly Case[] = [
+  list('data/l.csv', 'bob@x.org\nann@x.org\n', '1:1', PUT_HEADER),
+  list('data/l.csv', '# one\nbob@x.org\n', '2:1', PUT_HEADER),
+  list('data/l.csv', 'name,reason\nBob,asked\n', '1:1'),
+  list('data/l.csv', 'emial,id\nbob@x.org,7\n', '1:1', 'did you mean `email`?', ', ids: true'),
+  list('data/l.csv', 'e-mail,id\nbob@x.org,7\n', '1:1', 'did you mean `email`?', ', ids: true'),
+  list('data/l.csv', 'user_email,id\n,1\nb@x.org,7\n', '3:1', undefined, ', ids: true'),
+  list('data/l.csv', 'email,id\nbob@x.org,1\nbob,2\n', '3:1', undefined, ', ids: true'),
+  list('data/l.csv', 'id\n7\n', '2:1'),
+  list(
+    'data/l.yaml',
+    '- b@x.org\n- x.org\n',
+    '2:3',
+    'write `@x.org` for a domain, or set `ids: true` where recipients are ids',
+  ),
+  list('data/l.yaml', '- b@x.org\n- { id: 42 }\n', '2:3'),
+  list('data/l.yaml', '- { id: 4.5 }\n', '1:3', undefined, ', ids: true'),
+  list('data/l.yaml', '- { id: true }\n', '1:3', undefined, ', ids: true'),
+  list('data/l.yaml', '- [a]\n', '1:3', undefined, ', ids: true'),
+  list(
+    'data/l.yaml',
+    '- { id: 1, mail: b@x.org }\n',
+    '1:3',
+    'did you mean `email`?',
+    ', ids: true',
+  ),
+  list('data/l.json', '[\n "b@x.org",\n null]', '3:2'),
+  list('data/l.json', '[\n {"email": "b@x.org"}, {"email": ""}]', '2:24'),
+  { code: 'yaml_number', files: { 'data/l.yaml': '- { id: 007 }\n' }, at: 'data/l.yaml:1:9' },
+]
+
 const CASES: readonly Case[] = [
   { code: 'yaml_syntax', files: gate('version: 1\n  environment: x\n'), at: 'gate.yaml:1:10' },
   { code: 'yaml_empty', files: gate('# nothing\n') },
@@ -242,6 +283,7 @@ const CASES: readonly Case[] = [
       'data/l.csv': 'mail\nb@x.org\n',
     },
   },
+  ...BAD_LISTS,
   {
     code: 'no_such_fact',
     files: guard(
