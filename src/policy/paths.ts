@@ -106,11 +106,19 @@ function malformed(path: string): string | undefined {
   if (/[\\%;?#]/.test(path) || LOOKALIKE.test(path)) {
     return 'path has a backslash, an escape or another reserved character'
   }
-  if (/^[A-Za-z][A-Za-z0-9+.-]*:/.test(path)) return 'path starts with a drive or scheme'
+  // A drive, a scheme, or a stream of a file, which is read as the file itself.
+  if (path.includes(':')) return 'path has a colon'
   if (path.startsWith('~')) return 'path starts with a home directory'
   const parts = path.replace(/^\//, '').split('/')
   if (parts.includes('')) return 'path has an empty segment'
   if (parts.some((part) => /^[.\s]+$/.test(part))) return 'path has a dot segment'
   if (parts.some((part) => /^\s|[\s.]$/.test(part))) return 'path has a segment that systems trim'
+  if (parts.some((part) => DEVICE.test(part))) return 'path names a device'
+  if (parts.some((part) => SHORT_NAME.test(part))) return 'path has a shortened name'
   return undefined
 }
+
+// On Windows these are devices in every directory, whatever ending they have.
+const DEVICE = /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\.|$)/i
+// And `KEYS~1.PEM` is a second name there for a file with a longer one.
+const SHORT_NAME = /^[^.]{1,7}~\d{1,6}(?:\.[^.]{0,3})?$/
