@@ -39,7 +39,24 @@ export function schemaHas(
   if (schema['items'] !== undefined && /^\d+$/.test(step)) return schemaHas(schema['items'], rest)
   const open = schema['additionalProperties']
   if (open === false) return 'no'
-  return schema['type'] === 'object' || schema['type'] === 'array' ? 'maybe' : 'no'
+  const types = [schema['type'] ?? []].flat()
+  return types.includes('object') || types.includes('array') ? 'maybe' : 'no'
+}
+
+/**
+ * The one type that a schema lets a value have, beside null where it says so as a list of types or as `anyOf` or `oneOf`
+ * with null; else undefined.
+ */
+export function typeBesideNull(schema: JsonObject | undefined): string | undefined {
+  if (!schema) return undefined
+  const either = schema['anyOf'] ?? schema['oneOf']
+  if (schema['type'] === undefined && Array.isArray(either)) {
+    const kinds = (either as readonly Json[]).map((one) => (isObject(one) ? one : {}))
+    const others = kinds.filter((one) => one['type'] !== 'null')
+    return others.length === 1 ? typeBesideNull(others[0]) : undefined
+  }
+  const types = [schema['type'] ?? []].flat().filter((type) => type !== 'null')
+  return types.length === 1 && typeof types[0] === 'string' ? types[0] : undefined
 }
 
 /** Whether a JSON Schema lets this single value be at the pointer; true when it is too clever for this reading. */

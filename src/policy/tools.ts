@@ -7,7 +7,7 @@ import { closeSchema } from './close-schema.ts'
 import type { Findings } from './diagnostics.ts'
 import { type PolicyEnv, substituteEnv } from './env.ts'
 import { deepFreeze } from './freeze.ts'
-import { isObject, parsePointer, schemaAt, schemaHas } from './pointer.ts'
+import { isObject, parsePointer, schemaAt, schemaHas, typeBesideNull } from './pointer.ts'
 import { didYouMean } from './suggest.ts'
 import { compareTemplates, parseTemplate, templateParams } from './template.ts'
 import type { ArgsCheck } from './types.ts'
@@ -218,7 +218,7 @@ class ToolReader {
     const params = templateParams(raw.path)
     for (const [index, arg] of (raw.query ?? []).entries()) {
       const at = [name, 'query', index]
-      const type = schemaAt(schema, [arg])?.['type']
+      const type = typeBesideNull(schemaAt(schema, [arg]))
       if (params.includes(arg)) {
         this.#error(at, 'bad_query_arg', `\`${arg}\` is a path parameter already`)
       } else if (!QUERY_TYPES.has(type ?? null)) {
