@@ -27,8 +27,9 @@ program
   .description('check a policy directory')
   .argument('[dir]', 'policy directory', 'policies')
   .option('--json', 'diagnostics as JSON')
-  .action(async (dir: string, options: { json?: boolean }) =>
-    (await import('./check.ts')).check(dir, options.json ?? false),
+  .option('--strict', 'warnings are errors')
+  .action(async (dir: string, options: { json?: boolean; strict?: boolean }) =>
+    (await import('./check.ts')).check(dir, options),
   )
 
 const keys = program.command('keys').description('API keys of a running gate')
