@@ -241,6 +241,7 @@ export class Gate {
       defaults: { ratePerS },
       compiler: REGO_COMPILER,
       judge: JUDGE,
+      log: this.log,
     })
   }
 

@@ -54,8 +54,10 @@ export async function readPolicyDir(
     }
     return files
   } catch (error) {
-    if (isMissing(error) && (await exists(dir))) return undefined
-    const message = `cannot read the policy directory \`${path.basename(dir)}\``
+    const isThere = await exists(dir)
+    if (isMissing(error) && isThere) return undefined
+    const name = `the policy directory \`${path.basename(dir)}\``
+    const message = isThere ? `cannot read ${name}` : `${name} does not exist`
     throw new GatewayError('no_policy', message, { cause: error })
   }
 }

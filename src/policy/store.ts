@@ -15,6 +15,13 @@ export interface PolicyStoreOptions extends Omit<LoadOptions, 'nowMs' | 'gateOve
   readonly watch?: boolean
   /** The clock. Only for recording when things happened. */
   readonly now?: () => number
+  /** One line for each reload, accepted or refused. */
+  readonly log?: PolicyLog
+}
+
+export interface PolicyLog {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
 }
 
 export type ReloadResult =
@@ -152,7 +159,7 @@ export class PolicyStore {
       // What somebody only tried says nothing about what is on disk.
       const isLive = source.dir === this.#source.dir && source.gateFile === this.#source.gateFile
       if (isLive) this.#rejection = Object.freeze({ atMs: this.#now(), reason, diagnostics })
-      this.#tell((one) => one.onRejected?.(diagnostics, reason))
+      this.#refused(diagnostics, reason)
       return { ok: false, diagnostics }
     }
     if (source.dir !== this.#source.dir) await this.#watchDir(source.dir)
@@ -171,10 +178,15 @@ export class PolicyStore {
     const previous = this.#current
     if (previous?.revision === bundle.revision) {
       if (bundle !== previous) await closeAll(bundle.modules)
+      // The watcher looks more often than there is something to see.
+      if (reason !== 'watch') this.#log({ revision: bundle.revision, reason }, 'policy unchanged')
       return { ok: true, changed: false, bundle: previous }
     }
     this.#current = bundle
     if (previous) this.#retire(previous)
+    const { revision, counts, warnings } = bundle
+    const fields = { revision, previous: previous?.revision, reason, ...counts }
+    this.#log({ ...fields, warnings: warnings.length }, 'policy loaded')
     this.#tell((one) => one.onReloaded?.(bundle, previous, reason))
     return { ok: true, changed: true, bundle }
   }
@@ -223,8 +235,25 @@ export class PolicyStore {
       const message = error instanceof Error ? error.message : String(error)
       const one: Diagnostic = { ...wholeFile('.'), code: 'unreadable', message, severity: 'error' }
       this.#rejection = Object.freeze({ atMs: this.#now(), reason: 'watch', diagnostics: [one] })
-      this.#tell((listener) => listener.onRejected?.([one], 'watch'))
+      this.#refused([one], 'watch')
     })
+  }
+
+  #log(fields: object, message: string): void {
+    this.#options.log?.info(fields, message)
+  }
+
+  #refused(diagnostics: readonly Diagnostic[], reason: string): void {
+    const [first] = diagnostics
+    const finding =
+      first && `${first.file}:${first.line}:${first.col} ${first.code}: ${first.message}`
+    const revision = this.#current?.revision
+    const fields = { revision, reason, findings: diagnostics.length, first: finding }
+    this.#options.log?.warn(
+      fields,
+      revision ? 'policy refused: the last good one stays' : 'policy refused',
+    )
+    this.#tell((one) => one.onRejected?.(diagnostics, reason))
   }
 
   #tell(call: (listener: PolicyListener) => void): void {
