@@ -6,7 +6,15 @@ import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import { type DataDocuments, isDataFile, readData } from './data.ts'
 import { type Diagnostic, Findings, wholeFile } from './diagnostics.ts'
 import type { PolicyEnv } from './env.ts'
-import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf, sameFiles } from './files.ts'
+import {
+  bytesMaxOf,
+  filesFromRecord,
+  type PolicyFiles,
+  readPolicyDir,
+  reportTooLarge,
+  revisionOf,
+  sameFiles,
+} from './files.ts'
 import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
 import { compileGuards, type PlacedGuard, type RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from './limits.ts'
@@ -16,6 +24,7 @@ import { reportFailures, runMatrix } from './matrix-run.ts'
 import { loadModules } from './modules.ts'
 import { didYouMean } from './suggest.ts'
 import { buildRoutes } from './template.ts'
+import { readTexts } from './texts.ts'
 import { readTools, type ToolsFile } from './tools.ts'
 import type {
   Bundle,
@@ -91,10 +100,14 @@ async function loadOnce(dir: string, options: LoadOptions): Promise<LoadResult |
   try {
     const files = await readPolicyDir(dir, found)
     if (!files) return undefined
-    if (options.live && isMadeOf(options.live, files)) return { ok: true, bundle: options.live }
+    if (options.live && !found.hasErrors && isMadeOf(options.live, files))
+      return { ok: true, bundle: options.live }
+    const read = found.list('error', POLICY_LIMITS.filesMax)
     const result = await compile(files, options, found)
-    const again = await readPolicyDir(dir, new Findings())
-    if (again && sameFiles(files, again)) return result
+    const second = new Findings()
+    const again = await readPolicyDir(dir, second)
+    const isSame = again && sameFiles(files, again)
+    if (isSame && sameFindings(read, second)) return result
     if (result.ok) await closeAll(result.bundle.modules)
     return undefined
   } catch (error) {
@@ -103,6 +116,9 @@ async function loadOnce(dir: string, options: LoadOptions): Promise<LoadResult |
     return rejected(found, new Map())
   }
 }
+
+const sameFindings = (read: readonly Diagnostic[], second: Findings): boolean =>
+  JSON.stringify(read) === JSON.stringify(second.list('error', POLICY_LIMITS.filesMax))
 
 const isMadeOf = (bundle: Bundle, files: PolicyFiles): boolean =>
   bundle.files.length === files.size &&
@@ -126,9 +142,7 @@ function given(
   }
   for (const [name, content] of files) {
     if (!isPlainName(name)) found.error(wholeFile(name), 'bad_file_name', 'not a plain file name')
-    if (content.length > POLICY_LIMITS.fileBytesMax) {
-      found.error(wholeFile(name), 'file_too_large', 'more bytes than allowed')
-    }
+    if (content.length > bytesMaxOf(name)) reportTooLarge(name, bytesMaxOf(name), found)
   }
   return files
 }
@@ -201,28 +215,8 @@ export async function closeAll(modules: readonly PolicyModule[]): Promise<void> 
   await Promise.all(modules.map(async (module) => module.close?.()))
 }
 
-const TEXT_FILE = /\.(ya?ml|json|csv|rego)$/
 const KNOWN_FILE =
   /^(?:gate\.yaml|tools\.yaml|data\/.+|tests\/.+\.ya?ml|(?:.+\/)?[^/]+\.(?:rego|wasm|tar\.gz))$/
-
-function readTexts(files: PolicyFiles, found: Findings): Map<string, string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  const texts = new Map<string, string>()
-  for (const [name, content] of files) {
-    if (!TEXT_FILE.test(name)) continue
-    const max = /\.ya?ml$/.test(name) ? POLICY_LIMITS.yamlBytesMax : POLICY_LIMITS.fileBytesMax
-    if (content.length > max) {
-      found.error(wholeFile(name), 'file_too_large', `more than ${max} bytes`)
-      continue
-    }
-    try {
-      texts.set(name, decoder.decode(content))
-    } catch {
-      found.error(wholeFile(name), 'not_utf8', 'not valid UTF-8')
-    }
-  }
-  return texts
-}
 
 // Further YAML files may stand in for gate.yaml when a reload names them.
 const STAND_IN = /^[^/]+\.yaml$/

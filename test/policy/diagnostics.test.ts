@@ -327,10 +327,29 @@ const CASES: readonly Case[] = [
   { code: 'csv_columns', files: { 'data/a.csv': 'a,b\n1,2\n3\n' }, at: 'data/a.csv:3:1' },
   { code: 'bad_data_name', files: { 'data/deep/a.json': '1' } },
   { code: 'duplicate_data', files: { 'data/a.json': '1', 'data/a.yaml': 'b' } },
-  { code: 'not_utf8', files: { 'data/a.json': Buffer.from([0x22, 0xff, 0x22]) } },
+  {
+    code: 'not_utf8',
+    files: { 'data/a.json': Buffer.from([0x22, 0xff, 0x22]) },
+    at: 'data/a.json:1:2',
+  },
+  {
+    code: 'not_utf8',
+    files: { 'data/a.csv': Buffer.concat([Buffer.from('id\nä'), Buffer.from([0xe2, 0x82, 0x0a])]) },
+    at: 'data/a.csv:2:2',
+    hint: 'save the file as UTF-8',
+  },
   { code: 'bad_file_name', files: { '../gate.yaml': 'x' } },
   { code: 'file_too_large', files: { 'gate.yaml': ' '.repeat(POLICY_LIMITS.yamlBytesMax + 1) } },
-  { code: 'file_too_large', files: { 'data/a.json': ' '.repeat(POLICY_LIMITS.fileBytesMax + 1) } },
+  { code: 'file_too_large', files: { 'a.wasm': ' '.repeat(POLICY_LIMITS.fileBytesMax + 1) } },
+  {
+    code: 'file_too_large',
+    files: { 'data/a.csv': Buffer.alloc(POLICY_LIMITS.dataBytesMax + 1) },
+  },
+  {
+    code: 'file_too_large',
+    files: { 'data/a.yaml': ' '.repeat(POLICY_LIMITS.yamlBytesMax + 1) },
+    hint: 'write long lists as CSV or JSON',
+  },
   {
     code: 'too_many_files',
     files: Object.fromEntries(Array.from({ length: 600 }, (_, n) => [`x${n}.txt`, ''])),
@@ -338,9 +357,9 @@ const CASES: readonly Case[] = [
   {
     code: 'too_large',
     files: Object.fromEntries(
-      Array.from({ length: 9 }, (_, n) => [
-        `data/x${n}.json`,
-        ' '.repeat(POLICY_LIMITS.fileBytesMax),
+      Array.from({ length: 25 }, (_, n) => [
+        `x${n}.wasm`,
+        Buffer.alloc(POLICY_LIMITS.fileBytesMax),
       ]),
     ),
   },
