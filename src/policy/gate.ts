@@ -75,7 +75,7 @@ const SECTIONS = [
 
 /** Reads `gate.yaml`. Undefined when its shape is wrong. */
 export function readGate(source: SourceDocument, found: Findings): GateFile | undefined {
-  if (!checkShape('gate', source.value, [], source, found)) return undefined
+  if (!checkShape('gate-outline', source.value, [], source, found)) return undefined
   const raw = source.value as unknown as RawGate
   return {
     environment: raw.environment,
