@@ -1,10 +1,13 @@
+import type { PolicyLocation } from '../model/decision.ts'
+import { hintFor } from './hints.ts'
+
 /** One finding in a policy directory. `file` is relative to it; lines and columns count from 1. */
 export interface Diagnostic {
   readonly file: string
   readonly line: number
   readonly col: number
-  /** Behind the last character of what is meant, where that is known. */
-  readonly end?: { readonly line: number; readonly col: number }
+  /** Behind the last character of what is meant; where the finding is about a whole file, its first. */
+  readonly end: { readonly line: number; readonly col: number }
   /** Stable, snake_case; `docs/policies.md` lists them. */
   readonly code: string
   readonly message: string
@@ -17,10 +20,25 @@ export interface Place {
   readonly file: string
   readonly line: number
   readonly col: number
-  readonly end?: NonNullable<Diagnostic['end']>
+  readonly end?: Diagnostic['end']
 }
 
+/** Where a guard or a tool stands, without its end. */
+export const startOf = ({ file, line, col }: Place): PolicyLocation => ({ file, line, col })
+
 export const wholeFile = (file: string): Place => ({ file, line: 1, col: 1 })
+
+/** One finding, with what to write instead if that is known. */
+export function diagnosticAt(
+  { file, line, col, end }: Place,
+  severity: Diagnostic['severity'],
+  code: string,
+  message: string,
+  hint: string | undefined = hintFor(code),
+): Diagnostic {
+  const base = { file, line, col, end: end ?? { line, col }, code, message, severity }
+  return Object.freeze(hint === undefined ? base : { ...base, hint })
+}
 
 /** Collects findings while a directory is loaded, so that all are reported and not only the first. */
 export class Findings {
@@ -52,16 +70,15 @@ export class Findings {
 
   #add(
     severity: Diagnostic['severity'],
-    { file, line, col, end }: Place,
+    place: Place,
     code: string,
     message: string,
     hint: string | undefined,
   ): void {
-    const key = JSON.stringify([file, line, col, code, message])
+    const key = JSON.stringify([place.file, place.line, place.col, code, message])
     if (this.#seen.has(key)) return
     this.#seen.add(key)
-    const base = { file, line, col, ...(end ? { end } : {}), code, message, severity }
-    this.#all.push(Object.freeze(hint === undefined ? base : { ...base, hint }))
+    this.#all.push(diagnosticAt(place, severity, code, message, hint))
   }
 }
 

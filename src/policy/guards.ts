@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '../model/json.ts'
 import type { Tool } from '../model/tool.ts'
 import { checkShape, compileArgsSchema } from './ajv.ts'
 import type { DataDocuments } from './data.ts'
-import type { Findings, Place } from './diagnostics.ts'
+import { type Findings, type Place, startOf } from './diagnostics.ts'
 import {
   getPointer,
   parsePointer,
@@ -97,7 +97,7 @@ function toSpec(raw: RawGuard, kind: GuardKind, env: GuardSurroundings): GuardSp
     kind: kind.kind,
     mode: (value['mode'] as Mode | undefined) ?? 'enforce',
     config: value,
-    location: env.source.at(path),
+    location: startOf(env.source.at(path)),
     tools: resolveTools(raw, env),
   })
 }

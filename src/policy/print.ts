@@ -35,7 +35,7 @@ function printOne(
 const LINE_LENGTH_MAX = 160
 
 function frame(
-  { file, line, col, severity }: Diagnostic,
+  { file, line, col, end, severity }: Diagnostic,
   sources: SourceTexts,
   paint: NonNullable<PrintOptions['paint']>,
 ): readonly string[] {
@@ -43,7 +43,8 @@ function frame(
   if (text === undefined) return []
   const gutter = ' '.repeat(String(line).length)
   const shown = printable(text).slice(0, LINE_LENGTH_MAX)
-  const width = /^[\w.$*/-]+/.exec(shown.slice(col - 1))?.[0].length ?? 1
+  const last = end.line > line ? shown.trimEnd().length + 1 : Math.min(end.col, shown.length + 1)
+  const width = Math.max(1, last - col)
   const caret = `${' '.repeat(Math.min(col - 1, shown.length))}${paint('^'.repeat(width), severity)}`
   return [`${gutter} |`, `${line} | ${shown}`, `${gutter} | ${caret}`]
 }

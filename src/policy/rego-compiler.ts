@@ -1,5 +1,6 @@
 import { EvalError, load, type Loaded } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
+import { diagnosticAt, wholeFile } from './diagnostics.ts'
 import { readRules } from './opa-module.ts'
 import { PACKAGE, type RegoProgram, rulesOf } from './rego-program.ts'
 import type { CompiledSources } from './rego-sources.ts'
@@ -41,10 +42,9 @@ async function compileAway(program: RegoProgram): Promise<CompiledSources> {
   } catch (error) {
     const [file = '.'] = program.sources.keys()
     const message = `cannot be compiled: ${(error as Error).message}`
-    const place = { file, line: 1, col: 1 }
     return {
       ok: false,
-      diagnostics: [{ ...place, code: 'rego_failed', message, severity: 'error' }],
+      diagnostics: [diagnosticAt(wholeFile(file), 'error', 'rego_failed', message)],
     }
   }
 }

@@ -3,7 +3,7 @@
 // do not reach, and what they read that cannot be there, does not load.
 import type { JsonObject } from '../model/json.ts'
 import type { Reference, RuleSurvey, Step } from '../rego/index.ts'
-import type { Diagnostic } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt } from './diagnostics.ts'
 import { type Missing, missingInput } from './rego-input.ts'
 import { missingData, nodesAt, overlap, type RuleNode, ruleTree } from './rego-documents.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
@@ -275,8 +275,7 @@ class Reach {
   }
 
   #error(location: RuleSurvey['location'], code: string, message: string, hint?: string): void {
-    const base = { ...placeAt(location), code, message, severity: 'error' } as const
-    this.#found.push(hint === undefined ? base : { ...base, hint })
+    this.#found.push(diagnosticAt(placeAt(location), 'error', code, message, hint))
   }
 }
 

@@ -1,5 +1,5 @@
 import { keyOf, type RuleSurvey, type Type, typeText } from '../rego/index.ts'
-import type { Diagnostic } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt } from './diagnostics.ts'
 import { placeAt } from './rego-place.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
 
@@ -117,7 +117,5 @@ const CONFLICT_HINTS: Readonly<Record<string, string>> = {
   allow: 'define `allow` only where it is `true`: what nothing allows is denied',
 }
 
-function finding(rule: RuleSurvey, message: string, hint: string | undefined): Diagnostic {
-  const base = { ...placeAt(rule.location), code: CODE, message, severity: 'error' } as const
-  return hint === undefined ? base : { ...base, hint }
-}
+const finding = (rule: RuleSurvey, message: string, hint: string | undefined): Diagnostic =>
+  diagnosticAt(placeAt(rule.location), 'error', CODE, message, hint)

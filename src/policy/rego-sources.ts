@@ -7,9 +7,11 @@ import {
   type Loaded,
   type ParsedModule,
   type RuleSurvey,
+  type SourceLocation,
 } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Diagnostic } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt } from './diagnostics.ts'
+import { nameHint } from './rego-hints.ts'
 import { placeAt } from './rego-place.ts'
 import { reachFindings, type RegoFile } from './rego-reach.ts'
 import { shapeFindings } from './rego-shapes.ts'
@@ -29,9 +31,7 @@ const TEST_RULE = /^test_/
 /** A rule of a test file that has to be true before the policy may decide. */
 interface PolicyTest {
   readonly entrypoint: string
-  readonly file: string
-  readonly line: number
-  readonly col: number
+  readonly location: SourceLocation
 }
 
 interface Survey {
@@ -64,7 +64,7 @@ export function compileSources(program: RegoProgram): CompiledSources {
   parsed.sweep()
   if (!tested.ok) return { ok: false, diagnostics: tested.diagnostics }
   if (compiled && !compiled.ok) {
-    return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
+    return { ok: false, diagnostics: compiled.diagnostics.map(toError(sources)) }
   }
   const policies = compiled?.survey ?? []
   const tests = tested.survey.filter(({ file }) => isTestFile(file))
@@ -127,7 +127,7 @@ function surveyOf({ sources, foreign = [] }: RegoProgram): Survey {
       const [{ name }] = head.ref
       const entrypoint = `${path}/${name}`
       if (isTestFile(file) && TEST_RULE.test(name)) {
-        tests.set(entrypoint, { entrypoint, file, line: loc.row, col: loc.col })
+        tests.set(entrypoint, { entrypoint, location: loc })
       } else if (path === PACKAGE && DECIDING.includes(name) && !head.args && !isTestFile(file)) {
         deciding.add(name)
       }
@@ -179,19 +179,19 @@ function runTests(
     parsed,
     survey: true,
   })
-  if (!compiled.ok) return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
+  if (!compiled.ok) return { ok: false, diagnostics: compiled.diagnostics.map(toError(sources)) }
   const loaded = load(compiled, { data })
   const failures = tests.flatMap((test) => failureOf(loaded, test))
   loaded.close()
   return { ok: true, failures, survey: compiled.survey }
 }
 
-function failureOf(loaded: Loaded, { entrypoint, file, line, col }: PolicyTest): Diagnostic[] {
+function failureOf(loaded: Loaded, { entrypoint, location }: PolicyTest): Diagnostic[] {
   const outcome = evaluateTest(loaded, entrypoint)
   if (outcome === undefined) return []
   const name = entrypoint.slice(entrypoint.lastIndexOf('/') + 1)
   const message = `policy test \`${name}\` ${outcome}`
-  return [{ file, line, col, code: 'policy_test_failed', message, severity: 'error' }]
+  return [diagnosticAt(placeAt(location), 'error', 'policy_test_failed', message)]
 }
 
 /** Undefined when the test holds, else what it did instead. */
@@ -206,13 +206,19 @@ function evaluateTest(loaded: Loaded, entrypoint: string): string | undefined {
   }
 }
 
-const toWarning = (one: RegoDiagnostic): Diagnostic => ({
-  ...toDiagnostic(one),
-  code: 'rego_warning',
-  severity: 'warning',
-})
+const toWarning = ({ message, location, hints }: RegoDiagnostic): Diagnostic =>
+  diagnosticAt(placeAt(location), 'warning', 'rego_warning', message, hints[0])
 
-function toDiagnostic({ code, message, location, hints }: RegoDiagnostic): Diagnostic {
-  const [hint] = hints
-  return { ...placeAt(location), code, message, severity: 'error', ...(hint ? { hint } : {}) }
-}
+const toError =
+  (sources: ReadonlyMap<string, string>) =>
+  (one: RegoDiagnostic): Diagnostic => {
+    const { code, message, location, hints } = one
+    const hint = hints[0] ?? nameHint(one, modulesOf(sources))
+    return diagnosticAt(placeAt(location), 'error', code, message, hint)
+  }
+
+const modulesOf = (sources: ReadonlyMap<string, string>): readonly ParsedModule[] =>
+  [...sources].flatMap(([file, text]) => {
+    const { module } = parsed.parse(file, text, { v0: false, experimental: false })
+    return module ? [module] : []
+  })

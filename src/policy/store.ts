@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { GatewayError } from '../errors.ts'
-import { type Diagnostic, wholeFile } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
 import { POLICY_LIMITS } from './limits.ts'
 import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
 import type { Bundle } from './types.ts'
@@ -233,7 +233,7 @@ export class PolicyStore {
   #onChange(): void {
     void this.#reloadWatched().catch((error: unknown) => {
       const message = error instanceof Error ? error.message : String(error)
-      const one: Diagnostic = { ...wholeFile('.'), code: 'unreadable', message, severity: 'error' }
+      const one = diagnosticAt(wholeFile('.'), 'error', 'unreadable', message)
       this.#rejection = Object.freeze({ atMs: this.#now(), reason: 'watch', diagnostics: [one] })
       this.#refused([one], 'watch')
     })

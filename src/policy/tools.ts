@@ -4,7 +4,7 @@ import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'
 import { checkShape, compileArgsSchema } from './ajv.ts'
 import { closeSchema } from './close-schema.ts'
-import type { Findings } from './diagnostics.ts'
+import { type Findings, startOf } from './diagnostics.ts'
 import { type PolicyEnv, substituteEnv } from './env.ts'
 import { deepFreeze } from './freeze.ts'
 import { isObject, parsePointer, schemaAt, schemaHas, typeBesideNull } from './pointer.ts'
@@ -181,7 +181,7 @@ class ToolReader {
       paths: raw.paths ?? [],
       facts: Object.entries(raw.facts ?? {}).map(([fact, one]) => this.#readFact(name, fact, one)),
       reservedPaths: [],
-      location: this.#source.atKey(['tools', name]),
+      location: startOf(this.#source.atKey(['tools', name])),
     })
   }
 

@@ -1,7 +1,7 @@
 // What the rules of a policy are, and which documents each of them refers to. For an embedder that knows which documents
 // there are and which rules it asks for: with that it can tell a rule that nothing reads, or a name that means nothing,
 // which Rego itself takes for undefined and passes over in silence.
-import type { Checked } from './checker/check.ts'
+import { type Checked, importName } from './checker/check.ts'
 import type { Type } from './checker/types.ts'
 import type { Expr, Loc, Module, Rule, Term, With } from './ast/ast.ts'
 import { walkExpr, walkRule, walkTerm } from './ast/walk.ts'
@@ -185,3 +185,18 @@ const toStep = (term: Term): Step => ({
   key: term.kind === 'string' ? term.value : undefined,
   location: term.loc,
 })
+
+/** Every name that a module gives to something: imports, arguments and variables. */
+export function namesIn(module: Module): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const one of module.imports) {
+    const name = importName(one)
+    if (name !== undefined) names.add(name)
+  }
+  for (const rule of module.rules) {
+    walkRule(rule, (term) => {
+      if (term.kind === 'var' && /^[A-Za-z_]/.test(term.name)) names.add(term.name)
+    })
+  }
+  return names
+}

@@ -147,9 +147,11 @@ describe('bundle', () => {
       file: 'agent.rego',
       line: 3,
       col: 2,
+      end: { line: 3, col: 4 },
       code: 'rego_parse_error',
       message: 'm',
       severity: 'error',
+      hint: 'h',
     } as const
     const bad: ModuleCompiler = {
       compile: () => Promise.resolve({ ok: false, diagnostics: [diagnostic] }),
@@ -260,8 +262,8 @@ describe('shipped policies', () => {
       found.map((one) => `${one.file}:${one.line} ${one.code} ${one.hint ?? ''}`),
     ).to.deep.equal([
       'invalid.yaml:4 unknown_key did you mean `allowed_dirs`?',
-      'invalid.yaml:5 wrong_type ',
-      'invalid.yaml:6 wrong_type ',
+      'invalid.yaml:5 wrong_type a list: [docs]',
+      'invalid.yaml:6 wrong_type a number, without quotes',
     ])
     expect(store.rejection).to.equal(undefined)
     await store.stop()

@@ -7,6 +7,7 @@ import {
   POLICY_LIMITS,
   printDiagnostics,
 } from '../../src/policy/index.ts'
+import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
 import { type Files, findingsOf, GATE, gateWith, OPTIONS, sampleFiles, TOOLS } from './sample.ts'
 
 interface Case {
@@ -366,6 +367,67 @@ const CASES: readonly Case[] = [
 ]
 
 describe('policy diagnostics', () => {
+  it('name a key that stands twice, and where it stands first', async () => {
+    const [yaml] = await findingsOf(gate(`${GATE}environment: staging\n`))
+    expect(yaml).to.deep.include({
+      line: 6,
+      col: 1,
+      end: { line: 6, col: 12 },
+      message: 'duplicate key `environment`, first on line 2',
+    })
+    const [json] = await findingsOf({ 'data/a.json': '{\n "a": 1,\n "b": 2, "a": 3}' })
+    expect(json).to.deep.include({
+      line: 3,
+      col: 10,
+      end: { line: 3, col: 13 },
+      message: 'duplicate key `a`, first on line 2',
+    })
+  })
+
+  it('say of a value how it is written, from what was written', async () => {
+    const hints = async (files: Files) => (await findingsOf(files)).map(({ hint }) => hint)
+    expect(await hints(tools("cost: '0.01'", 'cost: 5.00'))).to.deep.equal([
+      "put it in quotes: '5.00'",
+    ])
+    expect(await hints(tools("cost: '0.01'", "cost: '5,00'"))).to.deep.equal([
+      "an amount in quotes, such as '5.00'",
+    ])
+    expect(await hints(guard('kind: bulk_limit, max_items: many'))).to.deep.equal([
+      'a number, without quotes',
+    ])
+    expect(await hints(guard('kind: path_whitelist, allowed_dirs: docs'))).to.deep.equal([
+      'a list: [docs]',
+    ])
+  })
+
+  it('end where the value ends that they are about', async () => {
+    const [found] = await findingsOf(guard('kind: bulk_limit, max_items: many'))
+    expect(found).to.deep.include({ line: 7, col: 43, end: { line: 7, col: 47 } })
+  })
+
+  it('suggest what an undefined name in Rego was meant to be', async () => {
+    const of = async (rules: string) => {
+      const files = {
+        'agent.rego': `package agent\n\nimport data.frozen\n\n${rules}\n`,
+        'data/frozen.json': '[]',
+      }
+      const found = await findingsOf(files, { compiler: REGO_COMPILER })
+      return found.map(({ code, line, col, end, hint }) => [code, line, col, end.col, hint])
+    }
+    expect(await of('deny contains "x" if input.resource.id in frozzen')).to.deep.equal([
+      ['rego_unsafe_var_error', 5, 22, 50, 'did you mean `frozen`?'],
+    ])
+    expect(await of('deny contains "x" if late\n\nlater if true')).to.deep.equal([
+      ['rego_unsafe_var_error', 5, 22, 26, 'did you mean `later`?'],
+    ])
+    expect((await of('deny contains "x" if startwith(input.resource.id, "a")'))[0]).to.include(
+      'did you mean `startswith`?',
+    )
+    expect(
+      (await of('deny contains "x" if isbad("a")\n\nis_bad(x) if x == frozen[_]'))[0],
+    ).to.include('did you mean `is_bad`?')
+  })
+
   for (const [index, one] of CASES.entries()) {
     it(`${one.code} (${index})`, async () => {
       const found = await findingsOf(one.files)
@@ -373,7 +435,12 @@ describe('policy diagnostics', () => {
       expect(match, JSON.stringify(found).slice(0, 600)).to.have.length.above(0)
       if (one.at) expect(match.map(place)).to.include(one.at)
       if (one.hint) expect(match.map((finding) => finding.hint)).to.include(one.hint)
-      for (const finding of found) expect(finding.line).to.be.at.least(1)
+      for (const finding of found) {
+        const { line, col, end, hint } = finding
+        expect(Math.min(line, col), JSON.stringify(finding)).to.be.at.least(1)
+        expect(end.line > line || (end.line === line && end.col >= col)).to.equal(true)
+        expect(hint, `${finding.code} says nothing to write instead`).to.be.a('string')
+      }
     })
   }
 
@@ -406,7 +473,7 @@ describe('policy diagnostics', () => {
     if (!result.ok) throw new Error('does not load')
     const brief = result.bundle.warnings.map((one) => [one.file, one.code, one.hint])
     expect(brief).to.deep.equal([
-      ['README.md', 'unknown_file', undefined],
+      ['README.md', 'unknown_file', 'remove it, or let its name begin with a dot'],
       ['gate.yml', 'unknown_file', 'did you mean `gate.yaml`?'],
     ])
   })
@@ -491,6 +558,7 @@ describe('policy diagnostics', () => {
         file: 'a',
         line: 1,
         col: 1,
+        end: { line: 1, col: 2 },
         code: 'x',
         message: 'a\u001b[2Jb',
         severity: 'error',
