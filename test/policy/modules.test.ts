@@ -5,6 +5,7 @@ import { decide } from '../../src/decide/index.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { Bundle } from '../../src/policy/index.ts'
 import { facts, request } from '../decide/asking.ts'
+import { tarGz } from './archive.ts'
 import { bundleOf, findingsOf } from './sample.ts'
 
 const RESULTS = {
@@ -164,19 +165,3 @@ describe('prebuilt policy modules', () => {
     }
   })
 })
-
-function tarGz(files: Record<string, Uint8Array | string>): Uint8Array {
-  const parts = Object.entries(files).flatMap(([name, content]) => {
-    const body = typeof content === 'string' ? Buffer.from(content) : Buffer.from(content)
-    const header = Buffer.alloc(512)
-    header.write(name, 0)
-    header.write('0000644\u0000', 100)
-    header.write(`${body.length.toString(8).padStart(11, '0')}\u0000`, 124)
-    header.write('        0', 148)
-    header.write('ustar\u000000', 257)
-    const sum = header.reduce((total, byte) => total + byte, 0)
-    header.write(`${sum.toString(8).padStart(6, '0')}\u0000 `, 148)
-    return [header, body, Buffer.alloc((512 - (body.length % 512)) % 512)]
-  })
-  return gzipSync(Buffer.concat([...parts, Buffer.alloc(1024)]))
-}
