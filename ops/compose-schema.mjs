@@ -31,9 +31,13 @@ export function composeGateSchema() {
 
 // Flat, because not every editor knows what `unevaluatedProperties` means.
 function guard(kind, common) {
-  const { $schema, $ref, unevaluatedProperties, required, ...schema } = read(
-    `guards/${kind}.schema.json`,
-  )
+  const {
+    $schema: _,
+    $ref,
+    unevaluatedProperties,
+    required,
+    ...schema
+  } = read(`guards/${kind}.schema.json`)
   if ($ref !== 'common.schema.json' || unevaluatedProperties !== false) {
     throw new Error(`the schema of ${kind} is not made as the others are`)
   }
@@ -53,6 +57,7 @@ const anyGuard = (kinds, common) => ({
   properties: { id: common.properties.id, kind: { enum: kinds } },
   allOf: kinds.map((kind) => ({
     if: { properties: { kind: { const: kind } }, required: ['kind'] },
+    // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema
     then: { $ref: `#/$defs/${kind}` },
   })),
 })

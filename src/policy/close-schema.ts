@@ -40,7 +40,7 @@ function isObjectSchema(schema: JsonObject): boolean {
   if ([schema['type'] ?? []].flat().includes('object')) return true
   if (schema['properties'] !== undefined) return true
   const parts = ALTERNATIVES.flatMap((key) => [schema[key] ?? []].flat())
-  return parts.some((part) => isObject(part as Json) && isObjectSchema(part as JsonObject))
+  return parts.some((part) => isObject(part) && isObjectSchema(part))
 }
 
 function lid(schema: JsonObject): JsonObject {

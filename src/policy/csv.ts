@@ -16,7 +16,7 @@ export interface Table {
 
 /** The rows of a table. */
 export function parseCsv(file: string, text: string, found: Findings): Json | undefined {
-  return parseTable(file, text, found)?.rows as Json | undefined
+  return parseTable(file, text, found)?.rows
 }
 
 /**

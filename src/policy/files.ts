@@ -111,7 +111,7 @@ export function reportTooLarge(name: string, max: number, found: Findings): void
 /** How large a file may be: lists may be long, what people write by hand is not. */
 export function bytesMaxOf(name: string): number {
   if (/\.ya?ml$/.test(name)) return POLICY_LIMITS.yamlBytesMax
-  return /^data\//.test(name) ? POLICY_LIMITS.dataBytesMax : POLICY_LIMITS.fileBytesMax
+  return name.startsWith('data/') ? POLICY_LIMITS.dataBytesMax : POLICY_LIMITS.fileBytesMax
 }
 
 const NOT_A_FILE = 'is neither a file nor a directory'

@@ -86,7 +86,7 @@ function takes(schema: JsonObject, value: Json): boolean {
   const listed = schema['const'] === undefined ? valuesListed(schema) : [schema['const']]
   if (listed.length > 0 && !listed.includes(value)) return false
   const types = [schema['type'] ?? []].flat()
-  return types.length === 0 || types.some((type) => isOfType(value, type as Json))
+  return types.length === 0 || types.some((type) => isOfType(value, type))
 }
 
 function isOfType(value: Json, type: Json): boolean {

@@ -19,8 +19,8 @@ import type {
  * builtin is allowed.
  */
 export const REGO_COMPILER: ModuleCompiler = {
-  async compile(sources, data): Promise<CompiledModule> {
-    const program = { id: nextId++, sources, data }
+  async compile({ sources, data, foreign }): Promise<CompiledModule> {
+    const program = { id: nextId++, sources, data, foreign }
     const compiled = await compileAway(program)
     if (!compiled.ok) return compiled
     const { module, rules, warnings } = compiled

@@ -2,6 +2,7 @@ import {
   compile,
   EvalError,
   load,
+  parse,
   ParseCache,
   type Diagnostic as RegoDiagnostic,
   type Loaded,
@@ -114,14 +115,15 @@ function warmUp(module: WebAssembly.Module, data: JsonObject): void {
   }
 }
 
-function surveyOf({ sources, foreign = [] }: RegoProgram): Survey {
+function surveyOf({ sources, foreign }: RegoProgram): Survey {
+  const others = new Set(foreign)
   const deciding = new Set<string>()
   const tests = new Map<string, PolicyTest>()
   const files: RegoFile[] = []
   for (const [file, text] of sources) {
     const { module } = parsed.parse(file, text, { v0: false, experimental: false })
     if (!module) continue // compiling reports it, with every other mistake
-    files.push(describeFile(module, foreign.includes(file)))
+    files.push(describeFile(module, others.has(file)))
     const path = module.package.path.join('/')
     for (const { head, loc } of module.rules) {
       const [{ name }] = head.ref
@@ -213,9 +215,15 @@ const toError =
   (sources: ReadonlyMap<string, string>) =>
   (one: RegoDiagnostic): Diagnostic => {
     const { code, message, location, hints } = one
-    const hint = hints[0] ?? nameHint(one, modulesOf(sources))
+    const old = code === 'rego_parse_error' && isOldDialect(sources.get(location.file))
+    const hint = old ? OLD_DIALECT : (hints[0] ?? nameHint(one, modulesOf(sources)))
     return diagnosticAt(placeAt(location), 'error', code, message, hint)
   }
+
+const OLD_DIALECT = 'it is in the old dialect: `portcullis rego migrate` rewrites it'
+
+const isOldDialect = (text: string | undefined): boolean =>
+  text !== undefined && parse(text, { v0: true }).ok
 
 const modulesOf = (sources: ReadonlyMap<string, string>): readonly ParsedModule[] =>
   [...sources].flatMap(([file, text]) => {

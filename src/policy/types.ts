@@ -173,9 +173,17 @@ export type ExplainedStep = TraceStep & {
   readonly expressions_missing?: string
 }
 
-/** Compiles the `.rego` files of a policy directory into one module. */
+/** The Rego of a policy directory. */
+export interface ModuleSources {
+  readonly sources: ReadonlyMap<string, string>
+  readonly data: JsonObject
+  /** Names of the sources out of bundles that were built elsewhere. */
+  readonly foreign: readonly string[]
+}
+
+/** Compiles the Rego of a policy directory into one module. */
 export interface ModuleCompiler {
-  compile(sources: ReadonlyMap<string, string>, data: JsonObject): Promise<CompiledModule>
+  compile(sources: ModuleSources): Promise<CompiledModule>
 }
 
 export type CompiledModule =

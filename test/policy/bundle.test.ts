@@ -133,7 +133,7 @@ describe('bundle', () => {
     const seen: string[] = []
     const module = { name: 'rego', entrypoints: ['agent'], evaluate: () => NO }
     const good: ModuleCompiler = {
-      compile: (sources) => {
+      compile: ({ sources }) => {
         seen.push(...sources.keys())
         return Promise.resolve({ ok: true, module, warnings: [] })
       },

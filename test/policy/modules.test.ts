@@ -4,6 +4,8 @@ import wabtInit from 'wabt'
 import { decide } from '../../src/decide/index.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { Bundle } from '../../src/policy/index.ts'
+import { closeAll } from '../../src/policy/load.ts'
+import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
 import { facts, request } from '../decide/asking.ts'
 import { tarGz } from './archive.ts'
 import { bundleOf, findingsOf } from './sample.ts'
@@ -129,6 +131,86 @@ describe('prebuilt policy modules', () => {
     const decision = await decide(request('notes.list'), facts({}, ['stranger']), bundle)
     expect(decision.effect).to.equal('allow')
     await bundle.modules[0]?.close?.()
+  })
+
+  describe('of sources', () => {
+    const LISTED = 'package lists\n\nlisted(id) if id in data.teams.blue.notes\n\nunread := 1\n'
+    const OWN = {
+      'agent.rego':
+        'package agent\n\ndeny contains "listed" if data.lists.listed(input.resource.id)\n',
+    }
+    const bundleWith = (files: Record<string, string>) => ({
+      ...OWN,
+      'lists.tar.gz': tarGz({
+        '/.manifest': '{"revision":"1","roots":["lists","teams"]}',
+        ...files,
+      }),
+    })
+    const options = { compiler: REGO_COMPILER }
+
+    it('is compiled together with the directory, its documents by their folders', async () => {
+      const bundle = await bundleOf(
+        bundleWith({
+          '/lists/listed.rego': LISTED,
+          '/lists/listed_test.rego': 'package lists\n\ntest_never if false\n',
+          '/teams/blue/data.json': '{"notes": ["n-1"]}',
+          '/teams/data.yaml': 'red: {}\n',
+        }),
+        options,
+      )
+      const asked = request('notes.get', { id: 'n-1' })
+      expect(brief(await decide(asked, facts(), bundle))).to.deep.equal(['deny', 'rego_deny'])
+      await closeAll(bundle.modules)
+    })
+
+    it('may decide by itself, being of package agent', async () => {
+      const text = 'package agent\n\ndeny contains "no" if input.action.name == "notes.get"\n'
+      const bundle = await bundleOf({ 'b.tar.gz': tarGz({ 'a/b.rego': text }) }, options)
+      const asked = request('notes.get', { id: 'n-1' })
+      expect(brief(await decide(asked, facts(), bundle))).to.deep.equal(['deny', 'rego_deny'])
+      await closeAll(bundle.modules)
+    })
+
+    it('is held to what reaches package agent, and to that wholly', async () => {
+      const of = async (files: Record<string, string>, own: Record<string, string> = OWN) =>
+        (await findingsOf({ ...bundleWith(files), ...own }, options)).map(
+          ({ file, line, code }) => `${file}:${line} ${code}`,
+        )
+      const teams = { '/teams/blue/data.json': '{"notes": []}' }
+      expect(await of({ '/l.rego': LISTED })).to.deep.equal(['lists.tar.gz/l.rego:3 no_such_data'])
+      const typing = LISTED.replace('id in', 'id == input.resorce.id; id in')
+      const braced = typing.replace('if id', 'if { id').replace('notes\n', 'notes }\n')
+      expect(await of({ '/l.rego': braced, ...teams })).to.deep.equal([
+        'lists.tar.gz/l.rego:3 no_such_input',
+      ])
+      const none = { 'agent.rego': 'package agent\n\nallow if input.action.name == "x"\n' }
+      expect(await of({ '/l.rego': LISTED, ...teams }, none)).to.deep.equal([
+        'lists.tar.gz:1 unreachable_package',
+      ])
+    })
+
+    it('is refused where its documents stand in the way of others', async () => {
+      const files = { '/l.rego': LISTED, '/data.json': '{"teams": 1}' }
+      expect(
+        (await findingsOf({ ...bundleWith(files), 'data/teams.json': '{}' }, options))[0],
+      ).to.include({
+        code: 'duplicate_data',
+        file: 'lists.tar.gz',
+      })
+      const twice = {
+        '/data.json': '{"a": {"b": 1}}',
+        '/a/data.json': '{"b": 2}',
+        '/l.rego': LISTED,
+      }
+      expect((await findingsOf(bundleWith(twice), options))[0]?.code).to.equal('duplicate_data')
+    })
+
+    it('says of the old dialect how it is brought to the new one', async () => {
+      const text = 'package agent\n\ndeny["no"] { input.action.name == "x" }\n'
+      const [found] = await findingsOf({ 'b.tar.gz': tarGz({ 'a.rego': text }) }, options)
+      expect(found).to.include({ code: 'rego_parse_error', file: 'b.tar.gz/a.rego', line: 3 })
+      expect(found?.hint).to.include('portcullis rego migrate')
+    })
   })
 
   it('leaves entrypoints alone that are for others', async () => {
