@@ -32,7 +32,7 @@ export async function check(
   if (!valid) {
     throw json
       ? new CliError(EXIT.policy, 'the policy does not load')
-      : policyFailure(dir, diagnostics)
+      : policyFailure(dir, diagnostics, result.ok ? undefined : result.files)
   }
   if (json || !result.ok) return
   const { counts, revision } = result.bundle

@@ -567,6 +567,9 @@ describe('policy diagnostics', () => {
     ]
     const text = printDiagnostics(found, new Map([['a', 'x\u001b]0;t\u0007']]))
     expect(text).to.not.match(/\p{Cf}|(?!\n)\p{Cc}/u)
+    expect(text).to.include('a\\u{1b}[2Jb')
+    const archive = printDiagnostics(found, new Map([['a', '\u001f\ufffd\u0008\u0000']]))
+    expect(archive).to.not.match(/^\d+ \|/m)
   })
 })
 
