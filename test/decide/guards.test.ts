@@ -69,6 +69,21 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'time_window to the end of the day, its last minute included',
+    guard: `kind: time_window, tools: [notes.write], days: [fri], from: '18:00', to: '24:00', timezone: UTC`,
+    passes: [{ nowMs: at('2026-11-20T18:00:00Z') }, { nowMs: at('2026-11-20T23:59:59Z') }],
+    bites: [
+      { nowMs: at('2026-11-20T17:59:59Z'), code: 'outside_time_window' },
+      { nowMs: at('2026-11-21T00:00:00Z'), code: 'outside_time_window' },
+    ],
+  },
+  {
+    name: 'quiet hours to the end of the day',
+    guard: `kind: do_not_contact, tools: [notes.write], lists: [], quiet_hours: { from: '22:00', to: '24:00', timezone: UTC }`,
+    passes: [{ nowMs: at('2026-11-20T21:59:59Z') }, { nowMs: at('2026-11-21T00:00:00Z') }],
+    bites: [{ nowMs: at('2026-11-20T23:59:59Z'), code: 'quiet_hours' }],
+  },
+  {
     name: 'time_window past midnight belongs to the day it began',
     guard: `kind: time_window, tools: [notes.write], days: [fri], from: '22:00', to: '06:00', timezone: UTC`,
     passes: [{ nowMs: at('2026-11-20T22:00:00Z') }, { nowMs: at('2026-11-21T05:59:00Z') }],
