@@ -9,7 +9,8 @@ import { type PolicyEnv, substituteEnv } from './env.ts'
 import { deepFreeze } from './freeze.ts'
 import { isObject, parsePointer, schemaAt, schemaHas, typeBesideNull } from './pointer.ts'
 import { didYouMean } from './suggest.ts'
-import { compareTemplates, parseTemplate, templateParams } from './template.ts'
+import { parseTemplate, templateParams } from './template.ts'
+import { TemplateIndex } from './template-index.ts'
 import type { ArgsCheck } from './types.ts'
 import type { PathStep, SourceDocument } from './yaml.ts'
 
@@ -146,11 +147,8 @@ class ToolReader {
   }
 
   readAll(): ReadonlyMap<string, Tool> {
-    const tools = new Map<string, Tool>()
-    for (const [name, raw] of Object.entries(this.#raw.tools))
-      tools.set(name, this.#read(name, raw))
-    this.#checkCollisions([...tools.values()])
-    return new Map([...tools].map(([name, tool]) => [name, this.#withReserved(tool, tools)]))
+    const tools = Object.entries(this.#raw.tools).map(([name, raw]) => this.#read(name, raw))
+    return this.#withRelations(tools)
   }
 
   #read(name: string, raw: RawTool): Tool {
@@ -278,21 +276,27 @@ class ToolReader {
     return { name, tool: raw.tool, args: raw.args ?? {}, ttlMs }
   }
 
-  #checkCollisions(tools: readonly Tool[]): void {
-    for (const [index, one] of tools.entries()) {
-      for (const other of tools.slice(0, index)) {
-        const relation = relate(one, other)
-        if (relation !== 'same' && relation !== 'crossing') continue
-        const what = relation === 'same' ? 'the same calls as' : 'some of the same calls as'
-        const message = `\`${one.method} ${one.path}\` stands for ${what} tool \`${other.name}\``
-        this.#error([one.name, 'path'], 'route_collision', message)
-      }
-    }
+  /** Reports tools that stand for the same calls, and says to each which paths are those of others. */
+  #withRelations(tools: readonly Tool[]): Map<string, Tool> {
+    const [earlier, all] = [new TemplateIndex(), new TemplateIndex()]
+    for (const tool of tools) all.add(tool)
+    return new Map(
+      tools.map((tool) => {
+        for (const { tool: other, relation } of earlier.related(tool)) {
+          if (relation === 'same' || relation === 'crossing') this.#collides(tool, other, relation)
+        }
+        earlier.add(tool)
+        const covered = all.related(tool).filter(({ relation }) => relation === 'a_covers_b')
+        const reservedPaths = covered.map(({ tool: other }) => other.path)
+        return [tool.name, deepFreeze({ ...tool, reservedPaths })]
+      }),
+    )
   }
 
-  #withReserved(tool: Tool, tools: ReadonlyMap<string, Tool>): Tool {
-    const covered = [...tools.values()].filter((other) => relate(tool, other) === 'a_covers_b')
-    return deepFreeze({ ...tool, reservedPaths: covered.map((other) => other.path) })
+  #collides(one: Tool, other: Tool, relation: 'same' | 'crossing'): void {
+    const what = relation === 'same' ? 'the same calls as' : 'some of the same calls as'
+    const message = `\`${one.method} ${one.path}\` stands for ${what} tool \`${other.name}\``
+    this.#error([one.name, 'path'], 'route_collision', message)
   }
 
   #argHint(name: string, schema: JsonObject): string | undefined {
@@ -303,10 +307,4 @@ class ToolReader {
   #error(at: readonly PathStep[], code: string, message: string, hint?: string): void {
     this.#found.error(this.#source.at(['tools', ...at]), code, message, hint)
   }
-}
-
-function relate(a: Tool, b: Tool): ReturnType<typeof compareTemplates> {
-  if (a.name === b.name || a.upstream !== b.upstream || a.method !== b.method) return 'apart'
-  const [left, right] = [parseTemplate(a.path), parseTemplate(b.path)]
-  return left.ok && right.ok ? compareTemplates(left.segments, right.segments) : 'apart'
 }
