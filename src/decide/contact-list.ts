@@ -1,3 +1,4 @@
+import { TextSet, type TextSetParts } from '../lib/text-set.ts'
 import type { Json } from '../model/json.ts'
 import type { CompileContext } from '../policy/types.ts'
 import { closest } from '../policy/suggest.ts'
@@ -5,8 +6,8 @@ import { canonicalDomain, canonicalEmail, canonicalId, type EmailOptions } from 
 
 /** Whom a list names: whole addresses and ids, and domains with everything below them. */
 export interface ContactList {
-  readonly exact: ReadonlySet<string>
-  readonly domains: ReadonlySet<string>
+  readonly exact: TextSet
+  readonly domains: TextSet
 }
 
 export interface ListOptions extends EmailOptions {
@@ -37,24 +38,41 @@ export function readContactList(
   context: CompileContext,
   path: readonly (string | number)[],
 ): ContactList {
+  const { ids, stripPlusTags, ignoreDots } = options
+  const key = `contacts ${name} ${ids} ${stripPlusTags} ${ignoreDots}`
+  const parts = context.derive(key, () => readList(name, options, context, path))
+  return { exact: new TextSet(parts.exact), domains: new TextSet(parts.domains) }
+}
+
+function readList(
+  name: string,
+  options: ListOptions,
+  context: CompileContext,
+  path: readonly (string | number)[],
+): ListParts {
   const document = context.dataDocument(name, path)
   const list = new ListReader(name, options, context)
-  if (document === undefined || document === null) return list
+  if (document === undefined || document === null) return list.parts()
   if (!Array.isArray(document)) {
     context.reportData(name, 'header', CODE, `data \`${name}\` is not a list`, FORMS)
-    return list
+    return list.parts()
   }
   const columns = context.dataColumns(name)
-  if (columns && !list.header(columns)) return list
-  list.read(document as readonly Json[])
-  return list
+  if (!columns || list.header(columns)) list.read(document as readonly Json[])
+  return list.parts()
+}
+
+/** A list as it goes from the thread that read it to the one that decides. */
+interface ListParts {
+  readonly exact: TextSetParts
+  readonly domains: TextSetParts
 }
 
 const FORMS = `a list of addresses, \`@domain\` or ids, or of objects with ${NAMES.join(', ')}`
 
-class ListReader implements ContactList {
-  readonly exact = new Set<string>()
-  readonly domains = new Set<string>()
+class ListReader {
+  readonly #exact = new Set<string>()
+  readonly #domains = new Set<string>()
   readonly #name: string
   readonly #options: ListOptions
   readonly #context: CompileContext
@@ -91,6 +109,10 @@ class ListReader implements ContactList {
     }
   }
 
+  parts(): ListParts {
+    return { exact: TextSet.of(this.#exact).parts, domains: TextSet.of(this.#domains).parts }
+  }
+
   #report(row: number | 'header', message: string, hint?: string): void {
     this.#context.reportData(this.#name, row, CODE, message, hint)
   }
@@ -123,7 +145,7 @@ class ListReader implements ContactList {
     if (entry.startsWith('@')) {
       const domain = canonicalDomain(entry.slice(1).normalize('NFKC').toLowerCase())
       if (domain === undefined) return { what: `cannot be read: ${shown}`, isId: false }
-      this.domains.add(domain)
+      this.#domains.add(domain)
       return undefined
     }
     if (!entry.includes('@')) return this.#id(entry, shown, holds)
@@ -132,7 +154,7 @@ class ListReader implements ContactList {
       const hint = 'one plain address, without a name or quotes'
       return { what: `cannot be read: ${shown}`, hint, isId: false }
     }
-    this.exact.add(address)
+    this.#exact.add(address)
     return undefined
   }
 
@@ -147,7 +169,7 @@ class ListReader implements ContactList {
       const hint = `write \`@${entry.slice(0, 80)}\` for a domain, or set \`ids: true\` where recipients are ids`
       return { what: `is an id, which the guard never matches: ${shown}`, hint, isId: true }
     }
-    this.exact.add(id)
+    this.#exact.add(id)
     return undefined
   }
 }

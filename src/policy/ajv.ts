@@ -198,6 +198,24 @@ export function compileArgsSchema(schema: JsonObject): CompiledCheck {
   }
 }
 
+/**
+ * A check of a schema that is known to compile, compiled when it is first used: of a thousand tools, most are not called
+ * between one reload and the next.
+ */
+export function lazyArgsCheck(schema: JsonObject): ArgsCheck {
+  let known: ArgsCheck | undefined
+  return (args) => {
+    known ??= checkOf(schema)
+    return known(args)
+  }
+}
+
+function checkOf(schema: JsonObject): ArgsCheck {
+  const compiled = compileArgsSchema(schema)
+  if (compiled.ok) return compiled.check
+  throw new Error(`a schema that was checked does not compile: ${compiled.message}`)
+}
+
 const UNIQUE_ITEMS_MAX = 1000
 
 // Comparing every item with every other is the one check that is not linear.

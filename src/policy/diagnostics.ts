@@ -53,6 +53,10 @@ export class Findings {
     this.#add('warning', place, code, message, hint)
   }
 
+  get count(): number {
+    return this.#all.length
+  }
+
   get hasErrors(): boolean {
     return this.#all.some((one) => one.severity === 'error')
   }

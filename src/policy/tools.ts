@@ -11,14 +11,12 @@ import { isObject, parsePointer, schemaAt, schemaHas, typeBesideNull } from './p
 import { didYouMean } from './suggest.ts'
 import { parseTemplate, templateParams } from './template.ts'
 import { TemplateIndex } from './template-index.ts'
-import type { ArgsCheck } from './types.ts'
 import type { PathStep, SourceDocument } from './yaml.ts'
 
 /** What `tools.yaml` says, checked. */
 export interface ToolsFile {
   readonly upstreams: ReadonlyMap<string, Upstream>
   readonly tools: ReadonlyMap<string, Tool>
-  readonly argsChecks: ReadonlyMap<string, ArgsCheck>
   /** Environment values that went into it, for the revision. */
   readonly envUsed: ReadonlyMap<string, string>
 }
@@ -79,9 +77,8 @@ export function readTools(
   for (const [name, one] of Object.entries(raw.upstreams)) {
     upstreams.set(name, readUpstream(name, one, source, env, envUsed, found))
   }
-  const reader = new ToolReader(source, raw, found)
-  const tools = reader.readAll()
-  return { upstreams, tools, argsChecks: reader.argsChecks, envUsed }
+  const tools = new ToolReader(source, raw, found).readAll()
+  return { upstreams, tools, envUsed }
 }
 
 // The gate's own: see `model-tool.ts`.
@@ -135,7 +132,6 @@ function baseUrlProblem(text: string): string | undefined {
 }
 
 class ToolReader {
-  readonly argsChecks = new Map<string, ArgsCheck>()
   readonly #source: SourceDocument
   readonly #raw: RawTools
   readonly #found: Findings
@@ -189,8 +185,7 @@ class ToolReader {
       return
     }
     const compiled = compileArgsSchema(schema)
-    if (compiled.ok) this.argsChecks.set(name, compiled.check)
-    else this.#error([name, 'args'], 'bad_schema', compiled.message)
+    if (!compiled.ok) this.#error([name, 'args'], 'bad_schema', compiled.message)
   }
 
   #checkPath(name: string, raw: RawTool, schema: JsonObject): void {

@@ -91,6 +91,11 @@ export interface CompileContext {
   pathRules(rules: PathRules): PathCheck | undefined
   /** `name` of a document under `data/`; undefined, and reported, when there is none. */
   dataDocument(name: string, path: readonly (string | number)[]): Json | undefined
+  /**
+   * What a guard makes of documents under `data/`: plain data, made once where the directory is checked and handed on to
+   * where it decides. The key says all that goes into it.
+   */
+  derive<T>(key: string, make: () => T): T
   /** Of a document that is a table: the columns its header names. */
   dataColumns(name: string): readonly string[] | undefined
   /** Reports an error in a document under `data/`, at an entry of a list or at the header of a table. */

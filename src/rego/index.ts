@@ -6,7 +6,7 @@ export type { Budget, Capabilities, Compiled, CompileOptions, Refused } from './
 export type { Diagnostic, SourceLocation } from './diagnostics.ts'
 export { renderDiagnostic } from './diagnostics.ts'
 export { EvalError, load } from './host/load.ts'
-export type { Loaded, LoadOptions, PlainFunction, PointCount } from './host/load.ts'
+export type { DataImage, Loaded, LoadOptions, PlainFunction, PointCount } from './host/load.ts'
 export { evaluateQuery as eval } from './query.ts'
 export { parse } from './parse.ts'
 export { ParseCache } from './parser/cache.ts'
