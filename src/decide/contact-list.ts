@@ -1,5 +1,5 @@
 import { TextSet, type TextSetParts } from '../lib/text-set.ts'
-import type { Json } from '../model/json.ts'
+import type { Json, JsonObject } from '../model/json.ts'
 import type { CompileContext } from '../policy/types.ts'
 import { closest } from '../policy/suggest.ts'
 import { canonicalDomain, canonicalEmail, canonicalId, type EmailOptions } from './email.ts'
@@ -16,8 +16,9 @@ export interface ListOptions extends EmailOptions {
 }
 
 const CODE = 'bad_list_entry'
+type Holds = 'address' | 'domain' | 'any'
 /** What a column of a table holds. */
-const COLUMNS: Readonly<Record<string, 'address' | 'domain' | 'any'>> = {
+const COLUMNS: Readonly<Record<string, Holds>> = {
   email: 'address',
   address: 'address',
   recipient: 'any',
@@ -120,23 +121,44 @@ class ListReader {
   #row(row: Json): Problem | undefined {
     if (typeof row !== 'object' || row === null) return this.#entry(row, 'any')
     if (Array.isArray(row)) return { what: 'is a list', hint: FORMS }
-    const members = Object.entries(row).filter(([, value]) => value !== null && value !== '')
-    const strange = members.find(([key, value]) => isStrange(key, value))?.[0]
+    let [named, unread, strange]: [Problem | 'matched' | undefined, Problem?, string?] = [undefined]
+    for (const key of Object.keys(row)) {
+      const value = (row as JsonObject)[key] as Json
+      if (value === null || value === '') continue
+      const holds = this.#columnOf(key)
+      if (holds === undefined) {
+        if (isStrange(key, value, this.#nearColumn(key))) strange ??= key
+        continue
+      }
+      const problem = this.#entry(value, holds)
+      if (problem && problem.isId !== true) unread ??= problem
+      // An id beside an address that can be matched is for others who read the table.
+      else if (named !== 'matched') named = problem ?? 'matched'
+    }
     if (strange !== undefined) {
-      const hint = `did you mean \`${nearColumn(strange) ?? 'email'}\`?`
+      const hint = `did you mean \`${this.#nearColumn(strange) ?? 'email'}\`?`
       return { what: `has \`${strange.slice(0, 80)}\`, which the guard does not read`, hint }
     }
-    const problems = members.flatMap(([key, value]) => {
-      const holds = columnOf(key)
-      return holds ? [this.#entry(value, holds)] : []
-    })
-    if (problems.length === 0) return { what: 'names nobody', hint: FORMS }
-    const unread = problems.find((one) => one !== undefined && one.isId !== true)
-    // An id beside an address that can be matched is for others who read the table.
-    return unread ?? (problems.includes(undefined) ? undefined : problems[0])
+    if (unread) return unread
+    if (named === undefined) return { what: 'names nobody', hint: FORMS }
+    return named === 'matched' ? undefined : named
   }
 
-  #entry(value: Json, holds: 'address' | 'domain' | 'any'): Problem | undefined {
+  // The same few names stand in every row of a table.
+  readonly #columns = new Map<string, Holds | undefined>()
+  readonly #near = new Map<string, string | undefined>()
+
+  #columnOf(key: string): Holds | undefined {
+    if (!this.#columns.has(key)) this.#columns.set(key, columnOf(key))
+    return this.#columns.get(key)
+  }
+
+  #nearColumn(key: string): string | undefined {
+    if (!this.#near.has(key)) this.#near.set(key, nearColumn(key))
+    return this.#near.get(key)
+  }
+
+  #entry(value: Json, holds: Holds): Problem | undefined {
     const text = typeof value === 'number' ? idText(value) : value
     if (typeof text !== 'string') return { what: 'is neither text nor a whole number', isId: false }
     const entry =
@@ -158,7 +180,7 @@ class ListReader {
     return undefined
   }
 
-  #id(entry: string, shown: string, holds: 'address' | 'domain' | 'any'): Problem | undefined {
+  #id(entry: string, shown: string, holds: Holds): Problem | undefined {
     const id = canonicalId(entry)
     if (id === undefined) return { what: `cannot be read: ${shown}`, isId: false }
     if (holds === 'address') {
@@ -181,7 +203,7 @@ interface Problem {
   readonly isId?: boolean
 }
 
-const columnOf = (name: string): 'address' | 'domain' | 'any' | undefined => {
+const columnOf = (name: string): Holds | undefined => {
   const plain = name.trim().toLowerCase()
   return Object.hasOwn(COLUMNS, plain) ? COLUMNS[plain] : undefined
 }
@@ -199,9 +221,8 @@ function nearColumn(name: string): string | undefined {
 }
 
 // A column of another name may be anything, unless it is called after addresses and holds them.
-function isStrange(key: string, value: Json): boolean {
-  if (columnOf(key) !== undefined) return false
-  if (nearColumn(key) !== undefined) return true
+function isStrange(key: string, value: Json, near: string | undefined): boolean {
+  if (near !== undefined) return true
   return typeof value === 'string' && value.includes('@') && /mail|address|recipient/i.test(key)
 }
 

@@ -23,26 +23,23 @@ export class TextSet {
   }
 
   static of(texts: Iterable<string>): TextSet {
-    const unique = new Set(texts)
-    let slotCount = 8
+    const unique = texts instanceof Set ? (texts as ReadonlySet<string>) : new Set(texts)
+    let [slotCount, length] = [8, 1]
     while (slotCount < unique.size * 2) slotCount *= 2
-    const length = [...unique].reduce(
-      (sum, text) => sum + LENGTH_BYTES + Buffer.byteLength(text),
-      0,
-    )
+    for (const text of unique) length += LENGTH_BYTES + Buffer.byteLength(text)
     const slots = new Uint32Array(new SharedArrayBuffer(slotCount * 4))
-    const bytes = new Uint8Array(new SharedArrayBuffer(Math.max(1, length)))
+    const bytes = Buffer.from(new SharedArrayBuffer(length))
     let at = 0
     for (const text of unique) {
-      const encoded = encoder.encode(text)
-      new DataView(bytes.buffer).setUint32(at, encoded.length, true)
-      bytes.set(encoded, at + LENGTH_BYTES)
-      let slot = hash(encoded, encoded.length) & (slotCount - 1)
+      const written = bytes.write(text, at + LENGTH_BYTES)
+      bytes.writeUInt32LE(written, at)
+      const begin = at + LENGTH_BYTES
+      let slot = hash(bytes, begin, begin + written) & (slotCount - 1)
       while (slots[slot] !== 0) slot = (slot + 1) & (slotCount - 1)
       slots[slot] = at + 1
-      at += LENGTH_BYTES + encoded.length
+      at = begin + written
     }
-    return new TextSet({ size: unique.size, slots, bytes })
+    return new TextSet({ size: unique.size, slots, bytes: new Uint8Array(bytes.buffer) })
   }
 
   get size(): number {
@@ -54,7 +51,7 @@ export class TextSet {
     if (this.parts.size === 0) return false
     const { read, written } = encoder.encodeInto(text, scratch)
     if (read < text.length) return false // longer than any text in a set
-    for (let slot = hash(scratch, written) & (slots.length - 1); ; ) {
+    for (let slot = hash(scratch, 0, written) & (slots.length - 1); ; ) {
       const at = slots[slot] ?? 0
       if (at === 0) return false
       if (isAt(bytes, at - 1, written)) return true
@@ -64,9 +61,9 @@ export class TextSet {
 }
 
 // FNV-1a, with a last mixing because only the low bits are used.
-function hash(bytes: Uint8Array, length: number): number {
+function hash(bytes: Uint8Array, begin: number, end: number): number {
   let value = 0x811c9dc5
-  for (let at = 0; at < length; at++) value = Math.imul(value ^ (bytes[at] as number), 0x01000193)
+  for (let at = begin; at < end; at++) value = Math.imul(value ^ (bytes[at] as number), 0x01000193)
   value ^= value >>> 15
   return Math.imul(value, 0x2c1b3c6d) >>> 3
 }

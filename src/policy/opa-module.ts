@@ -4,7 +4,8 @@ import { type OpaResults, OpaThread, PolicyTimeout } from './opa-thread.ts'
 import { isObject } from './pointer.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
 import { closest } from './suggest.ts'
-import type { ModuleAnswer, ModuleReason, PolicyModule } from './types.ts'
+import { shareBytes } from './shared.ts'
+import type { ModuleAnswer, ModuleParts, ModuleReason, PolicyModule } from './types.ts'
 
 const DEADLINE_MS = 100
 const QUEUE_MAX = 256
@@ -25,16 +26,26 @@ export async function loadOpaModule(
   data: JsonObject,
 ): Promise<LoadedOpa> {
   try {
-    const { thread, manifest } = await OpaThread.start(wasm, data)
+    const [code, documents] = [shareBytes(wasm), shareBytes(Buffer.from(JSON.stringify(data)))]
+    const { thread, manifest } = await OpaThread.start(code, documents)
     const entrypoints = manifest.entrypoints.filter((one) => ENTRYPOINTS.includes(one))
     const problem = manifestProblem(manifest, entrypoints)
-    if (!problem) return { ok: true, module: new OpaModule(name, wasm, data, entrypoints, thread) }
+    const parts = { kind: 'opa', name, wasm: code, data: documents, entrypoints } as const
+    if (!problem) return { ok: true, module: new OpaModule(parts, thread) }
     await thread.stop()
     return { ok: false, ...problem }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     return { ok: false, code: 'module_load', message: `does not load: ${message.slice(0, 200)}` }
   }
+}
+
+type OpaParts = Extract<ModuleParts, { kind: 'opa' }>
+
+/** Starts a module that was loaded in another thread. Rejects when it does not start. */
+export async function startOpaModule(parts: OpaParts): Promise<PolicyModule> {
+  const { thread } = await OpaThread.start(parts.wasm, parts.data)
+  return new OpaModule(parts, thread)
 }
 
 function manifestProblem(
@@ -76,27 +87,18 @@ function meantFor(name: string): { name: string; meant: string } | undefined {
 class OpaModule implements PolicyModule {
   readonly name: string
   readonly entrypoints: readonly string[]
-  readonly #wasm: Uint8Array
-  readonly #data: JsonObject
+  readonly parts: OpaParts
   #thread: Promise<OpaThread>
   #spare: Promise<OpaThread> | undefined
   #tail: Promise<unknown> = Promise.resolve()
   #waiting = 0
   #closed = false
 
-  constructor(
-    name: string,
-    wasm: Uint8Array,
-    data: JsonObject,
-    entrypoints: readonly string[],
-    thread: OpaThread,
-  ) {
-    this.name = name
-    this.entrypoints = Object.freeze([...entrypoints])
-    this.#wasm = wasm
-    this.#data = data
+  constructor(parts: OpaParts, thread: OpaThread) {
+    this.name = parts.name
+    this.entrypoints = Object.freeze([...parts.entrypoints])
+    this.parts = parts
     this.#thread = Promise.resolve(thread)
-    this.#spare = this.#startThread()
   }
 
   async evaluate(input: JsonObject): Promise<ModuleAnswer> {
@@ -119,6 +121,8 @@ class OpaModule implements PolicyModule {
     if (performance.now() - sinceMs > WAIT_MS_MAX) {
       return failed('policy_timeout', 'waited too long for its turn')
     }
+    // Started when there is something to do, so that modules of which nothing is asked have one thread each.
+    this.#spare ??= this.#startThread()
     try {
       const thread = await this.#living()
       const results = await thread.evaluate(this.entrypoints, input, DEADLINE_MS)
@@ -145,7 +149,7 @@ class OpaModule implements PolicyModule {
   }
 
   #startThread(): Promise<OpaThread> {
-    const started = OpaThread.start(this.#wasm, this.#data).then(({ thread }) => thread)
+    const started = OpaThread.start(this.parts.wasm, this.parts.data).then(({ thread }) => thread)
     started.catch(() => undefined) // whoever needs it will see
     return started
   }

@@ -1,5 +1,6 @@
 import {
   compile,
+  type DataImage,
   EvalError,
   load,
   parse,
@@ -11,7 +12,7 @@ import {
   type SourceLocation,
 } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
-import { type Diagnostic, diagnosticAt } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
 import { nameHint } from './rego-hints.ts'
 import { placeAt } from './rego-place.ts'
 import { reachFindings, type RegoFile } from './rego-reach.ts'
@@ -41,13 +42,19 @@ interface Survey {
   readonly files: readonly RegoFile[]
 }
 
-/** Plain data, so that it can come from a worker. `module` is null when nothing decides. */
+export interface CompiledRego {
+  readonly module: WebAssembly.Module
+  /** The rules that decide and are there. */
+  readonly rules: readonly string[]
+  /** The documents that they read. */
+  readonly image: DataImage
+}
+
+/** `module` is null when nothing decides. */
 export type CompiledSources =
   | {
       readonly ok: true
-      readonly module: WebAssembly.Module | null
-      /** The rules that decide and are there. */
-      readonly rules: readonly string[]
+      readonly module: CompiledRego | null
       readonly warnings: readonly Diagnostic[]
     }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
@@ -77,11 +84,29 @@ export function compileSources(program: RegoProgram): CompiledSources {
   if (findings.length > 0) return { ok: false, diagnostics: findings }
   const warnings = (compiled?.warnings ?? []).map(toWarning)
   if (!compiled || survey.rules.length === 0) {
-    return { ok: true, module: null, rules: [], warnings }
+    return { ok: true, module: null, warnings }
   }
   const module = new WebAssembly.Module(compiled.wasm)
-  warmUp(module, data)
-  return { ok: true, module, rules: survey.rules, warnings }
+  const image = imageOf(module, documentsFor(policies, data))
+  if (!image) {
+    const [file = '.'] = sources.keys()
+    const message = 'the documents that Rego reads do not fit its memory'
+    return {
+      ok: false,
+      diagnostics: [diagnosticAt(wholeFile(file), 'error', 'rego_failed', message)],
+    }
+  }
+  return { ok: true, module: { module, rules: survey.rules, image }, warnings }
+}
+
+// A document that no rule refers to, such as a long list for a guard, need not be there when one decides.
+function documentsFor(rules: readonly RuleSurvey[], data: JsonObject): JsonObject {
+  const roots = new Set<string | undefined>()
+  for (const { reads } of rules) {
+    for (const { root, steps } of reads) if (root === 'data') roots.add(steps[0]?.key)
+  }
+  if (roots.has(undefined)) return data
+  return Object.fromEntries(Object.entries(data).filter(([name]) => roots.has(name)))
 }
 
 function compilePolicies(sources: ReadonlyMap<string, string>, rules: readonly string[]) {
@@ -105,11 +130,25 @@ export function rehearse(program: RegoProgram): void {
 // once here, the first decision of the new revision does not wait for it. Held until the next one.
 let warm: Loaded | undefined
 
-function warmUp(module: WebAssembly.Module, data: JsonObject): void {
+/** Loads the documents and evaluates once; undefined when they are too much for the memory it may have. */
+function imageOf(module: WebAssembly.Module, data: JsonObject): DataImage | undefined {
   warm?.close()
-  warm = load(module, { data })
+  warm = undefined
   try {
-    warm.solutions({})
+    const loaded = load(module, { data })
+    warm = loaded
+    const image = loaded.dataImage()
+    tryOut(loaded)
+    return image
+  } catch (error) {
+    if (error instanceof EvalError || error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+function tryOut(loaded: Loaded): void {
+  try {
+    loaded.solutions({})
   } catch (error) {
     if (!(error instanceof EvalError)) throw error // an answer, good or bad, is not the point
   }

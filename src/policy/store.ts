@@ -1,13 +1,15 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { GatewayError } from '../errors.ts'
+import type { PolicyLoader } from './away.ts'
 import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
 import { POLICY_LIMITS } from './limits.ts'
 import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
 import type { Bundle } from './types.ts'
 import { DirectoryWatch } from './watch.ts'
 
-export interface PolicyStoreOptions extends Omit<LoadOptions, 'nowMs' | 'gateOverride' | 'live'> {
+export interface PolicyStoreOptions
+  extends Omit<LoadOptions, 'nowMs' | 'gateOverride' | 'liveFiles'> {
   readonly dir: string
   /** Paths given to `reload` must lie in here. Default: the parent of `dir`. */
   readonly root?: string
@@ -15,6 +17,8 @@ export interface PolicyStoreOptions extends Omit<LoadOptions, 'nowMs' | 'gateOve
   readonly watch?: boolean
   /** The clock. Only for recording when things happened. */
   readonly now?: () => number
+  /** Loads in another thread; without one, in this. */
+  readonly loader?: PolicyLoader
   /** One line for each reload, accepted or refused. */
   readonly log?: PolicyLog
 }
@@ -128,7 +132,7 @@ export class PolicyStore {
   ): Promise<LoadResult> {
     const source = typeof from === 'string' ? await this.#locate(from) : this.#source
     const options = await this.#loadOptions(source)
-    const result = await loadBundle(typeof from === 'object' ? from : source.dir, options)
+    const result = await this.#read(typeof from === 'object' ? from : source.dir, options)
     if (result.ok) await closeAll(result.bundle.modules)
     return result
   }
@@ -153,7 +157,7 @@ export class PolicyStore {
 
   async #load(reason: string, source: Source): Promise<ReloadResult> {
     const options = await this.#loadOptions(source)
-    const result = await loadBundle(source.dir, { ...options, live: this.#liveFor(options) })
+    const result = await this.#read(source.dir, { ...options, live: this.#liveFor(options) })
     if (!result.ok) {
       const { diagnostics } = result
       // What somebody only tried says nothing about what is on disk.
@@ -167,6 +171,14 @@ export class PolicyStore {
     this.#override = options.gateOverride?.text
     this.#rejection = undefined
     return this.#swap(result.bundle, reason)
+  }
+
+  #read(
+    from: string | Readonly<Record<string, string | Uint8Array>>,
+    options: LoadOptions & { readonly live?: Bundle | undefined },
+  ): Promise<LoadResult> {
+    const { loader } = this.#options
+    return loader ? loader.load(from, options) : loadBundle(from, options)
   }
 
   // The watcher sees a directory that a caller has just had loaded; the same files make the same bundle.

@@ -14,6 +14,7 @@ import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
+import type { DataImage } from '../rego/index.ts'
 import type { Diagnostic } from './diagnostics.ts'
 import type { PathCheck, PathRules } from './paths.ts'
 import type { Regex } from './regex.ts'
@@ -146,9 +147,32 @@ export interface PolicyModule {
   evaluate(input: JsonObject): ModuleAnswer | Promise<ModuleAnswer>
   /** Evaluates once more, slowly and away from decisions, and says which expressions made the answer. */
   explain?(input: JsonObject): Promise<ModuleExplanation>
+  /** What another thread makes the same module of. */
+  readonly parts?: ModuleParts
   /** Stops what the module runs in, when the bundle is no longer used. */
   close?(): Promise<void>
 }
+
+/** A module as it goes from thread to thread; what is large in it lies in shared memory. */
+export type ModuleParts =
+  | {
+      readonly kind: 'opa'
+      readonly name: string
+      readonly entrypoints: readonly string[]
+      readonly wasm: Uint8Array
+      /** JSON. */
+      readonly data: Uint8Array
+    }
+  | {
+      readonly kind: 'rego'
+      /** Names the program where it was compiled. */
+      readonly id: number
+      readonly rules: readonly string[]
+      readonly module: WebAssembly.Module
+      readonly image: DataImage
+      /** The whole program, should it not be known there any more. */
+      readonly program: Uint8Array
+    }
 
 export type ModuleExplanation =
   | {
