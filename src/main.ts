@@ -21,7 +21,8 @@ import { ActivityStream } from './http/websocket.ts'
 import type { HttpParts, Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { publicKeysOf } from './lib/manifest.ts'
-import { GUARD_KINDS, JUDGE } from './decide/index.ts'
+import { GUARD_KINDS } from './decide/index.ts'
+import { POLICY_LOADER } from './decide/load.ts'
 import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
@@ -31,7 +32,6 @@ import { createApiKey, registerAgent } from './pipeline/registry.ts'
 import { Plans } from './pipeline/plans.ts'
 import { Sandbox } from './pipeline/sandbox.ts'
 import { Turns } from './pipeline/turns.ts'
-import { REGO_COMPILER } from './policy/rego-compiler.ts'
 import { PolicyStore } from './policy/store.ts'
 import type { Diagnostic } from './policy/diagnostics.ts'
 import { raiseAlert } from './record/alerts.ts'
@@ -249,8 +249,8 @@ export class Gate {
       kinds: GUARD_KINDS,
       env: { ...env, TICKETING_API_URL: ticketingApiUrl },
       defaults: { ratePerS },
-      compiler: REGO_COMPILER,
-      judge: JUDGE,
+      loader: POLICY_LOADER,
+      log: this.log,
     })
   }
 

@@ -10,7 +10,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   model: [],
   lib: ['model'],
   errors: [],
-  config: [],
+  config: ['lib'],
   rego: [],
   store: ['model', 'lib', 'errors'],
   policy: ['model', 'lib', 'errors', 'rego', 'store'],

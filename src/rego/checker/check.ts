@@ -13,7 +13,7 @@ import { checkRecursion } from './recursion.ts'
 import { SafetyChecker } from './safety.ts'
 import { type Globals, NameSource, Scope } from './scope.ts'
 import { checkTypes } from './typecheck.ts'
-import type { FunctionType } from './types.ts'
+import type { FunctionType, Type } from './types.ts'
 
 export interface CheckOptions {
   readonly strict: boolean
@@ -37,6 +37,10 @@ export interface Checked {
   readonly original: ReadonlyMap<string, string>
   /** What strict mode would refuse. */
   readonly warnings: readonly Diagnostic[]
+  /** The modules with every name resolved and nothing else changed. */
+  readonly resolved: readonly Module[]
+  /** The type of what a rule defines; undefined for one of another policy. */
+  readonly types: (rule: Rule) => Type | undefined
 }
 
 export interface Query {
@@ -51,6 +55,8 @@ interface State {
   tree: RuleNode
   /** Rules as they were before anything was taken out of them. */
   resolved: RuleNode
+  named: readonly Module[]
+  types: Checked['types']
   query: Body | undefined
   readonly original: Map<string, string>
   readonly names: NameSource
@@ -84,7 +90,7 @@ const STAGES: readonly Stage[] = [
   { name: 'safety of bodies', run: checkBodies },
   { name: 'recursion', run: (s, c) => checkRecursion(s.resolved, c.diagnostics) },
   // Types follow references from rule to rule, so recursion must be out of the way.
-  { name: 'types', run: (s, c) => checkTypes(s.tree, s.query, c.functionType, c.diagnostics) },
+  { name: 'types', run: inferTypes },
   { name: 'deprecated', run: (s, c) => checkDeprecated(s.modules, c.diagnostics, c.warnings) },
 ]
 
@@ -99,6 +105,8 @@ export function check(
     modules,
     tree: buildTree(modules),
     resolved: buildTree([]),
+    named: modules,
+    types: () => undefined,
     query: query?.body,
     original: new Map(),
     names: new NameSource(),
@@ -114,6 +122,8 @@ export function check(
     tree: state.tree,
     original: state.original,
     warnings: warnings.list,
+    resolved: state.named,
+    types: state.types,
     query: state.query && {
       body: state.query,
       vars: queryVars(state.query, state.original, query?.body ?? []),
@@ -217,7 +227,12 @@ function importText({ path, alias }: Import): string {
   return `import ${operatorName(path) ?? ''}${alias === undefined ? '' : ` as ${alias}`}`
 }
 
+function inferTypes(state: State, { functionType, diagnostics }: Context): void {
+  state.types = checkTypes(state.tree, state.query, functionType, diagnostics)
+}
+
 function rewrite(state: State, { diagnostics }: Context): void {
+  state.named = state.modules
   state.resolved = buildTree(state.modules)
   checkArguments(state.modules, diagnostics)
   if (diagnostics.any) return

@@ -1,7 +1,7 @@
 // Types of rules and expressions, inferred as OPA infers them: rules in the order of their dependencies, each body with
 // an environment of its own. A call that no value of its operands' types can satisfy, an equation of types that share no
 // value and a reference into what cannot have such a key are errors.
-import type { Body, Expr, RefTerm, Term } from '../ast/ast.ts'
+import type { Body, Expr, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { mapTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { inputTypeOf, SchemaError } from './schemas.ts'
@@ -32,16 +32,25 @@ import {
   values,
 } from './types.ts'
 
+/** Reports what does not fit; the answer gives the type of what a rule defines, by where it stands. */
 export function checkTypes(
   tree: RuleNode,
   query: Body | undefined,
   typeOf: (name: string) => FunctionType | undefined,
   diagnostics: Diagnostics,
-): void {
+): (rule: Rule) => Type | undefined {
   const checker = new TypeChecker(tree, typeOf, diagnostics)
-  for (const rule of rulesBelow(tree)) checker.rule(rule)
+  const placed = rulesBelow(tree)
+  for (const rule of placed) checker.rule(rule)
   if (query) checker.query(query)
+  const known = new Map(placed.map((one) => [placeOf(one.rule), one]))
+  return (rule) => {
+    const one = known.get(placeOf(rule))
+    return one && checker.rule(one).value
+  }
 }
+
+const placeOf = ({ loc }: Rule): string => `${loc.file}:${loc.row}:${loc.col}`
 
 class Env {
   readonly #vars = new Map<string, Type>()
