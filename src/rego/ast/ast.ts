@@ -29,6 +29,11 @@ export interface StringTerm extends Node {
 export interface VarTerm extends Node {
   readonly kind: 'var'
   readonly name: string
+  /** Of a rule's or an import's name that became a reference: where the last such name of the module stands. */
+  readonly lastUse?: LastUse
+}
+export interface LastUse {
+  loc: Loc
 }
 export interface RefTerm extends Node {
   readonly kind: 'ref'

@@ -279,5 +279,10 @@ export function parseSignature(text: string): FunctionType {
   const variadic = parts.length === 1 && (parts[0] ?? '').endsWith('...')
   const args: Type[] = parts.map((part) => parseType(part.replace('...', '')))
   const result = text.slice(end + 1).trim()
-  return { args, variadic, result: result === 'none' ? undefined : parseType(result) }
+  return {
+    kind: 'function',
+    args,
+    variadic,
+    result: result === 'none' ? undefined : parseType(result),
+  }
 }

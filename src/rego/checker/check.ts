@@ -7,7 +7,15 @@ import { buildTree, nodeAt, type RuleNode } from '../planner/tree.ts'
 import { builtinType } from './builtins.ts'
 import { checkConflicts } from './conflicts.ts'
 import { Expander } from './expand.ts'
-import { checkArguments, checkFunctions, checkKeywords, checkDeprecated } from './functions.ts'
+import {
+  checkArguments,
+  checkDeprecated,
+  checkFunctions,
+  checkKeywords,
+  standsForFunction,
+} from './functions.ts'
+import { Dynamics } from './dynamics.ts'
+import { shower } from './show.ts'
 import { dropPrints, metadataCalls } from './rewrites.ts'
 import { checkRecursion } from './recursion.ts'
 import { SafetyChecker } from './safety.ts'
@@ -84,7 +92,14 @@ const STAGES: readonly Stage[] = [
   { name: 'safety of bodies', run: checkBodies },
   { name: 'recursion', run: (s, c) => checkRecursion(s.resolved, c.diagnostics) },
   // Types follow references from rule to rule, so recursion must be out of the way.
-  { name: 'types', run: (s, c) => checkTypes(s.tree, s.query, c.functionType, c.diagnostics) },
+  { name: 'dynamic terms', run: takeOutDynamics },
+  {
+    name: 'types',
+    run: (s, c) => {
+      const show = shower(s.original, s.names.subjects)
+      checkTypes(s.tree, s.query, c.functionType, c.diagnostics, show)
+    },
+  },
   { name: 'deprecated', run: (s, c) => checkDeprecated(s.modules, c.diagnostics, c.warnings) },
 ]
 
@@ -142,7 +157,7 @@ function globalsOf(
   names: ReadonlySet<string>,
 ): Globals {
   const { loc, path } = module.package
-  const data = { kind: 'var', name: 'data', loc } as const
+  const data = { kind: 'var', name: 'data', loc, lastUse: { loc } } as const
   const packageRef: RefTerm = {
     kind: 'ref',
     loc,
@@ -159,7 +174,9 @@ function globalsOf(
     const [root] = imported.path.terms
     if (root.kind === 'var' && (root.name === 'future' || root.name === 'rego')) continue
     const name = importName(imported)
-    if (name !== undefined && name !== 'input' && name !== 'data') refs.set(name, imported.path)
+    if (name === undefined || name === 'input' || name === 'data' || root.kind !== 'var') continue
+    const head = { ...root, lastUse: { loc: root.loc } }
+    refs.set(name, { ...imported.path, terms: [head, ...imported.path.terms.slice(1)] })
   }
   return { refs, used: new Set(), packageRef }
 }
@@ -221,7 +238,7 @@ function rewrite(state: State, { diagnostics }: Context): void {
   state.resolved = buildTree(state.modules)
   checkArguments(state.modules, diagnostics)
   if (diagnostics.any) return
-  const expander = new Expander(state.names)
+  const expander = new Expander(state.names, (mod) => standsForFunction(state.tree, mod))
   const annotated = state.modules
   state.modules = state.modules.map((module) => ({
     ...module,
@@ -232,7 +249,17 @@ function rewrite(state: State, { diagnostics }: Context): void {
       )
     }),
   }))
-  if (state.query) state.query = expander.body(state.query)
+  if (state.query) state.query = expander.query(state.query)
+  state.tree = buildTree(state.modules)
+}
+
+function takeOutDynamics(state: State): void {
+  const dynamics = new Dynamics(state.names)
+  state.modules = state.modules.map((module) => ({
+    ...module,
+    rules: module.rules.map((rule) => dynamics.rule(rule)),
+  }))
+  if (state.query) state.query = dynamics.body(state.query, false)
   state.tree = buildTree(state.modules)
 }
 

@@ -1,4 +1,4 @@
-import type { Body, Expr, Loc, Module, RefTerm, Rule, Term } from '../ast/ast.ts'
+import type { Body, Expr, Loc, Module, RefTerm, Rule, Term, With } from '../ast/ast.ts'
 import { walkBody, walkRule, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { operatorName } from '../parser/terms.ts'
@@ -200,6 +200,18 @@ class FunctionChecker {
       )
     }
   }
+}
+
+/** Whether the value of a `with` is the name of a function, which is not evaluated. */
+export function standsForFunction(tree: RuleNode, { target, value }: With): boolean {
+  const isFunctionNode = (node: RuleNode | undefined): boolean =>
+    node?.rules.some(({ rule }) => (rule.head.args?.length ?? 0) > 0) ?? false
+  const [to, from] = [pathOf(target), pathOf(value)]
+  if (!to || !from || to[0] === 'input') return false
+  const inTree = from[0] === 'data' ? nodeAt(tree, from.slice(1)) : undefined
+  const isName = inTree !== undefined || isBuiltin(from.join('.'))
+  if (to[0] !== 'data') return isName
+  return (isName && isFunctionNode(nodeAt(tree, to.slice(1)))) || isFunctionNode(inTree)
 }
 
 function pathOf(term: Term): string[] | undefined {

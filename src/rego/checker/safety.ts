@@ -1,6 +1,7 @@
 // Every variable must get its values from somewhere. Expressions are put in an order in which they do; those that find no
 // place name variables that are unsafe. The order is OPA's, so that what it accepts is accepted.
 import type { Body, Expr, Loc, RefTerm, Rule, Term } from '../ast/ast.ts'
+import { sameTerm } from '../ast/distinct.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
@@ -458,12 +459,4 @@ function unify(safe: ReadonlySet<string>, a: Term, b: Term): Vars {
   }
   go(a, b)
   return found
-}
-
-export function sameTerm(a: Term, b: Term): boolean {
-  return termKey(a) === termKey(b)
-}
-/** A text that is equal for equal terms, wherever they stand. */
-export function termKey(term: Term): string {
-  return JSON.stringify(term, (key, value: unknown) => (key === 'loc' ? undefined : value))
 }

@@ -1,10 +1,11 @@
 // Names. One walk over each rule gives local variables names of their own, turns names of rules and imports into
 // references from `data`, and refuses declarations out of order. OPA does this in two stages (ResolveRefs,
 // RewriteLocalVars); what one declares anywhere in a body hides what is outside in the whole of it, as there.
-import type { Body, Expr, Head, Loc, RefTerm, Rule, Term, VarTerm } from '../ast/ast.ts'
+import type { Body, Expr, Head, LastUse, Loc, RefTerm, Rule, Term, VarTerm } from '../ast/ast.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorRef } from '../parser/terms.ts'
+import { compareTerms } from './term-order.ts'
 
 type Occurrence = 'seen' | 'assigned' | 'declared' | 'arg'
 
@@ -35,8 +36,15 @@ export const GENERATED = '%'
 
 export class NameSource {
   #next = 0
+  /** What made-up names stand for. */
+  readonly subjects = new Map<string, Term>()
   fresh(): string {
     return `${GENERATED}${this.#next++}`
+  }
+  standIn(term: Term): string {
+    const name = this.fresh()
+    this.subjects.set(name, term)
+    return name
   }
 }
 
@@ -63,6 +71,22 @@ export class Scope {
     this.#diagnostics = diagnostics
     this.#unused = unused
     this.#original = original
+  }
+
+  /** Names that became references, in OPA's order of resolving them, which is not ours: a reference that cannot be is
+   * reported there where the last of them stands. */
+  #uses = new Map<LastUse, Loc>()
+
+  #apart<T>(run: () => T): [T, ReadonlyMap<LastUse, Loc>] {
+    const outer = this.#uses
+    const own = new Map<LastUse, Loc>()
+    this.#uses = own
+    const result = run()
+    this.#uses = outer
+    return [result, own]
+  }
+  #used(...all: readonly ReadonlyMap<LastUse, Loc>[]): void {
+    for (const uses of all) for (const [name, loc] of uses) this.#uses.set(name, loc)
   }
 
   #error(loc: Loc, message: string): void {
@@ -94,10 +118,12 @@ export class Scope {
     const failedBefore = this.#failed
     this.#failed = false
     this.#frames.push({ vars: new Map(), hides: frame.hides })
-    const early = this.#headTerms(head, true)
+    const [early, first] = this.#apart(() => this.#headTerms(head, true))
     this.#frames.pop()
-    const body = this.#body(rule.body)
-    const late = this.#headTerms({ ...head, ...early }, false)
+    const [body, last] = this.#apart(() => this.#body(rule.body))
+    const [late, second] = this.#apart(() => this.#headTerms({ ...head, ...early }, false))
+    this.#used(first, second, last)
+    for (const [use, loc] of this.#uses) use.loc = loc
     this.#checkUnused(frame, rule.body, body, [...late.ref.slice(1), late.key, late.value])
     if (!this.#failed && !rule.else) this.#checkArgs(frame, argVars, rule)
     const failed = this.#failed
@@ -382,16 +408,18 @@ export class Scope {
       case 'arrayComprehension':
       case 'setComprehension': {
         this.#push(term.body)
-        const body = this.#body(term.body)
+        const [body, last] = this.#apart(() => this.#body(term.body))
         const made = { ...term, body, term: this.#term(term.term) }
+        this.#used(last)
         this.#checkUnused(this.#top(), term.body, body, [made.term])
         this.#frames.pop()
         return made
       }
       case 'objectComprehension': {
         this.#push(term.body)
-        const body = this.#body(term.body)
+        const [body, last] = this.#apart(() => this.#body(term.body))
         const made = { ...term, body, key: this.#term(term.key), value: this.#term(term.value) }
+        this.#used(last)
         this.#checkUnused(this.#top(), term.body, body, [made.key, made.value])
         this.#frames.pop()
         return made
@@ -403,6 +431,18 @@ export class Scope {
             part.kind === 'expr' ? (this.#expr(part) ?? part) : this.#term(part),
           ),
         }
+      case 'set': {
+        const made = new Map(inOrder(term.items).map((t) => [t, this.#term(t)] as const))
+        return { ...term, items: term.items.map((t) => made.get(t) ?? t) }
+      }
+      case 'object': {
+        const made = new Map<Term, readonly [Term, Term]>()
+        const values = new Map(term.pairs)
+        for (const key of inOrder(term.pairs.map(([k]) => k))) {
+          made.set(key, [this.#term(key), this.#term(values.get(key) as Term)])
+        }
+        return { ...term, pairs: term.pairs.map((pair) => made.get(pair[0]) ?? pair) }
+      }
       default:
         return mapTerm(
           term,
@@ -424,6 +464,8 @@ export class Scope {
       const global = this.#globals.refs.get(name)
       if (global) {
         this.#globals.used.add(name)
+        const [head] = global.terms
+        if (head.kind === 'var' && head.lastUse) this.#uses.set(head.lastUse, term.loc)
         return relocated(global, term.loc)
       }
     }
@@ -500,6 +542,9 @@ export class Scope {
     return made
   }
 }
+
+const inOrder = (terms: readonly Term[]): readonly Term[] =>
+  terms.length < 2 ? terms : terms.toSorted(compareTerms)
 
 function mapBody(body: Body, f: (t: Term) => Term): Body {
   return body.map((expr) => mapExpr(expr, f))

@@ -253,12 +253,18 @@ export class RuleParser extends ExpressionParser {
   /** One expression, or a body in braces. A set of one element is a body, since no set is ever false. */
   #ifBody(): Body | undefined {
     const { c } = this
+    const isBrace = c.is('{')
     const mark = c.mark()
     const expr = this.literal()
-    if (expr && !(expr.node.kind === 'term' && expr.node.term.kind === 'set')) return [expr]
+    const isSet = isBrace && expr?.node.kind === 'term' && expr.node.term.kind === 'set'
+    if (expr && !isSet) return [expr]
+    const own = [...c.errors]
     c.reset(mark)
-    // Whatever stands here instead of the brace is skipped, so errors are placed where OPA places them.
-    return this.#braced()
+    // Whatever stands here instead of the brace is skipped, so errors are placed where OPA 1.19 places them.
+    const body = this.#braced()
+    if (!body || isBrace) return body
+    c.errors.splice(0, c.errors.length, ...own)
+    return c.failed ? undefined : c.illegal()
   }
 
   #braced(): Body | undefined {

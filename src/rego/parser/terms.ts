@@ -8,6 +8,7 @@ import type {
   Term,
   TemplateTerm,
 } from '../ast/ast.ts'
+import { distinctItems, lastPairs } from '../ast/distinct.ts'
 import { isGround } from '../ast/walk.ts'
 import type { Cursor } from './cursor.ts'
 import type { TokenKind } from './lexer.ts'
@@ -475,7 +476,7 @@ export class TermParser {
     if (c.is(',')) {
       c.advance()
       const items = this.list('}', [head])
-      return items && { kind: 'set', items, loc: at() }
+      return items && { kind: 'set', items: distinctItems(items), loc: at() }
     }
     if (comprehension) {
       c.advance()
@@ -485,7 +486,7 @@ export class TermParser {
     }
     c.reset(mark)
     const items = this.list('}', [])
-    return items && { kind: 'set', items, loc: at() }
+    return items && { kind: 'set', items: distinctItems(items), loc: at() }
   }
 
   /** At the colon behind the first key. */
@@ -536,7 +537,7 @@ export class TermParser {
       if (!c.is(',')) return c.illegal('expected "," or "}"')
       c.advance()
     }
-    return { kind: 'object', pairs, loc: at() }
+    return { kind: 'object', pairs: lastPairs(pairs), loc: at() }
   }
 }
 

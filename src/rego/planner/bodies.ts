@@ -1,11 +1,9 @@
 // Bodies and expressions: each goes on to the rest when it holds.
 import type { Body, EveryNode, Expr, Term } from '../ast/ast.ts'
 import type { Local } from '../ir/ir.ts'
-import { isOperator } from '../parser/terms.ts'
 import { planCallExpr } from './calls.ts'
 import { type Frame, isInputPath, type Next, PlanError } from './frame.ts'
 import { scan } from './refs.ts'
-import { constantOf } from './statics.ts'
 import { planTerm } from './terms.ts'
 import { planTraced, type Tracing, valued } from './tracing.ts'
 import { planWith } from './with.ts'
@@ -117,36 +115,7 @@ function planNot(f: Frame, expr: Expr, next: Next): void {
     next()
   }
   if (node.kind === 'body') return none((found) => planBody(f, node.body, 0, found))
-  const positive: Expr = { ...expr, negated: false }
-  if (node.kind !== 'call') return none((found) => planExpr(f, positive, found))
-  // As OPA rewrites them, operands that read documents are read before the negation, so that undefined ones make the
-  // whole body undefined; the sides of an equation are not.
-  const isEquation = isOperator(node.operator, 'eq') || isOperator(node.operator, 'equal')
-  lift(f, node.args, 0, isEquation, [], (args) =>
-    none((found) => planExpr(f, { ...positive, node: { ...node, args } }, found)),
-  )
-}
-
-function lift(
-  f: Frame,
-  args: readonly Term[],
-  i: number,
-  isEquation: boolean,
-  done: readonly Term[],
-  next: (args: readonly Term[]) => void,
-): void {
-  const arg = args[i]
-  if (!arg) return next(done)
-  const stays =
-    arg.kind === 'var' ||
-    constantOf(arg) !== undefined ||
-    (isEquation && (arg.kind === 'ref' || arg.kind.endsWith('Comprehension')))
-  if (stays) return lift(f, args, i + 1, isEquation, [...done, arg], next)
-  planTerm(f, arg, (value) => {
-    const name = `lifted ${f.next++}`
-    f.vars.set(name, value)
-    lift(f, args, i + 1, isEquation, [...done, { kind: 'var', name, loc: arg.loc }], next)
-  })
+  return none((found) => planExpr(f, { ...expr, negated: false }, found))
 }
 
 function alwaysTrue(term: Term): boolean {

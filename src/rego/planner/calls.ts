@@ -4,7 +4,7 @@ import type { Local, Location, Operand, Stmt } from '../ir/ir.ts'
 import { operatorName } from '../parser/terms.ts'
 import { DATA, type Frame, INPUT, namesOf, type Next, PlanError } from './frame.ts'
 import { dot, scan } from './refs.ts'
-import { planTerm, planTerms } from './terms.ts'
+import { made, planTerm, planTerms } from './terms.ts'
 import { valued } from './tracing.ts'
 import { isFunction } from './tree.ts'
 import { unify, unifyValue } from './unify.ts'
@@ -52,7 +52,8 @@ function planCall(
 ): void {
   const arity = arityOf(f, operator, name)
   const output = args[arity]
-  planTerms(f, args.slice(0, arity), 0, [], (operands) => {
+  planTerms(f, args.slice(0, arity), 0, [], (given) => {
+    const operands = isRule(name) ? given : given.map((operand) => made(f, operand))
     const value = called(f, operator, name, operands)
     if (output) return unifyValue(f, value, output, next)
     valued(f)

@@ -36,6 +36,7 @@ export class Planner {
   readonly statics = new Statics()
   readonly funcs = new Map<string, Func>()
   readonly tracePoints: TracePoint[] = []
+  hasWrittenSets = false
   #slots = 0
 
   constructor(input: PlannerInput) {
@@ -55,6 +56,7 @@ export class Planner {
       plans,
       funcs: [...this.funcs.values()],
       tracePoints: this.tracePoints.length,
+      hasWrittenSets: this.hasWrittenSets,
       traceSlots: this.#slots,
     }
   }

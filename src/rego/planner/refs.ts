@@ -1,11 +1,11 @@
 // References: into `input` and values term by term, into `data` along the tree of rules as far as it goes.
-import type { RefTerm, SetTerm, Term } from '../ast/ast.ts'
+import type { RefTerm, Term } from '../ast/ast.ts'
 import type { Local, Operand } from '../ir/ir.ts'
 import { childrenOf, nodeValue } from './documents.ts'
 import { DATA, type Frame, INPUT, pathTerms, type WithValue } from './frame.ts'
 import { longestKnown, stepKey } from './shared.ts'
 import { constantOf } from './statics.ts'
-import { planTerm, planTerms } from './terms.ts'
+import { planTerm } from './terms.ts'
 import { hasContent, isFunction, type RuleNode } from './tree.ts'
 import { fail, isOpen, unifyValue } from './unify.ts'
 
@@ -48,27 +48,7 @@ export function planRef(f: Frame, ref: RefTerm, next: WithValue): void {
   }
   if (head.kind === 'var' && head.name === 'data')
     return dataRef(f, f.planner.input.tree, rest, 0, next)
-  if (head.kind === 'set' && !constantOf(head)) {
-    return unsortedSet(f, head, (value) => tail(f, value, rest, 0, undefined, false, next))
-  }
   planTerm(f, head, (value) => tail(f, value, rest, 0, undefined, false, next))
-}
-
-/** A set that is iterated where it is written goes through its constants first: OPA orders it before it knows the rest. */
-function unsortedSet(f: Frame, set: SetTerm, next: WithValue): void {
-  const constants = constantOf({ ...set, items: set.items.filter((t) => constantOf(t)) })
-  const rest = set.items.filter((t) => !constantOf(t))
-  planTerms(f, rest, 0, [], (values) => {
-    const target = f.local()
-    f.emit({ type: 'MakeSetStmt', target })
-    for (const item of constants?.kind === 'set' ? constants.items : []) {
-      const value = { type: 'const_index', value: f.planner.statics.constant(item) } as const
-      f.emit({ type: 'SetAddStmt', value, set: target })
-    }
-    for (const value of values) f.emit({ type: 'SetAddStmt', value, set: target })
-    f.emit({ type: 'KeepOrderStmt', target })
-    next({ type: 'local', value: target })
-  })
 }
 
 /** Follows terms from a value; `path` names a document whose constant paths are read once. */

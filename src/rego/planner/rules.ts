@@ -6,7 +6,7 @@ import { DATA, type Frame, INPUT, type Next, pathTerms } from './frame.ts'
 import { indexRules, type RuleIndex } from './rule-index.ts'
 import { readShared } from './shared.ts'
 import { constantOf } from './statics.ts'
-import { planTerm, planTerms } from './terms.ts'
+import { made, planTerm, planTerms } from './terms.ts'
 import { isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from './tree.ts'
 import { unifyValue } from './unify.ts'
 
@@ -154,7 +154,7 @@ function setFunc(f: Frame, base: Base, node: RuleNode): Func {
       index.guard(rule)
       planBody(f, rule.body, 0, () =>
         planTerm(f, rule.head.key as Term, (value) =>
-          f.emit({ type: 'SetAddStmt', value, set: result }),
+          f.emit({ type: 'SetAddStmt', value: made(f, value), set: result }),
         ),
       )
     }),
@@ -232,10 +232,12 @@ function insertPart(
   { result: object, fallback }: Part,
 ): void {
   if (head.key && !head.value) {
-    planTerm(f, head.key, (value) => f.emit({ type: 'NestedAddStmt', object, path, value }))
+    planTerm(f, head.key, (value) =>
+      f.emit({ type: 'NestedAddStmt', object, path, value: made(f, value) }),
+    )
   } else {
     planTerm(f, head.value as Term, (value) =>
-      f.emit({ type: 'NestedInsertStmt', object, path, value, fallback }),
+      f.emit({ type: 'NestedInsertStmt', object, path, value: made(f, value), fallback }),
     )
   }
 }

@@ -1,6 +1,6 @@
 // What generated code calls besides builtins: the statements of the IR that are more than a few instructions.
 import { abortWith, alloc, heap } from './memory'
-import { T_ARR, T_NUM, T_OBJ, T_SET, MARK_NESTED, MARK_PARSED, NULL, mkSet, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush, intOf } from './value'
+import { T_ARR, T_NUM, T_OBJ, T_SET, MARK_NESTED, MARK_PARSED, MARK_WRITTEN, ENTRY, NULL, mkSet, mkSetOf, entries, tag, find, count, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush, intOf } from './value'
 import { lookup } from './collections'
 import { textOf } from './text'
 
@@ -64,6 +64,38 @@ export function nestedInsert(o: usize, k: usize, v: usize, fallback: i32): void 
   if (fallback) {
     if (!find(o, k, hash(k))) objPut(o, k, v)
   } else if (!objPutOnce(o, k, v)) conflictObject()
+}
+
+/**
+ * A set that is iterated as it was written: in the order of `items` and with members that turned out to be equal, as
+ * OPA does while it has not made the set yet. Everything else sees the set `s`.
+ */
+export function writtenSet(s: usize, items: usize): usize {
+  const n = count(items)
+  const view = mkSetOf(n)
+  for (let i: u32 = 0; i < n; i++) {
+    store<u32>(entries(view) + i * ENTRY, <u32>arrAt(items, i))
+    store<u32>(entries(view) + i * ENTRY, <u32>arrAt(items, i), 4)
+  }
+  store<u32>(view, n, 4)
+  const v = plainSet(s)
+  store<u8>(v, load<u8>(v, 2) | MARK_WRITTEN, 2)
+  store<u32>(v, <u32>view, 28)
+  return v
+}
+/** What to iterate where the order can be seen. */
+export function scanView(v: usize): usize {
+  return v && tag(v) == T_SET && load<u8>(v, 2) & MARK_WRITTEN ? <usize>load<u32>(v, 28) : v
+}
+/** A value without what a literal looked like: remembered results are made sets. */
+export function plainOf(v: usize): usize {
+  return v && tag(v) == T_SET && load<u8>(v, 2) & MARK_WRITTEN ? plainSet(v) : v
+}
+function plainSet(s: usize): usize {
+  const v = alloc(32)
+  memory.copy(v, s, 32)
+  store<u8>(v, load<u8>(v, 2) & ~MARK_WRITTEN, 2)
+  return v
 }
 
 /** Prepares a value for iteration and returns the number of its elements; 0 for what cannot be iterated. */
