@@ -1,5 +1,5 @@
-import { isArray, Num, num, type Value } from '../value.ts'
-import { bigint, type Family, fail, int, text, wrongType } from './kind.ts'
+import { isArray, Num, num, toBigInt, type Value } from '../value.ts'
+import { type Family, fail, int, text, wrongType } from './kind.ts'
 
 const SECOND = 1_000_000_000n
 const INT64_MAX = (1n << 63n) - 1n
@@ -141,7 +141,7 @@ interface Moment {
 }
 
 function moment(v: Value | undefined, position = 1): Moment {
-  if (v instanceof Num) return { ns: range(v, position), zone: 'UTC', layout: undefined }
+  if (v instanceof Num) return { ns: range(v), zone: 'UTC', layout: undefined }
   if (!isArray(v)) return wrongType(position, v, 'number', 'array')
   const [ns, zone, layout] = v
   if (v.length === 0) return wrongType(position, v, 'array')
@@ -150,13 +150,13 @@ function moment(v: Value | undefined, position = 1): Moment {
   const place = name === 'Local' || name === '' ? 'UTC' : name
   offsetOf(place, 0n)
   return {
-    ns: range(ns, position),
+    ns: range(ns),
     zone: place,
     layout: layout === undefined ? undefined : text(layout, position),
   }
 }
-function range(v: Num, position: number): bigint {
-  return inRange(bigint(v, position), 'timestamp too big')
+function range(v: Num): bigint {
+  return inRange(toBigInt(v) ?? fail('timestamp too big'), 'timestamp too big')
 }
 
 function local({ ns, zone }: Moment): Civil {
