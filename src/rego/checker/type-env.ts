@@ -94,8 +94,8 @@ const isOpenObject = (type: Type): type is ObjectType =>
   type.kind === 'object' && type.fixed.size === 0
 
 /** The type of a document that several rules add to. */
-function merged(a: Type | undefined, b: Type | undefined): Type {
-  if (!a || !b) return a ?? b ?? ANY
+function merged(a: Type | undefined, b: Type | undefined): Type | undefined {
+  if (!a || !b) return a ?? b
   if (a.kind === 'any' && b.kind !== 'any') return merged(b, a)
   if (a.kind === 'set' && b.kind === 'set') return { kind: 'set', of: or(a.of, b.of) }
   if (isOpenObject(a) && isOpenObject(b)) {
@@ -110,7 +110,7 @@ function merged(a: Type | undefined, b: Type | undefined): Type {
       return { kind: 'any', of: b.of.with(at, { ...known, rest }) }
     }
   }
-  return or(a, b) ?? ANY
+  return or(a, b)
 }
 
 /** Types of builtins and declared functions, by name. */

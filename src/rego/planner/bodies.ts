@@ -1,11 +1,14 @@
 // Bodies and expressions: each goes on to the rest when it holds.
-import type { Body, EveryNode, Expr, Term } from '../ast/ast.ts'
+import type { Body, EveryNode, Expr, Rule, Term } from '../ast/ast.ts'
 import type { Local } from '../ir/ir.ts'
+import { operatorRef } from '../parser/terms.ts'
 import { planCallExpr } from './calls.ts'
+import { type Constraint, constraintsOf, mayFail } from './constraints.ts'
 import { type Frame, isInputPath, type Next, PlanError } from './frame.ts'
 import { scan } from './refs.ts'
 import { planTerm } from './terms.ts'
 import { planTraced, type Tracing, valued } from './tracing.ts'
+import { unifyValue } from './unify.ts'
 import { planWith } from './with.ts'
 
 export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {
@@ -17,11 +20,34 @@ export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tr
   planExpr(f, expr, () => planBody(f, body, i + 1, next))
 }
 
+/** The body of a rule: not begun when what OPA's index knows of it says that it cannot hold. */
+export function planRuleBody(f: Frame, rule: Rule, next: Next): void {
+  const { body } = rule
+  const isLong = body.length >= 2 && !f.planner.input.trace
+  const first = isLong ? body.findIndex((expr) => mayFail(f, expr)) : -1
+  const constraints = first < 0 ? [] : constraintsOf(f, rule)
+  for (const [i, constraint] of constraints.entries()) if (constraint && i > first) guard(f, constraint)
+  planBody(f, body, 0, next)
+}
+
+function guard(f: Frame, { subject, pattern, isMember }: Constraint): void {
+  if (isMember && pattern) {
+    const { loc } = subject
+    const operator = operatorRef('internal.member_2', loc)
+    return planCallExpr(f, operator, [pattern, subject], () => undefined)
+  }
+  planTerm(f, subject, (value) => {
+    if (pattern) unifyValue(f, value, pattern, () => undefined)
+  })
+}
+
 /** Reads constant paths into `input` before the first loop: if one is undefined, so is the body. */
 function hoist(f: Frame, body: Body): void {
   // A trace shows expressions in the order in which they stand.
   if (body.length < 2 || f.planner.input.trace) return
   for (const expr of body) {
+    // What may fail does so before what comes behind it is looked at.
+    if (mayFail(f, expr)) return
     const { node } = expr
     if (expr.negated || expr.with.length > 0) continue
     if (node.kind !== 'call' && node.kind !== 'term') continue

@@ -18,6 +18,8 @@ export interface PlannerInput {
   readonly arity: (name: string) => number | undefined
   /** Functions that the embedder brings. */
   readonly plain: ReadonlySet<string>
+  /** Errors of builtins end the evaluation. */
+  readonly strictErrors: boolean
   /** Marks expressions; with `values` also what is in them. */
   readonly trace: false | 'counts' | 'values'
   /** Unique names of variables -> those in the source. */
