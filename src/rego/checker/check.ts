@@ -17,7 +17,7 @@ import {
 import { Dynamics } from './dynamics.ts'
 import { shower } from './show.ts'
 import { dropPrints, metadataCalls } from './rewrites.ts'
-import { checkRecursion } from './recursion.ts'
+import { checkRecursion, type Needs } from './recursion.ts'
 import { SafetyChecker } from './safety.ts'
 import { type Globals, NameSource, Scope } from './scope.ts'
 import { checkTypes } from './typecheck.ts'
@@ -59,6 +59,8 @@ interface State {
   tree: RuleNode
   /** Rules as they were before anything was taken out of them. */
   resolved: RuleNode
+  /** Which rules each rule needs. */
+  needs: Needs
   query: Body | undefined
   readonly original: Map<string, string>
   readonly names: NameSource
@@ -90,14 +92,19 @@ const STAGES: readonly Stage[] = [
   },
   { name: 'safety of heads', run: checkHeads },
   { name: 'safety of bodies', run: checkBodies },
-  { name: 'recursion', run: (s, c) => checkRecursion(s.resolved, c.diagnostics) },
+  {
+    name: 'recursion',
+    run: (s, c) => {
+      s.needs = checkRecursion(s.resolved, c.diagnostics)
+    },
+  },
   // Types follow references from rule to rule, so recursion must be out of the way.
   { name: 'dynamic terms', run: takeOutDynamics },
   {
     name: 'types',
     run: (s, c) => {
       const show = shower(s.original, s.names.subjects)
-      checkTypes(s.tree, s.query, c.functionType, c.diagnostics, show)
+      checkTypes(s.tree, s.query, c.functionType, c.diagnostics, show, s.needs)
     },
   },
   { name: 'deprecated', run: (s, c) => checkDeprecated(s.modules, c.diagnostics, c.warnings) },
@@ -114,6 +121,7 @@ export function check(
     modules,
     tree: buildTree(modules),
     resolved: buildTree([]),
+    needs: [],
     query: query?.body,
     original: new Map(),
     names: new NameSource(),
@@ -287,7 +295,6 @@ function checkBodies(state: State, context: Context): void {
     rules: module.rules.map((rule) => checker.rule(rule)),
   }))
   if (state.query) state.query = checker.body(state.query, new Set(['data', 'input']))
-  state.tree = buildTree(state.modules)
 }
 
 /** The variables of a query that are its result, under their names in the source. */

@@ -33,6 +33,7 @@ export class Expander {
 
   rule(rule: Rule): Rule {
     const { head } = rule
+    this.#withs = 0
     const [name, ...rest] = head.ref
     let body: Expr[] = [...rule.body]
     const path = rest.map((term) => {
@@ -65,6 +66,7 @@ export class Expander {
 
   /** The body of a query. */
   query(body: Body): Body {
+    this.#withs = 0
     return this.#withValues(this.body(body))
   }
 

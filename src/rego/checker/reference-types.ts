@@ -73,14 +73,18 @@ export class RefChecker {
     if (this.#env.ref(ref)?.kind === 'function') {
       return `function ${this.#show(ref)} used as reference, not called`
     }
-    const key = nodeKey(ref.terms[0])
+    const [head] = ref.terms
+    if (!isRoot(head)) {
+      const known = head.kind === 'var' ? this.#env.variable(head.name) : undefined
+      return known ? this.#leaf(ref, known, 1) : this.#leaf(ref, ANY, 0)
+    }
     for (let env: TypeEnv | undefined = this.#env; env; env = env.next) {
-      const node = env.tree.child(key)
+      const node = env.tree?.child(head.name)
       if (!node) continue
       const found = this.#inTree(ref, node, 1)
       if (found.known) return found.problem
     }
-    return this.#leaf(ref, ANY, isRoot(ref.terms[0]) ? 1 : 0)
+    return this.#leaf(ref, ANY, 1)
   }
 
   /** Follows a reference through the tree of documents; not known means that another layer may know it. */

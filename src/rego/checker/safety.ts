@@ -300,20 +300,32 @@ function isFunctionName(term: Term): boolean {
   return term.kind === 'ref' && isBuiltin(operatorName(term) ?? '')
 }
 
-function hasClosures(expr: Expr): boolean {
+/** Whether an expression has bodies of its own or comprehensions. */
+export function hasClosures(expr: Expr): boolean {
   const { node } = expr
   if (node.kind === 'every' || node.kind === 'body') return true
-  let found = false
-  const see = (term: Term) => {
-    walkTerm(term, (t) => {
-      if (t.kind.endsWith('Comprehension')) found = true
-      return !found
-    })
+  if (node.kind === 'term' && hasComprehension(node.term)) return true
+  if (node.kind === 'call' && node.args.some(hasComprehension)) return true
+  return expr.with.some(({ value }) => hasComprehension(value))
+}
+
+// One of the checks that see every term, so without a visitor.
+function hasComprehension(term: Term): boolean {
+  switch (term.kind) {
+    case 'ref':
+      return term.terms.some(hasComprehension)
+    case 'array':
+    case 'set':
+      return term.items.some(hasComprehension)
+    case 'object':
+      return term.pairs.some(([k, v]) => hasComprehension(k) || hasComprehension(v))
+    case 'call':
+      return term.args.some(hasComprehension)
+    case 'template':
+      return true
+    default:
+      return term.kind.endsWith('Comprehension')
   }
-  if (node.kind === 'term') see(node.term)
-  else if (node.kind === 'call') node.args.forEach(see)
-  for (const w of expr.with) see(w.value)
-  return found
 }
 
 /** Variables inside the closures of an expression. */

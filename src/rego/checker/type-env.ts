@@ -1,12 +1,11 @@
 // What is known of types at one point: a tree of the documents that rules make, with what one body knows of its variables
 // in a layer above it. A lookup goes from layer to layer; documents that no layer knows may be anything.
-import type { RefTerm, Term } from '../ast/ast.ts'
+import type { RefTerm, Term, VarTerm } from '../ast/ast.ts'
 import { operatorName } from '../parser/terms.ts'
 import {
   ANY,
   BOOLEAN,
   type FunctionType,
-  isAny,
   NULL,
   NUMBER,
   type ObjectType,
@@ -19,13 +18,14 @@ import {
 
 export class TypeNode {
   value: Type | undefined
-  readonly children = new Map<string, TypeNode>()
+  children: Map<string, TypeNode> | undefined
 
   child(key: string | undefined): TypeNode | undefined {
-    return key === undefined ? undefined : this.children.get(key)
+    return key === undefined ? undefined : this.children?.get(key)
   }
 
   #grow(key: string): TypeNode {
+    this.children ??= new Map()
     let child = this.children.get(key)
     if (!child) {
       child = new TypeNode()
@@ -61,7 +61,7 @@ export class TypeNode {
   get extent(): Type {
     if (this.value) return this.value
     const fixed = new Map<string, Type>()
-    for (const [key, child] of this.children) {
+    for (const [key, child] of this.children ?? []) {
       if (!key.startsWith('v') && key !== 'null') fixed.set(key, child.extent)
     }
     return { kind: 'object', fixed, rest: [STRING, ANY] }
@@ -69,7 +69,7 @@ export class TypeNode {
 }
 
 function* leaves(node: TypeNode, path: readonly string[] = []): Generator<[string[], Type]> {
-  for (const [key, child] of node.children) {
+  for (const [key, child] of node.children ?? []) {
     if (child.value) yield [[...path, key], child.value]
     else yield* leaves(child, [...path, key])
   }
@@ -117,17 +117,17 @@ function merged(a: Type | undefined, b: Type | undefined): Type | undefined {
 export type TypeOf = (name: string) => FunctionType | undefined
 
 export class TypeEnv {
-  readonly tree: TypeNode
-  /** Where types of variables are kept: the tree, but for the layer of a `with`, which they outlive. */
-  readonly #vars: TypeNode
+  /** Documents that this layer knows. */
+  tree: TypeNode | undefined
   readonly next: TypeEnv | undefined
+  /** Types of variables; the layer of a `with` shares them with what is around it, for they outlive it. */
+  readonly #vars: Map<string, Type | undefined>
   readonly #typeOf: TypeOf
 
-  constructor(typeOf: TypeOf, next?: TypeEnv, over?: { tree: TypeNode; vars: TypeNode }) {
+  constructor(typeOf: TypeOf, next?: TypeEnv, vars?: Map<string, Type | undefined>) {
     this.#typeOf = typeOf
     this.next = next
-    this.tree = over?.tree ?? new TypeNode()
-    this.#vars = over?.vars ?? this.tree
+    this.#vars = vars ?? new Map()
   }
 
   wrap(): TypeEnv {
@@ -135,32 +135,38 @@ export class TypeEnv {
   }
   /** A layer for one expression with replaced documents. */
   wrapWith(tree: TypeNode): TypeEnv {
-    return new TypeEnv(this.#typeOf, this, { tree, vars: this.#vars })
+    const layer = new TypeEnv(this.#typeOf, this, this.#vars)
+    layer.tree = tree
+    return layer
   }
 
   set(name: string, type: Type | undefined): void {
-    this.#vars.put([`v${name}`], type)
+    this.#vars.set(name, type)
   }
 
   variable(name: string): Type | undefined {
-    const key = `v${name}`
     for (let env: TypeEnv | undefined = this; env; env = env.next) {
-      const node = env.tree.children.get(key)
-      if (node) return node.value
+      const type = env.#vars.get(name)
+      if (type || env.#vars.has(name)) return type
     }
     return this.#typeOf(name)
   }
 
   ref(ref: RefTerm): Type | undefined {
-    const key = nodeKey(ref.terms[0])
+    const [head] = ref.terms
+    if (!isRoot(head)) {
+      const known = head.kind === 'var' ? this.variable(head.name) : undefined
+      if (known) return behind(known, ref.terms, 1)
+      const name = operatorName(ref)
+      return name === undefined ? undefined : this.#typeOf(name)
+    }
+    const key = head.name
     for (let env: TypeEnv | undefined = this; env; env = env.next) {
-      const node = env.tree.child(key)
+      const node = env.tree?.child(key)
       const found = node && inTree(node, ref.terms, 1)
       if (found) return found.type
     }
-    if (isRoot(ref.terms[0])) return ANY
-    const name = operatorName(ref)
-    return name === undefined ? undefined : this.#typeOf(name)
+    return ANY
   }
 }
 
@@ -195,7 +201,7 @@ export function selectTerm(type: Type | undefined, term: Term): Type | undefined
   return key === undefined ? undefined : select(type, key)
 }
 
-export function isRoot(term: Term): boolean {
+export function isRoot(term: Term): term is VarTerm & { readonly name: 'data' | 'input' } {
   return term.kind === 'var' && (term.name === 'data' || term.name === 'input')
 }
 
@@ -232,5 +238,3 @@ export function constantKey(term: Term): string | undefined {
       return undefined
   }
 }
-
-export { isAny }

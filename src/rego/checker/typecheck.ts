@@ -7,10 +7,11 @@ import { walkExpr, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
 import { type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
-import { dependencies, rulesOf } from './recursion.ts'
+import { type Needs, rulesOf } from './recursion.ts'
 import { inputTypeOf, SchemaError } from './schemas.ts'
 import { RefChecker } from './reference-types.ts'
-import { constantKey, nodeKey, TypeEnv, TypeNode, type TypeOf } from './type-env.ts'
+import { hasClosures } from './safety.ts'
+import { constantKey, isRoot, nodeKey, TypeEnv, TypeNode, type TypeOf } from './type-env.ts'
 import {
   ANY,
   BOOLEAN,
@@ -35,8 +36,9 @@ export function checkTypes(
   typeOf: TypeOf,
   diagnostics: Diagnostics,
   show: Show,
+  needs: Needs,
 ): void {
-  const checker = new TypeChecker(tree, typeOf, diagnostics, show)
+  const checker = new TypeChecker(tree, typeOf, diagnostics, show, needs)
   checker.rules()
   if (query) checker.query(query)
 }
@@ -58,10 +60,12 @@ export class TypeChecker {
   readonly #comprehensions = new Map<Term, Type | undefined>()
   /** What depends on what a `with` replaces, by the text of its target. */
   readonly #relaxed = new Map<string, TypeNode | undefined>()
+  readonly #needs: Needs
   #dependents: Map<PlacedRule, PlacedRule[]> | undefined
 
-  constructor(tree: RuleNode, typeOf: TypeOf, diagnostics: Diagnostics, show: Show) {
+  constructor(tree: RuleNode, typeOf: TypeOf, diagnostics: Diagnostics, show: Show, needs: Needs) {
     this.#tree = tree
+    this.#needs = needs
     this.#diagnostics = diagnostics
     this.#show = show
     this.#documents = new TypeEnv(typeOf).wrap()
@@ -79,25 +83,29 @@ export class TypeChecker {
 
   /** Every rule behind those it needs. */
   rules(): void {
-    const done = new Set<PlacedRule>()
     const all = rulesBelow(this.#tree)
-    const visit = (rule: PlacedRule): void => {
-      if (done.has(rule)) return
-      done.add(rule)
-      for (const needed of dependencies(this.#tree, rule)) visit(needed)
+    const done = all.map(() => false)
+    const visit = (at: number): void => {
+      const rule = all[at]
+      if (!rule || done[at] === true) return
+      done[at] = true
+      for (const needed of this.#needs[at] ?? []) visit(needed)
       for (let branch: Rule | undefined = rule.rule; branch; branch = branch.else) {
         this.#rule(rule, branch)
       }
     }
-    for (const rule of all) visit(rule)
+    for (const at of all.keys()) visit(at)
   }
 
   #rule(placed: PlacedRule, branch: Rule): void {
-    const { tree } = this.#documents
-    const path = ['vdata', ...placed.path.map((key) => JSON.stringify(key))]
+    const tree = (this.#documents.tree ??= new TypeNode())
+    const path = ['data', ...placed.path.map((key) => JSON.stringify(key))]
     const outer = this.#documents.wrap()
     const input = this.#annotated(placed)
-    if (input) outer.tree.put(['vinput'], input)
+    if (input) {
+      outer.tree = new TypeNode()
+      outer.tree.put(['input'], input)
+    }
     const env = outer.wrap()
     if (this.#report(this.#body(branch.body, env))) {
       // What reads this rule is not to blame.
@@ -210,6 +218,7 @@ export class TypeChecker {
   /** Bodies of comprehensions inside an expression. */
   #closures(expr: Expr, env: TypeEnv): Problem[] {
     let problems: Problem[] = []
+    if (!hasClosures(expr)) return problems
     walkExpr(expr, (term) => {
       if (!isComprehension(term)) return true
       const inner = env.wrap()
@@ -238,7 +247,9 @@ export class TypeChecker {
       const relaxed = this.#relaxedBy(ref, isFunction)
       if (relaxed) layer = layer.wrapWith(relaxed)
       if (isFunction) continue
-      const path = ref.terms.map(nodeKey)
+      const [root] = ref.terms
+      if (!isRoot(root)) continue
+      const path = [root.name, ...ref.terms.slice(1).map(nodeKey)]
       const end = ref.terms.findIndex((t, i) => i > 0 && constantKey(t) === undefined)
       const isGround = end < 0
       // Nothing is known of the document around it, which may stay so.
@@ -263,7 +274,7 @@ export class TypeChecker {
     for (const { path } of this.#needing(replaced)) {
       if (isFunction && path.length === target.terms.length - 1 && isPathOf(target, path)) continue
       tree ??= new TypeNode()
-      tree.put(['vdata', ...path.map((name) => JSON.stringify(name))], ANY)
+      tree.put(['data', ...path.map((name) => JSON.stringify(name))], ANY)
     }
     this.#relaxed.set(key, tree)
     return tree
@@ -273,8 +284,10 @@ export class TypeChecker {
   #needing(rules: Iterable<PlacedRule>): Set<PlacedRule> {
     if (!this.#dependents) {
       this.#dependents = new Map()
-      for (const rule of rulesBelow(this.#tree)) {
-        for (const needed of dependencies(this.#tree, rule)) {
+      const all = rulesBelow(this.#tree)
+      for (const [at, rule] of all.entries()) {
+        for (const place of this.#needs[at] ?? []) {
+          const needed = all[place] as PlacedRule
           const list = this.#dependents.get(needed)
           if (list) list.push(rule)
           else this.#dependents.set(needed, [rule])
@@ -302,7 +315,7 @@ export class TypeChecker {
         return STRING
       case 'var': {
         if (term.name === 'input' || term.name === 'data')
-          return env.variable(term.name) ?? env.ref({ ...term, kind: 'ref', terms: [term] })
+          return env.ref({ kind: 'ref', terms: [term], loc: term.loc })
         return env.variable(term.name)
       }
       case 'ref':

@@ -26,7 +26,8 @@ export function planRuleBody(f: Frame, rule: Rule, next: Next): void {
   const isLong = body.length >= 2 && !f.planner.input.trace
   const first = isLong ? body.findIndex((expr) => mayFail(f, expr)) : -1
   const constraints = first < 0 ? [] : constraintsOf(f, rule)
-  for (const [i, constraint] of constraints.entries()) if (constraint && i > first) guard(f, constraint)
+  for (const [i, constraint] of constraints.entries())
+    if (constraint && i > first) guard(f, constraint)
   planBody(f, body, 0, next)
 }
 

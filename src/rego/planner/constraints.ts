@@ -135,6 +135,14 @@ function isVirtual(root: RuleNode, path: readonly Term[]): boolean {
 
 /** Whether evaluating an expression may end the evaluation: rules may conflict, builtins fail where errors are strict. */
 export function mayFail(f: Frame, expr: Expr): boolean {
+  const known = f.planner.failing.get(expr)
+  if (known !== undefined) return known
+  const found = canFail(f, expr)
+  f.planner.failing.set(expr, found)
+  return found
+}
+
+function canFail(f: Frame, expr: Expr): boolean {
   let found = false
   walkExpr(
     expr,
@@ -202,4 +210,3 @@ function rankOf(own: readonly Constraint[], subject: string): number {
   if (asked.length === 0) return 0
   return asked.every(({ pattern }) => pattern === undefined) ? 1 : 2
 }
-

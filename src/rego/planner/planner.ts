@@ -1,5 +1,5 @@
 // Syntax tree -> IR: the functions a policy needs, each planned when it is first asked for.
-import type { Body, Module } from '../ast/ast.ts'
+import type { Body, Expr, Module } from '../ast/ast.ts'
 import { machineBuiltin } from '../codegen/machine.ts'
 import type { Func, Plan, Policy } from '../ir/ir.ts'
 import { Frame } from './frame.ts'
@@ -39,6 +39,8 @@ export class Planner {
   readonly funcs = new Map<string, Func>()
   readonly tracePoints: TracePoint[] = []
   hasWrittenSets = false
+  /** Expressions that may end the evaluation. */
+  readonly failing = new WeakMap<Expr, boolean>()
   #slots = 0
 
   constructor(input: PlannerInput) {
