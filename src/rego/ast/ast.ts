@@ -194,6 +194,7 @@ export interface Annotations extends Node {
   readonly authors?: readonly { name: string; email?: string }[]
   readonly schemas?: readonly unknown[]
   readonly custom?: Readonly<Record<string, unknown>>
+  readonly labels?: Readonly<Record<string, unknown>>
   readonly entrypoint?: boolean
   /** The row below the block: what it belongs to starts there or later. */
   readonly endRow: number
@@ -208,5 +209,9 @@ export interface Module {
   readonly annotations: readonly Annotations[]
   readonly v0: boolean
   /** Whether the words occur in the source at all, which spares most modules two rewrites. */
-  readonly mentions: { readonly print: boolean; readonly metadata: boolean }
+  readonly mentions: {
+    readonly print: boolean
+    readonly template: boolean
+    readonly metadata: boolean
+  }
 }

@@ -12,8 +12,11 @@ import {
   checkDeprecated,
   checkFunctions,
   checkKeywords,
+  checkShadowedRoots,
   standsForFunction,
 } from './functions.ts'
+import { checkAnnotations } from './annotations.ts'
+import { checkVoidCalls, DeclaredChecker } from './declared.ts'
 import { Dynamics } from './dynamics.ts'
 import { shower } from './show.ts'
 import { dropPrints, metadataCalls } from './rewrites.ts'
@@ -81,9 +84,25 @@ interface Context {
 }
 
 const STAGES: readonly Stage[] = [
+  { name: 'arguments', run: (s, c) => checkShadowedRoots(s.modules, c.diagnostics) },
   { name: 'keywords', run: checkModules },
   { name: 'names', run: resolveNames },
+  {
+    name: 'templates',
+    run: (s, c) => eachDeclared(s, c, (checker, rule) => checker.templates(rule)),
+  },
+  {
+    name: 'void calls',
+    run: (s, c) =>
+      checkVoidCalls(
+        s.modules.flatMap(({ rules }) => rules),
+        c.functionType,
+        c.diagnostics,
+      ),
+  },
+  { name: 'prints', run: (s, c) => eachDeclared(s, c, (checker, rule) => checker.prints(rule)) },
   { name: 'rewrites', run: rewrite },
+  { name: 'annotations', run: (s, c) => checkAnnotations(s.modules, c.diagnostics) },
   { name: 'conflicts', run: (s, c) => checkConflicts(s.modules, s.tree, c.diagnostics) },
   // Undefined functions come before safety: an unknown call makes its result unsafe.
   {
@@ -107,7 +126,10 @@ const STAGES: readonly Stage[] = [
       checkTypes(s.tree, s.query, c.functionType, c.diagnostics, show, s.needs)
     },
   },
-  { name: 'deprecated', run: (s, c) => checkDeprecated(s.modules, c.diagnostics, c.warnings) },
+  {
+    name: 'deprecated',
+    run: (s, c) => checkDeprecated(s.modules, c.options.strict, c.diagnostics, c.warnings),
+  },
 ]
 
 export function check(
@@ -144,8 +166,8 @@ export function check(
   }
 }
 
-function checkModules(state: State, { diagnostics }: Context): void {
-  checkKeywords(state.modules, diagnostics)
+function checkModules(state: State, { diagnostics, options }: Context): void {
+  checkKeywords(state.modules, options.strict, diagnostics)
 }
 
 /** Names of rules by package, over all its modules. */
@@ -238,7 +260,7 @@ function reportUnusedImports(module: Module, globals: Globals, diagnostics: Diag
     }
   }
 }
-function importText({ path, alias }: Import): string {
+export function importText({ path, alias }: Import): string {
   return `import ${operatorName(path) ?? ''}${alias === undefined ? '' : ` as ${alias}`}`
 }
 
@@ -277,10 +299,24 @@ function safetyChecker(state: State, { diagnostics, functionType }: Context): Sa
     if (name === undefined) return undefined
     if (!name.startsWith('data.')) return functionType(name)?.args.length
     const path = operator.terms.slice(1).map((t) => (t.kind === 'string' ? t.value : ''))
-    return nodeAt(state.tree, path)?.rules.find(({ rule }) => rule.head.args)?.rule.head.args
-      ?.length
+    const rules = nodeAt(state.tree, path)?.rules ?? []
+    if (rules.length === 0) return undefined
+    return rules.find(({ rule }) => rule.head.args)?.rule.head.args?.length ?? 0
   }
   return new SafetyChecker(arity, diagnostics, state.original)
+}
+
+function eachDeclared(
+  state: State,
+  context: Context,
+  check: (checker: DeclaredChecker, rule: Rule) => void,
+): void {
+  const { diagnostics } = context
+  const checker = new DeclaredChecker(safetyChecker(state, context), diagnostics, state.original)
+  for (const { rules, mentions } of state.modules) {
+    if (!mentions.print && !mentions.template) continue
+    for (const rule of rules) check(checker, rule)
+  }
 }
 
 function checkHeads(state: State, context: Context): void {

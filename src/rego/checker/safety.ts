@@ -35,14 +35,6 @@ export class SafetyChecker {
     const safe = new Set<string>()
     for (const expr of rule.body) addAll(safe, varsOf(expr))
     for (const arg of head.args ?? []) addAll(safe, termVars(arg))
-    for (const arg of head.args ?? []) {
-      walkTerm(arg, (term) => {
-        const [first] = term.kind === 'ref' ? term.terms : []
-        if (first?.kind === 'var' && !ROOTS.includes(first.name))
-          this.#report({ name: first.name, loc: rule.loc })
-        return undefined
-      })
-    }
     for (const term of [...head.ref.slice(1), head.key, head.value]) {
       if (!term) continue
       for (const name of termVars(term)) {
@@ -58,6 +50,13 @@ export class SafetyChecker {
     for (const arg of rule.head.args ?? []) addAll(globals, termVars(arg))
     const body = this.body(rule.body, globals)
     return { ...rule, body, else: rule.else && this.rule(rule.else) }
+  }
+
+  /** What a body binds, its expressions in the order in which they stand. */
+  bound(body: Body, globals: ReadonlySet<string>): Vars {
+    const safe = new Set(globals)
+    for (const expr of body) addAll(safe, this.#outputs(expr, safe))
+    return safe
   }
 
   body(body: Body, globals: ReadonlySet<string>): Body {
@@ -189,6 +188,12 @@ export class SafetyChecker {
     const { node } = expr
     if (node.kind === 'term') return refOutputs([node.term], safe)
     if (node.kind === 'every') return refOutputs([node.domain], safe)
+    if (node.kind === 'someIn') {
+      const { domain, value, loc } = { ...node, loc: expr.loc }
+      const key: Term = node.key ?? { kind: 'var', name: '$', loc }
+      const terms: RefTerm['terms'] = domain.kind === 'ref' ? [...domain.terms, key] : [domain, key]
+      return this.#equality([value, { kind: 'ref', terms, loc }], safe)
+    }
     if (node.kind !== 'call') return none
     if (isOperator(node.operator, 'eq')) return this.#equality(node.args, safe)
     const arity = this.#arity(node.operator)

@@ -5,7 +5,16 @@ import type { Body, Expr, Head, LastUse, Loc, RefTerm, Rule, Term, VarTerm } fro
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorRef } from '../parser/terms.ts'
-import { compareTerms } from './term-order.ts'
+import {
+  argNames,
+  assigns,
+  builtinNames,
+  declares,
+  inOrder,
+  mapBody,
+  relocated,
+  termsOf,
+} from './names.ts'
 
 type Occurrence = 'seen' | 'assigned' | 'declared' | 'arg'
 
@@ -113,7 +122,18 @@ export class Scope {
     }
     this.#frames.push(frame)
     const args = head.args?.map((arg) => this.#arg(arg))
-    for (const [name, declared] of frame.vars) argVars.set(name, declared)
+    for (const [name, declared] of frame.vars) {
+      // Used in any branch is used.
+      declared.uses += argVars.get(name)?.uses ?? 0
+      argVars.set(name, declared)
+    }
+    for (const name of builtinNames(rule.body)) {
+      if (frame.vars.has(name) || frame.hides.has(name) || this.#globals.refs.has(name)) continue
+      // A variable of the body, whatever it is called.
+      const unique = this.#names.fresh()
+      this.#original.set(unique, name)
+      frame.vars.set(name, { occurrence: 'seen', unique, loc: rule.loc, uses: 0 })
+    }
     // Comprehensions in the head are scopes of their own and come first.
     const failedBefore = this.#failed
     this.#failed = false
@@ -200,7 +220,12 @@ export class Scope {
         frame.vars.set(term.name, { occurrence: 'arg', unique, loc: term.loc, uses: 0 })
         return { ...term, name: unique }
       }
-      if (term.kind === 'ref') return this.#term(term)
+      // Only values are patterns: what sets, keys and comprehensions name is not an argument.
+      if (term.kind === 'set' || term.kind.endsWith('Comprehension')) return this.#term(term)
+      if (term.kind === 'object') {
+        const pairs = term.pairs.map(([k, v]) => [this.#term(k), rename(v)] as const)
+        return { ...term, pairs }
+      }
       return mapTerm(term, rename, (b) => b)
     }
     return rename(arg)
@@ -217,7 +242,7 @@ export class Scope {
   #find(name: string): Declared | undefined {
     for (let i = this.#frames.length - 1; i >= 0; i--) {
       const found = this.#frames[i]?.vars.get(name)
-      if (found && found.occurrence !== 'seen') return found
+      if (found && (found.occurrence !== 'seen' || found.unique !== name)) return found
     }
     return undefined
   }
@@ -278,7 +303,11 @@ export class Scope {
     }
     switch (node.kind) {
       case 'some':
-        for (const name of node.vars) this.#declare(name, 'declared')
+        for (const name of node.vars) {
+          if (name.name.startsWith('$'))
+            this.#diagnostics.add('rego_compile_error', expr.loc, 'declared var _ unused')
+          else this.#declare(name, 'declared')
+        }
         return undefined
       case 'someIn': {
         const domain = this.#term(node.domain)
@@ -541,110 +570,4 @@ export class Scope {
     const made = this.#body(body)
     return made
   }
-}
-
-const inOrder = (terms: readonly Term[]): readonly Term[] =>
-  terms.length < 2 ? terms : terms.toSorted(compareTerms)
-
-function mapBody(body: Body, f: (t: Term) => Term): Body {
-  return body.map((expr) => mapExpr(expr, f))
-}
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
-export function mapExpr(expr: Expr, f: (t: Term) => Term): Expr {
-  const { node } = expr
-  const mods = expr.with.map((w) => ({ ...w, target: f(w.target), value: f(w.value) }))
-  const b = (body: Body) => mapBody(body, f)
-  const v = (t: VarTerm): VarTerm => {
-    const made = f(t)
-    return made.kind === 'var' ? made : t
-  }
-  switch (node.kind) {
-    case 'term':
-      return { ...expr, with: mods, node: { ...node, term: f(node.term) } }
-    case 'call':
-      return { ...expr, with: mods, node: { ...node, args: node.args.map(f) } }
-    case 'some':
-      return expr
-    case 'someIn':
-      return {
-        ...expr,
-        with: mods,
-        node: {
-          ...node,
-          key: node.key && f(node.key),
-          value: f(node.value),
-          domain: f(node.domain),
-        },
-      }
-    case 'every':
-      return {
-        ...expr,
-        with: mods,
-        node: {
-          ...node,
-          key: node.key && v(node.key),
-          value: v(node.value),
-          domain: f(node.domain),
-          body: b(node.body),
-        },
-      }
-    case 'body':
-      return { ...expr, with: mods, node: { ...node, body: b(node.body) } }
-  }
-}
-
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
-function termsOf(expr: Expr): Term[] {
-  const { node } = expr
-  const mods = expr.with.flatMap((w) => [w.target, w.value])
-  switch (node.kind) {
-    case 'term':
-      return [node.term, ...mods]
-    case 'call':
-      return [...node.args, ...mods]
-    case 'some':
-      return mods
-    case 'someIn':
-      return [...(node.key ? [node.key] : []), node.value, node.domain, ...mods]
-    case 'every':
-      return [node.domain, ...node.body.flatMap(termsOf), ...mods]
-    case 'body':
-      return [...node.body.flatMap(termsOf), ...mods]
-  }
-}
-
-function argNames(args: readonly Term[]): string[] {
-  const names: string[] = []
-  for (const arg of args) walkTerm(arg, (t) => void (t.kind === 'var' && names.push(t.name)))
-  return names
-}
-
-/** Names that a body declares itself, not in its closures. */
-function declares(body: Body): string[] {
-  const names: string[] = []
-  const pattern = (term: Term): void => {
-    if (term.kind === 'var') names.push(term.name)
-    else if (term.kind === 'array') term.items.forEach(pattern)
-    else if (term.kind === 'object') for (const [, v] of term.pairs) pattern(v)
-  }
-  for (const { node } of body) {
-    if (node.kind === 'some') for (const name of node.vars) names.push(name.name)
-    else if (node.kind === 'someIn') {
-      if (node.key) pattern(node.key)
-      pattern(node.value)
-    } else if (node.kind === 'call' && node.infix && isOperator(node.operator, 'assign')) {
-      const [left] = node.args
-      if (left) pattern(left)
-    }
-  }
-  return names
-}
-
-function assigns(expr: Expr, name: string): boolean {
-  return declares([expr]).includes(name)
-}
-
-export function relocated(ref: RefTerm, loc: Loc): RefTerm {
-  const [head, ...rest] = ref.terms
-  return { kind: 'ref', loc, terms: [{ ...head, loc }, ...rest.map((t) => ({ ...t, loc }))] }
 }

@@ -34,22 +34,24 @@ export class TypeNode {
     return child
   }
 
+  /** The node at a path, made when there is none. */
+  #at([key, ...rest]: readonly string[]): TypeNode {
+    return key === undefined ? this : this.#grow(key).#at(rest)
+  }
+
   put(path: readonly string[], type: Type | undefined): void {
-    let node: TypeNode = this
-    for (const key of path) node = node.#grow(key)
-    node.value = type
+    this.#at(path).value = type
   }
 
   /** Puts a rule's type at a path, into what other rules gave to it, above it and below it. */
   insert(path: readonly string[], type: Type): void {
-    let node: TypeNode = this
-    for (const [i, key] of path.entries()) {
-      const child = node.#grow(key)
+    for (const i of path.keys()) {
+      const above = this.#at(path.slice(0, i + 1))
       const rest = path.slice(i + 1)
-      if (child.value?.kind === 'object' && rest.length > 0)
-        child.value = within(child.value, rest, type)
-      node = child
+      if (above.value?.kind === 'object' && rest.length > 0)
+        above.value = within(above.value, rest, type)
     }
+    const node = this.#at(path)
     node.value = merged(node.value, type)
     if (type.kind !== 'object') return
     for (const [below, leaf] of leaves(node)) {
@@ -145,11 +147,8 @@ export class TypeEnv {
   }
 
   variable(name: string): Type | undefined {
-    for (let env: TypeEnv | undefined = this; env; env = env.next) {
-      const type = env.#vars.get(name)
-      if (type || env.#vars.has(name)) return type
-    }
-    return this.#typeOf(name)
+    if (this.#vars.has(name)) return this.#vars.get(name)
+    return this.next ? this.next.variable(name) : this.#typeOf(name)
   }
 
   ref(ref: RefTerm): Type | undefined {
@@ -160,13 +159,14 @@ export class TypeEnv {
       const name = operatorName(ref)
       return name === undefined ? undefined : this.#typeOf(name)
     }
-    const key = head.name
-    for (let env: TypeEnv | undefined = this; env; env = env.next) {
-      const node = env.tree?.child(key)
-      const found = node && inTree(node, ref.terms, 1)
-      if (found) return found.type
-    }
-    return ANY
+    return this.#document(head.name, ref)
+  }
+
+  #document(root: string, ref: RefTerm): Type | undefined {
+    const node = this.tree?.child(root)
+    const found = node && inTree(node, ref.terms, 1)
+    if (found) return found.type
+    return this.next ? this.next.#document(root, ref) : ANY
   }
 }
 

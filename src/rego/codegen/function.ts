@@ -195,6 +195,12 @@ class FunctionGenerator {
         return this.#isTag(stmt.source, 6)
       case 'IsSetStmt':
         return this.#isTag(stmt.source, 7)
+      case 'BadPathStmt':
+        code.call(f.badPath)
+        return
+      case 'IsSettledStmt':
+        code.get(this.#local(stmt.source)).call(f.settled)
+        return
       case 'WrittenSetStmt':
         code.get(this.#local(stmt.source)).get(this.#local(stmt.array)).call(f.writtenSet)
         code.set(this.#local(stmt.target))

@@ -29,6 +29,8 @@ const CALLED = [
   'scanView',
   'writtenSet',
   'plainOf',
+  'badPath',
+  'settled',
   'mkIndex',
   'withPath',
   'memoTable',

@@ -58,6 +58,10 @@ export type Stmt = (
       readonly array: Local
       readonly target: Local
     }
+  // Ours. Ends the evaluation: a `with` names what is no document.
+  | { readonly type: 'BadPathStmt' }
+  // Ours. Ends the evaluation when keys in a value, or in the objects in it, had several values.
+  | { readonly type: 'IsSettledStmt'; readonly source: Local }
   // Ours. An array, an object or a set.
   | { readonly type: 'IsCollectionStmt'; readonly source: Operand }
   | { readonly type: 'IsDefinedStmt'; readonly source: Local }

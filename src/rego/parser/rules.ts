@@ -358,9 +358,9 @@ export class RuleParser extends ExpressionParser {
     const { token } = c
     if (!token.space && INFIX.has(token.kind)) c.illegal()
     let named: Term | undefined = first
-    // `p [x]` is a head as well, unlike in terms.
+    // With a body, `p [x]` is a head as well, unlike in terms.
     if (token.kind === '(' || token.kind === '.' || token.kind === '[')
-      named = this.headRef(first, start)
+      named = this.ref(first, start, true)
     if (!named) return c.illegal('expected rule head name')
     let ref: Head['ref'] | undefined
     let args: readonly Term[] | undefined
@@ -410,15 +410,6 @@ export class RuleParser extends ExpressionParser {
     }
     if (ref.length !== 2 || args) return done({ generatedValue: true, value: trueTerm(loc) })
     return done({})
-  }
-
-  /** The rest of a head's reference; white space before it does not end it. */
-  headRef(first: Term, start: number): Term | undefined {
-    const { c } = this
-    const { token } = c
-    if (!token.space) return this.ref(first, start)
-    c.lexer.tokens[c.lexer.tokens.indexOf(token)] = { ...token, space: false }
-    return this.ref(first, start)
   }
 
   #checkDefault(head: Head, loc: Loc): boolean {

@@ -3,6 +3,7 @@ import type { RefTerm, Term } from '../ast/ast.ts'
 import type { Local, Location, Operand, Stmt } from '../ir/ir.ts'
 import { operatorName } from '../parser/terms.ts'
 import { DATA, type Frame, INPUT, namesOf, type Next, PlanError } from './frame.ts'
+import { nodeValue } from './documents.ts'
 import { dot, scan } from './refs.ts'
 import { made, planTerm, planTerms } from './terms.ts'
 import { valued } from './tracing.ts'
@@ -105,6 +106,11 @@ function emitCall(
     return
   }
   const node = f.node(namesOf(operator).slice(1))
+  if (node && node.rules.length > 0 && !isFunction(node)) {
+    // A rule of one value, called like a function without arguments.
+    f.assign(nodeValue(f, node), result)
+    return
+  }
   if (!node || !isFunction(node)) throw new PlanError(`undefined function ${name}`)
   const func = f.planner.rules(node, f.variant)
   const documents: Operand[] = [INPUT, DATA].map((value) => ({ type: 'local', value }))

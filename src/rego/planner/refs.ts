@@ -6,7 +6,7 @@ import { DATA, type Frame, INPUT, pathTerms, type WithValue } from './frame.ts'
 import { longestKnown, stepKey } from './shared.ts'
 import { constantOf } from './statics.ts'
 import { planTerm } from './terms.ts'
-import { hasContent, isFunction, type RuleNode } from './tree.ts'
+import { hasContent, isDynamic, isFunction, type RuleNode } from './tree.ts'
 import { fail, isOpen, unifyValue } from './unify.ts'
 
 export function dot(f: Frame, source: Operand, key: Operand, base = false): Operand {
@@ -93,8 +93,9 @@ export function dataRef(
   if (node.rules.length > 0 && !isFunction(node)) {
     const path = `data\u0000rule\u0000${node.path.join('\u0000')}`
     const known = f.vars.get(path)
-    const value = known ?? nodeValue(f, node)
+    const value = known ?? nodeValue(f, node, true)
     f.vars.set(path, value)
+    if (isDynamic(node)) return keyedRef(f, value, terms, i, path, next)
     return tail(f, value, terms, i, path, false, next)
   }
   const term = terms[i]
@@ -120,6 +121,26 @@ export function dataRef(
     undefined,
     true,
     next,
+  )
+}
+
+/** Into an object of rules with open keys: only the key that is asked for must have one value, or all of them. */
+function keyedRef(
+  f: Frame,
+  value: Operand,
+  terms: readonly Term[],
+  i: number,
+  path: string,
+  next: WithValue,
+): void {
+  const term = terms[i]
+  const settled = (element: Operand): Operand => {
+    f.emit({ type: 'IsSettledStmt', source: f.toLocal(element) })
+    return element
+  }
+  if (!term || isOpen(f, term)) return tail(f, settled(value), terms, i, path, false, next)
+  tail(f, value, terms.slice(0, i + 1), i, path, false, (element) =>
+    tail(f, settled(element), terms, i + 1, stepKey(path, term), false, next),
   )
 }
 

@@ -1,5 +1,6 @@
 import { isArray, Num, num, toBigInt, type Value } from '../value.ts'
 import { type Family, fail, int, text, wrongType } from './kind.ts'
+import { abbreviation } from './zones.ts'
 
 const SECOND = 1_000_000_000n
 const INT64_MAX = (1n << 63n) - 1n
@@ -303,14 +304,9 @@ function formatTime(m: Moment, layout: string): string {
     .join('')
 }
 
-function zoneName({ zone, ns }: Moment, offset: number): string {
+function zoneName({ zone }: Moment, offset: number): string {
   if (zone === 'UTC') return 'UTC'
-  const parts = new Intl.DateTimeFormat('en-US', {
-    timeZone: zone,
-    timeZoneName: 'short',
-  }).formatToParts(Number(ns / 1_000_000n))
-  const name = parts.find(({ type }) => type === 'timeZoneName')?.value ?? ''
-  return /^[A-Z]{3,5}$/.test(name) ? name : zoneText('-07', offset)
+  return abbreviation(zone, offset) ?? zoneText(offset % 3600 === 0 ? '-07' : '-0700', offset)
 }
 
 function parseTime(layout: string, source: string): bigint {

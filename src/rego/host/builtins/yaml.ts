@@ -257,8 +257,13 @@ function doubleQuoted(s: string): string {
     const known = ESCAPES[rune]
     if (known !== undefined) return `\\${known}`
     const code = rune.codePointAt(0) ?? 0
-    const [letter, width] = code <= 0xff ? ['x', 2] : code <= 0xffff ? ['u', 4] : ['U', 8]
-    return `\\${letter}${code.toString(16).toUpperCase().padStart(Number(width), '0')}`
+    const [letter, width] =
+      code <= 0xff
+        ? (['x', 2] as const)
+        : code <= 0xffff
+          ? (['u', 4] as const)
+          : (['U', 8] as const)
+    return `\\${letter}${code.toString(16).toUpperCase().padStart(width, '0')}`
   })
   return `"${inner.join('')}"`
 }
@@ -331,7 +336,7 @@ function written(v: Value, indent: number, behind: 'start' | 'dash' | 'key'): st
     return behind === 'key' ? `\n${margin}${map}` : map
   }
   if (typeof v === 'string') return space + stringText(v, Math.max(indent, 2), false)
-  return space + (v instanceof Num ? numberText(v) : String(v))
+  return space + (v instanceof Num ? numberText(v) : writeJson(v))
 }
 
 function pairText(key: string, value: Value, indent: number): string {
