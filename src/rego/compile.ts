@@ -161,6 +161,7 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
     modules: checked.modules,
     arity: (name) => declared.get(name)?.args.length ?? arityOf(name),
     plain: new Set(declared.keys()),
+    strictErrors: options.strictBuiltinErrors ?? false,
     trace: TRACE[String(options.trace ?? false) as 'false' | 'true' | 'values'],
     original: checked.original,
   })

@@ -6,7 +6,6 @@ import type * as AjvFormats from 'ajv-formats'
 import type * as Graphql from 'graphql'
 import type * as GraphqlValidate from 'graphql/validation/validate.js'
 import type * as Re2 from 're2js'
-import type * as Semver from 'semver'
 import type * as Yaml from 'yaml'
 
 const require = createRequire(import.meta.url)
@@ -21,5 +20,4 @@ export const ajvFormats = lazily<typeof AjvFormats.default>('ajv-formats')
 export const graphql = lazily<typeof Graphql>('graphql')
 export const graphqlValidate = lazily<typeof GraphqlValidate>('graphql/validation/validate.js')
 export const re2 = lazily<typeof Re2>('re2js')
-export const semver = lazily<typeof Semver>('semver')
 export const yaml = lazily<typeof Yaml>('yaml')

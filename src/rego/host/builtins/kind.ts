@@ -51,8 +51,17 @@ export function bigint(v: Value | undefined, position: number): bigint {
   }
   return n
 }
+/** What serves as an index or a count: written in digits, with nothing but zeros behind a point. */
 export function int(v: Value | undefined, position: number): number {
-  return Number(bigint(v, position))
+  const { text: digits } = number(v, position)
+  const value = /^[-+]?(?=[\d.]{1,19}$)(\d*)\.?0*$/.test(digits) ? Number(digits) : Number.NaN
+  if (!(Math.abs(value) <= 2 ** 63)) {
+    throw new BuiltinError(
+      `operand ${position} must be integer number but got floating-point number`,
+      'eval_type_error',
+    )
+  }
+  return value
 }
 export function object(v: Value | undefined, position: number): RegoObject {
   return v instanceof RegoObject ? v : wrongType(position, v, 'object')

@@ -1,7 +1,7 @@
 import type { RE2JS } from 're2js'
 import { re2 } from '../libraries.ts'
 import { isArray, type Value, num } from '../value.ts'
-import { type Family, fail, int, text, wrongType } from './kind.ts'
+import { BuiltinError, type Family, fail, int, text, wrongType } from './kind.ts'
 
 const CACHE_MAX = 200
 const cache = new Map<string, RE2JS>()
@@ -166,9 +166,8 @@ function delimitersOf(v: Value | undefined): string[] {
   if (v === null) return []
   if (!isArray(v)) return wrongType(2, v, 'array', 'null')
   const found = v.map((d) => {
-    if (typeof d !== 'string' || Array.from(d).length !== 1)
-      return fail('operand 2 must be array of runes')
-    return d
+    if (typeof d === 'string' && Array.from(d).length === 1) return d
+    throw new BuiltinError('operand 2 must be array of runes', 'eval_type_error')
   })
   return found.length === 0 ? ['.'] : found
 }
