@@ -41,7 +41,7 @@ function casesOf(kind: string): Case[] {
     .map((line) => {
       const one = JSON.parse(line) as Case
       const { input, want } = one as { input?: unknown; want?: unknown }
-      return { ...one, input: text(input), want: text(want) } as Case
+      return { ...one, input: text(input), want: text(want) }
     })
     .filter(({ inexact }) => inexact !== true)
 }
