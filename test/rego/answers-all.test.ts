@@ -33,15 +33,15 @@ const PART = process.env['REGO_ANSWERS'] === 'all' ? 1 : 4
 
 function casesOf(kind: string): Case[] {
   const file = path.join(import.meta.dirname, 'answers', `${kind}.jsonl.gz`)
-  const text = (value: unknown) => (value === undefined ? undefined : JSON.stringify(value))
   return gunzipSync(readFileSync(file))
     .toString('utf8')
     .trim()
     .split('\n')
     .map((line) => {
       const one = JSON.parse(line) as Case
-      const { input, want } = one as { input?: unknown; want?: unknown }
-      return { ...one, input: text(input), want: text(want) }
+      const asText = (name: 'input' | 'want') =>
+        name in one ? { [name]: JSON.stringify(one[name]) } : {}
+      return { ...one, ...asText('input'), ...asText('want') }
     })
     .filter(({ inexact }) => inexact !== true)
 }
