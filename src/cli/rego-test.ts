@@ -16,6 +16,14 @@ interface Options {
   readonly wanted: (name: string) => boolean
   readonly coverage: boolean
   readonly v0: boolean
+  /** Functions that another program would bring, by name. */
+  readonly functions?: Readonly<Record<string, ForeignFunction>>
+}
+
+/** A function as its signature says, `(any) any`, and what stands in for it. */
+export interface ForeignFunction {
+  readonly signature: string
+  call(...args: unknown[]): unknown
 }
 
 interface TestCase {
@@ -36,9 +44,15 @@ export function runRegoTests({ modules, data }: RegoFiles, options: Options): Re
   const entrypoints = cases.map(({ entrypoint }) => entrypoint)
   // Nothing calls rules here; as entrypoints they are compiled, so that what no test reaches is counted.
   const all = coverage ? [...entrypoints, ...ruleEntrypoints(modules, v0)] : entrypoints
-  const compiled = compile({ modules, entrypoints: all, trace: coverage, v0 })
+  const foreign = Object.entries(options.functions ?? {})
+  const functions = Object.fromEntries(foreign.map(([name, one]) => [name, one.signature]))
+  const capabilities = foreign.length > 0 ? { capabilities: { functions } } : {}
+  const compiled = compile({ modules, entrypoints: all, trace: coverage, v0, ...capabilities })
   if (!compiled.ok) return compiled
-  const loaded = load(compiled, { data })
+  const builtins = Object.fromEntries(
+    foreign.map(([name, one]) => [name, (...args: unknown[]) => one.call(...args)]),
+  )
+  const loaded = load(compiled, { data, builtins })
   const why = new Why(modules, data, entrypoints, v0)
   const results = cases.map((one) => runCase(loaded, one, why))
   if (!coverage) return { ok: true, results }
