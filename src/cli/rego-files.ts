@@ -61,7 +61,7 @@ function readInto(data: Record<string, Json>, { file, path: at }: Found): void {
 function readDocument(file: string): Json | undefined {
   const text = read(file, DATA_BYTES_MAX)
   try {
-    if (file.endsWith('.json')) return JSON.parse(text) as Json
+    if (file.endsWith('.json')) return firstJson(text)
     // The first document, with anchors and all: this is data of others, not a policy of the gate.
     const [first] = parseAllDocuments(text, { logLevel: 'silent' })
     const [problem] = first?.errors ?? []
@@ -71,6 +71,27 @@ function readDocument(file: string): Json | undefined {
     const [message] = (error as Error).message.split('\n')
     throw new CliError(EXIT.usage, `${file} cannot be read: ${message}`)
   }
+}
+
+// OPA's loader takes the first value of a file and never looks at what follows it.
+function firstJson(text: string): Json {
+  try {
+    return JSON.parse(text) as Json
+  } catch (error) {
+    const end = endOfFirst(text)
+    if (end === undefined) throw error
+    return JSON.parse(text.slice(0, end)) as Json
+  }
+}
+
+function endOfFirst(text: string): number | undefined {
+  let depth = 0
+  for (const match of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{]|[\]}]/gs)) {
+    const [token] = match
+    if (token === '[' || token === '{') depth++
+    else if ((token === ']' || token === '}') && --depth === 0) return match.index + 1
+  }
+  return undefined
 }
 
 /** The documents below `data/` as the gate reads them, when the folder is a policy directory. */
