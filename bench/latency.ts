@@ -3,7 +3,7 @@
 // process, so the figures include everything three gates cost one machine.
 import http from 'node:http'
 import { PostgresServer } from '../test/support/database.ts'
-import { TestGate } from '../test/support/gate.ts'
+import { ADMIN, TestGate } from '../test/support/gate.ts'
 import { reply, TestUpstream } from '../test/support/upstream.ts'
 
 const ROUNDS = 40
@@ -15,7 +15,7 @@ const server = await PostgresServer.start()
 const upstream = await TestUpstream.start()
 upstream.behave = (_effect, res) => reply(res, 200, {})
 const databaseUrl = await server.createDatabase()
-const env = { LOG_LEVEL: 'warn' }
+const env = { LOG_LEVEL: 'warn', STREAMS_PER_KEY: String(SUBSCRIBERS) }
 const gates: TestGate[] = []
 for (let n = 0; n < 3; n++) gates.push(await TestGate.start({ databaseUrl, upstream, env }))
 const [gate] = gates as [TestGate, TestGate, TestGate]
@@ -94,7 +94,7 @@ function subscribe(agent: http.Agent, onDecision: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const url = `${gate.gate.url}/events?types=decision`
     http
-      .get(url, { agent, headers: { 'x-api-key': key } }, (res) => {
+      .get(url, { agent, headers: { 'x-api-key': ADMIN } }, (res) => {
         res.on('data', (chunk: Buffer) => {
           const text = chunk.toString()
           if (text.startsWith('retry:')) resolve()

@@ -33,6 +33,10 @@ export interface Config {
   readonly apiTokens: readonly BootstrapToken[]
   readonly allowedOrigins: readonly string[]
   readonly ratePerS: number
+  /** Streams of events that a key of another role than `agent` may have open at once. */
+  readonly streamsPerKey: number
+  /** Streams of events of all keys together. */
+  readonly streamsMax: number
   readonly logLevel: string
   /** Null: standard output only. */
   readonly logFile: string | null
@@ -96,6 +100,8 @@ export function parseConfig(env: Env): Config {
     apiTokens: parseTokens(`${read.text('API_TOKENS', '')},${read.text('API_KEY', '')}`, problems),
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
     ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
+    streamsPerKey: read.integer('STREAMS_PER_KEY', 64, 1, 1_000_000),
+    streamsMax: read.integer('STREAMS_MAX', 4_096, 1, 1_000_000),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     logFile: read.textOrEmpty('LOG_FILE', 'logs/app.log') || null,
     demo: read.flag('DEMO', !production),

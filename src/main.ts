@@ -17,6 +17,8 @@ import { FactLookups } from './facts/lookups.ts'
 import { createApp } from './http/app.ts'
 import { GateRequest } from './http/incoming.ts'
 import { malformed } from './http/malformed.ts'
+import { Fanout } from './http/fanout.ts'
+import { OpenStreams } from './http/streams.ts'
 import { ActivityStream } from './http/websocket.ts'
 import type { HttpParts, Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
@@ -229,6 +231,13 @@ export class Gate {
       killState,
       replica,
       events,
+      fanout: new Fanout(events),
+      streams: new OpenStreams({
+        keyRing,
+        events,
+        perKey: config.streamsPerKey,
+        max: config.streamsMax,
+      }),
       checkpoints,
       trust: {
         keys: manifestKeys(config.manifestKeyFiles),

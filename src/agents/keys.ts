@@ -36,6 +36,16 @@ export interface KeyRow {
 }
 
 const KEY_COLUMNS = 'id, role, name, agent_id, issued_by, created_at, revoked_at, expires_at'
+const ALIVE = `
+  select held.key_id from unnest($1::text[], $2::text[], $3::text[]) as held (key_id, agent_id, name)
+  where exists (
+    select 1 from api_keys k where k.id = held.key_id and k.revoked_at is null
+      and (k.expires_at is null or k.expires_at > clock_timestamp())
+  ) or (
+    starts_with(held.key_id, 'env_') and exists (
+      select 1 from agents a where a.id = held.agent_id and held.name in (a.id, a.name)
+    )
+  )`
 const SECRET_BYTES = 32
 const KEY_PATTERN = /^pk_([0-9a-z]{26})_([A-Za-z0-9_-]{43})$/
 /** A revoked key is refused everywhere within this time. */
@@ -147,6 +157,24 @@ export class KeyRing {
     )
   }
 
+  /**
+   * The ids of those keys that still work, asked in one statement. A key of the environment works as
+   * long as the gate runs; one of an agent as long as that agent goes by its name.
+   */
+  async alive(callers: readonly Caller[]): Promise<ReadonlySet<string>> {
+    const isGiven = ({ keyId, agentId }: Caller) => isEnvironmentId(keyId) && agentId === null
+    const alive = new Set(callers.filter(isGiven).map(({ keyId }) => keyId))
+    const others = callers.filter((caller) => !isGiven(caller))
+    if (others.length === 0) return alive
+    const rows = await this.#db.query<{ key_id: string }>(ALIVE, [
+      others.map(({ keyId }) => keyId),
+      others.map(({ agentId }) => agentId),
+      others.map(({ name }) => name),
+    ])
+    for (const { key_id: keyId } of rows) alive.add(keyId)
+    return alive
+  }
+
   /** Forgets what it knows, so that a revocation made here takes effect at once. */
   clear(): void {
     this.#cache.clear()
@@ -175,7 +203,9 @@ export class KeyRing {
   }
 }
 
-const environmentId = (hash: string): string => `env_${hash.slice(0, 12)}`
+const ENVIRONMENT = 'env_'
+const environmentId = (hash: string): string => `${ENVIRONMENT}${hash.slice(0, 12)}`
+const isEnvironmentId = (keyId: string): boolean => keyId.startsWith(ENVIRONMENT)
 
 function sameHash(a: string, b: string): boolean {
   return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))

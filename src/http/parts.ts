@@ -15,6 +15,8 @@ import type { EventStream } from '../record/events.ts'
 import type { Metrics } from '../record/metrics.ts'
 import type { ApprovalRow } from '../approvals/tasks.ts'
 import type { Db, Tx } from '../store/tx.ts'
+import type { Fanout } from './fanout.ts'
+import type { OpenStreams } from './streams.ts'
 
 /** Whether one dependency is ready, and if not, why. */
 export interface Readiness {
@@ -40,6 +42,8 @@ export interface HttpParts {
   readonly killState: KillState
   readonly replica: Replica
   readonly events: EventStream
+  readonly fanout: Fanout
+  readonly streams: OpenStreams
   readonly checkpoints: Checkpointer
   readonly trust: ManifestTrust
   /** Queues the wake-up of an approved action, in the batch that approves it. */

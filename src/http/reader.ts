@@ -4,7 +4,6 @@ import type { Caller } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
 import type { AuditEntry } from '../model/audit.ts'
 import { readEntriesAfter, readHead } from '../record/audit.ts'
-import type { EventStream } from '../record/events.ts'
 import { drained } from './drained.ts'
 import type { HttpParts } from './parts.ts'
 import { NAME, params } from './validate.ts'
@@ -83,7 +82,7 @@ export class Reader {
     this.#seq = from
     while (!this.#stream.destroyed) {
       await this.#catchUp()
-      if (!this.#stream.destroyed) await this.#follow(this.#parts.events)
+      if (!this.#stream.destroyed) await this.#follow()
     }
   }
 
@@ -102,19 +101,21 @@ export class Reader {
   }
 
   /** Sends what happens as it happens, until the reader falls behind or goes away. */
-  #follow(events: EventStream): Promise<void> {
+  #follow(): Promise<void> {
+    const { events, fanout } = this.#parts
     const stream = this.#stream
     return new Promise((resolve) => {
       const done = () => {
-        unsubscribe()
+        leave()
         stream.off('close', done)
         resolve()
       }
-      const unsubscribe = events.subscribe((entry) => {
+      const take = (entry: AuditEntry) => {
         this.#send(entry)
         // One batch may hold more than fits, and no reader can take it before this tick ends.
         if (stream.writableLength > READER_BUFFER_BYTES_MAX) done()
-      })
+      }
+      const leave = fanout.follow({ take, behind: done })
       stream.on('close', done)
       // What came between the last look and the subscription is on record.
       if (events.seq > this.#seq) done()

@@ -41,6 +41,7 @@ export class ActivityStream {
     socket.on('error', () => socket.destroy())
     try {
       const { caller, query } = await this.#admit(req)
+      this.#parts.streams.add(caller, socket)
       const wanted = await wantedBy(this.#parts, caller, query)
       const from = await startAt(this.#parts, query.last_event_id ?? null)
       this.#server.handleUpgrade(req, socket, head, (ws) => {
@@ -93,7 +94,7 @@ export class ActivityStream {
       clearInterval(pings)
       metrics.websocketClients.dec()
     })
-    const send = (entry: AuditEntry) => ws.send(messageText(entry))
+    const send = (entry: AuditEntry) => ws.send(messageText(entry), { binary: false })
     await new Reader(this.#parts, { stream, send }, wanted).run(from).catch((error: unknown) => {
       log.warn({ err: error }, 'a WebSocket reader was cut off')
       ws.terminate()
@@ -106,12 +107,13 @@ function protocolKey(req: IncomingMessage): string | undefined {
 }
 
 // An entry goes to many readers; its text is made once.
-const texts = new WeakMap<AuditEntry, string>()
+const texts = new WeakMap<AuditEntry, Buffer>()
 
-function messageText(entry: AuditEntry): string {
+function messageText(entry: AuditEntry): Buffer {
   let text = texts.get(entry)
   if (text === undefined) {
-    text = `{"id":"${entry.seq}","type":${JSON.stringify(entry.kind)},"data":${entry.body}}`
+    const type = JSON.stringify(entry.kind)
+    text = Buffer.from(`{"id":"${entry.seq}","type":${type},"data":${entry.body}}`)
     texts.set(entry, text)
   }
   return text
@@ -121,13 +123,15 @@ const REASON: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   404: 'Not Found',
+  429: 'Too Many Requests',
   503: 'Service Unavailable',
 }
 
 function refuse(socket: Duplex, error: GatewayError): void {
   const body = JSON.stringify(errorBody(error))
+  const retry = error.retryAfterS === undefined ? '' : `Retry-After: ${error.retryAfterS}\r\n`
   socket.end(
-    `HTTP/1.1 ${error.status} ${REASON[error.status] ?? 'Error'}\r\nConnection: close\r\n` +
+    `HTTP/1.1 ${error.status} ${REASON[error.status] ?? 'Error'}\r\nConnection: close\r\n${retry}` +
       `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }

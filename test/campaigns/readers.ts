@@ -47,6 +47,8 @@ export async function readersCampaign(options: ReadersOptions): Promise<ReadersR
     POLICY_DIR: policyDir,
     TICKETING_API_URL: upstream.url,
     LOG_FILE: path.join(dataDir, 'app.log'),
+    STREAMS_PER_KEY: String(options.sse + options.webSockets + options.slow),
+    STREAMS_MAX: String(options.sse + options.webSockets + options.slow),
   })
   await gate.start()
   try {

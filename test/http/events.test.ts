@@ -104,7 +104,8 @@ describe('GET /events', () => {
     const resumed = await open({ lastEventId: last })
     const end = await head()
     await reaches(resumed, end)
-    expect(resumed.ids).to.deep.equal(Array.from({ length: end - last }, (_, n) => last + 1 + n))
+    const ids = resumed.ids.slice(0, end - last)
+    expect(ids).to.deep.equal(Array.from({ length: end - last }, (_, n) => last + 1 + n))
     const kinds = new Set(resumed.events.map(({ type }) => type))
     expect([...kinds]).to.include.members(['decision', 'outcome', 'policy.reloaded'])
   })
@@ -149,9 +150,10 @@ describe('GET /events', () => {
     )
     const byAgent = await read('?agent=worker-2')
     await until('both come', () => byAgent.events.length === 2)
-    expect(byAgent.events.map(({ data }) => data.agent_name ?? 'outcome')).to.deep.equal([
+    expect(byAgent.events.map(({ type }) => type)).to.deep.equal(['decision', 'outcome'])
+    expect(byAgent.events.map(({ data }) => data.agent_name)).to.deep.equal([
       'worker-2',
-      'outcome',
+      'worker-2',
     ])
     expect(end).to.be.greaterThan(start)
   })

@@ -3,46 +3,10 @@ import http from 'node:http'
 import { WebSocket } from 'ws'
 import { EventReader } from '../support/events.ts'
 import { ADMIN, TestGate, until } from '../support/gate.ts'
+import { ACTIVITY as PATH, SocketReader } from '../support/socket-reader.ts'
 import { reply } from '../support/upstream.ts'
 
-const PATH = '/api/v1/agents/activity/stream'
 const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
-
-interface Message {
-  readonly id: string
-  readonly type: string
-  readonly data: { readonly seq: number; readonly agent_id: string }
-}
-
-/** A WebSocket reader that keeps all it got. */
-class SocketReader {
-  readonly messages: Message[] = []
-  readonly socket: WebSocket
-  closed = false
-
-  private constructor(socket: WebSocket) {
-    this.socket = socket
-    socket.on('message', (data: Buffer) => {
-      this.messages.push(JSON.parse(data.toString('utf8')) as Message)
-    })
-    socket.on('close', () => {
-      this.closed = true
-    })
-  }
-
-  static async open(url: string, key: string, query = ''): Promise<SocketReader> {
-    const socket = new WebSocket(`${url.replace('http', 'ws')}${PATH}${query}`, {
-      headers: { 'x-api-key': key },
-    })
-    const reader = new SocketReader(socket)
-    await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
-    return reader
-  }
-
-  get ids(): number[] {
-    return this.messages.map(({ id }) => Number(id))
-  }
-}
 
 describe('the record over WebSocket', () => {
   let gate: TestGate

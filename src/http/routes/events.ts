@@ -29,7 +29,7 @@ export function eventCalls(parts: HttpParts): Calls {
         '`portcullis` and `key.<API key>`.',
       roles: ANYONE,
       query: STREAM,
-      errors: ['upgrade_required'],
+      errors: ['upgrade_required', 'rate_limited'],
     },
     () => {
       throw new GatewayError('upgrade_required', 'open this with a WebSocket, or use GET /events')
@@ -45,8 +45,10 @@ export function eventCalls(parts: HttpParts): Calls {
       roles: ANYONE,
       query: STREAM,
       media: 'text/event-stream',
+      errors: ['rate_limited'],
     },
     async ({ req, res, query, caller }) => {
+      if (req.method !== 'HEAD') parts.streams.add(caller, res)
       const wanted = await wantedBy(parts, caller, query)
       const last = header(req, 'last-event-id') ?? query.last_event_id ?? null
       const from = await startAt(parts, last)
@@ -70,12 +72,12 @@ export function eventCalls(parts: HttpParts): Calls {
 }
 
 // An entry goes to many readers; its text is made once.
-const texts = new WeakMap<AuditEntry, string>()
+const texts = new WeakMap<AuditEntry, Buffer>()
 
-function eventText(entry: AuditEntry): string {
+function eventText(entry: AuditEntry): Buffer {
   let text = texts.get(entry)
   if (text === undefined) {
-    text = `id: ${entry.seq}\nevent: ${entry.kind}\ndata: ${entry.body}\n\n`
+    text = Buffer.from(`id: ${entry.seq}\nevent: ${entry.kind}\ndata: ${entry.body}\n\n`)
     texts.set(entry, text)
   }
   return text
