@@ -1,8 +1,6 @@
 // Libraries behind builtins that few policies call, loaded when one is called: reading them all takes longer than
 // compiling a policy.
 import { createRequire } from 'node:module'
-import type * as Ajv from 'ajv'
-import type * as AjvFormats from 'ajv-formats'
 import type * as Graphql from 'graphql'
 import type * as GraphqlValidate from 'graphql/validation/validate.js'
 import type * as Re2 from 're2js'
@@ -15,8 +13,6 @@ function lazily<T>(name: string): () => T {
   return () => (library ??= require(name) as T)
 }
 
-export const ajv = lazily<typeof Ajv>('ajv')
-export const ajvFormats = lazily<typeof AjvFormats.default>('ajv-formats')
 export const graphql = lazily<typeof Graphql>('graphql')
 export const graphqlValidate = lazily<typeof GraphqlValidate>('graphql/validation/validate.js')
 export const re2 = lazily<typeof Re2>('re2js')

@@ -15,6 +15,26 @@ export class BuiltinError extends Error {
   }
 }
 
+/** The most that one call into the host may cost: the evaluation ends where it would cost more. */
+const MOST = 100_000_000
+let spent = 0
+
+/** Work beyond what any call costs, in steps of the evaluation's budget: charged when the call returns. */
+export function spend(steps: number): void {
+  spent += steps
+  if (spent > MOST) throw new SpentError()
+}
+export class SpentError extends Error {
+  constructor() {
+    super('evaluation budget spent')
+  }
+}
+export function takeSpent(): number {
+  const steps = spent
+  spent = 0
+  return steps
+}
+
 export function fail(message: string): never {
   throw new BuiltinError(message)
 }

@@ -8,7 +8,7 @@ interface Network {
   readonly width: 32 | 128
 }
 
-function parseIp(s: string): { address: bigint; width: 32 | 128 } | undefined {
+export function parseIp(s: string): { address: bigint; width: 32 | 128 } | undefined {
   const kind = isIP(s)
   if (kind === 0 || s.includes('%')) return undefined
   if (kind === 4) return { address: v4(s), width: 32 }

@@ -142,16 +142,24 @@ function placeOf(host: string): Parts {
   }
 }
 
+/** Whether Go reads it; the empty text is a reference to where one is. */
+export function isUri(source: string): boolean {
+  try {
+    parseUri(source)
+    return true
+  } catch {
+    return false
+  }
+}
+export function schemeOf(source: string): string {
+  return parseUri(source)['scheme'] ?? ''
+}
+export function uriPath(source: string): string {
+  return parseUri(source)['path'] ?? ''
+}
+
 export const uris: Family = {
   'uri.parse': (s) =>
     new RegoObject(Object.entries(parseUri(text(s, 1))).filter(([, part]) => part !== '')),
-  'uri.is_valid': (s) => {
-    if (typeof s !== 'string' || s === '') return false
-    try {
-      parseUri(s)
-      return true
-    } catch {
-      return false
-    }
-  },
+  'uri.is_valid': (s) => typeof s === 'string' && s !== '' && isUri(s),
 }
