@@ -32,6 +32,8 @@ const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
     ...['ec.sigstore.verify_image', 'cosign.verify', 'cosign.has_signature'],
   ]),
   ...absent('(any) boolean', ['ec.purl.is_valid']),
+  isManaged: { signature: '(any) boolean', call: () => true },
+  'sh.parse_commands': { signature: '(any) any', call: (text) => [String(text).split(/\s+/)] },
   'result.new': { signature: '(any, any) any', call: (msg, cause) => ({ msg, cause }) },
 }
 
@@ -58,7 +60,7 @@ async function divide(
 ): Promise<void> {
   const files = await readAll([dir, ...libraries.filter((one) => !dir.startsWith(one))])
   if (!files || Object.keys(files.modules).every((name) => !name.startsWith(dir))) return
-  const problem = spread(files, libraries) ?? attempt(files, report)
+  const problem = attempt(files, report)
   if (problem === undefined) return
   const folders = fs
     .readdirSync(dir, { withFileTypes: true })
@@ -68,20 +70,6 @@ async function divide(
   for (const folder of folders) await divide(folder, libraries, report)
   if (folders.length === 0) report.refused.push({ folder: dir, why: problem })
   else await own(dir, libraries, report)
-}
-
-// Templates, each in a folder of its own, often use one package name for all: they are not one policy.
-function spread({ modules }: RegoFiles, libraries: readonly string[]): string | undefined {
-  const folders = new Map<string, string>()
-  for (const [file, source] of Object.entries(modules)) {
-    if (file.endsWith('_test.rego') || libraries.some((one) => file.startsWith(one))) continue
-    const name = /^package\s+(\S+)/m.exec(source)?.[1] ?? ''
-    const folder = path.dirname(file)
-    const known = folders.get(name)
-    if (known !== undefined && known !== folder) return `package ${name} stands in several folders`
-    folders.set(name, folder)
-  }
-  return undefined
 }
 
 // What lies in the folder itself, beside the subfolders that were taken one by one.
@@ -116,6 +104,9 @@ function attempt(files: RegoFiles, report: CorpusReport): string | undefined {
       why ||= `${first?.location.file}:${first?.location.row}: ${first?.code}: ${first?.message}`
       continue
     }
+    // Templates, each in a folder of its own, often use one package name for all: they are not one policy.
+    const clash = result.results.find(({ got = '' }) => got.startsWith('eval_conflict_error'))
+    if (clash) return `${clash.file} ${clash.name}: ${clash.got}`
     report.sets++
     report.modules += Object.keys(files.modules).length
     report.tests += result.results.length
