@@ -34,6 +34,23 @@ const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
   ...absent('(any) boolean', ['ec.purl.is_valid']),
   isManaged: { signature: '(any) boolean', call: () => true },
   'sh.parse_commands': { signature: '(any) any', call: (text) => [String(text).split(/\s+/)] },
+  'cidr.count_addresses': {
+    signature: '(any) number',
+    call: (text) => 2 ** (32 - Number(String(text).split('/')[1] ?? 32)),
+  },
+  'cidr.is_public': {
+    signature: '(any) boolean',
+    call: (text) =>
+      !/^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|f[cd]|fe80|::1)/i.test(
+        String(text),
+      ),
+  },
+  'squealer.scan_string': {
+    signature: '(any) any',
+    call: (text) => ({
+      transgressionFound: /AKIA[0-9A-Z]{16}|password|secret/i.test(String(text)),
+    }),
+  },
   'result.new': { signature: '(any, any) any', call: (msg, cause) => ({ msg, cause }) },
 }
 

@@ -73,6 +73,31 @@ test_anchors if data.both[1].x == 1
     expect([none.status, none.stderr.trim()]).to.deep.equal([4, 'no test matches `nothing`'])
   })
 
+  it('has each definition of a test run by itself, and each case of one', () => {
+    const dir = folder({
+      'p_test.rego': [
+        'package p_test',
+        '',
+        'test_dup if 1 == 1',
+        '',
+        'test_dup if 1 == 2',
+        '',
+        'test_cases[name] if {',
+        '\tsome name, v in {"one": 1, "two": 1}',
+        '\tv == 1',
+        '}',
+        '',
+        'test_deep[name][sub] := ok if {',
+        '\tsome name, ok in {"a": true, "b": false}',
+        '\tsub := "x"',
+        '}',
+      ].join('\n'),
+    })
+    const { status, stdout } = run(dir, 'test', '.')
+    expect(status).to.equal(4)
+    expect(stdout).to.include('2 passed, 2 failed').and.include('test_dup').and.include('not b/x')
+  })
+
   it('in the old dialect is told how to be read, and is rewritten', () => {
     const dir = folder({ 'a.rego': OLD, 'new.rego': 'package b\n\np if true\n' })
     for (const command of ['fmt', 'check']) {

@@ -166,7 +166,7 @@ input_ok := 1 < 2
       'package agent_test\n\ntest_data if data.frozen.tickets == ["T-9"]\n',
     )
     expect(run('test', 'policies').stdout.trim()).to.equal('17 passed, 0 failed, 0 todo')
-    expect(run('test', 'policies', '--run', 'auditor').stdout).to.include('3 passed')
+    expect(run('test', 'policies', '--run', 'auditor').stdout).to.include('4 passed')
     const file = path.join(policies, 'tests', 'tickets.yaml')
     fs.writeFileSync(
       file,
