@@ -1,6 +1,8 @@
 import fs from 'node:fs'
+import type { BlockList } from 'node:net'
 import path from 'node:path'
 import { parseEnv } from 'node:util'
+import { addressRanges } from './lib/addresses.ts'
 import { secretsOf } from './lib/webhook-secrets.ts'
 
 export const KEY_ROLES = ['agent', 'observer', 'approver', 'operator', 'admin'] as const
@@ -32,6 +34,8 @@ export interface Config {
   readonly plansDir: string
   readonly apiTokens: readonly BootstrapToken[]
   readonly allowedOrigins: readonly string[]
+  /** Only what these send is believed of where a request comes from. */
+  readonly trustedProxies: BlockList
   readonly ratePerS: number
   /** Streams of events that a key of another role than `agent` may have open at once. */
   readonly streamsPerKey: number
@@ -99,6 +103,7 @@ export function parseConfig(env: Env): Config {
     // API_KEY is one more admin, as containers are often given one.
     apiTokens: parseTokens(`${read.text('API_TOKENS', '')},${read.text('API_KEY', '')}`, problems),
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
+    trustedProxies: proxies(read.list('TRUSTED_PROXIES'), problems),
     ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
     streamsPerKey: read.integer('STREAMS_PER_KEY', 64, 1, 1_000_000),
     streamsMax: read.integer('STREAMS_MAX', 4_096, 1, 1_000_000),
@@ -224,6 +229,19 @@ function checkedOrigin(origin: string, problems: string[]): string {
     problems.push(`ALLOWED_ORIGINS: \`${origin}\` is not an origin such as https://app.example.com`)
   }
   return origin
+}
+
+function proxies(entries: readonly string[], problems: string[]): BlockList {
+  const isGood = (entry: string) => {
+    try {
+      addressRanges([entry])
+      return true
+    } catch (error) {
+      problems.push(`TRUSTED_PROXIES: ${(error as Error).message}`)
+      return false
+    }
+  }
+  return addressRanges(entries.filter(isGood))
 }
 
 function checkWebhooks(config: Config, problems: string[]): void {

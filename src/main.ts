@@ -17,6 +17,7 @@ import { FactLookups } from './facts/lookups.ts'
 import { createApp } from './http/app.ts'
 import { GateRequest } from './http/incoming.ts'
 import { malformed } from './http/malformed.ts'
+import { FailedLogins } from './http/failed-logins.ts'
 import { Fanout } from './http/fanout.ts'
 import { OpenStreams } from './http/streams.ts'
 import { ActivityStream } from './http/websocket.ts'
@@ -38,6 +39,7 @@ import { PolicyStore } from './policy/store.ts'
 import type { Diagnostic } from './policy/diagnostics.ts'
 import { raiseAlert } from './record/alerts.ts'
 import { Checkpointer } from './record/checkpoints.ts'
+import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger, LEDGER_CHANNEL, type Tx } from './record/ledger.ts'
 import { Metrics } from './record/metrics.ts'
@@ -169,7 +171,12 @@ export class Gate {
     events.subscribe(({ kind, agentId }) => {
       if (kind.startsWith('agent.')) agents.forget(agentId)
     })
-    const client = new UpstreamClient(config.env)
+    const echoes = new CredentialEchoes((work) => this.operations.write(work))
+    const client = new UpstreamClient({
+      env: config.env,
+      credentials: () => this.#credentials(),
+      onEcho: (upstream) => void echoes.noticed(upstream),
+    })
     this.#stops.push(() => client.stop())
     const model = new ModelClient(config.model, client)
     const pipeline = new Pipeline({
@@ -222,6 +229,7 @@ export class Gate {
       log,
       metrics,
       keyRing,
+      failedLogins: new FailedLogins(),
       pipeline,
       operations: this.operations,
       plans,
@@ -261,6 +269,15 @@ export class Gate {
       loader: POLICY_LOADER,
       log: this.log,
     })
+  }
+
+  /** The variables of the environment whose values no agent may see. */
+  *#credentials(): Iterable<string> {
+    const { keyVariable } = this.config.model ?? { keyVariable: null }
+    if (keyVariable) yield keyVariable
+    for (const { credential } of this.policies.current.upstreams.values()) {
+      if (credential) yield credential.env
+    }
   }
 
   /** A connection of its own; ends after whatever uses it has stopped. */

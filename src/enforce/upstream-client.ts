@@ -1,6 +1,7 @@
 import { Pool, type Dispatcher } from 'undici'
 import type { Upstream } from '../model/tool.ts'
 import type { Target } from '../model/request.ts'
+import { CredentialMask } from './credential-mask.ts'
 
 /** What came of one upstream call. */
 export type CallResult =
@@ -50,10 +51,21 @@ const CONNECTIONS_MAX = 64
 /** Calls upstreams over HTTP/1.1 with the gate's own credentials. Redirects are never followed. */
 export class UpstreamClient {
   readonly #env: Readonly<Record<string, string>>
+  readonly #credentials: () => Iterable<string>
+  readonly #onEcho: (upstream: string) => void
+  readonly #masks = new Map<string, CredentialMask>()
   readonly #pools = new Map<string, Pool>()
 
-  constructor(env: Readonly<Record<string, string>>) {
-    this.#env = env
+  constructor(parts: {
+    readonly env: Readonly<Record<string, string>>
+    /** The variables of the environment that hold credentials, at the moment. */
+    readonly credentials: () => Iterable<string>
+    /** Told of an upstream that sent one of them back. */
+    readonly onEcho: (upstream: string) => void
+  }) {
+    this.#env = parts.env
+    this.#credentials = parts.credentials
+    this.#onEcho = parts.onEcho
   }
 
   async stop(): Promise<void> {
@@ -77,9 +89,43 @@ export class UpstreamClient {
       bodyTimeout: upstream.timeoutMs,
     }
     return new Promise((resolve) => {
-      const exchange = new Exchange(upstream, options.mayStart, resolve)
+      const done = (result: CallResult) => resolve(this.#masked(result, upstream))
+      const exchange = new Exchange(upstream, options.mayStart, done)
       this.#pool(base.origin, upstream).dispatch(request, exchange)
     })
+  }
+
+  // Before anybody has seen the answer: what goes to the agent, on record and into the log is made of it.
+  #masked(result: CallResult, upstream: Upstream): CallResult {
+    if (result.type !== 'answered') return result
+    const mask = this.#mask(upstream)
+    const body = mask.bytes(result.body, result.truncated)
+    let hasEchoed = body !== result.body
+    const text = (value: string): string => {
+      const masked = mask.text(value)
+      if (masked !== value) hasEchoed = true
+      return masked
+    }
+    const headers = Object.entries(result.headers).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? text(value) : value.map(text),
+    ])
+    if (!hasEchoed) return result
+    this.#onEcho(upstream.name)
+    return { ...result, body, headers: Object.fromEntries(headers) }
+  }
+
+  #mask({ credential }: Upstream): CredentialMask {
+    const names = new Set(this.#credentials())
+    if (credential) names.add(credential.env)
+    const id = [...names].sort().join()
+    let mask = this.#masks.get(id)
+    if (!mask) {
+      this.#masks.clear() // a policy that was replaced needs none
+      mask = new CredentialMask([...names].map((name) => this.#env[name] ?? ''))
+      this.#masks.set(id, mask)
+    }
+    return mask
   }
 
   #pool(origin: string, upstream: Upstream): Pool {

@@ -58,10 +58,10 @@ export function createApp(parts: HttpParts): Express {
   app.disable('etag')
   app.set('query parser', false) // calls read the query themselves, strictly
   app.set('case sensitive routing', true) // each router says so for itself too
-  app.use(identify(parts.log, parts.metrics))
+  app.use(identify(parts.log, parts.metrics, parts.config.trustedProxies))
   app.use(singleHeaders)
   app.use(cors(parts.config.allowedOrigins))
-  app.use(authenticate(parts.keyRing))
+  app.use(authenticate(parts.keyRing, parts.failedLogins))
   app.use(aliases(SEED_ALIASES))
   const routers = [proxyRoutes(parts), ...callGroups(parts).map(({ router }) => router)]
   for (const router of routers) app.use(router)

@@ -2,12 +2,14 @@ import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import type { Caller } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
+import type { Client } from './client.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 
 /** What the edge knows of a request; set by its middlewares in order. */
 export interface RequestState {
   requestId: string
   startedAt: number
+  readonly client: Client
   caller: Caller | null
   /** The API key as it was presented; it seals stored answers and goes nowhere else. */
   presentedKey: string | undefined

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { BlockList } from 'node:net'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import type { Caller, KeyRing, KeyRole } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
@@ -7,7 +8,9 @@ import type { Logger } from '../lib/log.ts'
 import { parseStrictJson, StrictJsonError } from '../lib/strict-json.ts'
 import type { Json } from '../model/json.ts'
 import type { Metrics } from '../record/metrics.ts'
+import { clientOf, type Client } from './client.ts'
 import { callerOf, header, setState, stateOf } from './context.ts'
+import type { FailedLogins } from './failed-logins.ts'
 
 export const BODY_BYTES_MAX = 1 << 20
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
@@ -26,7 +29,7 @@ const SINGLE_HEADERS = new Set([
 ])
 
 /** Gives the request an id and a start time, and logs the answer as one JSON line. */
-export function identify(log: Logger, metrics: Metrics): RequestHandler {
+export function identify(log: Logger, metrics: Metrics, proxies: BlockList): RequestHandler {
   return (req, res, next) => {
     const given = header(req, 'x-request-id')
     const requestId = given && REQUEST_ID.test(given) ? given : newId('req')
@@ -34,6 +37,7 @@ export function identify(log: Logger, metrics: Metrics): RequestHandler {
     setState(req, {
       requestId,
       startedAt,
+      client: clientOf(req, proxies),
       caller: null,
       presentedKey: undefined,
       body: undefined,
@@ -63,6 +67,8 @@ function logAnswer(
       status: res.statusCode,
       ms: Math.round((performance.now() - startedAt) * 10) / 10,
       caller: stateOf(req).caller?.name,
+      client: stateOf(req).client.address,
+      scheme: stateOf(req).client.scheme,
     },
     'request',
   )
@@ -109,21 +115,27 @@ export function cors(origins: readonly string[]): RequestHandler {
 }
 
 /** Finds out who calls. A presented key that is wrong is refused even where none is needed. */
-export function authenticate(keyRing: KeyRing): RequestHandler {
+export function authenticate(keyRing: KeyRing, failed: FailedLogins): RequestHandler {
   return async (req, _res, next) => {
     const key = presentedKey(req)
     if (key !== undefined) {
-      const caller = await callerOfKey(keyRing, key)
-      Object.assign(stateOf(req), { caller, presentedKey: key })
+      const state = stateOf(req)
+      const caller = await callerOfKey({ keyRing, failed }, key, state.client)
+      Object.assign(state, { caller, presentedKey: key })
     }
     next()
   }
 }
 
-/** @throws GatewayError `unauthenticated`, `store_unavailable` */
-export async function callerOfKey(keyRing: KeyRing, key: string): Promise<Caller> {
+/** @throws GatewayError `unauthenticated`, `rate_limited`, `store_unavailable` */
+export async function callerOfKey(
+  { keyRing, failed }: { readonly keyRing: KeyRing; readonly failed: FailedLogins },
+  key: string,
+  client: Client,
+): Promise<Caller> {
   const caller = await lookUp(keyRing, key)
   if (caller) return caller
+  failed.failed(client)
   throw new GatewayError('unauthenticated', 'the key is unknown or revoked')
 }
 

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { GatewayError } from '../errors.ts'
 import { newId } from '../lib/ids.ts'
@@ -23,7 +24,8 @@ export function malformed(log: Logger): (error: Error, socket: Duplex) => void {
       return
     }
     const requestId = newId('req')
-    log.info({ request_id: requestId, reason: code }, 'malformed request')
+    const { remoteAddress: peer } = socket as Socket
+    log.info({ request_id: requestId, reason: code, peer }, 'malformed request')
     socket.end(answer(requestId, toError(code)), () => socket.destroy())
   }
 }

@@ -15,6 +15,7 @@ import type { EventStream } from '../record/events.ts'
 import type { Metrics } from '../record/metrics.ts'
 import type { ApprovalRow } from '../approvals/tasks.ts'
 import type { Db, Tx } from '../store/tx.ts'
+import type { FailedLogins } from './failed-logins.ts'
 import type { Fanout } from './fanout.ts'
 import type { OpenStreams } from './streams.ts'
 
@@ -33,6 +34,7 @@ export interface HttpParts {
   readonly log: Logger
   readonly metrics: Metrics
   readonly keyRing: KeyRing
+  readonly failedLogins: FailedLogins
   readonly pipeline: Pipeline
   readonly operations: Operations
   readonly plans: Plans

@@ -4,6 +4,7 @@ import { WebSocketServer, type WebSocket } from 'ws'
 import type { Caller } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
 import type { AuditEntry } from '../model/audit.ts'
+import { clientOf } from './client.ts'
 import { assertSingleHeaders, callerOfKey, presentedKey } from './edge.ts'
 import { errorBody, toGatewayError } from './errors.ts'
 import type { HttpParts } from './parts.ts'
@@ -68,7 +69,9 @@ export class ActivityStream {
     if (key === undefined) {
       throw new GatewayError('unauthenticated', 'a key is needed: X-API-Key, or a protocol `key.…`')
     }
-    const caller = await callerOfKey(this.#parts.keyRing, key)
+    const { keyRing, failedLogins: failed, config } = this.#parts
+    const client = clientOf(req, config.trustedProxies)
+    const caller = await callerOfKey({ keyRing, failed }, key, client)
     return { caller, query: STREAM(queryObject(url, STREAM.schema)) }
   }
 

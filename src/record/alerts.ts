@@ -11,6 +11,7 @@ export type AlertType =
   | 'approval_expired'
   | 'policy_rejected'
   | 'audit_broken'
+  | 'credential_echoed'
 
 export interface AlertRow {
   readonly id: string

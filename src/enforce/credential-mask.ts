@@ -1,0 +1,82 @@
+/**
+ * Takes the gate's credentials out of what upstreams answer. A server that shows the request it got, in
+ * a debug page or an error, would hand the agent what the gate keeps from it; so each credential is
+ * looked for as it is, as JSON and URLs spell it, and in base64 at each of the three places where it can
+ * begin within a group, as `Basic` shows it. It runs over a whole answer, so borders of chunks are none.
+ */
+
+/** A shorter one is found in too much that has nothing to do with it. */
+const CREDENTIAL_CHARS_MIN = 8
+/** What an answer that was cut off may end with of a credential. */
+const CUT_BYTES_MIN = 4
+const MASK = Buffer.from('[masked]')
+
+export class CredentialMask {
+  readonly #needles: readonly Buffer[]
+
+  constructor(credentials: Iterable<string>) {
+    const all = new Set([...credentials].filter(isLong).flatMap(spellings))
+    // Longer ones first, or what is part of another would leave the rest of it.
+    this.#needles = [...all].map((one) => Buffer.from(one)).sort((a, b) => b.length - a.length)
+  }
+
+  /** The bytes without credentials: the very same when there are none. */
+  bytes(bytes: Buffer, wasCut: boolean): Buffer {
+    let masked = bytes
+    for (const needle of this.#needles) masked = without(needle, masked)
+    return wasCut ? this.#withoutCut(masked) : masked
+  }
+
+  text(text: string): string {
+    const bytes = Buffer.from(text, 'latin1')
+    const masked = this.bytes(bytes, false)
+    return masked === bytes ? text : masked.toString('latin1')
+  }
+
+  /** An agent that can choose where an answer is cut could have a credential but for its last character. */
+  #withoutCut(bytes: Buffer): Buffer {
+    for (const needle of this.#needles) {
+      for (let length = needle.length - 1; length >= CUT_BYTES_MIN; length--) {
+        const tail = bytes.subarray(Math.max(0, bytes.length - length))
+        if (!tail.equals(needle.subarray(0, length))) continue
+        return Buffer.concat([bytes.subarray(0, bytes.length - length), MASK])
+      }
+    }
+    return bytes
+  }
+}
+
+function isLong(credential: string): boolean {
+  return credential.length >= CREDENTIAL_CHARS_MIN
+}
+
+function without(needle: Buffer, bytes: Buffer): Buffer {
+  let at = bytes.indexOf(needle)
+  if (at < 0) return bytes
+  const parts: Buffer[] = []
+  let from = 0
+  for (; at >= 0; at = bytes.indexOf(needle, from)) {
+    parts.push(bytes.subarray(from, at), MASK)
+    from = at + needle.length
+  }
+  return Buffer.concat([...parts, bytes.subarray(from)])
+}
+
+function spellings(credential: string): string[] {
+  const json = JSON.stringify(credential).slice(1, -1)
+  const plain = [credential, json, json.replaceAll('/', '\\/'), encodeURIComponent(credential)]
+  const base64 = [0, 1, 2].map((before) => inBase64(credential, before))
+  return [...plain, ...base64, ...base64.map(urlSafe)]
+}
+
+/** The characters of base64 that the credential alone decides, behind that many bytes of a group. */
+function inBase64(credential: string, before: number): string {
+  const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(credential)])
+  const first = Math.ceil((before * 8) / 6)
+  const end = Math.floor((bytes.length * 8) / 6)
+  return bytes.toString('base64').slice(first, end)
+}
+
+function urlSafe(base64: string): string {
+  return base64.replaceAll('+', '-').replaceAll('/', '_')
+}
