@@ -78,6 +78,10 @@ const FAULTS: Readonly<Record<string, readonly [file: string, title: string]>> =
     'http/separation.test.ts',
     'not that of whoever issued or rotated a key of the agent, or held one',
   ],
+  D16: [
+    'http/credential-echo.test.ts',
+    'shows them to nobody: not in answers, headers, the record or the log; an alert says so',
+  ],
   D17: ['http/separation.test.ts', 'people of one name in different spellings once'],
   D19: [
     'record/ledger.test.ts',
