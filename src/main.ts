@@ -58,6 +58,8 @@ const COMMIT_DEADLINE_MS = { server: 500, embedded: 3_000 }
 /** A lease that is not renewed in time is tried again; the lease itself lasts longer. */
 const RENEW_DEADLINE_MS = { server: 500, embedded: 3_000 }
 const DRAIN_MS = 10_000
+/** Longer than load balancers hold a connection, which else send a request into one that closes. */
+const KEEP_ALIVE_MS = 65_000
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
 const TIMEOUT_CHECK_MS = 5_000
@@ -430,6 +432,7 @@ export class Gate {
   ): Promise<void> {
     const server = http.createServer(
       {
+        keepAliveTimeout: KEEP_ALIVE_MS,
         headersTimeout: HEADERS_TIMEOUT_MS,
         requestTimeout: REQUEST_TIMEOUT_MS,
         connectionsCheckingInterval: TIMEOUT_CHECK_MS, // Node looks every 30 s by itself

@@ -45,6 +45,8 @@ const DROPPED_HEADERS = new Set([
   'date',
   'server',
 ])
+/** Informational answers (1xx) of one call; an upstream that sends more is broken. */
+const INFORMATIONAL_MAX = 16
 const CONNECT_TIMEOUT_MS = 3_000
 const CONNECTIONS_MAX = 64
 
@@ -173,6 +175,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #timer: NodeJS.Timeout
   #controller: Dispatcher.DispatchController | undefined
   #bytes = 0
+  #informational = 0
   #started = false
   #refused = false
   #truncated = false
@@ -201,11 +204,15 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(
-    _controller: Dispatcher.DispatchController,
+    controller: Dispatcher.DispatchController,
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
-    if (status < 200) return
+    if (status < 200) {
+      this.#informational++
+      if (this.#informational > INFORMATIONAL_MAX) controller.abort(new Error('no answer'))
+      return
+    }
     this.#status = status
     this.#headers = forwardable(headers)
   }

@@ -1,7 +1,7 @@
 import express, { type Express } from 'express'
 import { aliases } from './aliases.ts'
 import type { Calls } from './calls.ts'
-import { authenticate, cors, identify, singleHeaders } from './edge.ts'
+import { authenticate, cors, identify, plainRequest } from './edge.ts'
 import { errorHandler, noRoute } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { actCalls } from './routes/act.ts'
@@ -59,7 +59,7 @@ export function createApp(parts: HttpParts): Express {
   app.set('query parser', false) // calls read the query themselves, strictly
   app.set('case sensitive routing', true) // each router says so for itself too
   app.use(identify(parts.log, parts.metrics, parts.config.trustedProxies))
-  app.use(singleHeaders)
+  app.use(plainRequest)
   app.use(cors(parts.config.allowedOrigins))
   app.use(authenticate(parts.keyRing, parts.failedLogins))
   app.use(aliases(SEED_ALIASES))

@@ -13,6 +13,8 @@ import { callerOf, header, setState, stateOf } from './context.ts'
 import type { FailedLogins } from './failed-logins.ts'
 
 export const BODY_BYTES_MAX = 1 << 20
+/** More is 100 ms of checking and judging for one request. */
+export const BODY_VALUES_MAX = 20_000
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 const KEY_CHARS_MAX = 512
 /** Node keeps the first, joins, or lists duplicates depending on the header; none of these is safe. */
@@ -74,14 +76,22 @@ function logAnswer(
   )
 }
 
-/** Refuses duplicates of headers that decide something. */
-export const singleHeaders: RequestHandler = (req, _res, next) => {
-  assertSingleHeaders(req)
+/** Refuses what is no request of HTTP/1, and duplicates of headers that decide something. */
+export const plainRequest: RequestHandler = (req, res, next) => {
+  // Where the next request would begin is a guess then.
+  if (!VERSIONS.has(req.httpVersion)) res.setHeader('Connection', 'close')
+  assertPlain(req)
   next()
 }
 
+/** Node also carries out a request without a version, and one that says 0.9 or 2.0. */
+const VERSIONS: ReadonlySet<string> = new Set(['1.0', '1.1'])
+
 /** @throws GatewayError `invalid_request` */
-export function assertSingleHeaders(req: IncomingMessage): void {
+export function assertPlain(req: IncomingMessage): void {
+  if (!VERSIONS.has(req.httpVersion)) {
+    throw new GatewayError('invalid_request', 'the request is not HTTP/1.1')
+  }
   const seen = new Set<string>()
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
     const name = (req.rawHeaders[i] ?? '').toLowerCase()
@@ -244,13 +254,13 @@ function readBody(req: Request, bytesMax: number): Promise<Buffer> {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function parseBody(bytes: Buffer): Json {
-  return parseJsonText(decoded(bytes))
+  return parseJsonText(decoded(bytes), BODY_VALUES_MAX)
 }
 
 /** @throws GatewayError `invalid_request` for what is not JSON as the gate takes it */
-export function parseJsonText(text: string): Json {
+export function parseJsonText(text: string, valuesMax?: number): Json {
   try {
-    return parseStrictJson(text)
+    return parseStrictJson(text, valuesMax)
   } catch (error) {
     const message = error instanceof StrictJsonError ? error.message : 'unreadable'
     throw new GatewayError('invalid_request', `invalid JSON: ${message}`)

@@ -5,7 +5,7 @@ import type { Caller } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
 import type { AuditEntry } from '../model/audit.ts'
 import { clientOf } from './client.ts'
-import { assertSingleHeaders, callerOfKey, presentedKey } from './edge.ts'
+import { assertPlain, callerOfKey, presentedKey } from './edge.ts'
 import { errorBody, toGatewayError } from './errors.ts'
 import type { HttpParts } from './parts.ts'
 import { Reader, startAt, STREAM, wantedBy, type StreamQuery } from './reader.ts'
@@ -60,7 +60,7 @@ export class ActivityStream {
   }
 
   async #admit(req: IncomingMessage): Promise<{ caller: Caller; query: StreamQuery }> {
-    assertSingleHeaders(req)
+    assertPlain(req)
     const url = req.url ?? ''
     if (url.split('?', 1)[0]?.replace(/\/$/, '') !== ACTIVITY_PATH) {
       throw new GatewayError('not_found', `there is no stream here; use ${ACTIVITY_PATH}`)

@@ -15,12 +15,12 @@ export class StrictJsonError extends Error {
 
 /**
  * Parses RFC 8259 JSON and refuses what two parsers could read differently: duplicate keys,
- * integers beyond 2^53, numbers that overflow, lone surrogates and nesting beyond 64.
- * JSON.parse takes all of these silently, so what was scanned would not be what is forwarded.
- * @throws StrictJsonError
+ * numbers that lose digits or overflow, lone surrogates and nesting beyond 64. JSON.parse takes all
+ * of these silently, so what was scanned would not be what is forwarded.
+ * @throws StrictJsonError, also beyond `valuesMax` values, members of objects included
  */
-export function parseStrictJson(text: string): Json {
-  return new Parser(text).document()
+export function parseStrictJson(text: string, valuesMax = Number.POSITIVE_INFINITY): Json {
+  return new Parser(text, valuesMax).document()
 }
 
 const QUOTE = 0x22
@@ -39,10 +39,13 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 class Parser {
   readonly #text: string
+  readonly #valuesMax: number
   #at = 0
+  #values = 0
 
-  constructor(text: string) {
+  constructor(text: string, valuesMax: number) {
     this.#text = text
+    this.#valuesMax = valuesMax
   }
 
   document(): Json {
@@ -66,6 +69,7 @@ class Parser {
 
   #value(depth: number): Json {
     this.#space()
+    if (++this.#values > this.#valuesMax) this.#fail(`more than ${this.#valuesMax} values`)
     switch (this.#text[this.#at]) {
       case '{':
         return this.#object(depth + 1)
@@ -148,6 +152,9 @@ class Parser {
     if ((isInteger || Number.isInteger(value)) && !Number.isSafeInteger(value)) {
       this.#fail('integer beyond 2^53 loses digits; send it as a string')
     }
+    if (!isInteger && significant(match[0]) !== significant(String(value))) {
+      this.#fail('number loses digits; send it as a string')
+    }
     this.#at += match[0].length
     return value
   }
@@ -190,4 +197,15 @@ class Parser {
     if (!text.isWellFormed()) this.#fail('lone surrogate in string')
     return text
   }
+}
+
+/** A number's digits and its scale: equal for `1.0` and `1`, `1e2` and `100`, `0.10` and `0.1`. */
+function significant(number: string): string {
+  const [mantissa = '', exponent = '0'] = number.replace(/^-/, '').toLowerCase().split('e')
+  const [whole = '', fraction = ''] = mantissa.split('.')
+  const digits = (whole + fraction).replace(/^0+/, '')
+  let end = digits.length
+  while (digits[end - 1] === '0') end-- // a pattern for this would try each run of zeros anew
+  if (end === 0) return '0'
+  return `${digits.slice(0, end)}e${Number(exponent) - fraction.length + digits.length - end}`
 }
