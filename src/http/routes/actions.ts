@@ -1,3 +1,4 @@
+import { agentAsked } from '../../agents/known.ts'
 import { approvalOfAction, votesOf } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -53,11 +54,12 @@ export function actionCalls(parts: HttpParts): Calls {
       summary: 'List actions, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
+      errors: ['not_found'],
       answer: object({ actions: { type: 'array' }, next_cursor: {} }),
     },
     async ({ caller, query: { limit = PAGE_DEFAULT, cursor, state, tool, agent } }) => {
       const rows = await listActions(db, {
-        agentId: caller.agentId ?? agent,
+        agentId: await agentAsked(db, caller, agent),
         tool,
         state,
         before: cursor,
@@ -140,6 +142,7 @@ export function actionJson(row: ActionRow): JsonObject {
     id: row.id,
     decision_id: row.decision_id,
     agent: row.agent_id,
+    agent_name: row.agent_name || null,
     request: JSON.parse(row.request) as JsonObject,
     effect: row.effect,
     state: row.state,
