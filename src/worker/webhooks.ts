@@ -80,12 +80,12 @@ export class WebhookSender {
 // An approval comes with all that `GET /approvals/{id}` shows, so that a person can judge from the message.
 function payload(job: JsonObject, approval: JsonObject | undefined): JsonObject {
   if (!approval) return { alert: job['alert'] ?? null }
-  const id = String(approval['id'])
+  const at = `/approvals/${job['approval_id'] as string}`
   return {
     approval: {
       ...approval,
-      approve: `/approvals/${id}/approve`,
-      deny: `/approvals/${id}/deny`,
+      approve: `${at}/approve`,
+      deny: `${at}/deny`,
     },
   }
 }

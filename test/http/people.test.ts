@@ -28,15 +28,17 @@ describe('what people are shown', () => {
   })
 
   let items = 0
+  const last = () => ({
+    tool: 'items.delete',
+    args: { id: `i-${items}` },
+    resource: { type: 'item', id: 'the one' },
+    context: { ticket: 't-7' },
+    reason: 'the customer asked for it',
+    cost: '0.25',
+  })
   async function hold(as = key): Promise<Answer['body']> {
-    const { status, body } = await gate.act(as, {
-      tool: 'items.delete',
-      args: { id: `i-${items++}` },
-      resource: { type: 'item', id: 'the one' },
-      context: { ticket: 't-7' },
-      reason: 'the customer asked for it',
-      cost: '0.25',
-    })
+    items++
+    const { status, body } = await gate.act(as, last())
     expect(status).to.equal(202)
     return body
   }
@@ -58,7 +60,7 @@ describe('what people are shown', () => {
         agent_name: 'worker-1',
         owner: 'tests',
         tool: 'items.delete',
-        args: { id: `i-${items - 1}` },
+        args: { id: `i-${items}` },
         resource: { type: 'item', id: 'the one' },
         context: { ticket: 't-7' },
         agent_reason: 'the customer asked for it',
@@ -71,7 +73,7 @@ describe('what people are shown', () => {
         target: {
           upstream: 'test',
           method: 'DELETE',
-          path: `/items/i-${items - 1}`,
+          path: `/items/i-${items}`,
           query: '',
           body: null,
           unchanged: true,
@@ -127,5 +129,89 @@ describe('what people are shown', () => {
       const { status, body } = await gate.call('GET', `${route}?agent=nobody`)
       expect([route, status, body.error?.code]).to.deep.equal([route, 404, 'not_found'])
     }
+  })
+
+  it('the reason of a person reaches the agent, whether it approves, denies or withdraws', async () => {
+    const read = async (id: string) => (await gate.call('GET', `/actions/${id}`, { key })).body
+    const decide = (approval: string, choice: string, body: unknown) =>
+      gate.call('POST', `/approvals/${approval}/${choice}`, { body })
+    const denied = await hold()
+    const waiting = gate.call('POST', '/act', {
+      key,
+      body: { ...last(), wait_s: 60 },
+    })
+    await decide(denied.approval.id, 'deny', { reason: 'wrong customer' })
+    const { status, body } = await waiting
+    expect([status, body.error.code]).to.deep.equal([403, 'policy_denied'])
+    expect(body.error.message).to.equal('approval denied by tester: wrong customer')
+    expect((await read(denied.action_id)).approval).to.deep.equal({
+      id: denied.approval.id,
+      status: 'denied',
+      decided_by: 'tester',
+      reason: 'wrong customer',
+    })
+    const approved = await hold()
+    await decide(approved.approval.id, 'approve', { reason: 'checked by phone' })
+    expect((await read(approved.action_id)).approval).to.include({
+      status: 'approved',
+      decided_by: 'tester',
+      reason: 'checked by phone',
+    })
+    const withdrawn = await hold()
+    await decide(withdrawn.approval.id, 'cancel', { reason: 'no longer needed' })
+    expect((await read(withdrawn.action_id)).error.message).to.equal(
+      'approval cancelled by tester: no longer needed',
+    )
+  })
+
+  it('a reason is one word, and its earlier words go on working', async () => {
+    for (const word of ['reason', 'comment', 'note']) {
+      const { approval } = await hold()
+      const route = `/approvals/${approval.id}/deny`
+      const { body } = await gate.call('POST', route, { body: { [word]: `as ${word}` } })
+      expect(body.approval.votes[0]).to.include({ reason: `as ${word}`, comment: `as ${word}` })
+      const scope = { tool: 'items.get' }
+      for (const engaged of [true, false]) {
+        const killed = await gate.call('PUT', '/kill-switch', {
+          body: { engaged, scope, [word]: 'a drill' },
+        })
+        expect([killed.status, killed.body.reason]).to.deep.equal([200, 'a drill'])
+      }
+    }
+    const { approval } = await hold()
+    const two = await gate.call('POST', `/approvals/${approval.id}/deny`, {
+      body: { reason: 'one', note: 'another' },
+    })
+    expect(two.status).to.equal(400)
+    const none = await gate.call('PUT', '/kill-switch', { body: { engaged: true } })
+    expect([none.status, none.body.error.message]).to.deep.equal([
+      400,
+      '`reason` is needed: it goes on the record',
+    ])
+  })
+
+  it('settling takes a reason by each of its words, and answers a status', async () => {
+    for (const word of ['reason', 'note', 'comment']) {
+      gate.upstream.behave = (_effect, _res, socket) => void socket.destroy()
+      const lost = await gate.act(key, { tool: 'items.update', args: { id: `lost-${word}` } })
+      const id = lost.body.error.action_id
+      const settled = await gate.call('POST', `/actions/${id}/settle`, {
+        body: { outcome: 'succeeded', [word]: 'seen' },
+      })
+      expect(settled.body).to.include({ status: 'succeeded', state: 'succeeded' })
+      const { entries } = (
+        await gate.call('GET', `/audit/timeline?action=${id}&kind=outcome.settled`)
+      ).body
+      expect(entries[0]).to.include({ reason: 'seen', note: 'seen', status: 'succeeded' })
+    }
+  })
+
+  it('an action has a status, by which lists select it, as by its earlier name', async () => {
+    const held = await hold()
+    for (const filter of ['status=held', 'state=held', 'status=held&state=held']) {
+      const { body } = await gate.call('GET', `/actions?${filter}&limit=1`)
+      expect(body.actions[0]).to.include({ id: held.action_id, status: 'held', state: 'held' })
+    }
+    expect((await gate.call('GET', '/actions?status=held&state=failed')).status).to.equal(400)
   })
 })

@@ -9,11 +9,12 @@ import { findAction } from '../../record/actions.ts'
 import { Calls } from '../calls.ts'
 import { callerOf, idParam } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
+import { REASON, reasonIn, type ReasonBody } from '../reason.ts'
 import { ANYONE, READERS } from '../roles.ts'
-import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape } from '../validate.ts'
 
 const STATUSES = ['pending', 'approved', 'denied', 'expired', 'cancelled', 'failed']
-const VOTE = shape<{ comment?: string }>(object({ comment: TEXT }))
+const VOTE = shape<ReasonBody>(object(REASON))
 const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: string }>({
   status: { enum: STATUSES },
   agent: NAME,
@@ -80,11 +81,11 @@ export function approvalCalls(parts: HttpParts): Calls {
         body: VOTE,
         errors: ['not_found', 'conflict', 'kill_switch_engaged'],
       },
-      ({ id, body: { comment = '' }, caller }) =>
+      ({ id, body, caller }) =>
         async (tx) => {
           const { policies, keyRing: environment, onApproved } = parts
           const voting = { approvals: policies.current.approvals, environment, onApproved }
-          const row = await voteOn(tx, id, caller, choice, comment, voting)
+          const row = await voteOn(tx, id, caller, choice, reasonIn(body), voting)
           return { approval: await approvalView(tx, row, shown()) }
         },
     )
@@ -100,10 +101,11 @@ export function approvalCalls(parts: HttpParts): Calls {
       body: VOTE,
       errors: ['not_found', 'conflict'],
     },
-    ({ id, caller }) =>
-      async (tx) => ({
-        approval: await approvalView(tx, await cancelApproval(tx, id, caller), shown()),
-      }),
+    ({ id, body, caller }) =>
+      async (tx) => {
+        const row = await cancelApproval(tx, id, caller, reasonIn(body))
+        return { approval: await approvalView(tx, row, shown()) }
+      },
   )
 
   return calls
