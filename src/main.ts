@@ -29,6 +29,7 @@ import { POLICY_LOADER } from './decide/load.ts'
 import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
+import { approvalView } from './pipeline/approval-view.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { keepRecord } from './pipeline/retention.ts'
 import { createApiKey, registerAgent } from './pipeline/registry.ts'
@@ -50,7 +51,7 @@ import { Session } from './store/session.ts'
 import { Jobs } from './store/jobs.ts'
 import { Store } from './store/store.ts'
 import type { Db } from './store/tx.ts'
-import { queues, Sweeper, Wakeups } from './worker/queues.ts'
+import { queues, Sweeper, Wakeups, type WorkerParts } from './worker/queues.ts'
 import { WebhookSender } from './worker/webhooks.ts'
 
 /** A commit that takes longer closes the gate for effects. The embedded database also vacuums. */
@@ -206,7 +207,7 @@ export class Gate {
     const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
     const onQueued = (tx: Tx, runId: string) => wakeups.onSandboxRun(tx, runId)
     const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle, onQueued })
-    const workerParts = {
+    const workerParts: WorkerParts = {
       keepRecord: () => keepRecord(retention),
       db,
       pipeline,
@@ -215,6 +216,8 @@ export class Gate {
       sandbox,
       webhooks,
       log,
+      showApproval: (approval) =>
+        approvalView(db, approval, { bundle: bundle(), serverUrl: config.publicServerUrl }),
     }
     await jobs.start(queues(workerParts))
     this.#stops.push(() => jobs.stop())

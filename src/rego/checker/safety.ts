@@ -67,9 +67,21 @@ export class SafetyChecker {
       const known = first.get(name)
       if (!known || before(loc, known)) first.set(name, loc)
     }
-    for (const [name, loc] of [...first].sort(([, a], [, b]) => (before(a, b) ? -1 : 1)))
-      this.#report({ name, loc })
+    const found = [...first].sort(([, a], [, b]) => (before(a, b) ? -1 : 1))
+    const named = found.filter(([name]) => !this.#isMade(name))
+    for (const [name, loc] of named) this.#report({ name, loc })
+    // Names that nobody wrote mean nothing to the reader, so then the expressions are named: one for each such name.
+    const seen = new Set<string>()
+    const exprs = unsafe.toSorted((a, b) => (before(a.loc, b.loc) ? -1 : 1))
+    for (const { name, loc } of named.length > 0 ? [] : exprs) {
+      if (!seen.has(name)) this.#report({ name, loc })
+      for (const other of exprs) if (other.loc === loc) seen.add(other.name)
+    }
     return ordered
+  }
+
+  #isMade(name: string): boolean {
+    return (this.#original.get(name) ?? name).startsWith('%')
   }
 
   #report({ name, loc }: Unsafe): void {

@@ -105,6 +105,8 @@ class Policy implements Loaded {
   #data = 0
   #dataText = '{}'
   #closed = false
+  /** What the last evaluation took, if its instance is gone. */
+  #stepsBefore: number | undefined
   readonly #numbers = new Map<string, number>()
 
   constructor(module: WebAssembly.Module, options: LoadOptions) {
@@ -284,6 +286,7 @@ class Policy implements Loaded {
         if (over > 0) this.#grow(Math.ceil(over / PAGE_BYTES))
         length = utf8.encodeInto(inputJson, this.#view().subarray(this.#heap)).written
       }
+      this.#stepsBefore = undefined
       return this.#text(
         this.#call('opa_eval', 0, id, this.#data, this.#heap, length, this.#heap + length, 0),
       )
@@ -313,6 +316,7 @@ class Policy implements Loaded {
 
   /** Memory never shrinks, so an instance that became too large gives way to a fresh one. */
   #renew(): void {
+    this.#stepsBefore = this.#stepsNow()
     const made = this.#instantiate(this.#pages)
     this.#memory = made.memory
     this.#exports = made.exports
@@ -340,6 +344,9 @@ class Policy implements Loaded {
   }
 
   steps(): number {
+    return this.#stepsBefore ?? this.#stepsNow()
+  }
+  #stepsNow(): number {
     return (this.#globals['rego_fuel_max']?.value ?? 0) - (this.#globals['rego_fuel']?.value ?? 0)
   }
 
