@@ -174,10 +174,10 @@ input_ok := 1 < 2
     )
     const { status, stdout } = run('test', 'policies')
     expect(status).to.equal(4)
-    expect(stdout).to.include('FAIL support note frozen  policies/tests/tickets.yaml:16')
+    expect(stdout).to.include('FAIL support note frozen  policies/tests/tickets.yaml:17')
     expect(stdout).to.include('want allow      got deny')
-    expect(stdout).to.include('decided by `rego` (agent.rego:4): frozen: ticket T-9 is frozen')
-    expect(stdout).to.match(/✓ +6 {2}input\.resource\.id in data\.frozen\.tickets +.*"T-9"/)
+    expect(stdout).to.include('decided by `rego` (agent.rego:7): frozen: ticket T-9 is frozen')
+    expect(stdout).to.match(/✓ +9 {2}input\.resource\.id in data\.frozen\.tickets +.*"T-9"/)
     const { results } = JSON.parse(run('test', 'policies', '--format', 'json').stdout)
     expect(
       results.find(({ outcome }: { outcome: string }) => outcome === 'failed'),
@@ -191,7 +191,7 @@ input_ok := 1 < 2
     })
     const junit = run('test', 'policies', '--format', 'junit').stdout
     expect(junit).to.match(
-      /<failure message="want allow, got deny; `rego` \(agent\.rego:4\): frozen/,
+      /<failure message="want allow, got deny; `rego` \(agent\.rego:7\): frozen/,
     )
     fs.writeFileSync(file, 'version: 1\nsubjects: {}\n')
     expect(run('test', 'policies').status).to.equal(3)
