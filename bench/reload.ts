@@ -1,13 +1,16 @@
 // Compile and swap 50 Rego files of 100 lines each while requests keep coming: how long a reload takes, how
-// long the slowest request waited, and how many failed; and before that the same requests without any reload, which is
+// long the slowest request waited, and how many failed; then directories that are large in one way each; and before that the same requests without any reload, which is
 // what the waits are to be compared with. The gate runs as users run it, compiled and in a process of its own, on
 // PostgreSQL where it is installed; the requests are dry runs at a steady rate, each with its durable audit entry.
+import fs from 'node:fs'
 import path from 'node:path'
 import { Agent, request } from 'undici'
 import { postgresBin, PostgresServer, prepareEmbedded, scratch } from '../test/support/database.ts'
 import { freePort, GateProcess } from '../test/support/gate-process.ts'
 import { ADMIN } from '../test/support/gate.ts'
-import { GATE, writePolicies } from '../test/support/policies.ts'
+import { compile } from '../src/rego/index.ts'
+import { tarGz } from '../test/policy/archive.ts'
+import { GATE, TOOLS, writePolicies } from '../test/support/policies.ts'
 
 const FILES = 50
 const RULES_PER_FILE = 25
@@ -57,6 +60,19 @@ for (let round = 1; round <= ROUNDS; round++) {
   times.push(performance.now() - startedAt)
   await pause(BETWEEN_MS)
 }
+const small = waits
+const large: string[] = []
+for (const [name, files] of Object.entries(largeDirectories())) {
+  waits = []
+  writePolicies(policyDir, files)
+  const startedAt = performance.now()
+  await call(ADMIN, '/policy/reload', {})
+  const ms = performance.now() - startedAt
+  await pause(BETWEEN_MS)
+  large.push(`${name.padEnd(22)} ${ms.toFixed(0)} ms, requests during ${figures(waits)}`)
+  const extra = Object.keys(files).filter((file) => !['gate.yaml', 'tools.yaml'].includes(file))
+  for (const file of extra) fs.rmSync(path.join(policyDir, file))
+}
 clearInterval(pace)
 await Promise.all(pending)
 const lines = Object.values(sources(1)).join('\n').split('\n').length
@@ -65,7 +81,8 @@ console.log(
 )
 console.log(`reload          ${figures(times)}`)
 console.log(`requests before ${figures(quiet)}`)
-console.log(`requests during ${figures(waits)}, failed ${failed}`)
+console.log(`requests during ${figures(small)}, failed ${failed}`)
+for (const line of large) console.log(line)
 await gate.kill('SIGTERM')
 server?.stop()
 process.exit(0)
@@ -109,6 +126,41 @@ function sources(round: number): Record<string, string> {
     files[`part-${file}.rego`] = `package agent\n\n${rules.join('\n')}\n`
   }
   return files
+}
+
+/** What makes a load long: many tools, many guards, a long list, much data for Rego, many archives. */
+function largeDirectories(): Record<string, Record<string, string | Uint8Array>> {
+  const many = <T>(count: number, make: (n: number) => T): T[] =>
+    Array.from({ length: count }, (_, n) => make(n))
+  const tools = many(
+    1_000,
+    (n) =>
+      `  t.n${n}: { upstream: test, method: POST, path: '/t${n}/{id}', effect: write, args: { type: object, required: [id], properties: { id: { type: string }, note: { type: string, maxLength: 200 }, count: { type: integer } } } }\n`,
+  )
+  const guards = many(
+    900,
+    (n) =>
+      `  - { id: g${n}, kind: risk_patterns, message: '${'m'.repeat(450)}', patterns: [{ name: p${n}, pattern: 'x${n}${'y'.repeat(400)}' }] }\n`,
+  )
+  const list = many(600_000, (n) => `person${n}@example${n % 1_000}.com,C-${n}\n`)
+  const listed = `${GATE}guards:\n  - { id: dnc, kind: do_not_contact, lists: [blocked], ids: true }\n`
+  const rows = many(60_000, (n) => ({ id: `n-${n}`, name: `person ${n}` }))
+  const reads = 'package agent\n\ndeny contains "no" if data.rows[0].id == input.resource.id\n'
+  const bundle = archive()
+  return {
+    '1,000 tools': { 'tools.yaml': TOOLS + tools.join('') },
+    'gate.yaml of 0.9 MB': { 'gate.yaml': `${GATE}guards:\n${guards.join('')}` },
+    'a list of 21 MB': { 'gate.yaml': listed, 'data/blocked.csv': `email,id\n${list.join('')}` },
+    '3 MB of data for Rego': { 'agent.rego': reads, 'data/rows.json': JSON.stringify(rows) },
+    '40 archives': Object.fromEntries(many(40, (n) => [`b${n}.tar.gz`, bundle])),
+  }
+}
+
+function archive(): Uint8Array {
+  const source = 'package agent\n\ndeny contains "no" if input.resource.id == "x"\n'
+  const compiled = compile({ modules: { 'a.rego': source }, entrypoints: ['agent/deny'] })
+  if (!compiled.ok) throw new Error('the policy of the bench does not compile')
+  return tarGz({ 'policy.wasm': compiled.wasm, 'data.json': '{}' })
 }
 
 function figures(values: readonly number[]): string {

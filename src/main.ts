@@ -25,17 +25,18 @@ import { ActivityStream } from './http/websocket.ts'
 import type { HttpParts, Readiness } from './http/parts.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { publicKeysOf } from './lib/manifest.ts'
-import { GUARD_KINDS, JUDGE } from './decide/index.ts'
+import { GUARD_KINDS } from './decide/index.ts'
+import { POLICY_LOADER } from './decide/load.ts'
 import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
+import { approvalView } from './pipeline/approval-view.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { keepRecord } from './pipeline/retention.ts'
 import { createApiKey, registerAgent } from './pipeline/registry.ts'
 import { Plans } from './pipeline/plans.ts'
 import { Sandbox } from './pipeline/sandbox.ts'
 import { Turns } from './pipeline/turns.ts'
-import { REGO_COMPILER } from './policy/rego-compiler.ts'
 import { PolicyStore } from './policy/store.ts'
 import type { Diagnostic } from './policy/diagnostics.ts'
 import { raiseAlert } from './record/alerts.ts'
@@ -51,7 +52,7 @@ import { Session } from './store/session.ts'
 import { Jobs } from './store/jobs.ts'
 import { Store } from './store/store.ts'
 import type { Db } from './store/tx.ts'
-import { queues, Sweeper, Wakeups } from './worker/queues.ts'
+import { queues, Sweeper, Wakeups, type WorkerParts } from './worker/queues.ts'
 import { WebhookSender } from './worker/webhooks.ts'
 
 /** A commit that takes longer closes the gate for effects. The embedded database also vacuums. */
@@ -207,7 +208,7 @@ export class Gate {
     const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
     const onQueued = (tx: Tx, runId: string) => wakeups.onSandboxRun(tx, runId)
     const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle, onQueued })
-    const workerParts = {
+    const workerParts: WorkerParts = {
       keepRecord: () => keepRecord(retention),
       db,
       pipeline,
@@ -216,6 +217,8 @@ export class Gate {
       sandbox,
       webhooks,
       log,
+      showApproval: (approval) =>
+        approvalView(db, approval, { bundle: bundle(), serverUrl: config.publicServerUrl }),
     }
     await jobs.start(queues(workerParts))
     this.#stops.push(() => jobs.stop())
@@ -269,8 +272,8 @@ export class Gate {
       kinds: GUARD_KINDS,
       env: { ...env, TICKETING_API_URL: ticketingApiUrl },
       defaults: { ratePerS },
-      compiler: REGO_COMPILER,
-      judge: JUDGE,
+      loader: POLICY_LOADER,
+      log: this.log,
     })
   }
 

@@ -77,9 +77,13 @@ export async function updateAgent(
   return updated && agentFromRow(updated)
 }
 
-/** Removes an agent and its keys. Its actions and entries stay on record. */
+/** Removes an agent and its keys. Its actions and entries stay on record, and are found by its name. */
 export async function deleteAgent(tx: Tx, id: string): Promise<void> {
-  await tx.query('delete from agents where id = $1', [id])
+  await tx.query(
+    `with gone as (delete from agents where id = $1 returning id, name, owner)
+     insert into former_agents select id, name, owner, $2 from gone`,
+    [id, new Date(tx.nowMs)],
+  )
 }
 
 /** What is decided from may be this old; whether the agent may act at all, the ledger reads itself. */

@@ -230,6 +230,15 @@ export async function votesOf(db: Db, approvalId: string): Promise<VoteRow[]> {
   )
 }
 
+/** The votes on several tasks, in the order they were given. */
+export async function votesOfAll(db: Db, approvalIds: readonly string[]): Promise<VoteRow[]> {
+  return db.query<VoteRow>(
+    `select approval_id, key_id, approver, vote, comment, at from approval_votes
+     where approval_id = any($1) order by at, approver`,
+    [approvalIds],
+  )
+}
+
 export async function listApprovals(
   db: Db,
   filter: {

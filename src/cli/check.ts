@@ -2,14 +2,18 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { readConfig } from '../config.ts'
 import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
-import { loadBundle } from '../policy/index.ts'
+import { type Diagnostic, loadBundle } from '../policy/index.ts'
+import { closeAll } from '../policy/load.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { policyFailure, policyText } from './policy-report.ts'
 import { ROOT } from './root.ts'
 
-/** `portcullis check`: exits 0 when the directory loads, 3 with every diagnostic when not. */
-export async function check(dir: string, json: boolean): Promise<void> {
+/** `portcullis check`: exits 0 when the directory loads, 3 with every diagnostic when not; for `strict`, not for warnings either. */
+export async function check(
+  dir: string,
+  { json = false, strict = false }: { readonly json?: boolean; readonly strict?: boolean },
+): Promise<void> {
   if (!fs.existsSync(dir)) throw new CliError(EXIT.usage, `no directory ${dir}`)
   const { env, ticketingApiUrl, ratePerS } = readConfig(ROOT)
   const result = await loadBundle(path.resolve(dir), {
@@ -20,17 +24,22 @@ export async function check(dir: string, json: boolean): Promise<void> {
     judge: JUDGE,
     nowMs: Date.now(),
   })
-  const diagnostics = result.ok ? result.bundle.warnings : result.diagnostics
-  if (json) print(JSON.stringify({ valid: result.ok, diagnostics }, null, 2))
-  if (!result.ok) {
+  if (result.ok) await closeAll(result.bundle.modules)
+  const warnings = result.ok ? result.bundle.warnings : []
+  const diagnostics = result.ok ? (strict ? warnings.map(asError) : warnings) : result.diagnostics
+  const valid = result.ok && !(strict && warnings.length > 0)
+  if (json) print(JSON.stringify({ valid, diagnostics }, null, 2))
+  if (!valid) {
     throw json
       ? new CliError(EXIT.policy, 'the policy does not load')
-      : policyFailure(dir, diagnostics)
+      : policyFailure(dir, diagnostics, result.ok ? undefined : result.files)
   }
-  if (json) return
+  if (json || !result.ok) return
   const { counts, revision } = result.bundle
   if (diagnostics.length > 0) say(policyText(dir, diagnostics))
   print(
     `${dir}: ok, revision ${revision.slice(0, 12)}, ${counts.files} files, ${counts.guards} guards, ${counts.tools} tools`,
   )
 }
+
+const asError = (one: Diagnostic): Diagnostic => ({ ...one, severity: 'error' })

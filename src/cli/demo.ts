@@ -124,7 +124,7 @@ class Play {
     const approved = await this.#call(
       'POST',
       `/approvals/${id}/approve`,
-      { comment: 'fine' },
+      { reason: 'fine' },
       LEAD_TOKEN,
     )
     happened('lead-lena approves', approved.body.approval.status === 'approved')

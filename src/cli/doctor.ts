@@ -4,6 +4,7 @@ import pg from 'pg'
 import { readConfig, type Config } from '../config.ts'
 import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
+import { closeAll } from '../policy/load.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
 import { openLog } from '../lib/log.ts'
 import { mayCreate, noCreate } from './database-rights.ts'
@@ -97,6 +98,7 @@ async function policyProblem(config: Config): Promise<string | null> {
     judge: JUDGE,
     nowMs: Date.now(),
   })
+  if (result.ok) await closeAll(result.bundle.modules)
   return result.ok ? null : `${result.diagnostics.length} problem(s); run \`portcullis check\``
 }
 

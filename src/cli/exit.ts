@@ -27,3 +27,12 @@ export function print(text: string): void {
 export function say(text: string): void {
   process.stderr.write(`${text}\n`)
 }
+
+/**
+ * Text that others wrote, for a terminal: what could steer it is written as an escape. Line breaks and tabs stay.
+ */
+export const visible = (text: string): string =>
+  text.replace(/[^\P{C}\n\t]|[\p{Zl}\p{Zp}]/gu, (character) => {
+    const code = (character.codePointAt(0) ?? 0).toString(16)
+    return `\\u{${code}}`
+  })

@@ -27,8 +27,9 @@ program
   .description('check a policy directory')
   .argument('[dir]', 'policy directory', 'policies')
   .option('--json', 'diagnostics as JSON')
-  .action(async (dir: string, options: { json?: boolean }) =>
-    (await import('./check.ts')).check(dir, options.json ?? false),
+  .option('--strict', 'warnings are errors')
+  .action(async (dir: string, options: { json?: boolean; strict?: boolean }) =>
+    (await import('./check.ts')).check(dir, options),
   )
 
 const keys = program.command('keys').description('API keys of a running gate')
@@ -113,6 +114,7 @@ const testCommand = (command: Command): Command =>
     .option('--coverage', 'which expressions the tests reach')
     .option('--fail-under <percent>', 'least coverage')
     .option('--watch', 'run again at each change')
+    .option('--require', 'exit 4 also when there is no test')
     .option('--v0', 'the old dialect')
     .action(async (paths: string[], options) => (await import('./test.ts')).test(paths, options))
 testCommand(program.command('test'))
@@ -131,6 +133,15 @@ dialect(rego.command('eval').description('evaluate a query').argument('<query>')
 dialect(rego.command('fmt').description('format files in place').argument('<paths...>'))
   .option('--list', 'only name the files that differ; exits 5 when there are any')
   .action(async (paths: string[], options) => (await import('./rego.ts')).regoFmt(paths, options))
+rego
+  .command('migrate')
+  .description('rewrite files of the old dialect in the new one')
+  .argument('<paths...>')
+  .option('--list', 'only name the files that would change')
+  .option('--json', 'diagnostics as JSON')
+  .action(async (paths: string[], options) =>
+    (await import('./rego.ts')).regoMigrate(paths, options),
+  )
 dialect(rego.command('parse').description('the syntax tree as JSON').argument('<file>')).action(
   async (file: string, options) => (await import('./rego.ts')).regoParse(file, options),
 )

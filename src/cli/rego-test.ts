@@ -10,19 +10,21 @@ import {
   parse,
 } from '../rego/index.ts'
 import type { RegoFiles } from './rego-files.ts'
+import { failedCases, testRules, type TestRule } from './rego-test-rules.ts'
 import type { Report, TestResult } from './test-report.ts'
 
 interface Options {
   readonly wanted: (name: string) => boolean
   readonly coverage: boolean
   readonly v0: boolean
+  /** Functions that another program would bring, by name. */
+  readonly functions?: Readonly<Record<string, ForeignFunction>>
 }
 
-interface TestCase {
-  readonly entrypoint: string
-  readonly name: string
-  readonly file: string
-  readonly row: number
+/** A function as its signature says, `(any) any`, and what stands in for it. */
+export interface ForeignFunction {
+  readonly signature: string
+  call(...args: unknown[]): unknown
 }
 
 type RegoReport =
@@ -30,15 +32,23 @@ type RegoReport =
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
 /** Runs the `test_` rules of Rego files; one that starts with `todo_` is left out and counted. */
-export function runRegoTests({ modules, data }: RegoFiles, options: Options): RegoReport {
+export function runRegoTests(files: RegoFiles, options: Options): RegoReport {
   const { coverage, v0 } = options
-  const cases = testCases(modules, v0).filter(({ entrypoint }) => options.wanted(entrypoint))
+  const { data } = files
+  const { tests, modules } = testRules(files.modules, v0)
+  const cases = tests.filter(({ entrypoint }) => options.wanted(entrypoint))
   const entrypoints = cases.map(({ entrypoint }) => entrypoint)
   // Nothing calls rules here; as entrypoints they are compiled, so that what no test reaches is counted.
   const all = coverage ? [...entrypoints, ...ruleEntrypoints(modules, v0)] : entrypoints
-  const compiled = compile({ modules, entrypoints: all, trace: coverage, v0 })
+  const foreign = Object.entries(options.functions ?? {})
+  const functions = Object.fromEntries(foreign.map(([name, one]) => [name, one.signature]))
+  const capabilities = foreign.length > 0 ? { capabilities: { functions } } : {}
+  const compiled = compile({ modules, entrypoints: all, trace: coverage, v0, ...capabilities })
   if (!compiled.ok) return compiled
-  const loaded = load(compiled, { data })
+  const builtins = Object.fromEntries(
+    foreign.map(([name, one]) => [name, (...args: unknown[]) => one.call(...args)]),
+  )
+  const loaded = load(compiled, { data, builtins })
   const why = new Why(modules, data, entrypoints, v0)
   const results = cases.map((one) => runCase(loaded, one, why))
   if (!coverage) return { ok: true, results }
@@ -58,23 +68,7 @@ function ruleEntrypoints(modules: Readonly<Record<string, string>>, v0: boolean)
   return [...found]
 }
 
-function testCases(modules: Readonly<Record<string, string>>, v0: boolean): TestCase[] {
-  const cases = new Map<string, TestCase>()
-  for (const [file, source] of Object.entries(modules)) {
-    const parsed = parse(source, { file, v0 })
-    if (!parsed.ok) continue // compiling reports it
-    for (const rule of parsed.module.rules) {
-      const [{ name }] = rule.head.ref
-      if (!/^(todo_)?test_/.test(name)) continue
-      const entrypoint = [...parsed.module.package.path, name].join('/')
-      if (!cases.has(entrypoint))
-        cases.set(entrypoint, { entrypoint, name, file, row: rule.loc.row })
-    }
-  }
-  return [...cases.values()]
-}
-
-function runCase(loaded: Loaded, one: TestCase, why: Why): TestResult {
+function runCase(loaded: Loaded, one: TestRule, why: Why): TestResult {
   const base = { kind: 'rego', ...one } as const
   if (one.name.startsWith('todo_')) return { ...base, outcome: 'todo', ms: 0 }
   const startedAt = performance.now()
@@ -88,6 +82,9 @@ function gotInstead(loaded: Loaded, entrypoint: string): string | undefined {
   try {
     const value = loaded.evaluate(entrypoint)
     if (value === true) return undefined
+    // `test_x[name]`: each name is a case, and all have to hold.
+    const failed = failedCases(value)
+    if (failed) return failed.length === 0 ? undefined : `not ${failed.join(', ')}`
     return value === undefined ? 'undefined' : JSON.stringify(value)
   } catch (error) {
     if (error instanceof EvalError) return `${error.code}: ${error.message}`
@@ -113,7 +110,7 @@ class Why {
     this.#options = { entrypoints, v0 }
   }
 
-  of({ entrypoint }: TestCase): Pick<TestResult, 'stopped' | 'expressions'> {
+  of({ entrypoint }: TestRule): Pick<TestResult, 'stopped' | 'expressions'> {
     const compiled = this.#compiled()
     if (!compiled) return {}
     const { loaded } = compiled

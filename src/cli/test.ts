@@ -1,7 +1,7 @@
 import { watch } from 'chokidar'
 import fs from 'node:fs'
 import path from 'node:path'
-import { CliError, EXIT, print, say } from './exit.ts'
+import { CliError, EXIT, print, say, visible } from './exit.ts'
 import { readRegoFiles, regoFailure, type RegoFiles } from './rego-files.ts'
 import { runRegoTests } from './rego-test.ts'
 import { FORMATS, type Report, type TestResult } from './test-report.ts'
@@ -13,6 +13,8 @@ export interface TestOptions {
   /** Percent of expressions that have to be reached. */
   readonly failUnder?: string
   readonly watch?: boolean
+  /** No test at all is a failure. */
+  readonly require?: boolean
   readonly v0?: boolean
 }
 
@@ -33,13 +35,26 @@ export async function test(paths: readonly string[], options: TestOptions): Prom
 
 async function runOnce(paths: readonly string[], options: TestOptions): Promise<void> {
   const report = await testReport(paths, await readRegoFiles(paths), options)
-  print(FORMATS[options.format ?? 'text'](report))
+  const { format = 'text' } = options
+  const text = FORMATS[format](report)
+  print(format === 'text' ? visible(text) : text)
+  if (report.results.length === 0) nothingRun(options)
   const failed = report.results.filter(({ outcome }) => outcome === 'failed').length
   if (failed > 0) throw new CliError(EXIT.tests, `${failed} failed`)
   const least = Number(options.failUnder ?? 0)
   if (report.coverage && report.coverage.percent < least) {
     throw new CliError(EXIT.tests, `coverage ${report.coverage.percent} % is under ${least} %`)
   }
+}
+
+// Silence about nothing would look like success.
+function nothingRun({ run, require = false }: TestOptions): void {
+  const text =
+    run === undefined
+      ? 'no tests: write `test_name if { ... }` in a file `*_test.rego`, or a matrix in `tests/*.yaml` (docs/policies.md)'
+      : `no test matches \`${run}\``
+  if (require) throw new CliError(EXIT.tests, text)
+  say(text)
 }
 
 async function testReport(

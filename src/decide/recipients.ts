@@ -32,7 +32,7 @@ export function readersByTool(
   return new Map(entries)
 }
 
-/** The values found: a list counts as its members, an absent value as none. */
+/** The values found: a list counts as its members, an absent value as none, and null is absent. */
 export function valuesAt(readers: readonly PointerReader[], root: Json): readonly Json[] {
   const values: Json[] = []
   for (const read of readers) {
@@ -40,7 +40,7 @@ export function valuesAt(readers: readonly PointerReader[], root: Json): readonl
     if (Array.isArray(value)) values.push(...(value as readonly Json[]))
     else if (value !== undefined) values.push(value)
   }
-  return values
+  return values.filter((value) => value !== null)
 }
 
 /** The recipient a value names, in the one spelling lists and counters know; or undefined. */

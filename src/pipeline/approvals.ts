@@ -33,7 +33,7 @@ export async function voteOn(
   id: string,
   caller: Caller,
   choice: 'approve' | 'deny',
-  comment: string,
+  reason: string,
   { approvals, environment, onApproved }: VoteParts,
 ): Promise<ApprovalRow> {
   const task = await openTask(tx, id)
@@ -42,14 +42,16 @@ export async function voteOn(
   const requester = { agentId: agent.id, agentName: agent.name, owner: agent.owner }
   const terms = approvalFor(task.tool, agent.roles, approvals)
   const rules = { terms, requester, environment }
-  const { approval, counted } = await vote(tx, id, caller, choice, comment, rules)
+  const { approval, counted } = await vote(tx, id, caller, choice, reason, rules)
   if (!counted) return approval
   const { status, quorum } = approval
   const kind = status === 'pending' ? 'approval.voted' : `approval.${status}`
-  const detail = { vote: choice, approver: caller.name, key_id: caller.keyId, comment, quorum }
+  const who = { approver: caller.name, key_id: caller.keyId }
+  // `comment` is what `reason` was called before.
+  const detail = { vote: choice, ...who, reason, comment: reason, quorum }
   tx.append(approvalEntry(kind, approval, detail))
   if (status === 'approved') await onApproved(tx, approval)
-  if (status === 'denied') await endHeld(tx, approval, 'denied', `denied by ${caller.name}`)
+  if (status === 'denied') await endHeld(tx, approval, 'denied', by('denied', caller, reason))
   return approval
 }
 
@@ -66,12 +68,17 @@ async function assertNotKilled(tx: Tx, task: ApprovalRow, agentName: string): Pr
 }
 
 /** Withdraws a held action: by the agent that asked, or by an operator. */
-export async function cancelApproval(tx: Tx, id: string, caller: Caller): Promise<ApprovalRow> {
+export async function cancelApproval(
+  tx: Tx,
+  id: string,
+  caller: Caller,
+  reason: string,
+): Promise<ApprovalRow> {
   await assertMayCancel(tx, id, caller)
   const approval = await cancel(tx, id)
-  const detail = { actor: caller.name, key_id: caller.keyId }
+  const detail = { actor: caller.name, key_id: caller.keyId, reason }
   tx.append(approvalEntry('approval.cancelled', approval, detail))
-  await endHeld(tx, approval, 'cancelled', `cancelled by ${caller.name}`)
+  await endHeld(tx, approval, 'cancelled', by('cancelled', caller, reason))
   return approval
 }
 
@@ -97,6 +104,10 @@ export async function expireApproval(tx: Tx, id: string): Promise<void> {
   const message = `approval of ${approval.tool} expired undecided`
   await raiseAlert(tx, 'approval_expired', approval.agent_id, message, { approval_id: id })
 }
+
+// The agent that waits is told who ended it and why.
+const by = (what: string, { name }: Caller, reason: string): string =>
+  `${what} by ${name}${reason === '' ? '' : `: ${reason}`}`
 
 /** Ends the held action of a task that ended without an approval. */
 export async function endHeld(

@@ -44,6 +44,13 @@ export function unholdable(decision: Decision): Decision {
 
 const denied = ({ exceeded }: Reservation): Reason => ({ ...exceeded, effect: 'deny' })
 
+/** The call that these args stand for. @throws GatewayError `invalid_request` where they do not fit into it */
+export function targetOf(bundle: Bundle, tool: Tool, upstream: Upstream, args: JsonObject): Target {
+  return upstream.name === MODEL_UPSTREAM
+    ? buildModelTarget(bundle, args)
+    : buildTarget(tool, upstream, args)
+}
+
 // Arguments that cannot be put into the upstream call are a denial, and recorded like any other.
 export function withTarget(
   bundle: Bundle,
@@ -53,9 +60,7 @@ export function withTarget(
   decision: Decision,
 ): { target: Target | undefined; decision: Decision } {
   try {
-    const isModel = upstream.name === MODEL_UPSTREAM
-    const target = isModel ? buildModelTarget(bundle, args) : buildTarget(tool, upstream, args)
-    return { target, decision }
+    return { target: targetOf(bundle, tool, upstream, args), decision }
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
     const reason: Reason = {
@@ -75,7 +80,11 @@ export function withTarget(
  * was declared. Whatever the effect depends on is in it, so nothing of it can change behind the approver;
  * the secret itself may, as secrets do. '' where there is no call to make.
  */
-export function effectHash({ target, tool, upstream }: Judgement): string {
+export function effectHash({
+  target,
+  tool,
+  upstream,
+}: Pick<Judgement, 'target' | 'tool' | 'upstream'>): string {
   if (!target || !tool || !upstream) return ''
   return sha256(canonicalJson({ target: { ...target }, declared: declaredHash(tool, upstream) }))
 }

@@ -573,7 +573,7 @@ function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_run' }>)
 function endOf(row: ActionRow): { code: ErrorCode; message: string } {
   if (row.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
   if (row.state === 'cancelled')
-    return { code: 'policy_denied', message: 'the action was cancelled' }
+    return { code: 'policy_denied', message: row.error_message || 'the action was cancelled' }
   if (row.state === 'executing') return { code: 'in_flight', message: 'the action is under way' }
   const known = row.error_code in ERRORS
   const code = known ? (row.error_code as ErrorCode) : 'policy_denied'

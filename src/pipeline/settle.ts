@@ -13,10 +13,10 @@ export async function settleAction(
   tx: Tx,
   id: string,
   state: 'succeeded' | 'failed',
-  note: string,
+  reason: string,
   caller: Caller,
 ): Promise<ActionRow> {
-  const moved = await moveAction(tx, id, 'indeterminate', state, { errorMessage: note })
+  const moved = await moveAction(tx, id, 'indeterminate', state, { errorMessage: reason })
   if (!moved) throw await notIndeterminate(tx, id)
   const outcome = state === 'succeeded' ? ('settle' as const) : ('release' as const)
   const held = JSON.parse(moved.reserved) as Held[]
@@ -24,7 +24,9 @@ export async function settleAction(
     tx,
     held.map((one) => ({ ...one, outcome })),
   )
-  const detail = { state, note, settled_by: caller.name, key_id: caller.keyId }
+  const who = { settled_by: caller.name, key_id: caller.keyId }
+  // `state` and `note` are what `status` and `reason` were called before.
+  const detail = { status: state, state, reason, note: reason, ...who }
   tx.append(actionEntry('outcome.settled', moved, detail))
   return moved
 }

@@ -113,14 +113,41 @@ function reportMismatch(
     found.error(source.atKey([...at, unknown]), 'unknown_key', `unknown key \`${unknown}\``, hint)
   } else if (error.keyword === 'required') {
     const missing = String(params['missingProperty'])
-    found.error(source.at(at), 'missing_key', `${name} needs a key \`${missing}\``)
+    const hint = `add \`${missing}:\``
+    found.error(source.at(at), 'missing_key', `${name} needs a key \`${missing}\``, hint)
   } else if (error.keyword === 'enum') {
     const allowed = (params['allowedValues'] as unknown[]).map(String)
     const message = `${name} has unknown value \`${show(error.data)}\``
     const hint = didYouMean(show(error.data), allowed) ?? listHint('one of', allowed)
     found.error(source.at(at), 'unknown_value', message, hint)
-  } else found.error(source.at(at), codeOf(error), `${name} ${error.message ?? 'is not allowed'}`)
+  } else {
+    const message = `${name} ${error.message ?? 'is not allowed'}`
+    found.error(source.at(at), codeOf(error), message, valueHint(error, source.written(at)))
+  }
 }
+
+// What was written, not what YAML read: of 5.00 only 5 is left.
+function valueHint(error: ErrorObject, written: string | undefined): string | undefined {
+  const { type, pattern } = error.params as { type?: unknown; pattern?: unknown }
+  if (type === 'string' && written !== undefined) return `put it in quotes: '${written}'`
+  if (type === 'array' && written !== undefined) return `a list: [${written}]`
+  if (type === 'boolean') return 'true or false, without quotes'
+  if (type === 'integer' || type === 'number') return `a number, without quotes`
+  if (type === 'array') return 'a list: [one, two] or lines that begin with `- `'
+  if (type === 'object') return 'a map: { key: value } or lines of `key: value`'
+  if (typeof pattern === 'string') return PATTERNS.get(pattern) ?? `must match ${pattern}`
+  return undefined
+}
+
+/** What a value looks like that matches a pattern of our schemas. */
+const PATTERNS: ReadonlyMap<string, string> = new Map([
+  ['^(0|[1-9][0-9]{0,8})([.][0-9]{1,6})?$', "an amount in quotes, such as '5.00'"],
+  ['^[a-z][a-z0-9_-]{0,62}$', 'lower-case letters, digits, `_` and `-`, such as `production`'],
+  ['^(0|[1-9][0-9]{0,9})([.][0-9]{1,6})?$', "an amount in quotes, such as '5.00'"],
+  ['^([01][0-9]|2[0-3]):[0-5][0-9]$', "a time in quotes, such as '08:00'"],
+  ['^(?:([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$', "a time in quotes, such as '08:00'"],
+  ['^(/.*)?$', 'a JSON pointer, such as `/customer/email`'],
+])
 
 const codeOf = (error: ErrorObject): string =>
   error.keyword === 'type' ? 'wrong_type' : 'wrong_value'
@@ -169,6 +196,24 @@ export function compileArgsSchema(schema: JsonObject): CompiledCheck {
   } finally {
     authored.removeSchema(schema) // or every reload would leave its schemas behind
   }
+}
+
+/**
+ * A check of a schema that is known to compile, compiled when it is first used: of a thousand tools, most are not called
+ * between one reload and the next.
+ */
+export function lazyArgsCheck(schema: JsonObject): ArgsCheck {
+  let known: ArgsCheck | undefined
+  return (args) => {
+    known ??= checkOf(schema)
+    return known(args)
+  }
+}
+
+function checkOf(schema: JsonObject): ArgsCheck {
+  const compiled = compileArgsSchema(schema)
+  if (compiled.ok) return compiled.check
+  throw new Error(`a schema that was checked does not compile: ${compiled.message}`)
 }
 
 const UNIQUE_ITEMS_MAX = 1000

@@ -13,7 +13,11 @@ export function closeSchema(schema: JsonObject): JsonObject {
 }
 
 function close(schema: Json): Json {
-  if (!isObject(schema)) return schema
+  return isObject(schema) ? { ...closeInside(schema), ...lid(schema) } : schema
+}
+
+// What a part of a composed schema does not name, another part may: the lid is on the whole.
+function closeInside(schema: JsonObject): JsonObject {
   const closed: Record<string, Json> = { ...schema }
   for (const key of ['properties', '$defs']) {
     const members = schema[key]
@@ -21,13 +25,27 @@ function close(schema: Json): Json {
   }
   if (isObject(schema['items'])) closed['items'] = close(schema['items'])
   if (Array.isArray(schema['prefixItems'])) closed['prefixItems'] = schema['prefixItems'].map(close)
-  return { ...closed, ...lid(schema) }
+  for (const key of ALTERNATIVES) {
+    const parts = schema[key]
+    if (Array.isArray(parts)) {
+      closed[key] = parts.map((part: Json) => (isObject(part) ? closeInside(part) : part))
+    }
+  }
+  return closed
+}
+
+const ALTERNATIVES = ['allOf', 'anyOf', 'oneOf']
+
+function isObjectSchema(schema: JsonObject): boolean {
+  if ([schema['type'] ?? []].flat().includes('object')) return true
+  if (schema['properties'] !== undefined) return true
+  const parts = ALTERNATIVES.flatMap((key) => [schema[key] ?? []].flat())
+  return parts.some((part) => isObject(part) && isObjectSchema(part))
 }
 
 function lid(schema: JsonObject): JsonObject {
-  const isObjectSchema = schema['type'] === 'object' || schema['properties'] !== undefined
   const open = schema['additionalProperties'] ?? schema['unevaluatedProperties']
-  if (!isObjectSchema || open !== undefined) return {}
+  if (!isObjectSchema(schema) || open !== undefined) return {}
   const composed = COMPOSED.some((word) => Object.hasOwn(schema, word))
   return composed ? { unevaluatedProperties: false } : { additionalProperties: false }
 }

@@ -1,8 +1,13 @@
+import type { PolicyLocation } from '../model/decision.ts'
+import { hintFor } from './hints.ts'
+
 /** One finding in a policy directory. `file` is relative to it; lines and columns count from 1. */
 export interface Diagnostic {
   readonly file: string
   readonly line: number
   readonly col: number
+  /** Behind the last character of what is meant; where the finding is about a whole file, its first. */
+  readonly end: { readonly line: number; readonly col: number }
   /** Stable, snake_case; `docs/policies.md` lists them. */
   readonly code: string
   readonly message: string
@@ -15,9 +20,25 @@ export interface Place {
   readonly file: string
   readonly line: number
   readonly col: number
+  readonly end?: Diagnostic['end']
 }
 
+/** Where a guard or a tool stands, without its end. */
+export const startOf = ({ file, line, col }: Place): PolicyLocation => ({ file, line, col })
+
 export const wholeFile = (file: string): Place => ({ file, line: 1, col: 1 })
+
+/** One finding, with what to write instead if that is known. */
+export function diagnosticAt(
+  { file, line, col, end }: Place,
+  severity: Diagnostic['severity'],
+  code: string,
+  message: string,
+  hint: string | undefined = hintFor(code),
+): Diagnostic {
+  const base = { file, line, col, end: end ?? { line, col }, code, message, severity }
+  return Object.freeze(hint === undefined ? base : { ...base, hint })
+}
 
 /** Collects findings while a directory is loaded, so that all are reported and not only the first. */
 export class Findings {
@@ -30,6 +51,10 @@ export class Findings {
 
   warn(place: Place, code: string, message: string, hint?: string): void {
     this.#add('warning', place, code, message, hint)
+  }
+
+  get count(): number {
+    return this.#all.length
   }
 
   get hasErrors(): boolean {
@@ -49,16 +74,15 @@ export class Findings {
 
   #add(
     severity: Diagnostic['severity'],
-    { file, line, col }: Place,
+    place: Place,
     code: string,
     message: string,
     hint: string | undefined,
   ): void {
-    const key = JSON.stringify([file, line, col, code, message])
+    const key = JSON.stringify([place.file, place.line, place.col, code, message])
     if (this.#seen.has(key)) return
     this.#seen.add(key)
-    const base = { file, line, col, code, message, severity }
-    this.#all.push(Object.freeze(hint === undefined ? base : { ...base, hint }))
+    this.#all.push(diagnosticAt(place, severity, code, message, hint))
   }
 }
 

@@ -2,15 +2,18 @@ import { microsFromText } from '../lib/money.ts'
 import type { ApprovalTerms } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import { checkShape } from './ajv.ts'
-import type { Findings } from './diagnostics.ts'
+import { type Findings, startOf } from './diagnostics.ts'
 import { deepFreeze } from './freeze.ts'
 import type { RawGuard } from './guards.ts'
-import { compilePathRules, type PathCheck } from './paths.ts'
+import { compilePathRules } from './paths.ts'
 import { resolveNames } from './patterns.ts'
 import { didYouMean } from './suggest.ts'
 import type { ApprovalRule, ApprovalRules, LlmPolicy, PlanPolicy, TokenPrice } from './types.ts'
 import { isObject } from './pointer.ts'
 import type { PathStep, SourceDocument } from './yaml.ts'
+
+/** Bounds on change plans, as written. */
+export type PlanBounds = Omit<PlanPolicy, 'checkPath'>
 
 /** What `gate.yaml` says, its guards not yet compiled. */
 export interface GateFile {
@@ -18,7 +21,7 @@ export interface GateFile {
   readonly guards: readonly RawGuard[]
   readonly hasRateLimits: boolean
   readonly approvals: RawApprovals
-  readonly plans: PlanPolicy
+  readonly plans: PlanBounds
   readonly llm: LlmPolicy
 }
 
@@ -78,11 +81,13 @@ const SECTIONS = [
 
 /** Reads `gate.yaml`. Undefined when its shape is wrong. */
 export function readGate(source: SourceDocument, found: Findings): GateFile | undefined {
-  if (!checkShape('gate', source.value, [], source, found)) return undefined
+  if (!checkShape('gate-outline', source.value, [], source, found)) return undefined
   const raw = source.value as unknown as RawGate
   return {
     environment: raw.environment,
-    guards: SECTIONS.flatMap(([section, kind]) => readSection(section, kind, raw[section] ?? [])),
+    guards: SECTIONS.flatMap(([section, kind]) =>
+      readSection(section, kind, raw[section] ?? [], source),
+    ),
     hasRateLimits: (raw.rate_limits ?? []).length > 0,
     approvals: raw.approvals ?? {},
     plans: readPlans(raw.plans ?? {}, ['plans'], source, found),
@@ -94,9 +99,11 @@ function readSection(
   section: string,
   kind: string | null,
   items: readonly JsonObject[],
+  source: SourceDocument,
 ): readonly RawGuard[] {
   return items.map((value, index) => ({
     path: [section, index],
+    location: startOf(source.at([section, index])),
     value: kind === null ? value : { kind, ...value },
     fallbackId: `${section}[${index}]`,
   }))
@@ -134,7 +141,7 @@ function readPlans(
   base: readonly PathStep[],
   source: SourceDocument,
   found: Findings,
-): PlanPolicy {
+): PlanBounds {
   const allowedDirs = raw.allowed_dirs ?? []
   const denyGlobs = raw.deny_globs ?? []
   const compiled = compilePathRules({ allowedDirs, denyGlobs, allowAbsolute: false })
@@ -142,12 +149,9 @@ function readPlans(
     const place = source.at([...base, compiled.key, compiled.index])
     found.error(place, 'bad_path_rule', compiled.message)
   }
-  const checkPath: PathCheck = compiled.ok ? compiled.check : () => NO_PATH
   const diffLinesMax = raw.max_diff_lines ?? DIFF_LINES_MAX
-  return deepFreeze({ allowedDirs, denyGlobs, diffLinesMax, checkPath })
+  return deepFreeze({ allowedDirs, denyGlobs, diffLinesMax })
 }
-
-const NO_PATH = Object.freeze({ code: 'path_not_allowed', message: 'no path is allowed' } as const)
 
 const MODEL = 'gpt-4o-mini'
 

@@ -1,10 +1,18 @@
-import type { Mode } from '../model/decision.ts'
+import type { Mode, PolicyLocation } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Tool } from '../model/tool.ts'
-import { checkShape, compileArgsSchema } from './ajv.ts'
+import { checkShape, compileArgsSchema, lazyArgsCheck } from './ajv.ts'
+import type { DataDocuments } from './data.ts'
 import type { Findings, Place } from './diagnostics.ts'
 import { mayHold } from './grants.ts'
-import { getPointer, parsePointer, schemaHas } from './pointer.ts'
+import {
+  getPointer,
+  parsePointer,
+  schemaAt,
+  schemaHas,
+  schemaTakes,
+  valuesListed,
+} from './pointer.ts'
 import { compilePathRules, type PathRules } from './paths.ts'
 import { resolveNames } from './patterns.ts'
 import { compileRegex, joinRegexes } from './regex.ts'
@@ -23,17 +31,21 @@ import type { PathStep, SourceDocument } from './yaml.ts'
 /** One guard as found in the file: where it stands, and the id it gets when it names none. */
 export interface RawGuard {
   readonly path: readonly PathStep[]
+  readonly location: PolicyLocation
   readonly value: JsonObject
   readonly fallbackId: string
 }
 
 /** Everything guards are compiled against. */
 export interface GuardSurroundings {
-  readonly source: SourceDocument
+  /** Where findings are reported; absent where all was checked before. */
+  readonly source: SourceDocument | undefined
   readonly environment: string
   readonly tools: ReadonlyMap<string, Tool>
-  readonly data: JsonObject
+  readonly data: DataDocuments
   readonly kinds: readonly GuardKind[]
+  /** What guards made of the data, by key. */
+  readonly derived: Map<string, unknown>
   readonly found: Findings
 }
 
@@ -44,21 +56,29 @@ export interface PlacedGuard {
 }
 
 /** Checks, resolves and compiles guards in the order they are written. */
-export function compileGuards(raws: readonly RawGuard[], env: GuardSurroundings): PlacedGuard[] {
-  const seen = new Map<string, Place>()
-  const placed: PlacedGuard[] = []
-  for (const raw of raws) {
-    const one = compileGuard(raw, env)
-    if (!one) continue
-    const place = env.source.at(raw.path)
-    const first = seen.get(one.guard.id)
-    if (first) {
-      const message = `guard id \`${one.guard.id}\` is used already on line ${first.line}`
-      env.found.error(place, 'duplicate_guard_id', message)
-    } else seen.set(one.guard.id, place)
-    if (appliesHere(raw.value, env.environment)) placed.push(one)
+export class GuardPlacer {
+  readonly placed: PlacedGuard[] = []
+  readonly #env: GuardSurroundings
+  readonly #seen = new Map<string, PolicyLocation>()
+  /** Many guards are for the same tools. */
+  readonly #resolved = new Map<string, readonly Tool[]>()
+
+  constructor(env: GuardSurroundings) {
+    this.#env = env
   }
-  return placed
+
+  add(raw: RawGuard): void {
+    const { source, found, environment } = this.#env
+    const one = compileGuard(raw, this.#env, this.#resolved)
+    if (!one) return
+    const { id } = one.guard
+    const first = this.#seen.get(id)
+    if (first) {
+      const message = `guard id \`${id}\` is used already on line ${first.line}`
+      found.error(source?.at(raw.path) ?? raw.location, 'duplicate_guard_id', message)
+    } else this.#seen.set(id, raw.location)
+    if (appliesHere(raw.value, environment)) this.placed.push(one)
+  }
 }
 
 function appliesHere(value: JsonObject, environment: string): boolean {
@@ -66,7 +86,11 @@ function appliesHere(value: JsonObject, environment: string): boolean {
   return !Array.isArray(environments) || environments.includes(environment)
 }
 
-function compileGuard(raw: RawGuard, env: GuardSurroundings): PlacedGuard | undefined {
+function compileGuard(
+  raw: RawGuard,
+  env: GuardSurroundings,
+  resolved: Map<string, readonly Tool[]>,
+): PlacedGuard | undefined {
   const { source, found, kinds } = env
   const name = raw.value['kind'] as string // the file's schema says so
   const kind = kinds.find((one) => one.kind === name)
@@ -74,33 +98,51 @@ function compileGuard(raw: RawGuard, env: GuardSurroundings): PlacedGuard | unde
     const names = kinds.map((one) => one.kind)
     const hint = didYouMean(name, names) ?? `one of: ${names.join(', ')}`
     const message = `unknown guard kind \`${name}\``
-    found.error(source.at([...raw.path, 'kind']), 'unknown_guard_kind', message, hint)
+    const place = source?.at([...raw.path, 'kind']) ?? raw.location
+    found.error(place, 'unknown_guard_kind', message, hint)
     return undefined
   }
-  if (!checkShape(`guards/${kind.kind}`, raw.value, raw.path, source, found)) return undefined
-  const spec = toSpec(raw, kind, env)
+  const shape = `guards/${kind.kind}`
+  if (source && !checkShape(shape, raw.value, raw.path, source, found)) return undefined
+  const spec = toSpec(raw, kind, env, resolved)
   const evaluate = kind.compile(spec, new Context(raw, spec, env))
   return { guard: toGuard(spec, kind, evaluate), tools: spec.tools }
 }
 
-function toSpec(raw: RawGuard, kind: GuardKind, env: GuardSurroundings): GuardSpec {
-  const { value, path } = raw
+function toSpec(
+  raw: RawGuard,
+  kind: GuardKind,
+  env: GuardSurroundings,
+  resolved: Map<string, readonly Tool[]>,
+): GuardSpec {
+  const { value, location } = raw
   return Object.freeze({
     id: (value['id'] as string | undefined) ?? raw.fallbackId,
     kind: kind.kind,
     mode: (value['mode'] as Mode | undefined) ?? 'enforce',
     config: value,
-    location: env.source.at(path),
-    tools: resolveTools(raw, env),
+    location,
+    tools: resolveTools(raw, env, resolved),
   })
 }
 
-function resolveTools(raw: RawGuard, env: GuardSurroundings): readonly Tool[] | null {
+function resolveTools(
+  raw: RawGuard,
+  env: GuardSurroundings,
+  resolved: Map<string, readonly Tool[]>,
+): readonly Tool[] | null {
   const patterns = raw.value['tools'] as readonly string[] | undefined
   if (!patterns) return null
-  const place = (index: number) => env.source.at([...raw.path, 'tools', index])
+  const key = JSON.stringify(patterns)
+  const known = resolved.get(key)
+  if (known) return known
+  const place = (index: number) => env.source?.at([...raw.path, 'tools', index]) ?? raw.location
+  const before = env.found.count
   const names = resolveNames(patterns, [...env.tools.keys()], place, env.found)
-  return names.map((name) => env.tools.get(name) as Tool)
+  const tools = names.map((name) => env.tools.get(name) as Tool)
+  // What is wrong with patterns is to be said at each place they stand.
+  if (env.found.count === before) resolved.set(key, tools)
+  return tools
 }
 
 function toGuard(
@@ -127,20 +169,24 @@ class Context implements CompileContext {
   readonly tools: ReadonlyMap<string, Tool>
   readonly subjectTools: readonly Tool[]
   readonly data: JsonObject
-  readonly #path: readonly PathStep[]
+  readonly #raw: RawGuard
   readonly #env: GuardSurroundings
 
   constructor(raw: RawGuard, spec: GuardSpec, env: GuardSurroundings) {
     this.environment = env.environment
     this.tools = env.tools
     this.subjectTools = spec.tools ?? [...env.tools.values()]
-    this.data = env.data
-    this.#path = raw.path
+    this.data = env.data.values
+    this.#raw = raw
     this.#env = env
   }
 
   report(path: readonly PathStep[], code: string, message: string, hint?: string): void {
-    this.#env.found.error(this.#env.source.at([...this.#path, ...path]), code, message, hint)
+    this.#env.found.error(this.#placeOf(path), code, message, hint)
+  }
+
+  #placeOf(path: readonly PathStep[]): Place {
+    return this.#env.source?.at([...this.#raw.path, ...path]) ?? this.#raw.location
   }
 
   regex(source: string, path: readonly PathStep[], ignoreCase = false) {
@@ -176,7 +222,21 @@ class Context implements CompileContext {
     return reader
   }
 
+  argValue(text: string, value: Json, path: readonly PathStep[]): void {
+    const steps = parsePointer(text) ?? []
+    const taking = this.subjectTools.filter((tool) => schemaHas(tool.argsSchema, steps) !== 'no')
+    if (taking.length === 0) return // which is reported already
+    if (taking.some((tool) => schemaTakes(tool.argsSchema, steps, value))) return
+    const listed = taking.flatMap((tool) => valuesListed(schemaAt(tool.argsSchema, steps)))
+    const near = typeof value === 'string' ? didYouMean(value, listed.map(String)) : undefined
+    const hint =
+      near ?? (listed.length > 0 ? `one of: ${listed.map(String).join(', ')}` : undefined)
+    const shown = JSON.stringify(value).slice(0, 80)
+    this.report(path, 'unknown_value', `no tool of this guard takes ${shown} at \`${text}\``, hint)
+  }
+
   schema(schema: JsonObject, path: readonly PathStep[]) {
+    if (!this.#env.source) return lazyArgsCheck(schema)
     const compiled = compileArgsSchema(schema)
     if (compiled.ok) return compiled.check
     this.report(path, 'bad_schema', compiled.message)
@@ -197,6 +257,21 @@ class Context implements CompileContext {
     const hint = near ? `did you mean \`${near}\`?` : `put it into data/${name}.csv, .json or .yaml`
     this.report(path, 'no_such_data', `no document \`${name}\` under data/`, hint)
     return undefined
+  }
+
+  derive<T>(key: string, make: () => T): T {
+    const { derived } = this.#env
+    if (!derived.has(key)) derived.set(key, make())
+    return derived.get(key) as T
+  }
+
+  dataColumns(name: string): readonly string[] | undefined {
+    return this.#env.data.sources.get(name)?.columns
+  }
+
+  reportData(name: string, row: number | 'header', code: string, message: string, hint?: string) {
+    const place = this.#env.data.sources.get(name)?.at(row) ?? this.#placeOf([])
+    this.#env.found.error(place, code, message, hint)
   }
 }
 

@@ -1,32 +1,75 @@
 import type { Json } from '../model/json.ts'
-import type { Findings } from './diagnostics.ts'
+import type { Findings, Place } from './diagnostics.ts'
 import { POLICY_LIMITS } from './limits.ts'
+
+/** A JSON file: its value, and where the entries of a list stand that is the whole of it. */
+export interface JsonDocument {
+  readonly value: Json
+  at(path: readonly (string | number)[]): Place
+}
 
 /** Strict JSON: no duplicate keys, no numbers that cannot be held, bounded depth; with positions. */
 export function parseStrictJson(file: string, text: string, found: Findings): Json | undefined {
-  const reader = new Reader(text.startsWith('\uFEFF') ? text.slice(1) : text)
+  return parseJsonDocument(file, text, found)?.value
+}
+
+/** The same, with places. */
+export function parseJsonDocument(
+  file: string,
+  text: string,
+  found: Findings,
+): JsonDocument | undefined {
+  // A mark of the byte order is no part of the text, and no column either.
+  const plain = text.startsWith('\uFEFF') ? text.slice(1) : text
+  const reader = new Reader(plain)
+  const place = (offset: number, end: number) => spanOf(file, plain, offset, end)
   try {
-    return reader.document()
+    const value = reader.document()
+    return {
+      value,
+      at: ([row]) => {
+        const [start = 0, end = 1] = typeof row === 'number' ? (reader.entries[row] ?? []) : []
+        return place(start, end)
+      },
+    }
   } catch (error) {
     if (!(error instanceof JsonProblem)) throw error
-    found.error({ file, ...lineCol(text, error.offset) }, error.code, error.message)
+    const { code, message, offset, end, first } = error
+    const also = first === undefined ? '' : `, first on line ${place(first, first).line}`
+    found.error(place(offset, end), code, message + also, HINTS[code])
     return undefined
   }
 }
 
-function lineCol(text: string, offset: number): { line: number; col: number } {
+const HINTS: Readonly<Record<string, string>> = {
+  duplicate_key: 'take one of them out: only one would count',
+  json_number: 'write it as text, in quotes',
+  json_syntax: 'JSON has no comments, no trailing commas and no single quotes',
+  json_too_deep: `at most ${POLICY_LIMITS.depthMax} levels`,
+}
+
+/** Lines and columns of a part of a text; an end on another line is cut at the end of the first. */
+export function spanOf(file: string, text: string, offset: number, end: number): Place {
   const before = text.slice(0, offset)
-  return { line: before.split('\n').length, col: offset - before.lastIndexOf('\n') }
+  const line = before.split('\n').length
+  const col = offset - before.lastIndexOf('\n')
+  const length = /[\r\n]|$/.exec(text.slice(offset, end))?.index ?? 0
+  return { file, line, col, end: { line, col: col + Math.max(1, length) } }
 }
 
 class JsonProblem extends Error {
   readonly code: string
   readonly offset: number
+  readonly end: number
+  /** Where it stands first, when the problem is that it stands twice. */
+  readonly first: number | undefined
 
-  constructor(code: string, message: string, offset: number) {
+  constructor(code: string, message: string, offset: number, end: number, first?: number) {
     super(message)
     this.code = code
     this.offset = offset
+    this.end = end
+    this.first = first
   }
 }
 
@@ -40,6 +83,8 @@ const WORDS = new Map<string, Json>([
 ])
 
 class Reader {
+  /** Of a list that is the whole document: where each entry begins and ends. */
+  readonly entries: (readonly [number, number])[] = []
   readonly #text: string
   #at = 0
 
@@ -71,14 +116,19 @@ class Reader {
 
   #object(depth: number): Json {
     const object: Record<string, Json> = {}
+    const keys = new Map<string, number>()
     this.#at++
     if (this.#take('}')) return object
     do {
       this.#space()
       const start = this.#at
       const key = this.#string()
-      if (Object.hasOwn(object, key)) this.#fail('duplicate_key', `duplicate key \`${key}\``, start)
+      const first = keys.get(key)
+      if (first !== undefined) {
+        this.#fail('duplicate_key', `duplicate key \`${key.slice(0, 80)}\``, start, first)
+      }
       if (key === '__proto__') this.#fail('json_syntax', 'key `__proto__` is reserved', start)
+      keys.set(key, start)
       this.#expect(':')
       object[key] = this.#value(depth + 1)
     } while (this.#take(','))
@@ -90,8 +140,12 @@ class Reader {
     const items: Json[] = []
     this.#at++
     if (this.#take(']')) return items
-    do items.push(this.#value(depth + 1))
-    while (this.#take(','))
+    do {
+      this.#space()
+      const start = this.#at
+      items.push(this.#value(depth + 1))
+      if (depth === 0) this.entries.push([start, this.#at])
+    } while (this.#take(','))
     this.#expect(']')
     return items
   }
@@ -136,7 +190,7 @@ class Reader {
     while (' \t\r\n'.includes(this.#text[this.#at] ?? 'x')) this.#at++
   }
 
-  #fail(code: string, message: string, offset = this.#at): never {
-    throw new JsonProblem(code, message, offset)
+  #fail(code: string, message: string, offset = this.#at, first?: number): never {
+    throw new JsonProblem(code, message, offset, Math.max(offset + 1, this.#at), first)
   }
 }

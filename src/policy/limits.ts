@@ -2,8 +2,10 @@
 export const POLICY_LIMITS = {
   fileBytesMax: 4 << 20,
   yamlBytesMax: 1 << 20,
+  /** CSV and JSON under `data/`. */
+  dataBytesMax: 64 << 20,
   filesMax: 512,
-  totalBytesMax: 32 << 20,
+  totalBytesMax: 96 << 20,
   depthMax: 32,
   diagnosticsMax: 100,
   pathLengthMax: 200,

@@ -1,26 +1,31 @@
-import { setImmediate as breathe } from 'node:timers/promises'
-import type { Tool } from '../model/tool.ts'
 import { sha256 } from '../lib/canonical.ts'
 import { GatewayError } from '../errors.ts'
-import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
-import { isDataFile, readData } from './data.ts'
-import { type Diagnostic, Findings, wholeFile } from './diagnostics.ts'
+import { assemble, placeGuards, type PolicyParts, withModelTool } from './compose.ts'
+import { type DataDocuments, isDataFile, readData } from './data.ts'
+import { type Diagnostic, Findings, startOf, wholeFile } from './diagnostics.ts'
 import type { PolicyEnv } from './env.ts'
-import { filesFromRecord, type PolicyFiles, readPolicyDir, revisionOf, sameFiles } from './files.ts'
+import {
+  bytesMaxOf,
+  filesFromRecord,
+  type PolicyFiles,
+  readPolicyDir,
+  reportTooLarge,
+  revisionOf,
+  sameFiles,
+} from './files.ts'
 import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
 import { warnOfUngranted } from './grants.ts'
-import { compileGuards, type PlacedGuard, type RawGuard } from './guards.ts'
+import type { PlacedGuard, RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from './limits.ts'
-import { MODEL_TOOL_DECLARATION, modelArgsCheck, modelUpstream } from './model-tool.ts'
 import { type MatrixCase, readMatrices } from './matrix.ts'
 import { reportFailures, runMatrix } from './matrix-run.ts'
 import { loadModules } from './modules.ts'
 import { didYouMean } from './suggest.ts'
-import { buildRoutes } from './template.ts'
+import { readTexts } from './texts.ts'
 import { readTools, type ToolsFile } from './tools.ts'
 import type {
   Bundle,
-  Guard,
+  BundleFile,
   GuardKind,
   ModuleCompiler,
   PolicyJudge,
@@ -44,11 +49,8 @@ export interface LoadOptions {
   readonly judge?: PolicyJudge
   /** Stands in for `gate.yaml`, when a single file is loaded; see `isPlanFile` for the other kind. */
   readonly gateOverride?: { readonly name: string; readonly text: string }
-  /**
-   * What decides now, made with the same options. A directory that still holds its files is not
-   * compiled again: the result is this very bundle.
-   */
-  readonly live?: Bundle | undefined
+  /** The files of what decides now, made with the same options: a directory that still holds them is not compiled again. */
+  readonly liveFiles?: readonly BundleFile[]
 }
 
 export type LoadResult =
@@ -64,21 +66,45 @@ export type SourceTexts = ReadonlyMap<string, string>
  */
 export async function loadBundle(
   from: string | Readonly<Record<string, string | Uint8Array>>,
-  options: LoadOptions,
+  options: LoadOptions & { readonly live?: Bundle | undefined },
 ): Promise<LoadResult> {
-  if (typeof from === 'string') return loadDir(from, options)
-  const found = new Findings()
-  return compile(given(from, found), options, found)
+  const { live, ...rest } = options
+  const checked = await checkPolicy(from, live ? { ...rest, liveFiles: live.files } : rest)
+  if (checked.kind === 'rejected') {
+    const { diagnostics, files } = checked
+    return { ok: false, diagnostics, files }
+  }
+  return { ok: true, bundle: checked.kind === 'checked' ? checked.bundle : (live as Bundle) }
 }
+
+/** A directory that was checked: a bundle of it, and what another thread can make the same bundle of. */
+export type CheckedPolicy =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'checked'; readonly bundle: Bundle; readonly parts: PolicyParts }
+  | {
+      readonly kind: 'rejected'
+      readonly diagnostics: readonly Diagnostic[]
+      readonly files: SourceTexts
+    }
 
 const ATTEMPTS = 40
 const PAUSE_MS = 25
 
+/** Everything of a load but to put it to use. */
+export async function checkPolicy(
+  from: string | Readonly<Record<string, string | Uint8Array>>,
+  options: LoadOptions,
+): Promise<CheckedPolicy> {
+  if (typeof from === 'string') return checkDir(from, options)
+  const found = new Findings()
+  return compile(given(from, found), options, found)
+}
+
 // A directory that changed while it was read and compiled is read again: a mixture of two states
 // would be a policy that nobody wrote.
-async function loadDir(dir: string, options: LoadOptions): Promise<LoadResult> {
+async function checkDir(dir: string, options: LoadOptions): Promise<CheckedPolicy> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const result = await loadOnce(dir, options)
+    const result = await checkOnce(dir, options)
     if (result) return result
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
   }
@@ -87,16 +113,20 @@ async function loadDir(dir: string, options: LoadOptions): Promise<LoadResult> {
   return rejected(found, new Map())
 }
 
-async function loadOnce(dir: string, options: LoadOptions): Promise<LoadResult | undefined> {
+async function checkOnce(dir: string, options: LoadOptions): Promise<CheckedPolicy | undefined> {
   const found = new Findings()
   try {
     const files = await readPolicyDir(dir, found)
     if (!files) return undefined
-    if (options.live && isMadeOf(options.live, files)) return { ok: true, bundle: options.live }
+    const { liveFiles } = options
+    if (liveFiles && !found.hasErrors && isMadeOf(liveFiles, files)) return { kind: 'unchanged' }
+    const read = found.list('error', POLICY_LIMITS.filesMax)
     const result = await compile(files, options, found)
-    const again = await readPolicyDir(dir, new Findings())
-    if (again && sameFiles(files, again)) return result
-    if (result.ok) await closeAll(result.bundle.modules)
+    const second = new Findings()
+    const again = await readPolicyDir(dir, second)
+    const isSame = again && sameFiles(files, again)
+    if (isSame && sameFindings(read, second)) return result
+    if (result.kind === 'checked') await closeAll(result.bundle.modules)
     return undefined
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
@@ -105,9 +135,12 @@ async function loadOnce(dir: string, options: LoadOptions): Promise<LoadResult |
   }
 }
 
-const isMadeOf = (bundle: Bundle, files: PolicyFiles): boolean =>
-  bundle.files.length === files.size &&
-  bundle.files.every(({ path, bytes, sha256: digest }) => {
+const sameFindings = (read: readonly Diagnostic[], second: Findings): boolean =>
+  JSON.stringify(read) === JSON.stringify(second.list('error', POLICY_LIMITS.filesMax))
+
+const isMadeOf = (live: readonly BundleFile[], files: PolicyFiles): boolean =>
+  live.length === files.size &&
+  live.every(({ path, bytes, sha256: digest }) => {
     const content = files.get(path)
     return content?.length === bytes && sha256(content) === digest
   })
@@ -127,9 +160,7 @@ function given(
   }
   for (const [name, content] of files) {
     if (!isPlainName(name)) found.error(wholeFile(name), 'bad_file_name', 'not a plain file name')
-    if (content.length > POLICY_LIMITS.fileBytesMax) {
-      found.error(wholeFile(name), 'file_too_large', 'more bytes than allowed')
-    }
+    if (content.length > bytesMaxOf(name)) reportTooLarge(name, bytesMaxOf(name), found)
   }
   return files
 }
@@ -142,25 +173,24 @@ async function compile(
   files: PolicyFiles,
   options: LoadOptions,
   found: Findings,
-): Promise<LoadResult> {
+): Promise<CheckedPolicy> {
   const texts = found.hasErrors ? new Map<string, string>() : readTexts(files, found)
   if (found.hasErrors) return rejected(found, texts)
   reportUnknownFiles(files, found)
-  // Requests go on while a directory is compiled: let them in between the steps.
   const data = readData(texts, found)
-  await breathe()
   const { source, gate } = readGateFiles(texts, options, found)
-  await breathe()
   const toolsSource = readSource('tools.yaml', texts, found)
   const tools = toolsSource && readTools(toolsSource, options.env, found)
-  await breathe()
-  const rules = source && gate && tools && readRules(gate, tools, source, data, options, found)
+  const rules =
+    source && gate && tools && (await readRules(gate, tools, source, data, options, found))
   const cases = tools ? readMatrices(texts, tools.tools, found) : []
-  const modules = await loadModules(files, texts, data, options.compiler, found)
+  const modules = await loadModules(files, texts, data.values, options.compiler, found)
   if (!found.hasErrors && rules) {
-    const bundle = toBundle({ files, gate, tools, ...rules, modules, data, options }, found)
+    warnOfUngranted(rules.placed, tools.tools, modules, found)
+    const parts = toParts({ files, gate, tools, ...rules, modules, options }, found)
+    const bundle = await assemble(parts, rules.placed, modules, data.values)
     await runTests(cases, bundle, options, found)
-    if (!found.hasErrors) return { ok: true, bundle }
+    if (!found.hasErrors) return { kind: 'checked', bundle, parts }
   }
   await closeAll(modules)
   return rejected(found, texts)
@@ -175,23 +205,27 @@ async function runTests(
   if (judge && cases.length > 0) reportFailures(await runMatrix(cases, bundle, judge), found)
 }
 
-function readRules(
+async function readRules(
   gate: GateFile,
   tools: ToolsFile,
   source: SourceDocument,
-  data: Bundle['data'],
+  data: DataDocuments,
   options: LoadOptions,
   found: Findings,
 ) {
-  const guards = placeGuards(gate, tools, source, data, options, found)
-  return {
-    guards,
-    approvals: readApprovals(gate.approvals, [...withModelTool(tools.tools).keys()], source, found),
-  }
+  const { environment } = gate
+  const all = withModelTool(tools.tools)
+  const derived = new Map<string, unknown>()
+  const guards = [...gate.guards, ...defaultRateLimit(gate, options)]
+  const { kinds } = options
+  const surroundings = { source, environment, tools: all, data, kinds, derived, found }
+  const placed = await placeGuards(guards, surroundings)
+  const approvals = readApprovals(gate.approvals, [...all.keys()], source, found)
+  return { guards, placed, derived, approvals }
 }
 
-const rejected = (found: Findings, files: SourceTexts): LoadResult => ({
-  ok: false,
+const rejected = (found: Findings, files: SourceTexts): CheckedPolicy => ({
+  kind: 'rejected',
   diagnostics: found.list('error', POLICY_LIMITS.diagnosticsMax),
   files,
 })
@@ -201,28 +235,8 @@ export async function closeAll(modules: readonly PolicyModule[]): Promise<void> 
   await Promise.all(modules.map(async (module) => module.close?.()))
 }
 
-const TEXT_FILE = /\.(ya?ml|json|csv|rego)$/
 const KNOWN_FILE =
   /^(?:gate\.yaml|tools\.yaml|data\/.+|tests\/.+\.ya?ml|(?:.+\/)?[^/]+\.(?:rego|wasm|tar\.gz))$/
-
-function readTexts(files: PolicyFiles, found: Findings): Map<string, string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  const texts = new Map<string, string>()
-  for (const [name, content] of files) {
-    if (!TEXT_FILE.test(name)) continue
-    const max = /\.ya?ml$/.test(name) ? POLICY_LIMITS.yamlBytesMax : POLICY_LIMITS.fileBytesMax
-    if (content.length > max) {
-      found.error(wholeFile(name), 'file_too_large', `more than ${max} bytes`)
-      continue
-    }
-    try {
-      texts.set(name, decoder.decode(content))
-    } catch {
-      found.error(wholeFile(name), 'not_utf8', 'not valid UTF-8')
-    }
-  }
-  return texts
-}
 
 // Further YAML files may stand in for gate.yaml when a reload names them.
 const STAND_IN = /^[^/]+\.yaml$/
@@ -266,75 +280,42 @@ function readGateFiles(
   return { source: base, gate: gate && withPlanFile(gate, source, found) }
 }
 
-function placeGuards(
-  gate: GateFile,
-  tools: ToolsFile,
-  source: SourceDocument,
-  data: Bundle['data'],
-  options: LoadOptions,
-  found: Findings,
-): readonly PlacedGuard[] {
-  const { environment } = gate
-  const surroundings = {
-    source,
-    environment,
-    tools: withModelTool(tools.tools),
-    data,
-    kinds: options.kinds,
-    found,
-  }
-  return compileGuards([...gate.guards, ...defaultRateLimit(gate, options)], surroundings)
-}
-
 function defaultRateLimit(gate: GateFile, { defaults }: LoadOptions): readonly RawGuard[] {
   if (gate.hasRateLimits || !defaults) return []
   const value = { kind: 'rate_limit', limit: defaults.ratePerS, per_s: 1, scope: 'agent' }
-  return [{ path: [], value, fallbackId: 'default_rate_limit' }]
+  const location = startOf(wholeFile('gate.yaml'))
+  return [{ path: [], location, value, fallbackId: 'default_rate_limit' }]
 }
 
-// The model is a tool like any other to guards and approvals; no path of a proxied call leads to it.
-const withModelTool = (tools: Bundle['tools']): Bundle['tools'] =>
-  new Map([...tools, [MODEL_TOOL, MODEL_TOOL_DECLARATION]])
-
-interface Parts {
+interface Read {
   readonly files: PolicyFiles
   readonly gate: GateFile
   readonly tools: ToolsFile
-  readonly guards: readonly PlacedGuard[]
+  readonly guards: readonly RawGuard[]
+  readonly placed: readonly PlacedGuard[]
+  readonly derived: ReadonlyMap<string, unknown>
   readonly approvals: Bundle['approvals']
   readonly modules: readonly PolicyModule[]
-  readonly data: Bundle['data']
   readonly options: LoadOptions
 }
 
-function toBundle(parts: Parts, found: Findings): Bundle {
-  const { files, gate, tools, guards, approvals, modules, data, options } = parts
-  const all = withModelTool(tools.tools)
-  const byName = [...all.keys()].map((name): [string, readonly Guard[]] => [
-    name,
-    Object.freeze(guards.filter((one) => appliesTo(one, name)).map((one) => one.guard)),
-  ])
-  warnOfUngranted(guards, tools.tools, modules, found)
-  return Object.freeze({
+function toParts(read: Read, found: Findings): PolicyParts {
+  const { files, gate, tools, guards, derived, approvals, options } = read
+  return {
     revision: revisionOf(files, revisionExtras(tools, options)),
     loadedAtMs: options.nowMs,
-    environment: gate.environment,
     files: listFiles(files),
-    tools: all,
-    upstreams: new Map([...tools.upstreams, [MODEL_UPSTREAM, modelUpstream(gate.llm)]]),
-    guards: Object.freeze(guards.map((one) => one.guard)),
-    guardsByTool: new Map(byName),
-    guardsForAny: Object.freeze(guards.filter((one) => !one.tools).map((one) => one.guard)),
-    argsChecks: new Map([...tools.argsChecks, [MODEL_TOOL, modelArgsCheck()]]),
-    routes: buildRoutes(tools.tools.values()),
-    approvals,
+    environment: gate.environment,
     plans: gate.plans,
     llm: gate.llm,
-    data,
-    modules: Object.freeze([...modules]),
+    approvals,
+    upstreams: [...tools.upstreams.values()],
     warnings: found.list('warning', POLICY_LIMITS.diagnosticsMax),
-    counts: countParts(parts),
-  })
+    counts: countParts(read),
+    tools: [...tools.tools.values()],
+    guards,
+    derived,
+  }
 }
 
 // What else than the files decides: it must change the revision as well.
@@ -349,13 +330,10 @@ function revisionExtras(tools: ToolsFile, options: LoadOptions): [string, string
   return extras
 }
 
-const appliesTo = ({ tools }: PlacedGuard, name: string): boolean =>
-  tools === null || tools.some((tool: Tool) => tool.name === name)
-
-function countParts(parts: Parts): Bundle['counts'] {
+function countParts(parts: Read): Bundle['counts'] {
   return Object.freeze({
     files: parts.files.size,
-    guards: parts.guards.length,
+    guards: parts.placed.length,
     tools: parts.tools.tools.size,
     upstreams: parts.tools.upstreams.size,
     modules: parts.modules.length,

@@ -2,16 +2,18 @@ import type { Obligation } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { type OpaResults, OpaThread, PolicyTimeout } from './opa-thread.ts'
 import { isObject } from './pointer.ts'
-import { didYouMean } from './suggest.ts'
-import type { ModuleAnswer, ModuleReason, PolicyModule } from './types.ts'
+import { DECIDING, PACKAGE } from './rego-program.ts'
+import { closest } from './suggest.ts'
+import { shareBytes } from './shared.ts'
+import type { ModuleAnswer, ModuleParts, ModuleReason, PolicyModule } from './types.ts'
 
 const DEADLINE_MS = 100
 const QUEUE_MAX = 256
 const WAIT_MS_MAX = 1_000 // behind others that hang; after that the answer is no longer wanted
 
-/** Rules of package `agent` the gate asks for; `agent` alone is all of them in one object. */
-const RULES = ['allow', 'deny', 'require_approval', 'obligations'] as const
-const ENTRYPOINTS: readonly string[] = ['agent', ...RULES.map((rule) => `agent/${rule}`)]
+/** Rules the gate asks for; the package alone is all of them in one object. */
+const RULES = DECIDING
+const ENTRYPOINTS: readonly string[] = [PACKAGE, ...RULES.map((rule) => `${PACKAGE}/${rule}`)]
 
 export type LoadedOpa =
   | { readonly ok: true; readonly module: PolicyModule }
@@ -24,16 +26,26 @@ export async function loadOpaModule(
   data: JsonObject,
 ): Promise<LoadedOpa> {
   try {
-    const { thread, manifest } = await OpaThread.start(wasm, data)
+    const [code, documents] = [shareBytes(wasm), shareBytes(Buffer.from(JSON.stringify(data)))]
+    const { thread, manifest } = await OpaThread.start(code, documents)
     const entrypoints = manifest.entrypoints.filter((one) => ENTRYPOINTS.includes(one))
     const problem = manifestProblem(manifest, entrypoints)
-    if (!problem) return { ok: true, module: new OpaModule(name, wasm, data, entrypoints, thread) }
+    const parts = { kind: 'opa', name, wasm: code, data: documents, entrypoints } as const
+    if (!problem) return { ok: true, module: new OpaModule(parts, thread) }
     await thread.stop()
     return { ok: false, ...problem }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     return { ok: false, code: 'module_load', message: `does not load: ${message.slice(0, 200)}` }
   }
+}
+
+type OpaParts = Extract<ModuleParts, { kind: 'opa' }>
+
+/** Starts a module that was loaded in another thread. Rejects when it does not start. */
+export async function startOpaModule(parts: OpaParts): Promise<PolicyModule> {
+  const { thread } = await OpaThread.start(parts.wasm, parts.data)
+  return new OpaModule(parts, thread)
 }
 
 function manifestProblem(
@@ -44,10 +56,28 @@ function manifestProblem(
     const message = `needs builtins the gate does not have: ${missing.join(', ')}`
     return { code: 'module_builtin', message }
   }
-  if (usable.length > 0) return undefined
-  const near = entrypoints.map((one) => didYouMean(one, ENTRYPOINTS)).find((hint) => hint)
-  const hint = near ?? `build with -e ${ENTRYPOINTS.join(' -e ')}`
-  return { code: 'module_entrypoints', message: 'has no entrypoint of package `agent`', hint }
+  const near = entrypoints.map((one) => meantFor(one)).find((one) => one !== undefined)
+  if (usable.length === 0) {
+    const hint = near
+      ? `did you mean \`${near.meant}\`?`
+      : `build with -e ${ENTRYPOINTS.join(' -e ')}`
+    return { code: 'module_entrypoints', message: 'has no entrypoint of package `agent`', hint }
+  }
+  if (!near) return undefined
+  const message = `nobody asks for its entrypoint \`${near.name}\``
+  return { code: 'unknown_rule', message, hint: `did you mean \`${near.meant}\`?` }
+}
+
+// A bundle may hold what others ask for, but hardly what differs by a letter or two from what the gate does.
+function meantFor(name: string): { name: string; meant: string } | undefined {
+  if (ENTRYPOINTS.includes(name)) return undefined
+  const cut = name.lastIndexOf('/')
+  const [path, rule] = [name.slice(0, cut), name.slice(cut + 1)]
+  const [nearPath, nearRule] = [closest(path, [PACKAGE]), closest(rule, RULES)]
+  if (nearPath === undefined || nearRule === undefined) return undefined
+  return path === nearPath || rule === nearRule
+    ? { name, meant: `${nearPath}/${nearRule}` }
+    : undefined
 }
 
 /**
@@ -57,27 +87,18 @@ function manifestProblem(
 class OpaModule implements PolicyModule {
   readonly name: string
   readonly entrypoints: readonly string[]
-  readonly #wasm: Uint8Array
-  readonly #data: JsonObject
+  readonly parts: OpaParts
   #thread: Promise<OpaThread>
   #spare: Promise<OpaThread> | undefined
   #tail: Promise<unknown> = Promise.resolve()
   #waiting = 0
   #closed = false
 
-  constructor(
-    name: string,
-    wasm: Uint8Array,
-    data: JsonObject,
-    entrypoints: readonly string[],
-    thread: OpaThread,
-  ) {
-    this.name = name
-    this.entrypoints = Object.freeze([...entrypoints])
-    this.#wasm = wasm
-    this.#data = data
+  constructor(parts: OpaParts, thread: OpaThread) {
+    this.name = parts.name
+    this.entrypoints = Object.freeze([...parts.entrypoints])
+    this.parts = parts
     this.#thread = Promise.resolve(thread)
-    this.#spare = this.#startThread()
   }
 
   async evaluate(input: JsonObject): Promise<ModuleAnswer> {
@@ -100,6 +121,8 @@ class OpaModule implements PolicyModule {
     if (performance.now() - sinceMs > WAIT_MS_MAX) {
       return failed('policy_timeout', 'waited too long for its turn')
     }
+    // Started when there is something to do, so that modules of which nothing is asked have one thread each.
+    this.#spare ??= this.#startThread()
     try {
       const thread = await this.#living()
       const results = await thread.evaluate(this.entrypoints, input, DEADLINE_MS)
@@ -126,7 +149,7 @@ class OpaModule implements PolicyModule {
   }
 
   #startThread(): Promise<OpaThread> {
-    const started = OpaThread.start(this.#wasm, this.#data).then(({ thread }) => thread)
+    const started = OpaThread.start(this.parts.wasm, this.parts.data).then(({ thread }) => thread)
     started.catch(() => undefined) // whoever needs it will see
     return started
   }

@@ -28,7 +28,7 @@ export class OpaThread {
   #settle: Settle | undefined
   #dead: Error | undefined
 
-  private constructor(wasm: Uint8Array, data: JsonObject) {
+  private constructor(wasm: Uint8Array, data: Uint8Array) {
     this.#worker = new Worker(WORKER, {
       workerData: { wasm, data, memoryPagesMax: MEMORY_PAGES_MAX },
       execArgv: [],
@@ -45,10 +45,10 @@ export class OpaThread {
     this.#worker.unref()
   }
 
-  /** Loads a module. Rejects with what is wrong with it. */
+  /** Loads a module with documents as JSON; both may lie in shared memory. Rejects with what is wrong with it. */
   static async start(
     wasm: Uint8Array,
-    data: JsonObject,
+    data: Uint8Array,
   ): Promise<{ thread: OpaThread; manifest: OpaManifest }> {
     const thread = new OpaThread(wasm, data)
     try {

@@ -7,8 +7,12 @@ import { parentPort, workerData } from 'node:worker_threads'
 const require = createRequire(import.meta.url)
 const SDK = '@open-policy-agent/opa-wasm'
 const { loadPolicySync } = require(SDK)
-const { wasm, data, memoryPagesMax } = workerData
+const { memoryPagesMax } = workerData
 const PAGE = 65_536
+
+// Out of shared memory, which not everything reads.
+const wasm = Buffer.from(workerData.wasm)
+const data = JSON.parse(Buffer.from(workerData.data).toString('utf8'))
 
 const compiled = new WebAssembly.Module(wasm)
 let policy = instantiate()

@@ -48,11 +48,24 @@ export function compilePathRules(rules: PathRules): CompiledPaths {
   return { ok: true, check: (path) => judge(path, dirs, globs, rules.allowAbsolute) }
 }
 
-function compileGlob(glob: string): Regex | string {
+function compileGlob(given: string): Regex | string {
+  // As paths are compared: in one normal form, and from the root of what is allowed.
+  const glob = given.normalize('NFKC').replace(/^(?:\.\/)+/, '')
+  const problem = globProblem(glob)
+  if (problem !== undefined) return `glob \`${given}\` can never match: ${problem}`
   const source = globToRegex(glob)
   if (source === undefined) return `glob \`${glob}\` has a bracket that does not close`
   const compiled = compileRegex(source, true)
   return compiled.ok ? compiled.regex : `glob \`${glob}\`: ${compiled.message}`
+}
+
+// Spellings that no plain path has, although the path that is meant may well be one.
+function globProblem(glob: string): string | undefined {
+  if (glob === '') return 'it is empty'
+  if (glob.includes('\\')) return 'folders are separated by `/`'
+  const parts = glob.replace(/^\//, '').replace(/\/$/, '').split('/')
+  if (parts.includes('')) return 'it has an empty segment'
+  return parts.includes('.') ? 'it has a dot segment' : undefined
 }
 
 function judge(
@@ -93,11 +106,19 @@ function malformed(path: string): string | undefined {
   if (/[\\%;?#]/.test(path) || LOOKALIKE.test(path)) {
     return 'path has a backslash, an escape or another reserved character'
   }
-  if (/^[A-Za-z][A-Za-z0-9+.-]*:/.test(path)) return 'path starts with a drive or scheme'
+  // A drive, a scheme, or a stream of a file, which is read as the file itself.
+  if (path.includes(':')) return 'path has a colon'
   if (path.startsWith('~')) return 'path starts with a home directory'
   const parts = path.replace(/^\//, '').split('/')
   if (parts.includes('')) return 'path has an empty segment'
   if (parts.some((part) => /^[.\s]+$/.test(part))) return 'path has a dot segment'
   if (parts.some((part) => /^\s|[\s.]$/.test(part))) return 'path has a segment that systems trim'
+  if (parts.some((part) => DEVICE.test(part))) return 'path names a device'
+  if (parts.some((part) => SHORT_NAME.test(part))) return 'path has a shortened name'
   return undefined
 }
+
+// On Windows these are devices in every directory, whatever ending they have.
+const DEVICE = /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\.|$)/i
+// And `KEYS~1.PEM` is a second name there for a file with a longer one.
+const SHORT_NAME = /^[^.]{1,7}~\d{1,6}(?:\.[^.]{0,3})?$/

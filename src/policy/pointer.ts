@@ -39,7 +39,60 @@ export function schemaHas(
   if (schema['items'] !== undefined && /^\d+$/.test(step)) return schemaHas(schema['items'], rest)
   const open = schema['additionalProperties']
   if (open === false) return 'no'
-  return schema['type'] === 'object' || schema['type'] === 'array' ? 'maybe' : 'no'
+  const types = [schema['type'] ?? []].flat()
+  return types.includes('object') || types.includes('array') ? 'maybe' : 'no'
+}
+
+/**
+ * The one type that a schema lets a value have, beside null where it says so as a list of types or as `anyOf` or `oneOf`
+ * with null; else undefined.
+ */
+export function typeBesideNull(schema: JsonObject | undefined): string | undefined {
+  if (!schema) return undefined
+  const either = schema['anyOf'] ?? schema['oneOf']
+  if (schema['type'] === undefined && Array.isArray(either)) {
+    const kinds = (either as readonly Json[]).map((one) => (isObject(one) ? one : {}))
+    const others = kinds.filter((one) => one['type'] !== 'null')
+    return others.length === 1 ? typeBesideNull(others[0]) : undefined
+  }
+  const types = [schema['type'] ?? []].flat().filter((type) => type !== 'null')
+  return types.length === 1 && typeof types[0] === 'string' ? types[0] : undefined
+}
+
+/** Whether a JSON Schema lets this single value be at the pointer; true when it is too clever for this reading. */
+export function schemaTakes(
+  schema: Json | undefined,
+  steps: readonly string[],
+  value: Json,
+): boolean {
+  let at = schema
+  for (const [index, step] of steps.entries()) {
+    const has = schemaHas(at, [step])
+    if (has !== 'yes' || !isObject(at))
+      return has === 'maybe' && schemaHas(at, steps.slice(index)) !== 'no'
+    const properties: Json | undefined = at['properties']
+    at = isObject(properties) && Object.hasOwn(properties, step) ? properties[step] : at['items']
+  }
+  return !isObject(at) || takes(at, value)
+}
+
+/** The values a schema lists, when it does. */
+export const valuesListed = (schema: JsonObject | undefined): readonly Json[] => {
+  const listed = schema?.['enum']
+  return Array.isArray(listed) ? (listed as readonly Json[]) : []
+}
+
+function takes(schema: JsonObject, value: Json): boolean {
+  const listed = schema['const'] === undefined ? valuesListed(schema) : [schema['const']]
+  if (listed.length > 0 && !listed.includes(value)) return false
+  const types = [schema['type'] ?? []].flat()
+  return types.length === 0 || types.some((type) => isOfType(value, type))
+}
+
+function isOfType(value: Json, type: Json): boolean {
+  if (type === 'integer') return Number.isInteger(value)
+  if (type === 'null') return value === null
+  return typeof value === type
 }
 
 /** The schema that describes the value at a pointer, followed through `properties` only. */

@@ -1,5 +1,6 @@
 import { BUILTIN_NAMES, OUTSIDE, VARYING } from '../rego/index.ts'
-import type { Json, JsonObject } from '../model/json.ts'
+import type { Json } from '../model/json.ts'
+import type { ModuleSources } from './types.ts'
 
 /** The rules of package `agent` that decide. Any other rule is the policy's own affair. */
 export const DECIDING = ['allow', 'deny', 'require_approval', 'obligations']
@@ -14,11 +15,9 @@ export const CAPABILITIES = {
 }
 
 /** Sources that decide, with the documents they read. Plain data, so that it can go to a worker. */
-export interface RegoProgram {
+export interface RegoProgram extends ModuleSources {
   /** Names this program where it was compiled. */
   readonly id: number
-  readonly sources: ReadonlyMap<string, string>
-  readonly data: JsonObject
 }
 
 /** One query for all rules, so that the input is read once; a rule that is undefined gives an empty list. */

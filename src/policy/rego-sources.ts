@@ -1,13 +1,22 @@
 import {
   compile,
+  type DataImage,
   EvalError,
   load,
+  parse,
   ParseCache,
   type Diagnostic as RegoDiagnostic,
   type Loaded,
+  type ParsedModule,
+  type RuleSurvey,
+  type SourceLocation,
 } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Diagnostic } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
+import { nameHint } from './rego-hints.ts'
+import { placeAt } from './rego-place.ts'
+import { reachFindings, type RegoFile } from './rego-reach.ts'
+import { shapeFindings } from './rego-shapes.ts'
 import {
   BUDGET,
   CAPABILITIES,
@@ -24,23 +33,28 @@ const TEST_RULE = /^test_/
 /** A rule of a test file that has to be true before the policy may decide. */
 interface PolicyTest {
   readonly entrypoint: string
-  readonly file: string
-  readonly line: number
-  readonly col: number
+  readonly location: SourceLocation
 }
 
 interface Survey {
   readonly rules: readonly string[]
   readonly tests: readonly PolicyTest[]
+  readonly files: readonly RegoFile[]
 }
 
-/** Plain data, so that it can come from a worker. `module` is null when nothing decides. */
+export interface CompiledRego {
+  readonly module: WebAssembly.Module
+  /** The rules that decide and are there. */
+  readonly rules: readonly string[]
+  /** The documents that they read. */
+  readonly image: DataImage
+}
+
+/** `module` is null when nothing decides. */
 export type CompiledSources =
   | {
       readonly ok: true
-      readonly module: WebAssembly.Module | null
-      /** The rules that decide and are there. */
-      readonly rules: readonly string[]
+      readonly module: CompiledRego | null
       readonly warnings: readonly Diagnostic[]
     }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
@@ -49,37 +63,64 @@ export type CompiledSources =
 export const parsed = new ParseCache()
 
 /** Compiles sources to one module, having run the `test_` rules of their `*_test.rego` files. */
-export function compileSources({ sources, data }: RegoProgram): CompiledSources {
-  const survey = surveyOf(sources)
+export function compileSources(program: RegoProgram): CompiledSources {
+  const { sources, data } = program
+  const survey = surveyOf(program)
   // Policies and tests together first, so that what is wrong with either is said at once.
   const tested = runTests(sources, data, survey.tests)
-  const compiled = tested.length > 0 ? undefined : compilePolicies(sources, survey.rules)
+  const compiled = tested.ok ? compilePolicies(sources, survey.rules) : undefined
   parsed.sweep()
-  if (tested.length > 0) return { ok: false, diagnostics: tested }
+  if (!tested.ok) return { ok: false, diagnostics: tested.diagnostics }
   if (compiled && !compiled.ok) {
-    return { ok: false, diagnostics: compiled.diagnostics.map(toDiagnostic) }
+    return { ok: false, diagnostics: compiled.diagnostics.map(toError(sources)) }
   }
+  const policies = compiled?.survey ?? []
+  const tests = tested.survey.filter(({ file }) => isTestFile(file))
+  const findings = [
+    ...reachFindings({ files: survey.files, policies, tests, data }),
+    ...shapeFindings(policies),
+    ...tested.failures,
+  ]
+  if (findings.length > 0) return { ok: false, diagnostics: findings }
   const warnings = (compiled?.warnings ?? []).map(toWarning)
   if (!compiled || survey.rules.length === 0) {
-    return { ok: true, module: null, rules: [], warnings }
+    return { ok: true, module: null, warnings }
   }
   const module = new WebAssembly.Module(compiled.wasm)
-  warmUp(module, data)
-  return { ok: true, module, rules: survey.rules, warnings }
+  const image = imageOf(module, documentsFor(policies, data))
+  if (!image) {
+    const [file = '.'] = sources.keys()
+    const message = 'the documents that Rego reads do not fit its memory'
+    return {
+      ok: false,
+      diagnostics: [diagnosticAt(wholeFile(file), 'error', 'rego_failed', message)],
+    }
+  }
+  return { ok: true, module: { module, rules: survey.rules, image }, warnings }
+}
+
+// A document that no rule refers to, such as a long list for a guard, need not be there when one decides.
+function documentsFor(rules: readonly RuleSurvey[], data: JsonObject): JsonObject {
+  const roots = new Set<string | undefined>()
+  for (const { reads } of rules) {
+    for (const { root, steps } of reads) if (root === 'data') roots.add(steps[0]?.key)
+  }
+  if (roots.has(undefined)) return data
+  return Object.fromEntries(Object.entries(data).filter(([name]) => roots.has(name)))
 }
 
 function compilePolicies(sources: ReadonlyMap<string, string>, rules: readonly string[]) {
   const modules = policiesOf(sources)
   if (Object.keys(modules).length === 0) return undefined
   const query = rules.length > 0 ? { query: queryFor(rules) } : {}
-  const options = { budget: BUDGET, capabilities: CAPABILITIES, parsed }
+  const options = { budget: BUDGET, capabilities: CAPABILITIES, parsed, survey: true }
   return compile({ modules, entrypoints: [], ...query, ...options })
 }
 
 /** Compiles once more and keeps nothing of it, so that the next one finds a compiler that V8 has optimised. */
-export function rehearse({ sources }: RegoProgram): void {
-  const modules = policiesOf(sources)
-  const { rules } = surveyOf(sources)
+export function rehearse(program: RegoProgram): void {
+  const modules = policiesOf(program.sources)
+  const { rules } = surveyOf(program)
   if (rules.length === 0) return
   const options = { budget: BUDGET, capabilities: CAPABILITIES }
   compile({ modules, entrypoints: [], query: queryFor(rules), ...options })
@@ -89,60 +130,109 @@ export function rehearse({ sources }: RegoProgram): void {
 // once here, the first decision of the new revision does not wait for it. Held until the next one.
 let warm: Loaded | undefined
 
-function warmUp(module: WebAssembly.Module, data: JsonObject): void {
+/** Loads the documents and evaluates once; undefined when they are too much for the memory it may have. */
+function imageOf(module: WebAssembly.Module, data: JsonObject): DataImage | undefined {
   warm?.close()
-  warm = load(module, { data })
+  warm = undefined
   try {
-    warm.solutions({})
+    const loaded = load(module, { data })
+    warm = loaded
+    const image = loaded.dataImage()
+    tryOut(loaded)
+    return image
+  } catch (error) {
+    if (error instanceof EvalError || error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+function tryOut(loaded: Loaded): void {
+  try {
+    loaded.solutions({})
   } catch (error) {
     if (!(error instanceof EvalError)) throw error // an answer, good or bad, is not the point
   }
 }
 
-function surveyOf(sources: ReadonlyMap<string, string>): Survey {
+function surveyOf({ sources, foreign }: RegoProgram): Survey {
+  const others = new Set(foreign)
   const deciding = new Set<string>()
   const tests = new Map<string, PolicyTest>()
+  const files: RegoFile[] = []
   for (const [file, text] of sources) {
     const { module } = parsed.parse(file, text, { v0: false, experimental: false })
     if (!module) continue // compiling reports it, with every other mistake
+    files.push(describeFile(module, others.has(file)))
     const path = module.package.path.join('/')
     for (const { head, loc } of module.rules) {
       const [{ name }] = head.ref
       const entrypoint = `${path}/${name}`
       if (isTestFile(file) && TEST_RULE.test(name)) {
-        tests.set(entrypoint, { entrypoint, file, line: loc.row, col: loc.col })
-      } else if (path === PACKAGE && DECIDING.includes(name) && !head.args) deciding.add(name)
+        tests.set(entrypoint, { entrypoint, location: loc })
+      } else if (path === PACKAGE && DECIDING.includes(name) && !head.args && !isTestFile(file)) {
+        deciding.add(name)
+      }
     }
   }
-  return { rules: [...deciding].sort(), tests: [...tests.values()] }
+  return { rules: [...deciding].sort(), tests: [...tests.values()], files }
 }
+
+const LIBRARY = /^\s*portcullis:\s*library\s*$/
+
+function describeFile(module: ParsedModule, isForeign: boolean): RegoFile {
+  const { file, rules, comments, annotations } = module
+  const firstRule = rules[0]?.loc.row ?? Number.POSITIVE_INFINITY
+  const entrypoints = annotations.flatMap(({ entrypoint, scope, endRow }) => {
+    if (entrypoint !== true) return []
+    const next = rules.find(({ loc }) => loc.row >= endRow)
+    return scope === 'package' ? ['package'] : next ? [String(next.loc.row)] : []
+  })
+  return {
+    file,
+    package: module.package.path,
+    location: module.package.loc,
+    isTest: isTestFile(file),
+    isForeign,
+    isLibrary: comments.some(({ text, loc }) => loc.row < firstRule && LIBRARY.test(text)),
+    entrypoints,
+  }
+}
+
+type Tested =
+  | {
+      readonly ok: true
+      readonly failures: readonly Diagnostic[]
+      readonly survey: readonly RuleSurvey[]
+    }
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
 function runTests(
   sources: ReadonlyMap<string, string>,
   data: JsonObject,
   tests: readonly PolicyTest[],
-): readonly Diagnostic[] {
-  if (![...sources.keys()].some(isTestFile)) return []
+): Tested {
+  if (![...sources.keys()].some(isTestFile)) return { ok: true, failures: [], survey: [] }
   const compiled = compile({
     modules: Object.fromEntries(sources),
     entrypoints: tests.map(({ entrypoint }) => entrypoint),
     budget: BUDGET,
     capabilities: CAPABILITIES,
     parsed,
+    survey: true,
   })
-  if (!compiled.ok) return compiled.diagnostics.map(toDiagnostic)
+  if (!compiled.ok) return { ok: false, diagnostics: compiled.diagnostics.map(toError(sources)) }
   const loaded = load(compiled, { data })
   const failures = tests.flatMap((test) => failureOf(loaded, test))
   loaded.close()
-  return failures
+  return { ok: true, failures, survey: compiled.survey }
 }
 
-function failureOf(loaded: Loaded, { entrypoint, file, line, col }: PolicyTest): Diagnostic[] {
+function failureOf(loaded: Loaded, { entrypoint, location }: PolicyTest): Diagnostic[] {
   const outcome = evaluateTest(loaded, entrypoint)
   if (outcome === undefined) return []
   const name = entrypoint.slice(entrypoint.lastIndexOf('/') + 1)
   const message = `policy test \`${name}\` ${outcome}`
-  return [{ file, line, col, code: 'policy_test_failed', message, severity: 'error' }]
+  return [diagnosticAt(placeAt(location), 'error', 'policy_test_failed', message)]
 }
 
 /** Undefined when the test holds, else what it did instead. */
@@ -157,15 +247,25 @@ function evaluateTest(loaded: Loaded, entrypoint: string): string | undefined {
   }
 }
 
-const toWarning = (one: RegoDiagnostic): Diagnostic => ({
-  ...toDiagnostic(one),
-  code: 'rego_warning',
-  severity: 'warning',
-})
+const toWarning = ({ message, location, hints }: RegoDiagnostic): Diagnostic =>
+  diagnosticAt(placeAt(location), 'warning', 'rego_warning', message, hints[0])
 
-function toDiagnostic({ code, message, location, hints }: RegoDiagnostic): Diagnostic {
-  const { file, row, col } = location
-  const place = { file, line: Math.max(1, row), col: Math.max(1, col) }
-  const [hint] = hints
-  return { ...place, code, message, severity: 'error', ...(hint ? { hint } : {}) }
-}
+const toError =
+  (sources: ReadonlyMap<string, string>) =>
+  (one: RegoDiagnostic): Diagnostic => {
+    const { code, message, location, hints } = one
+    const old = code === 'rego_parse_error' && isOldDialect(sources.get(location.file))
+    const hint = old ? OLD_DIALECT : (hints[0] ?? nameHint(one, modulesOf(sources)))
+    return diagnosticAt(placeAt(location), 'error', code, message, hint)
+  }
+
+const OLD_DIALECT = 'it is in the old dialect: `portcullis rego migrate` rewrites it'
+
+const isOldDialect = (text: string | undefined): boolean =>
+  text !== undefined && parse(text, { v0: true }).ok
+
+const modulesOf = (sources: ReadonlyMap<string, string>): readonly ParsedModule[] =>
+  [...sources].flatMap(([file, text]) => {
+    const { module } = parsed.parse(file, text, { v0: false, experimental: false })
+    return module ? [module] : []
+  })

@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Tool } from '../model/tool.ts'
-import { schemaAt } from './pointer.ts'
+import { schemaAt, typeBesideNull } from './pointer.ts'
 import { buildPath, buildQuery } from './target.ts'
 import { isParam } from './template.ts'
 import type { Route, RouteTable } from './types.ts'
@@ -106,7 +106,7 @@ function readQuery(tool: Tool, rawQuery: string, args: Map<string, Json>): strin
 const WHOLE = /^(?:0|-?[1-9]\d{0,15})$/
 
 function readValue(tool: Tool, name: string, raw: string): Json | undefined {
-  const type = schemaAt(tool.argsSchema, [name])?.['type']
+  const type = typeBesideNull(schemaAt(tool.argsSchema, [name]))
   const text = decodeOnce(raw)
   if (text === undefined || type === 'string') return text
   if (type === 'integer') return WHOLE.test(text) ? safe(Number(text)) : undefined
@@ -144,11 +144,12 @@ function roundTrip(route: Route, args: JsonObject, rawPath: string, rawQuery: st
  * @throws GatewayError invalid_request when one of them belongs into the path or the query.
  */
 export function withBody(tool: Tool, args: JsonObject, body: JsonObject): JsonObject {
-  const misplaced = Object.keys(body).find(
-    (name) => Object.hasOwn(args, name) || tool.query.includes(name),
-  )
-  if (misplaced === undefined)
-    return Object.fromEntries([...Object.entries(args), ...Object.entries(body)])
+  const elsewhere = (name: string) => Object.hasOwn(args, name) || tool.query.includes(name)
+  const misplaced = Object.keys(body).find((name) => elsewhere(name) && body[name] !== null)
+  if (misplaced === undefined) {
+    const own = Object.entries(body).filter(([name]) => !elsewhere(name))
+    return Object.fromEntries([...Object.entries(args), ...own])
+  }
   const message = `\`${misplaced.slice(0, 80)}\` belongs into the path or query, not the body`
   throw new GatewayError('invalid_request', message)
 }

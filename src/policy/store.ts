@@ -1,13 +1,15 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { GatewayError } from '../errors.ts'
-import { type Diagnostic, wholeFile } from './diagnostics.ts'
+import type { PolicyLoader } from './away.ts'
+import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
 import { POLICY_LIMITS } from './limits.ts'
 import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
 import type { Bundle } from './types.ts'
 import { DirectoryWatch } from './watch.ts'
 
-export interface PolicyStoreOptions extends Omit<LoadOptions, 'nowMs' | 'gateOverride' | 'live'> {
+export interface PolicyStoreOptions
+  extends Omit<LoadOptions, 'nowMs' | 'gateOverride' | 'liveFiles'> {
   readonly dir: string
   /** Paths given to `reload` must lie in here. Default: the parent of `dir`. */
   readonly root?: string
@@ -15,6 +17,15 @@ export interface PolicyStoreOptions extends Omit<LoadOptions, 'nowMs' | 'gateOve
   readonly watch?: boolean
   /** The clock. Only for recording when things happened. */
   readonly now?: () => number
+  /** Loads in another thread; without one, in this. */
+  readonly loader?: PolicyLoader
+  /** One line for each reload, accepted or refused. */
+  readonly log?: PolicyLog
+}
+
+export interface PolicyLog {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
 }
 
 export type ReloadResult =
@@ -121,7 +132,7 @@ export class PolicyStore {
   ): Promise<LoadResult> {
     const source = typeof from === 'string' ? await this.#locate(from) : this.#source
     const options = await this.#loadOptions(source)
-    const result = await loadBundle(typeof from === 'object' ? from : source.dir, options)
+    const result = await this.#read(typeof from === 'object' ? from : source.dir, options)
     if (result.ok) await closeAll(result.bundle.modules)
     return result
   }
@@ -146,13 +157,13 @@ export class PolicyStore {
 
   async #load(reason: string, source: Source): Promise<ReloadResult> {
     const options = await this.#loadOptions(source)
-    const result = await loadBundle(source.dir, { ...options, live: this.#liveFor(options) })
+    const result = await this.#read(source.dir, { ...options, live: this.#liveFor(options) })
     if (!result.ok) {
       const { diagnostics } = result
       // What somebody only tried says nothing about what is on disk.
       const isLive = source.dir === this.#source.dir && source.gateFile === this.#source.gateFile
       if (isLive) this.#rejection = Object.freeze({ atMs: this.#now(), reason, diagnostics })
-      this.#tell((one) => one.onRejected?.(diagnostics, reason))
+      this.#refused(diagnostics, reason)
       return { ok: false, diagnostics }
     }
     if (source.dir !== this.#source.dir) await this.#watchDir(source.dir)
@@ -160,6 +171,14 @@ export class PolicyStore {
     this.#override = options.gateOverride?.text
     this.#rejection = undefined
     return this.#swap(result.bundle, reason)
+  }
+
+  #read(
+    from: string | Readonly<Record<string, string | Uint8Array>>,
+    options: LoadOptions & { readonly live?: Bundle | undefined },
+  ): Promise<LoadResult> {
+    const { loader } = this.#options
+    return loader ? loader.load(from, options) : loadBundle(from, options)
   }
 
   // The watcher sees a directory that a caller has just had loaded; the same files make the same bundle.
@@ -171,10 +190,15 @@ export class PolicyStore {
     const previous = this.#current
     if (previous?.revision === bundle.revision) {
       if (bundle !== previous) await closeAll(bundle.modules)
+      // The watcher looks more often than there is something to see.
+      if (reason !== 'watch') this.#log({ revision: bundle.revision, reason }, 'policy unchanged')
       return { ok: true, changed: false, bundle: previous }
     }
     this.#current = bundle
     if (previous) this.#retire(previous)
+    const { revision, counts, warnings } = bundle
+    const fields = { revision, previous: previous?.revision, reason, ...counts }
+    this.#log({ ...fields, warnings: warnings.length }, 'policy loaded')
     this.#tell((one) => one.onReloaded?.(bundle, previous, reason))
     return { ok: true, changed: true, bundle }
   }
@@ -221,10 +245,27 @@ export class PolicyStore {
   #onChange(): void {
     void this.#reloadWatched().catch((error: unknown) => {
       const message = error instanceof Error ? error.message : String(error)
-      const one: Diagnostic = { ...wholeFile('.'), code: 'unreadable', message, severity: 'error' }
+      const one = diagnosticAt(wholeFile('.'), 'error', 'unreadable', message)
       this.#rejection = Object.freeze({ atMs: this.#now(), reason: 'watch', diagnostics: [one] })
-      this.#tell((listener) => listener.onRejected?.([one], 'watch'))
+      this.#refused([one], 'watch')
     })
+  }
+
+  #log(fields: object, message: string): void {
+    this.#options.log?.info(fields, message)
+  }
+
+  #refused(diagnostics: readonly Diagnostic[], reason: string): void {
+    const [first] = diagnostics
+    const finding =
+      first && `${first.file}:${first.line}:${first.col} ${first.code}: ${first.message}`
+    const revision = this.#current?.revision
+    const fields = { revision, reason, findings: diagnostics.length, first: finding }
+    this.#options.log?.warn(
+      fields,
+      revision ? 'policy refused: the last good one stays' : 'policy refused',
+    )
+    this.#tell((one) => one.onRejected?.(diagnostics, reason))
   }
 
   #tell(call: (listener: PolicyListener) => void): void {

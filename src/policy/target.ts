@@ -64,7 +64,9 @@ const wholeNumber = (value: number): string => (Object.is(value, -0) ? '0' : Str
 export function buildQuery(tool: Tool, args: JsonObject): string {
   const parts = tool.query.flatMap((name) => {
     const value = own(args, name)
-    return value === undefined ? [] : [`${encodeURIComponent(name)}=${queryText(name, value)}`]
+    return value === undefined || value === null
+      ? []
+      : [`${encodeURIComponent(name)}=${queryText(name, value)}`]
   })
   return parts.join('&')
 }
@@ -78,7 +80,7 @@ function queryText(name: string, value: Json): string {
 
 function buildBody(tool: Tool, rest: readonly (readonly [string, Json])[]): string | null {
   if (hasBody(tool.method)) return bodyText(Object.fromEntries(rest))
-  const [first] = rest
+  const first = rest.find(([, value]) => value !== null)
   if (!first) return null
   throw invalid(`arg \`${first[0].slice(0, 80)}\` has no place in a ${tool.method} call`)
 }

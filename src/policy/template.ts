@@ -72,7 +72,11 @@ export function buildRoutes(tools: Iterable<Tool>): RouteTable {
     const routes = byMethod.get(tool.method) ?? []
     byMethod.set(tool.method, routes)
     routes.push(Object.freeze({ tool, segments: parsed.segments }))
-    routes.sort((a, b) => countParams(a) - countParams(b))
+  }
+  for (const byMethod of byUpstream.values()) {
+    for (const routes of byMethod.values()) {
+      routes.sort((a, b) => countParams(a) - countParams(b))
+    }
   }
   return Object.freeze({ byUpstream })
 }

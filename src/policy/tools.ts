@@ -4,20 +4,19 @@ import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'
 import { checkShape, compileArgsSchema } from './ajv.ts'
 import { closeSchema } from './close-schema.ts'
-import type { Findings } from './diagnostics.ts'
+import { type Findings, startOf } from './diagnostics.ts'
 import { type PolicyEnv, substituteEnv } from './env.ts'
 import { deepFreeze } from './freeze.ts'
-import { isObject, parsePointer, schemaAt, schemaHas } from './pointer.ts'
+import { isObject, parsePointer, schemaAt, schemaHas, typeBesideNull } from './pointer.ts'
 import { didYouMean } from './suggest.ts'
-import { compareTemplates, parseTemplate, templateParams } from './template.ts'
-import type { ArgsCheck } from './types.ts'
+import { parseTemplate, templateParams } from './template.ts'
+import { TemplateIndex } from './template-index.ts'
 import type { PathStep, SourceDocument } from './yaml.ts'
 
 /** What `tools.yaml` says, checked. */
 export interface ToolsFile {
   readonly upstreams: ReadonlyMap<string, Upstream>
   readonly tools: ReadonlyMap<string, Tool>
-  readonly argsChecks: ReadonlyMap<string, ArgsCheck>
   /** Environment values that went into it, for the revision. */
   readonly envUsed: ReadonlyMap<string, string>
 }
@@ -78,9 +77,8 @@ export function readTools(
   for (const [name, one] of Object.entries(raw.upstreams)) {
     upstreams.set(name, readUpstream(name, one, source, env, envUsed, found))
   }
-  const reader = new ToolReader(source, raw, found)
-  const tools = reader.readAll()
-  return { upstreams, tools, argsChecks: reader.argsChecks, envUsed }
+  const tools = new ToolReader(source, raw, found).readAll()
+  return { upstreams, tools, envUsed }
 }
 
 // The gate's own: see `model-tool.ts`.
@@ -134,7 +132,6 @@ function baseUrlProblem(text: string): string | undefined {
 }
 
 class ToolReader {
-  readonly argsChecks = new Map<string, ArgsCheck>()
   readonly #source: SourceDocument
   readonly #raw: RawTools
   readonly #found: Findings
@@ -146,11 +143,8 @@ class ToolReader {
   }
 
   readAll(): ReadonlyMap<string, Tool> {
-    const tools = new Map<string, Tool>()
-    for (const [name, raw] of Object.entries(this.#raw.tools))
-      tools.set(name, this.#read(name, raw))
-    this.#checkCollisions([...tools.values()])
-    return new Map([...tools].map(([name, tool]) => [name, this.#withReserved(tool, tools)]))
+    const tools = Object.entries(this.#raw.tools).map(([name, raw]) => this.#read(name, raw))
+    return this.#withRelations(tools)
   }
 
   #read(name: string, raw: RawTool): Tool {
@@ -181,7 +175,7 @@ class ToolReader {
       paths: raw.paths ?? [],
       facts: Object.entries(raw.facts ?? {}).map(([fact, one]) => this.#readFact(name, fact, one)),
       reservedPaths: [],
-      location: this.#source.atKey(['tools', name]),
+      location: startOf(this.#source.atKey(['tools', name])),
     })
   }
 
@@ -191,8 +185,7 @@ class ToolReader {
       return
     }
     const compiled = compileArgsSchema(schema)
-    if (compiled.ok) this.argsChecks.set(name, compiled.check)
-    else this.#error([name, 'args'], 'bad_schema', compiled.message)
+    if (!compiled.ok) this.#error([name, 'args'], 'bad_schema', compiled.message)
   }
 
   #checkPath(name: string, raw: RawTool, schema: JsonObject): void {
@@ -218,7 +211,7 @@ class ToolReader {
     const params = templateParams(raw.path)
     for (const [index, arg] of (raw.query ?? []).entries()) {
       const at = [name, 'query', index]
-      const type = schemaAt(schema, [arg])?.['type']
+      const type = typeBesideNull(schemaAt(schema, [arg]))
       if (params.includes(arg)) {
         this.#error(at, 'bad_query_arg', `\`${arg}\` is a path parameter already`)
       } else if (!QUERY_TYPES.has(type ?? null)) {
@@ -278,21 +271,27 @@ class ToolReader {
     return { name, tool: raw.tool, args: raw.args ?? {}, ttlMs }
   }
 
-  #checkCollisions(tools: readonly Tool[]): void {
-    for (const [index, one] of tools.entries()) {
-      for (const other of tools.slice(0, index)) {
-        const relation = relate(one, other)
-        if (relation !== 'same' && relation !== 'crossing') continue
-        const what = relation === 'same' ? 'the same calls as' : 'some of the same calls as'
-        const message = `\`${one.method} ${one.path}\` stands for ${what} tool \`${other.name}\``
-        this.#error([one.name, 'path'], 'route_collision', message)
-      }
-    }
+  /** Reports tools that stand for the same calls, and says to each which paths are those of others. */
+  #withRelations(tools: readonly Tool[]): Map<string, Tool> {
+    const [earlier, all] = [new TemplateIndex(), new TemplateIndex()]
+    for (const tool of tools) all.add(tool)
+    return new Map(
+      tools.map((tool) => {
+        for (const { tool: other, relation } of earlier.related(tool)) {
+          if (relation === 'same' || relation === 'crossing') this.#collides(tool, other, relation)
+        }
+        earlier.add(tool)
+        const covered = all.related(tool).filter(({ relation }) => relation === 'a_covers_b')
+        const reservedPaths = covered.map(({ tool: other }) => other.path)
+        return [tool.name, deepFreeze({ ...tool, reservedPaths })]
+      }),
+    )
   }
 
-  #withReserved(tool: Tool, tools: ReadonlyMap<string, Tool>): Tool {
-    const covered = [...tools.values()].filter((other) => relate(tool, other) === 'a_covers_b')
-    return deepFreeze({ ...tool, reservedPaths: covered.map((other) => other.path) })
+  #collides(one: Tool, other: Tool, relation: 'same' | 'crossing'): void {
+    const what = relation === 'same' ? 'the same calls as' : 'some of the same calls as'
+    const message = `\`${one.method} ${one.path}\` stands for ${what} tool \`${other.name}\``
+    this.#error([one.name, 'path'], 'route_collision', message)
   }
 
   #argHint(name: string, schema: JsonObject): string | undefined {
@@ -303,10 +302,4 @@ class ToolReader {
   #error(at: readonly PathStep[], code: string, message: string, hint?: string): void {
     this.#found.error(this.#source.at(['tools', ...at]), code, message, hint)
   }
-}
-
-function relate(a: Tool, b: Tool): ReturnType<typeof compareTemplates> {
-  if (a.name === b.name || a.upstream !== b.upstream || a.method !== b.method) return 'apart'
-  const [left, right] = [parseTemplate(a.path), parseTemplate(b.path)]
-  return left.ok && right.ok ? compareTemplates(left.segments, right.segments) : 'apart'
 }

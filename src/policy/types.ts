@@ -14,6 +14,7 @@ import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
+import type { DataImage } from '../rego/index.ts'
 import type { Diagnostic } from './diagnostics.ts'
 import type { PathCheck, PathRules } from './paths.ts'
 import type { Regex } from './regex.ts'
@@ -84,12 +85,32 @@ export interface CompileContext {
   pointer(text: string, path: readonly (string | number)[]): PointerReader | undefined
   /** As `pointer`, and the pointer must exist in the args schema of a tool the guard is for. */
   argPointer(text: string, path: readonly (string | number)[]): PointerReader | undefined
+  /**
+   * Reports at `path` that no tool the guard is for takes this value at a pointer into its args: what waits for it
+   * would wait for ever.
+   */
+  argValue(pointer: string, value: Json, path: readonly (string | number)[]): void
   /** Validator for a JSON Schema found at `path`; undefined, and reported, when it is not one. */
   schema(schema: JsonObject, path: readonly (string | number)[]): ArgsCheck | undefined
   /** Compiles path rules; undefined, and reported, when a directory or glob is no good. */
   pathRules(rules: PathRules): PathCheck | undefined
   /** `name` of a document under `data/`; undefined, and reported, when there is none. */
   dataDocument(name: string, path: readonly (string | number)[]): Json | undefined
+  /**
+   * What a guard makes of documents under `data/`: plain data, made once where the directory is checked and handed on to
+   * where it decides. The key says all that goes into it.
+   */
+  derive<T>(key: string, make: () => T): T
+  /** Of a document that is a table: the columns its header names. */
+  dataColumns(name: string): readonly string[] | undefined
+  /** Reports an error in a document under `data/`, at an entry of a list or at the header of a table. */
+  reportData(
+    name: string,
+    row: number | 'header',
+    code: string,
+    message: string,
+    hint?: string,
+  ): void
 }
 
 export type PointerReader = (value: Json) => Json | undefined
@@ -131,9 +152,32 @@ export interface PolicyModule {
   evaluate(input: JsonObject): ModuleAnswer | Promise<ModuleAnswer>
   /** Evaluates once more, slowly and away from decisions, and says which expressions made the answer. */
   explain?(input: JsonObject): Promise<ModuleExplanation>
+  /** What another thread makes the same module of. */
+  readonly parts?: ModuleParts
   /** Stops what the module runs in, when the bundle is no longer used. */
   close?(): Promise<void>
 }
+
+/** A module as it goes from thread to thread; what is large in it lies in shared memory. */
+export type ModuleParts =
+  | {
+      readonly kind: 'opa'
+      readonly name: string
+      readonly entrypoints: readonly string[]
+      readonly wasm: Uint8Array
+      /** JSON. */
+      readonly data: Uint8Array
+    }
+  | {
+      readonly kind: 'rego'
+      /** Names the program where it was compiled. */
+      readonly id: number
+      readonly rules: readonly string[]
+      readonly module: WebAssembly.Module
+      readonly image: DataImage
+      /** The whole program, should it not be known there any more. */
+      readonly program: Uint8Array
+    }
 
 export type ModuleExplanation =
   | {
@@ -163,9 +207,17 @@ export type ExplainedStep = TraceStep & {
   readonly expressions_missing?: string
 }
 
-/** Compiles the `.rego` files of a policy directory into one module. */
+/** The Rego of a policy directory. */
+export interface ModuleSources {
+  readonly sources: ReadonlyMap<string, string>
+  readonly data: JsonObject
+  /** Names of the sources out of bundles that were built elsewhere. */
+  readonly foreign: readonly string[]
+}
+
+/** Compiles the Rego of a policy directory into one module. */
 export interface ModuleCompiler {
-  compile(sources: ReadonlyMap<string, string>, data: JsonObject): Promise<CompiledModule>
+  compile(sources: ModuleSources): Promise<CompiledModule>
 }
 
 export type CompiledModule =

@@ -2,7 +2,6 @@ import {
   isAlias,
   isMap,
   isNode,
-  isPair,
   isScalar,
   isSeq,
   Lexer,
@@ -28,6 +27,8 @@ export interface SourceDocument {
   at(path: readonly PathStep[]): Place
   /** Place of the key at `path` rather than of its value. */
   atKey(path: readonly PathStep[]): Place
+  /** The text of a single value as it is written, or undefined. */
+  written(path: readonly PathStep[]): string | undefined
 }
 
 /**
@@ -42,13 +43,16 @@ export function parseYaml(file: string, text: string, found: Findings): SourceDo
     found.error({ file, ...tooDeep }, 'yaml_too_deep', depthMessage)
     return undefined
   }
-  const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: false })
-  const place = (offset: number): Place => {
-    const { line, col } = lines.linePos(offset)
-    return { file, line: Math.max(line, 1), col: Math.max(col, 1) }
+  // Keys are compared in `mapToJson`, which knows where the first of two stands.
+  const options = { lineCounter: lines, prettyErrors: false, merge: false, uniqueKeys: false }
+  const parsed = parseDocument(text, options)
+  const place = (start: number, end: number): Place => {
+    const [from, to] = [lines.linePos(start), lines.linePos(Math.max(end, start + 1))]
+    const [line, col] = [Math.max(from.line, 1), Math.max(from.col, 1)]
+    return { file, line, col, end: { line: Math.max(to.line, line), col: Math.max(to.col, 1) } }
   }
   for (const issue of [...parsed.errors, ...parsed.warnings]) {
-    found.error(place(issue.pos[0]), yamlCode(issue.code), firstLine(issue.message))
+    found.error(place(...issue.pos), yamlCode(issue.code), firstLine(issue.message))
   }
   if (parsed.errors.length + parsed.warnings.length > 0) return undefined
   if (parsed.contents === null) {
@@ -61,7 +65,6 @@ export function parseYaml(file: string, text: string, found: Findings): SourceDo
 const depthMessage = `nested deeper than ${POLICY_LIMITS.depthMax} levels`
 
 function yamlCode(code: string): string {
-  if (code === 'DUPLICATE_KEY') return 'duplicate_key'
   if (code === 'MULTIPLE_DOCS') return 'yaml_multiple_documents'
   if (code === 'TAG_RESOLVE_FAILED') return 'yaml_tag'
   return 'yaml_syntax'
@@ -100,26 +103,38 @@ const isDeepIndent = (token: string): boolean =>
 function toDocument(
   file: string,
   parsed: Document.Parsed,
-  place: (offset: number) => Place,
+  place: (start: number, end: number) => Place,
   found: Findings,
 ): SourceDocument | undefined {
   const before = { clean: true }
-  const refuse = (node: Node, code: string, message: string): Json => {
+  const at = (node: Node) => {
+    const [start, end] = spanOf(node) ?? [0, 0]
+    return place(start, end)
+  }
+  const refuse: Refuse = (node, code, message, first) => {
     before.clean = false
-    found.error(place(node.range?.[0] ?? 0), code, message)
+    found.error(at(node), code, first ? `${message}, first on line ${at(first).line}` : message)
     return null
   }
   const value = toJson(parsed.contents, 0, refuse)
   if (!before.clean) return undefined
+  const placed = (path: readonly PathStep[], key: boolean) => {
+    const [start, end] = spanAt(parsed.contents, path, key)
+    return place(start, end)
+  }
   return Object.freeze({
     file,
     value,
-    at: (path: readonly PathStep[]) => place(offsetOf(parsed.contents, path, false)),
-    atKey: (path: readonly PathStep[]) => place(offsetOf(parsed.contents, path, true)),
+    at: (path: readonly PathStep[]) => placed(path, false),
+    atKey: (path: readonly PathStep[]) => placed(path, true),
+    written: (path: readonly PathStep[]) => {
+      const node: unknown = parsed.getIn(path, true)
+      return isScalar(node) ? node.source : undefined
+    },
   })
 }
 
-type Refuse = (node: Node, code: string, message: string) => Json
+type Refuse = (node: Node, code: string, message: string, first?: Node) => Json
 
 function toJson(node: unknown, depth: number, refuse: Refuse): Json {
   if (!isNode(node)) return null
@@ -140,6 +155,10 @@ function scalarToJson(node: Scalar, refuse: Refuse): Json {
   if (value === null || typeof value === 'boolean') return value
   if (typeof value === 'string') return value
   if (typeof value !== 'number') return refuse(node, 'yaml_syntax', 'unexpected scalar')
+  // One reader takes 007 for 7, another for an octal number, and who wrote it may have meant the three characters.
+  if (/^[-+]?0[\dxo]/i.test(node.source ?? '')) {
+    return refuse(node, 'yaml_number', `number \`${node.source}\` begins with 0: put it in quotes`)
+  }
   if (!Number.isFinite(value)) return refuse(node, 'yaml_number', 'number is not finite')
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
     return refuse(node, 'yaml_number', 'whole number is too large to be held exactly')
@@ -149,9 +168,16 @@ function scalarToJson(node: Scalar, refuse: Refuse): Json {
 
 function mapToJson(node: YAMLMap, depth: number, refuse: Refuse): Json {
   const object: Record<string, Json> = {}
+  const keys = new Map<string, Node>()
   for (const pair of node.items) {
     const key = keyOf(pair, node, refuse)
     if (key === undefined) continue
+    const [own, first] = [pair.key as Node, keys.get(key)]
+    if (first) {
+      refuse(own, 'duplicate_key', `duplicate key \`${key.slice(0, 80)}\``, first)
+      continue
+    }
+    keys.set(key, own)
     const value = toJson(pair.value, depth + 1, refuse)
     Object.defineProperty(object, key, { value, enumerable: true })
   }
@@ -170,26 +196,40 @@ function keyOf(pair: Pair, map: YAMLMap, refuse: Refuse): string | undefined {
   return undefined
 }
 
-function offsetOf(root: unknown, path: readonly PathStep[], key: boolean): number {
+function spanAt(root: unknown, path: readonly PathStep[], key: boolean): readonly [number, number] {
   let node: unknown = root
-  let offset = startOf(root) ?? 0
+  let span = spanOf(root) ?? [0, 0]
   for (const [index, step] of path.entries()) {
     const last = index === path.length - 1
     if (isMap(node)) {
-      const pair = node.items.find((one) => isScalar(one.key) && one.key.value === String(step))
-      if (!isPair(pair)) return offset
+      const pair = pairAt(node, String(step))
+      if (!pair) return span
       const value: unknown = pair.value
       const empty = !isScalar(value) || value.source === ''
       const pick = (key && last) || (isScalar(value) && empty) ? pair.key : value
-      offset = startOf(pick) ?? offset
+      span = spanOf(pick) ?? span
       node = value
     } else if (isSeq(node)) {
       node = node.items[Number(step)]
-      offset = startOf(node) ?? offset
-    } else return offset
+      span = spanOf(node) ?? span
+    } else return span
   }
-  return offset
+  return span
 }
 
-const startOf = (node: unknown): number | undefined =>
-  isNode(node) && node.range ? node.range[0] : undefined
+// Each place is looked for from the root; a map of a thousand tools is not gone through for each of them.
+const pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>()
+
+function pairAt(map: YAMLMap, key: string): Pair | undefined {
+  let known = pairs.get(map)
+  if (!known) {
+    known = new Map(
+      map.items.flatMap((one) => (isScalar(one.key) ? [[String(one.key.value), one]] : [])),
+    )
+    pairs.set(map, known)
+  }
+  return known.get(key)
+}
+
+const spanOf = (node: unknown): readonly [number, number] | undefined =>
+  isNode(node) && node.range ? [node.range[0], node.range[1]] : undefined

@@ -48,7 +48,6 @@ export async function raiseAlert(
 export async function listAlerts(
   db: Db,
   filter: {
-    /** Id or name. */
     readonly agent: string | null
     readonly type: string | null
     readonly before: string | null
@@ -57,7 +56,7 @@ export async function listAlerts(
 ): Promise<AlertRow[]> {
   return db.query<AlertRow>(
     `select id, type, agent_id, message, details, at from alerts
-     where ($1::text is null or agent_id = coalesce((select id from agents where name = $1), $1))
+     where ($1::text is null or agent_id = $1)
        and ($2::text is null or type = $2) and ($3::text is null or id < $3)
      order by id desc limit $4`,
     [filter.agent, filter.type, filter.before, filter.limit],

@@ -11,6 +11,7 @@ import { type Entrypoint, Planner } from './planner/planner.ts'
 import type { TracePoint } from './planner/tracing.ts'
 import type { Policy } from './ir/ir.ts'
 import { nodeAt, type RuleNode } from './planner/tree.ts'
+import { type RuleSurvey, surveyOf } from './survey.ts'
 
 export interface Capabilities {
   /** Builtins a policy may use. Without it: every one that stays inside the evaluation. */
@@ -46,6 +47,8 @@ export interface CompileOptions {
   readonly budget?: Budget
   /** Keeps what was parsed for the next compilation. */
   readonly parsed?: ParseCache
+  /** Says also what the rules are and what they refer to. */
+  readonly survey?: boolean
 }
 
 export interface Compiled {
@@ -58,6 +61,8 @@ export interface Compiled {
   readonly warnings: readonly Diagnostic[]
   /** Where the points of a trace build stand; empty otherwise. */
   readonly tracePoints: readonly TracePoint[]
+  /** The rules, when they were asked for; empty otherwise. */
+  readonly survey: readonly RuleSurvey[]
 }
 export interface Refused {
   readonly ok: false
@@ -106,6 +111,7 @@ function compileOrThrow(options: CompileOptions): Compiled | Refused {
     builtins: hostBuiltins,
     warnings: planned.warnings,
     tracePoints,
+    survey: planned.survey,
   }
 }
 
@@ -114,6 +120,7 @@ export interface Planned {
   readonly policy: Policy
   readonly warnings: readonly Diagnostic[]
   readonly tracePoints: readonly TracePoint[]
+  readonly survey: readonly RuleSurvey[]
 }
 
 /** Everything up to the intermediate representation. */
@@ -154,13 +161,15 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
     modules: checked.modules,
     arity: (name) => declared.get(name)?.args.length ?? arityOf(name),
     plain: new Set(declared.keys()),
+    strictErrors: options.strictBuiltinErrors ?? false,
     trace: TRACE[String(options.trace ?? false) as 'false' | 'true' | 'values'],
     original: checked.original,
   })
   try {
     const policy = planner.plan(entries)
     const warnings = sortDiagnostics(checked.warnings)
-    return { ok: true, policy, warnings, tracePoints: planner.tracePoints }
+    const survey = options.survey ? surveyOf(checked) : []
+    return { ok: true, policy, warnings, tracePoints: planner.tracePoints, survey }
   } catch (error) {
     if (!(error instanceof PlanError)) throw error
     const location = { file: '', row: 0, col: 0, length: 0 }

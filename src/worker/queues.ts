@@ -75,13 +75,15 @@ export interface WorkerParts {
   readonly sandbox: Sandbox
   readonly webhooks: WebhookSender
   readonly log: Logger
+  /** All that a person needs to judge what is held. */
+  readonly showApproval: (approval: ApprovalRow) => Promise<JsonObject>
   /** Makes the coming weeks of the record and drops those that are old enough. */
   readonly keepRecord: () => Promise<number>
 }
 
 /** The second entrance: jobs that call the same pipeline as HTTP does. */
 export function queues(parts: WorkerParts): Readonly<Record<string, QueueOptions>> {
-  const { pipeline, operations, sandbox, webhooks, db } = parts
+  const { pipeline, operations, sandbox, webhooks, db, showApproval } = parts
   return {
     // Never retried by the queue: the sweep wakes what is approved and still held.
     [RESUME]: { retryLimit: 0, handler: (data) => pipeline.resume(idIn(data, 'action_id')) },
@@ -95,7 +97,7 @@ export function queues(parts: WorkerParts): Readonly<Record<string, QueueOptions
       handler: async (data) => {
         const approvalId = idIn(data, 'approval_id')
         const approval = approvalId === '' ? undefined : await findApproval(db, approvalId)
-        await webhooks.send(data, approval)
+        await webhooks.send(data, approval && (await showApproval(approval)))
       },
     },
   }

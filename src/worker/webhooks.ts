@@ -1,6 +1,5 @@
 import { createHmac } from 'node:crypto'
 import { request } from 'undici'
-import type { ApprovalRow } from '../approvals/tasks.ts'
 import { newId } from '../lib/ids.ts'
 import { secretsOf } from '../lib/webhook-secrets.ts'
 import type { JsonObject } from '../model/json.ts'
@@ -32,7 +31,7 @@ export class WebhookSender {
   }
 
   /** Delivers one notification. @throws Error when it was not accepted with a 2xx: the queue retries. */
-  async send(job: JsonObject, approval: ApprovalRow | undefined): Promise<void> {
+  async send(job: JsonObject, approval: JsonObject | undefined): Promise<void> {
     const url = job['kind'] === 'alert' ? this.#alertUrl : this.#approvalUrl
     if (!url) return
     const { webhook_id: id, type = null } = job
@@ -78,20 +77,15 @@ export class WebhookSender {
   }
 }
 
-function payload(job: JsonObject, approval: ApprovalRow | undefined): JsonObject {
+// An approval comes with all that `GET /approvals/{id}` shows, so that a person can judge from the message.
+function payload(job: JsonObject, approval: JsonObject | undefined): JsonObject {
   if (!approval) return { alert: job['alert'] ?? null }
+  const at = `/approvals/${job['approval_id'] as string}`
   return {
     approval: {
-      id: approval.id,
-      action_id: approval.action_id,
-      agent: approval.agent_id,
-      tool: approval.tool,
-      status: approval.status,
-      reason: approval.reason,
-      quorum: approval.quorum,
-      expires_at: approval.expires_at.toISOString(),
-      approve: `/approvals/${approval.id}/approve`,
-      deny: `/approvals/${approval.id}/deny`,
+      ...approval,
+      approve: `${at}/approve`,
+      deny: `${at}/deny`,
     },
   }
 }

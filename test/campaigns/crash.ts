@@ -1,31 +1,8 @@
-// Kills the gate, or its database server, at random moments under load, and checks from outside what
-// must hold: acknowledged entries are there, the chain verifies, nothing ran twice, and whatever has
-// no known outcome is listed. The upstream's own ledger is what is believed.
-import { expect } from 'chai'
-import path from 'node:path'
+// Kills the gate, or its database server, at random moments under load, and checks what must hold.
 import { PostgresServer, prepareEmbedded, scratch } from '../support/database.ts'
-import { freePort, GateProcess } from '../support/gate-process.ts'
-import { ADMIN } from '../support/gate.ts'
-import { GATE, writePolicies } from '../support/policies.ts'
-import { reply, TestUpstream } from '../support/upstream.ts'
+import { Campaign, type CampaignReport } from './campaign.ts'
 
-const LOADERS = 12
 const LOAD_MS_MAX = 900
-
-interface Sent {
-  readonly note: string
-  /** Set when the gate answered with a final state. */
-  actionId?: string
-  state?: string
-}
-
-export interface CrashReport {
-  readonly kills: number
-  readonly acknowledged: number
-  readonly effects: number
-  readonly indeterminate: number
-  readonly approvedRuns: number
-}
 
 export interface CrashOptions {
   readonly kills: number
@@ -33,238 +10,33 @@ export interface CrashOptions {
   readonly report?: (line: string) => void
 }
 
-export async function crashCampaign(options: CrashOptions): Promise<CrashReport> {
-  const campaign = await Campaign.prepare(options.victim)
+export async function crashCampaign({
+  kills,
+  victim,
+  report,
+}: CrashOptions): Promise<CampaignReport> {
+  const dataDir = scratch('crash')
+  const postgres = victim === 'database' ? await PostgresServer.start() : undefined
+  if (!postgres) await prepareEmbedded(dataDir)
+  const url = postgres ? await postgres.createDatabase() : null
+  const campaign = await Campaign.prepare(dataDir, url)
   try {
-    for (let round = 1; round <= options.kills; round++) {
-      await campaign.round()
-      options.report?.(`${round}/${options.kills} ${JSON.stringify(campaign.report(round))}`)
+    for (let round = 1; round <= kills; round++) {
+      campaign.load()
+      await new Promise((resolve) => setTimeout(resolve, 30 + Math.random() * LOAD_MS_MAX))
+      if (postgres) postgres.kill()
+      else await campaign.gate.kill()
+      await campaign.rest()
+      if (postgres) postgres.up()
+      else await campaign.gate.start()
+      await campaign.settled()
+      await campaign.check()
+      report?.(`${round}/${kills} ${JSON.stringify(campaign.report(round))}`)
     }
-    return campaign.report(options.kills)
+    return campaign.report(kills)
   } finally {
     await campaign.stop()
-  }
-}
-
-class Campaign {
-  readonly #upstream: TestUpstream
-  readonly #gate: GateProcess
-  readonly #postgres: PostgresServer | undefined
-  readonly #sent: Sent[] = []
-  readonly #victim: 'gate' | 'database'
-  #key = ''
-  #loading = false
-  #count = 0
-  #indeterminate = 0
-
-  private constructor(
-    upstream: TestUpstream,
-    gate: GateProcess,
-    postgres: PostgresServer | undefined,
-    victim: 'gate' | 'database',
-  ) {
-    this.#upstream = upstream
-    this.#gate = gate
-    this.#postgres = postgres
-    this.#victim = victim
-  }
-
-  static async prepare(victim: 'gate' | 'database'): Promise<Campaign> {
-    const upstream = await TestUpstream.start()
-    upstream.behave = (effect, res) => reply(res, 200, { note: effect.body })
-    const policyDir = path.join(scratch('policies'), 'policies')
-    writePolicies(policyDir, { 'gate.yaml': GATE })
-    const dataDir = scratch('crash')
-    const postgres = victim === 'database' ? await PostgresServer.start() : undefined
-    if (!postgres) await prepareEmbedded(dataDir)
-    const gate = new GateProcess(await freePort(), {
-      DATA_DIR: dataDir,
-      POLICY_DIR: policyDir,
-      LOG_FILE: path.join(dataDir, 'app.log'),
-      TICKETING_API_URL: upstream.url,
-      ...(postgres ? { DATABASE_URL: await postgres.createDatabase() } : {}),
-    })
-    const campaign = new Campaign(upstream, gate, postgres, victim)
-    await gate.start()
-    const agent = await campaign.#call('POST', '/api/v1/agents', {
-      name: 'crash',
-      roles: ['worker'],
-    })
-    campaign.#key = agent?.body.api_key
-    return campaign
-  }
-
-  async stop(): Promise<void> {
-    await this.#gate.kill('SIGTERM')
-    await this.#upstream.stop()
-    this.#postgres?.stop()
-  }
-
-  report(kills: number): CrashReport {
-    return {
-      kills,
-      acknowledged: this.#sent.filter(({ state }) => state !== undefined).length,
-      effects: this.#upstream.effects.length,
-      indeterminate: this.#indeterminate,
-      approvedRuns: this.#upstream.effects.filter(({ method }) => method === 'DELETE').length,
-    }
-  }
-
-  async round(): Promise<void> {
-    this.#loading = true
-    const loaders = Array.from({ length: LOADERS }, (_, n) =>
-      n % 4 === 3 ? this.#approve() : this.#update(),
-    )
-    await new Promise((resolve) => setTimeout(resolve, 30 + Math.random() * LOAD_MS_MAX))
-    await this.#strike()
-    this.#loading = false
-    await Promise.all(loaders)
-    await this.#recover()
-    await this.#check()
-  }
-
-  async #strike(): Promise<void> {
-    if (this.#victim === 'gate') await this.#gate.kill()
-    else this.#postgres?.kill()
-  }
-
-  async #recover(): Promise<void> {
-    if (this.#victim === 'gate') await this.#gate.start()
-    else this.#postgres?.up()
-    await this.#until(
-      'the gate is ready',
-      async () => (await this.#call('GET', '/readyz'))?.status === 200,
-    )
-    await this.#until('nothing claims to execute', async () => {
-      const open = await this.#call('GET', '/actions?state=executing')
-      return open?.body.actions?.length === 0
-    })
-  }
-
-  async #update(): Promise<void> {
-    while (this.#loading) {
-      const note = `n${this.#count++}`
-      const sent: Sent = { note }
-      this.#sent.push(sent)
-      await this.#send(sent, { tool: 'items.update', args: { id: 'i-1', note } }, note)
-    }
-  }
-
-  async #approve(): Promise<void> {
-    while (this.#loading) {
-      const id = `d${this.#count++}`
-      const held = await this.#call(
-        'POST',
-        '/act',
-        { tool: 'items.delete', args: { id } },
-        { 'x-api-key': this.#key },
-      )
-      const approval = held?.body.approval?.id
-      if (!approval) continue
-      // Several at once: whichever wins, it must run once.
-      const route = `/approvals/${approval}/approve`
-      await Promise.all([1, 2, 3].map(() => this.#call('POST', route, {})))
-    }
-  }
-
-  async #send(sent: Sent, body: object, idempotencyKey: string): Promise<void> {
-    const headers = { 'x-api-key': this.#key, 'idempotency-key': idempotencyKey }
-    const answer = await this.#call('POST', '/act', body, headers)
-    if (answer?.status !== 200) return
-    sent.actionId = answer.body.action_id
-    sent.state = answer.body.status
-  }
-
-  async #check(): Promise<void> {
-    const verdict = await this.#call('GET', '/audit/verify')
-    expect(verdict?.body.findings, 'audit findings').to.deep.equal([])
-    expect(verdict?.body.completeness).to.equal('ok')
-    const entries = await this.#exported()
-    const outcomes = new Map(
-      entries.filter(({ kind }) => kind === 'outcome').map((one) => [one.action_id, one.state]),
-    )
-    const decided = new Set(
-      entries.filter(({ kind }) => kind === 'decision').map((one) => one.action_id),
-    )
-    for (const { actionId, state } of this.#sent) {
-      if (!actionId) continue
-      expect(decided.has(actionId), `decision of ${actionId}`).to.equal(true)
-      expect(outcomes.get(actionId), `outcome of ${actionId}`).to.equal(state)
-    }
-    await this.#checkEffects()
-  }
-
-  // At most once: no note and no deletion reached the upstream twice, and each one that did has an action
-  // that says so or says that nobody knows.
-  async #checkEffects(): Promise<void> {
-    const seen = new Map<string, number>()
-    for (const { method, url, body } of this.#upstream.effects) {
-      const id = `${method} ${url} ${body}`
-      seen.set(id, (seen.get(id) ?? 0) + 1)
-    }
-    const twice = [...seen].filter(([, times]) => times > 1)
-    expect(twice, 'effects that happened twice').to.deep.equal([])
-    // An approved action may be woken only now, so what is under way gets time to end.
-    await this.#until('every effect has an action that says so', async () => {
-      const states = await this.#statesByRequest()
-      this.#indeterminate = [...states.values()].filter((one) => one === 'indeterminate').length
-      return this.#upstream.effects.every(({ method, url, body }) =>
-        ['succeeded', 'indeterminate'].includes(states.get(method === 'DELETE' ? url : body) ?? ''),
-      )
-    })
-  }
-
-  async #statesByRequest(): Promise<Map<string, string>> {
-    const states = new Map<string, string>()
-    let cursor = ''
-    do {
-      const page = await this.#call('GET', `/actions?limit=500${cursor && `&cursor=${cursor}`}`)
-      for (const { request, state } of page?.body.actions ?? []) {
-        const { id, note } = request.args
-        states.set(note === undefined ? `/items/${id}` : JSON.stringify({ note }), state)
-      }
-      cursor = page?.body.next_cursor ?? ''
-    } while (cursor !== '')
-    return states
-  }
-
-  async #exported(): Promise<{ kind: string; action_id: string; state?: string }[]> {
-    const response = await fetch(`${this.#gate.url}/audit/export`, {
-      headers: { 'x-api-key': ADMIN },
-    })
-    const lines = (await response.text()).trim().split('\n')
-    return lines.flatMap((line) => {
-      const one = JSON.parse(line)
-      return one.type === 'entry' ? [JSON.parse(one.body)] : []
-    })
-  }
-
-  /** Undefined when the gate is not there. */
-  async #call(
-    method: string,
-    route: string,
-    body?: object,
-    headers: Record<string, string> = {},
-    // oxlint-disable-next-line typescript/no-explicit-any
-  ): Promise<{ status: number; body: any } | undefined> {
-    try {
-      const response = await fetch(`${this.#gate.url}${route}`, {
-        method,
-        headers: { 'x-api-key': ADMIN, 'content-type': 'application/json', ...headers },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      })
-      return { status: response.status, body: await response.json() }
-    } catch {
-      return undefined
-    }
-  }
-
-  async #until(what: string, test: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 30_000
-    while (!(await test())) {
-      if (Date.now() > deadline) throw new Error(`never happened: ${what}\n${this.#gate.output}`)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+    postgres?.stop()
   }
 }
 

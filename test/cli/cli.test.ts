@@ -75,6 +75,20 @@ describe('portcullis', function () {
   })
 
   describe('check', () => {
+    it('takes warnings for errors when it is to be strict', async () => {
+      const dir = policies({ 'gat.yaml': 'x: 1\n' })
+      const mild = await portcullis(['check', dir])
+      expect([mild.code, mild.stderr]).to.satisfy(
+        ([code, text]: [number, string]) => code === 0 && text.includes('warning[unknown_file]'),
+      )
+      const strict = await portcullis(['check', dir, '--strict'])
+      expect(strict.code).to.equal(3)
+      expect(strict.stderr).to.include('error[unknown_file]')
+      const { code, stdout } = await portcullis(['check', dir, '--strict', '--json'])
+      expect([code, JSON.parse(stdout).valid]).to.deep.equal([3, false])
+      expect((await portcullis(['check', policies(), '--strict'])).code).to.equal(0)
+    })
+
     it('exits 0 for a directory that loads, and names its revision', async () => {
       const { code, stdout } = await portcullis(['check', policies()])
       expect(code).to.equal(0)
@@ -152,6 +166,36 @@ describe('portcullis', function () {
       const { code, stderr } = await portcullis(['start'], env({ DATABASE_URL: url }))
       expect(code).to.equal(1)
       expect(stderr).to.include('ECONNREFUSED').and.not.include('sesame-open')
+    })
+  })
+
+  describe('a prebuilt bundle', () => {
+    const withBundle = async (): Promise<string> => {
+      const dir = policies()
+      const source = path.join(scratch('rego'), 'agent.rego')
+      fs.writeFileSync(source, 'package agent\n\ndeny contains "no" if input.action.name == "x"\n')
+      const out = path.join(dir, 'bundle.tar.gz')
+      const built = await portcullis(['rego', 'build', source, '-e', 'agent/deny', '-o', out])
+      expect(built.code, built.stderr).to.equal(0)
+      return dir
+    }
+
+    it('does not keep check or doctor from coming to an end', async () => {
+      const dir = await withBundle()
+      const checked = await portcullis(['check', dir])
+      expect(checked.code, checked.stderr).to.equal(0)
+      const doctor = await portcullis(['doctor'], {
+        POLICY_DIR: dir,
+        PORT: String(await freePort()),
+        DATA_DIR: scratch('data'),
+      })
+      expect(doctor.stdout).to.match(/^\u2713 policies$/m)
+    })
+
+    it('does not keep check from coming to an end when something else is wrong', async () => {
+      const dir = await withBundle()
+      writePolicies(dir, BROKEN)
+      expect((await portcullis(['check', dir])).code).to.equal(3)
     })
   })
 

@@ -165,8 +165,8 @@ input_ok := 1 < 2
       path.join(policies, 'agent_test.rego'),
       'package agent_test\n\ntest_data if data.frozen.tickets == ["T-9"]\n',
     )
-    expect(run('test', 'policies').stdout.trim()).to.equal('13 passed, 0 failed, 0 todo')
-    expect(run('test', 'policies', '--run', 'auditor').stdout).to.include('3 passed')
+    expect(run('test', 'policies').stdout.trim()).to.equal('17 passed, 0 failed, 0 todo')
+    expect(run('test', 'policies', '--run', 'auditor').stdout).to.include('4 passed')
     const file = path.join(policies, 'tests', 'tickets.yaml')
     fs.writeFileSync(
       file,
@@ -174,10 +174,10 @@ input_ok := 1 < 2
     )
     const { status, stdout } = run('test', 'policies')
     expect(status).to.equal(4)
-    expect(stdout).to.include('FAIL support note frozen  policies/tests/tickets.yaml:16')
+    expect(stdout).to.include('FAIL support note frozen  policies/tests/tickets.yaml:17')
     expect(stdout).to.include('want allow      got deny')
-    expect(stdout).to.include('decided by `rego` (agent.rego:4): frozen: ticket T-9 is frozen')
-    expect(stdout).to.match(/✓ +6 {2}input\.resource\.id in data\.frozen\.tickets +.*"T-9"/)
+    expect(stdout).to.include('decided by `rego` (agent.rego:7): frozen: ticket T-9 is frozen')
+    expect(stdout).to.match(/✓ +9 {2}input\.resource\.id in data\.frozen\.tickets +.*"T-9"/)
     const { results } = JSON.parse(run('test', 'policies', '--format', 'json').stdout)
     expect(
       results.find(({ outcome }: { outcome: string }) => outcome === 'failed'),
@@ -191,7 +191,7 @@ input_ok := 1 < 2
     })
     const junit = run('test', 'policies', '--format', 'junit').stdout
     expect(junit).to.match(
-      /<failure message="want allow, got deny; `rego` \(agent\.rego:4\): frozen/,
+      /<failure message="want allow, got deny; `rego` \(agent\.rego:7\): frozen/,
     )
     fs.writeFileSync(file, 'version: 1\nsubjects: {}\n')
     expect(run('test', 'policies').status).to.equal(3)

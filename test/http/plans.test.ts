@@ -97,6 +97,8 @@ describe('change plans', () => {
       [{ path: 'docs/../secret', after: 'x\n' }, 'path_malformed'],
       [{ path: 'docs\\a', after: 'x\n' }, 'path_malformed'],
       [{ path: 'docs/%2e%2e/a', after: 'x\n' }, 'path_malformed'],
+      [{ path: 'docs/a.pem::$DATA', after: 'x\n' }, 'path_malformed'],
+      [{ path: 'docs/nul.md', after: 'x\n' }, 'path_malformed'],
       [{ path: 'docs/.git/hooks/post-merge', after: 'x\n' }, 'path_not_allowed'],
       [{ path: 'docs/.GIT/config', after: 'x\n' }, 'path_not_allowed'],
       [{ path: 'src/.env.local', after: 'x\n' }, 'denied_glob'],

@@ -76,6 +76,7 @@ describe('agents, keys and roles', () => {
   before(async () => {
     gate = await TestGate.start({
       env: {
+        TRUSTED_PROXIES: '127.0.0.1',
         API_TOKENS: `admin:tester:${ADMIN},admin:maker:${MAKER},observer:watcher:${ENV_OBSERVER},agent:env-agent:${ENV_AGENT}`,
       },
     })

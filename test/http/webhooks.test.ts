@@ -10,7 +10,9 @@ const OLD_SECRET_BYTES = Buffer.from('the secret before, still in use.')
 const SECRET = [SECRET_BYTES, OLD_SECRET_BYTES]
   .map((bytes) => `whsec_${bytes.toString('base64')}`)
   .join(' ')
-const DELETE = { tool: 'items.delete', args: { id: 'i-1' } }
+// Another item each time: the same request again joins the one that is held.
+let items = 0
+const deletion = () => ({ tool: 'items.delete', args: { id: `i-${items++}` } })
 
 describe('webhooks', () => {
   let receiver: TestUpstream
@@ -40,7 +42,7 @@ describe('webhooks', () => {
   const received = (path: string) => receiver.effects.filter(({ url }) => url === path)
 
   it('tells of an approval that waits, signed as Standard Webhooks say', async () => {
-    const { body } = await gate.act(key, DELETE)
+    const { body } = await gate.act(key, deletion())
     await until('it is delivered', () => received('/approvals').length > 0)
     const [effect] = received('/approvals') as [Effect]
     expect(effect.method).to.equal('POST')
@@ -61,7 +63,7 @@ describe('webhooks', () => {
   })
 
   it('signs with each of several secrets, so that one can replace another', async () => {
-    await gate.act(key, DELETE)
+    await gate.act(key, deletion())
     await until('it is delivered', () => received('/approvals').length > 0)
     const [effect] = received('/approvals') as [Effect]
     expect(verify(effect, SECRET_BYTES)).to.equal(true)
@@ -82,7 +84,7 @@ describe('webhooks', () => {
   it('comes again after a 500, under the same id, and once only after a 200', async () => {
     receiver.behave = (_effect, res) =>
       reply(res, received('/approvals').length < 2 ? 500 : 204, {})
-    await gate.act(key, DELETE)
+    await gate.act(key, deletion())
     await until('it is delivered again', () => received('/approvals').length >= 2)
     const [first, second] = received('/approvals') as [Effect, Effect]
     expect(verify(second)).to.equal(true)
@@ -96,13 +98,13 @@ describe('webhooks', () => {
       res.end()
     }
     gate.upstream.effects.length = 0
-    const { status, body } = await gate.act(key, DELETE)
+    const { status, body } = await gate.act(key, deletion())
     expect(status).to.equal(202)
     await until('it was tried', () => received('/approvals').length > 0)
     const approved = await gate.call('POST', `/approvals/${body.approval.id}/approve`, { body: {} })
     expect(approved.status).to.equal(200)
     await until('the action ran', () => gate.upstream.effects.length > 0)
-    expect(gate.upstream.effects.map(({ url }) => url)).to.deep.equal(['/items/i-1'])
+    expect(gate.upstream.effects.map(({ url }) => url)).to.deep.equal([`/items/i-${items - 1}`])
     const { text } = await gate.call('GET', '/metrics', { key: null })
     expect(text).to.match(/^portcullis_webhooks_total\{result="refused"\} [1-9]/m)
     expect(text).to.match(/^portcullis_webhooks_total\{result="accepted"\} [1-9]/m)

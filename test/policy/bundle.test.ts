@@ -86,7 +86,8 @@ describe('bundle', () => {
     const bundle = await bundleOf({ 'gate.yaml': gate })
     const terms = (tool: string, role: string) =>
       decideNow(request(tool, { id: '1' }), facts({}, [role]), bundle).approval
-    const boss = { approverRoles: ['boss'] }
+    const separation = { owner: true, keyIssuer: true }
+    const boss = { approverRoles: ['boss'], resultTtlMs: 3_600_000, separation }
     expect(terms('notes.write', 'writer')).to.deep.equal({ quorum: 3, expiresMs: 60_000, ...boss })
     expect(terms('notes.write', 'reader')).to.deep.equal({
       quorum: 4,
@@ -133,7 +134,7 @@ describe('bundle', () => {
     const seen: string[] = []
     const module = { name: 'rego', entrypoints: ['agent'], evaluate: () => NO }
     const good: ModuleCompiler = {
-      compile: (sources) => {
+      compile: ({ sources }) => {
         seen.push(...sources.keys())
         return Promise.resolve({ ok: true, module, warnings: [] })
       },
@@ -147,9 +148,11 @@ describe('bundle', () => {
       file: 'agent.rego',
       line: 3,
       col: 2,
+      end: { line: 3, col: 4 },
       code: 'rego_parse_error',
       message: 'm',
       severity: 'error',
+      hint: 'h',
     } as const
     const bad: ModuleCompiler = {
       compile: () => Promise.resolve({ ok: false, diagnostics: [diagnostic] }),
@@ -260,8 +263,8 @@ describe('shipped policies', () => {
       found.map((one) => `${one.file}:${one.line} ${one.code} ${one.hint ?? ''}`),
     ).to.deep.equal([
       'invalid.yaml:4 unknown_key did you mean `allowed_dirs`?',
-      'invalid.yaml:5 wrong_type ',
-      'invalid.yaml:6 wrong_type ',
+      'invalid.yaml:5 wrong_type a list: [docs]',
+      'invalid.yaml:6 wrong_type a number, without quotes',
     ])
     expect(store.rejection).to.equal(undefined)
     await store.stop()

@@ -7,6 +7,7 @@ import {
   POLICY_LIMITS,
   printDiagnostics,
 } from '../../src/policy/index.ts'
+import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
 import { type Files, findingsOf, GATE, gateWith, OPTIONS, sampleFiles, TOOLS } from './sample.ts'
 
 interface Case {
@@ -21,6 +22,47 @@ const gate = (text: string): Files => ({ 'gate.yaml': text })
 const tools = (from: string, to: string): Files => ({ 'tools.yaml': TOOLS.replace(from, to) })
 const guard = (text: string): Files => gate(gateWith(`{ id: g, ${text} }`))
 const deep = (open: string, close: string, n: number): string => open.repeat(n) + close.repeat(n)
+
+const PUT_HEADER = 'the first row names the columns: put `email` above the addresses'
+const LISTED = 'kind: do_not_contact, tools: [notes.write], lists: [l]'
+const list = (file: string, text: string, at: string, hint = '', more = ''): Case => ({
+  code: 'bad_list_entry',
+  files: { ...guard(LISTED + more), [file]: text },
+  at: `${file}:${at}`,
+  ...(hint === '' ? {} : { hint }),
+})
+
+// What could match nobody, so that whoever it means would be written to.
+const BAD_LISTS: readonly Case[] = [
+  list('data/l.csv', 'bob@x.org\nann@x.org\n', '1:1', PUT_HEADER),
+  list('data/l.csv', '# one\nbob@x.org\n', '2:1', PUT_HEADER),
+  list('data/l.csv', 'name,reason\nBob,asked\n', '1:1'),
+  list('data/l.csv', 'emial,id\nbob@x.org,7\n', '1:1', 'did you mean `email`?', ', ids: true'),
+  list('data/l.csv', 'e-mail,id\nbob@x.org,7\n', '1:1', 'did you mean `email`?', ', ids: true'),
+  list('data/l.csv', 'user_email,id\n,1\nb@x.org,7\n', '3:1', undefined, ', ids: true'),
+  list('data/l.csv', 'email,id\nbob@x.org,1\nbob,2\n', '3:1', undefined, ', ids: true'),
+  list('data/l.csv', 'id\n7\n', '2:1'),
+  list(
+    'data/l.yaml',
+    '- b@x.org\n- x.org\n',
+    '2:3',
+    'write `@x.org` for a domain, or set `ids: true` where recipients are ids',
+  ),
+  list('data/l.yaml', '- b@x.org\n- { id: 42 }\n', '2:3'),
+  list('data/l.yaml', '- { id: 4.5 }\n', '1:3', undefined, ', ids: true'),
+  list('data/l.yaml', '- { id: true }\n', '1:3', undefined, ', ids: true'),
+  list('data/l.yaml', '- [a]\n', '1:3', undefined, ', ids: true'),
+  list(
+    'data/l.yaml',
+    '- { id: 1, mail: b@x.org }\n',
+    '1:3',
+    'did you mean `email`?',
+    ', ids: true',
+  ),
+  list('data/l.json', '[\n "b@x.org",\n null]', '3:2'),
+  list('data/l.json', '[\n {"email": "b@x.org"}, {"email": ""}]', '2:24'),
+  { code: 'yaml_number', files: { 'data/l.yaml': '- { id: 007 }\n' }, at: 'data/l.yaml:1:9' },
+]
 
 const CASES: readonly Case[] = [
   { code: 'yaml_syntax', files: gate('version: 1\n  environment: x\n'), at: 'gate.yaml:1:10' },
@@ -242,6 +284,7 @@ const CASES: readonly Case[] = [
       'data/l.csv': 'mail\nb@x.org\n',
     },
   },
+  ...BAD_LISTS,
   {
     code: 'no_such_fact',
     files: guard(
@@ -285,10 +328,29 @@ const CASES: readonly Case[] = [
   { code: 'csv_columns', files: { 'data/a.csv': 'a,b\n1,2\n3\n' }, at: 'data/a.csv:3:1' },
   { code: 'bad_data_name', files: { 'data/deep/a.json': '1' } },
   { code: 'duplicate_data', files: { 'data/a.json': '1', 'data/a.yaml': 'b' } },
-  { code: 'not_utf8', files: { 'data/a.json': Buffer.from([0x22, 0xff, 0x22]) } },
+  {
+    code: 'not_utf8',
+    files: { 'data/a.json': Buffer.from([0x22, 0xff, 0x22]) },
+    at: 'data/a.json:1:2',
+  },
+  {
+    code: 'not_utf8',
+    files: { 'data/a.csv': Buffer.concat([Buffer.from('id\nä'), Buffer.from([0xe2, 0x82, 0x0a])]) },
+    at: 'data/a.csv:2:2',
+    hint: 'save the file as UTF-8',
+  },
   { code: 'bad_file_name', files: { '../gate.yaml': 'x' } },
   { code: 'file_too_large', files: { 'gate.yaml': ' '.repeat(POLICY_LIMITS.yamlBytesMax + 1) } },
-  { code: 'file_too_large', files: { 'data/a.json': ' '.repeat(POLICY_LIMITS.fileBytesMax + 1) } },
+  { code: 'file_too_large', files: { 'a.wasm': ' '.repeat(POLICY_LIMITS.fileBytesMax + 1) } },
+  {
+    code: 'file_too_large',
+    files: { 'data/a.csv': Buffer.alloc(POLICY_LIMITS.dataBytesMax + 1) },
+  },
+  {
+    code: 'file_too_large',
+    files: { 'data/a.yaml': ' '.repeat(POLICY_LIMITS.yamlBytesMax + 1) },
+    hint: 'write long lists as CSV or JSON',
+  },
   {
     code: 'too_many_files',
     files: Object.fromEntries(Array.from({ length: 600 }, (_, n) => [`x${n}.txt`, ''])),
@@ -296,15 +358,76 @@ const CASES: readonly Case[] = [
   {
     code: 'too_large',
     files: Object.fromEntries(
-      Array.from({ length: 9 }, (_, n) => [
-        `data/x${n}.json`,
-        ' '.repeat(POLICY_LIMITS.fileBytesMax),
+      Array.from({ length: 25 }, (_, n) => [
+        `x${n}.wasm`,
+        Buffer.alloc(POLICY_LIMITS.fileBytesMax),
       ]),
     ),
   },
 ]
 
 describe('policy diagnostics', () => {
+  it('name a key that stands twice, and where it stands first', async () => {
+    const [yaml] = await findingsOf(gate(`${GATE}environment: staging\n`))
+    expect(yaml).to.deep.include({
+      line: 6,
+      col: 1,
+      end: { line: 6, col: 12 },
+      message: 'duplicate key `environment`, first on line 2',
+    })
+    const [json] = await findingsOf({ 'data/a.json': '{\n "a": 1,\n "b": 2, "a": 3}' })
+    expect(json).to.deep.include({
+      line: 3,
+      col: 10,
+      end: { line: 3, col: 13 },
+      message: 'duplicate key `a`, first on line 2',
+    })
+  })
+
+  it('say of a value how it is written, from what was written', async () => {
+    const hints = async (files: Files) => (await findingsOf(files)).map(({ hint }) => hint)
+    expect(await hints(tools("cost: '0.01'", 'cost: 5.00'))).to.deep.equal([
+      "put it in quotes: '5.00'",
+    ])
+    expect(await hints(tools("cost: '0.01'", "cost: '5,00'"))).to.deep.equal([
+      "an amount in quotes, such as '5.00'",
+    ])
+    expect(await hints(guard('kind: bulk_limit, max_items: many'))).to.deep.equal([
+      'a number, without quotes',
+    ])
+    expect(await hints(guard('kind: path_whitelist, allowed_dirs: docs'))).to.deep.equal([
+      'a list: [docs]',
+    ])
+  })
+
+  it('end where the value ends that they are about', async () => {
+    const [found] = await findingsOf(guard('kind: bulk_limit, max_items: many'))
+    expect(found).to.deep.include({ line: 7, col: 43, end: { line: 7, col: 47 } })
+  })
+
+  it('suggest what an undefined name in Rego was meant to be', async () => {
+    const of = async (rules: string) => {
+      const files = {
+        'agent.rego': `package agent\n\nimport data.frozen\n\n${rules}\n`,
+        'data/frozen.json': '[]',
+      }
+      const found = await findingsOf(files, { compiler: REGO_COMPILER })
+      return found.map(({ code, line, col, end, hint }) => [code, line, col, end.col, hint])
+    }
+    expect(await of('deny contains "x" if input.resource.id in frozzen')).to.deep.equal([
+      ['rego_unsafe_var_error', 5, 22, 50, 'did you mean `frozen`?'],
+    ])
+    expect(await of('deny contains "x" if late\n\nlater if true')).to.deep.equal([
+      ['rego_unsafe_var_error', 5, 22, 26, 'did you mean `later`?'],
+    ])
+    expect((await of('deny contains "x" if startwith(input.resource.id, "a")'))[0]).to.include(
+      'did you mean `startswith`?',
+    )
+    expect(
+      (await of('deny contains "x" if isbad("a")\n\nis_bad(x) if x == frozen[_]'))[0],
+    ).to.include('did you mean `is_bad`?')
+  })
+
   for (const [index, one] of CASES.entries()) {
     it(`${one.code} (${index})`, async () => {
       const found = await findingsOf(one.files)
@@ -312,7 +435,12 @@ describe('policy diagnostics', () => {
       expect(match, JSON.stringify(found).slice(0, 600)).to.have.length.above(0)
       if (one.at) expect(match.map(place)).to.include(one.at)
       if (one.hint) expect(match.map((finding) => finding.hint)).to.include(one.hint)
-      for (const finding of found) expect(finding.line).to.be.at.least(1)
+      for (const finding of found) {
+        const { line, col, end, hint } = finding
+        expect(Math.min(line, col), JSON.stringify(finding)).to.be.at.least(1)
+        expect(end.line > line || (end.line === line && end.col >= col)).to.equal(true)
+        expect(hint, `${finding.code} says nothing to write instead`).to.be.a('string')
+      }
     })
   }
 
@@ -345,7 +473,7 @@ describe('policy diagnostics', () => {
     if (!result.ok) throw new Error('does not load')
     const brief = result.bundle.warnings.map((one) => [one.file, one.code, one.hint])
     expect(brief).to.deep.equal([
-      ['README.md', 'unknown_file', undefined],
+      ['README.md', 'unknown_file', 'remove it, or let its name begin with a dot'],
       ['gate.yml', 'unknown_file', 'did you mean `gate.yaml`?'],
     ])
   })
@@ -430,6 +558,7 @@ describe('policy diagnostics', () => {
         file: 'a',
         line: 1,
         col: 1,
+        end: { line: 1, col: 2 },
         code: 'x',
         message: 'a\u001b[2Jb',
         severity: 'error',
@@ -438,6 +567,9 @@ describe('policy diagnostics', () => {
     ]
     const text = printDiagnostics(found, new Map([['a', 'x\u001b]0;t\u0007']]))
     expect(text).to.not.match(/\p{Cf}|(?!\n)\p{Cc}/u)
+    expect(text).to.include('a\\u{1b}[2Jb')
+    const archive = printDiagnostics(found, new Map([['a', '\u001f\ufffd\u0008\u0000']]))
+    expect(archive).to.not.match(/^\d+ \|/m)
   })
 })
 

@@ -4,7 +4,10 @@ import wabtInit from 'wabt'
 import { decide } from '../../src/decide/index.ts'
 import type { Decision } from '../../src/model/decision.ts'
 import type { Bundle } from '../../src/policy/index.ts'
+import { closeAll } from '../../src/policy/load.ts'
+import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
 import { facts, request } from '../decide/asking.ts'
+import { tarGz } from './archive.ts'
 import { bundleOf, findingsOf } from './sample.ts'
 
 const RESULTS = {
@@ -130,12 +133,100 @@ describe('prebuilt policy modules', () => {
     await bundle.modules[0]?.close?.()
   })
 
+  describe('of sources', () => {
+    const LISTED = 'package lists\n\nlisted(id) if id in data.teams.blue.notes\n\nunread := 1\n'
+    const OWN = {
+      'agent.rego':
+        'package agent\n\ndeny contains "listed" if data.lists.listed(input.resource.id)\n',
+    }
+    const bundleWith = (files: Record<string, string>) => ({
+      ...OWN,
+      'lists.tar.gz': tarGz({
+        '/.manifest': '{"revision":"1","roots":["lists","teams"]}',
+        ...files,
+      }),
+    })
+    const options = { compiler: REGO_COMPILER }
+
+    it('is compiled together with the directory, its documents by their folders', async () => {
+      const bundle = await bundleOf(
+        bundleWith({
+          '/lists/listed.rego': LISTED,
+          '/lists/listed_test.rego': 'package lists\n\ntest_never if false\n',
+          '/teams/blue/data.json': '{"notes": ["n-1"]}',
+          '/teams/data.yaml': 'red: {}\n',
+        }),
+        options,
+      )
+      const asked = request('notes.get', { id: 'n-1' })
+      expect(brief(await decide(asked, facts(), bundle))).to.deep.equal(['deny', 'rego_deny'])
+      await closeAll(bundle.modules)
+    })
+
+    it('may decide by itself, being of package agent', async () => {
+      const text = 'package agent\n\ndeny contains "no" if input.action.name == "notes.get"\n'
+      const bundle = await bundleOf({ 'b.tar.gz': tarGz({ 'a/b.rego': text }) }, options)
+      const asked = request('notes.get', { id: 'n-1' })
+      expect(brief(await decide(asked, facts(), bundle))).to.deep.equal(['deny', 'rego_deny'])
+      await closeAll(bundle.modules)
+    })
+
+    it('is held to what reaches package agent, and to that wholly', async () => {
+      const of = async (files: Record<string, string>, own: Record<string, string> = OWN) =>
+        (await findingsOf({ ...bundleWith(files), ...own }, options)).map(
+          ({ file, line, code }) => `${file}:${line} ${code}`,
+        )
+      const teams = { '/teams/blue/data.json': '{"notes": []}' }
+      expect(await of({ '/l.rego': LISTED })).to.deep.equal(['lists.tar.gz/l.rego:3 no_such_data'])
+      const typing = LISTED.replace('id in', 'id == input.resorce.id; id in')
+      const braced = typing.replace('if id', 'if { id').replace('notes\n', 'notes }\n')
+      expect(await of({ '/l.rego': braced, ...teams })).to.deep.equal([
+        'lists.tar.gz/l.rego:3 no_such_input',
+      ])
+      const none = { 'agent.rego': 'package agent\n\nallow if input.action.name == "x"\n' }
+      expect(await of({ '/l.rego': LISTED, ...teams }, none)).to.deep.equal([
+        'lists.tar.gz:1 unreachable_package',
+      ])
+    })
+
+    it('is refused where its documents stand in the way of others', async () => {
+      const files = { '/l.rego': LISTED, '/data.json': '{"teams": 1}' }
+      expect(
+        (await findingsOf({ ...bundleWith(files), 'data/teams.json': '{}' }, options))[0],
+      ).to.include({
+        code: 'duplicate_data',
+        file: 'lists.tar.gz',
+      })
+      const twice = {
+        '/data.json': '{"a": {"b": 1}}',
+        '/a/data.json': '{"b": 2}',
+        '/l.rego': LISTED,
+      }
+      expect((await findingsOf(bundleWith(twice), options))[0]?.code).to.equal('duplicate_data')
+    })
+
+    it('says of the old dialect how it is brought to the new one', async () => {
+      const text = 'package agent\n\ndeny["no"] { input.action.name == "x" }\n'
+      const [found] = await findingsOf({ 'b.tar.gz': tarGz({ 'a.rego': text }) }, options)
+      expect(found).to.include({ code: 'rego_parse_error', file: 'b.tar.gz/a.rego', line: 3 })
+      expect(found?.hint).to.include('portcullis rego migrate')
+    })
+  })
+
+  it('leaves entrypoints alone that are for others', async () => {
+    const also = await assemble(wat('{"agent/allow":0,"test/deny":1,"agent/main":1}'))
+    const bundle = await bundleOf({ 'policy.wasm': also })
+    await bundle.modules[0]?.close?.()
+  })
+
   it('refuses at load what could not be run', async () => {
     const cases: [string, Record<string, Uint8Array | string>][] = [
       ['module_load', { 'policy.wasm': Buffer.from('not wasm') }],
       ['module_load', { 'policy.wasm': await assemble('(module)') }],
       ['module_builtin', { 'policy.wasm': await assemble(wat(BOTH, '{"http.send":0}')) }],
       ['module_entrypoints', { 'policy.wasm': await assemble(wat('{"agents/allow":0}')) }],
+      ['unknown_rule', { 'p.wasm': await assemble(wat('{"agent/allow":0,"agent/denny":1}')) }],
+      ['unknown_rule', { 'p.wasm': await assemble(wat('{"agent/allow":0,"agents/deny":1}')) }],
       ['module_load', { 'b.tar.gz': tarGz({ 'data.json': '{}' }) }],
       ['archive', { 'b.tar.gz': Buffer.from('not gzip') }],
       ['archive', { 'b.tar.gz': gzipSync(Buffer.alloc(512, 65)) }],
@@ -156,19 +247,3 @@ describe('prebuilt policy modules', () => {
     }
   })
 })
-
-function tarGz(files: Record<string, Uint8Array | string>): Uint8Array {
-  const parts = Object.entries(files).flatMap(([name, content]) => {
-    const body = typeof content === 'string' ? Buffer.from(content) : Buffer.from(content)
-    const header = Buffer.alloc(512)
-    header.write(name, 0)
-    header.write('0000644\u0000', 100)
-    header.write(`${body.length.toString(8).padStart(11, '0')}\u0000`, 124)
-    header.write('        0', 148)
-    header.write('ustar\u000000', 257)
-    const sum = header.reduce((total, byte) => total + byte, 0)
-    header.write(`${sum.toString(8).padStart(6, '0')}\u0000 `, 148)
-    return [header, body, Buffer.alloc((512 - (body.length % 512)) % 512)]
-  })
-  return gzipSync(Buffer.concat([...parts, Buffer.alloc(1024)]))
-}

@@ -60,6 +60,53 @@ describe('policy store', () => {
     expect(store.rejection).to.equal(undefined)
   })
 
+  it('logs one line for each reload, accepted or refused, and for a directory that is gone', async () => {
+    const lines: Record<string, unknown>[] = []
+    const log = (level: string) => (fields: object, message: string) =>
+      void lines.push({ level, message, ...fields })
+    const store = await started({ log: { info: log('info'), warn: log('warn') } })
+    const { revision } = store.current
+    expect(lines.splice(0)[0]).to.include({
+      message: 'policy loaded',
+      revision: revision,
+      reason: 'start',
+      guards: 2,
+    })
+    await store.reload('api')
+    expect(lines.splice(0)).to.deep.equal([
+      { level: 'info', message: 'policy unchanged', revision, reason: 'api' },
+    ])
+    const refused = nextRejection(store)
+    await fs.writeFile(path.join(dir, 'gate.yaml'), GATE.replace('effect: allow', 'effect: alow'))
+    await refused
+    expect(lines.splice(0)).to.deep.equal([
+      {
+        level: 'warn',
+        message: 'policy refused: the last good one stays',
+        revision,
+        reason: 'watch',
+        findings: 1,
+        first: 'gate.yaml:4:68 unknown_value: `permissions.0.effect` has unknown value `alow`',
+      },
+    ])
+    const swapped = nextBundle(store)
+    await fs.writeFile(path.join(dir, 'gate.yaml'), FORBIDDEN)
+    const next = await swapped
+    expect(lines.splice(0)[0]).to.include({
+      revision: next.revision,
+      previous: revision,
+    })
+    const gone = nextRejection(store)
+    await fs.rename(dir, `${dir}.away`)
+    await gone
+    expect(lines).to.have.length(1)
+    expect(lines[0]).to.include({
+      level: 'warn',
+      revision: next.revision,
+      first: '.:1:1 no_policy: the policy directory `policies` does not exist',
+    })
+  })
+
   it('follows the policy directory when it is a link that is repointed', async () => {
     await write(path.join(root, 'b'), { 'gate.yaml': FORBIDDEN })
     const link = path.join(root, 'live')
@@ -218,6 +265,18 @@ async function write(dir: string, change: Files = {}): Promise<void> {
 
 const nextBundle = (store: PolicyStore): Promise<Bundle> =>
   within(new Promise<Bundle>((resolve) => store.subscribe({ onReloaded: resolve })))
+
+const nextRejection = (store: PolicyStore): Promise<unknown> => {
+  const rejected = new Promise((resolve) => {
+    const unsubscribe = store.subscribe({
+      onRejected: (found) => {
+        unsubscribe()
+        resolve(found)
+      },
+    })
+  })
+  return within(rejected)
+}
 
 async function within<T>(promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined

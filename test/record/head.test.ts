@@ -153,6 +153,30 @@ describe('a record that was rolled back', function () {
     await a.stop()
   })
 
+  it('dates its entries after the wait for the lock, not before it', async () => {
+    const one = await bench(1)
+    const [a] = one.gates as [TestGate]
+    await a.act(one.key, UPDATE)
+    const holder = new pg.Client({ connectionString: one.databaseUrl })
+    await holder.connect()
+    const watcher = new pg.Client({ connectionString: one.databaseUrl })
+    await watcher.connect()
+    await holder.query('begin; select 1 from ledger_head for update')
+    const acted = a.act(one.key, UPDATE)
+    await until('it waits for the lock', async () => {
+      const { rows } = await watcher.query('select 1 from pg_locks where not granted')
+      return rows.length > 0
+    })
+    const { rows } = await watcher.query<{ now: Date }>('select clock_timestamp() as now')
+    await holder.query('rollback')
+    await acted
+    const { body } = await a.call('GET', '/audit/timeline?kind=decision&limit=1')
+    const at = Date.parse(body.entries[0].at)
+    expect(at).to.be.at.least(Math.floor((rows[0]?.now ?? new Date(Number.NaN)).getTime()))
+    await Promise.all([holder.end(), watcher.end()])
+    await a.stop()
+  })
+
   it('can be accepted as a loss, on record and shown by every verification from then on', async () => {
     const one = await bench(1)
     const [a] = one.gates as [TestGate]

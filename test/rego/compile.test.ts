@@ -226,6 +226,8 @@ p contains "e" if count([1 | input.x.y]) == 0
 
   it('takes a function without arguments for a rule of one value', () => {
     expect(valueOf('p := f\n\nf() := 7')).to.equal(7)
+    // It can be called where its type is not known before.
+    expect(valueOf('p := f()\n\nf() := input.x', { x: 3 })).to.equal(3)
     expect(() => compiled('package test\n\np := f()\n\nf() := 7')).to.throw('undefined function')
   })
 

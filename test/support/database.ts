@@ -149,6 +149,23 @@ export class PostgresServer {
     process.kill(Number(pid), 'SIGKILL')
   }
 
+  /** Stops all its processes where they are: connections stay open and nothing is answered. */
+  freeze(): void {
+    this.#signal('STOP')
+  }
+
+  thaw(): void {
+    this.#signal('CONT')
+  }
+
+  #signal(name: 'STOP' | 'CONT'): void {
+    const [pid = ''] = fs
+      .readFileSync(path.join(this.#data, 'postmaster.pid'), 'utf8')
+      .split('\n', 1)
+    process.kill(Number(pid), `SIG${name}`)
+    execFileSync('pkill', [`-${name}`, '-P', pid], { stdio: 'ignore' })
+  }
+
   stop(): void {
     try {
       this.#run('pg_ctl', ['-D', this.#data, '-m', 'immediate', 'stop'])

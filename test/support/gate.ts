@@ -35,6 +35,7 @@ export class TestGate {
   readonly dataDir: string
   readonly policyDir: string
   readonly #ownsUpstream: boolean
+  #calls = 0
 
   private constructor(
     gate: Gate,
@@ -119,6 +120,8 @@ export class TestGate {
       redirect: 'manual',
       headers: {
         ...(key === null ? {} : { 'x-api-key': key }),
+        // For gates that trust this machine: wrong keys are counted by address.
+        'x-forwarded-for': `203.0.113.${this.#calls++ % 250}`,
         ...(payload === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },

@@ -44,7 +44,7 @@ rate_limits:
 `
 
 export interface PolicyFiles {
-  readonly [name: string]: string
+  readonly [name: string]: string | Uint8Array
 }
 
 export function writePolicies(dir: string, files: PolicyFiles): void {

@@ -7,6 +7,7 @@ import net from 'node:net'
 export class TcpProxy {
   readonly #server: net.Server
   readonly #pairs = new Set<{ client: net.Socket; target: net.Socket; silent: boolean }>()
+  readonly #abandoned = new Set<net.Socket>()
   #silent = false
   /** Falls silent, once, on the connection whose client sends this, right after it. */
   silenceAfter: string | null = null
@@ -38,6 +39,9 @@ export class TcpProxy {
   heal(): void {
     this.#silent = false
     this.silenceAfter = null
+    // A server notices in the end that nobody is there any more; its connections are not without number.
+    for (const target of this.#abandoned) target.destroy()
+    this.#abandoned.clear()
   }
 
   async stop(): Promise<void> {
@@ -63,7 +67,8 @@ export class TcpProxy {
       this.#pairs.delete(pair)
       client.destroy()
       // What fell silent says no goodbye either.
-      if (!pair.silent) target.destroy()
+      if (pair.silent) this.#abandoned.add(target)
+      else target.destroy()
     }
     client.on('close', close).on('error', () => {})
     target.on('close', () => pair.silent || client.destroy()).on('error', () => {})

@@ -73,7 +73,7 @@ function checkCountable(config: Config, spec: GuardSpec, context: CompileContext
 
 function countItems(read: PointerReader | undefined, args: Json): number | undefined {
   const value = read?.(args)
-  if (value === undefined) return 1
+  if (value === undefined || value === null) return 1
   if (Array.isArray(value)) return value.length
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 }

@@ -38,7 +38,12 @@ function readConditions(spec: GuardSpec, context: CompileContext): readonly Cond
       ? arg
       : `/${arg.replaceAll('~', '~0').replaceAll('/', '~1')}`
     const read = context.argPointer(pointer, ['when', 'args', arg])
-    const values = new Set<Json>(Array.isArray(wanted) ? (wanted as readonly Json[]) : [wanted])
+    const all = Array.isArray(wanted) ? (wanted as readonly Json[]) : [wanted]
+    for (const [index, value] of all.entries()) {
+      const at = Array.isArray(wanted) ? [index] : []
+      context.argValue(pointer, value, ['when', 'args', arg, ...at])
+    }
+    const values = new Set<Json>(all)
     return read ? [{ arg, read, values }] : []
   })
 }

@@ -1,6 +1,8 @@
-import { approvalOfAction, votesOf } from '../../approvals/tasks.ts'
+import { agentAsked } from '../../agents/known.ts'
+import { approvalOfAction, votesOf, type ApprovalRow } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
+import { voteView } from '../../pipeline/approval-view.ts'
 import { explainAction } from '../../pipeline/explain.ts'
 import { settleAction } from '../../pipeline/settle.ts'
 import type { StoredResult } from '../../pipeline/submission.ts'
@@ -10,8 +12,9 @@ import { resultJson } from '../answers.ts'
 import { Calls } from '../calls.ts'
 import { callerOf } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
+import { neededReason, REASON, type ReasonBody } from '../reason.ts'
 import { ANYONE, OPERATORS } from '../roles.ts'
-import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape } from '../validate.ts'
 import { entryJson } from './audit.ts'
 
 const STATES = [
@@ -25,18 +28,25 @@ const STATES = [
   'cancelled',
 ]
 const LIST = params<{
+  status?: string
   state?: string
   tool?: string
   agent?: string
   limit?: number
   cursor?: string
-}>({ state: { enum: STATES }, tool: NAME, agent: NAME, ...PAGE })
+}>({
+  status: { enum: STATES },
+  state: { enum: STATES, description: 'the same as `status`', deprecated: true },
+  tool: NAME,
+  agent: NAME,
+  ...PAGE,
+})
 const WAIT = params<{ wait_s?: number }>({ wait_s: { type: 'integer', minimum: 0, maximum: 60 } })
 const OPEN = new Set(['held', 'executing'])
 const ENTRIES_MAX = 100
 
-const SETTLE = shape<{ outcome: 'succeeded' | 'failed'; note: string }>(
-  object({ outcome: { enum: ['succeeded', 'failed'] }, note: TEXT }, ['outcome', 'note']),
+const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
+  object({ outcome: { enum: ['succeeded', 'failed'] }, ...REASON }, ['outcome']),
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
@@ -53,13 +63,14 @@ export function actionCalls(parts: HttpParts): Calls {
       summary: 'List actions, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
+      errors: ['not_found'],
       answer: object({ actions: { type: 'array' }, next_cursor: {} }),
     },
-    async ({ caller, query: { limit = PAGE_DEFAULT, cursor, state, tool, agent } }) => {
+    async ({ caller, query: { limit = PAGE_DEFAULT, cursor, tool, agent, ...is } }) => {
       const rows = await listActions(db, {
-        agentId: caller.agentId ?? agent,
+        agentId: await agentAsked(db, caller, agent),
         tool,
-        state,
+        state: statusIn(is),
         before: cursor,
         limit,
       })
@@ -87,7 +98,7 @@ export function actionCalls(parts: HttpParts): Calls {
       const approval = await approvalOfAction(db, row.id)
       return {
         ...actionJson(row),
-        ...(approval ? { approval: { id: approval.id, status: approval.status } } : {}),
+        ...(approval ? { approval: await decidedJson(db, approval) } : {}),
       }
     },
   )
@@ -116,15 +127,29 @@ export function actionCalls(parts: HttpParts): Calls {
       body: SETTLE,
       errors: ['not_found', 'conflict'],
     },
-    ({ id, body: { outcome, note }, caller }) =>
+    ({ id, body: { outcome, ...why }, caller }) =>
       async (tx) =>
-        actionJson(await settleAction(tx, id, outcome, note, caller)),
+        actionJson(await settleAction(tx, id, outcome, neededReason(why), caller)),
   )
 
   return calls
 }
 
 type Db = HttpParts['db']
+
+// `state` is what `status` was called before.
+function statusIn({ status, state }: { status?: string; state?: string }): string | undefined {
+  if (status === undefined || state === undefined || status === state) return status ?? state
+  throw new GatewayError('invalid_request', '`status` and `state` are one: give `status`')
+}
+
+/** What became of the approval of an action, for the agent that waits for it: who decided, and why. */
+async function decidedJson(db: Db, { id, status }: ApprovalRow): Promise<JsonObject> {
+  const votes = await votesOf(db, id)
+  const decided = status === 'denied' ? votes.filter(({ vote }) => vote === 'deny') : votes
+  const last = status === 'pending' ? undefined : decided.at(-1)
+  return { id, status, decided_by: last?.approver ?? null, reason: last?.comment || null }
+}
 
 /** The action, unless it belongs to another agent than the one asking. */
 async function visible(db: Db, req: object, id: string): Promise<ActionRow> {
@@ -140,8 +165,10 @@ export function actionJson(row: ActionRow): JsonObject {
     id: row.id,
     decision_id: row.decision_id,
     agent: row.agent_id,
+    agent_name: row.agent_name || null,
     request: JSON.parse(row.request) as JsonObject,
     effect: row.effect,
+    status: row.state,
     state: row.state,
     revision: row.revision,
     ...(row.error_code === ''
@@ -162,6 +189,7 @@ async function explain({ db, policies }: HttpParts, row: ActionRow, forAgent: bo
     decision_id: row.decision_id,
     tool: row.tool,
     effect: row.effect,
+    status: row.state,
     state: row.state,
     revision: row.revision,
   }
@@ -187,7 +215,7 @@ async function explain({ db, policies }: HttpParts, row: ActionRow, forAgent: bo
     shadow,
     obligations,
     trace: await explainAction(row, policies.current),
-    approvals: approval ? await votesOf(db, approval.id) : [],
+    approvals: approval ? (await votesOf(db, approval.id)).map(voteView) : [],
     audit: entries.toReversed().map(entryJson),
   }
 }

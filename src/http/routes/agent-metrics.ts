@@ -1,3 +1,4 @@
+import { agentAsked } from '../../agents/known.ts'
 import { agentOf } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import { newId } from '../../lib/ids.ts'
@@ -110,6 +111,7 @@ export function metricCalls(parts: HttpParts): Calls {
       summary: 'List recorded figures, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
+      errors: ['not_found'],
     },
     async ({ caller, query }) => {
       const { limit = PAGE_DEFAULT, cursor } = query
@@ -127,6 +129,7 @@ export function metricCalls(parts: HttpParts): Calls {
       summary: 'Count, sum, mean, p50 and p95 per type, agent and period',
       roles: READERS,
       query: AGGREGATE,
+      errors: ['not_found'],
     },
     async ({ query }) => {
       const { period = 'all', by_agent: agent = true } = query
@@ -185,7 +188,7 @@ function metricRow(agentId: string, body: MetricBody, nowMs: number): MetricRow 
 async function filterOf(db: Db, query: FilterQuery, own: string | null): Promise<MetricFilter> {
   const named = namedAgent(query)
   return {
-    agent: own ?? (named === undefined ? undefined : (await agentOf(db, named)).id),
+    agent: await agentAsked(db, { agentId: own }, named),
     type: query.metric_type,
     since: query.since === undefined ? undefined : new Date(query.since),
     until: query.until === undefined ? undefined : new Date(query.until),

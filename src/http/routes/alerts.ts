@@ -1,3 +1,4 @@
+import { knownAgentId } from '../../agents/known.ts'
 import { listAlerts, type AlertRow } from '../../record/alerts.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
@@ -20,8 +21,10 @@ export function alertCalls(parts: HttpParts): Calls {
       summary: 'List alerts, newest first',
       roles: READERS,
       query: LIST,
+      errors: ['not_found'],
     },
-    async ({ query: { agent = null, type = null, cursor = null, limit = PAGE_DEFAULT } }) => {
+    async ({ query: { agent: named, type = null, cursor = null, limit = PAGE_DEFAULT } }) => {
+      const agent = named === undefined ? null : await knownAgentId(parts.db, named)
       const rows = await listAlerts(parts.db, { agent, type, before: cursor, limit })
       return { alerts: rows.map(alertJson), next_cursor: nextCursor(rows, limit) }
     },

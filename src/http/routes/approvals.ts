@@ -1,23 +1,20 @@
 import type { Request } from 'express'
-import {
-  findApproval,
-  listApprovals,
-  votesOf,
-  type ApprovalRow,
-  type VoteRow,
-} from '../../approvals/tasks.ts'
+import { agentAsked } from '../../agents/known.ts'
+import { findApproval, listApprovals, type ApprovalRow } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
+import { approvalView, approvalViews } from '../../pipeline/approval-view.ts'
 import { cancelApproval, voteOn } from '../../pipeline/approvals.ts'
 import { findAction } from '../../record/actions.ts'
 import { Calls } from '../calls.ts'
 import { callerOf, idParam } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
+import { REASON, reasonIn, type ReasonBody } from '../reason.ts'
 import { ANYONE, READERS } from '../roles.ts'
-import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape } from '../validate.ts'
 
 const STATUSES = ['pending', 'approved', 'denied', 'expired', 'cancelled', 'failed']
-const VOTE = shape<{ comment?: string }>(object({ comment: TEXT }))
+const VOTE = shape<ReasonBody>(object(REASON))
 const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: string }>({
   status: { enum: STATUSES },
   agent: NAME,
@@ -29,24 +26,27 @@ export function approvalCalls(parts: HttpParts): Calls {
   const { db } = parts
   const tag = 'approvals'
   const calls = new Calls(parts)
+  const shown = () => ({
+    bundle: parts.policies.current,
+    serverUrl: parts.config.publicServerUrl,
+  })
 
   calls.on(
     {
       method: 'get',
       path: '/approvals',
       tag,
-      summary: 'List approvals, newest first; an agent sees its own',
+      summary:
+        'List approvals with all it takes to judge them, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
+      errors: ['not_found'],
     },
-    async ({
-      caller,
-      query: { status = null, agent = null, cursor = null, limit = PAGE_DEFAULT },
-    }) => {
-      const agentId = caller.agentId ?? agent
+    async ({ caller, query: { status = null, agent, cursor = null, limit = PAGE_DEFAULT } }) => {
+      const agentId = (await agentAsked(db, caller, agent)) ?? null
       const rows = await listApprovals(db, { status, agentId, before: cursor, limit })
       return {
-        approvals: rows.map((row) => approvalJson(row)),
+        approvals: await approvalViews(db, rows, shown()),
         next_cursor: nextCursor(rows, limit),
       }
     },
@@ -65,7 +65,7 @@ export function approvalCalls(parts: HttpParts): Calls {
       const row = await visible(db, req)
       const action = await findAction(db, row.action_id)
       const request = action ? (JSON.parse(action.request) as JsonObject) : null
-      return { ...approvalJson(row, await votesOf(db, row.id)), request }
+      return { ...(await approvalView(db, row, shown())), request }
     },
   )
 
@@ -81,12 +81,12 @@ export function approvalCalls(parts: HttpParts): Calls {
         body: VOTE,
         errors: ['not_found', 'conflict', 'kill_switch_engaged'],
       },
-      ({ id, body: { comment = '' }, caller }) =>
+      ({ id, body, caller }) =>
         async (tx) => {
           const { policies, keyRing: environment, onApproved } = parts
           const voting = { approvals: policies.current.approvals, environment, onApproved }
-          const row = await voteOn(tx, id, caller, choice, comment, voting)
-          return { approval: approvalJson(row, await votesOf(tx, id)) }
+          const row = await voteOn(tx, id, caller, choice, reasonIn(body), voting)
+          return { approval: await approvalView(tx, row, shown()) }
         },
     )
   }
@@ -101,8 +101,11 @@ export function approvalCalls(parts: HttpParts): Calls {
       body: VOTE,
       errors: ['not_found', 'conflict'],
     },
-    ({ id, caller }) =>
-      async (tx) => ({ approval: approvalJson(await cancelApproval(tx, id, caller)) }),
+    ({ id, body, caller }) =>
+      async (tx) => {
+        const row = await cancelApproval(tx, id, caller, reasonIn(body))
+        return { approval: await approvalView(tx, row, shown()) }
+      },
   )
 
   return calls
@@ -114,34 +117,4 @@ async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> 
   const { agentId } = callerOf(req)
   if (row && (agentId === null || row.agent_id === agentId)) return row
   throw new GatewayError('not_found', `there is no approval \`${id.slice(0, 64)}\``)
-}
-
-function approvalJson(row: ApprovalRow, votes?: readonly VoteRow[]): JsonObject {
-  const isOverdue = row.status === 'pending' && row.expires_at.getTime() <= Date.now()
-  return {
-    id: row.id,
-    action_id: row.action_id,
-    agent: row.agent_id,
-    tool: row.tool,
-    // The deadline counts, not the job that tidies up after it.
-    status: isOverdue ? 'expired' : row.status,
-    reason: row.reason,
-    quorum: row.quorum,
-    approver_roles: row.approver_roles,
-    request_hash: row.request_hash,
-    revision: row.revision,
-    created_at: row.created_at.toISOString(),
-    expires_at: row.expires_at.toISOString(),
-    decided_at: row.decided_at?.toISOString() ?? null,
-    ...(votes
-      ? {
-          votes: votes.map(({ approver, vote, comment, at }) => ({
-            approver,
-            vote,
-            comment,
-            at: at.toISOString(),
-          })),
-        }
-      : {}),
-  }
 }

@@ -1,4 +1,5 @@
 import type { Response } from 'express'
+import { knownAgentId } from '../../agents/known.ts'
 import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
 import { lossDetail } from '../../lib/loss.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
@@ -56,11 +57,12 @@ export function auditCalls(parts: HttpParts): Calls {
       summary: 'Who did what, why, when, and who approved; newest first',
       roles: READERS,
       query: TIMELINE,
+      errors: ['not_found'],
     },
     async ({ query }) => {
       const { limit = PAGE_DEFAULT, cursor, since, until } = query
       const entries = await readTimeline(db, {
-        agentId: await agentId(db, query.agent ?? null),
+        agentId: query.agent === undefined ? null : await knownAgentId(db, query.agent),
         tool: query.tool ?? null,
         effect: query.decision ?? null,
         kind: query.kind ?? null,
@@ -153,12 +155,6 @@ async function alertBroken({ operations }: HttpParts, finding: AuditFinding): Pr
     const message = `the audit record is broken: entry ${seq} ${finding.message}`
     await raiseAlert(tx, 'audit_broken', '', message, { code, seq })
   })
-}
-
-async function agentId(db: Db, idOrName: string | null): Promise<string | null> {
-  if (idOrName === null) return null
-  const [row] = await db.query<{ id: string }>('select id from agents where name = $1', [idOrName])
-  return row?.id ?? idOrName
 }
 
 async function verifyDatabase(db: Db, publicKey: string, outside: readonly Checkpoint[]) {

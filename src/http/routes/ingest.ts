@@ -1,4 +1,5 @@
-import { agentOf, findAgent } from '../../agents/registry.ts'
+import { knownAgentId } from '../../agents/known.ts'
+import { agentOf } from '../../agents/registry.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { newId } from '../../lib/ids.ts'
 import type { AuditEntry } from '../../model/audit.ts'
@@ -108,6 +109,7 @@ export function ingestCalls(parts: HttpParts): Calls {
       summary: 'Query the record by agent, operation, decision and time; newest first',
       roles: READERS,
       query: AUDIT,
+      errors: ['not_found'],
     },
     async ({ query }) => {
       const { limit = PAGE_DEFAULT, cursor, decision } = query
@@ -136,6 +138,7 @@ export function ingestCalls(parts: HttpParts): Calls {
       summary: 'Count the record by decision, kind, agent, operation and day',
       roles: READERS,
       query: STATS,
+      errors: ['not_found'],
     },
     async ({ query }) => {
       const { by_decision: byEffect, ...stats } = await auditStats(db, {
@@ -180,9 +183,7 @@ async function ingest(tx: Tx, body: EventBody, caller: Caller): Promise<JsonObje
 
 async function idOf(db: Db, query: AuditQuery): Promise<string | null> {
   const named = query.agent ?? query.agent_id
-  if (named === undefined) return null
-  // An agent that is gone is still on the record, under its id.
-  return (await findAgent(db, named))?.id ?? named
+  return named === undefined ? null : knownAgentId(db, named)
 }
 
 function auditJson(entry: AuditEntry): JsonObject {

@@ -4,12 +4,12 @@ import { agentNames } from '../../pipeline/kill-scope.ts'
 import { Calls, Reply } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ANYONE, OPERATORS } from '../roles.ts'
-import { NAME, object, shape, TEXT } from '../validate.ts'
+import { neededReason, REASON, type ReasonBody } from '../reason.ts'
+import { NAME, object, shape } from '../validate.ts'
 
-interface KillBody {
+interface KillBody extends ReasonBody {
   readonly engaged: boolean
   readonly scope?: Partial<Record<'agent' | 'tool' | 'upstream', string>>
-  readonly reason: string
 }
 
 const KILL = shape<KillBody>(
@@ -17,9 +17,9 @@ const KILL = shape<KillBody>(
     {
       engaged: { type: 'boolean' },
       scope: object({ agent: NAME, tool: NAME, upstream: NAME }),
-      reason: { ...TEXT, minLength: 1 },
+      ...REASON,
     },
-    ['engaged', 'reason'],
+    ['engaged'],
   ),
 )
 
@@ -63,7 +63,8 @@ export function killSwitchCalls(parts: HttpParts): Calls {
       also: { 202: 'engaged, and the named replicas have not confirmed' },
       errors: ['not_found', 'no_such_scope'],
     },
-    async ({ body: { engaged, scope, reason }, caller: { name: actor } }) => {
+    async ({ body: { engaged, scope, ...why }, caller: { name: actor } }) => {
+      const reason = neededReason(why)
       const where = toScope(scope)
       if (!engaged) {
         await operations.releaseKill(where, reason, actor)

@@ -1,5 +1,6 @@
 import type { Request } from 'express'
 import type { Caller } from '../../agents/keys.ts'
+import { agentAsked } from '../../agents/known.ts'
 import { GatewayError, type ErrorCode } from '../../errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { changesOfGoal } from '../../pipeline/plan-model.ts'
@@ -118,10 +119,11 @@ export function planCalls(parts: HttpParts): Calls {
       summary: 'List plans, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
+      errors: ['not_found'],
       answer: object({ plans: { type: 'array', items: PLAN_ANSWER }, next_cursor: {} }),
     },
     async ({ caller, query: { limit = PAGE_DEFAULT, cursor = null, status = null, agent } }) => {
-      const agentId = caller.agentId ?? agent ?? null
+      const agentId = (await agentAsked(db, caller, agent)) ?? null
       const rows = await listPlans(db, { agentId, status, before: cursor, limit })
       return { plans: rows.map(planJson), next_cursor: nextCursor(rows, limit) }
     },

@@ -1,4 +1,5 @@
 import type { Caller } from '../../agents/keys.ts'
+import { agentAsked } from '../../agents/known.ts'
 import { agentOf } from '../../agents/registry.ts'
 import type { Agent } from '../../agents/agent.ts'
 import { GatewayError } from '../../errors.ts'
@@ -110,12 +111,13 @@ export function reportCalls(parts: HttpParts): Calls {
       summary: 'List reported actions, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
+      errors: ['not_found'],
     },
     async ({ caller, query }) => {
       const { limit = PAGE_DEFAULT, cursor, since, until, agent, ...filter } = query
       const rows = await listReports(db, {
         ...filter,
-        agent: caller.agentId ?? (agent && (await agentOf(db, agent)).id),
+        agent: await agentAsked(db, caller, agent),
         since: since === undefined ? undefined : new Date(since),
         until: until === undefined ? undefined : new Date(until),
         before: cursor,

@@ -29,6 +29,11 @@ export interface StringTerm extends Node {
 export interface VarTerm extends Node {
   readonly kind: 'var'
   readonly name: string
+  /** Of a rule's or an import's name that became a reference: where the last such name of the module stands. */
+  readonly lastUse?: LastUse
+}
+export interface LastUse {
+  loc: Loc
 }
 export interface RefTerm extends Node {
   readonly kind: 'ref'
@@ -189,6 +194,7 @@ export interface Annotations extends Node {
   readonly authors?: readonly { name: string; email?: string }[]
   readonly schemas?: readonly unknown[]
   readonly custom?: Readonly<Record<string, unknown>>
+  readonly labels?: Readonly<Record<string, unknown>>
   readonly entrypoint?: boolean
   /** The row below the block: what it belongs to starts there or later. */
   readonly endRow: number
@@ -203,5 +209,9 @@ export interface Module {
   readonly annotations: readonly Annotations[]
   readonly v0: boolean
   /** Whether the words occur in the source at all, which spares most modules two rewrites. */
-  readonly mentions: { readonly print: boolean; readonly metadata: boolean }
+  readonly mentions: {
+    readonly print: boolean
+    readonly template: boolean
+    readonly metadata: boolean
+  }
 }

@@ -101,13 +101,13 @@ is_number(any) boolean
 is_object(any) boolean
 is_set(any) boolean
 is_string(any) boolean
-json.filter(object{any:any}, ([(string|[any])]|{(string|[any])})) any
+json.filter(object{any:any}, ([(string|[any])]|{(string|[any])})) object{any:any}
 json.is_valid(string) boolean
 json.marshal(any) string
 json.marshal_with_options(any, object<indent:string,prefix:string,pretty:boolean>{string:any}) string
 json.match_schema((string|object{any:any}), (string|object{any:any})) <boolean,[object<desc:string,error:string,field:string,type:string>]>
 json.patch(any, [object<op:string,path:any>{any:any}]) any
-json.remove(object{any:any}, ([(string|[any])]|{(string|[any])})) any
+json.remove(object{any:any}, ([(string|[any])]|{(string|[any])})) object{any:any}
 json.unmarshal(string) any
 json.verify_schema((string|object{any:any})) <boolean,(null|string)>
 lower(string) string
@@ -128,13 +128,13 @@ net.cidr_overlap(string, string) boolean
 net.lookup_ip_addr(string) {string}
 numbers.range(number, number) [number]
 numbers.range_step(number, number, number) [number]
-object.filter(object{any:any}, ([any]|object{any:any}|{any})) any
+object.filter(object{any:any}, ([any]|object{any:any}|{any})) object{any:any}
 object.get(object{any:any}, any, any) any
 object.keys(object{any:any}) {any}
-object.remove(object{any:any}, ([any]|object{any:any}|{any})) any
-object.subset(([any]|object{any:any}|{any}), ([any]|object{any:any}|{any})) any
-object.union(object{any:any}, object{any:any}) any
-object.union_n([object{any:any}]) any
+object.remove(object{any:any}, ([any]|object{any:any}|{any})) object{any:any}
+object.subset(([any]|object{any:any}|{any}), ([any]|object{any:any}|{any})) boolean
+object.union(object{any:any}, object{any:any}) object{any:any}
+object.union_n([object{any:any}]) object{any:any}
 opa.runtime() object{string:any}
 or({any}, {any}) {any}
 plus(number, number) number
@@ -196,8 +196,8 @@ union({{any}}) {any}
 units.parse(string) number
 units.parse_bytes(string) number
 upper(string) string
-uri.is_valid(any) boolean
-uri.parse(string) object{string:any}
+uri.is_valid(string) boolean
+uri.parse(string) object{string:string}
 urlquery.decode(string) string
 urlquery.decode_object(string) object{string:[string]}
 urlquery.encode(string) string
@@ -279,5 +279,10 @@ export function parseSignature(text: string): FunctionType {
   const variadic = parts.length === 1 && (parts[0] ?? '').endsWith('...')
   const args: Type[] = parts.map((part) => parseType(part.replace('...', '')))
   const result = text.slice(end + 1).trim()
-  return { args, variadic, result: result === 'none' ? undefined : parseType(result) }
+  return {
+    kind: 'function',
+    args,
+    variadic,
+    result: result === 'none' ? undefined : parseType(result),
+  }
 }

@@ -7,13 +7,24 @@ import { buildTree, nodeAt, type RuleNode } from '../planner/tree.ts'
 import { builtinType } from './builtins.ts'
 import { checkConflicts } from './conflicts.ts'
 import { Expander } from './expand.ts'
-import { checkArguments, checkFunctions, checkKeywords, checkDeprecated } from './functions.ts'
+import {
+  checkArguments,
+  checkDeprecated,
+  checkFunctions,
+  checkKeywords,
+  checkShadowedRoots,
+  standsForFunction,
+} from './functions.ts'
+import { checkAnnotations } from './annotations.ts'
+import { checkVoidCalls, DeclaredChecker } from './declared.ts'
+import { Dynamics } from './dynamics.ts'
+import { shower } from './show.ts'
 import { dropPrints, metadataCalls } from './rewrites.ts'
-import { checkRecursion } from './recursion.ts'
+import { checkRecursion, type Needs } from './recursion.ts'
 import { SafetyChecker } from './safety.ts'
 import { type Globals, NameSource, Scope } from './scope.ts'
 import { checkTypes } from './typecheck.ts'
-import type { FunctionType } from './types.ts'
+import type { FunctionType, Type } from './types.ts'
 
 export interface CheckOptions {
   readonly strict: boolean
@@ -37,6 +48,10 @@ export interface Checked {
   readonly original: ReadonlyMap<string, string>
   /** What strict mode would refuse. */
   readonly warnings: readonly Diagnostic[]
+  /** The modules with every name resolved and nothing else changed. */
+  readonly resolved: readonly Module[]
+  /** The type of what a rule defines; undefined for one of another policy. */
+  readonly types: (rule: Rule) => Type | undefined
 }
 
 export interface Query {
@@ -51,6 +66,10 @@ interface State {
   tree: RuleNode
   /** Rules as they were before anything was taken out of them. */
   resolved: RuleNode
+  named: readonly Module[]
+  types: Checked['types']
+  /** Which rules each rule needs. */
+  needs: Needs
   query: Body | undefined
   readonly original: Map<string, string>
   readonly names: NameSource
@@ -71,9 +90,25 @@ interface Context {
 }
 
 const STAGES: readonly Stage[] = [
+  { name: 'arguments', run: (s, c) => checkShadowedRoots(s.modules, c.diagnostics) },
   { name: 'keywords', run: checkModules },
   { name: 'names', run: resolveNames },
+  {
+    name: 'templates',
+    run: (s, c) => eachDeclared(s, c, (checker, rule) => checker.templates(rule)),
+  },
+  {
+    name: 'void calls',
+    run: (s, c) =>
+      checkVoidCalls(
+        s.modules.flatMap(({ rules }) => rules),
+        c.functionType,
+        c.diagnostics,
+      ),
+  },
+  { name: 'prints', run: (s, c) => eachDeclared(s, c, (checker, rule) => checker.prints(rule)) },
   { name: 'rewrites', run: rewrite },
+  { name: 'annotations', run: (s, c) => checkAnnotations(s.modules, c.diagnostics) },
   { name: 'conflicts', run: (s, c) => checkConflicts(s.modules, s.tree, c.diagnostics) },
   // Undefined functions come before safety: an unknown call makes its result unsafe.
   {
@@ -82,10 +117,25 @@ const STAGES: readonly Stage[] = [
   },
   { name: 'safety of heads', run: checkHeads },
   { name: 'safety of bodies', run: checkBodies },
-  { name: 'recursion', run: (s, c) => checkRecursion(s.resolved, c.diagnostics) },
+  {
+    name: 'recursion',
+    run: (s, c) => {
+      s.needs = checkRecursion(s.resolved, c.diagnostics)
+    },
+  },
   // Types follow references from rule to rule, so recursion must be out of the way.
-  { name: 'types', run: (s, c) => checkTypes(s.tree, s.query, c.functionType, c.diagnostics) },
-  { name: 'deprecated', run: (s, c) => checkDeprecated(s.modules, c.diagnostics, c.warnings) },
+  { name: 'dynamic terms', run: takeOutDynamics },
+  {
+    name: 'types',
+    run: (s, c) => {
+      const show = shower(s.original, s.names.subjects)
+      s.types = checkTypes(s.tree, s.query, c.functionType, c.diagnostics, show, s.needs)
+    },
+  },
+  {
+    name: 'deprecated',
+    run: (s, c) => checkDeprecated(s.modules, c.options.strict, c.diagnostics, c.warnings),
+  },
 ]
 
 export function check(
@@ -99,6 +149,9 @@ export function check(
     modules,
     tree: buildTree(modules),
     resolved: buildTree([]),
+    named: modules,
+    types: () => undefined,
+    needs: [],
     query: query?.body,
     original: new Map(),
     names: new NameSource(),
@@ -114,6 +167,8 @@ export function check(
     tree: state.tree,
     original: state.original,
     warnings: warnings.list,
+    resolved: state.named,
+    types: state.types,
     query: state.query && {
       body: state.query,
       vars: queryVars(state.query, state.original, query?.body ?? []),
@@ -121,8 +176,8 @@ export function check(
   }
 }
 
-function checkModules(state: State, { diagnostics }: Context): void {
-  checkKeywords(state.modules, diagnostics)
+function checkModules(state: State, { diagnostics, options }: Context): void {
+  checkKeywords(state.modules, options.strict, diagnostics)
 }
 
 /** Names of rules by package, over all its modules. */
@@ -142,7 +197,7 @@ function globalsOf(
   names: ReadonlySet<string>,
 ): Globals {
   const { loc, path } = module.package
-  const data = { kind: 'var', name: 'data', loc } as const
+  const data = { kind: 'var', name: 'data', loc, lastUse: { loc } } as const
   const packageRef: RefTerm = {
     kind: 'ref',
     loc,
@@ -159,7 +214,9 @@ function globalsOf(
     const [root] = imported.path.terms
     if (root.kind === 'var' && (root.name === 'future' || root.name === 'rego')) continue
     const name = importName(imported)
-    if (name !== undefined && name !== 'input' && name !== 'data') refs.set(name, imported.path)
+    if (name === undefined || name === 'input' || name === 'data' || root.kind !== 'var') continue
+    const head = { ...root, lastUse: { loc: root.loc } }
+    refs.set(name, { ...imported.path, terms: [head, ...imported.path.terms.slice(1)] })
   }
   return { refs, used: new Set(), packageRef }
 }
@@ -213,15 +270,16 @@ function reportUnusedImports(module: Module, globals: Globals, diagnostics: Diag
     }
   }
 }
-function importText({ path, alias }: Import): string {
+export function importText({ path, alias }: Import): string {
   return `import ${operatorName(path) ?? ''}${alias === undefined ? '' : ` as ${alias}`}`
 }
 
 function rewrite(state: State, { diagnostics }: Context): void {
+  state.named = state.modules
   state.resolved = buildTree(state.modules)
   checkArguments(state.modules, diagnostics)
   if (diagnostics.any) return
-  const expander = new Expander(state.names)
+  const expander = new Expander(state.names, (mod) => standsForFunction(state.tree, mod))
   const annotated = state.modules
   state.modules = state.modules.map((module) => ({
     ...module,
@@ -232,7 +290,17 @@ function rewrite(state: State, { diagnostics }: Context): void {
       )
     }),
   }))
-  if (state.query) state.query = expander.body(state.query)
+  if (state.query) state.query = expander.query(state.query)
+  state.tree = buildTree(state.modules)
+}
+
+function takeOutDynamics(state: State): void {
+  const dynamics = new Dynamics(state.names)
+  state.modules = state.modules.map((module) => ({
+    ...module,
+    rules: module.rules.map((rule) => dynamics.rule(rule)),
+  }))
+  if (state.query) state.query = dynamics.body(state.query, false)
   state.tree = buildTree(state.modules)
 }
 
@@ -242,10 +310,24 @@ function safetyChecker(state: State, { diagnostics, functionType }: Context): Sa
     if (name === undefined) return undefined
     if (!name.startsWith('data.')) return functionType(name)?.args.length
     const path = operator.terms.slice(1).map((t) => (t.kind === 'string' ? t.value : ''))
-    return nodeAt(state.tree, path)?.rules.find(({ rule }) => rule.head.args)?.rule.head.args
-      ?.length
+    const rules = nodeAt(state.tree, path)?.rules ?? []
+    if (rules.length === 0) return undefined
+    return rules.find(({ rule }) => rule.head.args)?.rule.head.args?.length ?? 0
   }
   return new SafetyChecker(arity, diagnostics, state.original)
+}
+
+function eachDeclared(
+  state: State,
+  context: Context,
+  check: (checker: DeclaredChecker, rule: Rule) => void,
+): void {
+  const { diagnostics } = context
+  const checker = new DeclaredChecker(safetyChecker(state, context), diagnostics, state.original)
+  for (const { rules, mentions } of state.modules) {
+    if (!mentions.print && !mentions.template) continue
+    for (const rule of rules) check(checker, rule)
+  }
 }
 
 function checkHeads(state: State, context: Context): void {
@@ -260,7 +342,6 @@ function checkBodies(state: State, context: Context): void {
     rules: module.rules.map((rule) => checker.rule(rule)),
   }))
   if (state.query) state.query = checker.body(state.query, new Set(['data', 'input']))
-  state.tree = buildTree(state.modules)
 }
 
 /** The variables of a query that are its result, under their names in the source. */

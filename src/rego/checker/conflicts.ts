@@ -47,19 +47,21 @@ function checkNode(node: RuleNode, diagnostics: Diagnostics): void {
   const { loc } = first.rule
   const below = [...node.children.values()].flatMap(rulesBelow)
   const ground = node.rules.some(({ suffix }) => suffix.length === 0)
-  if (ground && below.length > 0) {
-    diagnostics.add(
-      'rego_type_error',
-      loc,
-      `rule ${name} conflicts with [${below.map((r) => `data.${r.path.join('.')}`).join(' ')}]`,
+  // Within the object of a rule with open keys other rules may be, but no functions.
+  const conflicts = ground ? below : below.filter(({ rule }) => rule.head.args)
+  if (conflicts.length > 0) {
+    const list = conflicts.map(
+      ({ path, rule }) => `  rule data.${path.join('.')} at ${rule.loc.file}:${rule.loc.row}`,
     )
+    diagnostics.add('rego_type_error', loc, `rule ${name} conflicts with:\n${list.join('\n')}`)
     return
   }
   const kinds = new Set(node.rules.map(isSet))
   const arities = new Set(node.rules.map(({ rule }) => rule.head.args?.length ?? 0))
   const complete = node.rules.filter((r) => !isSet(r) && r.suffix.length === 0).length
   const partial = node.rules.length - complete
-  if (kinds.size > 1 || arities.size > 1 || (complete > 0 && partial > 0)) {
+  const sets = new Set(node.rules.filter(isSet).map(({ suffix }) => suffix.length === 0))
+  if (sets.size > 1 || kinds.size > 1 || arities.size > 1 || (complete > 0 && partial > 0)) {
     diagnostics.add('rego_type_error', loc, `conflicting rules ${name} found`)
     return
   }

@@ -1,72 +1,95 @@
-// Brings expressions into the form that safety and planning work on: calls stand alone, with plain terms as operands and
-// their result in a variable; `some ... in` is a reference that is iterated; template strings are calls.
+// Brings expressions into the form that safety and planning work on, in OPA's steps: calls stand alone, with plain terms as
+// operands and their result in a variable; what a head or a comprehension gives is computed at the end of its body, and
+// what feeds a `with` before its expression; `some ... in` is a reference that is iterated; template strings are calls.
 import type {
   Body,
   Expr,
   ExprNode,
+  Head,
   RefTerm,
   Rule,
   SetComprehension,
   Term,
   VarTerm,
+  With,
 } from '../ast/ast.ts'
+import { mapTerm, walkTerm } from '../ast/walk.ts'
 import { operatorRef } from '../parser/terms.ts'
 import type { NameSource } from './scope.ts'
 
+/** Whether the value of a `with` stands for a function, and so is not evaluated. */
+export type StandsForFunction = (mod: With) => boolean
+
 export class Expander {
   readonly #names: NameSource
+  readonly #isFunction: StandsForFunction
+  /** Expressions with `with` so far. */
+  #withs = 0
 
-  constructor(names: NameSource) {
+  constructor(names: NameSource, isFunction: StandsForFunction) {
     this.#names = names
+    this.#isFunction = isFunction
   }
 
   rule(rule: Rule): Rule {
-    const extra: Expr[] = []
     const { head } = rule
-    // Calls and references of the head are computed at the end of the body.
-    const lift = (term: Term): Term => {
-      const made = this.#term(term, extra)
-      return needsBody(made) ? this.#bind(made, extra) : made
-    }
+    this.#withs = 0
     const [name, ...rest] = head.ref
-    const ref: Rule['head']['ref'] = [name, ...rest.map(lift)]
-    const key = head.key && lift(head.key)
-    const value = head.value && lift(head.value)
-    // A pattern that has to be computed is compared in the body.
-    const before: Expr[] = []
-    const args = head.args?.map((arg) => {
-      if (arg.kind !== 'template') return arg
-      const variable = this.#variable(arg)
-      this.#expr(
-        generated(arg, {
-          kind: 'call',
-          operator: operatorRef('eq', arg.loc),
-          args: [variable, arg],
-          infix: true,
-        }),
-        before,
-      )
+    let body: Expr[] = [...rule.body]
+    const path = rest.map((term) => {
+      if (term.kind === 'var' || isScalar(term)) return term
+      const [variable, equation] = this.#equate(term)
+      body = appended(body, [equation])
       return variable
     })
-    // OPA drops a body that is just the term `true` when the head adds to it, and looks at neither `not` nor `with`:
-    // `p := count(x) if not true` is defined there. Evaluated policies must agree, so it is here too.
-    const [only] = rule.body
-    const trivial =
-      rule.body.length === 1 &&
-      only?.node.kind === 'term' &&
-      only.node.term.kind === 'boolean' &&
-      only.node.term.value
-    const own = trivial && extra.length > 0 ? [] : this.body(rule.body)
-    const body = [...before, ...own, ...extra]
+    const expand = (term: Term): Term => {
+      const support: Expr[] = []
+      const made = this.#term(term, support)
+      body = appended(body, support)
+      return made
+    }
+    const expanded = mapHead({ ...head, ref: [name, ...path] }, expand)
+    body = this.body(body)
+    const bound = mapHead(expanded, (term) => {
+      if (!requiresEval(term)) return term
+      const [variable, equation] = this.#equate(term)
+      body = appended(body, [equation])
+      return variable
+    })
     return {
       ...rule,
-      head: { ...head, ref, args, key, value },
-      body,
+      head: bound,
+      body: this.#withs > 0 ? this.#withValues(body) : body,
       else: rule.else && this.rule(rule.else),
     }
   }
 
-  body(body: Body): Body {
+  /** The body of a query. */
+  query(body: Body): Body {
+    this.#withs = 0
+    return this.#withValues(this.body(body))
+  }
+
+  /** Values of `with` that have to be computed are, before the expression: what was taken out of that has them too. */
+  #withValues(body: Body): Body {
+    const out: Expr[] = []
+    const known = new Map<Expr['with'], Expr['with']>()
+    const inner = (term: Term): Term => mapTerm(term, inner, (b) => this.#withValues(b))
+    for (const expr of body) {
+      const made = mapClosures(expr, inner, (b) => this.#withValues(b))
+      const mods = known.get(expr.with) ?? expr.with.map((mod) => this.#withValue(mod, out))
+      known.set(expr.with, mods)
+      out.push(expr.with.length === 0 ? made : { ...made, with: mods })
+    }
+    return out
+  }
+
+  #withValue(mod: With, out: Expr[]): With {
+    if (!requiresEval(mod.value) || this.#isFunction(mod)) return mod
+    return { ...mod, value: this.#bind(mod.value, out) }
+  }
+
+  body(body: Body): Expr[] {
     const found: Expr[] = []
     for (const expr of body) this.#expr(expr, found)
     return found
@@ -81,16 +104,20 @@ export class Expander {
     return { kind: 'var', name: `$${this.#names.fresh()}`, loc: like.loc }
   }
 
+  /** A variable for a term, and the equation that gives it its value. */
+  #equate(term: Term): [VarTerm, Expr] {
+    const { loc } = term
+    const variable: VarTerm = { kind: 'var', name: this.#names.standIn(term), loc }
+    const operator = operatorRef('eq', loc)
+    return [
+      variable,
+      generated(term, { kind: 'call', operator, args: [variable, term], infix: true }),
+    ]
+  }
+
   #bind(term: Term, out: Expr[]): VarTerm {
-    const variable = this.#variable(term)
-    out.push(
-      generated(term, {
-        kind: 'call',
-        operator: operatorRef('eq', term.loc),
-        args: [variable, term],
-        infix: true,
-      }),
-    )
+    const [variable, equation] = this.#equate(term)
+    out.push(equation)
     return variable
   }
 
@@ -98,6 +125,7 @@ export class Expander {
     const support: Expr[] = []
     // What feeds a `with` is computed outside of it.
     const mods = expr.with.map((w) => ({ ...w, value: this.#term(w.value, out) }))
+    if (mods.length > 0) this.#withs++
     const node = this.#node(expr, support)
     for (const extra of support) out.push(mods.length > 0 ? { ...extra, with: mods } : extra)
     out.push({ ...expr, node, with: mods })
@@ -114,18 +142,15 @@ export class Expander {
       case 'some':
         return node
       case 'someIn': {
-        const key = node.key ? this.#term(node.key, support) : this.#wildcard(node.domain)
-        const value = this.#term(node.value, support)
-        let domain = this.#term(node.domain, support)
-        if (domain.kind !== 'ref' && domain.kind !== 'var' && domain.kind !== 'set')
-          domain = this.#bind(domain, support)
+        const { domain, value } = node
+        const key = node.key ?? this.#wildcard(domain)
         const terms: RefTerm['terms'] =
           domain.kind === 'ref' ? [...domain.terms, key] : [domain, key]
-        const ref: RefTerm = { kind: 'ref', terms, loc: node.domain.loc }
+        const args: Term[] = [value, { kind: 'ref', terms, loc: domain.loc }]
         return {
           kind: 'call',
           operator: operatorRef('eq', expr.loc),
-          args: [value, ref],
+          args: args.map((arg) => this.#term(arg, support)),
           infix: true,
         }
       }
@@ -143,7 +168,11 @@ export class Expander {
     switch (term.kind) {
       case 'call': {
         const args = term.args.map(go)
-        const result = this.#variable(term)
+        const result: VarTerm = {
+          kind: 'var',
+          name: this.#names.standIn(term),
+          loc: term.loc,
+        }
         out.push(
           generated(term, { kind: 'call', operator: term.operator, args: [...args, result] }),
         )
@@ -152,9 +181,11 @@ export class Expander {
       case 'ref': {
         const [head, ...rest] = term.terms
         let first = go(head)
-        // Only variables and composites may be iterated in place.
-        if (first.kind !== 'var' && first !== head) first = this.#bind(first, out)
-        return { ...term, terms: [first, ...rest.map(go)] }
+        const steps = rest.map(go)
+        // What is written before a bracket is a value of its own.
+        if (first.kind !== 'var' && first.kind !== 'ref' && !isScalar(first))
+          first = this.#bind(first, out)
+        return { ...term, terms: [first, ...steps] }
       }
       case 'array':
       case 'set':
@@ -163,17 +194,18 @@ export class Expander {
         return { ...term, pairs: term.pairs.map(([k, v]) => [go(k), go(v)] as const) }
       case 'arrayComprehension':
       case 'setComprehension': {
-        const extra: Expr[] = []
-        const body = this.body(term.body)
-        const value = this.#term(term.term, extra)
-        return { ...term, term: value, body: [...body, ...extra] }
+        const support: Expr[] = []
+        const value = this.#term(term.term, support)
+        const body = this.body(appended(term.body, support))
+        return { ...term, ...this.#given(body, { term: value }) }
       }
       case 'objectComprehension': {
-        const extra: Expr[] = []
-        const body = this.body(term.body)
-        const key = this.#term(term.key, extra)
-        const value = this.#term(term.value, extra)
-        return { ...term, key, value, body: [...body, ...extra] }
+        const before: Expr[] = []
+        const key = this.#term(term.key, before)
+        const behind: Expr[] = []
+        const value = this.#term(term.value, behind)
+        const body = this.body(appended(appended(term.body, before), behind))
+        return { ...term, ...this.#given(body, { key, value }) }
       }
       case 'template': {
         const parts = term.parts.map((part) => (part.kind === 'expr' ? go(this.#part(part)) : part))
@@ -186,6 +218,21 @@ export class Expander {
       default:
         return term
     }
+  }
+
+  /** What a comprehension gives, computed at the end of its body where it has to be. */
+  #given<Parts extends Readonly<Record<string, Term>>>(
+    start: Body,
+    parts: Parts,
+  ): Parts & { body: Body } {
+    let body = start
+    const found = Object.entries(parts).map(([name, term]) => {
+      if (!requiresEval(term)) return [name, term] as const
+      const [variable, equation] = this.#equate(term)
+      body = appended(body, [equation])
+      return [name, variable] as const
+    })
+    return { ...(Object.fromEntries(found) as Parts), body }
   }
 
   /** A template's expression as the set of its values, so that undefined is a value too. */
@@ -206,24 +253,60 @@ export class Expander {
   }
 }
 
+/** An expression with what is inside its terms and its own bodies mapped. */
+function mapClosures(expr: Expr, f: (term: Term) => Term, body: (body: Body) => Body): Expr {
+  const { node } = expr
+  switch (node.kind) {
+    case 'term':
+      return { ...expr, node: { ...node, term: f(node.term) } }
+    case 'call':
+      return { ...expr, node: { ...node, args: node.args.map(f) } }
+    case 'every':
+    case 'body':
+      return { ...expr, node: { ...node, body: body(node.body) } }
+    default:
+      return expr
+  }
+}
+
+/** The terms of a head, in the order in which OPA takes them out. */
+function mapHead(head: Head, f: (term: Term) => Term): Head {
+  const [name, ...rest] = head.ref
+  const args = head.args?.map(f)
+  const key = head.key && f(head.key)
+  const value = head.value && f(head.value)
+  return { ...head, ref: [name, ...rest], args, key, value }
+}
+
+/**
+ * A body and what follows it. One that is just the term `true` is dropped, whatever `not` or `with` it has: so
+ * `p := count(x) if not true` is defined in OPA, and decisions must agree.
+ */
+function appended(body: Body, more: readonly Expr[]): Expr[] {
+  if (more.length === 0) return [...body]
+  const [only] = body
+  const isTrue =
+    body.length === 1 &&
+    only?.node.kind === 'term' &&
+    only.node.term.kind === 'boolean' &&
+    only.node.term.value
+  return isTrue ? [...more] : [...body, ...more]
+}
+
 function generated(like: Term, node: ExprNode): Expr {
   return { kind: 'expr', node, negated: false, with: [], loc: like.loc, generated: true }
 }
 
-/** Whether a head term has to be computed: it reads a document or is a comprehension. */
-function needsBody(term: Term): boolean {
-  switch (term.kind) {
-    case 'ref':
-    case 'arrayComprehension':
-    case 'setComprehension':
-    case 'objectComprehension':
-      return true
-    case 'array':
-    case 'set':
-      return term.items.some(needsBody)
-    case 'object':
-      return term.pairs.some(([k, v]) => needsBody(k) || needsBody(v))
-    default:
-      return false
-  }
+function isScalar({ kind }: Term): boolean {
+  return kind === 'null' || kind === 'boolean' || kind === 'number' || kind === 'string'
+}
+
+/** Whether a term reads a document or is or has a comprehension. */
+export function requiresEval(term: Term): boolean {
+  let found = false
+  walkTerm(term, (t) => {
+    if (t.kind === 'ref' || t.kind.endsWith('Comprehension')) found = true
+    return !found
+  })
+  return found
 }

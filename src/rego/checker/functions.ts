@@ -1,30 +1,58 @@
-import type { Body, Expr, Loc, Module, RefTerm, Rule, Term } from '../ast/ast.ts'
+import type { Body, Expr, Import, Loc, Module, RefTerm, Rule, Term, With } from '../ast/ast.ts'
 import { walkBody, walkRule, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { operatorName } from '../parser/terms.ts'
 import { nodeAt, type RuleNode } from '../planner/tree.ts'
 import { DEPRECATED, isBuiltin, OUTSIDE } from './builtins.ts'
-import { importName } from './check.ts'
+import { importName, importText } from './check.ts'
 import type { FunctionType } from './types.ts'
 
 type TypeOf = (name: string) => FunctionType | undefined
 
 /** Two imports under one name. */
-export function checkKeywords(modules: readonly Module[], diagnostics: Diagnostics): void {
+export function checkKeywords(
+  modules: readonly Module[],
+  strict: boolean,
+  diagnostics: Diagnostics,
+): void {
   for (const { imports, v0 } of modules) {
-    if (v0) continue
-    const seen = new Map<string, RefTerm>()
+    if (v0 && !strict) continue
+    const seen = new Map<string, Import>()
     for (const imported of imports) {
-      const [root] = imported.path.terms
-      if (root.kind === 'var' && (root.name === 'future' || root.name === 'rego')) continue
       const name = importName(imported)
       if (name === undefined) continue
-      if (seen.has(name)) {
-        diagnostics.add('rego_compile_error', imported.loc, `import must not shadow import ${name}`)
-      }
-      seen.set(name, imported.path)
+      const other = seen.get(name)
+      if (other) {
+        const message = `import must not shadow ${importText(other)}`
+        diagnostics.add('rego_compile_error', imported.loc, message)
+      } else seen.set(name, imported)
     }
   }
+}
+
+/** Arguments that would be the documents themselves, wherever in a pattern. */
+export function checkShadowedRoots(modules: readonly Module[], diagnostics: Diagnostics): void {
+  for (const { rules } of modules) {
+    for (const rule of rules) {
+      for (const arg of rule.head.args ?? []) {
+        const name = rootIn(arg)
+        if (name === undefined) continue
+        const message = `args must not shadow ${name} (use a different variable name)`
+        diagnostics.add('rego_compile_error', rule.loc, message)
+        break
+      }
+    }
+  }
+}
+
+function rootIn(arg: Term): string | undefined {
+  if (arg.kind === 'var') return arg.name === 'input' || arg.name === 'data' ? arg.name : undefined
+  if (arg.kind === 'ref' && arg.terms.length === 1) return rootIn(arg.terms[0])
+  if (arg.kind === 'ref') return arg.terms.slice(1).map(rootIn).find(Boolean)
+  if (arg.kind === 'array') return arg.items.map(rootIn).find(Boolean)
+  return arg.kind === 'object'
+    ? arg.pairs.map(([, value]) => rootIn(value)).find(Boolean)
+    : undefined
 }
 
 /** Patterns of arguments are made of values and variables. */
@@ -140,9 +168,9 @@ class FunctionChecker {
     if (!name.startsWith('data.')) return this.#typeOf(name)?.args.length
     const path = operator.terms.slice(1).map((t) => (t.kind === 'string' ? t.value : ''))
     const rules = nodeAt(this.#tree, path)?.rules ?? []
-    // A function without arguments is a rule that cannot be called.
-    const args = rules.find(({ rule }) => rule.head.args)?.rule.head.args
-    return args && args.length > 0 ? args.length : undefined
+    if (rules.length === 0) return undefined
+    // A rule of one value may be called like a function without arguments.
+    return rules.find(({ rule }) => rule.head.args)?.rule.head.args?.length ?? 0
   }
 
   #with(target: Term, value: Term): void {
@@ -179,6 +207,7 @@ class FunctionChecker {
     if (!other) return
     const operator: RefTerm = value.kind === 'ref' ? value : { kind: 'ref', terms: [value], loc }
     const [want, have] = [this.#typeOf(name)?.args.length, this.#arity(operator, other.join('.'))]
+    if (have === 0 && other[0] === 'data') return
     if (want === undefined || have === undefined || want === have) return
     this.#diagnostics.add('rego_type_error', loc, `${name}: arity mismatch`)
   }
@@ -202,6 +231,18 @@ class FunctionChecker {
   }
 }
 
+/** Whether the value of a `with` is the name of a function, which is not evaluated. */
+export function standsForFunction(tree: RuleNode, { target, value }: With): boolean {
+  const isFunctionNode = (node: RuleNode | undefined): boolean =>
+    node?.rules.some(({ rule }) => (rule.head.args?.length ?? 0) > 0) ?? false
+  const [to, from] = [pathOf(target), pathOf(value)]
+  if (!to || !from || to[0] === 'input') return false
+  const inTree = from[0] === 'data' ? nodeAt(tree, from.slice(1)) : undefined
+  const isName = inTree !== undefined || isBuiltin(from.join('.'))
+  if (to[0] !== 'data') return isName
+  return (isName && isFunctionNode(nodeAt(tree, to.slice(1)))) || isFunctionNode(inTree)
+}
+
 function pathOf(term: Term): string[] | undefined {
   if (term.kind === 'var') return [term.name]
   if (term.kind !== 'ref') return undefined
@@ -210,15 +251,15 @@ function pathOf(term: Term): string[] | undefined {
   )
 }
 
-/** Deprecated builtins, which the new Rego no longer has. */
-/** Functions that v1 has dropped; the old dialect still has them. */
+/** Functions that v1 has dropped; the old dialect still has them, but for its strict mode. */
 export function checkDeprecated(
   modules: readonly Module[],
+  strict: boolean,
   diagnostics: Diagnostics,
   warnings: Diagnostics,
 ): void {
   for (const { rules, v0 } of modules) {
-    const found = v0 ? warnings : diagnostics
+    const found = v0 && !strict ? warnings : diagnostics
     for (const rule of rules) {
       walkRule(
         rule,

@@ -4,10 +4,24 @@ import type { Diagnostics } from '../diagnostics.ts'
 import { type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
 
 /** A rule must not need itself, through whatever other rules. */
-export function checkRecursion(tree: RuleNode, diagnostics: Diagnostics): void {
+export function checkRecursion(tree: RuleNode, diagnostics: Diagnostics): Needs {
   const all = rulesBelow(tree)
   const edges = new Map<PlacedRule, Set<PlacedRule>>()
   for (const rule of all) edges.set(rule, dependencies(tree, rule))
+  report(tree, all, edges, diagnostics)
+  const places = new Map(all.map((rule, i) => [rule, i] as const))
+  return all.map((rule) => Array.from(edges.get(rule) ?? [], (needed) => places.get(needed) ?? -1))
+}
+
+/** For each rule, in the order of the tree, which rules it needs. */
+export type Needs = readonly (readonly number[])[]
+
+function report(
+  tree: RuleNode,
+  all: readonly PlacedRule[],
+  edges: ReadonlyMap<PlacedRule, ReadonlySet<PlacedRule>>,
+  diagnostics: Diagnostics,
+): void {
   const component = components(all, edges)
   for (const rule of all) {
     const own = component.get(rule) ?? []

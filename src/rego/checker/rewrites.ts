@@ -2,7 +2,7 @@
 import type { Annotations, Body, Expr, Loc, Module, Rule, Term } from '../ast/ast.ts'
 import { mapTerm } from '../ast/walk.ts'
 import { operatorName } from '../parser/terms.ts'
-import { mapExpr } from './scope.ts'
+import { mapExpr } from './names.ts'
 
 /** Removes `print`: like OPA without its print hook, which does not evaluate the operands either. */
 export function dropPrints(rule: Rule): Rule {
@@ -155,6 +155,7 @@ export function plain(a: Annotations): Record<string, unknown> {
     ...(a.schemas ? { schemas: a.schemas } : {}),
     ...(entrypoint ? { entrypoint } : {}),
     ...(custom && Object.keys(custom).length > 0 ? { custom } : {}),
+    ...(a.labels && Object.keys(a.labels).length > 0 ? { labels: a.labels } : {}),
   }
 }
 

@@ -1,6 +1,7 @@
 // Every variable must get its values from somewhere. Expressions are put in an order in which they do; those that find no
 // place name variables that are unsafe. The order is OPA's, so that what it accepts is accepted.
 import type { Body, Expr, Loc, RefTerm, Rule, Term } from '../ast/ast.ts'
+import { sameTerm } from '../ast/distinct.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
@@ -34,14 +35,6 @@ export class SafetyChecker {
     const safe = new Set<string>()
     for (const expr of rule.body) addAll(safe, varsOf(expr))
     for (const arg of head.args ?? []) addAll(safe, termVars(arg))
-    for (const arg of head.args ?? []) {
-      walkTerm(arg, (term) => {
-        const [first] = term.kind === 'ref' ? term.terms : []
-        if (first?.kind === 'var' && !ROOTS.includes(first.name))
-          this.#report({ name: first.name, loc: rule.loc })
-        return undefined
-      })
-    }
     for (const term of [...head.ref.slice(1), head.key, head.value]) {
       if (!term) continue
       for (const name of termVars(term)) {
@@ -59,6 +52,13 @@ export class SafetyChecker {
     return { ...rule, body, else: rule.else && this.rule(rule.else) }
   }
 
+  /** What a body binds, its expressions in the order in which they stand. */
+  bound(body: Body, globals: ReadonlySet<string>): Vars {
+    const safe = new Set(globals)
+    for (const expr of body) addAll(safe, this.#outputs(expr, safe))
+    return safe
+  }
+
   body(body: Body, globals: ReadonlySet<string>): Body {
     const unsafe: Unsafe[] = []
     const ordered = this.#order(body, globals, unsafe)
@@ -67,9 +67,21 @@ export class SafetyChecker {
       const known = first.get(name)
       if (!known || before(loc, known)) first.set(name, loc)
     }
-    for (const [name, loc] of [...first].sort(([, a], [, b]) => (before(a, b) ? -1 : 1)))
-      this.#report({ name, loc })
+    const found = [...first].sort(([, a], [, b]) => (before(a, b) ? -1 : 1))
+    const named = found.filter(([name]) => !this.#isMade(name))
+    for (const [name, loc] of named) this.#report({ name, loc })
+    // Names that nobody wrote mean nothing to the reader, so then the expressions are named: one for each such name.
+    const seen = new Set<string>()
+    const exprs = unsafe.toSorted((a, b) => (before(a.loc, b.loc) ? -1 : 1))
+    for (const { name, loc } of named.length > 0 ? [] : exprs) {
+      if (!seen.has(name)) this.#report({ name, loc })
+      for (const other of exprs) if (other.loc === loc) seen.add(other.name)
+    }
     return ordered
+  }
+
+  #isMade(name: string): boolean {
+    return (this.#original.get(name) ?? name).startsWith('%')
   }
 
   #report({ name, loc }: Unsafe): void {
@@ -188,6 +200,12 @@ export class SafetyChecker {
     const { node } = expr
     if (node.kind === 'term') return refOutputs([node.term], safe)
     if (node.kind === 'every') return refOutputs([node.domain], safe)
+    if (node.kind === 'someIn') {
+      const { domain, value, loc } = { ...node, loc: expr.loc }
+      const key: Term = node.key ?? { kind: 'var', name: '$', loc }
+      const terms: RefTerm['terms'] = domain.kind === 'ref' ? [...domain.terms, key] : [domain, key]
+      return this.#equality([value, { kind: 'ref', terms, loc }], safe)
+    }
     if (node.kind !== 'call') return none
     if (isOperator(node.operator, 'eq')) return this.#equality(node.args, safe)
     const arity = this.#arity(node.operator)
@@ -299,20 +317,32 @@ function isFunctionName(term: Term): boolean {
   return term.kind === 'ref' && isBuiltin(operatorName(term) ?? '')
 }
 
-function hasClosures(expr: Expr): boolean {
+/** Whether an expression has bodies of its own or comprehensions. */
+export function hasClosures(expr: Expr): boolean {
   const { node } = expr
   if (node.kind === 'every' || node.kind === 'body') return true
-  let found = false
-  const see = (term: Term) => {
-    walkTerm(term, (t) => {
-      if (t.kind.endsWith('Comprehension')) found = true
-      return !found
-    })
+  if (node.kind === 'term' && hasComprehension(node.term)) return true
+  if (node.kind === 'call' && node.args.some(hasComprehension)) return true
+  return expr.with.some(({ value }) => hasComprehension(value))
+}
+
+// One of the checks that see every term, so without a visitor.
+function hasComprehension(term: Term): boolean {
+  switch (term.kind) {
+    case 'ref':
+      return term.terms.some(hasComprehension)
+    case 'array':
+    case 'set':
+      return term.items.some(hasComprehension)
+    case 'object':
+      return term.pairs.some(([k, v]) => hasComprehension(k) || hasComprehension(v))
+    case 'call':
+      return term.args.some(hasComprehension)
+    case 'template':
+      return true
+    default:
+      return term.kind.endsWith('Comprehension')
   }
-  if (node.kind === 'term') see(node.term)
-  else if (node.kind === 'call') node.args.forEach(see)
-  for (const w of expr.with) see(w.value)
-  return found
 }
 
 /** Variables inside the closures of an expression. */
@@ -458,12 +488,4 @@ function unify(safe: ReadonlySet<string>, a: Term, b: Term): Vars {
   }
   go(a, b)
   return found
-}
-
-export function sameTerm(a: Term, b: Term): boolean {
-  return termKey(a) === termKey(b)
-}
-/** A text that is equal for equal terms, wherever they stand. */
-export function termKey(term: Term): string {
-  return JSON.stringify(term, (key, value: unknown) => (key === 'loc' ? undefined : value))
 }

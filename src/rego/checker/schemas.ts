@@ -48,7 +48,7 @@ function typeOf(schema: Json, depth: number): Type {
   if (depth > 20 || names.length === 0) {
     return isObject(schema['properties']) ? objectType(schema, depth) : ANY
   }
-  return union(names.map((name) => single(String(name), schema, depth)))
+  return union(names.map((name) => single(String(name), schema, depth))) ?? ANY
 }
 
 function single(name: string, schema: Json, depth: number): Type {

@@ -1,10 +1,20 @@
 // Names. One walk over each rule gives local variables names of their own, turns names of rules and imports into
 // references from `data`, and refuses declarations out of order. OPA does this in two stages (ResolveRefs,
 // RewriteLocalVars); what one declares anywhere in a body hides what is outside in the whole of it, as there.
-import type { Body, Expr, Head, Loc, RefTerm, Rule, Term, VarTerm } from '../ast/ast.ts'
+import type { Body, Expr, Head, LastUse, Loc, RefTerm, Rule, Term, VarTerm } from '../ast/ast.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorRef } from '../parser/terms.ts'
+import {
+  argNames,
+  assigns,
+  builtinNames,
+  declares,
+  inOrder,
+  mapBody,
+  relocated,
+  termsOf,
+} from './names.ts'
 
 type Occurrence = 'seen' | 'assigned' | 'declared' | 'arg'
 
@@ -35,8 +45,15 @@ export const GENERATED = '%'
 
 export class NameSource {
   #next = 0
+  /** What made-up names stand for. */
+  readonly subjects = new Map<string, Term>()
   fresh(): string {
     return `${GENERATED}${this.#next++}`
+  }
+  standIn(term: Term): string {
+    const name = this.fresh()
+    this.subjects.set(name, term)
+    return name
   }
 }
 
@@ -65,6 +82,22 @@ export class Scope {
     this.#original = original
   }
 
+  /** Names that became references, in OPA's order of resolving them, which is not ours: a reference that cannot be is
+   * reported there where the last of them stands. */
+  #uses = new Map<LastUse, Loc>()
+
+  #apart<T>(run: () => T): [T, ReadonlyMap<LastUse, Loc>] {
+    const outer = this.#uses
+    const own = new Map<LastUse, Loc>()
+    this.#uses = own
+    const result = run()
+    this.#uses = outer
+    return [result, own]
+  }
+  #used(...all: readonly ReadonlyMap<LastUse, Loc>[]): void {
+    for (const uses of all) for (const [name, loc] of uses) this.#uses.set(name, loc)
+  }
+
   #error(loc: Loc, message: string): void {
     this.#failed = true
     this.#diagnostics.add('rego_compile_error', loc, message)
@@ -89,15 +122,28 @@ export class Scope {
     }
     this.#frames.push(frame)
     const args = head.args?.map((arg) => this.#arg(arg))
-    for (const [name, declared] of frame.vars) argVars.set(name, declared)
+    for (const [name, declared] of frame.vars) {
+      // Used in any branch is used.
+      declared.uses += argVars.get(name)?.uses ?? 0
+      argVars.set(name, declared)
+    }
+    for (const name of builtinNames(rule.body)) {
+      if (frame.vars.has(name) || frame.hides.has(name) || this.#globals.refs.has(name)) continue
+      // A variable of the body, whatever it is called.
+      const unique = this.#names.fresh()
+      this.#original.set(unique, name)
+      frame.vars.set(name, { occurrence: 'seen', unique, loc: rule.loc, uses: 0 })
+    }
     // Comprehensions in the head are scopes of their own and come first.
     const failedBefore = this.#failed
     this.#failed = false
     this.#frames.push({ vars: new Map(), hides: frame.hides })
-    const early = this.#headTerms(head, true)
+    const [early, first] = this.#apart(() => this.#headTerms(head, true))
     this.#frames.pop()
-    const body = this.#body(rule.body)
-    const late = this.#headTerms({ ...head, ...early }, false)
+    const [body, last] = this.#apart(() => this.#body(rule.body))
+    const [late, second] = this.#apart(() => this.#headTerms({ ...head, ...early }, false))
+    this.#used(first, second, last)
+    for (const [use, loc] of this.#uses) use.loc = loc
     this.#checkUnused(frame, rule.body, body, [...late.ref.slice(1), late.key, late.value])
     if (!this.#failed && !rule.else) this.#checkArgs(frame, argVars, rule)
     const failed = this.#failed
@@ -174,7 +220,12 @@ export class Scope {
         frame.vars.set(term.name, { occurrence: 'arg', unique, loc: term.loc, uses: 0 })
         return { ...term, name: unique }
       }
-      if (term.kind === 'ref') return this.#term(term)
+      // Only values are patterns: what sets, keys and comprehensions name is not an argument.
+      if (term.kind === 'set' || term.kind.endsWith('Comprehension')) return this.#term(term)
+      if (term.kind === 'object') {
+        const pairs = term.pairs.map(([k, v]) => [this.#term(k), rename(v)] as const)
+        return { ...term, pairs }
+      }
       return mapTerm(term, rename, (b) => b)
     }
     return rename(arg)
@@ -191,7 +242,7 @@ export class Scope {
   #find(name: string): Declared | undefined {
     for (let i = this.#frames.length - 1; i >= 0; i--) {
       const found = this.#frames[i]?.vars.get(name)
-      if (found && found.occurrence !== 'seen') return found
+      if (found && (found.occurrence !== 'seen' || found.unique !== name)) return found
     }
     return undefined
   }
@@ -252,7 +303,11 @@ export class Scope {
     }
     switch (node.kind) {
       case 'some':
-        for (const name of node.vars) this.#declare(name, 'declared')
+        for (const name of node.vars) {
+          if (name.name.startsWith('$'))
+            this.#diagnostics.add('rego_compile_error', expr.loc, 'declared var _ unused')
+          else this.#declare(name, 'declared')
+        }
         return undefined
       case 'someIn': {
         const domain = this.#term(node.domain)
@@ -382,16 +437,18 @@ export class Scope {
       case 'arrayComprehension':
       case 'setComprehension': {
         this.#push(term.body)
-        const body = this.#body(term.body)
+        const [body, last] = this.#apart(() => this.#body(term.body))
         const made = { ...term, body, term: this.#term(term.term) }
+        this.#used(last)
         this.#checkUnused(this.#top(), term.body, body, [made.term])
         this.#frames.pop()
         return made
       }
       case 'objectComprehension': {
         this.#push(term.body)
-        const body = this.#body(term.body)
+        const [body, last] = this.#apart(() => this.#body(term.body))
         const made = { ...term, body, key: this.#term(term.key), value: this.#term(term.value) }
+        this.#used(last)
         this.#checkUnused(this.#top(), term.body, body, [made.key, made.value])
         this.#frames.pop()
         return made
@@ -403,6 +460,18 @@ export class Scope {
             part.kind === 'expr' ? (this.#expr(part) ?? part) : this.#term(part),
           ),
         }
+      case 'set': {
+        const made = new Map(inOrder(term.items).map((t) => [t, this.#term(t)] as const))
+        return { ...term, items: term.items.map((t) => made.get(t) ?? t) }
+      }
+      case 'object': {
+        const made = new Map<Term, readonly [Term, Term]>()
+        const values = new Map(term.pairs)
+        for (const key of inOrder(term.pairs.map(([k]) => k))) {
+          made.set(key, [this.#term(key), this.#term(values.get(key) as Term)])
+        }
+        return { ...term, pairs: term.pairs.map((pair) => made.get(pair[0]) ?? pair) }
+      }
       default:
         return mapTerm(
           term,
@@ -424,6 +493,8 @@ export class Scope {
       const global = this.#globals.refs.get(name)
       if (global) {
         this.#globals.used.add(name)
+        const [head] = global.terms
+        if (head.kind === 'var' && head.lastUse) this.#uses.set(head.lastUse, term.loc)
         return relocated(global, term.loc)
       }
     }
@@ -499,107 +570,4 @@ export class Scope {
     const made = this.#body(body)
     return made
   }
-}
-
-function mapBody(body: Body, f: (t: Term) => Term): Body {
-  return body.map((expr) => mapExpr(expr, f))
-}
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
-export function mapExpr(expr: Expr, f: (t: Term) => Term): Expr {
-  const { node } = expr
-  const mods = expr.with.map((w) => ({ ...w, target: f(w.target), value: f(w.value) }))
-  const b = (body: Body) => mapBody(body, f)
-  const v = (t: VarTerm): VarTerm => {
-    const made = f(t)
-    return made.kind === 'var' ? made : t
-  }
-  switch (node.kind) {
-    case 'term':
-      return { ...expr, with: mods, node: { ...node, term: f(node.term) } }
-    case 'call':
-      return { ...expr, with: mods, node: { ...node, args: node.args.map(f) } }
-    case 'some':
-      return expr
-    case 'someIn':
-      return {
-        ...expr,
-        with: mods,
-        node: {
-          ...node,
-          key: node.key && f(node.key),
-          value: f(node.value),
-          domain: f(node.domain),
-        },
-      }
-    case 'every':
-      return {
-        ...expr,
-        with: mods,
-        node: {
-          ...node,
-          key: node.key && v(node.key),
-          value: v(node.value),
-          domain: f(node.domain),
-          body: b(node.body),
-        },
-      }
-    case 'body':
-      return { ...expr, with: mods, node: { ...node, body: b(node.body) } }
-  }
-}
-
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
-function termsOf(expr: Expr): Term[] {
-  const { node } = expr
-  const mods = expr.with.flatMap((w) => [w.target, w.value])
-  switch (node.kind) {
-    case 'term':
-      return [node.term, ...mods]
-    case 'call':
-      return [...node.args, ...mods]
-    case 'some':
-      return mods
-    case 'someIn':
-      return [...(node.key ? [node.key] : []), node.value, node.domain, ...mods]
-    case 'every':
-      return [node.domain, ...node.body.flatMap(termsOf), ...mods]
-    case 'body':
-      return [...node.body.flatMap(termsOf), ...mods]
-  }
-}
-
-function argNames(args: readonly Term[]): string[] {
-  const names: string[] = []
-  for (const arg of args) walkTerm(arg, (t) => void (t.kind === 'var' && names.push(t.name)))
-  return names
-}
-
-/** Names that a body declares itself, not in its closures. */
-function declares(body: Body): string[] {
-  const names: string[] = []
-  const pattern = (term: Term): void => {
-    if (term.kind === 'var') names.push(term.name)
-    else if (term.kind === 'array') term.items.forEach(pattern)
-    else if (term.kind === 'object') for (const [, v] of term.pairs) pattern(v)
-  }
-  for (const { node } of body) {
-    if (node.kind === 'some') for (const name of node.vars) names.push(name.name)
-    else if (node.kind === 'someIn') {
-      if (node.key) pattern(node.key)
-      pattern(node.value)
-    } else if (node.kind === 'call' && node.infix && isOperator(node.operator, 'assign')) {
-      const [left] = node.args
-      if (left) pattern(left)
-    }
-  }
-  return names
-}
-
-function assigns(expr: Expr, name: string): boolean {
-  return declares([expr]).includes(name)
-}
-
-export function relocated(ref: RefTerm, loc: Loc): RefTerm {
-  const [head, ...rest] = ref.terms
-  return { kind: 'ref', loc, terms: [{ ...head, loc }, ...rest.map((t) => ({ ...t, loc }))] }
 }

@@ -1,443 +1,323 @@
 // Types of rules and expressions, inferred as OPA infers them: rules in the order of their dependencies, each body with
 // an environment of its own. A call that no value of its operands' types can satisfy, an equation of types that share no
-// value and a reference into what cannot have such a key are errors.
-import type { Body, Expr, RefTerm, Term } from '../ast/ast.ts'
-import { mapTerm } from '../ast/walk.ts'
+// value and a reference into what cannot have such a key are errors. Bodies are checked as they are evaluated, with
+// dynamic terms taken out; the bodies of `every`, `not { }`, `and` and `or` are looked at for references only.
+import type { Body, Comprehension, Expr, RefTerm, Rule, Term } from '../ast/ast.ts'
+import { walkExpr, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { inputTypeOf, SchemaError } from './schemas.ts'
 import { isOperator, operatorName } from '../parser/terms.ts'
-import {
-  isDynamic,
-  isFunction,
-  type PlacedRule,
-  type RuleNode,
-  rulesBelow,
-} from '../planner/tree.ts'
+import { type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
+import { type Needs, rulesOf } from './recursion.ts'
+import { inputTypeOf, SchemaError } from './schemas.ts'
+import { RefChecker } from './reference-types.ts'
+import { hasClosures } from './safety.ts'
+import { constantKey, isRoot, nodeKey, TypeEnv, TypeNode, type TypeOf } from './type-env.ts'
 import {
   ANY,
   BOOLEAN,
-  type FunctionType,
   isAny,
-  keyOf,
-  keys,
+  isUnknown,
   NULL,
   NUMBER,
-  type ObjectType,
-  select,
+  or,
   STRING,
   type Type,
   typeText,
   unifies,
-  union,
-  values,
 } from './types.ts'
+import { unify, unifyTerm } from './type-unify.ts'
 
+/** How terms are shown in messages, with the names of the source. */
+export type Show = (term: Term) => string
+
+/** Reports what does not fit; the answer gives the type of what a rule defines, by where it stands. */
 export function checkTypes(
   tree: RuleNode,
   query: Body | undefined,
-  typeOf: (name: string) => FunctionType | undefined,
+  typeOf: TypeOf,
   diagnostics: Diagnostics,
-): void {
-  const checker = new TypeChecker(tree, typeOf, diagnostics)
-  for (const rule of rulesBelow(tree)) checker.rule(rule)
+  show: Show,
+  needs: Needs,
+): (rule: Rule) => Type | undefined {
+  const checker = new TypeChecker(tree, typeOf, diagnostics, show, needs)
+  checker.rules()
   if (query) checker.query(query)
+  return (rule) => checker.defined(rule)
 }
 
-class Env {
-  readonly #vars = new Map<string, Type>()
-  readonly #outer: Env | undefined
-  constructor(outer?: Env) {
-    this.#outer = outer
-  }
-  get(name: string): Type | undefined {
-    return this.#vars.get(name) ?? this.#outer?.get(name)
-  }
-  set(name: string, type: Type): void {
-    this.#vars.set(name, type)
-  }
+const placeOf = ({ loc }: Rule): string => `${loc.file}:${loc.row}:${loc.col}`
+
+/** A mistake, and whether it may only follow from another one. */
+interface Problem {
+  readonly loc: Expr['loc']
+  readonly message: string
+  readonly follows?: boolean
+  readonly hints?: readonly string[]
 }
 
-interface RuleTypes {
-  /** Of a function: its operands. */
-  readonly args: readonly Type[] | undefined
-  readonly value: Type
-}
-
-class TypeChecker {
+export class TypeChecker {
   readonly #tree: RuleNode
-  readonly #typeOf: (name: string) => FunctionType | undefined
   readonly #diagnostics: Diagnostics
-  readonly #known = new Map<PlacedRule, RuleTypes>()
-  readonly #open = new Set<PlacedRule>()
-  readonly #nodes = new Map<RuleNode, Type>()
+  readonly #show: Show
+  readonly #documents: TypeEnv
+  /** Types of comprehensions whose bodies were checked. */
+  readonly #comprehensions = new Map<Term, Type | undefined>()
+  /** What depends on what a `with` replaces, by the text of its target. */
+  readonly #relaxed = new Map<string, TypeNode | undefined>()
+  /** Types of what rules define, by where they stand. */
+  readonly #defined = new Map<string, Type>()
+  readonly #needs: Needs
+  #dependents: Map<PlacedRule, PlacedRule[]> | undefined
 
-  constructor(
-    tree: RuleNode,
-    typeOf: (name: string) => FunctionType | undefined,
-    diagnostics: Diagnostics,
-  ) {
+  constructor(tree: RuleNode, typeOf: TypeOf, diagnostics: Diagnostics, show: Show, needs: Needs) {
     this.#tree = tree
-    this.#typeOf = typeOf
+    this.#needs = needs
     this.#diagnostics = diagnostics
+    this.#show = show
+    this.#documents = new TypeEnv(typeOf).wrap()
   }
 
   query(body: Body): void {
-    this.#body(body, new Env())
+    this.#report(this.#body(body, this.#documents.wrap()))
   }
 
-  rule(placed: PlacedRule): RuleTypes {
-    const known = this.#known.get(placed)
-    if (known) return known
-    const anything: RuleTypes = { args: placed.rule.head.args?.map(() => ANY), value: ANY }
-    if (this.#open.has(placed)) return anything
-    this.#open.add(placed)
-    const found = this.#infer(placed)
-    this.#open.delete(placed)
-    this.#known.set(placed, found)
-    return found
+  #report(problems: readonly Problem[]): boolean {
+    for (const { loc, message, hints } of problems)
+      this.#diagnostics.add('rego_type_error', loc, message, hints)
+    return problems.length > 0
   }
 
-  /** What `input` is in the rule at hand, as its annotations say. */
-  #input: Type = ANY
-
-  #infer(placed: PlacedRule): RuleTypes {
-    const outer = this.#input
-    this.#input = this.#annotated(placed)
-    const types = this.#inferWith(placed)
-    this.#input = outer
-    return types
+  /** Every rule behind those it needs. */
+  rules(): void {
+    const all = rulesBelow(this.#tree)
+    const done = all.map(() => false)
+    const visit = (at: number): void => {
+      const rule = all[at]
+      if (!rule || done[at] === true) return
+      done[at] = true
+      for (const needed of this.#needs[at] ?? []) visit(needed)
+      for (let branch: Rule | undefined = rule.rule; branch; branch = branch.else) {
+        this.#rule(rule, branch)
+      }
+    }
+    for (const at of all.keys()) visit(at)
   }
 
-  #annotated({ module, rule }: PlacedRule): Type {
-    if (module.annotations.length === 0) return ANY
+  #rule(placed: PlacedRule, branch: Rule): void {
+    const tree = (this.#documents.tree ??= new TypeNode())
+    const path = ['data', ...placed.path.map((key) => JSON.stringify(key))]
+    const outer = this.#documents.wrap()
+    const input = this.#annotated(placed)
+    if (input) {
+      outer.tree = new TypeNode()
+      outer.tree.put(['input'], input)
+    }
+    const env = outer.wrap()
+    if (this.#report(this.#body(branch.body, env))) {
+      // What reads this rule is not to blame.
+      tree.put([...path, ...placed.suffix.map((term) => nodeKey(term) ?? 'v')], ANY)
+      return
+    }
+    const type = this.#ruleType(placed, branch, env)
+    if (!type) return
+    tree.insert(path, type)
+    const value = type.kind === 'function' ? type.result : type
+    const place = placeOf(placed.rule)
+    this.#defined.set(place, or(this.#defined.get(place), value) ?? ANY)
+  }
+
+  /** The type of what a rule defines, all its branches together; undefined where that is not known. */
+  defined(rule: Rule): Type | undefined {
+    return this.#defined.get(placeOf(rule))
+  }
+
+  #annotated({ module, rule }: PlacedRule): Type | undefined {
+    if (module.annotations.length === 0) return undefined
     try {
-      return inputTypeOf(module, rule) ?? ANY
+      return inputTypeOf(module, rule)
     } catch (error) {
       if (!(error instanceof SchemaError)) throw error
-      this.#error(rule, error.message)
-      return ANY
+      this.#report([{ loc: rule.loc, message: error.message }])
+      return undefined
     }
   }
 
-  #inferWith({ rule, suffix }: PlacedRule): RuleTypes {
-    const types: Type[] = []
-    const args: Type[][] = (rule.head.args ?? []).map(() => [])
-    for (let branch: typeof rule | undefined = rule; branch; branch = branch.else) {
-      const env = new Env()
-      const { head } = branch
-      const fine = this.#body(branch.body, env)
-      for (const [i, arg] of (head.args ?? []).entries()) {
-        args[i]?.push(fine ? this.#argType(arg, env) : ANY)
+  #ruleType({ suffix }: PlacedRule, { head }: Rule, env: TypeEnv): Type | undefined {
+    if (head.args && head.args.length > 0) {
+      for (const arg of head.args) {
+        walkTerm(arg, (t) => {
+          if (t.kind === 'var' && !env.variable(t.name)) env.set(t.name, ANY)
+        })
       }
-      if (!fine) types.push(ANY)
-      else if (head.key && !head.value)
-        types.push({ kind: 'set', of: this.#get(head.key, env) ?? ANY })
-      else types.push((head.value && this.#get(head.value, env)) ?? ANY)
-      if (suffix.length > 0 && fine) {
-        // Keys that are found when the rule runs: an object of such keys at each step.
-        let whole = types.pop() ?? ANY
-        for (const term of [...suffix].reverse()) {
-          const constant = constantKey(term)
-          whole =
-            constant === undefined
-              ? { kind: 'object', fixed: new Map(), rest: [this.#get(term, env) ?? ANY, whole] }
-              : { kind: 'object', fixed: new Map([[constant, whole]]), rest: undefined }
-        }
-        types.push(whole)
-      }
+      const args = head.args.map((arg) => this.of(arg, env))
+      const result = head.value && this.of(head.value, env)
+      return { kind: 'function', args, variadic: false, result }
     }
-    return { args: rule.head.args ? args.map(union) : undefined, value: union(types) }
-  }
-
-  #argType(arg: Term, env: Env): Type {
-    if (arg.kind === 'var') return env.get(arg.name) ?? ANY
-    const filled = (t: Term): void => {
-      if (t.kind === 'var' && !env.get(t.name)) env.set(t.name, ANY)
-      mapTerm(
-        t,
-        (x) => (filled(x), x),
-        (b) => b,
-      )
+    let type = head.value && this.of(head.value, env)
+    if (head.key && !head.value) {
+      const of = this.of(head.key, env)
+      type = of && { kind: 'set', of }
     }
-    filled(arg)
-    return this.#get(arg, env) ?? ANY
-  }
-
-  // ---- documents of rules
-
-  /** The type of the virtual document at a node; base documents may add to packages, so those are open. */
-  #node(node: RuleNode): Type {
-    const known = this.#nodes.get(node)
-    if (known) return known
-    this.#nodes.set(node, ANY)
-    const type = this.#nodeType(node)
-    this.#nodes.set(node, type)
+    // Keys that are found when the rule runs: an object of such keys at each step.
+    for (const term of [...suffix].reverse()) {
+      const key = this.of(term, env)
+      type = type && key && { kind: 'object', fixed: new Map(), rest: [key, type] }
+    }
     return type
-  }
-
-  #nodeType(node: RuleNode): Type {
-    const own = node.rules.filter(({ rule }) => !rule.head.args)
-    if (own.length > 0 && !isDynamic(node)) return union(own.map((r) => this.rule(r).value))
-    const fixed = new Map<string, Type>()
-    for (const [key, child] of node.children) {
-      if (isFunction(child) && child.children.size === 0) continue
-      fixed.set(keyOf(key), this.#node(child))
-    }
-    if (own.length === 0) return { kind: 'object', fixed, rest: [ANY, ANY] }
-    const dynamic = own
-      .map((r) => this.rule(r).value)
-      .filter((t): t is ObjectType => t.kind === 'object')
-    const [k, v] = [dynamic.map((t) => keys(t) ?? ANY), dynamic.map((t) => values(t) ?? ANY)]
-    return { kind: 'object', fixed, rest: dynamic.length > 0 ? [union(k), union(v)] : [ANY, ANY] }
-  }
-
-  #functionType(operator: RefTerm): FunctionType | undefined {
-    const name = operatorName(operator)
-    if (name === undefined) return undefined
-    if (!name.startsWith('data.')) return this.#typeOf(name)
-    let node: RuleNode | undefined = this.#tree
-    for (const term of operator.terms.slice(1))
-      node = term.kind === 'string' ? node?.children.get(term.value) : undefined
-    const rules = (node?.rules ?? []).filter(({ rule }) => rule.head.args)
-    if (rules.length === 0) return undefined
-    const types = rules.map((r) => this.rule(r))
-    const count = types[0]?.args?.length ?? 0
-    const args = Array.from({ length: count }, (_, i) =>
-      union(types.map(({ args: a }) => a?.[i] ?? ANY)),
-    )
-    return { args, variadic: false, result: union(types.map(({ value }) => value)) }
   }
 
   // ---- bodies
 
-  /** False when something in the body was wrong. */
-  #body(body: Body, env: Env): boolean {
-    let fine = true
-    for (const expr of body) if (!this.#expr(expr, env)) fine = false
-    return fine
+  #body(body: Body, env: TypeEnv): Problem[] {
+    const problems: Problem[] = []
+    for (const expr of body) {
+      const own = expr.with.length > 0 ? this.#replaced(expr, env) : env
+      const inner = this.#closures(expr, own)
+      const refs = new RefChecker(this, own, this.#show)
+      refs.expr(expr)
+      problems.push(...inner, ...refs.problems)
+      const problem = this.#expr(expr, own)
+      if (!problem) continue
+      const isSecond = problem.follows === true && (inner.length > 0 || refs.problems.length > 0)
+      if (!isSecond) problems.push(problem)
+    }
+    return problems
   }
 
-  #error(expr: Pick<Expr, 'loc'>, message: string): false {
-    this.#diagnostics.add('rego_type_error', expr.loc, message)
-    return false
-  }
-
-  #expr(expr: Expr, env: Env): boolean {
+  #expr(expr: Expr, env: TypeEnv): Problem | undefined {
+    for (const { target, value, loc } of expr.with) {
+      const [wanted, type] = [this.of(target, env), this.of(value, env)]
+      if (wanted?.kind !== 'function' || type?.kind !== 'function') continue
+      if (!unifies(wanted, type)) return { loc, message: `${this.#show(target)}: arity mismatch` }
+    }
     const { node } = expr
-    if (node.kind === 'every') {
-      const fine = this.#refs(node.domain, env)
-      const domain = this.#get(node.domain, env)
-      const inner = new Env(env)
-      if (node.key) inner.set(node.key.name, (domain && keys(domain)) ?? ANY)
-      inner.set(node.value.name, (domain && values(domain)) ?? ANY)
-      if (
-        domain &&
-        !isAny(domain) &&
-        values(domain) === undefined &&
-        keys(domain) === undefined &&
-        !isEmptyCollection(domain)
-      ) {
-        // Nothing to iterate: as OPA, an equation of a reference into a scalar.
-        return this.#body(node.body, inner) && fine
-      }
-      return this.#body(node.body, inner) && fine
-    }
-    if (node.kind === 'body') return this.#body(node.body, new Env(env))
-    const terms = node.kind === 'term' ? [node.term] : node.kind === 'call' ? node.args : []
-    let fine = true
-    for (const term of terms) if (!this.#closures(term, env)) fine = false
-    for (const term of terms) if (!this.#refs(term, env)) fine = false
-    for (const { value } of expr.with) {
-      if (value.kind === 'ref' && this.#functionType(value)) continue
-      if (!this.#closures(value, env) || !this.#refs(value, env)) fine = false
-    }
-    if (node.kind !== 'call') return fine
-    return this.#call(expr, node.operator, node.args, env, fine)
+    if (node.kind !== 'call') return undefined
+    if (isOperator(node.operator, 'eq')) return this.#equation(expr, node.args, env)
+    return this.#call(expr, node.operator, node.args, env)
+  }
+
+  #equation({ loc }: Expr, [a, b]: readonly Term[], env: TypeEnv): Problem | undefined {
+    if (!a || !b) return undefined
+    const [left, right] = [this.of(a, env), this.of(b, env)]
+    if (unify(this, env, a, left, b, right)) return undefined
+    const message = `match error\n  left  : ${typeText(left)}\n  right : ${typeText(right)}`
+    return { loc, message, follows: isUnknown(left) || isUnknown(right) }
   }
 
   #call(
-    expr: Expr,
+    { loc }: Expr,
     operator: RefTerm,
     args: readonly Term[],
-    env: Env,
-    refsFine: boolean,
-  ): boolean {
-    if (isOperator(operator, 'eq') || isOperator(operator, 'equal')) {
-      const [a, b, result] = args
-      if (!a || !b) return refsFine
-      if (result && !this.#one(result, BOOLEAN, env, false)) return this.#error(expr, 'match error')
-      const [x, y] = [this.#get(a, env), this.#get(b, env)]
-      if (this.#both(a, x, b, y, env)) return refsFine
-      // A type is missing because of an error that was reported already.
-      if (!refsFine && (!x || !y)) return false
-      return this.#error(
-        expr,
-        `match error\n  left  : ${x ? typeText(x) : '???'}\n  right : ${y ? typeText(y) : '???'}`,
-      )
-    }
-    const type = this.#functionType(operator)
-    if (!type) return refsFine
+    env: TypeEnv,
+  ): Problem | undefined {
+    const type = env.ref(operator)
     const name = operatorName(operator) ?? ''
-    const wanted = [...type.args, ...(type.result ? [type.result] : [])]
-    let fits = true
+    if (type?.kind === 'any' && type.of.length === 0) return undefined
+    if (type?.kind !== 'function') return { loc, message: `undefined function ${name}` }
+    const wanted = type.result ? [...type.args, type.result] : type.args
+    const before = args.map((arg) => this.of(arg, env))
+    const bad = (have: readonly (Type | undefined)[]): Problem => ({
+      loc,
+      message: `${name}: invalid argument(s)\n  have: (${have.map(typeText).join(', ')})\n  want: (${wanted.map(typeText).join(', ')})`,
+      follows: have.some(isUnknown),
+    })
     for (const [i, arg] of args.entries()) {
       const want = type.variadic ? type.args[0] : wanted[i]
-      if (want && !this.#one(arg, want, env, false)) fits = false
+      const have = before[i]
+      if (have && !isUnknown(have) && !unifies(have, want)) return bad(before)
+      if (!unifyTerm(this, env, arg, want, false)) return bad(args.map((t) => this.of(t, env)))
     }
-    if (fits) return refsFine
-    if (!refsFine && args.some((arg) => this.#get(arg, env) === undefined)) return false
-    const have = args.slice(0, type.args.length).map((arg) => {
-      const t = this.#get(arg, env)
-      return t ? typeText(t) : '???'
-    })
-    return this.#error(
-      expr,
-      `${name}: invalid argument(s)\n  have: (${have.join(', ')})\n  want: (${type.args.map(typeText).join(', ')})`,
-    )
+    return undefined
   }
 
-  /** Bodies of comprehensions inside a term. */
-  #closures(term: Term, env: Env): boolean {
-    let fine = true
-    const go = (t: Term): Term => {
-      if (
-        t.kind === 'arrayComprehension' ||
-        t.kind === 'setComprehension' ||
-        t.kind === 'objectComprehension'
-      ) {
-        const inner = new Env(env)
-        if (!this.#body(t.body, inner)) fine = false
-        const heads = t.kind === 'objectComprehension' ? [t.key, t.value] : [t.term]
-        for (const head of heads)
-          if (!this.#closures(head, inner) || !this.#refs(head, inner)) fine = false
-        return t
-      }
-      return mapTerm(t, go, (b) => b)
-    }
-    go(term)
-    return fine
-  }
-
-  // ---- references
-
-  #refs(term: Term, env: Env): boolean {
-    let fine = true
-    const go = (t: Term): Term => {
-      if (
-        t.kind === 'arrayComprehension' ||
-        t.kind === 'setComprehension' ||
-        t.kind === 'objectComprehension'
+  /** Bodies of comprehensions inside an expression. */
+  #closures(expr: Expr, env: TypeEnv): Problem[] {
+    let problems: Problem[] = []
+    if (!hasClosures(expr)) return problems
+    walkExpr(expr, (term) => {
+      if (!isComprehension(term)) return true
+      const inner = env.wrap()
+      const found = this.#body(term.body, inner)
+      if (found.length > 0) problems = found
+      this.#comprehensions.set(
+        term,
+        found.length > 0 ? undefined : comprehensionType(this, term, inner),
       )
-        return t
-      if (t.kind === 'ref') {
-        for (const x of t.terms.slice(1)) go(x)
-        if (!this.#ref(t, env)) fine = false
-        return t
-      }
-      return mapTerm(t, go, (b) => b)
-    }
-    go(term)
-    return fine
+      return false
+    })
+    return problems
   }
 
-  #ref(ref: RefTerm, env: Env): boolean {
-    const [head, ...rest] = ref.terms
-    if (head.kind === 'var' && head.name === 'data')
-      return this.#dataRef(ref, this.#tree, rest, env)
-    const known = head.kind === 'var' && head.name === 'input' ? this.#input : this.#get(head, env)
-    // Nothing is known of it yet, so anything may be behind it.
-    if (!known && head.kind === 'var') env.set(head.name, ANY)
-    const type = known ?? ANY
-    return this.#leaf(ref, type, rest, env)
+  // ---- with
+
+  /** The documents that a `with` replaces may also be of its value's type; what depends on them may be anything. */
+  #replaced(expr: Expr, env: TypeEnv): TypeEnv {
+    let layer = env
+    const put: [readonly string[], Type][] = []
+    for (const { target, value } of expr.with) {
+      const ref = asRef(target)
+      if (!ref) continue
+      const type = env.ref(ref)
+      const isFunction = type?.kind === 'function'
+      const relaxed = this.#relaxedBy(ref, isFunction)
+      if (relaxed) layer = layer.wrapWith(relaxed)
+      if (isFunction) continue
+      const [root] = ref.terms
+      if (!isRoot(root)) continue
+      const path = [root.name, ...ref.terms.slice(1).map(nodeKey)]
+      const end = ref.terms.findIndex((t, i) => i > 0 && constantKey(t) === undefined)
+      const isGround = end < 0
+      // Nothing is known of the document around it, which may stay so.
+      if (type && isAny(type)) continue
+      const own = isGround && type ? this.of(value, env) : undefined
+      const ground = (isGround ? path : path.slice(0, end)).map((key) => key ?? 'v')
+      put.push([ground, (own && or(type, own)) ?? ANY])
+    }
+    if (put.length === 0) return layer
+    const tree = new TypeNode()
+    for (const [path, type] of put) tree.put(path, type)
+    return layer.wrapWith(tree)
   }
 
-  #dataRef(ref: RefTerm, node: RuleNode, terms: readonly Term[], env: Env): boolean {
-    if (
-      node.rules.some(({ rule }) => !rule.head.args) ||
-      (node.rules.length > 0 && node.children.size === 0)
-    ) {
-      if (isFunction(node))
-        return this.#error(
-          ref,
-          `function data.${node.path.join('.')} used as reference, not called`,
-        )
-      return this.#leaf(ref, this.#node(node), terms, env)
+  #relaxedBy(target: RefTerm, isFunction: boolean): TypeNode | undefined {
+    const [head] = target.terms
+    if (head.kind !== 'var' || head.name !== 'data') return undefined
+    const key = `${isFunction ? 'f:' : ''}${target.terms.map((t) => nodeKey(t) ?? '').join('.')}`
+    if (this.#relaxed.has(key)) return this.#relaxed.get(key)
+    const replaced = rulesOf(this.#tree, target)
+    let tree: TypeNode | undefined
+    for (const { path } of this.#needing(replaced)) {
+      if (isFunction && path.length === target.terms.length - 1 && isPathOf(target, path)) continue
+      tree ??= new TypeNode()
+      tree.put(['data', ...path.map((name) => JSON.stringify(name))], ANY)
     }
-    const [term, ...rest] = terms
-    if (!term) return true
-    if (term.kind === 'string') {
-      const child = node.children.get(term.value)
-      return child ? this.#dataRef(ref, child, rest, env) : this.#leaf(ref, ANY, rest, env)
-    }
-    if (term.kind === 'var' && !env.get(term.name)) env.set(term.name, STRING)
-    return this.#leaf(ref, values(this.#node(node)) ?? ANY, rest, env)
+    this.#relaxed.set(key, tree)
+    return tree
   }
 
-  /** Follows a reference through a type, binding the types of its variables. */
-  #leaf(ref: RefTerm, type: Type, terms: readonly Term[], env: Env): boolean {
-    const [term, ...rest] = terms
-    if (!term) return true
-    const wanted = keys(type)
-    if (!wanted)
-      return this.#error(ref, `undefined ref: ${refText(ref)} (has no keys: ${typeText(type)})`)
-    const constant = constantKey(term)
-    if (constant !== undefined) {
-      const child = select(type, constant)
-      if (!child)
-        return this.#error(
-          ref,
-          `undefined ref: ${refText(ref)} (no key ${constant} in ${typeText(type)})`,
-        )
-      return this.#leaf(ref, child, rest, env)
-    }
-    if (term.kind === 'var') {
-      const exist = env.get(term.name)
-      if (!exist) env.set(term.name, wanted)
-      else if (!unifies(exist, wanted))
-        return this.#error(ref, `undefined ref: ${refText(ref)} (key of type ${typeText(exist)})`)
-    } else if (term.kind === 'array' || term.kind === 'object' || term.kind === 'set') {
-      if (!this.#one(term, wanted, env, false))
-        return this.#error(ref, `undefined ref: ${refText(ref)}`)
-    } else {
-      const exist = this.#get(term, env)
-      if (exist && !unifies(exist, wanted))
-        return this.#error(ref, `undefined ref: ${refText(ref)} (key of type ${typeText(exist)})`)
-    }
-    return this.#leaf(ref, values(type) ?? ANY, rest, env)
-  }
-
-  #refType(ref: RefTerm, env: Env): Type | undefined {
-    const [head, ...rest] = ref.terms
-    let type: Type | undefined
-    let terms: readonly Term[] = rest
-    if (head.kind === 'var' && head.name === 'data') {
-      let node = this.#tree
-      let i = 0
-      for (; i < rest.length; i++) {
-        if (node.rules.some(({ rule }) => !rule.head.args)) break
-        const term = rest[i]
-        const child = term?.kind === 'string' ? node.children.get(term.value) : undefined
-        if (!child) {
-          if (term?.kind === 'string') return ANY
-          break
+  /** Rules, and all that need them. */
+  #needing(rules: Iterable<PlacedRule>): Set<PlacedRule> {
+    if (!this.#dependents) {
+      this.#dependents = new Map()
+      const all = rulesBelow(this.#tree)
+      for (const [at, rule] of all.entries()) {
+        for (const place of this.#needs[at] ?? []) {
+          const needed = all[place] as PlacedRule
+          const list = this.#dependents.get(needed)
+          if (list) list.push(rule)
+          else this.#dependents.set(needed, [rule])
         }
-        node = child
       }
-      type = isFunction(node) && node.children.size === 0 ? ANY : this.#node(node)
-      terms = rest.slice(i)
-    } else if (head.kind === 'var' && head.name === 'input') type = this.#input
-    else type = this.#get(head, env)
-    for (const term of terms) {
-      if (!type) return undefined
-      const constant = constantKey(term)
-      type = constant === undefined ? values(type) : select(type, constant)
     }
-    return type
+    const found = new Set(rules)
+    for (const rule of found) for (const other of this.#dependents.get(rule) ?? []) found.add(other)
+    return found
   }
 
   // ---- terms
 
-  #get(term: Term, env: Env): Type | undefined {
+  /** The type of a term; undefined, or with undefined parts, where it is not known. */
+  of(term: Term, env: TypeEnv): Type | undefined {
     switch (term.kind) {
       case 'null':
         return NULL
@@ -448,191 +328,86 @@ class TypeChecker {
       case 'string':
       case 'template':
         return STRING
-      case 'var':
-        return term.name === 'input' || term.name === 'data' ? ANY : env.get(term.name)
+      case 'var': {
+        if (term.name === 'input' || term.name === 'data')
+          return env.ref({ kind: 'ref', terms: [term], loc: term.loc })
+        return env.variable(term.name)
+      }
       case 'ref':
-        return this.#refType(term, env)
+        return env.ref(term)
       case 'array': {
-        const fixed = all(term.items.map((t) => this.#get(t, env)))
-        return fixed && { kind: 'array', fixed, rest: fixed.length === 0 ? ANY : undefined }
+        const fixed = term.items.map((t) => this.of(t, env))
+        return { kind: 'array', fixed, rest: fixed.length === 0 ? ANY : undefined }
       }
       case 'set': {
-        const items = all(term.items.map((t) => this.#get(t, env)))
-        return items && { kind: 'set', of: items.length > 0 ? union(items) : ANY }
+        let of: Type | undefined
+        for (const item of term.items) of = or(of, this.of(item, env))
+        return { kind: 'set', of: of ?? ANY }
       }
       case 'object':
-        return this.#objectType(term.pairs, env)
-      case 'arrayComprehension': {
-        const of = this.#inside(term.body, term.term, env)
-        return { kind: 'array', fixed: [], rest: of }
-      }
+        return this.#object(term.pairs, env)
+      case 'arrayComprehension':
       case 'setComprehension':
-        return { kind: 'set', of: this.#inside(term.body, term.term, env) }
       case 'objectComprehension':
-        return {
-          kind: 'object',
-          fixed: new Map(),
-          rest: [this.#inside(term.body, term.key, env), this.#inside(term.body, term.value, env)],
-        }
+        return this.#comprehension(term, env)
       default:
         return undefined
     }
   }
 
-  #inside(body: Body, term: Term, env: Env): Type {
-    const inner = new Env(env)
-    const quiet = new TypeChecker(this.#tree, this.#typeOf, SILENT)
-    // Rules that are known stay known; what is wrong in the body is reported by its own check.
-    for (const [rule, types] of this.#known) quiet.#known.set(rule, types)
-    for (const rule of this.#open) quiet.#open.add(rule)
-    quiet.#input = this.#input
-    quiet.#body(body, inner)
-    return quiet.#get(term, inner) ?? ANY
+  #comprehension(term: Comprehension, env: TypeEnv): Type | undefined {
+    if (this.#comprehensions.has(term)) return this.#comprehensions.get(term)
+    const inner = env.wrap()
+    const type =
+      this.#body(term.body, inner).length > 0 ? undefined : comprehensionType(this, term, inner)
+    this.#comprehensions.set(term, type)
+    return type
   }
 
-  #objectType(pairs: readonly (readonly [Term, Term])[], env: Env): Type | undefined {
-    const fixed = new Map<string, Type>()
-    const k: Type[] = []
-    const v: Type[] = []
+  #object(pairs: readonly (readonly [Term, Term])[], env: TypeEnv): Type {
+    const fixed = new Map<string, Type | undefined>()
+    let rest: readonly [Type | undefined, Type | undefined] | undefined
     for (const [key, value] of pairs) {
-      const type = this.#get(value, env)
-      if (!type) return undefined
       const constant = constantKey(key)
-      if (constant !== undefined) fixed.set(constant, type)
-      else {
-        const own = this.#get(key, env)
-        if (!own) return undefined
-        k.push(own)
-        v.push(type)
-      }
+      if (constant === undefined) rest = [this.of(key, env), this.of(value, env)]
+      else fixed.set(constant, this.of(value, env))
     }
-    if (pairs.length === 0) return { kind: 'object', fixed, rest: [ANY, ANY] }
-    return { kind: 'object', fixed, rest: k.length > 0 ? [union(k), union(v)] : undefined }
-  }
-
-  /** Whether a term may be of a type; gives that type to its variables. */
-  #one(term: Term, type: Type, env: Env, joins: boolean): boolean {
-    if (term.kind === 'var') {
-      const exist = env.get(term.name)
-      if (term.name === 'input' || term.name === 'data') return true
-      if (joins) env.set(term.name, exist ? union([exist, type]) : type)
-      else if (exist) return unifies(exist, type)
-      else env.set(term.name, type)
-      return true
-    }
-    if (term.kind === 'array' || term.kind === 'object' || term.kind === 'set') {
-      if (type.kind === 'any') {
-        if (isAny(type)) {
-          const inner = term.kind === 'object' ? term.pairs.flat() : term.items
-          for (const t of inner) this.#one(t, ANY, env, true)
-          return true
-        }
-        let some = false
-        for (const t of type.of) if (this.#one(term, t, env, true)) some = true
-        return some
-      }
-      return this.#composite(term, type, env, joins)
-    }
-    const own = this.#get(term, env)
-    return own !== undefined && unifies(own, type)
-  }
-
-  #composite(
-    term: Extract<Term, { kind: 'array' | 'object' | 'set' }>,
-    type: Type,
-    env: Env,
-    joins: boolean,
-  ): boolean {
-    if (term.kind === 'array') {
-      if (type.kind !== 'array') return false
-      if (term.items.length !== type.fixed.length && !type.rest) return false
-      if (term.items.length < type.fixed.length) return false
-      return term.items
-        .map((t, i) => this.#one(t, type.fixed[i] ?? type.rest ?? ANY, env, joins))
-        .every(Boolean)
-    }
-    if (term.kind === 'set') {
-      if (type.kind !== 'set') return false
-      return term.items.map((t) => this.#one(t, type.of, env, true)).every(Boolean)
-    }
-    if (type.kind !== 'object') return false
-    if (term.pairs.length !== type.fixed.size && !type.rest) return false
-    let fine = true
-    for (const [k, v] of term.pairs) {
-      const constant = constantKey(k)
-      const child = constant === undefined ? undefined : select(type, constant)
-      if (constant !== undefined) {
-        if (!child || !this.#one(v, child, env, joins)) fine = false
-      } else {
-        const [kt, vt] = [keys(type), values(type)]
-        if (!kt || !vt || !this.#one(k, kt, env, joins) || !this.#one(v, vt, env, joins))
-          fine = false
-      }
-    }
-    return fine
-  }
-
-  #both(a: Term, x: Type | undefined, b: Term, y: Type | undefined, env: Env): boolean {
-    if (!x && y) return this.#one(a, y, env, false)
-    if (!y && x) return this.#one(b, x, env, false)
-    if (x && y) return unifies(x, y)
-    if (a.kind === 'array' && b.kind === 'array') {
-      return (
-        a.items.length === b.items.length &&
-        a.items.every((t, i) => this.#pair(t, b.items[i] as Term, env))
-      )
-    }
-    if (a.kind === 'object' && b.kind === 'object') {
-      if (a.pairs.length !== b.pairs.length) return false
-      return a.pairs.every(([k, v]) => {
-        const other = b.pairs.find(([key]) => constantKey(key) === constantKey(k))
-        return other === undefined ? constantKey(k) === undefined : this.#pair(v, other[1], env)
-      })
-    }
-    if (a.kind === 'var' || b.kind === 'var') {
-      for (const t of [a, b]) if (t.kind === 'var' && !env.get(t.name)) env.set(t.name, ANY)
-      return true
-    }
-    return !(a.kind === 'array' || a.kind === 'object') || a.kind === b.kind
-  }
-  #pair(a: Term, b: Term, env: Env): boolean {
-    return this.#both(a, this.#get(a, env), b, this.#get(b, env), env)
+    if (pairs.length === 0) rest = [ANY, ANY]
+    return { kind: 'object', fixed, rest }
   }
 }
 
-const SILENT = { add: () => undefined, any: false, list: [] } as unknown as Diagnostics
-
-function isEmptyCollection(type: Type): boolean {
-  return type.kind === 'array' || type.kind === 'object' || type.kind === 'set'
-}
-
-function all(types: readonly (Type | undefined)[]): Type[] | undefined {
-  const found: Type[] = []
-  for (const type of types) {
-    if (!type) return undefined
-    found.push(type)
-  }
-  return found
-}
-
-/** The text of a constant key, as object types have it. */
-function constantKey(term: Term): string | undefined {
+function comprehensionType(
+  checker: TypeChecker,
+  term: Comprehension,
+  env: TypeEnv,
+): Type | undefined {
   switch (term.kind) {
-    case 'string':
-      return keyOf(term.value)
-    case 'number':
-      return keyOf(term.text, true)
-    case 'boolean':
-      return keyOf(term.value)
-    case 'null':
-      return 'null'
+    case 'arrayComprehension':
+      return { kind: 'array', fixed: [], rest: checker.of(term.term, env) }
+    case 'setComprehension':
+      return { kind: 'set', of: checker.of(term.term, env) }
     default:
-      return undefined
+      return {
+        kind: 'object',
+        fixed: new Map(),
+        rest: [checker.of(term.key, env), checker.of(term.value, env)],
+      }
   }
 }
 
-function refText(ref: RefTerm): string {
-  return ref.terms
-    .map((t) => (t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : '[…]'))
-    .join('.')
+export function isComprehension(term: Term): term is Comprehension {
+  return term.kind.endsWith('Comprehension')
+}
+
+function asRef(term: Term): RefTerm | undefined {
+  if (term.kind === 'ref') return term
+  return term.kind === 'var' ? { kind: 'ref', terms: [term], loc: term.loc } : undefined
+}
+
+function isPathOf(target: RefTerm, path: readonly string[]): boolean {
+  return path.every((name, i) => {
+    const term = target.terms[i + 1]
+    return term?.kind === 'string' && term.value === name
+  })
 }

@@ -1,206 +1,263 @@
-// Static types, as OPA's checker has them. `any` without members is every value; a list of types is a union.
+// Static types, as OPA's checker has them. `any` without members is every value; a list of types is a union. A part whose
+// type is not known yet is left undefined, and then the whole is not known either (`unknown`).
 
 export type Scalar = 'null' | 'boolean' | 'number' | 'string'
+type Maybe = Type | undefined
 export interface ArrayType {
   readonly kind: 'array'
-  readonly fixed: readonly Type[]
-  readonly rest: Type | undefined
+  readonly fixed: readonly Maybe[]
+  readonly rest: Maybe
 }
 export interface ObjectType {
   readonly kind: 'object'
-  /** Known keys; a key is the text of a scalar as in `keyOf`. */
-  readonly fixed: ReadonlyMap<string, Type>
-  readonly rest: readonly [Type, Type] | undefined
+  /** Known keys; a key is the text of a constant as in `keyOf`. */
+  readonly fixed: ReadonlyMap<string, Maybe>
+  readonly rest: readonly [Maybe, Maybe] | undefined
 }
 export interface SetType {
   readonly kind: 'set'
-  readonly of: Type
+  readonly of: Maybe
 }
 export interface AnyType {
   readonly kind: 'any'
   readonly of: readonly Type[]
 }
-export type Type = { readonly kind: Scalar } | ArrayType | ObjectType | SetType | AnyType
 export interface FunctionType {
-  readonly args: readonly Type[]
+  readonly kind: 'function'
+  readonly args: readonly Maybe[]
   readonly variadic: boolean
-  readonly result: Type | undefined
+  readonly result: Maybe
 }
+export type Type =
+  | { readonly kind: Scalar }
+  | ArrayType
+  | ObjectType
+  | SetType
+  | AnyType
+  | FunctionType
 
 export const ANY: AnyType = { kind: 'any', of: [] }
 export const NULL: Type = { kind: 'null' }
 export const BOOLEAN: Type = { kind: 'boolean' }
 export const NUMBER: Type = { kind: 'number' }
 export const STRING: Type = { kind: 'string' }
-export const EMPTY_ARRAY: ArrayType = { kind: 'array', fixed: [], rest: undefined }
 
 export function isAny(type: Type): boolean {
   return type.kind === 'any' && type.of.length === 0
 }
 
-export function union(types: readonly Type[]): Type {
-  const flat: Type[] = []
-  for (const type of types) {
-    if (type.kind === 'any') {
-      if (type.of.length === 0) return ANY
-      flat.push(...type.of)
-    } else flat.push(type)
-  }
-  const unique: Type[] = []
-  const seen = new Set<string>()
-  for (const type of flat) {
-    const text = typeText(type)
-    if (!seen.has(text)) {
-      seen.add(text)
-      unique.push(type)
-    }
-  }
-  const [only] = unique
-  return unique.length === 1 && only ? only : { kind: 'any', of: unique }
+/** Either of two types; undefined when only one is a function's. */
+export function or(a: Maybe, b: Maybe): Maybe {
+  if (!a || a === b) return b
+  if (!b) return a
+  if (a.kind === 'function' || b.kind === 'function')
+    return a.kind === 'function' && b.kind === 'function' ? eitherFunction(a, b) : undefined
+  const members = [...(a.kind === 'any' ? a.of : [a]), ...(b.kind === 'any' ? b.of : [b])]
+  if (isAny(a) || isAny(b)) return ANY
+  const unique = new Map<string, Type>()
+  for (const member of members) unique.set(typeText(member), member)
+  const [only] = unique.values()
+  if (unique.size === 1 && only) return a.kind === 'any' ? a : only
+  return { kind: 'any', of: [...unique].sort(([x], [y]) => (x < y ? -1 : 1)).map(([, t]) => t) }
 }
 
-export function typeText(type: Type): string {
+export function union(types: readonly Maybe[]): Maybe {
+  let all: Maybe
+  for (const type of types) all = or(all, type)
+  return all
+}
+
+function eitherFunction(a: FunctionType, b: FunctionType): FunctionType | undefined {
+  if (a.args.length !== b.args.length || a.variadic !== b.variadic) return undefined
+  return {
+    kind: 'function',
+    args: a.args.map((arg, i) => or(arg, b.args[i])),
+    variadic: a.variadic,
+    result: or(a.result, b.result),
+  }
+}
+
+const texts = new WeakMap<Type, string>()
+
+/** Equal for equal types. */
+export function typeText(type: Maybe): string {
+  if (!type) return '???'
+  if (type.kind === 'any' && type.of.length === 0) return 'any'
+  let text = texts.get(type)
+  if (text === undefined) {
+    text = written(type)
+    texts.set(type, text)
+  }
+  return text
+}
+
+function written(type: Type): string {
   switch (type.kind) {
     case 'array': {
       const fixed = type.fixed.length > 0 ? `<${type.fixed.map(typeText).join(', ')}>` : ''
       return `array${fixed}${type.rest ? `[${typeText(type.rest)}]` : ''}`
     }
     case 'object': {
-      const fixed = [...type.fixed].map(([k, v]) => `${k}: ${typeText(v)}`).join(', ')
-      return `object<${fixed}>${type.rest ? `[${typeText(type.rest[0])}: ${typeText(type.rest[1])}]` : ''}`
+      const fixed = [...type.fixed]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([k, v]) => `${k}: ${typeText(v)}`)
+        .join(', ')
+      const rest = type.rest ? `[${typeText(type.rest[0])}: ${typeText(type.rest[1])}]` : ''
+      return `object${fixed === '' ? '' : `<${fixed}>`}${rest}`
     }
     case 'set':
       return `set[${typeText(type.of)}]`
     case 'any':
-      return type.of.length === 0 ? 'any' : `any<${type.of.map(typeText).join(', ')}>`
+      return `any<${type.of.map(typeText).join(', ')}>`
+    case 'function':
+      return `(${type.args.map(typeText).join(', ')}) => ${typeText(type.result)}`
     default:
       return type.kind
   }
 }
 
-/** What one gets by `value[key]` for some key of the type; undefined when there is nothing to get. */
-export function values(type: Type): Type | undefined {
+/** Whether something in a type is not known yet. Members of a union are not looked into. */
+export function isUnknown(type: Maybe): boolean {
+  if (!type) return true
   switch (type.kind) {
-    case 'array': {
-      const all = [...type.fixed, ...(type.rest ? [type.rest] : [])]
-      return all.length > 0 ? union(all) : undefined
-    }
+    case 'array':
+      return type.fixed.some(isUnknown) || (type.rest !== undefined && isUnknown(type.rest))
     case 'object': {
-      const all = [...type.fixed.values(), ...(type.rest ? [type.rest[1]] : [])]
-      return all.length > 0 ? union(all) : undefined
+      for (const value of type.fixed.values()) if (isUnknown(value)) return true
+      return type.rest !== undefined && (isUnknown(type.rest[0]) || isUnknown(type.rest[1]))
     }
     case 'set':
+      return isUnknown(type.of)
+    case 'function':
+      return type.args.some(isUnknown) || isUnknown(type.result)
+    default:
+      return false
+  }
+}
+
+/** What one gets by `value[key]` for some key of the type; undefined when there is nothing to get. */
+export function values(type: Maybe): Maybe {
+  switch (type?.kind) {
+    case 'array':
+      return or(union(type.fixed), type.rest)
+    case 'object':
+      return or(union([...type.fixed.values()]), type.rest?.[1])
+    case 'set':
       return type.of
-    case 'any': {
-      if (type.of.length === 0) return ANY
-      const all = type.of.map(values).filter((t) => t !== undefined)
-      return all.length > 0 ? union(all) : undefined
-    }
+    case 'any':
+      return isAny(type) ? ANY : union(type.of.map(values))
     default:
       return undefined
   }
 }
 
 /** The type of keys that `value[x]` iterates. */
-export function keys(type: Type): Type | undefined {
-  switch (type.kind) {
+export function keys(type: Maybe): Maybe {
+  switch (type?.kind) {
     case 'array':
       return NUMBER
-    case 'object': {
-      const all: Type[] = [...type.fixed.keys()].map(keyType)
-      if (type.rest) all.push(type.rest[0])
-      return all.length > 0 ? union(all) : undefined
-    }
+    case 'object':
+      return or(union([...type.fixed.keys()].map(keyType)), type.rest?.[0])
     case 'set':
       return type.of
-    case 'any': {
-      if (type.of.length === 0) return ANY
-      const all = type.of.map(keys).filter((t) => t !== undefined)
-      return all.length > 0 ? union(all) : undefined
-    }
+    case 'any':
+      return isAny(type) ? ANY : union(type.of.map(keys))
     default:
       return undefined
   }
 }
 
-/** Text by which a constant key is known in an object type. */
-export function keyOf(value: string | number | boolean | null, isNumber = false): string {
-  return isNumber ? String(value) : JSON.stringify(value)
+/** Text by which a constant key is known in an object type: its JSON, numbers by their value. */
+export function keyOf(value: string | number | boolean | null): string {
+  return JSON.stringify(value)
 }
+
 function keyType(key: string): Type {
-  if (key.startsWith('"')) return STRING
-  if (key === 'null') return NULL
-  if (key === 'true' || key === 'false') return BOOLEAN
-  if (/^-?[\d.]/.test(key)) return NUMBER
-  return ANY
+  return typeOfJson(JSON.parse(key) as unknown)
+}
+
+function typeOfJson(value: unknown): Type {
+  if (value === null) return NULL
+  if (typeof value === 'boolean') return BOOLEAN
+  if (typeof value === 'number') return NUMBER
+  if (typeof value === 'string') return STRING
+  if (Array.isArray(value)) return { kind: 'array', fixed: value.map(typeOfJson), rest: undefined }
+  const fixed = Object.entries(value as object).map(([k, v]) => [keyOf(k), typeOfJson(v)] as const)
+  return { kind: 'object', fixed: new Map(fixed), rest: undefined }
 }
 
 /** The type behind one constant key; undefined when it cannot be there. */
-export function select(type: Type, key: string): Type | undefined {
-  switch (type.kind) {
-    case 'array': {
-      if (!/^\d+$/.test(key)) return undefined
-      return type.fixed[Number(key)] ?? type.rest
+export function select(type: Maybe, key: string): Maybe {
+  switch (type?.kind) {
+    case 'array':
+      return /^\d+$/.test(key) ? elementAt(type, Number(key)) : undefined
+    case 'object':
+      return property(type, key)
+    case 'set': {
+      const own = keyType(key)
+      if (type.of && typeText(type.of) === typeText(own)) return type.of
+      return type.of?.kind === 'any' && contains(type.of, own) ? own : undefined
     }
-    case 'object': {
-      const fixed = type.fixed.get(key)
-      if (fixed) return fixed
-      return type.rest && unifies(type.rest[0], keyType(key)) ? type.rest[1] : undefined
-    }
-    case 'set':
-      return unifies(type.of, keyType(key)) ? keyType(key) : undefined
-    case 'any': {
-      if (type.of.length === 0) return ANY
-      const all = type.of.map((t) => select(t, key)).filter((t) => t !== undefined)
-      return all.length > 0 ? union(all) : undefined
-    }
+    case 'any':
+      return isAny(type) ? ANY : union(type.of.map((t) => select(t, key)))
     default:
       return undefined
   }
 }
 
-/** Whether some value could be of both types. */
-export function unifies(a: Type, b: Type): boolean {
-  if (a.kind === 'any') return a.of.length === 0 || a.of.some((t) => unifies(t, b))
-  if (b.kind === 'any') return unifies(b, a)
-  if (a.kind !== b.kind) return false
+export function elementAt(type: ArrayType, at: number): Maybe {
+  return at < type.fixed.length ? type.fixed[at] : type.rest
+}
+
+function property(type: ObjectType, key: string): Maybe {
+  if (type.fixed.has(key)) return type.fixed.get(key)
+  return type.rest?.[0] && contains(type.rest[0], keyType(key)) ? type.rest[1] : undefined
+}
+
+/** Whether a type is another or has it as a member. */
+function contains(type: Type, member: Type): boolean {
+  if (type.kind !== 'any') return typeText(type) === typeText(member)
+  return type.of.length === 0 || type.of.some((t) => typeText(t) === typeText(member))
+}
+
+/** Whether some value could be of both types. Nothing is of a type that is not known. */
+export function unifies(a: Maybe, b: Maybe): boolean {
+  if (!a || !b) return false
+  if (a.kind === 'any' || b.kind === 'any')
+    return (a.kind === 'any' && unifiesAny(a, b)) || (b.kind === 'any' && unifiesAny(b, a))
   if (a.kind === 'array' && b.kind === 'array') return unifiesArrays(a, b)
   if (a.kind === 'object' && b.kind === 'object') return unifiesObjects(a, b)
-  // An empty set is of every set type, and so unifies with it.
-  if (a.kind === 'set' && b.kind === 'set') return unifies(a.of, b.of)
-  return true
+  if (a.kind === 'set' && b.kind === 'set') return unifies(values(a), values(b))
+  if (a.kind === 'function' && b.kind === 'function') return unifiesFunctions(a, b)
+  return a.kind === b.kind
+}
+
+function unifiesAny(a: AnyType, b: Type): boolean {
+  if (b.kind === 'function') return false
+  return a.of.length === 0 || a.of.some((t) => unifies(t, b))
+}
+
+function unifiesFunctions(a: FunctionType, b: FunctionType): boolean {
+  return a.args.length === b.args.length && a.args.every((arg, i) => unifies(arg, b.args[i]))
 }
 
 function unifiesArrays(a: ArrayType, b: ArrayType): boolean {
-  if (a.fixed.length !== b.fixed.length && !a.rest && !b.rest) return false
-  if (!a.rest && a.fixed.length < b.fixed.length) return false
-  if (!b.rest && b.fixed.length < a.fixed.length) return false
-  const most = Math.max(a.fixed.length, b.fixed.length)
-  for (let i = 0; i < most; i++) {
-    const x = a.fixed[i] ?? a.rest
-    const y = b.fixed[i] ?? b.rest
-    if (x && y && !unifies(x, y)) return false
-  }
-  return !(a.rest && b.rest && !unifies(a.rest, b.rest))
+  const fits = (x: ArrayType, y: ArrayType) =>
+    x.fixed.every((type, i) => unifies(type, elementAt(y, i)))
+  return fits(a, b) && fits(b, a) && (!a.rest || !b.rest || unifies(a.rest, b.rest))
 }
 
 function unifiesObjects(a: ObjectType, b: ObjectType): boolean {
-  if (a.rest && b.rest) return unifies(a.rest[1], b.rest[1])
-  if (a.rest) return fixedUnify(b, a)
-  if (b.rest) return fixedUnify(a, b)
-  if (a.fixed.size !== b.fixed.size) return false
-  for (const [key, type] of a.fixed) {
-    const other = b.fixed.get(key)
-    if (!other || !unifies(type, other)) return false
-  }
-  return true
+  const [x, y] = [a.rest?.[1], b.rest?.[1]]
+  return fixedUnify(a, b) && fixedUnify(b, a) && (!x || !y || unifies(x, y))
 }
 
-/** Whether the known keys of a fit into b, which has unknown ones. */
+/** Whether the known keys of a fit into b; where either has unknown ones, b need not have them. */
 function fixedUnify(a: ObjectType, b: ObjectType): boolean {
+  const open = a.rest?.[1] !== undefined || b.rest?.[1] !== undefined
   for (const [key, type] of a.fixed) {
-    const other = select(b, key)
-    if (!other || !unifies(type, other)) return false
+    const other = property(b, key)
+    if (other ? !unifies(type, other) : !open) return false
   }
   return true
 }
@@ -255,7 +312,7 @@ export function parseType(text: string): Type {
         of.push(type())
       }
       expect(')')
-      return union(of)
+      return union(of) ?? ANY
     }
     const name = /[a-z]+/y
     name.lastIndex = at

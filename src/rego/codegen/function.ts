@@ -195,8 +195,15 @@ class FunctionGenerator {
         return this.#isTag(stmt.source, 6)
       case 'IsSetStmt':
         return this.#isTag(stmt.source, 7)
-      case 'KeepOrderStmt':
-        code.get(this.#local(stmt.target)).const(1).store8(1)
+      case 'BadPathStmt':
+        code.call(f.badPath)
+        return
+      case 'IsSettledStmt':
+        code.get(this.#local(stmt.source)).call(f.settled)
+        return
+      case 'WrittenSetStmt':
+        code.get(this.#local(stmt.source)).get(this.#local(stmt.array)).call(f.writtenSet)
+        code.set(this.#local(stmt.target))
         return
       case 'IsCollectionStmt':
         this.#push(stmt.source)
@@ -432,7 +439,9 @@ class FunctionGenerator {
     const local = this.#local(source)
     if (this.#memoAt !== undefined) {
       code.get(this.#memoAt)
-      code.get(local).const(KNOWN_UNDEFINED).get(local).op(OP.select).store(0)
+      code.get(local)
+      if (this.#layout.hasWrittenSets) code.call(this.#layout.functions.plainOf)
+      code.const(KNOWN_UNDEFINED).get(local).op(OP.select).store(0)
     }
     code.get(local).return()
   }
@@ -440,8 +449,10 @@ class FunctionGenerator {
   #scan(stmt: Extract<Stmt, { type: 'ScanStmt' }>): void {
     const code = this.#code
     const { functions: f } = this.#layout
-    const source = this.#local(stmt.source)
     const take = () => this.#take()
+    const written = stmt.ordered && this.#layout.hasWrittenSets ? take() : undefined
+    const source = written ?? this.#local(stmt.source)
+    if (written !== undefined) code.get(this.#local(stmt.source)).call(f.scanView).set(written)
     const [at, end, stride, offset] = [take(), take(), take(), take()] as const
     const exit = code.block()
     code
@@ -478,6 +489,7 @@ class FunctionGenerator {
     code.end()
     code.end()
     this.#free.push(at, end, stride, offset, ...(index >= 0 ? [index] : []))
+    if (written !== undefined) this.#free.push(written)
   }
 
   #with(stmt: Extract<Stmt, { type: 'WithStmt' }>): void {

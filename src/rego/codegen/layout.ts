@@ -26,6 +26,11 @@ const CALLED = [
   'callHost',
   'callPlain',
   'scanCount',
+  'scanView',
+  'writtenSet',
+  'plainOf',
+  'badPath',
+  'settled',
   'mkIndex',
   'withPath',
   'memoTable',
@@ -69,6 +74,8 @@ export class Layout {
   /** Where strict builds leave the place and the name of a call; undefined when errors are not strict. */
   readonly callGlobals: { readonly place: number; readonly called: number } | undefined
   readonly null: number
+  /** Whether some set is iterated as it was written. */
+  readonly hasWrittenSets: boolean
 
   constructor(policy: Policy, machine: Machine, strictErrors: boolean) {
     this.#policy = policy
@@ -79,6 +86,7 @@ export class Layout {
       false: this.#fixed('FALSE'),
     }
     this.null = fixed.null
+    this.hasWrittenSets = policy.hasWrittenSets ?? false
     this.#constants = new Constants((machine.dataEnd + 15) & ~15, fixed)
     this.firstFunction = machine.functionImports + machine.functions.length
     this.memoGlobal = machine.globals.length

@@ -2,7 +2,7 @@
 // answers with text as machine/assembly/host.ts expects it.
 import { HOST_PREFIX } from '../abi.ts'
 import { families } from './builtins/index.ts'
-import { BuiltinError, type HostBuiltin } from './builtins/kind.ts'
+import { BuiltinError, type HostBuiltin, SpentError, takeSpent } from './builtins/kind.ts'
 import { parseValue, writeValue } from './value.ts'
 
 export type HostFunction = (operands: string) => string
@@ -16,15 +16,22 @@ export function hostFunctions(): Record<string, HostFunction> {
 }
 
 function wrap(name: string, builtin: HostBuiltin): HostFunction {
-  return (operands) => {
+  const answer = (operands: string): string => {
     try {
       const args = parseValue(operands)
       const result = builtin(...(Array.isArray(args) ? args : []))
       return result === undefined ? '' : `=${writeValue(result)}`
     } catch (error) {
+      if (error instanceof SpentError) return `!!rego_budget_exceeded: ${error.message}`
       if (error instanceof BuiltinError) return `!${error.code}: ${name}: ${error.message}`
       // A bug in a builtin must not look like an answer.
       return `!!eval_internal_error: ${name}: ${error instanceof Error ? error.message : String(error)}`
     }
+  }
+  return (operands) => {
+    takeSpent()
+    const text = answer(operands)
+    const steps = takeSpent()
+    return steps > 0 ? `+${Math.ceil(steps)};${text}` : text
   }
 }

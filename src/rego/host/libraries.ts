@@ -1,12 +1,9 @@
 // Libraries behind builtins that few policies call, loaded when one is called: reading them all takes longer than
 // compiling a policy.
 import { createRequire } from 'node:module'
-import type * as Ajv from 'ajv'
-import type * as AjvFormats from 'ajv-formats'
 import type * as Graphql from 'graphql'
 import type * as GraphqlValidate from 'graphql/validation/validate.js'
 import type * as Re2 from 're2js'
-import type * as Semver from 'semver'
 import type * as Yaml from 'yaml'
 
 const require = createRequire(import.meta.url)
@@ -16,10 +13,7 @@ function lazily<T>(name: string): () => T {
   return () => (library ??= require(name) as T)
 }
 
-export const ajv = lazily<typeof Ajv>('ajv')
-export const ajvFormats = lazily<typeof AjvFormats.default>('ajv-formats')
 export const graphql = lazily<typeof Graphql>('graphql')
 export const graphqlValidate = lazily<typeof GraphqlValidate>('graphql/validation/validate.js')
 export const re2 = lazily<typeof Re2>('re2js')
-export const semver = lazily<typeof Semver>('semver')
 export const yaml = lazily<typeof Yaml>('yaml')

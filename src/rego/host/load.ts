@@ -23,8 +23,18 @@ export class EvalError extends Error {
 /** A function that an embedder brings: plain JavaScript in, plain JavaScript or `undefined` out. */
 export type PlainFunction = (...operands: unknown[]) => unknown
 
+/** Documents as they lie in the memory of an instance; another instance of the same module takes them over as they are. */
+export interface DataImage {
+  readonly bytes: Uint8Array
+  /** Where they begin, and where in them the root is. */
+  readonly base: number
+  readonly root: number
+}
+
 export interface LoadOptions {
   readonly data?: unknown
+  /** Instead of `data`: what `dataImage` of an instance of the same module gave. */
+  readonly image?: DataImage
   readonly builtins?: Readonly<Record<string, PlainFunction>>
   /** Tightens or widens what the module was compiled with. */
   readonly budget?: Budget
@@ -49,6 +59,8 @@ export interface Loaded {
   /** All solutions of a compiled query. */
   solutions(input?: unknown): Record<string, unknown>[]
   setData(data: unknown): void
+  /** The documents it was loaded with, in memory that threads may share. */
+  dataImage(): DataImage
   /** Steps that the last evaluation took. */
   steps(): number
   /** Counts of a trace build since it was loaded or reset, in the order of `tracePoints`. */
@@ -93,6 +105,8 @@ class Policy implements Loaded {
   #data = 0
   #dataText = '{}'
   #closed = false
+  /** What the last evaluation took, if its instance is gone. */
+  #stepsBefore: number | undefined
   readonly #numbers = new Map<string, number>()
 
   constructor(module: WebAssembly.Module, options: LoadOptions) {
@@ -106,7 +120,8 @@ class Policy implements Loaded {
     this.#globals = first.globals
     this.#bytes = new Uint8Array(this.#memory.buffer)
     this.#prepare()
-    this.setData(options.data ?? {})
+    if (options.image) this.#loadData()
+    else this.setData(options.data ?? {})
   }
 
   get entrypoints(): readonly string[] {
@@ -224,11 +239,33 @@ class Policy implements Loaded {
   }
 
   setData(data: unknown): void {
+    if (this.#options.image)
+      throw new EvalError('eval_internal_error', 'it was loaded with an image')
     this.#dataText = JSON.stringify(data ?? {})
     this.#loadData()
   }
 
+  dataImage(): DataImage {
+    const bytes = new Uint8Array(new SharedArrayBuffer(this.#heap - this.#base))
+    bytes.set(this.#view().subarray(this.#base, this.#heap))
+    return { bytes, base: this.#base, root: this.#data }
+  }
+
+  // Addresses inside are those of the instance it comes from: they fit where the heap begins at the same place, which
+  // it does in every instance of a module.
+  #loadImage({ bytes, base, root }: DataImage): void {
+    if (base !== this.#base) throw new EvalError('eval_internal_error', 'image of another module')
+    const over = base + bytes.length - this.#memory.buffer.byteLength
+    if (over > 0) this.#grow(Math.ceil(over / PAGE_BYTES))
+    this.#view().set(bytes, base)
+    this.#call('opa_heap_ptr_set', base + bytes.length)
+    this.#data = root
+    this.#heap = base + bytes.length
+  }
+
   #loadData(): void {
+    const { image } = this.#options
+    if (image) return this.#loadImage(image)
     this.#call('opa_heap_ptr_set', this.#base)
     const { address, length } = this.#put(this.#dataText)
     this.#data = this.#call('opa_json_parse', address, length)
@@ -249,6 +286,7 @@ class Policy implements Loaded {
         if (over > 0) this.#grow(Math.ceil(over / PAGE_BYTES))
         length = utf8.encodeInto(inputJson, this.#view().subarray(this.#heap)).written
       }
+      this.#stepsBefore = undefined
       return this.#text(
         this.#call('opa_eval', 0, id, this.#data, this.#heap, length, this.#heap + length, 0),
       )
@@ -278,6 +316,7 @@ class Policy implements Loaded {
 
   /** Memory never shrinks, so an instance that became too large gives way to a fresh one. */
   #renew(): void {
+    this.#stepsBefore = this.#stepsNow()
     const made = this.#instantiate(this.#pages)
     this.#memory = made.memory
     this.#exports = made.exports
@@ -305,6 +344,9 @@ class Policy implements Loaded {
   }
 
   steps(): number {
+    return this.#stepsBefore ?? this.#stepsNow()
+  }
+  #stepsNow(): number {
     return (this.#globals['rego_fuel_max']?.value ?? 0) - (this.#globals['rego_fuel']?.value ?? 0)
   }
 

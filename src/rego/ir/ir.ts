@@ -51,8 +51,17 @@ export type Stmt = (
   | { readonly type: 'IsArrayStmt'; readonly source: Operand }
   | { readonly type: 'IsObjectStmt'; readonly source: Operand }
   | { readonly type: 'IsSetStmt'; readonly source: Operand }
-  // Ours. Leaves a set that is only iterated in the order in which it was filled.
-  | { readonly type: 'KeepOrderStmt'; readonly target: Local }
+  // Ours. The set `source`, to be iterated as its literal was written, which is the array.
+  | {
+      readonly type: 'WrittenSetStmt'
+      readonly source: Local
+      readonly array: Local
+      readonly target: Local
+    }
+  // Ours. Ends the evaluation: a `with` names what is no document.
+  | { readonly type: 'BadPathStmt' }
+  // Ours. Ends the evaluation when keys in a value, or in the objects in it, had several values.
+  | { readonly type: 'IsSettledStmt'; readonly source: Local }
   // Ours. An array, an object or a set.
   | { readonly type: 'IsCollectionStmt'; readonly source: Operand }
   | { readonly type: 'IsDefinedStmt'; readonly source: Local }
@@ -191,6 +200,7 @@ export interface Policy {
   readonly funcs: readonly Func[]
   /** Ours: number of trace points; 0 unless it is a trace build. */
   readonly tracePoints: number
+  readonly hasWrittenSets?: boolean
   /** Ours: number of values that the points keep. */
   readonly traceSlots: number
 }

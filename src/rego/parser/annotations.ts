@@ -1,3 +1,4 @@
+import type * as Yaml from 'yaml'
 import { yaml } from '../host/libraries.ts'
 import type { Annotations, Comment, Loc } from '../ast/ast.ts'
 import { Cursor } from './cursor.ts'
@@ -43,15 +44,14 @@ function blocks(comments: readonly Comment[]): { head: Comment; lines: Comment[]
   let open: { head: Comment; lines: Comment[] } | undefined
   let before: Comment | undefined
   for (const comment of comments) {
-    if (open && before && comment.loc.row === before.loc.row + 1 && comment.loc.col === 1) {
+    const isFirst = comment.loc.col === 1
+    const isHead = isFirst && comment.text.trim().startsWith('METADATA')
+    if (isHead) {
+      open = { head: comment, lines: [] }
+      found.push(open)
+    } else if (open && before && comment.loc.row === before.loc.row + 1 && isFirst) {
       open.lines.push(comment)
-    } else {
-      open = undefined
-      if (comment.text.trim().startsWith('METADATA')) {
-        open = { head: comment, lines: [] }
-        found.push(open)
-      }
-    }
+    } else open = undefined
     before = comment
   }
   return found
@@ -82,7 +82,7 @@ function readYaml(head: Comment, lines: readonly Comment[], report: Report): Fie
     report(rowOf(1), 'yaml: cannot unmarshal into annotations')
     return undefined
   }
-  const fields = value as Fields
+  const fields = { ...(value as Fields), ...asWritten(document) }
   const mistake = mistakeIn(fields)
   if (mistake !== undefined) {
     report(mistake.startsWith('yaml:') ? rowOf(lineOf(text, mistake)) : head.loc, mistake)
@@ -90,6 +90,25 @@ function readYaml(head: Comment, lines: readonly Comment[], report: Report): Fie
   }
   return fields
 }
+
+/** Texts are what is written, `1.50` and `yes` too; words of YAML 1.1 are truth values where one is wanted. */
+function asWritten(document: Yaml.Document): Fields {
+  const { isScalar: isNode } = yaml()
+  const found: Fields = {}
+  for (const key of ['scope', 'title', 'description', 'entrypoint']) {
+    const node = document.get(key, true)
+    if (!isNode(node) || node.value === null) continue
+    const word = key === 'entrypoint' ? WORDS.get(node.source ?? '') : node.source
+    const isQuoted = node.type !== 'PLAIN'
+    if (word !== undefined && (key === 'entrypoint' ? typeof node.value === 'string' : !isQuoted))
+      found[key] = word
+  }
+  return found
+}
+const WORDS = new Map([
+  ...['y', 'Y', 'yes', 'Yes', 'YES', 'on', 'On', 'ON'].map((word) => [word, true] as const),
+  ...['n', 'N', 'no', 'No', 'NO', 'off', 'Off', 'OFF'].map((word) => [word, false] as const),
+])
 
 /** The line after the one that has the key a message ends with, as OPA counts. */
 function lineOf(text: string, message: string): number {
@@ -113,6 +132,7 @@ function mistakeIn(f: Fields): string | undefined {
     schemas: (v) =>
       Array.isArray(v) && v.every((x) => x !== null && typeof x === 'object' && !Array.isArray(x)),
     custom: (v) => typeof v === 'object' && !Array.isArray(v),
+    labels: (v) => typeof v === 'object' && !Array.isArray(v),
     compile: (v) => typeof v === 'object' && !Array.isArray(v),
     entrypoint: (v) => typeof v === 'boolean',
   }
@@ -243,6 +263,7 @@ function content(f: Fields): Partial<Annotations> {
     ...(relatedResources.length > 0 ? { relatedResources } : {}),
     ...(list(f['schemas']).length > 0 ? { schemas: list(f['schemas']) } : {}),
     ...(f['custom'] ? { custom: f['custom'] as Fields } : {}),
+    ...(f['labels'] ? { labels: f['labels'] as Fields } : {}),
   }
 }
 

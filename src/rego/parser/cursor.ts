@@ -37,6 +37,31 @@ interface Mark {
 }
 
 /** The token stream with one token of lookahead, marks to return to, keywords that imports add, and errors. */
+/** What messages call tokens that go by another name here. */
+const TOKEN_NAMES: Readonly<Record<string, string>> = {
+  ident: 'identifier',
+  rawString: 'string',
+  templatePart: 'template-string-part',
+  templateEnd: 'template-string-end',
+  rawTemplatePart: 'raw-template-string-part',
+  rawTemplateEnd: 'raw-template-string-end',
+  '+': 'plus',
+  '-': 'minus',
+  '*': 'mul',
+  '/': 'div',
+  '%': 'rem',
+  '&': 'and',
+  '|': 'or',
+  '=': 'eq',
+  '==': 'equal',
+  ':=': 'assign',
+  '!=': 'neq',
+  '>': 'gt',
+  '<': 'lt',
+  '>=': 'gte',
+  '<=': 'lte',
+}
+
 export class Cursor {
   readonly file: string
   readonly source: string
@@ -153,7 +178,10 @@ export class Cursor {
     if (this.token.kind === 'illegal') return this.error(this.loc, 'illegal token')
     const what = this.what
     const sort = this.keywords.has(what) || FUTURE.includes(what) ? 'keyword' : 'token'
-    return this.error(this.loc, `unexpected ${what} ${sort}${note === '' ? '' : `: ${note}`}`)
+    return this.error(
+      this.loc,
+      `unexpected ${TOKEN_NAMES[what] ?? what} ${sort}${note === '' ? '' : `: ${note}`}`,
+    )
   }
 
   /** Runs a nested piece of grammar unless nesting has become absurd. */

@@ -114,6 +114,7 @@ function assemble(
     v0: options.v0 && !parser.regoV1,
     mentions: {
       print: /\bprint\b/.test(parser.c.source),
+      template: /\$["`]/.test(parser.c.source),
       metadata: parser.c.source.includes('metadata'),
     },
   }

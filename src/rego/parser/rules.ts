@@ -253,12 +253,18 @@ export class RuleParser extends ExpressionParser {
   /** One expression, or a body in braces. A set of one element is a body, since no set is ever false. */
   #ifBody(): Body | undefined {
     const { c } = this
+    const isBrace = c.is('{')
     const mark = c.mark()
     const expr = this.literal()
-    if (expr && !(expr.node.kind === 'term' && expr.node.term.kind === 'set')) return [expr]
+    const isSet = isBrace && expr?.node.kind === 'term' && expr.node.term.kind === 'set'
+    if (expr && !isSet) return [expr]
+    const own = [...c.errors]
     c.reset(mark)
-    // Whatever stands here instead of the brace is skipped, so errors are placed where OPA places them.
-    return this.#braced()
+    // Whatever stands here instead of the brace is skipped, so errors are placed where OPA 1.19 places them.
+    const body = this.#braced()
+    if (!body || isBrace) return body
+    c.errors.splice(0, c.errors.length, ...own)
+    return c.failed ? undefined : c.illegal()
   }
 
   #braced(): Body | undefined {
@@ -352,9 +358,9 @@ export class RuleParser extends ExpressionParser {
     const { token } = c
     if (!token.space && INFIX.has(token.kind)) c.illegal()
     let named: Term | undefined = first
-    // `p [x]` is a head as well, unlike in terms.
+    // With a body, `p [x]` is a head as well, unlike in terms.
     if (token.kind === '(' || token.kind === '.' || token.kind === '[')
-      named = this.headRef(first, start)
+      named = this.ref(first, start, true)
     if (!named) return c.illegal('expected rule head name')
     let ref: Head['ref'] | undefined
     let args: readonly Term[] | undefined
@@ -404,15 +410,6 @@ export class RuleParser extends ExpressionParser {
     }
     if (ref.length !== 2 || args) return done({ generatedValue: true, value: trueTerm(loc) })
     return done({})
-  }
-
-  /** The rest of a head's reference; white space before it does not end it. */
-  headRef(first: Term, start: number): Term | undefined {
-    const { c } = this
-    const { token } = c
-    if (!token.space) return this.ref(first, start)
-    c.lexer.tokens[c.lexer.tokens.indexOf(token)] = { ...token, space: false }
-    return this.ref(first, start)
   }
 
   #checkDefault(head: Head, loc: Loc): boolean {

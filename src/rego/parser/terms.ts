@@ -8,9 +8,11 @@ import type {
   Term,
   TemplateTerm,
 } from '../ast/ast.ts'
+import { distinctItems, lastPairs } from '../ast/distinct.ts'
 import { isGround } from '../ast/walk.ts'
 import type { Cursor } from './cursor.ts'
 import type { TokenKind } from './lexer.ts'
+import { parseNumber } from './numbers.ts'
 
 /** Builtins behind infix operators. */
 export const OPERATORS: Readonly<Record<string, string>> = {
@@ -41,7 +43,6 @@ const LEVELS: readonly (readonly TokenKind[])[] = [
 ]
 
 const ROOTS = new Set(['data', 'input'])
-const EXPONENT_MAX = 30102 // 2^100,000: larger numbers would cost more to write than they are worth
 
 /** Parses a body up to (not over) its closing token; expressions are the next file's. */
 export type ParseBody = (end: TokenKind) => Body | undefined
@@ -162,9 +163,25 @@ export class TermParser {
       return known.term
     }
     const before = c.errors.length
-    const term = c.nested(() => this.#finish(this.#primary(), at))
+    const term = c.nested(() => (c.is('-') ? this.#minus(at) : this.#finish(this.#primary(), at)))
     this.#memo.set(at, { term, mark: c.mark(), asName, errors: c.errors.slice(before) })
     return term
+  }
+
+  /** A negative number, or a reference or call taken from nothing. */
+  #minus(start: number): Term | undefined {
+    const { c } = this
+    const { loc } = c
+    const mark = c.mark()
+    c.advance()
+    if (c.is('ident') || c.is('contains')) {
+      const term = this.#finish(this.variable(), c.token.start)
+      const zero = { kind: 'number', text: '0', loc } as const
+      const operator = operatorRef('minus', loc)
+      return term && { kind: 'call', operator, args: [zero, term], loc: this.#span(loc, start) }
+    }
+    c.reset(mark)
+    return this.#finish(parseNumber(c), start)
   }
 
   /** The term up to its last token, which is still the current one. */
@@ -177,10 +194,9 @@ export class TermParser {
       case 'true':
       case 'false':
         return { kind: 'boolean', value: c.what === 'true', loc }
-      case '-':
       case '.':
       case 'number':
-        return this.#number()
+        return parseNumber(c)
       case 'string':
       case 'rawString':
         return this.#string()
@@ -227,12 +243,12 @@ export class TermParser {
     return asRoot(head)
   }
 
-  /** A reference or call, beginning at the `.`, `[` or `(` behind its head. */
-  ref(head: Term, start: number): Term | undefined {
-    return this.c.nested(() => this.#ref(head, start))
+  /** A reference or call, beginning at the `.`, `[` or `(` behind its head, with white space before that if `spaced`. */
+  ref(head: Term, start: number, spaced = false): Term | undefined {
+    return this.c.nested(() => this.#ref(head, start, spaced))
   }
 
-  #ref(head: Term, start: number): Term | undefined {
+  #ref(head: Term, start: number, spaced: boolean): Term | undefined {
     const { c } = this
     if (['null', 'boolean', 'number', 'string', 'ref', 'template'].includes(head.kind)) {
       c.error(head.loc, `illegal ref (head cannot be ${head.kind})`)
@@ -240,7 +256,7 @@ export class TermParser {
     const terms: [Term, ...Term[]] = [head]
     for (;;) {
       const { token } = c
-      const attached = !token.space || terms.length === 0
+      const attached = !token.space || (spaced && terms.length === 1)
       if (attached && token.kind === '.') {
         c.advance()
         const next = c.token
@@ -302,33 +318,6 @@ export class TermParser {
       c.advance()
       if (c.is(end)) return items
     }
-  }
-
-  #number(): Term | undefined {
-    const { c } = this
-    const { loc, token: first } = c
-    let text = ''
-    if (c.is('-')) {
-      text = '-'
-      c.advance()
-      if (!c.is('number') && !c.is('.')) return c.illegal('expected number')
-    }
-    if (c.is('.')) {
-      text += '.'
-      c.advance()
-      if (!c.is('number')) return c.illegal('expected number')
-    }
-    const literal = c.token.text
-    if (!text.endsWith('.') && /^0[^.eE]/.test(literal)) {
-      return c.illegal('expected number without leading zero')
-    }
-    text += literal
-    if (!/^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) return c.illegal('invalid float')
-    const exponent = Number(/[eE]([+-]?\d+)$/.exec(text)?.[1] ?? 0)
-    if (Math.abs(exponent + text.indexOf('.') + 1) > EXPONENT_MAX || text.length > EXPONENT_MAX) {
-      return c.error(c.loc, 'number too big')
-    }
-    return { kind: 'number', text, loc: { ...loc, length: c.token.end - first.start } }
   }
 
   #string(): Term | undefined {
@@ -475,7 +464,7 @@ export class TermParser {
     if (c.is(',')) {
       c.advance()
       const items = this.list('}', [head])
-      return items && { kind: 'set', items, loc: at() }
+      return items && { kind: 'set', items: distinctItems(items), loc: at() }
     }
     if (comprehension) {
       c.advance()
@@ -485,7 +474,7 @@ export class TermParser {
     }
     c.reset(mark)
     const items = this.list('}', [])
-    return items && { kind: 'set', items, loc: at() }
+    return items && { kind: 'set', items: distinctItems(items), loc: at() }
   }
 
   /** At the colon behind the first key. */
@@ -536,7 +525,7 @@ export class TermParser {
       if (!c.is(',')) return c.illegal('expected "," or "}"')
       c.advance()
     }
-    return { kind: 'object', pairs, loc: at() }
+    return { kind: 'object', pairs: lastPairs(pairs), loc: at() }
   }
 }
 

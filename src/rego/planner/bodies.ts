@@ -1,13 +1,14 @@
 // Bodies and expressions: each goes on to the rest when it holds.
-import type { Body, EveryNode, Expr, Term } from '../ast/ast.ts'
+import type { Body, EveryNode, Expr, Rule, Term } from '../ast/ast.ts'
 import type { Local } from '../ir/ir.ts'
-import { isOperator } from '../parser/terms.ts'
+import { operatorRef } from '../parser/terms.ts'
 import { planCallExpr } from './calls.ts'
+import { type Constraint, constraintsOf, mayFail } from './constraints.ts'
 import { type Frame, isInputPath, type Next, PlanError } from './frame.ts'
 import { scan } from './refs.ts'
-import { constantOf } from './statics.ts'
 import { planTerm } from './terms.ts'
 import { planTraced, type Tracing, valued } from './tracing.ts'
+import { unifyValue } from './unify.ts'
 import { planWith } from './with.ts'
 
 export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {
@@ -19,11 +20,35 @@ export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tr
   planExpr(f, expr, () => planBody(f, body, i + 1, next))
 }
 
+/** The body of a rule: not begun when what OPA's index knows of it says that it cannot hold. */
+export function planRuleBody(f: Frame, rule: Rule, next: Next): void {
+  const { body } = rule
+  const isLong = body.length >= 2 && !f.planner.input.trace
+  const first = isLong ? body.findIndex((expr) => mayFail(f, expr)) : -1
+  const constraints = first < 0 ? [] : constraintsOf(f, rule)
+  for (const [i, constraint] of constraints.entries())
+    if (constraint && i > first) guard(f, constraint)
+  planBody(f, body, 0, next)
+}
+
+function guard(f: Frame, { subject, pattern, isMember }: Constraint): void {
+  if (isMember && pattern) {
+    const { loc } = subject
+    const operator = operatorRef('internal.member_2', loc)
+    return planCallExpr(f, operator, [pattern, subject], () => undefined)
+  }
+  planTerm(f, subject, (value) => {
+    if (pattern) unifyValue(f, value, pattern, () => undefined)
+  })
+}
+
 /** Reads constant paths into `input` before the first loop: if one is undefined, so is the body. */
 function hoist(f: Frame, body: Body): void {
   // A trace shows expressions in the order in which they stand.
   if (body.length < 2 || f.planner.input.trace) return
   for (const expr of body) {
+    // What may fail does so before what comes behind it is looked at.
+    if (mayFail(f, expr)) return
     const { node } = expr
     if (expr.negated || expr.with.length > 0) continue
     if (node.kind !== 'call' && node.kind !== 'term') continue
@@ -117,36 +142,7 @@ function planNot(f: Frame, expr: Expr, next: Next): void {
     next()
   }
   if (node.kind === 'body') return none((found) => planBody(f, node.body, 0, found))
-  const positive: Expr = { ...expr, negated: false }
-  if (node.kind !== 'call') return none((found) => planExpr(f, positive, found))
-  // As OPA rewrites them, operands that read documents are read before the negation, so that undefined ones make the
-  // whole body undefined; the sides of an equation are not.
-  const isEquation = isOperator(node.operator, 'eq') || isOperator(node.operator, 'equal')
-  lift(f, node.args, 0, isEquation, [], (args) =>
-    none((found) => planExpr(f, { ...positive, node: { ...node, args } }, found)),
-  )
-}
-
-function lift(
-  f: Frame,
-  args: readonly Term[],
-  i: number,
-  isEquation: boolean,
-  done: readonly Term[],
-  next: (args: readonly Term[]) => void,
-): void {
-  const arg = args[i]
-  if (!arg) return next(done)
-  const stays =
-    arg.kind === 'var' ||
-    constantOf(arg) !== undefined ||
-    (isEquation && (arg.kind === 'ref' || arg.kind.endsWith('Comprehension')))
-  if (stays) return lift(f, args, i + 1, isEquation, [...done, arg], next)
-  planTerm(f, arg, (value) => {
-    const name = `lifted ${f.next++}`
-    f.vars.set(name, value)
-    lift(f, args, i + 1, isEquation, [...done, { kind: 'var', name, loc: arg.loc }], next)
-  })
+  return none((found) => planExpr(f, { ...expr, negated: false }, found))
 }
 
 function alwaysTrue(term: Term): boolean {

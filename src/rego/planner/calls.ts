@@ -3,8 +3,9 @@ import type { RefTerm, Term } from '../ast/ast.ts'
 import type { Local, Location, Operand, Stmt } from '../ir/ir.ts'
 import { operatorName } from '../parser/terms.ts'
 import { DATA, type Frame, INPUT, namesOf, type Next, PlanError } from './frame.ts'
+import { nodeValue } from './documents.ts'
 import { dot, scan } from './refs.ts'
-import { planTerm, planTerms } from './terms.ts'
+import { made, planTerm, planTerms } from './terms.ts'
 import { valued } from './tracing.ts'
 import { isFunction } from './tree.ts'
 import { unify, unifyValue } from './unify.ts'
@@ -52,7 +53,8 @@ function planCall(
 ): void {
   const arity = arityOf(f, operator, name)
   const output = args[arity]
-  planTerms(f, args.slice(0, arity), 0, [], (operands) => {
+  planTerms(f, args.slice(0, arity), 0, [], (given) => {
+    const operands = isRule(name) ? given : given.map((operand) => made(f, operand))
     const value = called(f, operator, name, operands)
     if (output) return unifyValue(f, value, output, next)
     valued(f)
@@ -104,6 +106,11 @@ function emitCall(
     return
   }
   const node = f.node(namesOf(operator).slice(1))
+  if (node && node.rules.length > 0 && !isFunction(node)) {
+    // A rule of one value, called like a function without arguments.
+    f.assign(nodeValue(f, node), result)
+    return
+  }
   if (!node || !isFunction(node)) throw new PlanError(`undefined function ${name}`)
   const func = f.planner.rules(node, f.variant)
   const documents: Operand[] = [INPUT, DATA].map((value) => ({ type: 'local', value }))

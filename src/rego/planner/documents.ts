@@ -3,7 +3,7 @@ import type { Term } from '../ast/ast.ts'
 import type { Block, Func, Local, Operand } from '../ir/ir.ts'
 import { DATA, type Frame, INPUT, pathTerms } from './frame.ts'
 import { dataRef, dot } from './refs.ts'
-import { hasContent, isFunction, type RuleNode } from './tree.ts'
+import { hasContent, isDynamic, isFunction, type RuleNode } from './tree.ts'
 
 /** The function of a node without rules of its own. */
 export function planDocument(f: Frame, name: string, node: RuleNode): Func {
@@ -26,8 +26,8 @@ export function planDocument(f: Frame, name: string, node: RuleNode): Func {
   return { name, path, params: [INPUT, DATA], return: result, blocks, memo: true }
 }
 
-/** The whole value of a node of the tree. */
-export function nodeValue(f: Frame, node: RuleNode): Operand {
+/** The whole value of a node of the tree; `raw` leaves it to the caller to ask whether keys had several values. */
+export function nodeValue(f: Frame, node: RuleNode, raw = false): Operand {
   const target = f.local()
   const args: Operand[] = [
     { type: 'local', value: INPUT },
@@ -36,6 +36,7 @@ export function nodeValue(f: Frame, node: RuleNode): Operand {
   const isRule = node.rules.length > 0 && !isFunction(node)
   const func = isRule ? f.planner.rules(node, f.variant) : f.planner.document(node, f.variant)
   f.emit({ type: 'CallStmt', func, args, result: target })
+  if (isRule && isDynamic(node) && !raw) f.emit({ type: 'IsSettledStmt', source: target })
   return { type: 'local', value: target }
 }
 

@@ -44,6 +44,8 @@ export class Frame {
   loc: Loc | undefined
   /** How many blocks are open; a break counts from the innermost. */
   depth = 0
+  /** Sets as they were written -> the same ones made. */
+  readonly written = new Map<Local, Operand>()
 
   constructor(planner: Planner, variant: Variant, params: number) {
     this.planner = planner

@@ -1,5 +1,5 @@
 // Syntax tree -> IR: the functions a policy needs, each planned when it is first asked for.
-import type { Body, Module } from '../ast/ast.ts'
+import type { Body, Expr, Module } from '../ast/ast.ts'
 import { machineBuiltin } from '../codegen/machine.ts'
 import type { Func, Plan, Policy } from '../ir/ir.ts'
 import { Frame } from './frame.ts'
@@ -18,6 +18,8 @@ export interface PlannerInput {
   readonly arity: (name: string) => number | undefined
   /** Functions that the embedder brings. */
   readonly plain: ReadonlySet<string>
+  /** Errors of builtins end the evaluation. */
+  readonly strictErrors: boolean
   /** Marks expressions; with `values` also what is in them. */
   readonly trace: false | 'counts' | 'values'
   /** Unique names of variables -> those in the source. */
@@ -36,6 +38,9 @@ export class Planner {
   readonly statics = new Statics()
   readonly funcs = new Map<string, Func>()
   readonly tracePoints: TracePoint[] = []
+  hasWrittenSets = false
+  /** Expressions that may end the evaluation. */
+  readonly failing = new WeakMap<Expr, boolean>()
   #slots = 0
 
   constructor(input: PlannerInput) {
@@ -55,6 +60,7 @@ export class Planner {
       plans,
       funcs: [...this.funcs.values()],
       tracePoints: this.tracePoints.length,
+      hasWrittenSets: this.hasWrittenSets,
       traceSlots: this.#slots,
     }
   }

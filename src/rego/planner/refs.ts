@@ -1,12 +1,12 @@
 // References: into `input` and values term by term, into `data` along the tree of rules as far as it goes.
-import type { RefTerm, SetTerm, Term } from '../ast/ast.ts'
+import type { RefTerm, Term } from '../ast/ast.ts'
 import type { Local, Operand } from '../ir/ir.ts'
 import { childrenOf, nodeValue } from './documents.ts'
 import { DATA, type Frame, INPUT, pathTerms, type WithValue } from './frame.ts'
 import { longestKnown, stepKey } from './shared.ts'
 import { constantOf } from './statics.ts'
-import { planTerm, planTerms } from './terms.ts'
-import { hasContent, isFunction, type RuleNode } from './tree.ts'
+import { planTerm } from './terms.ts'
+import { hasContent, isDynamic, isFunction, type RuleNode } from './tree.ts'
 import { fail, isOpen, unifyValue } from './unify.ts'
 
 export function dot(f: Frame, source: Operand, key: Operand, base = false): Operand {
@@ -48,27 +48,7 @@ export function planRef(f: Frame, ref: RefTerm, next: WithValue): void {
   }
   if (head.kind === 'var' && head.name === 'data')
     return dataRef(f, f.planner.input.tree, rest, 0, next)
-  if (head.kind === 'set' && !constantOf(head)) {
-    return unsortedSet(f, head, (value) => tail(f, value, rest, 0, undefined, false, next))
-  }
   planTerm(f, head, (value) => tail(f, value, rest, 0, undefined, false, next))
-}
-
-/** A set that is iterated where it is written goes through its constants first: OPA orders it before it knows the rest. */
-function unsortedSet(f: Frame, set: SetTerm, next: WithValue): void {
-  const constants = constantOf({ ...set, items: set.items.filter((t) => constantOf(t)) })
-  const rest = set.items.filter((t) => !constantOf(t))
-  planTerms(f, rest, 0, [], (values) => {
-    const target = f.local()
-    f.emit({ type: 'MakeSetStmt', target })
-    for (const item of constants?.kind === 'set' ? constants.items : []) {
-      const value = { type: 'const_index', value: f.planner.statics.constant(item) } as const
-      f.emit({ type: 'SetAddStmt', value, set: target })
-    }
-    for (const value of values) f.emit({ type: 'SetAddStmt', value, set: target })
-    f.emit({ type: 'KeepOrderStmt', target })
-    next({ type: 'local', value: target })
-  })
 }
 
 /** Follows terms from a value; `path` names a document whose constant paths are read once. */
@@ -113,8 +93,9 @@ export function dataRef(
   if (node.rules.length > 0 && !isFunction(node)) {
     const path = `data\u0000rule\u0000${node.path.join('\u0000')}`
     const known = f.vars.get(path)
-    const value = known ?? nodeValue(f, node)
+    const value = known ?? nodeValue(f, node, true)
     f.vars.set(path, value)
+    if (isDynamic(node)) return keyedRef(f, value, terms, i, path, next)
     return tail(f, value, terms, i, path, false, next)
   }
   const term = terms[i]
@@ -140,6 +121,26 @@ export function dataRef(
     undefined,
     true,
     next,
+  )
+}
+
+/** Into an object of rules with open keys: only the key that is asked for must have one value, or all of them. */
+function keyedRef(
+  f: Frame,
+  value: Operand,
+  terms: readonly Term[],
+  i: number,
+  path: string,
+  next: WithValue,
+): void {
+  const term = terms[i]
+  const settled = (element: Operand): Operand => {
+    f.emit({ type: 'IsSettledStmt', source: f.toLocal(element) })
+    return element
+  }
+  if (!term || isOpen(f, term)) return tail(f, settled(value), terms, i, path, false, next)
+  tail(f, value, terms.slice(0, i + 1), i, path, false, (element) =>
+    tail(f, settled(element), terms, i + 1, stepKey(path, term), false, next),
   )
 }
 

@@ -1,12 +1,13 @@
 // The functions of rules: of one value, of a set, or of an object with keys that are found when they run.
 import type { Rule, Term } from '../ast/ast.ts'
 import type { Block, Func, Local, Operand } from '../ir/ir.ts'
-import { planBody } from './bodies.ts'
+import { planRuleBody } from './bodies.ts'
+import { indexOrder } from './constraints.ts'
 import { DATA, type Frame, INPUT, type Next, pathTerms } from './frame.ts'
 import { indexRules, type RuleIndex } from './rule-index.ts'
 import { readShared } from './shared.ts'
 import { constantOf } from './statics.ts'
-import { planTerm, planTerms } from './terms.ts'
+import { made, planTerm, planTerms } from './terms.ts'
 import { isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from './tree.ts'
 import { unifyValue } from './unify.ts'
 
@@ -24,9 +25,10 @@ export function planRules(f: Frame, name: string, node: RuleNode): Func {
 function valueFunc(f: Frame, base: Base, node: RuleNode): Func {
   const result = f.local()
   const params = paramsOf(node)
-  const rules = node.rules.filter(({ rule }) => !rule.isDefault)
+  const given = node.rules.filter(({ rule }) => !rule.isDefault)
   const fallback = node.rules.find(({ rule }) => rule.isDefault)
-  const early = sameConstant(rules)
+  const early = sameConstant(given)
+  const rules = early && given.length > 1 ? indexOrder(f, given) : given
   const index = indexRules(f, allBranches(rules), params)
   const value = { params, result, early, index }
   const shared = readShared(
@@ -67,11 +69,11 @@ function valueBlocks(
   const own = f.local()
   const blocks = branchesOf(rule).map((branch, at) =>
     ruleBlock(f, node, branch, () => {
-      const { head, body } = branch
+      const { head } = branch
       begin(f, own, at)
       index.guard(branch)
       planArgs(f, params, head.args ?? [], 0, () =>
-        planBody(f, body, 0, () =>
+        planRuleBody(f, branch, () =>
           planTerm(f, head.value as Term, (value) => {
             if (early && f.withDepth === 0) {
               f.emit({ type: 'ReturnLocalStmt', source: f.toLocal(value) })
@@ -93,10 +95,10 @@ function valueBlocks(
 }
 
 function defaultBlock(f: Frame, node: RuleNode, rule: Rule, result: Local): Block {
-  const { head, body } = rule
+  const { head } = rule
   return ruleBlock(f, node, rule, () => {
     f.emit({ type: 'IsUndefinedStmt', source: result })
-    planBody(f, body, 0, () =>
+    planRuleBody(f, rule, () =>
       planTerm(f, head.value as Term, (value) =>
         f.emit({ type: 'AssignVarOnceStmt', source: value, target: result }),
       ),
@@ -152,9 +154,9 @@ function setFunc(f: Frame, base: Base, node: RuleNode): Func {
   const members = node.rules.map(({ rule }) =>
     ruleBlock(f, node, rule, () => {
       index.guard(rule)
-      planBody(f, rule.body, 0, () =>
+      planRuleBody(f, rule, () =>
         planTerm(f, rule.head.key as Term, (value) =>
-          f.emit({ type: 'SetAddStmt', value, set: result }),
+          f.emit({ type: 'SetAddStmt', value: made(f, value), set: result }),
         ),
       )
     }),
@@ -215,7 +217,7 @@ function objectBlocks(
     ruleBlock(f, node, branch, () => {
       if (rule.else) begin(f, done, at)
       part.index.guard(branch)
-      planBody(f, branch.body, 0, () =>
+      planRuleBody(f, branch, () =>
         planTerms(f, keys, 0, [], (operands) => {
           insertPart(f, branch, operands, part)
           if (rule.else) f.assign({ type: 'bool', value: true }, done)
@@ -232,10 +234,12 @@ function insertPart(
   { result: object, fallback }: Part,
 ): void {
   if (head.key && !head.value) {
-    planTerm(f, head.key, (value) => f.emit({ type: 'NestedAddStmt', object, path, value }))
+    planTerm(f, head.key, (value) =>
+      f.emit({ type: 'NestedAddStmt', object, path, value: made(f, value) }),
+    )
   } else {
     planTerm(f, head.value as Term, (value) =>
-      f.emit({ type: 'NestedInsertStmt', object, path, value, fallback }),
+      f.emit({ type: 'NestedInsertStmt', object, path, value: made(f, value), fallback }),
     )
   }
 }

@@ -28,7 +28,7 @@ export function planTerm(f: Frame, term: Term, next: WithValue): void {
     case 'array':
       return planTerms(f, term.items, 0, [], (items) => next(makeArray(f, items)))
     case 'set':
-      return planTerms(f, term.items, 0, [], (items) => next(makeSet(f, items)))
+      return planTerms(f, term.items, 0, [], (items) => next(writtenSet(f, items)))
     case 'object':
       return planTerms(f, term.pairs.flat(), 0, [], (flat) => next(makeObject(f, flat)))
     case 'arrayComprehension':
@@ -61,6 +61,23 @@ function makeSet(f: Frame, items: readonly Operand[]): Operand {
   f.emit({ type: 'MakeSetStmt', target: set })
   for (const value of items) f.emit({ type: 'SetAddStmt', value, set })
   return { type: 'local', value: set }
+}
+
+/** A set as it stands in the source, where iterating it shows what is written. */
+function writtenSet(f: Frame, items: readonly Operand[]): Operand {
+  const set = makeSet(f, items)
+  if (items.length < 2 || set.type !== 'local') return set
+  const array = f.toLocal(makeArray(f, items))
+  const target = f.local()
+  f.emit({ type: 'WrittenSetStmt', source: set.value, array, target })
+  f.written.set(target, set)
+  f.planner.hasWrittenSets = true
+  return { type: 'local', value: target }
+}
+
+/** What becomes a member or a value of a collection is a made set, whatever it was written like. */
+export function made(f: Frame, operand: Operand): Operand {
+  return operand.type === 'local' ? (f.written.get(operand.value) ?? operand) : operand
 }
 
 /** Keys and values in turn. */
@@ -103,9 +120,10 @@ const partsOf = (term: Comprehension): readonly Term[] =>
 function addTo(
   f: Frame,
   { kind }: Comprehension,
-  [first, second]: readonly Operand[],
+  operands: readonly Operand[],
   target: Local,
 ): void {
+  const [first, second] = operands.map((operand) => made(f, operand))
   if (!first) return
   if (kind === 'arrayComprehension') {
     f.emit({ type: 'ArrayAppendStmt', value: first, array: target })

@@ -32,6 +32,8 @@ export interface TracedValue {
 
 interface Kept extends TracedValue {
   readonly term: Term
+  /** Whether it was kept before what was taken out of the expression. */
+  early?: boolean
 }
 
 /** A point under way. */
@@ -49,6 +51,8 @@ export function planTraced(f: Frame, body: Body, i: number, next: Next, begun?: 
     begun ?? (owner ? begin(f, body.slice(i, at + 1), 'expression') : begin(f, [expr], 'head'))
   const outer = f.tracing
   if (owner && owner !== expr) {
+    f.tracing = tracing
+    if (!begun && expr.with.length === 0) keepKnown(f)
     f.tracing = undefined
     planExpr(f, expr, () => {
       f.tracing = outer
@@ -91,7 +95,12 @@ export function valued(f: Frame): void {
 
 /** Keeps what is known before the expression is judged. Inside its `with`, when it has one. */
 export function keepKnown(f: Frame): void {
-  if (f.tracing) keep(f, f.tracing, ({ term }) => !isOpen(f, term) && isKnown(f, term))
+  if (!f.tracing) return
+  keep(f, f.tracing, (one) => {
+    if (one.early || isOpen(f, one.term) || !isKnown(f, one.term)) return false
+    one.early = true
+    return true
+  })
 }
 
 // What only the expression itself could bind is kept when it holds. References mean something else inside a `with`.
@@ -131,7 +140,10 @@ function valuesOf(f: Frame, exprs: Body): Kept[] {
   const add = (term: Term, name?: string) => {
     const { row, col, length } = term.loc
     const key = name ?? `${row}:${col}:${length}`
-    if (found.size >= VALUES_MAX || found.has(key)) return
+    const known = found.get(key)
+    // What a made-up variable stands for can be missing, the variable cannot.
+    if (known && isMadeUp(known.term) && term.kind === 'ref') found.set(key, { ...known, term })
+    if (found.size >= VALUES_MAX || known) return
     found.set(key, { slot: f.planner.slot(), loc: term.loc, name, term })
   }
   const see = (term: Term): void =>

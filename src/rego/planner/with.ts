@@ -58,6 +58,7 @@ function changeOf(f: Frame, expr: Expr, operands: readonly Operand[]): Change {
       continue
     }
     const place = withTarget(f, target)
+    if (place.isBroken) f.emit({ type: 'BadPathStmt' })
     if (place.mock !== undefined) {
       variant = swap(variant, place.mock, { to: 'value', key: place.mock })
     } else if (place.local === DATA && overlaps(f, place.path)) {
@@ -192,13 +193,22 @@ function builtinName(f: Frame, name: string): string | undefined {
   return f.planner.input.arity(name) === undefined ? undefined : name
 }
 
-function withTarget(f: Frame, target: Term): { local: Local; path: string[]; mock?: string } {
+interface Place {
+  readonly local: Local
+  readonly path: readonly string[]
+  readonly mock?: string
+  /** It has a key that no document can have, and so ends the evaluation. */
+  readonly isBroken: boolean
+}
+
+function withTarget(f: Frame, target: Term): Place {
   const mock = functionName(f, target)
-  if (mock !== undefined) return { local: DATA, path: [MOCKS, mock], mock }
+  if (mock !== undefined) return { local: DATA, path: [MOCKS, mock], mock, isBroken: false }
   const ref = target.kind === 'ref' ? target.terms : [target]
   const [head, ...rest] = ref
   const path = rest.map((t) => (t.kind === 'string' ? t.value : ''))
-  return { local: head?.kind === 'var' && head.name === 'input' ? INPUT : DATA, path }
+  const isBroken = rest.some((t) => t.kind !== 'string')
+  return { local: head?.kind === 'var' && head.name === 'input' ? INPUT : DATA, path, isBroken }
 }
 
 /** Whether rules stand at, above or below a path. */

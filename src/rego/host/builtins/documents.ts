@@ -12,206 +12,201 @@ import { array, type Family, fail, members, object, wrongType } from './kind.ts'
 // ---- graph.reachable_paths
 
 function reachablePaths(graph: RegoObject, initial: readonly Value[]): Value {
-  const edges = new Map(graph.pairs.map(([k, v]) => [writeValue(k), v] as const))
+  const edges = new Map(
+    graph.pairs.map(([k, v]) => [
+      writeValue(k),
+      v instanceof RegoSet ? v.items : isArray(v) ? v : [],
+    ]),
+  )
   const found: Value[] = []
   let work = 0
-  const go = (node: Value, path: readonly Value[], seen: ReadonlySet<string>) => {
+  // A neighbour that is no node ends a path, and so does one that the path has been at.
+  const go = (node: Value, path: readonly Value[], seen: ReadonlySet<string>): void => {
     if (++work > 1_000_000) fail('graph is too large')
     const key = writeValue(node)
-    const targets = edges.get(key)
+    const next = edges.get(key)
+    if (!next) return void found.push([...path])
     const here = [...path, node]
-    const next = targets instanceof RegoSet ? targets.items : isArray(targets) ? targets : []
+    if (next.length === 0) return void found.push(here)
     const visited = new Set([...seen, key])
-    let leaf = true
-    for (const target of next) {
-      const name = writeValue(target)
-      if (!edges.has(name)) continue
-      if (visited.has(name)) continue
-      leaf = false
-      go(target, here, visited)
+    for (const neighbour of next) {
+      if (visited.has(writeValue(neighbour))) found.push(here)
+      else go(neighbour, here, visited)
     }
-    if (leaf) found.push(here)
   }
-  for (const node of initial) {
-    if (edges.has(writeValue(node))) go(node, [], new Set())
-    else found.push([])
-  }
+  for (const node of initial) if (edges.has(writeValue(node))) go(node, [], new Set())
   return new RegoSet(found)
 }
 
 // ---- json.patch
 
-type Json = null | boolean | Num | string | Json[] | Map<string, Entry> | RegoSet
-interface Entry {
-  readonly key: Value
-  value: Json
-}
-
-function open(v: Value): Json {
-  if (isArray(v)) return v.map(open)
-  if (v instanceof RegoObject)
-    return new Map(v.pairs.map(([k, x]) => [writeValue(k), { key: k, value: open(x) }]))
-  return v
-}
-function close(v: Json): Value {
-  if (Array.isArray(v)) return v.map(close)
-  if (v instanceof Map)
-    return new RegoObject([...v.values()].map(({ key, value }) => [key, close(value)] as const))
-  return v
-}
-
-function pathOf(v: Value | undefined): Value[] {
-  if (isArray(v)) return [...v]
-  if (typeof v !== 'string') return wrongType(2, v, 'string', 'array')
+function pathOf(v: Value | undefined): readonly Value[] {
+  if (isArray(v)) return v
+  if (typeof v !== 'string') return wrongType(2, v, 'set', 'array')
   if (v === '') return []
-  return v
-    .replace(/^\//, '')
-    .split('/')
-    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const unescaped = (part: string) => part.replaceAll('~1', '/').replaceAll('~0', '~')
+  return v.replace(/^\/+/, '').split('/').map(unescaped)
 }
 
-function indexIn(list: readonly unknown[], key: Value, allowEnd: boolean): number | undefined {
-  if (key === '-') return allowEnd ? list.length : undefined
-  const name = key instanceof Num ? key.text : typeof key === 'string' ? key : ''
-  if (!/^(0|[1-9]\d*)$/.test(name)) return undefined
-  const i = Number(name)
-  return i < list.length || (allowEnd && i === list.length) ? i : undefined
+/** The place that a key means in an array; `-` is the one behind the last. */
+function indexOf(length: number, key: Value): number {
+  if (key === '-') return length
+  if (!(key instanceof Num) && typeof key !== 'string') return fail('invalid type for indexing')
+  const digits = key instanceof Num ? key.text : key
+  if (!/^[+-]?(?=[\d.]{1,19}$)\d*\.?0*$/.test(digits))
+    return fail(`invalid ${typeof key === 'string' ? 'string' : 'number type'} for indexing`)
+  if (typeof key === 'string' && key !== '0' && key.startsWith('0'))
+    return fail('leading zeros are not allowed in JSON paths')
+  return Number(digits)
 }
 
-function child(node: Json, key: Value): Json | undefined {
-  if (Array.isArray(node)) {
-    const i = indexIn(node, key, false)
-    return i === undefined ? undefined : node[i]
+const isSame = (a: Value, b: Value): boolean => compareValues(a, b) === 0
+const shown = (v: Value): string => writeValue(v)
+
+function childOf(node: Value, key: Value): Value {
+  if (isArray(node)) {
+    const child = node[indexOf(node.length, key)]
+    return (
+      child ?? (child === null ? null : fail(`path ${shown(key)} does not exist in array term`))
+    )
   }
-  if (node instanceof Map) return node.get(writeValue(key))?.value
+  const child =
+    node instanceof RegoObject
+      ? node.pairs.find(([k]) => isSame(k, key))?.[1]
+      : node instanceof RegoSet
+        ? node.items.find((item) => isSame(item, key))
+        : fail(`expected composite type for path ${shown(key)}, found value: ${shown(node)}`)
+  return child === undefined ? fail(`path ${shown(key)} does not exist in ${shown(node)}`) : child
+}
+
+/** A value with the child at a key, which is there, replaced. */
+function withChild(node: Value, key: Value, child: Value): Value {
+  if (isArray(node)) return node.with(indexOf(node.length, key), child)
+  if (node instanceof RegoSet)
+    return new RegoSet([...node.items.filter((item) => !isSame(item, key)), child])
+  if (node instanceof RegoObject) return inserted(node, key, child)
+  return node
+}
+
+type Edit = (node: Value, key: Value) => Value
+
+const inserted = (node: Value, key: Value, value: Value): Value => {
+  if (isArray(node)) {
+    const at = indexOf(node.length, key)
+    if (at < 0 || at > node.length) return fail('index for array insertion out of bounds')
+    return node.toSpliced(at, 0, value)
+  }
   if (node instanceof RegoSet) {
-    const item = node.items.find((x) => compareValues(x, key) === 0)
-    return item === undefined ? undefined : open(item)
+    if (isSame(key, value)) return new RegoSet([...node.items, value])
+    return fail(`set key ${shown(key)} does not equal value to be inserted ${shown(value)}`)
   }
-  return undefined
+  if (node instanceof RegoObject)
+    return new RegoObject([...node.pairs.filter(([k]) => !isSame(k, key)), [key, value]])
+  return fail(`expected composite type, found value: ${shown(node)}`)
 }
 
-class Patcher {
-  root: Json | undefined
-  constructor(root: Json) {
+const removed: Edit = (node, key) => {
+  if (isArray(node)) {
+    const at = indexOf(node.length, key)
+    if (at < 0 || at >= node.length) return fail('index for array delete out of bounds')
+    return node.toSpliced(at, 1)
+  }
+  const missing = () => fail(`cannot delete child key ${shown(key)} that does not exist`)
+  if (node instanceof RegoSet) {
+    const rest = node.items.filter((item) => !isSame(item, key))
+    return rest.length < node.items.length ? new RegoSet(rest) : missing()
+  }
+  if (node instanceof RegoObject) {
+    const rest = node.pairs.filter(([k]) => !isSame(k, key))
+    return rest.length < node.pairs.length ? new RegoObject(rest) : missing()
+  }
+  return fail(`expected composite type, found value: ${shown(node)}`)
+}
+
+/** A document under way: undefined once all of it was removed. */
+class Patched {
+  root: Value | undefined
+  constructor(root: Value) {
     this.root = root
   }
 
-  get(path: readonly Value[]): Json | undefined {
-    let node = this.root
-    for (const key of path) node = node === undefined ? undefined : child(node, key)
-    return node
+  get(path: readonly Value[]): Value {
+    return path.reduce(childOf, this.#whole())
+  }
+  add(path: readonly Value[], value: Value): void {
+    this.#edit(
+      path,
+      () => value,
+      (node, key) => inserted(node, key, value),
+    )
+  }
+  remove(path: readonly Value[]): void {
+    this.#edit(path, () => undefined, removed)
   }
 
-  /** False when the operation does not apply, which makes the whole patch undefined. */
-  add(path: readonly Value[], value: Json, replace = false): boolean {
+  #whole(): Value {
+    return this.root ?? (this.root === null ? null : fail('nil value encountered'))
+  }
+
+  #edit(path: readonly Value[], whole: () => Value | undefined, edit: Edit): void {
     const last = path.at(-1)
     if (last === undefined) {
-      this.root = value
-      return true
+      this.root = whole()
+      return
     }
-    const parent = this.get(path.slice(0, -1))
-    if (Array.isArray(parent)) {
-      const i = indexIn(parent, last, !replace)
-      if (i === undefined) return false
-      parent.splice(i, replace ? 1 : 0, value)
-      return true
+    const go = (node: Value, i: number): Value => {
+      const key = path[i]
+      if (key === undefined || i === path.length - 1) return edit(node, last)
+      return withChild(node, key, go(childOf(node, key), i + 1))
     }
-    if (parent instanceof Map) {
-      const key = writeValue(last)
-      if (replace && !parent.has(key)) return false
-      parent.set(key, { key: last, value })
-      return true
-    }
-    if (parent instanceof RegoSet) {
-      if (compareValues(last, close(value)) !== 0 && !replace) return false
-      return this.#swapSet(path.slice(0, -1), (items) => [
-        ...items.filter((x) => !replace || compareValues(x, last) !== 0),
-        close(value),
-      ])
-    }
-    return false
-  }
-
-  remove(path: readonly Value[]): boolean {
-    const last = path.at(-1)
-    if (last === undefined) {
-      this.root = undefined
-      return true
-    }
-    const parent = this.get(path.slice(0, -1))
-    if (Array.isArray(parent)) {
-      const i = indexIn(parent, last, false)
-      if (i === undefined) return false
-      parent.splice(i, 1)
-      return true
-    }
-    if (parent instanceof Map) return parent.delete(writeValue(last))
-    if (parent instanceof RegoSet) {
-      if (!parent.items.some((x) => compareValues(x, last) === 0)) return false
-      return this.#swapSet(path.slice(0, -1), (items) =>
-        items.filter((x) => compareValues(x, last) !== 0),
-      )
-    }
-    return false
-  }
-
-  #swapSet(path: readonly Value[], change: (items: readonly Value[]) => Value[]): boolean {
-    const set = this.get(path)
-    if (!(set instanceof RegoSet)) return false
-    const fresh = new RegoSet(change(set.items))
-    return path.length === 0 ? this.add([], fresh) : this.add(path, fresh, true)
+    this.root = go(this.#whole(), 0)
   }
 }
 
 function patch(target: Value, operations: readonly Value[]): Value | undefined {
-  const patcher = new Patcher(open(target))
+  const patched = new Patched(target)
   for (const item of operations) {
-    const o = object(item, 2)
-    const op = o.get('op')
-    const given = o.get('path')
-    if (typeof op !== 'string' || given === undefined) return fail('missing required attributes')
-    const path = pathOf(given)
-    const value = o.get('value')
-    const from = o.get('from')
-    const needValue = () => (value === undefined ? fail("missing 'value' attribute") : open(value))
-    const source = () => {
-      if (from === undefined) return fail("missing 'from' attribute")
-      return pathOf(from)
-    }
-    let ok: boolean
-    switch (op) {
-      case 'add':
-        ok = patcher.add(path, needValue())
-        break
-      case 'replace':
-        needValue()
-        ok =
-          path.length === 0 ? patcher.add(path, needValue()) : patcher.add(path, needValue(), true)
-        break
-      case 'remove':
-        ok = patcher.remove(path)
-        break
-      case 'copy':
-      case 'move': {
-        const at = source()
-        const found = patcher.get(at)
-        if (found === undefined) return undefined
-        const copy = open(close(found))
-        ok = op === 'copy' ? patcher.add(path, copy) : patcher.remove(at) && patcher.add(path, copy)
-        break
-      }
-      case 'test': {
-        const found = patcher.get(path)
-        ok = found !== undefined && value !== undefined && compareValues(close(found), value) === 0
-        break
-      }
-      default:
-        return fail(`unrecognized op '${op}'`)
-    }
-    if (!ok) return undefined
+    if (!(item instanceof RegoObject))
+      return fail(
+        'must be an array of JSON-Patch objects, but at least one element is not an object',
+      )
+    apply(patched, item)
   }
-  return patcher.root === undefined ? undefined : close(patcher.root)
+  return patched.root
+}
+
+function apply(patched: Patched, operation: RegoObject): void {
+  const needed = (name: string): Value => {
+    const value = operation.get(name)
+    return value === undefined ? fail(`missing required attribute '${name}'`) : value
+  }
+  needed('path')
+  const op = needed('op')
+  if (typeof op !== 'string') return fail("attribute 'op' must be a string")
+  const path = pathOf(needed('path'))
+  switch (op) {
+    case 'add':
+      return patched.add(path, needed('value'))
+    case 'remove':
+      return patched.remove(path)
+    case 'replace':
+      patched.remove(path)
+      return patched.add(path, needed('value'))
+    case 'copy':
+      return patched.add(path, patched.get(pathOf(needed('from'))))
+    case 'move': {
+      const from = pathOf(needed('from'))
+      const value = patched.get(from)
+      patched.remove(from)
+      return patched.add(path, value)
+    }
+    case 'test': {
+      const found = patched.get(path)
+      return isSame(found, needed('value')) ? undefined : fail('value from EditTree != patch value')
+    }
+    default:
+      return fail(`unrecognized op: '${op}'`)
+  }
 }
 
 export const documents: Family = {

@@ -1,6 +1,5 @@
-import { yaml } from '../libraries.ts'
-import { fromJs, isArray, Num, RegoObject, RegoSet, toJs, type Value, writeJson } from '../value.ts'
-import { type Family, fail, object, text, wrongType } from './kind.ts'
+import { isArray, RegoObject, RegoSet, type Value, writeJson } from '../value.ts'
+import { BuiltinError, type Family, fail, object, text, wrongType } from './kind.ts'
 
 const decoder = new TextDecoder()
 
@@ -49,27 +48,26 @@ export const encoding: Family = {
   'urlquery.encode_object': (o) => encodeObject(object(o, 1)),
   'urlquery.decode_object': (s) => decodeObject(text(s, 1)),
   'json.marshal_with_options': (v, o) => marshal(v, object(o, 2)),
-  'yaml.marshal': (v) =>
-    yaml().stringify(toJs(v), {
-      sortMapEntries: true,
-      lineWidth: 0,
-      singleQuote: null,
-      nullStr: 'null',
-    }),
-  'yaml.unmarshal': (s) => {
-    const parsed = yamlValue(text(s, 1))
-    return parsed === undefined ? fail('yaml: cannot be read') : parsed
-  },
-  'yaml.is_valid': (s) => (typeof s === 'string' ? yamlValue(s) !== undefined : false),
-  lower: (s) => text(s, 1).toLowerCase(),
-  upper: (s) => upper(text(s, 1)),
+  lower: (s) => mapRunes(text(s, 1), lowerRune),
+  upper: (s) => mapRunes(text(s, 1), upperRune),
 }
 
-/** Rune by rune, as Go does: `ß` has no single upper-case rune and stays. */
-function upper(s: string): string {
-  return Array.from(s)
-    .map((c) => (Array.from(c.toUpperCase()).length === 1 ? c.toUpperCase() : c))
-    .join('')
+/** Rune by rune, as Go does: what would become several runes, as `ß` in upper case, has another or stays. */
+function mapRunes(s: string, f: (rune: string) => string): string {
+  return Array.from(s, (rune) => {
+    const mapped = f(rune)
+    return Array.from(mapped).length === 1 ? mapped : rune
+  }).join('')
+}
+const lowerRune = (rune: string): string => (rune === 'İ' ? 'i' : rune.toLowerCase())
+
+/** Greek letters with an iota below have a title case of one rune, which stands in for an upper case of two. */
+function upperRune(rune: string): string {
+  const code = rune.codePointAt(0) ?? 0
+  if (code < 0x1f80 || code > 0x1ff3) return rune.toUpperCase()
+  if (code <= 0x1faf && (code & 8) === 0) return String.fromCodePoint(code + 8)
+  const hasTitle = code === 0x1fb3 || code === 0x1fc3 || code === 0x1ff3
+  return hasTitle ? String.fromCodePoint(code + 9) : rune.toUpperCase()
 }
 
 export function queryEscape(s: string): string {
@@ -115,21 +113,26 @@ function decodeObject(s: string): Value {
   return new RegoObject([...found])
 }
 
+function badOption(message: string): never {
+  throw new BuiltinError(`operand 2 ${message}`, 'eval_type_error')
+}
+
 function marshal(v: Value, options: RegoObject): string {
-  let pretty = false
+  let pretty: boolean | undefined
   let prefix = ''
   let indent = '\t'
   for (const [key, value] of options.pairs) {
+    if (typeof key !== 'string') return badOption(`failed to stringify key ${writeJson(key)}`)
     if (key === 'pretty') {
-      if (typeof value !== 'boolean') wrongType(2, value, 'boolean')
+      if (typeof value !== 'boolean') return badOption(`key ${key} failed cast to bool`)
       pretty = value
     } else if (key === 'prefix' || key === 'indent') {
-      const given = text(value, 2)
-      if (options.get('pretty') === undefined) pretty = true
-      if (key === 'prefix') prefix = given
-      else indent = given
-    } else fail(`object contained unknown key ${writeJson(key)}`)
+      if (typeof value !== 'string') return badOption(`key ${key} failed cast to string`)
+      if (key === 'prefix') prefix = value
+      else indent = value
+    } else return badOption(`object contained unknown key ${writeJson(key)}`)
   }
+  pretty ??= options.get('prefix') !== undefined || options.get('indent') !== undefined
   const escape = (s: string) =>
     s.replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
   if (!pretty) return escape(writeJson(v))
@@ -159,21 +162,3 @@ function indented(
   }
   return escape(writeJson(v))
 }
-
-function yamlValue(source: string): Value | undefined {
-  const document = yaml().parseDocument(source, {
-    version: '1.1',
-    intAsBigInt: true,
-    logLevel: 'silent',
-    merge: true,
-  })
-  if (document.errors.length > 0) return undefined
-  try {
-    const js: unknown = document.toJS({ mapAsMap: false, maxAliasCount: 100 })
-    return source.trim() === '' ? null : fromJs(js)
-  } catch {
-    return undefined
-  }
-}
-
-export { Num }

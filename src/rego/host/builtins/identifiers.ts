@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type Num, num, RegoObject, type Value, writeValue } from '../value.ts'
-import { bigint, type Family, text } from './kind.ts'
+import { type Family, int, text } from './kind.ts'
 
 const ids = new Map<string, string>()
 const VARIANTS = ['Invalid', 'RFC4122', 'Reserved', 'Microsoft', 'Future']
@@ -54,7 +54,7 @@ export const identifiers: Family = {
   },
   'rand.intn': (s, n) => {
     const key = `${text(s, 1)}\u0000${writeValue(n)}`
-    const most = bigint(n, 2)
+    const most = BigInt(int(n, 2))
     if (most === 0n) return num(0)
     if (randoms.size === 0) queueMicrotask(() => randoms.clear())
     const known =

@@ -14,6 +14,7 @@ import { time } from './time.ts'
 import { units } from './units.ts'
 import { uris } from './uris.ts'
 import { versions } from './versions.ts'
+import { yamls } from './yaml.ts'
 
 let all: Family | undefined
 
@@ -35,6 +36,7 @@ export function families(): Family {
     ...schema,
     ...time,
     ...units,
+    ...yamls,
   }
   return all
 }

@@ -15,6 +15,26 @@ export class BuiltinError extends Error {
   }
 }
 
+/** The most that one call into the host may cost: the evaluation ends where it would cost more. */
+const MOST = 100_000_000
+let spent = 0
+
+/** Work beyond what any call costs, in steps of the evaluation's budget: charged when the call returns. */
+export function spend(steps: number): void {
+  spent += steps
+  if (spent > MOST) throw new SpentError()
+}
+export class SpentError extends Error {
+  constructor() {
+    super('evaluation budget spent')
+  }
+}
+export function takeSpent(): number {
+  const steps = spent
+  spent = 0
+  return steps
+}
+
 export function fail(message: string): never {
   throw new BuiltinError(message)
 }
@@ -51,8 +71,17 @@ export function bigint(v: Value | undefined, position: number): bigint {
   }
   return n
 }
+/** What serves as an index or a count: written in digits, with nothing but zeros behind a point. */
 export function int(v: Value | undefined, position: number): number {
-  return Number(bigint(v, position))
+  const { text: digits } = number(v, position)
+  const value = /^[-+]?(?=[\d.]{1,19}$)(\d*)\.?0*$/.test(digits) ? Number(digits) : Number.NaN
+  if (!(Math.abs(value) <= 2 ** 63)) {
+    throw new BuiltinError(
+      `operand ${position} must be integer number but got floating-point number`,
+      'eval_type_error',
+    )
+  }
+  return value
 }
 export function object(v: Value | undefined, position: number): RegoObject {
   return v instanceof RegoObject ? v : wrongType(position, v, 'object')

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { isArray, num, RegoObject, RegoSet, type Value } from '../value.ts'
-import { type Family, fail, text, wrongType } from './kind.ts'
+import { type Family, fail, text } from './kind.ts'
 
 interface Network {
   readonly address: bigint
@@ -8,7 +8,7 @@ interface Network {
   readonly width: 32 | 128
 }
 
-function parseIp(s: string): { address: bigint; width: 32 | 128 } | undefined {
+export function parseIp(s: string): { address: bigint; width: 32 | 128 } | undefined {
   const kind = isIP(s)
   if (kind === 0 || s.includes('%')) return undefined
   if (kind === 4) return { address: v4(s), width: 32 }
@@ -94,43 +94,55 @@ function expand(n: Network): Value {
   )
 }
 
-/** An IPv4 address without a length stands for the network of its class. */
-function parseMergeable(s: string): Network | undefined {
-  const ip = s.includes('/') ? undefined : parseIp(s)
-  if (!ip) return parseCidr(s)
-  if (ip.width === 128) return fail('IPv6 invalid: needs prefix length')
-  const first = Number(ip.address >> 24n)
-  const network = { ...ip, bits: first < 128 ? 8 : first < 192 ? 16 : first < 224 ? 24 : 32 }
-  return { ...network, address: ip.address & mask(network) }
-}
-
+/** A network to merge: a range of addresses, and how it is written when it is not merged. */
 interface Range {
   readonly from: bigint
   readonly to: bigint
   readonly width: 32 | 128
+  readonly text: string | undefined
+}
+
+const MAPPED = 0xffffn << 32n
+
+/** An IPv4 address without a length stands for the network of its class, but is written as it is. */
+function mergeable(s: string): Range {
+  const ip = s.includes('/') ? undefined : parseIp(s)
+  if (!ip) {
+    const network = parseCidr(s) ?? fail(`invalid CIDR address: ${s}`)
+    return rangeOf(network, `${show(network)}/${network.bits}`)
+  }
+  if (ip.width === 128) return fail('IPv6 invalid: needs prefix length')
+  const first = Number(ip.address >> 24n)
+  const bits = first < 128 ? 8 : first < 192 ? 16 : 24
+  const network = { ...ip, bits }
+  return rangeOf({ ...network, address: ip.address & mask(network) }, `${show(ip)}/${bits}`)
+}
+
+/** Ranges of both widths in one order, where IPv4 addresses are those that IPv6 maps them to. */
+function rangeOf({ address, bits, width }: Network, text: string): Range {
+  const from = width === 32 ? address | MAPPED : address
+  return { from, to: from + (1n << BigInt(width - bits)) - 1n, width, text }
+}
+
+function before(n: bigint): bigint {
+  return n === MAPPED || n === 0n ? n : n - 1n
 }
 
 function merge(v: Value | undefined): Value {
-  const items = v instanceof RegoSet ? v.items : isArray(v) ? v : wrongType(1, v, 'set', 'array')
-  const ranges = items.map((item): Range => {
-    const n =
-      typeof item === 'string' ? parseMergeable(item) : fail('operand 1 must be array of strings')
-    if (!n) return fail(`invalid CIDR address: ${typeof item === 'string' ? item : ''}`)
-    return {
-      from: n.address,
-      to: n.address + (1n << BigInt(n.width - n.bits)) - 1n,
-      width: n.width,
-    }
-  })
-  ranges.sort((a, b) => a.width - b.width || (a.from < b.from ? -1 : a.from > b.from ? 1 : 0))
-  const merged: Range[] = []
-  for (const range of ranges) {
-    const last = merged.at(-1)
-    if (last && last.width === range.width && range.from <= last.to + 1n) {
-      merged[merged.length - 1] = { ...last, to: range.to > last.to ? range.to : last.to }
-    } else merged.push(range)
+  const items = v instanceof RegoSet ? v.items : isArray(v) ? v : fail('operand must be an array')
+  const ranges = items.map((item) =>
+    mergeable(typeof item === 'string' ? item : fail('element must be string')),
+  )
+  const order = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0)
+  ranges.sort((a, b) => order(a.to, b.to) || order(a.from, b.from))
+  for (let i = ranges.length - 1; i > 0; i--) {
+    const [last, own] = [ranges[i - 1] as Range, ranges[i] as Range]
+    if (before(own.from) > last.to) continue
+    const from = last.from < own.from ? last.from : own.from
+    const { to } = own
+    ranges.splice(i - 1, 2, { from, to, width: to >> 32n === 0xffffn ? 32 : 128, text: undefined })
   }
-  return new RegoSet(merged.flatMap(networksOf))
+  return new RegoSet(ranges.flatMap((range) => range.text ?? networksOf(range)))
 }
 
 function networksOf({ from, to, width }: Range): string[] {
@@ -144,29 +156,41 @@ function networksOf({ from, to, width }: Range): string[] {
       at + (1n << BigInt(size + 1)) - 1n <= to
     )
       size++
-    found.push(`${show({ address: at, width })}/${width - size}`)
+    const address = width === 32 ? at & 0xffffffffn : at
+    found.push(`${show({ address, width })}/${width - size}`)
     at += 1n << BigInt(size)
   }
   return found
 }
 
-/** Operands of cidr_contains_matches: a string, or a collection of strings or of arrays that begin with one. */
-function entries(v: Value | undefined, position: number): { key: Value; cidr: string }[] {
-  const first = (x: Value): string => {
-    const [head] = isArray(x) ? x : [x]
-    return typeof head === 'string'
-      ? head
-      : fail(`operand ${position} element must be string or non-empty array`)
+/** What one side of cidr_contains_matches names: a string, or what a collection has; of an array the first element. */
+function entries(v: Value | undefined, position: number): [key: Value, find: () => Value][] {
+  const first = (x: Value): Value => {
+    const [head] = isArray(x) ? x : [typeof x === 'string' ? x : undefined]
+    return head ?? fail(`operand ${position}: element must be string or non-empty array`)
   }
-  if (typeof v === 'string') return [{ key: v, cidr: v }]
-  if (isArray(v)) return v.map((x, i) => ({ key: num(i), cidr: first(x) }))
-  if (v instanceof RegoSet) return v.items.map((x) => ({ key: x, cidr: first(x) }))
-  if (v instanceof RegoObject) return v.pairs.map(([k, x]) => ({ key: k, cidr: first(x) }))
-  return wrongType(position, v, 'string', 'object', 'array', 'set')
+  if (typeof v === 'string') return [[v, () => v]]
+  if (isArray(v)) return v.map((x, i) => [num(i), () => first(x)])
+  if (v instanceof RegoSet) return v.items.map((x) => [x, () => first(x)])
+  if (v instanceof RegoObject) return v.pairs.map(([k, x]) => [k, () => first(x)])
+  return []
 }
 
 function either(s: string): Network {
   return parseEither(s) ?? fail(`not a valid textual representation of an IP address or CIDR: ${s}`)
+}
+
+/** Read one by one as they meet: what meets nothing is not read. */
+function containsMatches(a: Value, b: Value): Value {
+  const found: Value[] = []
+  for (const [key, find] of entries(a, 1)) {
+    const outer = find()
+    for (const [other, findOther] of entries(b, 2)) {
+      const inner = findOther()
+      if (contains(cidr(outer, 1), either(text(inner, 1)))) found.push([key, other])
+    }
+  }
+  return new RegoSet(found)
 }
 
 export const network: Family = {
@@ -175,15 +199,7 @@ export const network: Family = {
   'net.cidr_expand': (s) => expand(cidr(s, 1)),
   'net.cidr_is_valid': (s) => typeof s === 'string' && parseCidr(s) !== undefined,
   'net.cidr_merge': merge,
-  'net.cidr_contains_matches': (a, b) => {
-    const found: Value[] = []
-    const inner = entries(b, 2).map(({ key, cidr: c }) => ({ key, network: either(c) }))
-    for (const { key, cidr: c } of entries(a, 1)) {
-      const outer = parseCidr(c) ?? fail(`invalid CIDR address: ${c}`)
-      for (const other of inner) if (contains(outer, other.network)) found.push([key, other.key])
-    }
-    return new RegoSet(found)
-  },
+  'net.cidr_contains_matches': (a, b) => containsMatches(a ?? null, b ?? null),
   'net.lookup_ip_addr': (s) => {
     const name = text(s, 1)
     const ip = parseIp(name)

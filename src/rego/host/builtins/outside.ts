@@ -1,40 +1,14 @@
+import { moduleJson } from '../../ast/json.ts'
 import { parseModule } from '../../parser/parse.ts'
-import { fromJs, RegoObject, RegoSet, type Value, writeValue } from '../value.ts'
+import { fromJs, Num, RegoObject, RegoSet, type Value, writeValue } from '../value.ts'
 import { type Family, fail, object, text } from './kind.ts'
 import { renderTemplate } from './template.ts'
 
 function astOf(file: string, source: string): Value {
   const { module, diagnostics } = parseModule(file, source)
   const [first] = diagnostics
-  if (!module) return fail(`${first?.code}: ${first?.message}`)
-  const path = [
-    { type: 'var', value: 'data' },
-    ...module.package.path.map((value) => ({ type: 'string', value })),
-  ]
-  const rules = module.rules.map((rule) => ({
-    head: {
-      name: rule.head.ref[0].name,
-      ref: rule.head.ref.map((t) =>
-        t.kind === 'var'
-          ? { type: 'var', value: t.name }
-          : t.kind === 'string'
-            ? { type: 'string', value: t.value }
-            : { type: t.kind },
-      ),
-    },
-    ...(rule.isDefault ? { default: true } : {}),
-  }))
-  const imports = module.imports.map(({ path: p, alias }) => ({
-    path: {
-      type: 'ref',
-      value: p.terms.map((t) => ({
-        type: t.kind,
-        value: t.kind === 'var' ? t.name : t.kind === 'string' ? t.value : '',
-      })),
-    },
-    ...(alias === undefined ? {} : { alias }),
-  }))
-  return fromJs({ package: { path }, ...(imports.length > 0 ? { imports } : {}), rules })
+  if (!module || first) return fail(`${first?.code}: ${first?.message}`)
+  return fromJs(moduleJson(module, (text) => new Num(text)))
 }
 
 /** What reaches, or would reach, beyond the evaluation; and Rego about itself. */

@@ -1,7 +1,8 @@
 import type { RE2JS } from 're2js'
+import { matchGlob } from '../glob/glob.ts'
 import { re2 } from '../libraries.ts'
 import { isArray, type Value, num } from '../value.ts'
-import { type Family, fail, int, text, wrongType } from './kind.ts'
+import { BuiltinError, type Family, fail, int, text, wrongType } from './kind.ts'
 
 const CACHE_MAX = 200
 const cache = new Map<string, RE2JS>()
@@ -113,62 +114,12 @@ function templateMatch(template: string, s: string, open: string, close: string)
 
 // ---- glob
 
-function globPattern(glob: string, delimiters: readonly string[]): string {
-  const outside =
-    delimiters.length === 0
-      ? '(?s:.)'
-      : `[^${delimiters.map((d) => `\\x{${d.codePointAt(0)?.toString(16)}}`).join('')}]`
-  const chars = Array.from(glob)
-  let out = ''
-  let depth = 0
-  const quote = (c: string) => re2().RE2JS.quote(c)
-  for (let i = 0; i < chars.length; i++) {
-    const c = chars[i] ?? ''
-    if (c === '\\') {
-      i++
-      out += quote(chars[i] ?? '')
-    } else if (c === '*') {
-      if (chars[i + 1] === '*') {
-        while (chars[i + 1] === '*') i++
-        out += '(?s:.*)'
-      } else out += `${outside}*`
-    } else if (c === '?') out += outside
-    else if (c === '[') {
-      const end = chars.indexOf(']', i + 1)
-      if (end < 0) return fail('unexpected end of input')
-      let inner = chars.slice(i + 1, end)
-      const negated = inner[0] === '!' || inner[0] === '^'
-      if (negated) inner = inner.slice(1)
-      if (inner.length === 0) return fail('syntax error: empty range')
-      const set =
-        inner.length === 3 && inner[1] === '-'
-          ? `${classChar(inner[0] ?? '')}-${classChar(inner[2] ?? '')}`
-          : inner.map(classChar).join('')
-      out += `[${negated ? '^' : ''}${set}]`
-      i = end
-    } else if (c === '{') {
-      depth++
-      out += '(?:'
-    } else if (c === '}' && depth > 0) {
-      depth--
-      out += ')'
-    } else if (c === ',' && depth > 0) out += '|'
-    else out += quote(c)
-  }
-  if (depth > 0) return fail('unexpected end of input')
-  return `^(?:${out})$`
-}
-function classChar(c: string): string {
-  return `\\x{${c.codePointAt(0)?.toString(16)}}`
-}
-
 function delimitersOf(v: Value | undefined): string[] {
   if (v === null) return []
   if (!isArray(v)) return wrongType(2, v, 'array', 'null')
   const found = v.map((d) => {
-    if (typeof d !== 'string' || Array.from(d).length !== 1)
-      return fail('operand 2 must be array of runes')
-    return d
+    if (typeof d === 'string' && Array.from(d).length === 1) return d
+    throw new BuiltinError('operand 2 must be array of runes', 'eval_type_error')
   })
   return found.length === 0 ? ['.'] : found
 }
@@ -268,10 +219,7 @@ export const regex: Family = {
   'regex.template_match': (t, s, open, close) =>
     templateMatch(text(t, 1), text(s, 2), text(open, 3), text(close, 4)),
   'regex.globs_match': (a, b) => shareText(text(a, 1), text(b, 2)),
-  'glob.match': (p, d, s) =>
-    compilePattern(globPattern(text(p, 1), delimitersOf(d)))
-      .matcher(text(s, 3))
-      .find(),
+  'glob.match': (p, d, s) => matchGlob(text(p, 1), delimitersOf(d), text(s, 3)),
   'glob.quote_meta': (p) => text(p, 1).replace(/[*?\\[\]{}]/g, '\\$&'),
 }
 

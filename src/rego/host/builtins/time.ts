@@ -1,5 +1,6 @@
-import { isArray, Num, num, type Value } from '../value.ts'
-import { bigint, type Family, fail, int, text, wrongType } from './kind.ts'
+import { isArray, Num, num, toBigInt, type Value } from '../value.ts'
+import { type Family, fail, int, text, wrongType } from './kind.ts'
+import { abbreviation } from './zones.ts'
 
 const SECOND = 1_000_000_000n
 const INT64_MAX = (1n << 63n) - 1n
@@ -141,7 +142,7 @@ interface Moment {
 }
 
 function moment(v: Value | undefined, position = 1): Moment {
-  if (v instanceof Num) return { ns: range(v, position), zone: 'UTC', layout: undefined }
+  if (v instanceof Num) return { ns: range(v), zone: 'UTC', layout: undefined }
   if (!isArray(v)) return wrongType(position, v, 'number', 'array')
   const [ns, zone, layout] = v
   if (v.length === 0) return wrongType(position, v, 'array')
@@ -150,13 +151,13 @@ function moment(v: Value | undefined, position = 1): Moment {
   const place = name === 'Local' || name === '' ? 'UTC' : name
   offsetOf(place, 0n)
   return {
-    ns: range(ns, position),
+    ns: range(ns),
     zone: place,
     layout: layout === undefined ? undefined : text(layout, position),
   }
 }
-function range(v: Num, position: number): bigint {
-  return inRange(bigint(v, position), 'timestamp too big')
+function range(v: Num): bigint {
+  return inRange(toBigInt(v) ?? fail('timestamp too big'), 'timestamp too big')
 }
 
 function local({ ns, zone }: Moment): Civil {
@@ -303,14 +304,9 @@ function formatTime(m: Moment, layout: string): string {
     .join('')
 }
 
-function zoneName({ zone, ns }: Moment, offset: number): string {
+function zoneName({ zone }: Moment, offset: number): string {
   if (zone === 'UTC') return 'UTC'
-  const parts = new Intl.DateTimeFormat('en-US', {
-    timeZone: zone,
-    timeZoneName: 'short',
-  }).formatToParts(Number(ns / 1_000_000n))
-  const name = parts.find(({ type }) => type === 'timeZoneName')?.value ?? ''
-  return /^[A-Z]{3,5}$/.test(name) ? name : zoneText('-07', offset)
+  return abbreviation(zone, offset) ?? zoneText(offset % 3600 === 0 ? '-07' : '-0700', offset)
 }
 
 function parseTime(layout: string, source: string): bigint {

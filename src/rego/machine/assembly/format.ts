@@ -2,10 +2,10 @@
 // every composite value arrives as).
 import { alloc, charge, heap, setHeap, abortWith } from './memory'
 import { wrongType } from './errors'
-import { T_ARR, T_NUM, T_SET, T_STR, tag, mkStr, mkArray, arrAt, count, keyAt, strLen, strPtr, isInt, intOf } from './value'
+import { T_ARR, T_NUM, T_SET, T_STR, tag, mkInt, mkStr, mkArray, arrAt, count, keyAt, strLen, strPtr, isInt, intOf } from './value'
 import { display, putRune, runeBytes } from './strings'
 import { bnDigitCount, bnDigits, bnLow, bnShr, bnBits, bnFrom } from './bignum'
-import { doubleDigits, doubleExact, digitsCount, digitsPoint, digitsNeg, overflowsDouble, toBig, numNeg, writeInt } from './numbers'
+import { doubleDigits, doubleExact, digitsCount, digitsPoint, digitsNeg, overflowsDouble, toBig, numNeg, writeInt, isPlainInt, intValue } from './numbers'
 import { runes } from './collections'
 
 let out: usize = 0
@@ -56,16 +56,53 @@ const BIG: i32 = 1
 const FLOAT: i32 = 2
 const STRING: i32 = 3
 
+/** As OPA tells them by what is written: `3.0` is an integer, `1e20` a text. */
 function kindOf(v: usize): i32 {
   if (tag(v) != T_NUM) return STRING
-  if (isInt(v)) return INT
+  if (isPlainInt(v)) return INT
   const p = strPtr(v)
   const n = strLen(v)
+  let kind = BIG
   for (let i: u32 = 0; i < n; i++) {
     const c = load<u8>(p + i)
-    if (c == 46 || (c | 32) == 101) return overflowsDouble(v) ? STRING : FLOAT
+    if (c == 46) return overflowsDouble(v) ? STRING : FLOAT
+    if ((c | 32) == 101) kind = STRING
   }
-  return load<u8>(p) == 45 && n == 2 && load<u8>(p + 1) == 48 ? FLOAT : BIG
+  return kind
+}
+/** A number that counts as an integer, as one. */
+function asInt(v: usize): usize {
+  return tag(v) == T_NUM && !isInt(v) && isPlainInt(v) ? mkInt(intValue()) : v
+}
+
+/** Whether a rune shows; what does not is written as an escape. */
+function isPrint(c: i32): bool {
+  if (c < 0x7f) return c >= 32
+  if (c <= 0xa0 || c == 0xad || c == 0x3000 || c == 0xfeff) return false
+  if (c >= 0x2000 && c <= 0x206f) return (c >= 0x2010 && c <= 0x2027) || (c >= 0x2030 && c <= 0x205e)
+  return !(c >= 0xd800 && c <= 0xf8ff) && !(c >= 0xfff9 && c <= 0xfffb) && (c & 0xfffe) != 0xfffe && c < 0xe0000
+}
+
+/** One rune within quotes. */
+function quotedRune(c: i32, quote: u32): void {
+  if (c == <i32>quote || c == 92) {
+    put(92)
+    put(c)
+  } else if (isPrint(c) && !(plus && c >= 0x80)) {
+    out = reserveRune(c)
+  } else if (c >= 7 && c <= 13) {
+    // a b t n v f r
+    put(92)
+    put(load<u8>(memory.data<u8>([97, 98, 116, 110, 118, 102, 114]) + c - 7))
+  } else {
+    const width = c < 32 || c == 127 ? 2 : c < 0x10000 ? 4 : 8
+    put(92)
+    put(width == 2 ? 120 : width == 4 ? 117 : 85)
+    for (let k = width - 1; k >= 0; k--) {
+      const d = (c >> (k * 4)) & 15
+      put(d < 10 ? 48 + d : 87 + d)
+    }
+  }
 }
 
 function typeName(kind: i32): void {
@@ -259,31 +296,30 @@ function truncated(text: usize): usize {
   return mkStr(p, i < n ? i : n)
 }
 
+/** Whether a text can stand in backquotes as it is. */
+function backquotes(p: usize, n: u32): bool {
+  for (let i: u32 = 0; i < n; i++) {
+    const c = load<u8>(p + i)
+    if (c == 96 || c == 127 || (c < 32 && c != 9)) return false
+  }
+  return true
+}
+
 function quoted(text: usize): void {
   const p = strPtr(text)
   const n = strLen(text)
+  if (sharp && backquotes(p, n)) {
+    put(96)
+    putText(text)
+    put(96)
+    return
+  }
   put(34)
   let i: u32 = 0
   while (i < n) {
-    const c = load<u8>(p + i)
-    if (c == 34 || c == 92) {
-      put(92)
-      put(c)
-    } else if (c == 10) putPacked(0x6e5c)
-    else if (c == 9) putPacked(0x745c)
-    else if (c == 13) putPacked(0x725c)
-    else if (c == 7) putPacked(0x615c)
-    else if (c == 8) putPacked(0x625c)
-    else if (c == 12) putPacked(0x665c)
-    else if (c == 11) putPacked(0x765c)
-    else if (c < 32 || c == 127) {
-      putPacked(0x785c)
-      const hi = c >> 4
-      const lo = c & 15
-      put(48 + hi)
-      put(lo < 10 ? 48 + lo : 87 + lo)
-    } else put(c)
-    i++
+    const c = <i32>load<u8>(p + i)
+    quotedRune(c < 0x80 ? c : decode(p + i), 34)
+    i += runeBytes(p + i)
   }
   put(34)
 }
@@ -318,8 +354,14 @@ function reserveRune(c: i32): usize {
   return putRune(out, c)
 }
 
-function printVerb(verb: i32, v: usize): void {
-  const kind = kindOf(v)
+function printVerb(verb: i32, given: usize): void {
+  const kind = kindOf(given)
+  const v = asInt(given)
+  if (verb == 84) {
+    const from = here()
+    typeName(kind)
+    return pad(from, zero && !minus)
+  }
   if (kind == INT || kind == BIG) {
     if (verb == 118 || verb == 100) integer(v, 10, false, verb)
     else if (kind == BIG && verb == 115) integer(v, 10, false, verb)
@@ -361,8 +403,7 @@ function rune(verb: i32, v: usize): void {
     out = reserveRune(c)
   } else if (verb == 113) {
     put(39)
-    if (c == 39 || c == 92) put(92)
-    out = reserveRune(c)
+    quotedRune(c, 39)
     put(39)
   } else {
     putPacked(0x2b55)
@@ -385,7 +426,7 @@ let starOk = false
 function star(args: usize, i: u32): i32 {
   starOk = false
   if (i >= count(args)) return 0
-  const v = arrAt(args, i)
+  const v = asInt(arrAt(args, i))
   if (tag(v) != T_NUM || !isInt(v)) return 0
   const n = intOf(v)
   if (n > 1000000 || n < -1000000) return 0

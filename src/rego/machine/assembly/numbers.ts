@@ -460,6 +460,16 @@ export function intFits(v: usize): bool {
   whole64 = iNeg ? -<i64>bnLow(n) : <i64>bnLow(n)
   return true
 }
+/** What serves as an index or a count: written in digits, with nothing but zeros behind a point. */
+export function isPlainInt(v: usize): bool {
+  if (!isInt(v)) {
+    const p = strPtr(v)
+    const n = strLen(v)
+    if (n - <u32>(load<u8>(p) == 45) > 19) return false
+    for (let i: u32 = 0; i < n; i++) if ((load<u8>(p + i) | 32) == 101) return false
+  }
+  return intFits(v)
+}
 export function intValue(): i64 {
   return whole64
 }

@@ -1,6 +1,6 @@
 // What generated code calls besides builtins: the statements of the IR that are more than a few instructions.
-import { abortWith, alloc, heap } from './memory'
-import { T_ARR, T_NUM, T_OBJ, T_SET, MARK_NESTED, MARK_PARSED, NULL, mkSet, tag, find, count, entries, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush, intOf } from './value'
+import { abortWith, alloc, charge, heap } from './memory'
+import { T_ARR, T_NUM, T_OBJ, T_SET, MARK_NESTED, MARK_PARSED, MARK_WRITTEN, ENTRY, NULL, mkSet, mkSetOf, entries, tag, find, count, sortTable, objPut, objPutOnce, mkObject, keyAt, valueAt, hash, arrAt, mkInt, mkObjectOf, setAdd, arrPush, intOf } from './value'
 import { lookup } from './collections'
 import { textOf } from './text'
 
@@ -32,6 +32,35 @@ export function caseOf(table: usize, v: usize): i32 {
   return e ? <i32>intOf(load<u32>(e, 4)) : -1
 }
 
+// Two values under one key end the evaluation when that key is asked for, or all of the object: OPA evaluates only the
+// rules that can give the key. Until then this stands in their place.
+const CONFLICT: usize = memory.data<u32>([1, 0, 0, 0], 8)
+let conflicts = false
+
+function conflictAt(o: usize, k: usize): void {
+  objPut(o, k, CONFLICT)
+  conflicts = true
+}
+export function settled(v: usize): void {
+  if (conflicts && isBroken(v)) conflictObject()
+}
+function isBroken(v: usize): bool {
+  if (v == CONFLICT) return true
+  if (v == 0 || tag(v) != T_OBJ) return false
+  charge(<i32>count(v))
+  for (let i: u32 = 0; i < count(v); i++) {
+    const x = valueAt(v, i)
+    if (x == CONFLICT || (tag(x) == T_OBJ && load<u8>(x, 2) & MARK_NESTED && isBroken(x))) return true
+  }
+  return false
+}
+
+/** A `with` names what is no document. */
+export function badPath(): void {
+  // eval_conflict_error: bad document path
+  abortWith(memory.data<u8>([101, 118, 97, 108, 95, 99, 111, 110, 102, 108, 105, 99, 116, 95, 101, 114, 114, 111, 114, 58, 32, 98, 97, 100, 32, 100, 111, 99, 117, 109, 101, 110, 116, 32, 112, 97, 116, 104, 0]))
+}
+
 // Containers that rules build step by step are marked at +2, so that a value which merely came along is not changed.
 
 /** The object under a key, made when there is none. */
@@ -39,12 +68,12 @@ export function nestedChild(o: usize, k: usize): usize {
   const e = find(o, k, hash(k))
   if (e) {
     const v = <usize>load<u32>(e, 4)
-    if (tag(v) != T_OBJ || (load<u8>(v, 2) & MARK_NESTED) == 0) conflictObject()
-    return v
+    if (tag(v) == T_OBJ && load<u8>(v, 2) & MARK_NESTED) return v
   }
   const fresh = mkObject()
   store<u8>(fresh, MARK_NESTED, 2)
-  objPut(o, k, fresh)
+  if (e) conflictAt(o, k)
+  else objPut(o, k, fresh)
   return fresh
 }
 /** The set under a key, made when there is none. */
@@ -52,18 +81,50 @@ export function nestedSet(o: usize, k: usize): usize {
   const e = find(o, k, hash(k))
   if (e) {
     const v = <usize>load<u32>(e, 4)
-    if (tag(v) != T_SET || (load<u8>(v, 2) & MARK_NESTED) == 0) conflictObject()
-    return v
+    if (tag(v) == T_SET && load<u8>(v, 2) & MARK_NESTED) return v
   }
   const fresh = mkSet()
   store<u8>(fresh, MARK_NESTED, 2)
-  objPut(o, k, fresh)
+  if (e) conflictAt(o, k)
+  else objPut(o, k, fresh)
   return fresh
 }
 export function nestedInsert(o: usize, k: usize, v: usize, fallback: i32): void {
   if (fallback) {
     if (!find(o, k, hash(k))) objPut(o, k, v)
-  } else if (!objPutOnce(o, k, v)) conflictObject()
+  } else if (!objPutOnce(o, k, v)) conflictAt(o, k)
+}
+
+/**
+ * A set that is iterated as it was written: in the order of `items` and with members that turned out to be equal, as
+ * OPA does while it has not made the set yet. Everything else sees the set `s`.
+ */
+export function writtenSet(s: usize, items: usize): usize {
+  const n = count(items)
+  const view = mkSetOf(n)
+  for (let i: u32 = 0; i < n; i++) {
+    store<u32>(entries(view) + i * ENTRY, <u32>arrAt(items, i))
+    store<u32>(entries(view) + i * ENTRY, <u32>arrAt(items, i), 4)
+  }
+  store<u32>(view, n, 4)
+  const v = plainSet(s)
+  store<u8>(v, load<u8>(v, 2) | MARK_WRITTEN, 2)
+  store<u32>(v, <u32>view, 28)
+  return v
+}
+/** What to iterate where the order can be seen. */
+export function scanView(v: usize): usize {
+  return v && tag(v) == T_SET && load<u8>(v, 2) & MARK_WRITTEN ? <usize>load<u32>(v, 28) : v
+}
+/** A value without what a literal looked like: remembered results are made sets. */
+export function plainOf(v: usize): usize {
+  return v && tag(v) == T_SET && load<u8>(v, 2) & MARK_WRITTEN ? plainSet(v) : v
+}
+function plainSet(s: usize): usize {
+  const v = alloc(32)
+  memory.copy(v, s, 32)
+  store<u8>(v, load<u8>(v, 2) & ~MARK_WRITTEN, 2)
+  return v
 }
 
 /** Prepares a value for iteration and returns the number of its elements; 0 for what cannot be iterated. */

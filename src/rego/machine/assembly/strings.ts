@@ -5,7 +5,7 @@ import {
   T_ARR, T_NUM, T_OBJ, T_SET, T_STR, TRUE, FALSE, tag, truth, mkInt, mkStr, mkArray, arrPush, arrAt, count, keyAt, valueAt,
   sortTable, strLen, strPtr, mkBool, sameBytes,
 } from './value'
-import { intFits, intValue } from './numbers'
+import { isPlainInt, intValue } from './numbers'
 import { runes, listToArray } from './collections'
 import { opa_json_parse, putUtf8, textOf } from './text'
 import { callNamed } from './host'
@@ -168,7 +168,7 @@ export function b_split(s: usize, d: usize): usize {
   return isStr(s) && isStr(d) ? splitInto(s, d, -1) : wrongType()
 }
 export function b_strings_split_n(s: usize, d: usize, n: usize): usize {
-  if (!isStr(s) || !isStr(d) || tag(n) != T_NUM || !intFits(n)) return wrongType()
+  if (!isStr(s) || !isStr(d) || tag(n) != T_NUM || !isPlainInt(n)) return wrongType()
   // The first n parts, or for a negative n the last ones.
   const most = intValue()
   const all = splitInto(s, d, -1)
@@ -291,9 +291,9 @@ export function b_strings_count(s: usize, sub: usize): usize {
 
 export function b_substring(s: usize, offset: usize, length: usize): usize {
   if (!isStr(s) || tag(offset) != T_NUM || tag(length) != T_NUM) return wrongType()
-  if (!intFits(offset)) return wrongType()
+  if (!isPlainInt(offset)) return wrongType()
   const from = intValue()
-  if (!intFits(length)) return wrongType()
+  if (!isPlainInt(length)) return wrongType()
   const want = intValue()
   if (from < 0) return noAnswer()
   const p = strPtr(s)

@@ -23,6 +23,8 @@ export const ENTRY: usize = 12
 /** Marks at +2: built step by step by rules; came from text or a constant. */
 export const MARK_NESTED: u8 = 1
 export const MARK_PARSED: u8 = 2
+/** A set that was written as a literal; what it looks like when it is iterated is at +28. */
+export const MARK_WRITTEN: u8 = 4
 /** Collections of up to this many entries are searched in a row; larger ones carry an index. */
 const ROW_MAX: u32 = 8
 

@@ -1,0 +1,2 @@
+/** The whole schema, self-contained. */
+export function composeGateSchema(): object

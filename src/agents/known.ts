@@ -1,0 +1,54 @@
+import { GatewayError } from '../errors.ts'
+import type { Db } from '../store/tx.ts'
+
+// Every list that takes an agent takes its id or its name, and finds what an agent that is gone has left behind. The
+// agent of today comes first, then those that were deleted, then names that the record knows an agent by.
+
+/**
+ * The id of an agent that is or was on record, by id or by name.
+ * @throws GatewayError `not_found`: an empty list would say that it did nothing
+ */
+export async function knownAgentId(db: Db, idOrName: string): Promise<string> {
+  const [row] = await db.query<{ id: string }>(KNOWN, [idOrName])
+  if (row) return row.id
+  throw new GatewayError('not_found', `there never was an agent \`${idOrName.slice(0, 64)}\``)
+}
+
+/** Whose rows a list is about: an agent's own, whatever it asks for; else those of the agent that is named. */
+export async function agentAsked(
+  db: Db,
+  caller: { readonly agentId: string | null },
+  named: string | undefined,
+): Promise<string | undefined> {
+  return caller.agentId ?? (named === undefined ? undefined : knownAgentId(db, named))
+}
+
+/** How an agent is called by people. */
+export interface KnownAgent {
+  readonly id: string
+  readonly name: string
+  readonly owner: string
+}
+
+/** Agents of today and those that were deleted, by id. */
+export async function knownAgents(
+  db: Db,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, KnownAgent>> {
+  const rows = await db.query<KnownAgent>(
+    `select id, name, owner from former_agents where id = any($1)
+     union all select id, name, owner from agents where id = any($1)`,
+    [ids],
+  )
+  return new Map(rows.map((row) => [row.id, row]))
+}
+
+const KNOWN = `select id from (
+    select id, 1 as rank from agents where id = $1
+    union all select id, 2 from agents where name = $1
+    union all select id, 3 from former_agents where id = $1
+    union all (select id, 4 from former_agents where name = $1 order by deleted_at desc limit 1)
+    union all (select agent_id, 5 from actions
+      where agent_name = $1 and agent_name <> '' order by id desc limit 1)
+    union all (select agent_id, 6 from audit_entries where agent_id = $1 and $1 <> '' limit 1)
+  ) as known order by rank limit 1`

@@ -1,0 +1,16 @@
+import { type Answer, answerQuestion, loaderOf, type Question } from '../policy/away.ts'
+import { prepare, REGO_COMPILER } from '../policy/rego-compiler.ts'
+import { threadOf } from '../policy/thread.ts'
+import { GUARD_KINDS, JUDGE } from './index.ts'
+
+/** Loads policies away from the thread that decides, with the guards and the judge of this room. */
+export const POLICY_LOADER = loaderOf(
+  threadOf(new URL('./load-worker.mjs', import.meta.url)),
+  GUARD_KINDS,
+)
+
+/** The other end, in that thread. */
+export const answer = (question: Question): Promise<Answer> =>
+  answerQuestion(question, { kinds: GUARD_KINDS, compiler: REGO_COMPILER, judge: JUDGE })
+
+export { prepare }

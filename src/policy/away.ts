@@ -1,0 +1,177 @@
+// Loads policy directories in a thread of their own. There, everything is read, unpacked, parsed, compiled, checked and
+// tested; what comes back is plain data in pieces, large things in shared memory, of which this thread composes the bundle
+// in slices. A request waits for none of it.
+import v8 from 'node:v8'
+import type { Tool } from '../model/tool.ts'
+import type { JsonObject } from '../model/json.ts'
+import { composeBundle, type PolicyParts } from './compose.ts'
+import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
+import { deepFreeze } from './freeze.ts'
+import type { RawGuard } from './guards.ts'
+import { checkPolicy, closeAll, type LoadOptions, type LoadResult } from './load.ts'
+import { startOpaModule } from './opa-module.ts'
+import { explainHere } from './rego-compiler.ts'
+import { type ExplainRego, RegoModule, type RegoParts } from './rego-module.ts'
+import { inSlices } from './slices.ts'
+import type {
+  Bundle,
+  GuardKind,
+  ModuleCompiler,
+  ModuleExplanation,
+  ModuleParts,
+  PolicyJudge,
+  PolicyModule,
+} from './types.ts'
+
+/** Loads a directory, or files by content; what it takes is plain, but for the bundle that is live. */
+export interface PolicyLoader {
+  load(
+    from: string | Readonly<Record<string, string | Uint8Array>>,
+    request: LoadRequest & { readonly live?: Bundle | undefined },
+  ): Promise<LoadResult>
+}
+
+export type LoadRequest = Pick<
+  LoadOptions,
+  'env' | 'nowMs' | 'defaults' | 'gateOverride' | 'liveFiles'
+>
+
+/** What the thread is asked. */
+export type Question =
+  | {
+      readonly kind: 'load'
+      readonly from: string | Readonly<Record<string, string | Uint8Array>>
+      readonly request: LoadRequest
+    }
+  | { readonly kind: 'explain'; readonly parts: RegoParts; readonly input: JsonObject }
+
+export type Answer =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'rejected'; readonly diagnostics: readonly Diagnostic[] }
+  | ({ readonly kind: 'loaded' } & Packed)
+  | { readonly kind: 'explained'; readonly explanation: ModuleExplanation }
+
+// ---- in that thread
+
+/** What checks and tests a directory there. */
+export interface Checking {
+  readonly kinds: readonly GuardKind[]
+  readonly compiler: ModuleCompiler
+  readonly judge: PolicyJudge
+}
+
+export async function answerQuestion(question: Question, checking: Checking): Promise<Answer> {
+  if (question.kind === 'explain') {
+    return { kind: 'explained', explanation: await explainHere(question.parts, question.input) }
+  }
+  const checked = await checkPolicy(question.from, { ...question.request, ...checking })
+  if (checked.kind === 'unchanged') return checked
+  if (checked.kind === 'rejected') return { kind: 'rejected', diagnostics: checked.diagnostics }
+  const { bundle, parts } = checked
+  const modules = bundle.modules.flatMap((module) => module.parts ?? [])
+  await closeAll(bundle.modules)
+  return { kind: 'loaded', ...pack(parts), modules }
+}
+
+/** Parts in pieces that are each quickly read. */
+interface Packed {
+  readonly pieces: readonly Uint8Array[]
+  readonly derived: ReadonlyMap<string, unknown>
+  readonly modules: readonly ModuleParts[]
+}
+
+type Piece =
+  | Partial<Pick<PolicyParts, 'tools' | 'guards'>>
+  | Omit<PolicyParts, 'tools' | 'guards' | 'derived'>
+
+const TOOLS_PER_PIECE = 20
+const GUARDS_PER_PIECE = 50
+
+function pack({ tools, guards, derived, ...rest }: PolicyParts): Omit<Packed, 'modules'> {
+  const pieces: Piece[] = [
+    rest,
+    ...chunks(tools, TOOLS_PER_PIECE).map((some) => ({ tools: some })),
+    ...chunks(guards, GUARDS_PER_PIECE).map((some) => ({ guards: some })),
+  ]
+  return { pieces: pieces.map((piece) => v8.serialize(piece)), derived }
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  const count = Math.ceil(items.length / size)
+  return Array.from({ length: count }, (_, at) => items.slice(at * size, (at + 1) * size))
+}
+
+// ---- in the thread that decides
+
+/** @throws Error when the thread stopped or took too long */
+export type Ask = (question: Question) => Promise<Answer>
+
+/** Loads by asking a thread. */
+export function loaderOf(ask: Ask, kinds: readonly GuardKind[]): PolicyLoader {
+  const explain: ExplainRego = async (parts, input) => {
+    const answer = await ask({ kind: 'explain', parts, input })
+    if (answer.kind === 'explained') return answer.explanation
+    return { ok: false, message: 'the compiler gave no answer' }
+  }
+  return {
+    async load(from, { live, ...given }) {
+      const request = live ? { ...given, liveFiles: live.files } : given
+      const answer = await askOrReject(ask, { kind: 'load', from, request: plain(request) })
+      if (answer.kind === 'unchanged' && live) return { ok: true, bundle: live }
+      if (answer.kind === 'loaded')
+        return { ok: true, bundle: await compose(answer, kinds, explain) }
+      const diagnostics = answer.kind === 'rejected' ? answer.diagnostics : []
+      return { ok: false, diagnostics: deepFreeze(diagnostics), files: new Map() }
+    },
+  }
+}
+
+const plain = ({ env, nowMs, defaults, gateOverride, liveFiles }: LoadRequest): LoadRequest => ({
+  env,
+  nowMs,
+  ...(defaults ? { defaults } : {}),
+  ...(gateOverride ? { gateOverride } : {}),
+  ...(liveFiles ? { liveFiles } : {}),
+})
+
+async function askOrReject(ask: Ask, question: Question): Promise<Answer> {
+  try {
+    return await ask(question)
+  } catch (error) {
+    const message = `the load stopped: ${(error as Error).message}`
+    return {
+      kind: 'rejected',
+      diagnostics: [diagnosticAt(wholeFile('.'), 'error', 'load_failed', message)],
+    }
+  }
+}
+
+async function compose(
+  packed: Packed,
+  kinds: readonly GuardKind[],
+  explain: ExplainRego,
+): Promise<Bundle> {
+  const parts = await unpack(packed)
+  const modules: PolicyModule[] = []
+  try {
+    for (const one of packed.modules) {
+      modules.push(one.kind === 'rego' ? new RegoModule(one, explain) : await startOpaModule(one))
+    }
+    return await composeBundle(parts, modules, kinds)
+  } catch (error) {
+    await closeAll(modules)
+    throw error
+  }
+}
+
+async function unpack({ pieces, derived }: Packed): Promise<PolicyParts> {
+  const [tools, guards]: [Tool[], RawGuard[]] = [[], []]
+  let rest: object = {}
+  await inSlices(pieces, (bytes) => {
+    const piece = deepFreeze(v8.deserialize(bytes)) as Piece
+    if ('revision' in piece) rest = piece
+    if ('tools' in piece) tools.push(...(piece.tools ?? []))
+    if ('guards' in piece) guards.push(...(piece.guards ?? []))
+  })
+  return { ...(rest as Omit<PolicyParts, 'tools' | 'guards' | 'derived'>), tools, guards, derived }
+}

@@ -1,0 +1,142 @@
+// The last step of a load, in the thread that decides: what was checked, as plain data, becomes a bundle. Nothing is read,
+// parsed or checked here, and what has to be done for each tool and guard is done in slices.
+import type { Tool, Upstream } from '../model/tool.ts'
+import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
+import { lazyArgsCheck } from './ajv.ts'
+import type { DataDocuments } from './data.ts'
+import { type Diagnostic, Findings } from './diagnostics.ts'
+import type { GateFile } from './gate.ts'
+import { GuardPlacer, type GuardSurroundings, type PlacedGuard, type RawGuard } from './guards.ts'
+import { MODEL_TOOL_DECLARATION, modelArgsCheck, modelUpstream } from './model-tool.ts'
+import { compilePathRules, type PathCheck } from './paths.ts'
+import { inSlices } from './slices.ts'
+import { buildRoutes } from './template.ts'
+import type {
+  ApprovalRules,
+  Bundle,
+  BundleCounts,
+  BundleFile,
+  Guard,
+  GuardKind,
+  PolicyModule,
+} from './types.ts'
+
+/** A directory that was checked, as plain data: it crosses from thread to thread. */
+export interface PolicyParts {
+  readonly revision: string
+  readonly loadedAtMs: number
+  readonly files: readonly BundleFile[]
+  readonly environment: string
+  readonly plans: GateFile['plans']
+  readonly llm: GateFile['llm']
+  readonly approvals: ApprovalRules
+  readonly upstreams: readonly Upstream[]
+  readonly warnings: readonly Diagnostic[]
+  readonly counts: BundleCounts
+  readonly tools: readonly Tool[]
+  readonly guards: readonly RawGuard[]
+  /** What guards made of documents, by key. */
+  readonly derived: ReadonlyMap<string, unknown>
+}
+
+// The model is a tool like any other to guards and approvals; no path of a proxied call leads to it.
+export const withModelTool = (tools: Bundle['tools']): Bundle['tools'] =>
+  new Map([...tools, [MODEL_TOOL, MODEL_TOOL_DECLARATION]])
+
+/** Composes a bundle of parts. @throws Error when they do not fit together, which the check has ruled out. */
+export async function composeBundle(
+  parts: PolicyParts,
+  modules: readonly PolicyModule[],
+  kinds: readonly GuardKind[],
+): Promise<Bundle> {
+  const tools = withModelTool(new Map(parts.tools.map((tool) => [tool.name, tool])))
+  const found = new Findings()
+  const guards = await placeGuards(parts.guards, {
+    source: undefined,
+    environment: parts.environment,
+    tools,
+    data: NO_DATA,
+    kinds,
+    derived: new Map(parts.derived),
+    found,
+  })
+  const [first] = found.list('error', 1)
+  if (first) throw new Error(`parts do not fit together: ${first.message}`)
+  return assemble(parts, guards, modules, {})
+}
+
+const NO_DATA: DataDocuments = { values: {}, sources: new Map() }
+
+/** Compiles guards in slices. */
+export async function placeGuards(
+  raws: readonly RawGuard[],
+  surroundings: GuardSurroundings,
+): Promise<readonly PlacedGuard[]> {
+  const placer = new GuardPlacer(surroundings)
+  await inSlices(raws, (raw) => placer.add(raw))
+  return placer.placed
+}
+
+/** A bundle of parts whose guards are compiled. */
+export async function assemble(
+  parts: PolicyParts,
+  placed: readonly PlacedGuard[],
+  modules: readonly PolicyModule[],
+  data: Bundle['data'],
+): Promise<Bundle> {
+  const tools = withModelTool(new Map(parts.tools.map((tool) => [tool.name, tool])))
+  const { revision, loadedAtMs, files, environment, approvals, llm, warnings, counts } = parts
+  const argsChecks = parts.tools.map((tool) => [tool.name, lazyArgsCheck(tool.argsSchema)] as const)
+  return Object.freeze({
+    revision,
+    loadedAtMs,
+    environment,
+    files,
+    tools,
+    upstreams: new Map([
+      ...parts.upstreams.map((one) => [one.name, one] as const),
+      [MODEL_UPSTREAM, modelUpstream(llm)] as const,
+    ]),
+    guards: Object.freeze(placed.map((one) => one.guard)),
+    guardsByTool: await byTool(placed, [...tools.keys()]),
+    guardsForAny: Object.freeze(placed.filter((one) => !one.tools).map((one) => one.guard)),
+    argsChecks: new Map([...argsChecks, [MODEL_TOOL, modelArgsCheck()] as const]),
+    routes: buildRoutes(parts.tools),
+    approvals,
+    plans: Object.freeze({ ...parts.plans, checkPath: pathCheck(parts.plans) }),
+    llm,
+    data,
+    modules: Object.freeze([...modules]),
+    warnings,
+    counts,
+  })
+}
+
+/** The guards that are for each tool, in the order they are written. */
+async function byTool(
+  placed: readonly PlacedGuard[],
+  names: readonly string[],
+): Promise<Bundle['guardsByTool']> {
+  const own = new Map<string, number[]>(names.map((name) => [name, []]))
+  const general: number[] = []
+  await inSlices(placed.entries(), ([at, { tools }]) => {
+    if (!tools) general.push(at)
+    else for (const { name } of tools) own.get(name)?.push(at)
+  })
+  const guardsAt = (places: readonly number[]): readonly Guard[] =>
+    Object.freeze(places.map((at) => (placed[at] as PlacedGuard).guard))
+  const shared = guardsAt(general)
+  const found = new Map<string, readonly Guard[]>()
+  await inSlices(own, ([name, places]) => {
+    const all = [...general, ...places].sort((a, b) => a - b)
+    found.set(name, places.length === 0 ? shared : guardsAt(all))
+  })
+  return found
+}
+
+function pathCheck({ allowedDirs, denyGlobs }: GateFile['plans']): PathCheck {
+  const compiled = compilePathRules({ allowedDirs, denyGlobs, allowAbsolute: false })
+  return compiled.ok ? compiled.check : () => NO_PATH
+}
+
+const NO_PATH = Object.freeze({ code: 'path_not_allowed', message: 'no path is allowed' } as const)
