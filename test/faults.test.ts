@@ -10,6 +10,10 @@ const FAULTS: Readonly<Record<string, readonly [file: string, title: string]>> =
   A2: ['http/kill-switch.test.ts', 'that covers nothing is refused and engages nothing'],
   A3: ['record/ledger.test.ts', 'writes once what a reader after the commit chokes on'],
   A4: ['pipeline/idempotency.test.ts', 'denied: all get the first answer'],
+  A5: [
+    'pipeline/budgets.test.ts',
+    'an approved action that goes over pauses the agent, with the alerts of any other',
+  ],
   A6: ['decide/guards.test.ts', 'path_whitelist'],
   A7: ['decide/contact-list.test.ts', 'A list of those who must not be contacted'],
   A8: ['http/answers.test.ts', 'of a look-up that decides'],

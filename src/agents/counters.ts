@@ -125,22 +125,27 @@ export class Counters {
     return this.#budget(reservation).used
   }
 
-  /** Takes it. A budget must fit (the database refuses otherwise); windows count even beyond. */
-  take(reservation: Reservation): { held?: Held; crossings: readonly Crossing[] } {
+  /** Takes it; answers what a budget then holds. A budget must fit (the database refuses otherwise); windows count even beyond. */
+  take(reservation: Reservation): Held | undefined {
     const { key, amount, members } = reservation
     if (reservation.kind === 'budget') return this.#takeBudget(reservation)
     if (reservation.kind === 'window') {
       const window = this.#window(key)
       window.used += amount
       window.added += amount
-    } else {
-      const state = this.#distinctState(key)
-      for (const member of members) {
-        state.members.add(member)
-        state.touched.add(member)
-      }
+      return undefined
     }
-    return { crossings: [] }
+    const state = this.#distinctState(key)
+    for (const member of members) {
+      state.members.add(member)
+      state.touched.add(member)
+    }
+    return undefined
+  }
+
+  /** Takes all of these; answers what budgets hold of them. */
+  takeAll(reservations: readonly Reservation[]): readonly Held[] {
+    return reservations.flatMap((one) => this.take(one) ?? [])
   }
 
   /** Whether it would fit if nobody had taken anything: then it is a matter of time. */
@@ -199,24 +204,27 @@ export class Counters {
     return state
   }
 
-  #takeBudget(reservation: Reservation): { held: Held; crossings: readonly Crossing[] } {
-    const state = this.#budget(reservation)
+  /** The soft thresholds that taking this would cross, once a period. */
+  crossings(reservation: Reservation): readonly Crossing[] {
+    if (reservation.kind !== 'budget' || reservation.thresholds.length === 0) return []
     const { limit, amount, thresholds } = reservation
+    const state = this.#budget(reservation)
+    const used = state.used + amount
+    const percent = limit === 0n ? 100 : Number((used * 100n) / limit)
+    return thresholds
+      .filter((share) => share <= percent && share > state.alertedPercent)
+      .map((share) => ({ key: state.key, percent: share, limit, used }))
+  }
+
+  #takeBudget(reservation: Reservation): Held {
+    const state = this.#budget(reservation)
+    const { limit, amount } = reservation
+    const crossed = this.crossings(reservation).map(({ percent }) => percent)
+    state.alertedPercent = Math.max(state.alertedPercent, ...crossed)
     state.used += amount
     state.added += amount
     state.limit = limit
-    const percent = limit === 0n ? 100 : Number((state.used * 100n) / limit)
-    const crossed = thresholds.filter((share) => share <= percent && share > state.alertedPercent)
-    state.alertedPercent = Math.max(state.alertedPercent, ...crossed)
-    return {
-      held: { key: state.key, periodStart: state.periodStart, amount: String(amount) },
-      crossings: crossed.map((share) => ({
-        key: state.key,
-        percent: share,
-        limit,
-        used: state.used,
-      })),
-    }
+    return { key: state.key, periodStart: state.periodStart, amount: String(amount) }
   }
 
   #addWindow({ key, windowMs }: Reservation): WindowState {

@@ -2,7 +2,6 @@ import { Counters } from '../agents/counters.ts'
 import { GatewayError } from '../errors.ts'
 import type { Reservation } from '../model/decision.ts'
 import type { Tx } from '../record/ledger.ts'
-import { exceeded } from './claim.ts'
 
 /**
  * Counts one request of an agent that is no action against its rate limits, in the batch that records it.
@@ -11,8 +10,10 @@ import { exceeded } from './claim.ts'
 export async function keepPace(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
   if (reservations.length === 0) return
   const counters = await Counters.load(tx, reservations)
-  const [tooMany] = exceeded(counters, reservations)
-  if (tooMany) throw new GatewayError('rate_limited', tooMany.message, { retryAfterS: 1 })
-  for (const reservation of reservations) counters.take(reservation)
+  const tooMany = reservations.find((one) => one.mode === 'enforce' && !counters.fits(one))
+  if (tooMany) {
+    throw new GatewayError('rate_limited', tooMany.exceeded.message, { retryAfterS: 1 })
+  }
+  counters.takeAll(reservations)
   await counters.flush(tx)
 }

@@ -16,6 +16,7 @@ import type { Logger } from '../lib/log.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
 import type { Decision, Reason } from '../model/decision.ts'
 import type { Json } from '../model/json.ts'
+import { wireCode } from '../model/reason.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
@@ -26,7 +27,8 @@ import type { EventStream } from '../record/events.ts'
 import type { Ledger } from '../record/ledger.ts'
 import type { Metrics } from '../record/metrics.ts'
 import type { Db } from '../store/tx.ts'
-import { claimKind, wireCode, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
+import { killTargetOf, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
+import { claimKind } from './claim-batch.ts'
 import { requestJson } from './entries.ts'
 import { FINISH, type Finish } from './finish.ts'
 import { effectHash, honourable, unholdable, withTarget, type Judgement } from './judgement.ts'
@@ -333,7 +335,7 @@ export class Pipeline {
     const options = {
       requestId: claim.requestId,
       actionId: claim.actionId,
-      mayStart: () => !killState.check(killTarget(claim.request, claim.agent, tool)).blocked,
+      mayStart: () => !killState.check(killTargetOf(claim)).blocked,
     }
     const isModel = upstream.name === MODEL_UPSTREAM
     const asked = isModel ? await model.call(upstream, target, options) : undefined
@@ -565,8 +567,8 @@ const retryAt = ({ retryAtMs }: { readonly retryAtMs?: number | undefined }) =>
   retryAtMs === undefined ? {} : { retryAtMs }
 
 function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_run' }>): Answer {
-  const { shadow, trace, revision } = claim.decision
-  const { effect, reasons } = result
+  const { trace, revision } = claim.decision
+  const { effect, reasons, shadow } = result
   return { type: 'dry_run', decisionId: claim.decisionId, revision, effect, reasons, shadow, trace }
 }
 

@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks'
-import type { AgentCache } from '../agents/registry.ts'
-import { agentStates } from '../agents/registry.ts'
+import { Counters } from '../agents/counters.ts'
+import { agentStates, type AgentCache, type AgentState } from '../agents/registry.ts'
 import type { Caller } from '../agents/keys.ts'
-import { covers, type KillState } from '../control/kill-state.ts'
+import type { KillState } from '../control/kill-state.ts'
 import { askingReservations } from '../decide/pace.ts'
 import { judgePlan } from '../decide/plan.ts'
 import { GatewayError, type ErrorCode } from '../errors.ts'
@@ -10,18 +10,19 @@ import { digest, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
 import { diffTexts, readPatch, type DiffResult, type FileDiff } from '../lib/unified-diff.ts'
-import type { Reason } from '../model/decision.ts'
+import type { Reason, Reservation } from '../model/decision.ts'
 import type { AgentFacts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
+import { denial } from '../model/reason.ts'
 import type { Bundle } from '../policy/types.ts'
 import type { Tx } from '../record/ledger.ts'
 import type { Metrics } from '../record/metrics.ts'
 import type { PlanFiles } from '../record/plan-files.ts'
 import { findPlan, insertPlan, listPlans, type NewPlan, type PlanRow } from '../record/plans.ts'
+import { storable } from '../store/text.ts'
 import type { Db } from '../store/tx.ts'
 import { reasonJson } from './entries.ts'
-import { storable } from './claim.ts'
-import { keepPace } from './pace.ts'
+import { admit } from './admission.ts'
 
 /** One file of a plan, as the caller gives it: texts, or a patch. */
 export interface PlanChange {
@@ -123,14 +124,12 @@ export class Plans {
     const reasons = judgePlan({ goal: submission.goal, paths, files, isTooLarge }, facts, bundle)
     metrics.plan.observe((performance.now() - startedAt) / 1000)
     const asking = agent ? askingReservations(facts, bundle) : []
-    return async (tx) => {
-      await keepPace(tx, asking)
-      return this.#record(tx, submission, { agent: facts.agent, bundle, files, reasons })
-    }
+    const judged = { agent: facts.agent, bundle, files, reasons, asking }
+    return (tx) => this.#record(tx, submission, judged)
   }
 
-  async #record(tx: Tx, submission: PlanSubmission, judged: Judged): Promise<PlanVerdict> {
-    const refusal = (await this.#stopped(tx, submission.caller, judged)) ?? byPolicy(judged.reasons)
+  async #record(tx: Tx, submission: PlanSubmission, judged: JudgedPlan): Promise<PlanVerdict> {
+    const refusal = await this.#admit(tx, submission.caller, judged)
     const row = toRow(tx, submission, judged, refusal?.reasons ?? [])
     await insertPlan(tx, row)
     tx.append({
@@ -144,27 +143,61 @@ export class Plans {
     return { plan: planJson({ ...row, created_at: new Date(tx.nowMs) }), refusal }
   }
 
-  // Read under the ledger's lock, like every claim: after the switch's 200 no plan is accepted.
-  async #stopped(tx: Tx, caller: Caller, { agent }: Judged): Promise<PlanVerdict['refusal']> {
+  /**
+   * Judged under the ledger's lock, like every claim: after the switch's 200 no plan is accepted.
+   * @throws GatewayError `rate_limited`, and then nothing is recorded: a flood would fill the record
+   */
+  async #admit(tx: Tx, caller: Caller, judged: JudgedPlan): Promise<PlanVerdict['refusal']> {
+    const { agent, reasons, asking } = judged
     const target = { agentId: agent.id, agentName: agent.name, tool: PLAN_TOOL, upstream: '' }
-    const switched = tx.killRows.find((one) => covers(one, target))
-    if (switched) {
-      return stop('kill_switch_engaged', `the kill switch is engaged: ${switched.reason}`)
+    const counters = await Counters.load(tx, asking)
+    const effect = reasons.length === 0 ? ('allow' as const) : ('deny' as const)
+    const decision = { effect, reasons, shadow: [], reservations: asking }
+    const { agentId } = caller
+    const verdict = admit(
+      { decision, costMicros: 0n, target, stage: 'accounted' },
+      {
+        switches: tx.killRows,
+        agent: agentId === null ? PERSON : (await agentStates(tx, [agentId])).get(agentId),
+        counters,
+      },
+    )
+    const [first] = verdict.reasons
+    if (verdict.outcome === 'rate_limited' && first) {
+      throw new GatewayError('rate_limited', first.message, { retryAfterS: 1 })
     }
+    counters.takeAll(verdict.taken)
+    await counters.flush(tx)
+    if (first?.code === 'kill_switch_engaged') return byGate(first.code, first)
     const local = this.#parts.killState.check(target)
-    if (local.blocked) return stop(local.code, 'the kill switch is engaged, or its state unknown')
-    if (caller.agentId === null) return null
-    const status = (await agentStates(tx, [caller.agentId])).get(caller.agentId)?.status
-    if (status === 'active') return null
-    return stop('agent_paused', `the agent is ${status ?? 'not registered'}`)
+    if (local.blocked) {
+      return byGate(
+        local.code,
+        denial(local.code, 'the kill switch is engaged, or its state unknown'),
+      )
+    }
+    return first?.code === 'agent_paused' ? byGate(first.code, first) : byPolicy(verdict.reasons)
   }
 }
 
-interface Judged {
+/** Whoever runs the gate has no status, budget or instances. */
+const PERSON: AgentState = {
+  id: '',
+  status: 'active',
+  monthlyBudget: null,
+  perActionLimit: null,
+  thresholds: [],
+  instances: null,
+  executing: 0,
+}
+
+interface JudgedPlan {
   readonly agent: AgentFacts
   readonly bundle: Bundle
   readonly files: readonly FileDiff[]
   readonly reasons: readonly Reason[]
+  /** What the request takes from the agent's rates. */
+  readonly asking: readonly Reservation[]
 }
 
 /** Whoever runs the gate has no roles of an agent: guards for certain roles do not apply. */
@@ -192,8 +225,8 @@ export function planJson(row: Omit<PlanRow, 'artifact'>): JsonObject {
   }
 }
 
-function stop(code: ErrorCode, message: string): NonNullable<PlanVerdict['refusal']> {
-  return { code, message, reasons: [{ code, message, effect: 'deny', source: 'portcullis' }] }
+function byGate(code: ErrorCode, reason: Reason): PlanVerdict['refusal'] {
+  return { code, message: reason.message, reasons: [reason] }
 }
 
 function byPolicy(reasons: readonly Reason[]): PlanVerdict['refusal'] {
@@ -244,7 +277,7 @@ function assertApart(paths: readonly string[]): void {
 function toRow(
   tx: Tx,
   { caller, goal, changes }: PlanSubmission,
-  { agent, bundle, files }: Judged,
+  { agent, bundle, files }: JudgedPlan,
   reasons: readonly Reason[],
 ): NewPlan {
   const id = newId('pln', tx.nowMs)
@@ -296,7 +329,7 @@ const ENTRY_PATHS_MAX = 100
 function entryDetail(
   { caller, requestId, goal, changes }: PlanSubmission,
   row: NewPlan,
-  { agent, files }: Judged,
+  { agent, files }: JudgedPlan,
   reasons: readonly Reason[],
 ): JsonObject {
   return {

@@ -9,7 +9,7 @@ import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Bundle } from '../policy/types.ts'
-import { exceeded } from './claim.ts'
+import { admit, type Verdict } from './admission.ts'
 import { honourable, withTarget } from './judgement.ts'
 import { withOwnLimits } from './own-limits.ts'
 
@@ -52,30 +52,22 @@ export interface Step {
   readonly met: boolean | null
 }
 
-const PAUSED: Reason = Object.freeze({
-  code: 'agent_paused',
-  message: 'an earlier action went over a budget that pauses the agent',
-  effect: 'deny',
-  source: 'portcullis',
-})
-
 /**
  * Plays a scenario through the real decision path: the agent's roles, the live guards and modules, its
  * own limits, and counters that live as long as the run. Nothing is sent, looked up or written.
  */
 export class Rehearsal {
   readonly #agent: Agent
-  readonly #state: AgentState
+  #state: AgentState
   readonly #bundle: Bundle
   readonly #scenario: Scenario
   readonly #nowMs: number
   readonly #counters: Counters
-  #isPaused = false
 
   constructor(agent: Agent, state: AgentState, bundle: Bundle, scenario: Scenario, nowMs: number) {
     // Whether it may act at the moment is not the question; what it may do when it does, is.
     this.#agent = { ...agent, status: 'active' }
-    this.#state = state
+    this.#state = { ...state, status: 'active', instances: null }
     this.#bundle = bundle
     this.#scenario = scenario
     this.#nowMs = scenario.at === undefined ? nowMs : Date.parse(scenario.at)
@@ -95,8 +87,9 @@ export class Rehearsal {
 
   async #step(action: ScenarioAction): Promise<Step> {
     const request = this.#request(action)
-    const decision = await this.#decide(request, { ...this.#scenario.facts, ...action.facts })
-    const { effect, reasons } = this.#count(decision)
+    const played = await this.#decide(request, { ...this.#scenario.facts, ...action.facts })
+    const { effect, verdict } = this.#count(request, played)
+    const { reasons, decision } = verdict
     return {
       tool: action.tool,
       effect,
@@ -118,45 +111,47 @@ export class Rehearsal {
     }
   }
 
-  async #decide(
-    request: ActionRequest,
-    lookups: Readonly<Record<string, Json>>,
-  ): Promise<Decision> {
+  async #decide(request: ActionRequest, lookups: Readonly<Record<string, Json>>): Promise<Played> {
     const bundle = this.#bundle
     const facts = { nowMs: this.#nowMs, agent: this.#agent, lookups, unavailable: {} }
     const decision = honourable(await decide(request, facts, bundle))
     const tool = bundle.tools.get(request.tool)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
-    if (!tool || !upstream || decision.effect === 'deny') return decision
+    if (!tool || !upstream || decision.effect === 'deny') {
+      return { decision, costMicros: 0n, upstream: tool?.upstream ?? '' }
+    }
     const placed = withTarget(bundle, tool, upstream, request.args, decision).decision
     const costMicros = placed.effect === 'deny' ? 0n : costOf(request, tool, bundle)
-    return withOwnLimits({ decision: placed, costMicros }, this.#state).decision
+    return { decision: placed, costMicros, upstream: upstream.name }
   }
 
-  // In the order in which a claim is judged: rate, standing, policy, budgets and windows.
-  #count(decision: Decision): { effect: Effect; reasons: readonly Reason[] } {
+  #count(
+    { tool }: ActionRequest,
+    { decision, costMicros, upstream }: Played,
+  ): { effect: Effect; verdict: Verdict } {
     const counters = this.#counters
-    counters.prepare(decision.reservations)
-    const asking = decision.reservations.filter(({ phase }) => phase === 'request')
-    const tooMany = exceeded(counters, asking)
-    if (tooMany.length > 0) return { effect: 'deny', reasons: tooMany }
-    for (const reservation of asking) counters.take(reservation)
-    if (this.#isPaused) return { effect: 'deny', reasons: [PAUSED] }
-    if (decision.effect === 'deny') return decision
-    const taking = decision.reservations.filter(({ phase }) => phase === 'effect')
-    const over = exceeded(counters, taking)
-    const denials = over.filter(({ effect }) => effect === 'deny')
-    if (denials.length > 0) {
-      this.#isPaused = taking.some((one) => one.pausesAgent && !counters.fits(one))
-      return { effect: 'deny', reasons: denials }
-    }
-    if (over.length > 0) {
-      return { effect: 'require_approval', reasons: [...decision.reasons, ...over] }
-    }
-    // What is held takes nothing until a person has agreed.
-    if (decision.effect === 'allow') for (const one of taking) counters.take(one)
-    return decision
+    const { id: agentId, name: agentName } = this.#agent
+    counters.prepare(withOwnLimits(decision, costMicros, this.#state).reservations)
+    const verdict = admit(
+      { decision, costMicros, target: { agentId, agentName, tool, upstream }, stage: 'action' },
+      { switches: [], agent: this.#state, counters },
+    )
+    counters.takeAll(verdict.taken)
+    if (verdict.pause) this.#state = { ...this.#state, status: 'paused' }
+    return { effect: EFFECTS[verdict.outcome] ?? 'deny', verdict }
   }
+}
+
+const EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
+  execute: 'allow',
+  hold: 'require_approval',
+}
+
+/** An action as it was decided, before anything is counted. */
+interface Played {
+  readonly decision: Decision
+  readonly costMicros: bigint
+  readonly upstream: string
 }
 
 function met(

@@ -1,8 +1,7 @@
 import type { Caller } from '../agents/keys.ts'
-import { Counters, settleBudgets, type Crossing, type Held } from '../agents/counters.ts'
-import { overOwnLimit, ownReservation } from '../agents/own-budget.ts'
-import { agentStates, setAgentStatus, type AgentState } from '../agents/registry.ts'
-import { covers } from '../control/kill-state.ts'
+import { Counters, settleBudgets, type Held } from '../agents/counters.ts'
+import { ownReservation } from '../agents/own-budget.ts'
+import { agentStates, type AgentState } from '../agents/registry.ts'
 import { ERRORS, GatewayError, type ErrorCode } from '../errors.ts'
 import { newId } from '../lib/ids.ts'
 import { microsToText } from '../lib/money.ts'
@@ -11,6 +10,8 @@ import type { Json, JsonObject } from '../model/json.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { insertReports, type ReportRow } from '../record/reports.ts'
+import { admit, type Judged, type Verdict } from './admission.ts'
+import { bearConsequences } from './consequences.ts'
 
 /** An action that an agent takes by itself and asks the gate to account for, before it takes it. */
 export interface Report {
@@ -44,12 +45,14 @@ export const REPORT: LedgerKind<Report, Reported> = {
   },
 }
 
+/** No policy is asked: the agent has its means already, and the gate accounts for it. */
+const REPORTED: Judged = { effect: 'allow', reasons: [], shadow: [], reservations: [] }
+
 class ReportBatch {
   readonly #tx: Tx
   readonly #rows: ReportRow[] = []
   readonly #held: Held[] = []
-  readonly #pauses = new Map<string, Reason>()
-  readonly #crossings: { agentId: string; crossing: Crossing }[] = []
+  readonly #consequences: { agentId: string; verdict: Verdict<Judged> }[] = []
   #states = new Map<string, AgentState>()
 
   constructor(tx: Tx) {
@@ -67,10 +70,14 @@ class ReportBatch {
       tx,
       this.#held.map((one) => ({ ...one, outcome: 'settle' as const })),
     )
+    for (const { agentId, verdict } of this.#consequences) {
+      await bearConsequences(tx, agentId, verdict)
+    }
     await this.#alert(reports)
     return results
   }
 
+  // Of the month even where nothing is taken from it: the answer says what is spent.
   #reservations(reports: readonly Report[]) {
     return reports.flatMap((report) => {
       const state = this.#states.get(report.agentId)
@@ -79,31 +86,26 @@ class ReportBatch {
   }
 
   #judge(report: Report, counters: Counters): Reported | GatewayError {
-    const state = this.#states.get(report.agentId)
+    const { agentId, agentName, type, costMicros } = report
+    const state = this.#states.get(agentId)
     if (!state) return new GatewayError('not_found', 'the agent of this report is gone')
-    const reservation = ownReservation(state, report.costMicros)
-    const refusal = this.#refusal(report, state, () => counters.fits(reservation))
+    const target = { agentId, agentName, tool: type, upstream: '' }
+    const verdict = admit(
+      { decision: REPORTED, costMicros, target, stage: 'accounted' },
+      { switches: this.#tx.killRows, agent: state, counters },
+    )
+    this.#held.push(...counters.takeAll(verdict.taken))
+    this.#note(state, verdict)
+    const [refusal] = verdict.reasons
     if (refusal) return this.#refuse(report, refusal)
-    const { held, crossings } = counters.take(reservation)
-    if (held && report.costMicros > 0n) this.#held.push(held)
-    for (const crossing of crossings) this.#crossings.push({ agentId: state.id, crossing })
-    const row = this.#accept(report)
-    return { row, spentMicros: counters.used(reservation), limitMicros: state.monthlyBudget }
+    const spentMicros = counters.used(ownReservation(state, costMicros))
+    return { row: this.#accept(report), spentMicros, limitMicros: state.monthlyBudget }
   }
 
-  #refusal(report: Report, state: AgentState, fits: () => boolean): Reason | undefined {
-    const { agentId, agentName, type } = report
-    const target = { agentId, agentName, tool: type, upstream: '' }
-    const killed = this.#tx.killRows.find((row) => covers(row, target))
-    if (killed) return reason('kill_switch_engaged', `the kill switch is engaged: ${killed.reason}`)
-    const status = this.#pauses.has(agentId) ? 'paused' : state.status
-    if (status !== 'active') return reason('agent_paused', `the agent is ${status}`)
-    const tooDear = overOwnLimit(state, report.costMicros)
-    if (tooDear) return tooDear
-    if (fits()) return undefined
-    const { exceeded, pausesAgent } = ownReservation(state, report.costMicros)
-    if (pausesAgent) this.#pauses.set(agentId, exceeded)
-    return exceeded
+  #note(state: AgentState, verdict: Verdict<Judged>): void {
+    if (!verdict.pause && verdict.crossed.length === 0) return
+    this.#consequences.push({ agentId: state.id, verdict })
+    if (verdict.pause) this.#states.set(state.id, { ...state, status: 'paused' })
   }
 
   #refuse(report: Report, why: Reason): GatewayError {
@@ -155,8 +157,6 @@ class ReportBatch {
 
   async #alert(reports: readonly Report[]): Promise<void> {
     const tx = this.#tx
-    for (const [agentId, why] of this.#pauses) await pauseForBudget(tx, agentId, why)
-    for (const { agentId, crossing } of this.#crossings) await thresholdAlert(tx, agentId, crossing)
     const failed = this.#rows.filter(({ outcome }) => outcome === 'failure')
     for (const { agent_id: agentId, id, type, target } of failed) {
       const name = reports.find((one) => one.agentId === agentId)?.agentName ?? agentId
@@ -166,31 +166,6 @@ class ReportBatch {
   }
 }
 
-/** Pauses an agent that went over its budget, with the one alert that goes with it. */
-export async function pauseForBudget(tx: Tx, agentId: string, why: Reason): Promise<void> {
-  await setAgentStatus(tx, agentId, 'paused', why.message)
-  tx.append({
-    kind: 'agent.paused',
-    agentId,
-    tool: '',
-    effect: '',
-    actionId: '',
-    detail: { reason: why.message, actor: 'portcullis', source: why.source },
-  })
-  await raiseAlert(tx, 'budget_exceeded', agentId, why.message, { source: why.source })
-}
-
-export async function thresholdAlert(tx: Tx, agentId: string, crossing: Crossing): Promise<void> {
-  const { key, percent, limit, used } = crossing
-  const message = `${percent} % of budget ${key} is used: ${microsToText(used)} of ${microsToText(limit)}`
-  const details: JsonObject = { budget: key, percent }
-  await raiseAlert(tx, 'budget_threshold', agentId, message, details)
-}
-
 function detailOf({ agentName, caller, type }: Report): JsonObject {
   return { agent_name: agentName, type, actor: caller.name, key_id: caller.keyId }
-}
-
-function reason(code: string, message: string): Reason {
-  return { code, message, effect: 'deny', source: 'portcullis' }
 }

@@ -1,5 +1,5 @@
-import { agentStates, type AgentState } from '../agents/registry.ts'
-import { Counters, type Held } from '../agents/counters.ts'
+import { agentStates } from '../agents/registry.ts'
+import { Counters } from '../agents/counters.ts'
 import { approvalOfAction, fail as failApproval, votesOf } from '../approvals/tasks.ts'
 import {
   countingVoices,
@@ -7,11 +7,15 @@ import {
   objectionsTo,
   type EnvironmentKeys,
 } from '../approvals/voters.ts'
-import { covers } from '../control/kill-state.ts'
 import type { Reason } from '../model/decision.ts'
+import { denial, wireCode } from '../model/reason.ts'
 import { findAction, moveAction, moveActions, type ActionRow } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
-import { exceeded, ownExecuting, releaseHeld, storable, wireCode, type Claim } from './claim.ts'
+import { storable } from '../store/text.ts'
+import { admit, type Verdict } from './admission.ts'
+import { killTargetOf, type Claim } from './claim.ts'
+import { ownExecuting, releaseHeld } from './claim-batch.ts'
+import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from './entries.ts'
 import { withOwnLimits } from './own-limits.ts'
 
@@ -51,22 +55,49 @@ async function resume(tx: Tx, asked: Claim, environment: EnvironmentKeys): Promi
   const action = await findAction(tx, asked.actionId)
   const approval = await approvalOfAction(tx, asked.actionId)
   if (action?.state !== 'held' || approval?.status !== 'approved') return { type: 'settled' }
-  const state = (await agentStates(tx, [asked.agent.id])).get(asked.agent.id)
+  const { verdict, counters } = await judge(tx, asked)
   // The sweep wakes it again, and by then another of the agent's actions may have ended, or the switch be
   // released.
-  if (isAtCapacity(state) || isKilled(tx, asked)) return { type: 'settled' }
-  const claim = withOwnLimits(asked, state)
-  const counters = await Counters.load(tx, effectReservations(claim))
-  const reasons = [
-    ...standing(claim, state),
+  if (verdict.outcome === 'later') return { type: 'settled' }
+  const claim = { ...asked, decision: verdict.decision }
+  const objections = [
     ...(await actable(tx, claim, environment)),
     ...boundTo(claim, approval),
     ...(await stillSufficient(tx, claim, approval.id, environment)),
-    ...exceeded(counters, effectReservations(claim)).filter(({ effect }) => effect === 'deny'),
   ]
-  if (reasons.length > 0) return refuse(tx, claim, reasons)
-  const held = take(counters, claim)
-  await counters.flush(tx)
+  if (verdict.outcome === 'execute' && objections.length === 0) {
+    return execute(tx, claim, verdict, counters, approval.id)
+  }
+  // Over its budget counts only where nothing else stood in the way.
+  if (objections.length === 0) await bearConsequences(tx, claim.agent.id, verdict)
+  const refusing = verdict.outcome === 'execute' ? [] : verdict.reasons
+  return refuse(tx, claim, [...refusing, ...objections])
+}
+
+async function judge(
+  tx: Tx,
+  { agent, decision, costMicros, ...claim }: Claim,
+): Promise<{ verdict: Verdict; counters: Counters }> {
+  const state = (await agentStates(tx, [agent.id])).get(agent.id)
+  const counters = await Counters.load(
+    tx,
+    withOwnLimits(decision, costMicros, state).reservations.filter(
+      ({ phase }) => phase === 'effect',
+    ),
+  )
+  const target = killTargetOf({ ...claim, agent })
+  const asking = { decision, costMicros, target, stage: 'approved' as const }
+  return { verdict: admit(asking, { switches: tx.killRows, agent: state, counters }), counters }
+}
+
+async function execute(
+  tx: Tx,
+  claim: Claim,
+  verdict: Verdict,
+  counters: Counters,
+  approvalId: string,
+): Promise<ResumeResult> {
+  const held = counters.takeAll(verdict.taken)
   const moved = await moveAction(tx, claim.actionId, 'held', 'executing', {
     replicaId: claim.replicaId,
     revision: claim.decision.revision,
@@ -74,26 +105,10 @@ async function resume(tx: Tx, asked: Claim, environment: EnvironmentKeys): Promi
     reserved: JSON.stringify(held),
   })
   if (!moved) return { type: 'settled' }
-  await appendDecision(tx, claim, moved, approval.id)
+  await counters.flush(tx)
+  await bearConsequences(tx, claim.agent.id, verdict)
+  await appendDecision(tx, claim, moved, approvalId)
   return { type: 'execute', fence: moved.fence }
-}
-
-function effectReservations(claim: Claim) {
-  return claim.decision.reservations.filter(({ phase }) => phase === 'effect')
-}
-
-const isAtCapacity = (state: AgentState | undefined): boolean =>
-  state !== undefined && state.instances !== null && state.executing >= state.instances
-
-function isKilled(tx: Tx, { agent, request, upstream }: Claim): boolean {
-  const target = { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
-  return tx.killRows.some((one) => covers(one, target))
-}
-
-function standing({ decision }: Claim, state: AgentState | undefined): Reason[] {
-  if (state?.status !== 'active')
-    return [reason('agent_paused', `the agent is ${state?.status ?? 'gone'}`)]
-  return decision.effect === 'deny' ? [...decision.reasons] : []
 }
 
 function boundTo(
@@ -101,7 +116,7 @@ function boundTo(
   approval: { readonly request_hash: string; readonly target_hash: string },
 ): Reason[] {
   if (approval.request_hash !== claim.requestHash || approval.target_hash !== claim.targetHash) {
-    return [reason('approval_mismatch', 'what would be executed is not what was approved')]
+    return [denial('approval_mismatch', 'what would be executed is not what was approved')]
   }
   return []
 }
@@ -109,7 +124,7 @@ function boundTo(
 // An agent whose keys were all revoked does not act, whoever approved it before.
 async function actable(tx: Tx, { agent }: Claim, environment: EnvironmentKeys): Promise<Reason[]> {
   if (environment.actsAs(agent.name) || !(await hasLostItsKeys(tx, agent.id))) return []
-  return [reason('agent_keys_revoked', 'all keys of the agent were revoked')]
+  return [denial('agent_keys_revoked', 'all keys of the agent were revoked')]
 }
 
 // By today's terms: a policy may ask for more voices or other roles, and a voter's key be gone.
@@ -127,19 +142,11 @@ async function stillSufficient(
   const voices = await countingVoices(tx, votes, terms, objection, environment)
   if (voices.size >= terms.quorum) return []
   return [
-    reason(
+    denial(
       'approval_insufficient',
       'by the policy of today the votes that were given are not enough',
     ),
   ]
-}
-
-function take(counters: Counters, claim: Claim): Held[] {
-  return effectReservations(claim).flatMap((reservation) => {
-    if (reservation.kind === 'budget' && !counters.fits(reservation)) return []
-    const { held } = counters.take(reservation)
-    return held ? [held] : []
-  })
 }
 
 async function refuse(tx: Tx, claim: Claim, reasons: readonly Reason[]): Promise<ResumeResult> {
@@ -172,8 +179,4 @@ async function appendDecision(
       fence: action.fence,
     },
   })
-}
-
-function reason(code: string, message: string): Reason {
-  return { code, message, effect: 'deny', source: 'portcullis' }
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { TestGate } from '../support/gate.ts'
+import { MAKER, TestGate, until, type Answer } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -58,6 +58,33 @@ describe('budgets and counters', () => {
     const types = body.alerts.map(({ type }: { type: string }) => type)
     expect(types.filter((type: string) => type === 'budget_exceeded')).to.have.length(1)
     expect(types.filter((type: string) => type === 'budget_threshold')).to.have.length(3)
+  })
+
+  it('an approved action that goes over pauses the agent, with the alerts of any other', async () => {
+    const { body: made } = await gate.call('POST', '/api/v1/agents', {
+      key: MAKER,
+      body: { name: 'agreed', roles: ['worker'], owner: 'tests', monthly_budget: '7.00' },
+    })
+    const hold = (id: string) =>
+      gate.act(made.api_key, { tool: 'items.delete', args: { id }, cost: '4' })
+    const approve = async ({ body: held }: Answer) => {
+      await gate.call('POST', `/approvals/${held.approval.id}/approve`)
+      const action = () => gate.call('GET', `/actions/${held.action_id}`)
+      await until(`${held.action_id} has ended`, async () => {
+        return !['held', 'executing'].includes((await action()).body.status)
+      })
+      return (await action()).body
+    }
+    const [first, second] = [await hold('a'), await hold('b')]
+    expect((await approve(first)).status).to.equal('succeeded')
+    const over = await approve(second)
+    expect([over.status, over.error.code]).to.deep.equal(['denied', 'budget_exceeded'])
+    expect(gate.upstream.effects).to.have.length(1)
+    const { body } = await gate.call('GET', '/api/v1/agents/agreed')
+    expect(body.agent.status).to.equal('paused')
+    const { body: alerts } = await gate.call('GET', `/api/v1/alerts?agent=${body.agent.id}`)
+    const types = alerts.alerts.map(({ type }: { type: string }) => type)
+    expect(types).to.have.members(['budget_threshold', 'budget_exceeded'])
   })
 
   it('400 per_action_limit_exceeded for a single action that costs too much', async () => {

@@ -1,0 +1,395 @@
+import { agentStates, type AgentState } from '../agents/registry.ts'
+import { Counters, settleBudgets, type Held } from '../agents/counters.ts'
+import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
+import { newId } from '../lib/ids.ts'
+import type { Effect, Reason, Reservation } from '../model/decision.ts'
+import { wireCode } from '../model/reason.ts'
+import {
+  executingOn,
+  findActions,
+  finishActions,
+  insertActions,
+  isFinal,
+  joinableActions,
+  markCollected,
+  priorActions,
+  type ActionRow,
+  type NewAction,
+} from '../record/actions.ts'
+import type { LedgerKind, Tx } from '../record/ledger.ts'
+import { storable } from '../store/text.ts'
+import { admit, type Verdict } from './admission.ts'
+import { killTargetOf, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
+import { bearConsequences } from './consequences.ts'
+import { actionEntry, decisionEntry, explanation } from './entries.ts'
+import { withOwnLimits } from './own-limits.ts'
+
+/**
+ * Claims: all of a batch are judged in order against the state that the batch has locked (kill
+ * switch, agents, counters, earlier answers), then written together with their audit entries.
+ * What is committed as `executing` is this replica's to dispatch, once.
+ */
+export function claimKind(hooks: ClaimHooks): LedgerKind<Claim, ClaimResult> {
+  return {
+    name: 'claim',
+    order: 2,
+    async apply(tx, claims) {
+      return new ClaimBatch(tx, hooks).run(claims)
+    },
+    async recover(tx, claims) {
+      await undoClaims(tx, claims)
+    },
+  }
+}
+
+// The commit got no answer, so nothing was dispatched: what did get through ends here as failed.
+async function undoClaims(tx: Tx, claims: readonly Claim[]): Promise<void> {
+  const actions = await ownExecuting(tx, claims)
+  if (actions.length === 0) return
+  const message = 'not dispatched: the claim was not confirmed'
+  await finishActions(
+    tx,
+    actions.map(({ id, fence }) => ({
+      id,
+      fence,
+      state: 'failed' as const,
+      errorCode: 'audit_unavailable',
+      errorMessage: message,
+      result: '',
+      freesIdempotencyKey: true,
+    })),
+  )
+  await releaseHeld(tx, actions)
+  for (const action of actions) {
+    tx.append(actionEntry('outcome', action, { state: 'failed', message }))
+  }
+}
+
+/** The actions that unconfirmed claims of this replica left executing. */
+export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<ActionRow[]> {
+  const [first] = claims
+  if (!first) return []
+  return executingOn(
+    tx,
+    first.replicaId,
+    claims.map(({ actionId }) => actionId),
+  )
+}
+
+export async function releaseHeld(tx: Tx, actions: readonly ActionRow[]): Promise<void> {
+  const held = actions.flatMap(({ reserved }) => JSON.parse(reserved) as Held[])
+  await settleBudgets(
+    tx,
+    held.map((one) => ({ ...one, outcome: 'release' as const })),
+  )
+}
+
+const DRY_RUN_EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
+  execute: 'allow',
+  hold: 'require_approval',
+}
+
+class ClaimBatch {
+  readonly #tx: Tx
+  readonly #hooks: ClaimHooks
+  readonly #rows: NewAction[] = []
+  readonly #approvals: {
+    claim: Claim
+    reasons: readonly Reason[]
+    result: { approval?: ApprovalRow }
+  }[] = []
+  readonly #consequences: { agentId: string; verdict: Verdict }[] = []
+  readonly #byKey = new Map<string, Pick<NewAction, 'id' | 'request_hash'>>()
+  /** Actions that several claims of this batch are answered with, and as they are stored. */
+  readonly #shared = new Set<string>()
+  readonly #stored = new Map<string, ActionRow>()
+  /** Unkeyed requests that are held, by `agent hash`. */
+  readonly #joinable = new Map<string, string>()
+  readonly #collected: string[] = []
+  /** Windows that refused something, and when they open again, by key. */
+  readonly #full = new Set<Reservation>()
+  #openings: ReadonlyMap<string, number> = new Map()
+  #states = new Map<string, AgentState>()
+
+  constructor(tx: Tx, hooks: ClaimHooks) {
+    this.#tx = tx
+    this.#hooks = hooks
+  }
+
+  async run(claims: readonly Claim[]): Promise<ClaimResult[]> {
+    const counters = await this.#load(claims)
+    const results = claims.map((claim) => this.#judge(claim, counters))
+    await insertActions(this.#tx, this.#rows)
+    await this.#readShared()
+    await counters.flush(this.#tx)
+    if (this.#full.size > 0) this.#openings = await counters.opensAt(this.#tx, [...this.#full])
+    for (const pending of this.#approvals) await this.#open(pending)
+    for (const { agentId, verdict } of this.#consequences) {
+      await bearConsequences(this.#tx, agentId, verdict)
+    }
+    return results.map((result) => result())
+  }
+
+  async #load(claims: readonly Claim[]): Promise<Counters> {
+    const tx = this.#tx
+    const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
+      idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
+    )
+    for (const [id, row] of await priorActions(tx, keyed)) {
+      this.#byKey.set(id, row)
+      this.#stored.set(row.id, row)
+    }
+    await this.#loadJoinable(claims)
+    this.#states = await agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])
+    const reservations = claims.flatMap(
+      ({ agent, decision, costMicros }) =>
+        withOwnLimits(decision, costMicros, this.#states.get(agent.id)).reservations,
+    )
+    return Counters.load(tx, reservations)
+  }
+
+  // Only what may be held can have been held before.
+  async #loadJoinable(claims: readonly Claim[]): Promise<void> {
+    const requests = claims.filter(mayJoin).map(({ agent, requestHash, decision }) => ({
+      agentId: agent.id,
+      hash: requestHash,
+      ttlMs: decision.approval.resultTtlMs,
+    }))
+    for (const [id, row] of await joinableActions(this.#tx, requests)) {
+      this.#joinable.set(id, row.id)
+      this.#stored.set(row.id, row)
+    }
+  }
+
+  // Answers a thunk, because approvals get their rows only when the whole batch is written.
+  #judge(asked: Claim, counters: Counters): () => ClaimResult {
+    const prior = this.#prior(asked)
+    const joinable = this.#joinableTo(asked)
+    const verdict = admit(
+      {
+        decision: asked.decision,
+        costMicros: asked.costMicros,
+        target: killTargetOf(asked),
+        stage: asked.dryRun ? 'dry_run' : 'action',
+      },
+      {
+        switches: this.#tx.killRows,
+        agent: this.#states.get(asked.agent.id),
+        counters,
+        prior: prior && { isSame: prior.request_hash === asked.requestHash },
+        joinable: joinable !== undefined,
+      },
+    )
+    const held = counters.takeAll(verdict.taken)
+    this.#note(asked, verdict)
+    const claim = { ...asked, decision: verdict.decision }
+    if (asked.dryRun) return this.#dryRun(claim, verdict)
+    return this.#follow(claim, verdict, held, prior?.id ?? joinable ?? '')
+  }
+
+  #follow(
+    claim: Claim,
+    verdict: Verdict,
+    held: readonly Held[],
+    earlier: string,
+  ): () => ClaimResult {
+    const { reasons, full } = verdict
+    switch (verdict.outcome) {
+      case 'replay':
+        this.#shared.add(earlier)
+        return this.#answered(earlier, false)
+      case 'mismatch':
+        return () => ({ type: 'mismatch' })
+      case 'join':
+        return this.#join(claim, earlier)
+      case 'deny':
+        return this.#deny(claim, reasons, full)
+      case 'hold':
+        return this.#hold(claim, reasons)
+      case 'execute':
+        return this.#execute(claim, held)
+      case 'rate_limited':
+      case 'later':
+        return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
+    }
+  }
+
+  // What a verdict changes for the claims behind it in this batch, and what it means for its agent.
+  #note({ agent }: Claim, verdict: Verdict): void {
+    const { pause, crossed, full, outcome } = verdict
+    for (const one of full) this.#full.add(one)
+    if (pause || crossed.length > 0) this.#consequences.push({ agentId: agent.id, verdict })
+    const state = this.#states.get(agent.id)
+    if (!state || !(pause || outcome === 'execute')) return
+    const status = pause ? ('paused' as const) : state.status
+    const executing = state.executing + (outcome === 'execute' ? 1 : 0)
+    this.#states.set(agent.id, { ...state, status, executing })
+  }
+
+  #prior({ agent, idempotencyKey }: Claim): Pick<NewAction, 'id' | 'request_hash'> | undefined {
+    return idempotencyKey === null ? undefined : this.#byKey.get(`${agent.id} ${idempotencyKey}`)
+  }
+
+  #joinableTo({ agent, idempotencyKey, requestHash, dryRun }: Claim): string | undefined {
+    if (idempotencyKey !== null || dryRun) return undefined
+    return this.#joinable.get(`${agent.id} ${requestHash}`)
+  }
+
+  #answered(id: string, joined: boolean): () => ClaimResult {
+    return () => ({ type: 'replay', action: this.#stored.get(id) as ActionRow, joined })
+  }
+
+  /** The same request without a key, while the first one is held or has just ended: one approval is enough. */
+  #join(claim: Claim, actionId: string): () => ClaimResult {
+    const known = this.#stored.get(actionId)
+    if (known && isFinal(known)) {
+      this.#joinable.delete(`${claim.agent.id} ${claim.requestHash}`) // the next one asks anew
+      this.#collected.push(actionId)
+    } else this.#shared.add(actionId)
+    return this.#answered(actionId, true)
+  }
+
+  #opensAt(reservations: readonly Reservation[]): number | undefined {
+    if (reservations.length === 0) return undefined
+    const times = reservations.map(({ key }) => this.#openings.get(key))
+    return times.every((at): at is number => at !== undefined) ? Math.max(...times) : undefined
+  }
+
+  // What was claimed earlier in this very batch is read as everybody else will read it.
+  async #readShared(): Promise<void> {
+    const missing = [...this.#shared].filter((id) => !this.#stored.has(id))
+    await markCollected(this.#tx, this.#collected)
+    if (missing.length === 0) return
+    for (const row of await findActions(this.#tx, missing)) this.#stored.set(row.id, row)
+  }
+
+  // Refused for its rate, it is not on record, like any other request.
+  #dryRun(claim: Claim, { outcome, reasons, full }: Verdict): () => ClaimResult {
+    if (outcome === 'rate_limited') {
+      return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
+    }
+    const effect = DRY_RUN_EFFECTS[outcome] ?? 'deny'
+    this.#tx.append(decisionEntry(claim, effect, reasons))
+    return () => ({ type: 'dry_run', effect, reasons, shadow: claim.decision.shadow })
+  }
+
+  // A full window opens again: such a denial does not settle an Idempotency-Key.
+  #deny(asked: Claim, reasons: readonly Reason[], full: readonly Reservation[]): () => ClaimResult {
+    const [first] = reasons
+    const claim = full.length > 0 ? { ...asked, idempotencyKey: null } : asked
+    this.#record(claim, 'deny', 'denied', reasons, {
+      error_code: first ? wireCode(first) : 'policy_denied',
+      error_message: storable(first?.message ?? ''),
+    })
+    return () => ({ type: 'denied', reasons, retryAtMs: this.#opensAt(full) })
+  }
+
+  #hold(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
+    this.#record(claim, 'require_approval', 'held', reasons, {})
+    if (claim.idempotencyKey === null) {
+      this.#joinable.set(`${claim.agent.id} ${claim.requestHash}`, claim.actionId)
+    }
+    const result: { approval?: ApprovalRow } = {}
+    this.#approvals.push({ claim, reasons, result })
+    return () => ({ type: 'held', approval: result.approval as ApprovalRow, reasons })
+  }
+
+  #execute(claim: Claim, held: readonly Held[]): () => ClaimResult {
+    const reserved = JSON.stringify(held)
+    this.#record(claim, 'allow', 'executing', claim.decision.reasons, { reserved })
+    return () => ({ type: 'execute', fence: 1, held })
+  }
+
+  #record(
+    claim: Claim,
+    effect: Effect,
+    state: NewAction['state'],
+    reasons: readonly Reason[],
+    more: Partial<NewAction>,
+  ): void {
+    const row = newAction(claim, effect, state, reasons, more)
+    this.#rows.push(row)
+    if (claim.idempotencyKey !== null) {
+      this.#byKey.set(`${claim.agent.id} ${claim.idempotencyKey}`, row)
+    }
+    this.#tx.append(decisionEntry(claim, effect, reasons))
+  }
+
+  async #open(pending: {
+    claim: Claim
+    reasons: readonly Reason[]
+    result: { approval?: ApprovalRow }
+  }): Promise<void> {
+    const { claim, reasons, result } = pending
+    const approval = await createApproval(this.#tx, {
+      id: newId('apr', this.#tx.nowMs),
+      actionId: claim.actionId,
+      agentId: claim.agent.id,
+      tool: claim.request.tool,
+      requestHash: claim.requestHash,
+      targetHash: claim.targetHash,
+      revision: claim.decision.revision,
+      terms: claim.decision.approval,
+      reason: storable(reasons.map(({ message }) => message).join('; ')),
+    })
+    result.approval = approval
+    this.#tx.append({
+      kind: 'approval.requested',
+      agentId: claim.agent.id,
+      tool: claim.request.tool,
+      effect: '',
+      actionId: claim.actionId,
+      detail: {
+        approval_id: approval.id,
+        quorum: approval.quorum,
+        approver_roles: approval.approver_roles,
+        expires_at: approval.expires_at.toISOString(),
+        request_hash: claim.requestHash,
+        target_hash: claim.targetHash,
+        revision: claim.decision.revision,
+      },
+    })
+    await this.#hooks.onHeld(this.#tx, approval)
+  }
+}
+
+function newAction(
+  claim: Claim,
+  effect: Effect,
+  state: NewAction['state'],
+  reasons: readonly Reason[],
+  more: Partial<NewAction>,
+): NewAction {
+  return {
+    id: claim.actionId,
+    decision_id: claim.decisionId,
+    agent_id: claim.agent.id,
+    agent_name: claim.agent.name,
+    key_id: claim.keyId,
+    tool: claim.request.tool,
+    upstream: claim.upstream,
+    request: claim.requestText,
+    request_hash: claim.requestHash,
+    target_hash: claim.targetHash,
+    effect,
+    state,
+    fence: 1,
+    replica_id: state === 'executing' ? claim.replicaId : '',
+    revision: claim.decision.revision,
+    explain: explanation(claim.decision, reasons),
+    error_code: '',
+    error_message: '',
+    reserved: '[]',
+    idempotency_key: claim.idempotencyKey,
+    ...more,
+  }
+}
+
+function mayJoin({ idempotencyKey, dryRun, decision }: Claim): boolean {
+  if (idempotencyKey !== null || dryRun) return false
+  return (
+    decision.effect === 'require_approval' ||
+    (decision.effect === 'allow' &&
+      decision.reservations.some(({ exceeded: { effect } }) => effect === 'require_approval'))
+  )
+}
