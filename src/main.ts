@@ -43,16 +43,17 @@ import { raiseAlert } from './record/alerts.ts'
 import { Checkpointer } from './record/checkpoints.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
-import { Ledger, LEDGER_CHANNEL, type Tx } from './record/ledger.ts'
+import { Ledger, LEDGER_CHANNEL } from './record/ledger.ts'
 import { Metrics } from './record/metrics.ts'
+import { Outbox } from './record/outbox.ts'
 import { PlanFiles } from './record/plan-files.ts'
 import { HeadFloor } from './store/head-floor.ts'
 import { Listener } from './store/listener.ts'
 import { Session } from './store/session.ts'
 import { Jobs } from './store/jobs.ts'
 import { Store } from './store/store.ts'
-import type { Db } from './store/tx.ts'
-import { queues, Sweeper, Wakeups, type WorkerParts } from './worker/queues.ts'
+import type { Db, JobSink } from './store/tx.ts'
+import { handlers, QUEUE_OPTIONS, Sweeper, type WorkerParts } from './worker/queues.ts'
 import { WebhookSender } from './worker/webhooks.ts'
 
 /** A commit that takes longer closes the gate for effects. The embedded database also vacuums. */
@@ -152,11 +153,13 @@ export class Gate {
     const events = new EventStream(db)
     await events.start()
     const jobs = new Jobs(this.#store, log)
-    const wakeups = new Wakeups(jobs, {
+    await jobs.start(QUEUE_OPTIONS)
+    this.#stops.push(() => jobs.stop())
+    const outbox = new Outbox(jobs, {
       approvals: config.approvalWebhookUrl !== null,
       alerts: config.alertWebhookUrl !== null,
     })
-    const ledger = this.#ledger(events, checkpoints, wakeups, floor)
+    const ledger = this.#ledger(events, checkpoints, outbox, floor)
     await ledger.start()
     this.#stops.push(() => ledger.stop())
     const retention = { ledger, checkpoints, days: config.auditRetentionDays }
@@ -195,7 +198,6 @@ export class Gate {
       facts: new FactLookups(),
       killState,
       replicaId: replica.id,
-      hooks: { onHeld: (tx, approval) => wakeups.onHeld(tx, approval) },
       environment: keyRing,
       bundle: () => this.policies.current,
       refusal: () => refusal(checkpoints, replica),
@@ -206,8 +208,7 @@ export class Gate {
     await plans.start()
     const replicaId = replica.id
     const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
-    const onQueued = (tx: Tx, runId: string) => wakeups.onSandboxRun(tx, runId)
-    const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle, onQueued })
+    const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle })
     const workerParts: WorkerParts = {
       keepRecord: () => keepRecord(retention),
       db,
@@ -220,8 +221,8 @@ export class Gate {
       showApproval: (approval) =>
         approvalView(db, approval, { bundle: bundle(), serverUrl: config.publicServerUrl }),
     }
-    await jobs.start(queues(workerParts))
-    this.#stops.push(() => jobs.stop())
+    jobs.work(handlers(workerParts))
+    this.#stops.push(() => jobs.rest())
     const sweeper = new Sweeper(workerParts)
     await sweeper.start()
     this.#stops.push(() => sweeper.stop())
@@ -257,7 +258,6 @@ export class Gate {
         keys: manifestKeys(config.manifestKeyFiles),
         profiles: new Set(config.signedProfiles),
       },
-      onApproved: (tx, approval) => wakeups.onApproved(tx, approval),
       readiness: () => this.#readiness(ledger, replica, checkpoints, pipeline),
     }
     await beforeListening()
@@ -330,12 +330,7 @@ export class Gate {
     return new Checkpointer({ db, dataDir, log: this.log, floor, sinks, othersAlive })
   }
 
-  #ledger(
-    events: EventStream,
-    checkpoints: Checkpointer,
-    wakeups: Wakeups,
-    floor: HeadFloor,
-  ): Ledger {
+  #ledger(events: EventStream, checkpoints: Checkpointer, jobs: JobSink, floor: HeadFloor): Ledger {
     const { isEmbedded } = this.#store
     const ledger = new Ledger({
       config: this.#store.clientConfig('portcullis-ledger'),
@@ -343,12 +338,12 @@ export class Gate {
       deadlineMs: isEmbedded ? COMMIT_DEADLINE_MS.embedded : COMMIT_DEADLINE_MS.server,
       floor,
       isServer: !isEmbedded,
+      jobs,
     })
     ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))
     ledger.onCommitted((entries) => events.publish(entries))
     // Counted and sent by the replica that wrote them, so that a sum over replicas is right.
     ledger.onCommitted((entries) => entries.forEach((entry) => count(this.metrics, entry)))
-    ledger.onCommitted((entries) => entries.forEach((entry) => this.#alertWebhook(entry, wakeups)))
     return ledger
   }
 
@@ -363,13 +358,6 @@ export class Gate {
     })
     listener.start()
     this.#stops.push(() => listener.stop())
-  }
-
-  #alertWebhook(entry: AuditEntry, wakeups: Wakeups): void {
-    if (!entry.kind.startsWith('alert.')) return
-    void wakeups.onAlert(JSON.parse(entry.body) as JsonObject).catch((error: unknown) => {
-      this.log.error({ err: error }, 'alert webhook not queued')
-    })
   }
 
   #watchPolicies(replica: Replica): void {

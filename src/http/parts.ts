@@ -13,8 +13,7 @@ import type { PolicyStore } from '../policy/store.ts'
 import type { Checkpointer } from '../record/checkpoints.ts'
 import type { EventStream } from '../record/events.ts'
 import type { Metrics } from '../record/metrics.ts'
-import type { ApprovalRow } from '../approvals/tasks.ts'
-import type { Db, Tx } from '../store/tx.ts'
+import type { Db } from '../store/tx.ts'
 import type { FailedLogins } from './failed-logins.ts'
 import type { Fanout } from './fanout.ts'
 import type { OpenStreams } from './streams.ts'
@@ -48,7 +47,5 @@ export interface HttpParts {
   readonly streams: OpenStreams
   readonly checkpoints: Checkpointer
   readonly trust: ManifestTrust
-  /** Queues the wake-up of an approved action, in the batch that approves it. */
-  readonly onApproved: (tx: Tx, approval: ApprovalRow) => Promise<void>
   readonly readiness: () => Promise<readonly Readiness[]>
 }

@@ -18,13 +18,13 @@ import type { ApprovalRules } from '../policy/types.ts'
 import { findAction, moveAction } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import type { Tx } from '../record/ledger.ts'
+import { resumeJob } from '../record/outbox.ts'
 
 /** What voting needs to know beside the task. */
 export interface VoteParts {
   /** Who must agree by the live policy. */
   readonly approvals: ApprovalRules
   readonly environment: EnvironmentKeys
-  readonly onApproved: (tx: Tx, approval: ApprovalRow) => Promise<void>
 }
 
 /** @throws GatewayError `not_found`, `forbidden`, `conflict`, `kill_switch_engaged` for an approval */
@@ -34,7 +34,7 @@ export async function voteOn(
   caller: Caller,
   choice: 'approve' | 'deny',
   reason: string,
-  { approvals, environment, onApproved }: VoteParts,
+  { approvals, environment }: VoteParts,
 ): Promise<ApprovalRow> {
   const task = await openTask(tx, id)
   const agent = await agentOf(tx, task.agent_id)
@@ -50,7 +50,7 @@ export async function voteOn(
   // `comment` is what `reason` was called before.
   const detail = { vote: choice, ...who, reason, comment: reason, quorum }
   tx.append(approvalEntry(kind, approval, detail))
-  if (status === 'approved') await onApproved(tx, approval)
+  if (status === 'approved') tx.enqueue(resumeJob(approval.action_id))
   if (status === 'denied') await endHeld(tx, approval, 'denied', by('denied', caller, reason))
   return approval
 }

@@ -17,9 +17,10 @@ import {
   type NewAction,
 } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
+import { approvalNotice, expiryJob } from '../record/outbox.ts'
 import { storable } from '../store/text.ts'
 import { admit, type Verdict } from './admission.ts'
-import { killTargetOf, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
+import { killTargetOf, type Claim, type ClaimResult } from './claim.ts'
 import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from './entries.ts'
 import { withOwnLimits } from './own-limits.ts'
@@ -29,17 +30,15 @@ import { withOwnLimits } from './own-limits.ts'
  * switch, agents, counters, earlier answers), then written together with their audit entries.
  * What is committed as `executing` is this replica's to dispatch, once.
  */
-export function claimKind(hooks: ClaimHooks): LedgerKind<Claim, ClaimResult> {
-  return {
-    name: 'claim',
-    order: 2,
-    async apply(tx, claims) {
-      return new ClaimBatch(tx, hooks).run(claims)
-    },
-    async recover(tx, claims) {
-      await undoClaims(tx, claims)
-    },
-  }
+export const CLAIM: LedgerKind<Claim, ClaimResult> = {
+  name: 'claim',
+  order: 2,
+  async apply(tx, claims) {
+    return new ClaimBatch(tx).run(claims)
+  },
+  async recover(tx, claims) {
+    await undoClaims(tx, claims)
+  },
 }
 
 // The commit got no answer, so nothing was dispatched: what did get through ends here as failed.
@@ -91,7 +90,6 @@ const DRY_RUN_EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
 
 class ClaimBatch {
   readonly #tx: Tx
-  readonly #hooks: ClaimHooks
   readonly #rows: NewAction[] = []
   readonly #approvals: {
     claim: Claim
@@ -111,9 +109,8 @@ class ClaimBatch {
   #openings: ReadonlyMap<string, number> = new Map()
   #states = new Map<string, AgentState>()
 
-  constructor(tx: Tx, hooks: ClaimHooks) {
+  constructor(tx: Tx) {
     this.#tx = tx
-    this.#hooks = hooks
   }
 
   async run(claims: readonly Claim[]): Promise<ClaimResult[]> {
@@ -349,7 +346,8 @@ class ClaimBatch {
         revision: claim.decision.revision,
       },
     })
-    await this.#hooks.onHeld(this.#tx, approval)
+    this.#tx.enqueue(expiryJob(approval.id, approval.expires_at))
+    this.#tx.enqueue(approvalNotice(approval.id))
   }
 }
 

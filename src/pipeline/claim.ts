@@ -5,7 +5,6 @@ import type { KillTarget } from '../control/kill-state.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { ActionRow } from '../record/actions.ts'
-import type { Tx } from '../record/ledger.ts'
 
 /** A decided action that asks the ledger for leave to happen. */
 export interface Claim {
@@ -55,11 +54,6 @@ export type ClaimResult =
       readonly reasons: readonly Reason[]
       readonly retryAtMs?: number | undefined
     }
-
-export interface ClaimHooks {
-  /** Queues what has to happen when a new approval waits: notice and expiry. */
-  onHeld(tx: Tx, approval: ApprovalRow): Promise<void>
-}
 
 /** What a claim touches, as a kill switch sees it. */
 export function killTargetOf({

@@ -27,8 +27,8 @@ import type { EventStream } from '../record/events.ts'
 import type { Ledger } from '../record/ledger.ts'
 import type { Metrics } from '../record/metrics.ts'
 import type { Db } from '../store/tx.ts'
-import { killTargetOf, type Claim, type ClaimHooks, type ClaimResult } from './claim.ts'
-import { claimKind } from './claim-batch.ts'
+import { killTargetOf, type Claim, type ClaimResult } from './claim.ts'
+import { CLAIM } from './claim-batch.ts'
 import { requestJson } from './entries.ts'
 import { FINISH, type Finish } from './finish.ts'
 import { effectHash, honourable, unholdable, withTarget, type Judgement } from './judgement.ts'
@@ -64,7 +64,6 @@ export interface PipelineParts {
   readonly facts: FactLookups
   readonly killState: KillState
   readonly replicaId: string
-  readonly hooks: ClaimHooks
   readonly environment: EnvironmentKeys
   /** The live policy, or undefined when none ever loaded. */
   readonly bundle: () => Bundle | undefined
@@ -79,7 +78,6 @@ export interface PipelineParts {
  */
 export class Pipeline {
   readonly #parts: PipelineParts
-  readonly #claim: ReturnType<typeof claimKind>
   readonly #resumption: ReturnType<typeof resumeKind>
   readonly #unrecorded = new Set<Finish>()
   /** Actions whose decision is durable and whose call has not been made yet. */
@@ -89,7 +87,6 @@ export class Pipeline {
 
   constructor(parts: PipelineParts) {
     this.#parts = parts
-    this.#claim = claimKind(parts.hooks)
     this.#resumption = resumeKind(parts.environment)
   }
 
@@ -162,7 +159,7 @@ export class Pipeline {
     const request = toRequest(submission, agent)
     const judgement = await this.#judge(request, agent, submission.mayBeHeld, submission.bundle)
     const claim = this.#toClaim(submission, agent, request, judgement)
-    const result = await this.#parts.ledger.submit(this.#claim, claim)
+    const result = await this.#parts.ledger.submit(CLAIM, claim)
     return this.#follow(submission, claim, judgement, result)
   }
 

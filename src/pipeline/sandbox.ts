@@ -25,6 +25,7 @@ import {
 } from '../record/sandbox-runs.ts'
 import type { Db } from '../store/tx.ts'
 import { reasonJson } from './entries.ts'
+import { sandboxJob } from '../record/outbox.ts'
 import { keepPace } from './pace.ts'
 import { Rehearsal, type Scenario, type Step } from './rehearsal.ts'
 
@@ -44,8 +45,6 @@ export interface SandboxParts {
   readonly replicaId: string
   readonly log: Logger
   readonly bundle: () => Bundle
-  /** Queues the wake-up of a run, in the batch that makes it. */
-  readonly onQueued: (tx: Tx, runId: string) => Promise<void>
 }
 
 /** Sandbox runs: queued, played without any effect, finished; each of it on record. */
@@ -88,7 +87,7 @@ export class Sandbox {
         scenario: text,
         requested_by: caller.name,
       })
-      await this.#parts.onQueued(tx, id)
+      tx.enqueue(sandboxJob(id))
       const detail = { actor: caller.name, key_id: caller.keyId, scenario_sha256: sha256(text) }
       tx.append(
         entry('sandbox.queued', agent.id, id, {
@@ -173,7 +172,7 @@ export class Sandbox {
     if (run?.status !== 'running') return
     if (run.attempts < ATTEMPTS_MAX) {
       await requeueRun(tx, run)
-      await this.#parts.onQueued(tx, id)
+      tx.enqueue(sandboxJob(id))
       const reason = 'it was started and not finished'
       tx.append(entry('sandbox.queued', run.agent_id, id, { name: run.name, reason }))
       return

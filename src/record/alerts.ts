@@ -2,6 +2,7 @@ import { canonicalJson } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Db, Tx } from '../store/tx.ts'
+import { alertNotice } from './outbox.ts'
 
 export type AlertType =
   | 'budget_exceeded'
@@ -22,7 +23,7 @@ export interface AlertRow {
   readonly at: Date
 }
 
-/** Stores an alert and puts it on the record, so that the event stream carries it. */
+/** Stores an alert, puts it on the record, so that the event stream carries it, and queues its webhook. */
 export async function raiseAlert(
   tx: Tx,
   type: AlertType,
@@ -35,14 +36,16 @@ export async function raiseAlert(
     'insert into alerts (id, type, agent_id, message, details, at) values ($1, $2, $3, $4, $5, $6)',
     [id, type, agentId, message, canonicalJson(details), new Date(tx.nowMs)],
   )
-  tx.append({
+  const entry = {
     kind: `alert.${type}`,
     agentId,
     tool: '',
-    effect: '',
+    effect: '' as const,
     actionId: '',
     detail: { alert_id: id, message, details },
-  })
+  }
+  tx.append(entry)
+  tx.enqueue(alertNotice(entry))
 }
 
 export async function listAlerts(

@@ -3,7 +3,8 @@ import { GatewayError } from '../errors.ts'
 import { canonicalJson } from '../lib/canonical.ts'
 import { entryHash } from '../lib/chain.ts'
 import type { AuditDraft, AuditEntry } from '../model/audit.ts'
-import type { KillRow, Tx } from '../store/tx.ts'
+import type { JsonObject } from '../model/json.ts'
+import type { Job, JobSink, KillRow, Tx } from '../store/tx.ts'
 import type { Floor, HeadFloor } from '../store/head-floor.ts'
 
 // One ledger batch is one transaction: the head row is locked, what the batch needs is read after the wait
@@ -36,6 +37,7 @@ interface Head {
 
 interface Mark {
   readonly drafts: number
+  readonly jobs: number
   readonly after: number
   readonly epoch: bigint
   readonly killRows: readonly KillRow[]
@@ -45,16 +47,19 @@ export class Batch implements Tx {
   readonly entries: AuditEntry[] = []
   readonly #client: Client
   readonly #floor: HeadFloor
+  readonly #jobSink: JobSink
   readonly #drafts: AuditDraft[] = []
+  readonly #jobs: Job[] = []
   readonly #after: (() => void)[] = []
   #killRows: readonly KillRow[] = []
   commitSent = false
   nowMs = 0
   killEpoch = 0n
 
-  constructor(client: Client, floor: HeadFloor) {
+  constructor(client: Client, floor: HeadFloor, jobSink: JobSink) {
     this.#client = client
     this.#floor = floor
+    this.#jobSink = jobSink
   }
 
   get killRows(): readonly KillRow[] {
@@ -75,6 +80,10 @@ export class Batch implements Tx {
     this.#drafts.push(draft)
   }
 
+  enqueue(job: Job): void {
+    this.#jobs.push(job)
+  }
+
   changeKillSwitches(rows: readonly KillRow[]): void {
     this.#killRows = rows
   }
@@ -91,6 +100,7 @@ export class Batch implements Tx {
   mark(): Mark {
     return {
       drafts: this.#drafts.length,
+      jobs: this.#jobs.length,
       after: this.#after.length,
       epoch: this.killEpoch,
       killRows: this.#killRows,
@@ -99,6 +109,7 @@ export class Batch implements Tx {
 
   undoTo(mark: Mark): void {
     this.#drafts.length = mark.drafts
+    this.#jobs.length = mark.jobs
     this.#after.length = mark.after
     this.killEpoch = mark.epoch
     this.#killRows = mark.killRows
@@ -119,6 +130,8 @@ export class Batch implements Tx {
         const outputs = await kind.apply(this, inputsOf(group))
         group.forEach((one, index) => results.set(one, outputs[index]))
       }
+      this.#chain(head)
+      await this.#putJobs()
       const moved = await this.#writeHead(head)
       this.commitSent = true
       await this.#client.query('commit')
@@ -156,8 +169,15 @@ export class Batch implements Tx {
     throw new GatewayError('audit_unavailable', this.#floor.finding as string)
   }
 
+  async #putJobs(): Promise<void> {
+    for (const { entry, ...job } of this.#jobs) {
+      const recorded = entry && this.entries.find(({ detail }) => detail === entry.detail)
+      const carried = recorded ? { entry: JSON.parse(recorded.body) as JsonObject } : {}
+      await this.#jobSink.put(this, { ...job, data: { ...job.data, ...carried } })
+    }
+  }
+
   async #writeHead(head: Head): Promise<Pick<Head, 'audit_seq' | 'audit_hash'>> {
-    this.#chain(head)
     const last = this.entries.at(-1)
     const moved = {
       audit_seq: last?.seq ?? head.audit_seq,

@@ -2,7 +2,7 @@ import type { Client, ClientConfig } from 'pg'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { AuditEntry } from '../model/audit.ts'
-import type { Tx } from '../store/tx.ts'
+import type { JobSink, Tx } from '../store/tx.ts'
 import { DatabaseLate, deadline } from '../store/deadline.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
 import { Batch, type LedgerKind, type Operation } from './ledger-batch.ts'
@@ -38,6 +38,7 @@ export class Ledger {
   readonly #deadlineMs: number
   readonly #session: LedgerSession
   readonly #floor: HeadFloor
+  readonly #jobs: JobSink
   readonly #queue: Pending[] = []
   /** What stops things, ahead of everything that waits. */
   readonly #urgent: Pending[] = []
@@ -55,10 +56,13 @@ export class Ledger {
     floor: HeadFloor
     /** A server bounds waits inside its sessions; the embedded database cannot. */
     isServer: boolean
+    /** Where the jobs of batches go; without it a job is an error. */
+    jobs?: JobSink
   }) {
     this.#log = options.log
     this.#deadlineMs = options.deadlineMs
     this.#floor = options.floor
+    this.#jobs = options.jobs ?? NO_JOBS
     this.#session = new LedgerSession({
       config: options.config,
       log: options.log,
@@ -167,7 +171,7 @@ export class Ledger {
     let results: Map<Pending, unknown>
     try {
       const client = await this.#session.client()
-      batch = new Batch(client, this.#floor)
+      batch = new Batch(client, this.#floor, this.#jobs)
       results = await this.#withDeadline(client, batch.run(recovering, pending), pending)
     } catch (error) {
       this.#unanswered.push(...recovering, ...(batch?.commitSent ? pending : []))
@@ -237,6 +241,12 @@ export class Ledger {
       this.write(async () => {}).catch(() => this.#scheduleRecovery())
     }, RECOVERY_DELAY_MS).unref()
   }
+}
+
+const NO_JOBS: JobSink = {
+  async put(_tx, { queue }) {
+    throw new Error(`no queue takes jobs for ${queue} here`)
+  },
 }
 
 function settle(pending: Pending, result: unknown): void {

@@ -2,7 +2,7 @@ import PgBoss from 'pg-boss'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
 import { plainConfig, type Store } from './store.ts'
-import type { Tx } from './tx.ts'
+import type { Job, Tx } from './tx.ts'
 
 const BOSS_CONNECTIONS_MAX = 3
 const POLL_MS = 500
@@ -10,16 +10,12 @@ const JOB_EXPIRES_S = 300
 const BATCH_SIZE = 20
 const STOP_TIMEOUT_MS = 10_000
 
-export interface JobOptions {
-  /** Not before this time (ms since the epoch). */
-  readonly startAfterMs?: number
-}
-
 export interface QueueOptions {
   readonly retryLimit: number
   readonly retryDelayS?: number
-  readonly handler: (data: JsonObject) => Promise<void>
 }
+
+export type JobHandler = (data: JsonObject) => Promise<void>
 
 /**
  * Queued work on pg-boss. It wakes things up and never decides that an effect may happen: every
@@ -36,6 +32,7 @@ export class Jobs {
     this.#log = log
   }
 
+  /** Makes the queues, by name; from now on they take jobs. */
   async start(queues: Readonly<Record<string, QueueOptions>>): Promise<void> {
     const boss = new PgBoss({
       ...(plainConfig(this.#store, 'portcullis-jobs') as PgBoss.ConstructorOptions),
@@ -47,28 +44,42 @@ export class Jobs {
     await this.#store.alone(async () => {
       await boss.start()
       this.#boss = boss
-      for (const [name, options] of Object.entries(queues)) await this.#open(boss, name, options)
+      for (const [name, options] of Object.entries(queues)) await open(boss, name, options)
     })
   }
 
-  async stop(): Promise<void> {
+  /** Takes jobs from now on. */
+  work(handlers: Readonly<Record<string, JobHandler>>): void {
+    for (const [name, handler] of Object.entries(handlers)) {
+      const loop = new QueueLoop(this.#started, name, handler, this.#log)
+      loop.start()
+      this.#loops.set(name, loop)
+    }
+  }
+
+  /** Takes no more jobs, and waits for those under way. */
+  async rest(): Promise<void> {
     await Promise.all([...this.#loops.values()].map((loop) => loop.stop()))
+  }
+
+  async stop(): Promise<void> {
+    await this.rest()
     await this.#boss?.stop({ graceful: true, wait: true, timeout: STOP_TIMEOUT_MS })
   }
 
   /** Queues a job in the batch's own transaction: it exists exactly when the batch does. */
-  async sendIn(tx: Tx, queue: string, data: JsonObject, options: JobOptions = {}): Promise<void> {
-    await this.#send(queue, data, options, {
-      executeSql: async (text: string, values: unknown[]) => ({
-        rows: await tx.query(text, values),
-      }),
+  async sendIn(tx: Tx, { queue, data, startAfterMs }: Job): Promise<void> {
+    const id = await this.#started.send(queue, data, {
+      ...(startAfterMs ? { startAfter: new Date(startAfterMs) } : {}),
+      db: {
+        executeSql: async (text: string, values: unknown[]) => ({
+          rows: await tx.query(text, values),
+        }),
+      },
     })
-    if (!options.startAfterMs) tx.afterCommit(() => this.wake(queue))
-  }
-
-  async send(queue: string, data: JsonObject, options: JobOptions = {}): Promise<void> {
-    await this.#send(queue, data, options)
-    this.wake(queue)
+    // send() answers null, without an error, for a queue that was never created.
+    if (id === null) throw new Error(`job for queue ${queue} was not accepted`)
+    if (!startAfterMs) tx.afterCommit(() => this.wake(queue))
   }
 
   /** Makes the local worker look now instead of at its next poll. */
@@ -80,29 +91,21 @@ export class Jobs {
     for (const loop of this.#loops.values()) loop.wake()
   }
 
-  async #open(boss: PgBoss, name: string, options: QueueOptions): Promise<void> {
-    const { retryLimit, retryDelayS = 1 } = options
-    await boss.createQueue(name, {
-      name,
-      retryLimit,
-      retryDelay: retryDelayS,
-      retryBackoff: true,
-      expireInSeconds: JOB_EXPIRES_S,
-    })
-    const loop = new QueueLoop(boss, name, options.handler, this.#log)
-    loop.start()
-    this.#loops.set(name, loop)
-  }
-
-  async #send(queue: string, data: JsonObject, options: JobOptions, db?: PgBoss.Db): Promise<void> {
+  get #started(): PgBoss {
     if (!this.#boss) throw new Error('the job queue is not started')
-    const id = await this.#boss.send(queue, data, {
-      ...(options.startAfterMs ? { startAfter: new Date(options.startAfterMs) } : {}),
-      ...(db ? { db } : {}),
-    })
-    // send() answers null, without an error, for a queue that was never created.
-    if (id === null) throw new Error(`job for queue ${queue} was not accepted`)
+    return this.#boss
   }
+}
+
+async function open(boss: PgBoss, name: string, options: QueueOptions): Promise<void> {
+  const { retryLimit, retryDelayS = 1 } = options
+  await boss.createQueue(name, {
+    name,
+    retryLimit,
+    retryDelay: retryDelayS,
+    retryBackoff: true,
+    expireInSeconds: JOB_EXPIRES_S,
+  })
 }
 
 /**
@@ -112,14 +115,14 @@ export class Jobs {
 class QueueLoop {
   readonly #boss: PgBoss
   readonly #queue: string
-  readonly #handler: QueueOptions['handler']
+  readonly #handler: JobHandler
   readonly #log: Logger
   #running: Promise<void> | undefined
   #stopping = false
   #woken = false
   #wakeUp: () => void = () => {}
 
-  constructor(boss: PgBoss, queue: string, handler: QueueOptions['handler'], log: Logger) {
+  constructor(boss: PgBoss, queue: string, handler: JobHandler, log: Logger) {
     this.#boss = boss
     this.#queue = queue
     this.#handler = handler

@@ -1,4 +1,5 @@
 import type { AuditDraft } from '../model/audit.ts'
+import type { JsonObject } from '../model/json.ts'
 
 /** An engaged kill switch: empty strings stand for everything. */
 export interface KillRow {
@@ -16,6 +17,23 @@ export interface Db {
   query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]>
 }
 
+/** Work for a queue, which exists exactly when the batch that made it needed does. */
+export interface Job {
+  readonly queue: string
+  readonly data: JsonObject
+  /** Not before this time, ms since the epoch. */
+  readonly startAfterMs?: number
+  /** An entry of the same batch that the job carries, as it is recorded, in `data.entry`. */
+  readonly entry?: AuditDraft
+  /** Whom it tells: nobody who is not configured is told, and then there is no job. */
+  readonly notice?: 'approvals' | 'alerts'
+}
+
+/** Where the jobs of a batch go, inside its transaction. */
+export interface JobSink {
+  put(tx: Tx, job: Job): Promise<void>
+}
+
 /**
  * One ledger batch, inside its transaction. Batches of all replicas run one after another, so
  * what is read here is still true when it is written.
@@ -28,6 +46,8 @@ export interface Tx extends Db {
   readonly killEpoch: bigint
   /** Adds an audit entry to this batch. It is durable when the batch is. */
   append(draft: AuditDraft): void
+  /** Adds a job to this batch. */
+  enqueue(job: Job): void
   /** Says which switches are engaged now, so that what this batch claims is held against them. */
   changeKillSwitches(rows: readonly KillRow[]): void
   /** Makes every replica look at the kill switch again; returns the new epoch. */

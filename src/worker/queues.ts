@@ -4,22 +4,17 @@ import {
   approvedButHeld,
   type ApprovalRow,
 } from '../approvals/tasks.ts'
-import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Operations } from '../pipeline/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { Sandbox } from '../pipeline/sandbox.ts'
 import type { Turns } from '../pipeline/turns.ts'
-import type { Tx } from '../record/ledger.ts'
-import type { Jobs, QueueOptions } from '../store/jobs.ts'
+import { QUEUES } from '../record/outbox.ts'
+import type { JobHandler, QueueOptions } from '../store/jobs.ts'
 import type { Db } from '../store/tx.ts'
 import type { WebhookSender } from './webhooks.ts'
 
-const RESUME = 'portcullis.resume'
-const EXPIRE = 'portcullis.expire'
-const WEBHOOK = 'portcullis.webhook'
-const SANDBOX = 'portcullis.sandbox'
 const SANDBOX_RETRIES = 2
 const WEBHOOK_RETRIES = 8
 const SWEEP_MS = 1_000
@@ -28,43 +23,12 @@ const RECORD_EVERY = 3_600
 /** A wake-up that has not come after this long is taken for lost. */
 const LOST_WAKE_UP_MS = 5_000
 
-/** Queues what a held or approved action needs, inside the ledger batch that makes it so. */
-export class Wakeups {
-  readonly #jobs: Jobs
-  readonly #webhooks: { readonly approvals: boolean; readonly alerts: boolean }
-
-  /** `webhooks` says for what a webhook is configured. */
-  constructor(jobs: Jobs, webhooks: { readonly approvals: boolean; readonly alerts: boolean }) {
-    this.#jobs = jobs
-    this.#webhooks = webhooks
-  }
-
-  async onHeld(tx: Tx, approval: ApprovalRow): Promise<void> {
-    const startAfterMs = approval.expires_at.getTime()
-    await this.#jobs.sendIn(tx, EXPIRE, { approval_id: approval.id }, { startAfterMs })
-    if (!this.#webhooks.approvals) return
-    await this.#jobs.sendIn(tx, WEBHOOK, {
-      kind: 'approval',
-      webhook_id: newId('whk'),
-      type: 'approval.requested',
-      approval_id: approval.id,
-    })
-  }
-
-  async onApproved(tx: Tx, approval: ApprovalRow): Promise<void> {
-    await this.#jobs.sendIn(tx, RESUME, { action_id: approval.action_id })
-  }
-
-  async onSandboxRun(tx: Tx, runId: string): Promise<void> {
-    await this.#jobs.sendIn(tx, SANDBOX, { run_id: runId })
-  }
-
-  /** Queues an alert for its webhook. */
-  async onAlert(alert: JsonObject): Promise<void> {
-    if (!this.#webhooks.alerts) return
-    const job = { kind: 'alert', webhook_id: newId('whk'), type: idIn(alert, 'kind'), alert }
-    await this.#jobs.send(WEBHOOK, job)
-  }
+/** Never retried by the queue what resumes: the sweep wakes what is approved and still held. */
+export const QUEUE_OPTIONS: Readonly<Record<string, QueueOptions>> = {
+  [QUEUES.resume]: { retryLimit: 0 },
+  [QUEUES.expire]: { retryLimit: 5 },
+  [QUEUES.sandbox]: { retryLimit: SANDBOX_RETRIES },
+  [QUEUES.webhook]: { retryLimit: WEBHOOK_RETRIES },
 }
 
 export interface WorkerParts {
@@ -82,23 +46,16 @@ export interface WorkerParts {
 }
 
 /** The second entrance: jobs that call the same pipeline as HTTP does. */
-export function queues(parts: WorkerParts): Readonly<Record<string, QueueOptions>> {
+export function handlers(parts: WorkerParts): Readonly<Record<string, JobHandler>> {
   const { pipeline, operations, sandbox, webhooks, db, showApproval } = parts
   return {
-    // Never retried by the queue: the sweep wakes what is approved and still held.
-    [RESUME]: { retryLimit: 0, handler: (data) => pipeline.resume(idIn(data, 'action_id')) },
-    [EXPIRE]: { retryLimit: 5, handler: (data) => operations.expire(idIn(data, 'approval_id')) },
-    [SANDBOX]: {
-      retryLimit: SANDBOX_RETRIES,
-      handler: (data) => sandbox.run(idIn(data, 'run_id')),
-    },
-    [WEBHOOK]: {
-      retryLimit: WEBHOOK_RETRIES,
-      handler: async (data) => {
-        const approvalId = idIn(data, 'approval_id')
-        const approval = approvalId === '' ? undefined : await findApproval(db, approvalId)
-        await webhooks.send(data, approval && (await showApproval(approval)))
-      },
+    [QUEUES.resume]: (data) => pipeline.resume(idIn(data, 'action_id')),
+    [QUEUES.expire]: (data) => operations.expire(idIn(data, 'approval_id')),
+    [QUEUES.sandbox]: (data) => sandbox.run(idIn(data, 'run_id')),
+    [QUEUES.webhook]: async (data) => {
+      const approvalId = idIn(data, 'approval_id')
+      const approval = approvalId === '' ? undefined : await findApproval(db, approvalId)
+      await webhooks.send(data, approval && (await showApproval(approval)))
     },
   }
 }

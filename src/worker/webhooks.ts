@@ -79,7 +79,8 @@ export class WebhookSender {
 
 // An approval comes with all that `GET /approvals/{id}` shows, so that a person can judge from the message.
 function payload(job: JsonObject, approval: JsonObject | undefined): JsonObject {
-  if (!approval) return { alert: job['alert'] ?? null }
+  // Jobs that were queued by the version before have it as `alert`.
+  if (!approval) return { alert: job['entry'] ?? job['alert'] ?? null }
   const at = `/approvals/${job['approval_id'] as string}`
   return {
     approval: {

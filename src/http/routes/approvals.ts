@@ -83,8 +83,8 @@ export function approvalCalls(parts: HttpParts): Calls {
       },
       ({ id, body, caller }) =>
         async (tx) => {
-          const { policies, keyRing: environment, onApproved } = parts
-          const voting = { approvals: policies.current.approvals, environment, onApproved }
+          const { policies, keyRing: environment } = parts
+          const voting = { approvals: policies.current.approvals, environment }
           const row = await voteOn(tx, id, caller, choice, reasonIn(body), voting)
           return { approval: await approvalView(tx, row, shown()) }
         },
