@@ -1,6 +1,6 @@
 import type { JsonObject } from '../model/json.ts'
 import { AGENT_MEMBERS, type AgentBody } from './agent-json.ts'
-import { object, shape, TIME } from './validate.ts'
+import { object, OPEN, shape, TIME } from './validate.ts'
 
 /** The configuration an agent is spawned from: its members, and free `metadata`. */
 export interface AgentConfig extends AgentBody {
@@ -19,7 +19,7 @@ export interface ManifestContent extends AgentConfig {
 export const CONFIG_MEMBERS: JsonObject = {
   ...AGENT_MEMBERS,
   metadata: {
-    type: 'object',
+    ...OPEN,
     description: 'free; kept in `properties`, and its `owner` is the owner where none is given',
   },
 }
@@ -27,7 +27,7 @@ export const CONFIG_MEMBERS: JsonObject = {
 export const SIGNED_MANIFEST: JsonObject = object(
   {
     manifest: {
-      type: 'object',
+      ...OPEN,
       description: 'members of an agent, `manifest_version`, and perhaps `expires_at`',
     },
     key_id: { type: 'string', pattern: '^[0-9a-f]{16}$' },

@@ -3,7 +3,8 @@ import { GatewayError } from '../errors.ts'
 import { microsFromJson, microsToText } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { AgentChange } from '../pipeline/registry.ts'
-import { MONEY, NAME, object, TEXT } from './validate.ts'
+import { always, AT, MAYBE_AT, MAYBE_STRING } from './schemas.ts'
+import { MONEY, NAME, OPEN, TEXT } from './validate.ts'
 
 const ROLES_MAX = 50
 const INSTANCES_MAX = 10_000
@@ -49,7 +50,7 @@ export const AGENT_MEMBERS: JsonObject = {
   version: MAYBE_NAME,
   tags: { type: 'array', items: NAME, maxItems: ROLES_MAX, uniqueItems: true },
   profile: MAYBE_NAME,
-  properties: { type: 'object' },
+  properties: OPEN,
   monthly_budget: MAYBE_MONEY,
   per_action_limit: MAYBE_MONEY,
   thresholds: {
@@ -68,19 +69,20 @@ export const AGENT_MEMBERS: JsonObject = {
 }
 
 /** JSON Schema of an agent in an answer. */
-export const AGENT_ANSWER: JsonObject = object(
+const { role: _shorthand, ...SHOWN_MEMBERS } = AGENT_MEMBERS
+export const AGENT_ANSWER: JsonObject = always(
   {
-    ...AGENT_MEMBERS,
+    ...SHOWN_MEMBERS,
     id: NAME,
     status: { enum: ['initializing', 'active', 'paused', 'stopped', 'retired'] },
     status_reason: TEXT,
-    template: { type: ['string', 'null'] },
-    manifest_hash: { type: ['string', 'null'] },
-    started_at: { type: ['string', 'null'] },
-    created_at: { type: 'string' },
-    updated_at: { type: 'string' },
+    template: MAYBE_STRING,
+    manifest_hash: MAYBE_STRING,
+    started_at: MAYBE_AT,
+    created_at: AT,
+    updated_at: AT,
   },
-  ['id', 'name', 'owner', 'roles', 'status'],
+  ['status_reason'],
 )
 
 /** @throws GatewayError `invalid_request` for money that is none */

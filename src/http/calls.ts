@@ -33,12 +33,18 @@ export interface Call<Body = unknown, Query = unknown> {
   readonly answer?: JsonObject
   /** Media type of a success, unless it is JSON. */
   readonly media?: string
-  /** Other successes, by status, with what they mean. */
-  readonly also?: Readonly<Record<number, string>>
+  /** Other answers, by status. */
+  readonly also?: Readonly<Record<number, OtherAnswer>>
   /** How long its ledger batch may take, where that is longer than usual. */
   readonly deadlineMs?: number
   /** Errors of this call beyond those that any call may give. */
   readonly errors?: readonly ErrorCode[]
+}
+
+/** An answer of a status of its own: what it means, and the JSON Schema of its body. */
+export interface OtherAnswer {
+  readonly means: string
+  readonly answer: JsonObject
 }
 
 /** What a handler is given: the request, checked. */

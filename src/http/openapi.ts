@@ -2,7 +2,8 @@ import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Alias } from './aliases.ts'
 import type { Call } from './calls.ts'
-import { object } from './validate.ts'
+import { always, AT, BOOLEAN, DIAGNOSTICS, list, REASONS, STRING } from './schemas.ts'
+import { object, OPEN } from './validate.ts'
 
 /** What the document says of itself. */
 export interface ApiInfo {
@@ -59,20 +60,47 @@ export function openApi(
   }
 }
 
-const ERROR: JsonObject = object(
+/** The one shape of every error: what every one of them says, and what some say besides. */
+export const ERROR: JsonObject = object(
   {
-    error: {
-      type: 'object',
-      properties: {
+    error: always(
+      {
         code: { type: 'string', enum: Object.keys(ERRORS) },
-        message: { type: 'string' },
-        reasons: { type: 'array', items: { type: 'object' } },
-        decision_id: { type: 'string' },
-        retryable: { type: 'boolean' },
-        next_action: { type: 'string' },
+        message: STRING,
+        retryable: BOOLEAN,
+        next_action: { ...STRING, description: 'what to do now, where there is something better' },
+        action_id: STRING,
+        decision_id: STRING,
+        turn_id: STRING,
+        plan_id: STRING,
+        reasons: REASONS,
+        revision: STRING,
+        retry_at: { ...AT, description: 'when a full window opens again' },
+        joined: {
+          ...BOOLEAN,
+          description: 'the same request had been sent before: this is that one',
+        },
+        status: { ...STRING, description: 'what the approval or action already is' },
+        problems: { ...list(STRING), description: 'each mistake of a request' },
+        rows: { ...list(OPEN), description: 'each mistake of a file that is imported' },
+        diagnostics: { ...DIAGNOSTICS, description: 'each mistake of a policy' },
       },
-      required: ['code', 'message', 'retryable'],
-    },
+      [
+        'next_action',
+        'action_id',
+        'decision_id',
+        'turn_id',
+        'plan_id',
+        'reasons',
+        'revision',
+        'retry_at',
+        'joined',
+        'status',
+        'problems',
+        'rows',
+        'diagnostics',
+      ],
+    ),
   },
   ['error'],
 )
@@ -102,7 +130,7 @@ function aliasOperation(alias: Alias, call: Call): JsonObject {
   const operation = operationOf({ ...call, path: alias.from })
   // Its body has the members of the system it comes from, which the handler puts into ours.
   const { requestBody: body, ...rest } = operation
-  const free = { required: false, content: { 'application/json': { schema: { type: 'object' } } } }
+  const free = { required: false, content: { 'application/json': { schema: OPEN } } }
   return {
     ...rest,
     ...(body === undefined ? {} : { requestBody: alias.body ? free : body }),
@@ -159,10 +187,12 @@ function requestBody(call: Call): { requestBody?: JsonObject } {
 function responsesOf(call: Call): JsonObject {
   const status = call.status ?? 200
   const media = call.media ?? 'application/json'
-  const schema =
-    call.answer ?? (media === 'application/json' ? { type: 'object' } : { type: 'string' })
+  const schema = call.answer ?? (media === 'application/json' ? {} : { type: 'string' })
   const success = status === 204 ? {} : { content: { [media]: { schema } } }
-  const also = Object.entries(call.also ?? {}).map(([code, description]) => [code, { description }])
+  const also = Object.entries(call.also ?? {}).map(([code, { means, answer }]) => [
+    code,
+    { description: means, content: { 'application/json': { schema: answer } } },
+  ])
   return {
     [status]: { description: call.summary, ...success },
     ...errorResponses(call),

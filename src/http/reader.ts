@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { findAgent } from '../agents/registry.ts'
+import { agentAsked } from '../agents/known.ts'
 import type { Caller } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
 import type { AuditEntry } from '../model/audit.ts'
@@ -24,20 +24,22 @@ export interface StreamQuery {
 /** The parameters of every stream of events. */
 export const STREAM = params<StreamQuery>({
   types: { type: 'array', items: NAME, description: 'kinds, or what comes before their dot' },
-  agent: NAME,
+  agent: { ...NAME, description: 'its id or its name' },
   last_event_id: { ...NAME, description: 'resume after this event' },
 })
 
-/** What a reader may see and asked for. An agent sees its own. */
+/**
+ * What a reader may see and asked for. An agent sees its own.
+ * @throws GatewayError `not_found` for an agent that never was: its stream would stay silent for ever
+ */
 export async function wantedBy(
   { db }: HttpParts,
   caller: Caller,
   { types = [], agent }: StreamQuery,
 ): Promise<(entry: AuditEntry) => boolean> {
-  const named = agent === undefined ? null : ((await findAgent(db, agent))?.id ?? agent)
-  const agentId = caller.agentId ?? named
+  const agentId = await agentAsked(db, caller, agent)
   return (entry) =>
-    (agentId === null || entry.agentId === agentId) && matchesType(entry.kind, types)
+    (agentId === undefined || entry.agentId === agentId) && matchesType(entry.kind, types)
 }
 
 /** `approval` selects `approval.requested`, `approval.approved` and so on. */

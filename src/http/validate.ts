@@ -104,6 +104,9 @@ export function nextCursor(rows: readonly { readonly id: string }[], limit: numb
   return rows.length === limit ? (rows.at(-1)?.id ?? null) : null
 }
 
+/** An object whose members are anybody's own. Said so, or generated types would let nothing be in it. */
+export const OPEN = { type: 'object', additionalProperties: true } as const
+
 /** An object schema without unknown members. */
 export function object(properties: JsonObject, required: readonly string[] = []): JsonObject {
   return { type: 'object', properties, required, additionalProperties: false }

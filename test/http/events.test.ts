@@ -158,6 +158,25 @@ describe('GET /events', () => {
     expect(end).to.be.greaterThan(start)
   })
 
+  it('filters by the id or the name of an agent, one that was deleted too; 404 for one that never was', async () => {
+    await gate.agent('leaving')
+    const { body } = await gate.call('GET', '/api/v1/agents/name/leaving')
+    const { id } = body.agent
+    const start = (await head()) - 1
+    await gate.call('DELETE', `/api/v1/agents/${id}`)
+    for (const agent of [id, 'leaving']) {
+      const reader = await open({ query: `?agent=${agent}`, lastEventId: start })
+      await until('it comes', () => reader.events.some(({ type }) => type === 'agent.deleted'))
+      expect([...new Set(reader.events.map(({ data }) => data.agent_id))], agent).to.deep.equal([
+        id,
+      ])
+    }
+    const { status, body: refused } = await gate.call('GET', '/events?agent=nobody-ever')
+    expect([status, refused.error?.code]).to.deep.equal([404, 'not_found'])
+    const streams = await gate.call('HEAD', '/events?agent=nobody-ever')
+    expect(streams.status).to.equal(404)
+  })
+
   it('shows an agent its own events only, whatever it asks for', async () => {
     const mine = await gate.agent('worker-3')
     const start = await head()

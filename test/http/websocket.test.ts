@@ -75,6 +75,7 @@ describe('the record over WebSocket', () => {
     expect(await refusal({})).to.deep.equal([401, 'unauthenticated'])
     expect(await refusal({ 'x-api-key': 'pk_wrong' })).to.deep.equal([401, 'unauthenticated'])
     const admin = { 'x-api-key': ADMIN }
+    expect(await refusal(admin, `${PATH}?agent=nobody-ever`)).to.deep.equal([404, 'not_found'])
     expect(await refusal(admin, '/elsewhere')).to.deep.equal([404, 'not_found'])
     expect(await refusal(admin, `${PATH}?colour=red`)).to.deep.equal([400, 'invalid_request'])
     expect(await refusal(admin, `${PATH}?last_event_id=99999999`)).to.deep.equal([

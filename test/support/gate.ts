@@ -3,6 +3,7 @@ import path from 'node:path'
 import { parseConfig } from '../../src/config.ts'
 import { Gate } from '../../src/main.ts'
 import { prepareEmbedded, scratch } from './database.ts'
+import { undeclared } from './declared.ts'
 import { writePolicies, type PolicyFiles } from './policies.ts'
 import { TestUpstream } from './upstream.ts'
 
@@ -128,6 +129,10 @@ export class TestGate {
       ...(payload === undefined ? {} : { body: payload as string }),
     })
     const text = await response.text()
+    if (/^application\/json\b/.test(response.headers.get('content-type') ?? '')) {
+      const wrong = undeclared(method, route, response.status, parse(text))
+      if (wrong !== undefined) throw new Error(wrong)
+    }
     return { status: response.status, headers: response.headers, body: parse(text), text }
   }
 }

@@ -10,7 +10,8 @@ import { callerOf, stateOf } from '../context.ts'
 import { idempotencyKey } from '../once.ts'
 import type { HttpParts } from '../parts.ts'
 import { AGENTS } from '../roles.ts'
-import { MONEY, NAME, object, shape, TEXT } from '../validate.ts'
+import { ACT_ANSWER, HELD_ANSWER } from '../schemas.ts'
+import { MONEY, NAME, object, shape, TEXT, OPEN } from '../validate.ts'
 
 export const WAIT_S_MAX = 60
 
@@ -29,9 +30,9 @@ const ACT = shape<ActBody>(
   object(
     {
       tool: NAME,
-      args: { type: 'object' },
+      args: OPEN,
       resource: object({ type: NAME, id: NAME }, ['type', 'id']),
-      context: { type: 'object' },
+      context: OPEN,
       reason: TEXT,
       cost: MONEY,
       dry_run: { type: 'boolean' },
@@ -57,7 +58,12 @@ export function actCalls(parts: HttpParts): Calls {
         roles: AGENTS,
         body: ACT,
         answer: ACT_ANSWER,
-        also: { 202: 'a person must approve it first: `GET` the `Location` later' },
+        also: {
+          202: {
+            means: 'a person must approve it first: `GET` the `Location` later',
+            answer: HELD_ANSWER,
+          },
+        },
         errors: ACT_ERRORS,
       },
       async ({ req, res, body }) => {
@@ -67,16 +73,6 @@ export function actCalls(parts: HttpParts): Calls {
   }
   return calls
 }
-
-const ACT_ANSWER = object({
-  action_id: NAME,
-  decision_id: NAME,
-  decision: { enum: ['allow', 'deny', 'require_approval'] },
-  status: { enum: ['succeeded', 'failed'] },
-  result: object({ status: { type: 'integer' }, body: {}, truncated: { type: 'boolean' } }),
-  revision: { type: 'string' },
-  joined: { type: 'boolean' },
-})
 
 /** What taking an action may answer beyond what every call may. */
 export const ACT_ERRORS: readonly ErrorCode[] = [

@@ -14,19 +14,11 @@ import { callerOf } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
 import { neededReason, REASON, type ReasonBody } from '../reason.ts'
 import { ANYONE, OPERATORS } from '../roles.ts'
+import { ACTION_ANSWER, ACTION_STATES, EXPLANATION, page } from '../schemas.ts'
 import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape } from '../validate.ts'
 import { entryJson } from './audit.ts'
 
-const STATES = [
-  'held',
-  'executing',
-  'succeeded',
-  'failed',
-  'indeterminate',
-  'denied',
-  'expired',
-  'cancelled',
-]
+const STATES = [...ACTION_STATES]
 const LIST = params<{
   status?: string
   state?: string
@@ -64,7 +56,7 @@ export function actionCalls(parts: HttpParts): Calls {
       roles: ANYONE,
       query: LIST,
       errors: ['not_found'],
-      answer: object({ actions: { type: 'array' }, next_cursor: {} }),
+      answer: page('actions', ACTION_ANSWER),
     },
     async ({ caller, query: { limit = PAGE_DEFAULT, cursor, tool, agent, ...is } }) => {
       const rows = await listActions(db, {
@@ -82,6 +74,7 @@ export function actionCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/actions/:id',
+      answer: ACTION_ANSWER,
       tag,
       summary: 'Read an action; `wait_s` waits for one that is not final',
       roles: ANYONE,
@@ -107,6 +100,7 @@ export function actionCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/actions/:id/explain',
+      answer: EXPLANATION,
       tag,
       summary: 'Why it was decided so, rule by rule',
       description: 'An agent gets the rule that decided; everybody else the whole trace.',
@@ -121,6 +115,7 @@ export function actionCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/actions/:id/settle',
+      answer: ACTION_ANSWER,
       tag,
       summary: 'Say what became of an action whose outcome is unknown',
       roles: OPERATORS,

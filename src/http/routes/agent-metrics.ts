@@ -18,7 +18,28 @@ import type { Db } from '../../store/tx.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE, READERS } from '../roles.ts'
-import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TIME } from '../validate.ts'
+import {
+  always,
+  AT,
+  INTEGER,
+  list,
+  MAYBE_AT,
+  MAYBE_STRING,
+  NUMBER,
+  page,
+  STRING,
+} from '../schemas.ts'
+import {
+  NAME,
+  object,
+  PAGE,
+  nextCursor,
+  PAGE_DEFAULT,
+  params,
+  shape,
+  TIME,
+  OPEN,
+} from '../validate.ts'
 import { assertOwn } from './agents.ts'
 
 /** A figure may be this much ahead of the gate's own clock. */
@@ -50,7 +71,7 @@ const RECORD = shape<MetricBody>(
       metric_type: { ...NAME, description: 'such as execution_time_ms, success, cost_usd, tokens' },
       value: { type: 'number' },
       unit: NAME,
-      metadata: { type: 'object' },
+      metadata: OPEN,
       timestamp: TIME,
     },
     ['metric_type', 'value'],
@@ -71,6 +92,25 @@ const AGGREGATE = params<FilterQuery & { period?: Period; by_agent?: boolean }>(
 })
 const RANGE = params<{ since?: string; until?: string }>({ since: TIME, until: TIME })
 
+const FIGURES: JsonObject = {
+  count: INTEGER,
+  sum: NUMBER,
+  mean: NUMBER,
+  min: NUMBER,
+  max: NUMBER,
+  p50: NUMBER,
+  p95: NUMBER,
+}
+const METRIC = always({
+  id: STRING,
+  agent: STRING,
+  metric_type: STRING,
+  value: NUMBER,
+  unit: STRING,
+  metadata: OPEN,
+  timestamp: AT,
+})
+
 /** `/api/v1/metrics`: how agents are doing, by their own account. */
 export function metricCalls(parts: HttpParts): Calls {
   const { db } = parts
@@ -81,6 +121,7 @@ export function metricCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/api/v1/metrics',
+      answer: always({ metric: METRIC }),
       tag,
       summary: 'Record a figure of an agent',
       roles: ACTORS,
@@ -107,6 +148,7 @@ export function metricCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/metrics',
+      answer: page('metrics', METRIC),
       tag,
       summary: 'List recorded figures, newest first; an agent sees its own',
       roles: ANYONE,
@@ -125,6 +167,12 @@ export function metricCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/metrics/aggregate',
+      answer: always({
+        period: { enum: [...PERIODS] },
+        aggregates: list(
+          always({ agent: MAYBE_STRING, metric_type: STRING, period_start: MAYBE_AT, ...FIGURES }),
+        ),
+      }),
       tag,
       summary: 'Count, sum, mean, p50 and p95 per type, agent and period',
       roles: READERS,
@@ -142,6 +190,12 @@ export function metricCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/metrics/agent/:id/summary',
+      answer: always({
+        agent: STRING,
+        name: STRING,
+        success_rate: { type: ['number', 'null'] },
+        metrics: { type: 'object', additionalProperties: always(FIGURES) },
+      }),
       tag,
       summary: 'All figures of one agent, by type, with its success rate',
       roles: ANYONE,

@@ -31,11 +31,25 @@ import { textBody } from '../edge.ts'
 import { IMPORT_BYTES_MAX, IMPORT_MEDIA, readImport } from '../import-file.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ADMINS, OPERATORS, READERS } from '../roles.ts'
+import {
+  always,
+  AT,
+  COUNTS,
+  INTEGER,
+  list,
+  MAYBE_AT,
+  MAYBE_STRING,
+  MONTH_ANSWER,
+  page,
+  REPORT_ANSWER,
+  SHOWN_KEY,
+  STRING,
+} from '../schemas.ts'
 import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
 
 const STATUSES = ['initializing', 'active', 'paused', 'stopped', 'retired']
 
-const ONE = object({ agent: AGENT_ANSWER }, ['agent'])
+const ONE = always({ agent: AGENT_ANSWER })
 const CREATE = shape<AgentBody & { name: string }>(object(AGENT_MEMBERS, ['name']))
 const CHANGE = shape<
   AgentBody & { status?: 'active' | 'paused' | 'stopped'; status_reason?: string }
@@ -92,7 +106,7 @@ export function agentCalls(parts: HttpParts): Calls {
       roles: ADMINS,
       body: CREATE,
       status: 201,
-      answer: object({ agent: AGENT_ANSWER, api_key: NAME }, ['agent', 'api_key']),
+      answer: always({ agent: AGENT_ANSWER, api_key: SHOWN_KEY }),
       errors: ['conflict'],
     },
     ({ body, caller }) =>
@@ -107,6 +121,10 @@ export function agentCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/api/v1/agents/import',
+      answer: always({
+        imported: INTEGER,
+        agents: list(always({ id: STRING, name: STRING, api_key: SHOWN_KEY }, ['api_key'])),
+      }),
       tag,
       summary: 'Create many agents from a JSON, YAML or CSV file: all of them, or none',
       description:
@@ -140,7 +158,7 @@ export function agentCalls(parts: HttpParts): Calls {
       summary: 'List agents',
       roles: READERS,
       query: LIST,
-      answer: object({ agents: { type: 'array', items: AGENT_ANSWER }, next_cursor: {} }),
+      answer: page('agents', AGENT_ANSWER),
     },
     async ({ query }) => {
       const { q, cursor, limit = PAGE_DEFAULT, ...filter } = query
@@ -153,6 +171,15 @@ export function agentCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/agents/stats/summary',
+      answer: always({
+        total: INTEGER,
+        by_status: COUNTS,
+        by_role: COUNTS,
+        by_category: COUNTS,
+        by_owner: COUNTS,
+        specialists: INTEGER,
+        budgeted: INTEGER,
+      }),
       tag,
       summary: 'Count agents by status, role, category and owner',
       roles: READERS,
@@ -182,6 +209,9 @@ export function agentCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/agents/:id',
+      answer: always({ agent: AGENT_ANSWER, budget: MONTH_ANSWER, actions: list(REPORT_ANSWER) }, [
+        'actions',
+      ]),
       tag,
       summary: 'Read an agent by its id or name, with its month, perhaps with its latest reports',
       roles: READERS,
@@ -282,6 +312,16 @@ export function agentCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/agents/:id/status',
+      answer: always({
+        agent_id: STRING,
+        name: STRING,
+        status: STRING,
+        status_reason: MAYBE_STRING,
+        instances: { type: ['integer', 'null'] },
+        started_at: MAYBE_AT,
+        uptime_s: { type: ['integer', 'null'] },
+        updated_at: AT,
+      }),
       tag,
       summary: 'How an agent is doing',
       roles: READERS,

@@ -3,7 +3,8 @@ import { listAlerts, type AlertRow } from '../../record/alerts.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { READERS } from '../roles.ts'
-import { NAME, PAGE, nextCursor, PAGE_DEFAULT, params } from '../validate.ts'
+import { always, AT, MAYBE_STRING, page, STRING } from '../schemas.ts'
+import { NAME, PAGE, nextCursor, OPEN, PAGE_DEFAULT, params } from '../validate.ts'
 
 const LIST = params<{ agent?: string; type?: string; limit?: number; cursor?: string }>({
   agent: NAME,
@@ -17,6 +18,17 @@ export function alertCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/alerts',
+      answer: page(
+        'alerts',
+        always({
+          id: STRING,
+          type: STRING,
+          agent: MAYBE_STRING,
+          message: STRING,
+          details: OPEN,
+          at: AT,
+        }),
+      ),
       tag: 'alerts',
       summary: 'List alerts, newest first',
       roles: READERS,

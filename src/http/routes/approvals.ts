@@ -11,10 +11,18 @@ import { callerOf, idParam } from '../context.ts'
 import type { HttpParts } from '../parts.ts'
 import { REASON, reasonIn, type ReasonBody } from '../reason.ts'
 import { ANYONE, READERS } from '../roles.ts'
+import {
+  always,
+  APPROVAL_ANSWER,
+  APPROVAL_STATUSES,
+  APPROVAL_WITH_REQUEST,
+  page,
+} from '../schemas.ts'
 import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape } from '../validate.ts'
 
-const STATUSES = ['pending', 'approved', 'denied', 'expired', 'cancelled', 'failed']
+const STATUSES = [...APPROVAL_STATUSES]
 const VOTE = shape<ReasonBody>(object(REASON))
+const ONE = always({ approval: APPROVAL_ANSWER })
 const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: string }>({
   status: { enum: STATUSES },
   agent: NAME,
@@ -35,6 +43,7 @@ export function approvalCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/approvals',
+      answer: page('approvals', APPROVAL_ANSWER),
       tag,
       summary:
         'List approvals with all it takes to judge them, newest first; an agent sees its own',
@@ -56,6 +65,7 @@ export function approvalCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/approvals/:id',
+      answer: APPROVAL_WITH_REQUEST,
       tag,
       summary: 'Read an approval with its votes and the request it is for',
       roles: ANYONE,
@@ -74,6 +84,7 @@ export function approvalCalls(parts: HttpParts): Calls {
       {
         method: 'post',
         path: `/approvals/:id/${choice}`,
+        answer: ONE,
         tag,
         summary: choice === 'approve' ? 'Approve what is held' : 'Deny what is held',
         // Everybody with a key may ask; whether the role may answer is the approval's own affair.
@@ -95,6 +106,7 @@ export function approvalCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/approvals/:id/cancel',
+      answer: ONE,
       tag,
       summary: 'Withdraw what is held: by the agent that asked, or an operator',
       roles: ANYONE,

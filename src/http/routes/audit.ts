@@ -18,6 +18,16 @@ import { Calls } from '../calls.ts'
 import { drained } from '../drained.ts'
 import type { HttpParts } from '../parts.ts'
 import { READERS } from '../roles.ts'
+import {
+  always,
+  AT,
+  CHECKPOINT_ANSWER,
+  ENTRY_ANSWER,
+  INTEGER,
+  list,
+  page,
+  STRING,
+} from '../schemas.ts'
 import { NAME, PAGE, PAGE_DEFAULT, params, TIME } from '../validate.ts'
 
 const CHUNK = 1_000
@@ -53,6 +63,7 @@ export function auditCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/audit/timeline',
+      answer: page('entries', ENTRY_ANSWER),
       tag,
       summary: 'Who did what, why, when, and who approved; newest first',
       roles: READERS,
@@ -84,6 +95,28 @@ export function auditCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/audit/verify',
+      answer: always({
+        integrity: { enum: ['ok', 'broken'] },
+        completeness: { enum: ['ok', 'broken', 'unknown'] },
+        entries: INTEGER,
+        head: STRING,
+        checkpoints: INTEGER,
+        signed_size: STRING,
+        archived_size: STRING,
+        losses: list(
+          always({
+            lost_size: INTEGER,
+            lost_head: STRING,
+            size: INTEGER,
+            head: STRING,
+            accepted_at: AT,
+            reason: STRING,
+            key_id: STRING,
+            signature: STRING,
+          }),
+        ),
+        findings: list(always({ code: STRING, seq: STRING, message: STRING })),
+      }),
       tag,
       summary: 'Whether the record is whole and complete: two verdicts',
       roles: READERS,
@@ -103,6 +136,11 @@ export function auditCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/audit/checkpoint',
+      answer: always({
+        checkpoint: { anyOf: [CHECKPOINT_ANSWER, { type: 'null' }] },
+        public_key: STRING,
+        keys: list(always({ key_id: STRING, public_key: STRING })),
+      }),
       tag,
       summary: 'The newest signed checkpoint, and the keys to check it by',
       roles: READERS,

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Call } from '../calls.ts'
+import { OPEN } from '../validate.ts'
 import { Calls } from '../calls.ts'
 import { openApi } from '../openapi.ts'
 import type { HttpParts } from '../parts.ts'
@@ -49,6 +50,7 @@ export function docCalls(parts: HttpParts, others: readonly Calls[]): Calls {
     {
       method: 'get',
       path: '/openapi.json',
+      answer: OPEN,
       tag,
       summary: 'The OpenAPI 3.1 document',
       roles: 'open',

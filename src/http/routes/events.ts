@@ -22,6 +22,7 @@ export function eventCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: ACTIVITY_PATH,
+      answer: { description: 'the protocol changes to WebSocket' },
       tag: 'events',
       summary: 'The same record over WebSocket; an agent sees its own',
       description:
@@ -29,7 +30,7 @@ export function eventCalls(parts: HttpParts): Calls {
         '`portcullis` and `key.<API key>`.',
       roles: ANYONE,
       query: STREAM,
-      errors: ['upgrade_required', 'rate_limited'],
+      errors: ['upgrade_required', 'not_found', 'rate_limited'],
     },
     () => {
       throw new GatewayError('upgrade_required', 'open this with a WebSocket, or use GET /events')
@@ -45,7 +46,7 @@ export function eventCalls(parts: HttpParts): Calls {
       roles: ANYONE,
       query: STREAM,
       media: 'text/event-stream',
-      errors: ['rate_limited'],
+      errors: ['not_found', 'rate_limited'],
     },
     async ({ req, res, query, caller }) => {
       if (req.method !== 'HEAD') parts.streams.add(caller, res)

@@ -10,7 +10,8 @@ import type { Db, Tx } from '../../store/tx.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, READERS } from '../roles.ts'
-import { NAME, object, PAGE_DEFAULT, PAGE, params, shape, TEXT, TIME } from '../validate.ts'
+import { always, AT, COUNTS, INTEGER, MAYBE_STRING, page, STRING } from '../schemas.ts'
+import { NAME, object, PAGE_DEFAULT, PAGE, params, shape, TEXT, TIME, OPEN } from '../validate.ts'
 import { assertOwn } from './agents.ts'
 
 /** The words of whoever sends events, and ours. */
@@ -45,7 +46,7 @@ const INGEST = shape<EventBody>(
       resources: { type: 'array', items: TEXT, maxItems: 100 },
       reason: TEXT,
       timestamp: TIME,
-      metadata: { type: 'object' },
+      metadata: OPEN,
     },
     ['event_type'],
   ),
@@ -89,6 +90,9 @@ export function ingestCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/api/v1/events/ingest',
+      answer: always({
+        event: always({ id: STRING, event_type: STRING, agent: MAYBE_STRING, recorded_at: AT }),
+      }),
       tag,
       summary: 'Put an event of another system on the record',
       description: 'It stands there as what it is: somebody else’s word, of kind `event.ingested`.',
@@ -105,6 +109,20 @@ export function ingestCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/events/audit',
+      answer: page(
+        'events',
+        always({
+          id: INTEGER,
+          timestamp: AT,
+          kind: STRING,
+          agent_id: MAYBE_STRING,
+          operation: MAYBE_STRING,
+          decision: { enum: [...VERDICTS, null] },
+          action_id: MAYBE_STRING,
+          details: OPEN,
+          hash: STRING,
+        }),
+      ),
       tag,
       summary: 'Query the record by agent, operation, decision and time; newest first',
       roles: READERS,
@@ -134,6 +152,15 @@ export function ingestCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/events/audit/stats',
+      answer: always({
+        total: INTEGER,
+        by_decision: COUNTS,
+        by_kind: COUNTS,
+        by_agent: COUNTS,
+        by_operation: COUNTS,
+        by_day: COUNTS,
+        kept_days: { type: ['integer', 'null'] },
+      }),
       tag,
       summary: 'Count the record by decision, kind, agent, operation and day',
       roles: READERS,

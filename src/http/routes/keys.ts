@@ -5,6 +5,7 @@ import { createApiKey, revokeApiKey, rotateApiKey, type Rotated } from '../../pi
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ADMINS, ANYONE } from '../roles.ts'
+import { always, AT, list, MAYBE_AT, MAYBE_STRING, SHOWN_KEY, STRING } from '../schemas.ts'
 import { NAME, object, shape } from '../validate.ts'
 import { assertOwn } from './agents.ts'
 
@@ -25,6 +26,9 @@ const ROTATE = shape<{ overlap_s?: number }>(
   }),
 )
 
+const ROLE = { enum: [...ANYONE] }
+const ROTATED = always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY, old_expire_at: AT })
+
 /** `/api/v1/keys` and the keys of an agent. */
 export function keyCalls(parts: HttpParts): Calls {
   const { db, keyRing } = parts
@@ -35,6 +39,7 @@ export function keyCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/api/v1/keys',
+      answer: always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY }),
       tag,
       summary: 'Create an API key; it is shown this once',
       roles: ADMINS,
@@ -49,7 +54,27 @@ export function keyCalls(parts: HttpParts): Calls {
   )
 
   calls.on(
-    { method: 'get', path: '/api/v1/keys', tag, summary: 'List API keys', roles: ADMINS },
+    {
+      method: 'get',
+      path: '/api/v1/keys',
+      tag,
+      summary: 'List API keys',
+      roles: ADMINS,
+      answer: always({
+        keys: list(
+          always({
+            id: STRING,
+            role: ROLE,
+            name: STRING,
+            agent: MAYBE_STRING,
+            issued_by: MAYBE_STRING,
+            created_at: AT,
+            revoked_at: MAYBE_AT,
+            expires_at: MAYBE_AT,
+          }),
+        ),
+      }),
+    },
     async () => ({ keys: (await listKeys(db)).map(keyJson) }),
   )
 
@@ -74,6 +99,7 @@ export function keyCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/api/v1/keys/:id/rotate',
+      answer: ROTATED,
       tag,
       summary: 'Replace an API key by a new one; the old one works on for a while',
       roles: ADMINS,
@@ -92,6 +118,7 @@ export function keyCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/api/v1/agents/:id/keys/rotate',
+      answer: ROTATED,
       tag,
       summary: 'Replace all keys of an agent by a new one; an agent may do so itself',
       roles: ACTORS,

@@ -5,6 +5,7 @@ import { Calls, Reply } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ANYONE, OPERATORS } from '../roles.ts'
 import { neededReason, REASON, type ReasonBody } from '../reason.ts'
+import { always, ANY, AT, BOOLEAN, list, MAYBE_STRING, STRING } from '../schemas.ts'
 import { NAME, object, shape } from '../validate.ts'
 
 interface KillBody extends ReasonBody {
@@ -23,6 +24,23 @@ const KILL = shape<KillBody>(
   ),
 )
 
+const SCOPE = always(
+  { agent: MAYBE_STRING, agent_id: STRING, tool: MAYBE_STRING, upstream: MAYBE_STRING },
+  ['agent_id'],
+)
+const SWITCHED = always(
+  {
+    engaged: BOOLEAN,
+    scope: SCOPE,
+    covers: ANY,
+    reason: STRING,
+    actor: STRING,
+    recorded: BOOLEAN,
+    unconfirmed: list(STRING),
+  },
+  ['covers', 'recorded', 'unconfirmed'],
+)
+
 /**
  * `GET /kill-switch` and `PUT /kill-switch`, which is the same however often it is sent. An `Idempotency-Key`
  * changes nothing here: an answer of yesterday must not stand in for a switch that is to be thrown today.
@@ -36,6 +54,11 @@ export function killSwitchCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/kill-switch',
+      answer: always({
+        engaged: BOOLEAN,
+        known: BOOLEAN,
+        switches: list(always({ scope: SCOPE, reason: STRING, actor: STRING, engaged_at: AT })),
+      }),
       tag,
       summary: 'Which kill switches are engaged',
       roles: ANYONE,
@@ -55,12 +78,15 @@ export function killSwitchCalls(parts: HttpParts): Calls {
     {
       method: 'put',
       path: '/kill-switch',
+      answer: SWITCHED,
       tag,
       summary: 'Engage or release the kill switch for everything, an agent, a tool or an upstream',
       description: '200 once no further effect can start anywhere.',
       roles: OPERATORS,
       body: KILL,
-      also: { 202: 'engaged, and the named replicas have not confirmed' },
+      also: {
+        202: { means: 'engaged, and the named replicas have not confirmed', answer: SWITCHED },
+      },
       errors: ['not_found', 'no_such_scope'],
     },
     async ({ body: { engaged, scope, ...why }, caller: { name: actor } }) => {

@@ -11,7 +11,18 @@ import { Calls, Reply } from '../calls.ts'
 import { idempotencyKey, onceOf } from '../once.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE } from '../roles.ts'
-import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { always, AT, list, MAYBE_STRING, page, REASONS, STRING } from '../schemas.ts'
+import {
+  NAME,
+  object,
+  PAGE,
+  nextCursor,
+  OPEN,
+  PAGE_DEFAULT,
+  params,
+  shape,
+  TEXT,
+} from '../validate.ts'
 
 const CHANGES_MAX = 200
 /** Longer than any path that may be used: what is wrong with a path the policy says. */
@@ -38,19 +49,27 @@ const PLAN = shape<{ goal?: string; changes?: PlanChange[] }>(
   }),
 )
 
-const PLAN_ANSWER = object({
-  id: NAME,
+const PLAN_MEMBERS: JsonObject = {
+  id: STRING,
   status: { enum: ['accepted', 'refused'] },
-  agent: {},
-  actor: NAME,
-  goal: {},
-  paths: { type: 'array', items: { type: 'string' } },
-  diff_sha256: { type: 'string' },
-  reasons: { type: 'array' },
-  revision: { type: 'string' },
-  created_at: { type: 'string' },
-  artifact: { type: ['object', 'null'], description: 'what PLANS_DIR/<id>.json holds' },
-  file: { type: ['string', 'null'], description: 'its name in PLANS_DIR' },
+  agent: MAYBE_STRING,
+  actor: STRING,
+  goal: MAYBE_STRING,
+  paths: list(STRING),
+  diff_sha256: STRING,
+  reasons: REASONS,
+  revision: STRING,
+  created_at: AT,
+}
+const ARTIFACT = {
+  anyOf: [OPEN, { type: 'null' }],
+  description: 'what PLANS_DIR/<id>.json holds',
+} as const
+const PLAN_ANSWER = always({ ...PLAN_MEMBERS, artifact: ARTIFACT })
+const PROPOSED = always({
+  ...PLAN_MEMBERS,
+  artifact: ARTIFACT,
+  file: { ...MAYBE_STRING, description: 'its name in PLANS_DIR' },
 })
 
 const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: string }>({
@@ -92,7 +111,7 @@ export function planCalls(parts: HttpParts): Calls {
       roles: ACTORS,
       body: PLAN,
       status: 201,
-      answer: PLAN_ANSWER,
+      answer: PROPOSED,
       errors: PLAN_ERRORS,
     },
     async ({ body, caller, requestId, req }) => {
@@ -120,7 +139,7 @@ export function planCalls(parts: HttpParts): Calls {
       roles: ANYONE,
       query: LIST,
       errors: ['not_found'],
-      answer: object({ plans: { type: 'array', items: PLAN_ANSWER }, next_cursor: {} }),
+      answer: page('plans', always(PLAN_MEMBERS)),
     },
     async ({ caller, query: { limit = PAGE_DEFAULT, cursor = null, status = null, agent } }) => {
       const agentId = (await agentAsked(db, caller, agent)) ?? null

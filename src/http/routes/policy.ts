@@ -4,6 +4,7 @@ import type { Bundle } from '../../policy/types.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { OPERATORS, READERS } from '../roles.ts'
+import { always, AT, BOOLEAN, bundleAnswer, DIAGNOSTICS, STRING } from '../schemas.ts'
 import { object, shape } from '../validate.ts'
 
 const PATH = { type: 'string', minLength: 1, maxLength: 1_000 } as const
@@ -25,6 +26,10 @@ export function policyCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/policy',
+      answer: bundleAnswer(
+        { stale: BOOLEAN, rejected: always({ at: AT, reason: STRING, diagnostics: DIAGNOSTICS }) },
+        ['rejected'],
+      ),
       tag,
       summary: 'The live policy: revision, files, tools, guards',
       roles: READERS,
@@ -51,6 +56,7 @@ export function policyCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/policy/reload',
+      answer: bundleAnswer({ reloaded: { const: true }, changed: BOOLEAN }),
       tag,
       summary: 'Load the policy files again; a broken one changes nothing',
       roles: OPERATORS,
@@ -68,6 +74,7 @@ export function policyCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/policy/check',
+      answer: bundleAnswer({ valid: { const: true } }),
       tag,
       summary: 'Check policy files without loading them',
       roles: OPERATORS,

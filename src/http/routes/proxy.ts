@@ -11,6 +11,7 @@ import { sendError } from '../errors.ts'
 import type { HttpParts } from '../parts.ts'
 import { idempotencyKey } from '../once.ts'
 import { AGENTS } from '../roles.ts'
+import { HELD_ANSWER } from '../schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from './act.ts'
 
 const PREFIX = '/proxy/'
@@ -33,7 +34,13 @@ export const PROXY_CALLS: readonly Call[] = (
   summary: 'An HTTP call of an agent, carried out through the gate',
   description: 'Method and path choose the tool; the answer is the upstream’s own.',
   roles: AGENTS,
-  also: { 202: 'held: send the same request with `Portcullis-Action` to collect its answer' },
+  answer: { description: 'what the upstream said' },
+  also: {
+    202: {
+      means: 'held: send the same request with `Portcullis-Action` to collect its answer',
+      answer: HELD_ANSWER,
+    },
+  },
   errors: ACT_ERRORS,
 }))
 

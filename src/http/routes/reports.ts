@@ -15,6 +15,16 @@ import { agentSpend, currentMonth, monthBounds, typeJson } from '../spend-json.t
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE, READERS } from '../roles.ts'
 import {
+  always,
+  BY_TYPE,
+  list,
+  MAYBE_STRING,
+  page,
+  REPORT_ANSWER,
+  SPEND_ANSWER,
+  STRING,
+} from '../schemas.ts'
+import {
   MONEY,
   NAME,
   object,
@@ -82,6 +92,10 @@ export function reportCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/api/v1/actions',
+      answer: always({
+        action: REPORT_ANSWER,
+        budget: always({ spent: STRING, limit: MAYBE_STRING, remaining: MAYBE_STRING }),
+      }),
       tag,
       summary: 'Account for an action an agent takes by itself, before it takes it',
       description:
@@ -107,6 +121,7 @@ export function reportCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/actions',
+      answer: page('actions', REPORT_ANSWER),
       tag,
       summary: 'List reported actions, newest first; an agent sees its own',
       roles: ANYONE,
@@ -131,6 +146,7 @@ export function reportCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/agents/:id/spend',
+      answer: SPEND_ANSWER,
       tag,
       summary: 'What an agent has spent in a month, of which budget, on what',
       roles: ANYONE,
@@ -150,6 +166,14 @@ export function reportCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/spend',
+      answer: always({
+        month: STRING,
+        spent: STRING,
+        agents: list(
+          always({ agent: STRING, name: MAYBE_STRING, spent: STRING, reserved: STRING }),
+        ),
+        by_type: BY_TYPE,
+      }),
       tag,
       summary: 'What all agents have spent in a month, by agent and by type of action',
       roles: READERS,

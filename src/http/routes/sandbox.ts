@@ -9,6 +9,7 @@ import { findRun, listRuns, type RunRow } from '../../record/sandbox-runs.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE } from '../roles.ts'
+import { always, AT, INTEGER, list, MAYBE_AT, MAYBE_STRING, page, STRING } from '../schemas.ts'
 import {
   MONEY,
   NAME,
@@ -20,6 +21,7 @@ import {
   shape,
   TEXT,
   TIME,
+  OPEN,
 } from '../validate.ts'
 
 const EFFECT = { enum: ['allow', 'deny', 'require_approval'] }
@@ -43,12 +45,12 @@ const RUN = shape<{ scenario: Scenario }>(
             items: object(
               {
                 tool: NAME,
-                args: { type: 'object' },
+                args: OPEN,
                 resource: object({ type: NAME, id: NAME }, ['type', 'id']),
-                context: { type: 'object' },
+                context: OPEN,
                 reason: TEXT,
                 cost: MONEY,
-                facts: { type: 'object' },
+                facts: OPEN,
                 expect: object({ effect: EFFECT, decision: EFFECT, reason: NAME }),
               },
               ['tool'],
@@ -62,20 +64,23 @@ const RUN = shape<{ scenario: Scenario }>(
   ),
 )
 
-const RUN_ANSWER = object({
-  run_id: NAME,
-  agent: NAME,
-  name: { type: 'string' },
-  status: { enum: ['queued', 'running', 'passed', 'failed', 'error'] },
-  error: { type: 'string' },
-  steps: { type: 'array' },
-  revision: { type: ['string', 'null'] },
-  requested_by: { type: 'string' },
-  attempts: { type: 'integer' },
-  created_at: { type: 'string' },
-  started_at: { type: ['string', 'null'] },
-  finished_at: { type: ['string', 'null'] },
-})
+const RUN_ANSWER = always(
+  {
+    run_id: STRING,
+    agent: STRING,
+    name: STRING,
+    status: { enum: ['queued', 'running', 'passed', 'failed', 'error'] },
+    error: STRING,
+    steps: list(OPEN),
+    revision: MAYBE_STRING,
+    requested_by: STRING,
+    attempts: INTEGER,
+    created_at: AT,
+    started_at: MAYBE_AT,
+    finished_at: MAYBE_AT,
+  },
+  ['error'],
+)
 
 const LIST = params<{ limit?: number; cursor?: string }>(PAGE)
 
@@ -97,7 +102,7 @@ export function sandboxCalls(parts: HttpParts): Calls {
       roles: ACTORS,
       body: RUN,
       status: 202,
-      answer: object({ ok: { const: true }, run_id: NAME, status: { const: 'queued' } }),
+      answer: always({ ok: { const: true }, run_id: STRING, status: { const: 'queued' } }),
       errors: ['not_found', 'payload_too_large', 'rate_limited', 'audit_unavailable'],
     },
     async ({ id, body, caller }) => sandbox.queue(await visible(id, caller), body.scenario, caller),
@@ -111,7 +116,7 @@ export function sandboxCalls(parts: HttpParts): Calls {
       summary: 'List the sandbox runs of an agent, newest first',
       roles: ANYONE,
       query: LIST,
-      answer: object({ runs: { type: 'array', items: RUN_ANSWER }, next_cursor: {} }),
+      answer: page('runs', RUN_ANSWER),
       errors: ['not_found'],
     },
     async ({ id, caller, query: { limit = PAGE_DEFAULT, cursor = null } }) => {

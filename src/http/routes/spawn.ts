@@ -27,13 +27,24 @@ import { AGENT_ANSWER, agentJson, changeOf, profileOf } from '../agent-json.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ADMINS, READERS } from '../roles.ts'
-import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../validate.ts'
+import { always, AT, INTEGER, page, SHOWN_KEY, STRING } from '../schemas.ts'
+import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT, OPEN } from '../validate.ts'
 
 const VERSION = { type: 'integer', minimum: 1, maximum: 1_000_000 } as const
 
 const TEMPLATE = shape<{ name: string; description?: string; config: AgentConfig }>(
   object({ name: NAME, description: TEXT, config: object(CONFIG_MEMBERS) }, ['name', 'config']),
 )
+const TEMPLATE_ANSWER = always({
+  id: STRING,
+  name: STRING,
+  version: INTEGER,
+  description: STRING,
+  config: OPEN,
+  created_by: STRING,
+  created_at: AT,
+})
+const ONE_TEMPLATE = always({ template: TEMPLATE_ANSWER })
 const LIST = params<{ name?: string; limit?: number; cursor?: string }>({
   name: { ...NAME, description: 'every version of this one' },
   ...PAGE,
@@ -68,6 +79,7 @@ export function spawnCalls(parts: HttpParts): Calls {
     {
       method: 'post',
       path: '/api/v1/templates',
+      answer: ONE_TEMPLATE,
       tag,
       summary: 'Add a template, or the next version of one',
       roles: ADMINS,
@@ -89,6 +101,7 @@ export function spawnCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/templates',
+      answer: page('templates', TEMPLATE_ANSWER),
       tag,
       summary: 'List templates, the newest version of each',
       roles: READERS,
@@ -105,6 +118,7 @@ export function spawnCalls(parts: HttpParts): Calls {
     {
       method: 'get',
       path: '/api/v1/templates/:id',
+      answer: ONE_TEMPLATE,
       tag,
       summary: 'Read a template by id or name: one version, or the newest',
       roles: READERS,
@@ -128,12 +142,12 @@ export function spawnCalls(parts: HttpParts): Calls {
       roles: ADMINS,
       body: SPAWN,
       status: 201,
-      answer: object({
+      answer: always({
         ok: { const: true },
-        agent_id: NAME,
+        agent_id: STRING,
         status: { const: 'initializing' },
         agent: AGENT_ANSWER,
-        api_key: NAME,
+        api_key: SHOWN_KEY,
       }),
       errors: ['invalid_signature', 'manifest_replayed', 'conflict', 'not_found'],
     },
@@ -153,6 +167,7 @@ export function spawnCalls(parts: HttpParts): Calls {
     {
       method: 'put',
       path: '/api/v1/agents/:id/manifest',
+      answer: always({ agent: AGENT_ANSWER }),
       tag,
       summary: 'Bring an agent up to a newer signed manifest',
       roles: ADMINS,

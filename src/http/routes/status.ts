@@ -4,6 +4,24 @@ import { readHead } from '../../record/audit.ts'
 import { Calls, Reply } from '../calls.ts'
 import type { HttpParts, Readiness } from '../parts.ts'
 import { ANYONE, READERS } from '../roles.ts'
+import { always, AT, BOOLEAN, COUNTS, INTEGER, list, STRING } from '../schemas.ts'
+
+const ALIVE = always({ status: { const: 'ok' }, version: STRING })
+const READY = always({
+  ready: BOOLEAN,
+  checks: list(always({ name: STRING, ready: BOOLEAN, detail: STRING }, ['detail'])),
+})
+const STATE = always({
+  policy: always({ revision: STRING, stale: BOOLEAN }),
+  kill_switch: always({ known: BOOLEAN, engaged: INTEGER }),
+  actions: COUNTS,
+  audit: always({ size: INTEGER, head: STRING, degraded: BOOLEAN }),
+  replica: STRING,
+  replicas: list(
+    always({ id: STRING, host: STRING, version: STRING, revision: STRING, started_at: AT }),
+  ),
+  uptime_s: INTEGER,
+})
 
 /** Liveness, readiness, metrics, and what the gate says of itself. */
 export function statusCalls(parts: HttpParts): Calls {
@@ -12,10 +30,13 @@ export function statusCalls(parts: HttpParts): Calls {
 
   // Liveness stays true whatever is broken: restarting the gate would mend nothing.
   for (const path of ['/health', '/healthz']) {
-    calls.on({ method: 'get', path, tag, summary: 'Liveness', roles: 'open' }, () => ({
-      status: 'ok',
-      version: parts.version,
-    }))
+    calls.on(
+      { method: 'get', path, tag, summary: 'Liveness', roles: 'open', answer: ALIVE },
+      () => ({
+        status: 'ok',
+        version: parts.version,
+      }),
+    )
   }
 
   calls.on(
@@ -25,7 +46,8 @@ export function statusCalls(parts: HttpParts): Calls {
       tag,
       summary: 'Readiness, every dependency by name',
       roles: 'open',
-      also: { 503: 'something it depends on is not ready' },
+      answer: READY,
+      also: { 503: { means: 'something it depends on is not ready', answer: READY } },
     },
     async () => {
       const checks = await parts.readiness()
@@ -51,7 +73,22 @@ export function statusCalls(parts: HttpParts): Calls {
   )
 
   calls.on(
-    { method: 'get', path: '/meta', tag, summary: 'What this gate is', roles: ANYONE },
+    {
+      method: 'get',
+      path: '/meta',
+      tag,
+      summary: 'What this gate is',
+      roles: ANYONE,
+      answer: always({
+        name: { const: 'portcullis' },
+        version: STRING,
+        replica: STRING,
+        node: STRING,
+        environment: STRING,
+        database: { enum: ['postgresql', 'embedded'] },
+        effects: list(STRING),
+      }),
+    },
     () => {
       const { version, replica, config, policies } = parts
       return {
@@ -67,7 +104,14 @@ export function statusCalls(parts: HttpParts): Calls {
   )
 
   calls.on(
-    { method: 'get', path: '/state', tag, summary: 'How this gate is doing', roles: READERS },
+    {
+      method: 'get',
+      path: '/state',
+      tag,
+      summary: 'How this gate is doing',
+      roles: READERS,
+      answer: STATE,
+    },
     () => stateJson(parts),
   )
 

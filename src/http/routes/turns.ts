@@ -11,7 +11,8 @@ import { sendError } from '../errors.ts'
 import { idempotencyKey } from '../once.ts'
 import type { HttpParts } from '../parts.ts'
 import { AGENTS, ANYONE } from '../roles.ts'
-import { NAME, object, shape } from '../validate.ts'
+import { always, HELD_ANSWER, INTEGER, list, MAYBE_STRING, STRING } from '../schemas.ts'
+import { object, OPEN, shape } from '../validate.ts'
 import { ACT_ERRORS } from './act.ts'
 
 const PROMPT_CHARS_MAX = 100_000
@@ -24,7 +25,7 @@ const PROMPT = {
 } as const
 
 const TURN = shape<{ prompt: string; context?: JsonObject }>(
-  object({ prompt: PROMPT, context: { type: 'object' } }, ['prompt']),
+  object({ prompt: PROMPT, context: OPEN }, ['prompt']),
 )
 
 interface ChatBody {
@@ -53,33 +54,49 @@ const CHAT = shape<ChatBody>(
   }),
 )
 
-const USAGE = {
-  type: ['object', 'null'],
-  properties: {
-    prompt_tokens: { type: 'integer' },
-    completion_tokens: { type: 'integer' },
-    total_tokens: { type: 'integer' },
-  },
+const USAGE: JsonObject = {
+  anyOf: [
+    always({ prompt_tokens: INTEGER, completion_tokens: INTEGER, total_tokens: INTEGER }),
+    { type: 'null' },
+  ],
 }
-const TURN_ANSWER = object({
-  turn_id: NAME,
-  status: { enum: ['completed', 'stopped'] },
-  text: { type: ['string', 'null'] },
-  stopped_by: object({ code: { type: 'string' }, message: { type: 'string' } }),
-  actions: { type: 'array' },
-  model_calls: { type: 'array', items: NAME },
+const TURN_ACTION = always(
+  {
+    action_id: { ...MAYBE_STRING, description: 'null: it could not even become an action' },
+    decision_id: STRING,
+    tool: STRING,
+    decision: { enum: ['allow', 'deny', 'require_approval'] },
+    status: STRING,
+    http_status: INTEGER,
+    approval_id: STRING,
+    code: STRING,
+    message: STRING,
+  },
+  ['decision_id', 'http_status', 'approval_id', 'code', 'message'],
+)
+const TURN_ANSWER = always(
+  {
+    turn_id: STRING,
+    status: { enum: ['completed', 'stopped'] },
+    text: MAYBE_STRING,
+    stopped_by: always({ code: STRING, message: STRING }),
+    actions: list(TURN_ACTION),
+    model_calls: list(STRING),
+    usage: USAGE,
+    model: MAYBE_STRING,
+    revision: STRING,
+  },
+  // One that its replica left behind says no more than that.
+  ['stopped_by', 'actions', 'model_calls', 'usage', 'model', 'revision'],
+)
+const CHAT_ANSWER = always({
+  action_id: STRING,
+  decision_id: STRING,
+  text: STRING,
+  finish_reason: STRING,
   usage: USAGE,
-  model: { type: 'string' },
-  revision: { type: 'string' },
-})
-const CHAT_ANSWER = object({
-  action_id: NAME,
-  decision_id: NAME,
-  text: { type: 'string' },
-  finish_reason: { type: 'string' },
-  usage: USAGE,
-  model: { type: 'string' },
-  revision: { type: 'string' },
+  model: STRING,
+  revision: STRING,
 })
 const MODEL_ERRORS: readonly ErrorCode[] = [...ACT_ERRORS, 'llm_unconfigured', 'no_policy']
 
@@ -127,7 +144,12 @@ export function turnCalls(parts: HttpParts): Calls {
       roles: AGENTS,
       body: CHAT,
       answer: CHAT_ANSWER,
-      also: { 202: 'a person must approve it first: `GET` the `Location` later' },
+      also: {
+        202: {
+          means: 'a person must approve it first: `GET` the `Location` later',
+          answer: HELD_ANSWER,
+        },
+      },
       errors: MODEL_ERRORS,
     },
     async ({ req, res, body, caller, requestId }) => {
@@ -155,7 +177,7 @@ export function turnCalls(parts: HttpParts): Calls {
       tag,
       summary: 'Whether a model is configured, and which; never the key',
       roles: ANYONE,
-      answer: object({
+      answer: always({
         configured: { type: 'boolean' },
         provider: { type: ['string', 'null'] },
         base_url: { type: ['string', 'null'] },

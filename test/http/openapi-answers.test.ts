@@ -1,0 +1,68 @@
+import { expect } from 'chai'
+import type { JsonObject } from '../../src/model/json.ts'
+import { CALLS, undeclared } from '../support/declared.ts'
+import { TestGate } from '../support/gate.ts'
+
+type Found = { readonly at: string; readonly schema: JsonObject }
+
+/** Every schema in a document, with where it stands. */
+function* schemasIn(value: unknown, at = ''): Generator<Found> {
+  if (value === null || typeof value !== 'object') return
+  if (!Array.isArray(value)) yield { at, schema: value as JsonObject }
+  for (const [name, part] of Object.entries(value)) yield* schemasIn(part, `${at}/${name}`)
+}
+
+describe('what the API reference says of answers', () => {
+  let gate: TestGate
+  before(async () => {
+    gate = await TestGate.start()
+  })
+  after(() => gate.stop())
+
+  const paths = async () =>
+    (await gate.call('GET', '/openapi.json', { key: null })).body.paths as Record<
+      string,
+      Record<string, { responses: Record<string, { content?: Record<string, JsonObject> }> }>
+    >
+
+  it('each operation declares the schema of its success', async () => {
+    const lacking = CALLS.filter(
+      ({ answer, media, status, path }) =>
+        answer === undefined && media === undefined && status !== 204 && path !== '/openapi.json',
+    )
+    expect(lacking.map(({ method, path }) => `${method} ${path}`)).to.deep.equal([])
+  })
+
+  it('each response with a body declares its schema, the 202 of what is held among them', async () => {
+    for (const [at, item] of Object.entries(await paths())) {
+      for (const [method, { responses }] of Object.entries(item)) {
+        for (const [status, { content }] of Object.entries(responses)) {
+          if (status === '204') continue
+          const [media] = Object.values(content ?? {})
+          expect(media?.['schema'], `${method} ${at} ${status}`).to.be.an('object')
+        }
+      }
+    }
+    const { responses } = (await paths())['/act']?.['post'] ?? { responses: {} }
+    const held = responses['202']?.content?.['application/json']?.['schema'] as JsonObject
+    expect(held['required']).to.include.members(['action_id', 'approval', 'reasons'])
+  })
+
+  it('no object is closed by accident: what is open says so, the rest lists its members', async () => {
+    for (const { at, schema } of schemasIn(await paths())) {
+      if (schema['type'] !== 'object') continue
+      expect(schema, at).to.have.any.keys('properties', 'additionalProperties')
+      expect(schema, at).to.have.property('additionalProperties')
+    }
+  })
+
+  it('an answer that is not as declared fails whichever test gets it', () => {
+    expect(undeclared('GET', '/healthz', 200, { status: 'ok', version: '1' })).to.equal(undefined)
+    expect(undeclared('GET', '/healthz', 200, { status: 'ok' })).to.match(/version/)
+    expect(undeclared('GET', '/healthz', 200, { status: 'ok', version: '1', x: 1 })).to.match(
+      /additional/,
+    )
+    expect(undeclared('GET', '/healthz', 207, {})).to.match(/207/)
+    expect(undeclared('GET', '/nowhere', 404, { error: {} })).to.equal(undefined)
+  })
+})

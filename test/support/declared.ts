@@ -1,0 +1,53 @@
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import { callGroups } from '../../src/http/app.ts'
+import type { Call } from '../../src/http/calls.ts'
+import { ERROR } from '../../src/http/openapi.ts'
+import type { HttpParts } from '../../src/http/parts.ts'
+import type { JsonObject } from '../../src/model/json.ts'
+
+// Every JSON answer that a test gets from a gate is held against the schema that its operation declares, so that the
+// API reference cannot promise what the gate does not answer, nor leave out what it does.
+
+const ajv = new Ajv2020({ strict: false, allErrors: true })
+ajv.addFormat('date-time', (text: string) => !Number.isNaN(Date.parse(text)))
+
+/** Every declared call; declaring needs no gate behind it. */
+export const CALLS: readonly Call[] = callGroups({ config: {} } as HttpParts).flatMap(
+  ({ table }) => table,
+)
+const ROUTES = CALLS.map((call) => ({
+  call,
+  // What stands for itself is tried before what a parameter takes.
+  params: [...call.path.matchAll(/:/g)].length,
+  pattern: new RegExp(`^${call.path.replaceAll(/:\w+/g, '[^/]+')}$`),
+})).toSorted((a, b) => a.params - b.params)
+
+const checks = new Map<JsonObject, ValidateFunction>()
+
+/** What is wrong with an answer by what is declared of it; undefined where nothing is, or nothing is declared. */
+export function undeclared(
+  method: string,
+  route: string,
+  status: number,
+  body: unknown,
+): string | undefined {
+  const [at = ''] = route.split('?', 1)
+  const call = ROUTES.find(
+    (one) => one.call.method === method.toLowerCase() && one.pattern.test(at),
+  )?.call
+  if (!call || (call.media ?? 'application/json') !== 'application/json') return undefined
+  const schema = schemaOf(call, status)
+  if (!schema) return `${method} ${at} answers ${status}, which is not declared`
+  const check = checks.get(schema) ?? ajv.compile(schema)
+  checks.set(schema, check)
+  if (check(body)) return undefined
+  const problems = ajv.errorsText(check.errors, { dataVar: 'answer' })
+  return `${method} ${at} ${status} is not as declared: ${problems}\n${JSON.stringify(body)}`
+}
+
+function schemaOf(call: Call, status: number): JsonObject | undefined {
+  if (status === (call.status ?? 200)) return call.answer
+  const other = call.also?.[status]
+  if (other) return other.answer
+  return status >= 400 ? ERROR : undefined
+}
