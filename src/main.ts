@@ -27,7 +27,6 @@ import { createLogger, type Logger } from './lib/log.ts'
 import { publicKeysOf } from './lib/manifest.ts'
 import { GUARD_KINDS } from './decide/index.ts'
 import { POLICY_LOADER } from './decide/load.ts'
-import type { AuditEntry } from './model/audit.ts'
 import type { Json, JsonObject } from './model/json.ts'
 import { Operations } from './pipeline/operations.ts'
 import { approvalView } from './pipeline/approval-view.ts'
@@ -44,7 +43,8 @@ import { Checkpointer } from './record/checkpoints.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger, LEDGER_CHANNEL } from './record/ledger.ts'
-import { Metrics } from './record/metrics.ts'
+import { countEntry } from './telemetry/count-entries.ts'
+import { Metrics } from './telemetry/metrics.ts'
 import { Outbox } from './record/outbox.ts'
 import { PlanFiles } from './record/plan-files.ts'
 import { HeadFloor } from './store/head-floor.ts'
@@ -343,7 +343,7 @@ export class Gate {
     ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))
     ledger.onCommitted((entries) => events.publish(entries))
     // Counted and sent by the replica that wrote them, so that a sum over replicas is right.
-    ledger.onCommitted((entries) => entries.forEach((entry) => count(this.metrics, entry)))
+    ledger.onCommitted((entries) => entries.forEach((entry) => countEntry(this.metrics, entry)))
     return ledger
   }
 
@@ -544,37 +544,6 @@ async function asked(
   } catch {
     return { ready: false, detail }
   }
-}
-
-// Counted from what was committed, so the numbers cannot run ahead of the record.
-function count(metrics: Metrics, entry: AuditEntry): void {
-  const { kind, detail = {} } = entry
-  metrics.auditEntries.inc({ kind: kind.split('.', 1)[0] ?? '' })
-  if (kind === 'decision') countDecision(metrics, entry.effect, detail)
-  else if (kind === 'sandbox.finished') {
-    metrics.sandboxFinished(detail['status'] as string, detail['seconds'] as number)
-  } else if (kind === 'plan.refused') {
-    metrics.countDenied(reasonsIn(detail, 'reasons').map(({ code }) => code))
-  } else if (kind === 'outcome') metrics.actions.inc({ kind: detail['state'] as string })
-  else if (kind.startsWith('approval.')) {
-    metrics.approvals.inc({ status: kind.slice('approval.'.length) })
-  }
-}
-
-function countDecision(metrics: Metrics, effect: string, detail: JsonObject): void {
-  // Somebody who only asks what would happen must not look like an attack.
-  if (detail['dry_run']) return metrics.dryRuns.inc({ effect })
-  metrics.decisions.inc({ effect })
-  for (const { source, effect: would } of reasonsIn(detail, 'shadow')) {
-    metrics.countShadow(source, would)
-  }
-  if (effect === 'deny') metrics.countDenied(reasonsIn(detail, 'reasons').map(({ code }) => code))
-  if (effect === 'deny') metrics.actions.inc({ kind: 'denied' })
-  if (effect === 'require_approval') metrics.actions.inc({ kind: 'held' })
-}
-
-function reasonsIn(detail: JsonObject, name: string) {
-  return (detail[name] ?? []) as unknown as { code: string; source: string; effect: string }[]
 }
 
 function readVersion(): string {

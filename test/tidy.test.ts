@@ -20,18 +20,31 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   approvals: ['model', 'lib', 'errors', 'store'],
   control: ['model', 'lib', 'errors', 'store'],
   record: ['model', 'lib', 'errors', 'store'],
+  // Reads what the record says; low, because whoever works counts.
+  telemetry: ['model'],
   enforce: ['model', 'lib', 'errors', 'approvals'],
   // `store` for the types of a ledger transaction; statements stay in the rooms.
   pipeline: [
     ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'policy', 'enforce', 'agents'],
-    ...['approvals', 'control', 'record'],
+    ...['approvals', 'control', 'record', 'telemetry'],
   ],
   http: [
     ...['model', 'lib', 'errors', 'config', 'store', 'pipeline', 'policy', 'agents', 'approvals'],
-    ...['control', 'record'],
+    ...['control', 'record', 'telemetry'],
   ],
   worker: [
-    ...['model', 'lib', 'errors', 'store', 'pipeline', 'policy', 'agents', 'approvals', 'record'],
+    ...[
+      'model',
+      'lib',
+      'errors',
+      'store',
+      'pipeline',
+      'policy',
+      'agents',
+      'approvals',
+      'record',
+      'telemetry',
+    ],
   ],
   // Work on a record while no gate runs: composes, as main does.
   maintenance: ['lib', 'config', 'record', 'store'],

@@ -3,7 +3,7 @@ import { request } from 'undici'
 import { newId } from '../lib/ids.ts'
 import { secretsOf } from '../lib/webhook-secrets.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Metrics } from '../record/metrics.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
 
 const TIMEOUT_MS = 10_000
 

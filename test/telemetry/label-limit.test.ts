@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Metrics } from '../../src/record/metrics.ts'
+import { Metrics } from '../../src/telemetry/metrics.ts'
 
 describe('labels of metrics', () => {
   it('stop growing: the 500th code of a policy counts as itself, all later ones as `other`', async () => {
