@@ -1,73 +1,46 @@
-import type { KeyObject } from 'node:crypto'
-import fs from 'node:fs'
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
-import path from 'node:path'
-import { ensureDirectory } from './lib/directories.ts'
-import { newAgent } from './agents/agent.ts'
 import { KeyRing } from './agents/keys.ts'
-import { AgentCache, findAgent } from './agents/registry.ts'
+import { AgentCache } from './agents/registry.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
-import { CLOCK_SKEW_MS_MAX, Replica } from './control/replica.ts'
-import { ModelClient } from './enforce/model-client.ts'
-import { UpstreamClient } from './enforce/upstream-client.ts'
-import { GatewayError } from './errors.ts'
-import { FactLookups } from './facts/lookups.ts'
-import { createApp } from './http/app.ts'
-import { GateRequest } from './http/incoming.ts'
-import { malformed } from './http/malformed.ts'
-import { FailedLogins } from './http/failed-logins.ts'
-import { Fanout } from './http/fanout.ts'
-import { OpenStreams } from './http/streams.ts'
-import { keepRecent } from './http/request-line.ts'
-import { ActivityStream } from './http/websocket.ts'
-import type { HttpParts, Readiness } from './http/parts.ts'
-import { createLogger, type Logger } from './lib/log.ts'
-import { publicKeysOf } from './lib/manifest.ts'
+import { Replica } from './control/replica.ts'
 import { GUARD_KINDS } from './decide/index.ts'
 import { POLICY_LOADER } from './decide/load.ts'
-import type { Json, JsonObject } from './model/json.ts'
-import { Operations } from './pipeline/operations.ts'
+import { credentialVariables } from './enforce/credential-variables.ts'
+import { ModelClient } from './enforce/model-client.ts'
+import { UpstreamClient } from './enforce/upstream-client.ts'
+import { FactLookups } from './facts/lookups.ts'
+import { httpDoor } from './http/door.ts'
+import type { Listening } from './http/listening.ts'
+import { refusal } from './http/readiness.ts'
+import { ensureDirectory } from './lib/directories.ts'
+import { Lifetime } from './lib/lifetime.ts'
+import { createLogger, type Logger } from './lib/log.ts'
+import { readVersion } from './lib/version.ts'
 import { approvalView } from './pipeline/approval-view.ts'
+import { Bootstrap } from './pipeline/bootstrap.ts'
+import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
-import { keepRecord } from './pipeline/retention.ts'
-import { createApiKey, registerAgent } from './pipeline/registry.ts'
 import { Plans } from './pipeline/plans.ts'
+import { PolicyJournal } from './pipeline/policy-journal.ts'
+import { keepRecord } from './pipeline/retention.ts'
 import { Sandbox } from './pipeline/sandbox.ts'
 import { Turns } from './pipeline/turns.ts'
 import { PolicyStore } from './policy/store.ts'
-import type { Diagnostic } from './policy/diagnostics.ts'
-import { raiseAlert } from './record/alerts.ts'
 import { Checkpointer } from './record/checkpoints.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
-import { Ledger, LEDGER_CHANNEL } from './record/ledger.ts'
-import { countEntry } from './telemetry/count-entries.ts'
-import { Metrics } from './telemetry/metrics.ts'
+import { Ledger } from './record/ledger.ts'
 import { Outbox } from './record/outbox.ts'
 import { PlanFiles } from './record/plan-files.ts'
 import { HeadFloor } from './store/head-floor.ts'
-import { Listener } from './store/listener.ts'
-import { Session } from './store/session.ts'
 import { Jobs } from './store/jobs.ts'
 import { Store } from './store/store.ts'
-import type { Db, JobSink } from './store/tx.ts'
+import { countEntry } from './telemetry/count-entries.ts'
+import { Metrics } from './telemetry/metrics.ts'
+import { tellBroken } from './worker/broken-record.ts'
+import { peerListener } from './worker/peers.ts'
 import { handlers, QUEUE_OPTIONS, Sweeper, type WorkerParts } from './worker/queues.ts'
-import { WebhookSender } from './worker/webhooks.ts'
-
-/** A commit that takes longer closes the gate for effects. The embedded database also vacuums. */
-const COMMIT_DEADLINE_MS = { server: 500, embedded: 3_000 }
-/** A lease that is not renewed in time is tried again; the lease itself lasts longer. */
-const RENEW_DEADLINE_MS = { server: 500, embedded: 3_000 }
-const DRAIN_MS = 10_000
-/** Longer than load balancers hold a connection, which else send a request into one that closes. */
-const KEEP_ALIVE_MS = 65_000
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
-const TIMEOUT_CHECK_MS = 5_000
-/** Connections that wait to be taken; the kernel may allow fewer. */
-const LISTEN_BACKLOG = 4_096
+import { checkpointSinks, WebhookSender } from './worker/webhooks.ts'
 
 /** A running gate: builds every part, starts them in order, stops them in reverse. */
 export class Gate {
@@ -75,478 +48,161 @@ export class Gate {
   readonly log: Logger
   readonly metrics = new Metrics()
   readonly killState = new KillState()
-  readonly #version: string
-  readonly #store: Store
-  readonly #stops: (() => Promise<unknown>)[] = []
-  #server: http.Server | undefined
-  #stopping = false
+  readonly policies: PolicyStore
+  readonly #life: Lifetime
+  #door!: Listening
   operations!: Operations
-  policies!: PolicyStore
+  bootstrap!: Bootstrap
 
   constructor(config: Config) {
     this.config = config
     ensureDirectory(config.dataDir, 0o700)
     this.log = createLogger(config.logLevel, config.logFile)
-    this.#version = readVersion()
-    this.#store = new Store({
-      databaseUrl: config.databaseUrl,
-      dataDir: config.dataDir,
+    this.#life = new Lifetime(this.log)
+    this.policies = new PolicyStore({
+      dir: config.policyDir,
+      kinds: GUARD_KINDS,
+      env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
+      defaults: { ratePerS: config.ratePerS },
+      loader: POLICY_LOADER,
       log: this.log,
     })
   }
 
   /** Where the gate answers, once started. */
   get url(): string {
-    const { address, family, port } = (this.#server as http.Server).address() as AddressInfo
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+    return this.#door.url
   }
 
   /** `beforeListening` runs when everything works and nobody can call yet. */
   async start(beforeListening: () => Promise<void> = async () => {}): Promise<void> {
-    try {
-      await this.#start(beforeListening)
-    } catch (error) {
-      await this.stop().catch(() => {})
+    await this.#start(beforeListening).catch(async (error: unknown) => {
+      await this.stop()
       throw error
-    }
+    })
   }
 
-  async stop(): Promise<void> {
-    if (this.#stopping) return
-    this.#stopping = true
-    for (const stop of this.#stops.toReversed()) {
-      await stop().catch((error: unknown) => this.log.error({ err: error }, 'while stopping'))
-    }
+  stop(): Promise<void> {
+    return this.#life.end()
   }
 
   async #start(beforeListening: () => Promise<void>): Promise<void> {
-    const { config, log, metrics, killState } = this
+    const { config, log, metrics, killState, policies } = this
+    const version = readVersion()
+    const basics = { config, log, metrics, killState, policies, life: this.#life, version }
     // Files first: a policy that does not load should not wait for a database.
-    this.policies = this.#policyStore()
-    await this.policies.start()
-    this.#stops.push(() => this.policies.stop())
-    await this.#store.start()
-    this.#stops.push(() => this.#store.stop())
-    const { db, reads } = this.#store
-    const webhooks = new WebhookSender({
-      approvalUrl: config.approvalWebhookUrl,
-      alertUrl: config.alertWebhookUrl,
-      secret: config.webhookSecret,
-      metrics,
+    await this.#life.begin(policies)
+    const record = await openRecord(basics)
+    const actions = await openActions(basics, record)
+    this.operations = actions.operations
+    this.bootstrap = new Bootstrap(record.db, actions.operations, config.apiTokens)
+    await openWork(basics, record, actions)
+    const door = httpDoor({
+      ...{ ...basics, ...record, ...actions, db: record.reads, quick: record.db },
+      isStopping: () => this.#life.hasEnded,
     })
-    const floor = new HeadFloor((finding) => this.#recordBroken(finding, webhooks))
-    const control = this.#session('portcullis-control')
-    const replica = new Replica({
-      db: control,
-      state: killState,
-      floor,
-      log,
-      version: this.#version,
-      isAlone: this.#store.isEmbedded,
-    })
-    replica.announceRevision(this.policies.current.revision)
-    await replica.start()
-    this.#stops.push(() => replica.stop())
-    const checkpoints = this.#checkpointer(db, webhooks, floor, () => replica.hasPeers())
-    await checkpoints.start()
-    this.#stops.push(() => checkpoints.stop())
-    const events = new EventStream(db)
-    await events.start()
-    const jobs = new Jobs(this.#store, log)
-    await jobs.start(QUEUE_OPTIONS)
-    this.#stops.push(() => jobs.stop())
-    const outbox = new Outbox(jobs, {
-      approvals: config.approvalWebhookUrl !== null,
-      alerts: config.alertWebhookUrl !== null,
-    })
-    const ledger = this.#ledger(events, checkpoints, outbox, floor)
-    await ledger.start()
-    this.#stops.push(() => ledger.stop())
-    const retention = { ledger, checkpoints, days: config.auditRetentionDays }
-    await keepRecord(retention)
-    const keyRing = new KeyRing(db, config.apiTokens)
-    this.operations = new Operations({
-      db,
-      control,
-      bundle: () => this.policies.current,
-      ledger,
-      killState,
-      replicaId: replica.id,
-      log,
-    })
-    const agents = new AgentCache(db)
-    events.subscribe(({ kind, agentId }) => {
-      if (kind.startsWith('agent.')) agents.forget(agentId)
-    })
-    const echoes = new CredentialEchoes((work) => this.operations.write(work))
-    const client = new UpstreamClient({
-      env: config.env,
-      credentials: () => this.#credentials(),
-      onEcho: (upstream) => void echoes.noticed(upstream),
-    })
-    this.#stops.push(() => client.stop())
-    const model = new ModelClient(config.model, client)
-    const pipeline = new Pipeline({
-      db,
-      ledger,
-      events,
-      metrics,
-      log,
-      client,
-      model,
-      agents,
-      facts: new FactLookups(),
-      killState,
-      replicaId: replica.id,
-      environment: keyRing,
-      bundle: () => this.policies.current,
-      refusal: () => refusal(checkpoints, replica),
-    })
-    const bundle = () => this.policies.current
-    const files = new PlanFiles(config.plansDir)
-    const plans = new Plans({ db, agents, killState, metrics, log, files, bundle })
-    await plans.start()
-    const replicaId = replica.id
-    const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
-    const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle })
-    const workerParts: WorkerParts = {
-      keepRecord: () => keepRecord(retention),
-      db,
-      pipeline,
-      operations: this.operations,
-      turns,
-      sandbox,
-      webhooks,
-      log,
-      showApproval: (approval) =>
-        approvalView(db, approval, { bundle: bundle(), serverUrl: config.publicServerUrl }),
-    }
-    jobs.work(handlers(workerParts))
-    this.#stops.push(() => jobs.rest())
-    const sweeper = new Sweeper(workerParts)
-    await sweeper.start()
-    this.#stops.push(() => sweeper.stop())
-    this.#listenForPeers(events, replica, jobs)
-    this.#watchPolicies(replica)
-    await this.#recordPolicy('start')
-    const httpParts: HttpParts = {
-      config,
-      version: this.#version,
-      db: reads,
-      log,
-      metrics,
-      keyRing,
-      failedLogins: new FailedLogins(),
-      pipeline,
-      operations: this.operations,
-      plans,
-      turns,
-      sandbox,
-      policies: this.policies,
-      killState,
-      replica,
-      events,
-      fanout: new Fanout(events),
-      streams: new OpenStreams({
-        keyRing,
-        events,
-        perKey: config.streamsPerKey,
-        max: config.streamsMax,
-      }),
-      checkpoints,
-      trust: {
-        keys: manifestKeys(config.manifestKeyFiles),
-        profiles: new Set(config.signedProfiles),
-      },
-      readiness: () => this.#readiness(ledger, replica, checkpoints, pipeline),
-    }
     await beforeListening()
-    await this.#listen(createApp(httpParts), new ActivityStream(httpParts), pipeline)
-    log.info({ url: this.url, version: this.#version, replica: replica.id }, 'ready')
-  }
-
-  #policyStore(): PolicyStore {
-    const { policyDir, ratePerS, ticketingApiUrl, env } = this.config
-    return new PolicyStore({
-      dir: policyDir,
-      kinds: GUARD_KINDS,
-      env: { ...env, TICKETING_API_URL: ticketingApiUrl },
-      defaults: { ratePerS },
-      loader: POLICY_LOADER,
-      log: this.log,
-    })
-  }
-
-  /** The variables of the environment whose values no agent may see. */
-  *#credentials(): Iterable<string> {
-    const { keyVariable } = this.config.model ?? { keyVariable: null }
-    if (keyVariable) yield keyVariable
-    for (const { credential } of this.policies.current.upstreams.values()) {
-      if (credential) yield credential.env
-    }
-  }
-
-  /** A connection of its own; ends after whatever uses it has stopped. */
-  #session(name: string): Session {
-    const { isEmbedded } = this.#store
-    const deadlineMs = isEmbedded ? RENEW_DEADLINE_MS.embedded : RENEW_DEADLINE_MS.server
-    const session = new Session(this.#store.clientConfig(name), deadlineMs)
-    this.#stops.push(() => session.stop())
-    return session
-  }
-
-  // It cannot be put on the record, which is what is broken: the log, a metric and the webhook say it.
-  #recordBroken(finding: string, webhooks: WebhookSender): void {
-    this.log.fatal({ finding }, 'the audit record was rolled back: no effect starts any more')
-    this.metrics.auditBroken.set(1)
-    const alert = { kind: 'alert.audit_broken', message: finding, at: new Date().toISOString() }
-    void webhooks.alert(alert).catch((error: unknown) => {
-      this.log.error({ err: error }, 'alert webhook not delivered')
-    })
-  }
-
-  #checkpointer(
-    db: Db,
-    webhooks: WebhookSender,
-    floor: HeadFloor,
-    othersAlive: () => Promise<boolean>,
-  ): Checkpointer {
-    const { checkpointWebhookUrl, dataDir } = this.config
-    const sinks = checkpointWebhookUrl
-      ? [
-          (checkpoint: {
-            size: bigint
-            head: string
-            at: string
-            keyId: string
-            signature: string
-          }) =>
-            webhooks.post(checkpointWebhookUrl, {
-              type: 'checkpoint',
-              checkpoint: { ...checkpoint, size: Number(checkpoint.size) },
-            }),
-        ]
-      : []
-    return new Checkpointer({ db, dataDir, log: this.log, floor, sinks, othersAlive })
-  }
-
-  #ledger(events: EventStream, checkpoints: Checkpointer, jobs: JobSink, floor: HeadFloor): Ledger {
-    const { isEmbedded } = this.#store
-    const ledger = new Ledger({
-      config: this.#store.clientConfig('portcullis-ledger'),
-      log: this.log,
-      deadlineMs: isEmbedded ? COMMIT_DEADLINE_MS.embedded : COMMIT_DEADLINE_MS.server,
-      floor,
-      isServer: !isEmbedded,
-      jobs,
-    })
-    ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))
-    ledger.onCommitted((entries) => events.publish(entries))
-    // Counted and sent by the replica that wrote them, so that a sum over replicas is right.
-    ledger.onCommitted((entries) => entries.forEach((entry) => countEntry(this.metrics, entry)))
-    return ledger
-  }
-
-  #listenForPeers(events: EventStream, replica: Replica, jobs: Jobs): void {
-    if (this.#store.isEmbedded) return // one process has no peers
-    const config = this.#store.clientConfig('portcullis-listener')
-    const listener = new Listener(config, LEDGER_CHANNEL, (payload) => {
-      const [seq = '0', epoch = '0'] = payload.split(':')
-      if (BigInt(epoch) > this.killState.epoch) void replica.beat()
-      events.advanceTo(BigInt(seq)).catch(() => {})
-      jobs.wakeAll()
-    })
-    listener.start()
-    this.#stops.push(() => listener.stop())
-  }
-
-  #watchPolicies(replica: Replica): void {
-    const unsubscribe = this.policies.subscribe({
-      onReloaded: (bundle, _previous, reason) => {
-        replica.announceRevision(bundle.revision)
-        this.metrics.policyReloads.inc({ result: 'accepted' })
-        void this.#recordPolicy(reason).catch((error: unknown) => this.#unrecorded(error))
-      },
-      onRejected: (diagnostics, reason) => {
-        this.metrics.policyReloads.inc({ result: 'rejected' })
-        // What somebody only tried under another path says nothing about what is on disk.
-        const isLive = this.policies.rejection?.diagnostics === diagnostics
-        void this.#recordRejection(diagnostics, reason, isLive).catch((error: unknown) =>
-          this.#unrecorded(error),
-        )
-      },
-    })
-    this.#stops.push(async () => unsubscribe())
-  }
-
-  #unrecorded(error: unknown): void {
-    this.log.error({ err: error }, 'a policy change is not on record')
-  }
-
-  async #recordPolicy(reason: string): Promise<void> {
-    const { revision, files, environment } = this.policies.current
-    this.metrics.policyInfo.reset()
-    this.metrics.policyInfo.set({ revision: revision.slice(0, 12) }, 1)
-    const list = files.map(({ path: file, sha256 }) => ({ path: file, sha256 }))
-    await this.operations.note(
-      'policy.reloaded',
-      { revision, reason, environment, files: list },
-      async (tx) => {
-        await tx.query(
-          'insert into policy_revisions (revision, files) values ($1, $2) on conflict do nothing',
-          [revision, JSON.stringify(list)],
-        )
-      },
-    )
-  }
-
-  async #recordRejection(
-    diagnostics: readonly Diagnostic[],
-    reason: string,
-    isLive: boolean,
-  ): Promise<void> {
-    const revision = this.policies.current.revision
-    const list = JSON.parse(JSON.stringify(diagnostics)) as Json
-    const detail = { revision, reason, diagnostics: list }
-    await this.operations.note('policy.rejected', detail, async (tx) => {
-      if (!isLive) return
-      await raiseAlert(tx, 'policy_rejected', '', 'the policy on disk does not load', {
-        reason,
-        revision,
-      })
-    })
-  }
-
-  async #listen(
-    app: http.RequestListener,
-    activity: ActivityStream,
-    pipeline: Pipeline,
-  ): Promise<void> {
-    const server = http.createServer(
-      {
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        connectionsCheckingInterval: TIMEOUT_CHECK_MS, // Node looks every 30 s by itself
-        IncomingMessage: GateRequest,
-      },
-      app,
-    )
-    server.on('connection', keepRecent)
-    server.on('clientError', malformed(this.log))
-    server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(this.config.port, this.config.host, LISTEN_BACKLOG, resolve)
-    })
-    this.#server = server
-    this.#stops.push(async () => {
-      const closed = new Promise((resolve) => server.close(resolve))
-      server.closeIdleConnections()
-      await pipeline.stop(DRAIN_MS)
-      activity.stop()
-      server.closeAllConnections()
-      await closed
-    })
-  }
-
-  async #readiness(
-    ledger: Ledger,
-    replica: Replica,
-    checkpoints: Checkpointer,
-    pipeline: Pipeline,
-  ): Promise<Readiness[]> {
-    const { rejection } = this.policies
-    const skewMs = Math.abs(replica.skewMs)
-    const rollback = checkpoints.refusal
-    return [
-      { name: 'database', ...(await asked(() => this.#store.db.query('select 1'), NO_DATABASE)) },
-      { name: 'ledger', ...(await asked(() => ledger.probe(), NO_LEDGER)) },
-      { name: 'kill_switch', ready: this.killState.isKnown },
-      {
-        name: 'policy',
-        ready: true,
-        ...(rejection
-          ? { detail: 'the files on disk do not load; the last good revision is live' }
-          : {}),
-      },
-      { name: 'audit', ready: rollback === null, ...(rollback ? { detail: rollback } : {}) },
-      { name: 'outcomes', ready: pipeline.unrecordedOutcomes === 0 },
-      { name: 'clock', ready: skewMs <= CLOCK_SKEW_MS_MAX },
-      { name: 'serving', ready: !this.#stopping },
-    ]
-  }
-
-  /** Makes sure an agent exists, for the demo; gives a new key only when it is new. */
-  async ensureAgent(name: string, roles: readonly string[], owner: string): Promise<string | null> {
-    const existing = await findAgent(this.#store.db, name)
-    if (existing) return null
-    const { key } = await this.operations.write((tx) =>
-      registerAgent(tx, newAgent(name, { roles, owner }), ITSELF),
-    )
-    return key
-  }
-
-  /** Creates a key on behalf of the gate itself, such as the first admin key. */
-  async issueKey(
-    role: 'admin' | 'approver' | 'agent',
-    name: string,
-    agent: string | null,
-  ): Promise<string> {
-    const { key } = await this.operations.write((tx) =>
-      createApiKey(tx, { role, name, agent }, ITSELF),
-    )
-    return key
-  }
-
-  async hasAdmin(): Promise<boolean> {
-    if (this.config.apiTokens.some(({ role }) => role === 'admin')) return true
-    const rows = await this.#store.db.query(
-      `select 1 from api_keys where role = 'admin' and revoked_at is null limit 1`,
-    )
-    return rows.length > 0
+    this.#door = await this.#life.begin(door)
+    log.info({ url: this.url, version, replica: record.replica.id }, 'ready')
   }
 }
 
-/** @throws GatewayError when a file cannot be read or holds another kind of key */
-function manifestKeys(files: readonly string[]): KeyObject[] {
-  return files.flatMap((file) => {
-    try {
-      return publicKeysOf(fs.readFileSync(file, 'utf8'))
-    } catch (error) {
-      const cause = (error as Error).message
-      throw new GatewayError('invalid_request', `MANIFEST_TRUSTED_KEYS: ${file}: ${cause}`)
-    }
+/** What every role is built with. */
+type Basics = Pick<Gate, 'config' | 'log' | 'metrics' | 'killState' | 'policies'> & {
+  readonly life: Lifetime
+  readonly version: string
+}
+
+/** The database, this replica among its peers, and the record with all that reads it. */
+async function openRecord(basics: Basics) {
+  const { config, log, metrics, killState, policies, life, version } = basics
+  const { databaseUrl, dataDir, webhookSecret: secret } = config
+  const { approvalWebhookUrl: approvalUrl, alertWebhookUrl: alertUrl } = config
+  const store = await life.begin(new Store({ databaseUrl, dataDir, log }))
+  const { db, reads, isEmbedded: isAlone } = store
+  const webhooks = new WebhookSender({ approvalUrl, alertUrl, secret, metrics })
+  const floor = new HeadFloor((finding) => tellBroken(finding, { log, metrics, webhooks }))
+  const control = await life.begin(store.session('portcullis-control'))
+  const among = { db: control, state: killState, floor, log, version, isAlone }
+  const replica = new Replica(among)
+  replica.announceRevision(policies.current.revision)
+  await life.begin(replica)
+  const sinks = checkpointSinks(webhooks, config.checkpointWebhookUrl)
+  const checkpoints = await life.begin(
+    new Checkpointer({ db, dataDir, log, floor, sinks, othersAlive: () => replica.hasPeers() }),
+  )
+  const events = await life.begin(new EventStream(db))
+  const jobs = new Jobs(store, log)
+  await life.begin({ start: () => jobs.start(QUEUE_OPTIONS), stop: () => jobs.stop() })
+  const ledger = new Ledger({
+    config: store.clientConfig('portcullis-ledger'),
+    log,
+    deadlineMs: store.commitMs,
+    floor,
+    isServer: !isAlone,
+    jobs: new Outbox(jobs, { approvals: approvalUrl !== null, alerts: alertUrl !== null }),
   })
+  ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))
+  ledger.onCommitted((entries) => events.publish(entries))
+  // Counted by the replica that wrote them, so that a sum over replicas is right.
+  ledger.onCommitted((entries) => entries.forEach((entry) => countEntry(metrics, entry)))
+  await life.begin(ledger)
+  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ledger }
 }
 
-/** The gate as the author of what it does by itself. */
-const ITSELF = { keyId: 'portcullis', role: 'admin', name: 'portcullis', agentId: null } as const
-
-function refusal(checkpoints: Checkpointer, replica: Replica): GatewayError | undefined {
-  const reason = checkpoints.refusal
-  if (reason) return new GatewayError('audit_unavailable', reason)
-  if (Math.abs(replica.skewMs) <= CLOCK_SKEW_MS_MAX) return undefined
-  return new GatewayError('clock_skew', 'the clock of this replica differs from the database')
+/** What judges actions and carries them out, and what is made of actions. */
+async function openActions(basics: Basics, record: RecordParts) {
+  const { config, log, metrics, killState, policies, life } = basics
+  const { db, control, ledger, events, replica, checkpoints } = record
+  const bundle = () => policies.current
+  const replicaId = replica.id
+  const keyRing = new KeyRing(db, config.apiTokens)
+  const operations = new Operations({ db, control, bundle, ledger, killState, replicaId, log })
+  const agents = new AgentCache(db)
+  events.subscribe(({ kind, agentId }) => kind.startsWith('agent.') && agents.forget(agentId))
+  const echoes = new CredentialEchoes((work) => operations.write(work))
+  const client = await life.begin(
+    new UpstreamClient({
+      env: config.env,
+      credentials: () => credentialVariables(config.model, bundle().upstreams.values()),
+      onEcho: (upstream) => void echoes.noticed(upstream),
+    }),
+  )
+  const model = new ModelClient(config.model, client)
+  const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
+  const recording = { db, ledger, events, metrics, log, replicaId }
+  const pipeline = new Pipeline({
+    ...{ client, model, ...judging, ...recording },
+    refusal: () => refusal({ checkpoints, replica }),
+  })
+  const files = new PlanFiles(config.plansDir)
+  const plans = await life.begin(new Plans({ db, agents, killState, metrics, log, files, bundle }))
+  const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
+  const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle })
+  return { keyRing, operations, pipeline, plans, turns, sandbox }
 }
 
-const NO_DATABASE = 'the database cannot be reached'
-/** The database may answer questions while the ledger, which everything waits for, is held up. */
-const NO_LEDGER = 'the record cannot be written'
-
-async function asked(
-  probe: () => Promise<unknown>,
-  detail: string,
-): Promise<{ ready: boolean; detail?: string }> {
-  try {
-    await probe()
-    return { ready: true }
-  } catch {
-    return { ready: false, detail }
+/** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */
+async function openWork(basics: Basics, record: RecordParts, actions: ActionParts): Promise<void> {
+  const { config, log, metrics, killState, policies, life } = basics
+  const { db, ledger, checkpoints, replica, store, jobs, webhooks } = record
+  const { operations } = actions
+  const retention = { ledger, checkpoints, days: config.auditRetentionDays }
+  await keepRecord(retention)
+  const parts: WorkerParts = {
+    ...{ ...actions, db, webhooks, log },
+    keepRecord: () => keepRecord(retention),
+    showApproval: (approval) =>
+      approvalView(db, approval, { bundle: policies.current, serverUrl: config.publicServerUrl }),
   }
+  jobs.work(handlers(parts))
+  life.atEnd(() => jobs.rest())
+  await life.begin(new Sweeper(parts))
+  // One process on an embedded database has no peers.
+  if (!store.isEmbedded) await life.begin(peerListener({ ...record, killState }))
+  const announce = (revision: string) => replica.announceRevision(revision)
+  await life.begin(new PolicyJournal({ policies, operations, metrics, log, announce }))
 }
 
-function readVersion(): string {
-  const file = path.join(import.meta.dirname, '..', 'package.json')
-  return (JSON.parse(fs.readFileSync(file, 'utf8')) as { version: string }).version
-}
+type RecordParts = Awaited<ReturnType<typeof openRecord>>
+type ActionParts = Awaited<ReturnType<typeof openActions>>

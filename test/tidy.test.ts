@@ -33,18 +33,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...['control', 'record', 'telemetry'],
   ],
   worker: [
-    ...[
-      'model',
-      'lib',
-      'errors',
-      'store',
-      'pipeline',
-      'policy',
-      'agents',
-      'approvals',
-      'record',
-      'telemetry',
-    ],
+    ...['model', 'lib', 'errors', 'store', 'pipeline', 'policy', 'agents', 'approvals'],
+    ...['control', 'record', 'telemetry'],
   ],
   // Work on a record while no gate runs: composes, as main does.
   maintenance: ['lib', 'config', 'record', 'store'],

@@ -1,7 +1,8 @@
 import type { KeyObject } from 'node:crypto'
+import fs from 'node:fs'
 import { GatewayError } from '../errors.ts'
 import { digest } from '../lib/canonical.ts'
-import { verifyManifest, type SignedManifest } from '../lib/manifest.ts'
+import { publicKeysOf, verifyManifest, type SignedManifest } from '../lib/manifest.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Tx } from '../store/tx.ts'
 
@@ -16,6 +17,18 @@ interface ManifestRow {
   readonly name: string
   readonly version: bigint
   readonly hash: string
+}
+
+/** Reads the public keys that are trusted. @throws GatewayError when a file cannot be read or holds another kind of key */
+export function trustedKeys(files: readonly string[]): KeyObject[] {
+  return files.flatMap((file) => {
+    try {
+      return publicKeysOf(fs.readFileSync(file, 'utf8'))
+    } catch (error) {
+      const cause = (error as Error).message
+      throw new GatewayError('invalid_request', `MANIFEST_TRUSTED_KEYS: ${file}: ${cause}`)
+    }
+  })
 }
 
 /**

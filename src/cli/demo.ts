@@ -38,7 +38,7 @@ export async function demo(): Promise<void> {
   )
   try {
     await gate.start()
-    const key = (await gate.ensureAgent(DEMO_AGENT, ['support'], 'support-team')) ?? ''
+    const key = (await gate.bootstrap.ensureAgent(DEMO_AGENT, ['support'], 'support-team')) ?? ''
     await new Play(gate, upstream, key).run()
   } finally {
     await gate.stop()

@@ -94,17 +94,17 @@ function stopOnSignals(gate: Gate, demo: DemoService | undefined): void {
 
 /** The first admin key, shown once and kept for this machine's owner. */
 async function ensureAdmin(gate: Gate): Promise<string | null> {
-  if (await gate.hasAdmin()) return null
-  const key = await gate.issueKey('admin', 'admin', null)
+  if (await gate.bootstrap.hasAdmin()) return null
+  const key = await gate.bootstrap.issueKey('admin', 'admin', null)
   writeKey(gate.config, ADMIN_KEY_FILE, key)
   return key
 }
 
 async function ensureDemoAgent(gate: Gate): Promise<void> {
-  const key = await gate.ensureAgent(DEMO_AGENT, ['support'], 'support-team')
+  const key = await gate.bootstrap.ensureAgent(DEMO_AGENT, ['support'], 'support-team')
   if (key) writeKey(gate.config, AGENT_KEY_FILE, key)
   else if (!fs.existsSync(path.join(gate.config.dataDir, AGENT_KEY_FILE))) {
-    const again = await gate.issueKey('agent', DEMO_AGENT, DEMO_AGENT)
+    const again = await gate.bootstrap.issueKey('agent', DEMO_AGENT, DEMO_AGENT)
     writeKey(gate.config, AGENT_KEY_FILE, again)
   }
 }

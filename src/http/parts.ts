@@ -17,13 +17,7 @@ import type { Db } from '../store/tx.ts'
 import type { FailedLogins } from './failed-logins.ts'
 import type { Fanout } from './fanout.ts'
 import type { OpenStreams } from './streams.ts'
-
-/** Whether one dependency is ready, and if not, why. */
-export interface Readiness {
-  readonly name: string
-  readonly ready: boolean
-  readonly detail?: string
-}
+import type { Readiness } from './readiness.ts'
 
 /** What the edge is built from. */
 export interface HttpParts {

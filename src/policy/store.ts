@@ -44,11 +44,15 @@ export interface PolicyListener {
   onRejected?(diagnostics: readonly Diagnostic[], reason: string): void
 }
 
+/** Puts a bundle on record. @throws whatever keeps it from being recorded: then it is not adopted */
+export type RecordAdoption = (bundle: Bundle, reason: string) => Promise<void>
+
 interface Source {
   readonly dir: string
   readonly gateFile: string | undefined
 }
 
+const RECORD_RETRY_MS = 1_000
 const RETIRE_MS = 30_000 // longer than any decision by the old bundle can still be running
 
 /**
@@ -68,6 +72,8 @@ export class PolicyStore {
   #tail: Promise<unknown> = Promise.resolve()
   #stopped = false
   #pending: Promise<ReloadResult> | undefined
+  #record: RecordAdoption = async () => {}
+  #retry: NodeJS.Timeout | undefined
 
   constructor(options: PolicyStoreOptions) {
     this.#options = options
@@ -105,10 +111,16 @@ export class PolicyStore {
     this.#stopped = true
     await this.#watch?.stop()
     this.#watch = undefined
+    clearTimeout(this.#retry)
     await this.#tail
     for (const timer of this.#retired) clearTimeout(timer)
     this.#retired.clear()
     if (this.#current) await closeAll(this.#current.modules)
+  }
+
+  /** From now on a bundle is recorded before it decides anything. */
+  recordBeforeAdopting(record: RecordAdoption): void {
+    this.#record = record
   }
 
   subscribe(listener: PolicyListener): () => void {
@@ -166,11 +178,23 @@ export class PolicyStore {
       this.#refused(diagnostics, reason)
       return { ok: false, diagnostics }
     }
+    const { bundle } = result
+    if (bundle.revision !== this.#current?.revision) await this.#recorded(bundle, reason)
     if (source.dir !== this.#source.dir) await this.#watchDir(source.dir)
     this.#source = source
     this.#override = options.gateOverride?.text
     this.#rejection = undefined
-    return this.#swap(result.bundle, reason)
+    return this.#swap(bundle, reason)
+  }
+
+  // Not on record, not adopted: the last good bundle stays until it can be recorded.
+  async #recorded(bundle: Bundle, reason: string): Promise<void> {
+    try {
+      await this.#record(bundle, reason)
+    } catch (error) {
+      await closeAll(bundle.modules)
+      throw error
+    }
   }
 
   #read(
@@ -244,11 +268,20 @@ export class PolicyStore {
 
   #onChange(): void {
     void this.#reloadWatched().catch((error: unknown) => {
+      if (error instanceof GatewayError) return this.#tryAgain(error)
       const message = error instanceof Error ? error.message : String(error)
       const one = diagnosticAt(wholeFile('.'), 'error', 'unreadable', message)
       this.#rejection = Object.freeze({ atMs: this.#now(), reason: 'watch', diagnostics: [one] })
       this.#refused([one], 'watch')
     })
+  }
+
+  // What changed on disk could not be put on record: it is looked at again until it can.
+  #tryAgain(error: GatewayError): void {
+    this.#options.log?.warn({ err: error }, 'policy not adopted: it cannot be recorded yet')
+    clearTimeout(this.#retry)
+    if (this.#stopped) return
+    this.#retry = setTimeout(() => this.#onChange(), RECORD_RETRY_MS).unref()
   }
 
   #log(fields: object, message: string): void {

@@ -5,6 +5,7 @@ import type { Logger } from '../lib/log.ts'
 import { EmbeddedDatabase } from './embedded/database.ts'
 import { migrate } from './migrate.ts'
 import { DeadlinePool } from './pool.ts'
+import { Session } from './session.ts'
 import type { Db } from './tx.ts'
 
 const CONNECT_TIMEOUT_MS = 2_000
@@ -13,6 +14,10 @@ const STATEMENT_TIMEOUT_MS = 10_000
 const QUERY_MS = { server: 2_000, embedded: 8_000 }
 /** Lists, exports and statistics may take longer: nothing waits behind them. */
 const READ_MS = 10_000
+/** A commit that takes longer closes the gate for effects. */
+const COMMIT_MS = { server: 500, embedded: 3_000 }
+/** A lease that is not renewed in time is tried again; the lease itself lasts longer. */
+const CONTROL_MS = { server: 500, embedded: 3_000 }
 const SETUP_LOCK_KEY = 7_164_211
 const SERVER_VERSION_MIN = 140_000
 
@@ -70,6 +75,16 @@ export class Store {
   /** Statements that may take their time: lists, exports, statistics. */
   get reads(): Db {
     return this.#started().db(READ_MS)
+  }
+
+  get commitMs(): number {
+    return this.isEmbedded ? COMMIT_MS.embedded : COMMIT_MS.server
+  }
+
+  /** A connection of its own, for what may not stand behind other work. */
+  session(name: string): Session {
+    const deadlineMs = this.isEmbedded ? CONTROL_MS.embedded : CONTROL_MS.server
+    return new Session(this.clientConfig(name), deadlineMs)
   }
 
   get queryMs(): number {

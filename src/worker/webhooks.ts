@@ -3,6 +3,7 @@ import { request } from 'undici'
 import { newId } from '../lib/ids.ts'
 import { secretsOf } from '../lib/webhook-secrets.ts'
 import type { JsonObject } from '../model/json.ts'
+import type { CheckpointSink } from '../record/checkpoints.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 const TIMEOUT_MS = 10_000
@@ -75,6 +76,18 @@ export class WebhookSender {
       .map((secret) => `v1,${createHmac('sha256', secret).update(text).digest('base64')}`)
       .join(' ')
   }
+}
+
+/** Where signed checkpoints go besides their file. */
+export function checkpointSinks(webhooks: WebhookSender, url: string | null): CheckpointSink[] {
+  if (url === null) return []
+  return [
+    (checkpoint) =>
+      webhooks.post(url, {
+        type: 'checkpoint',
+        checkpoint: { ...checkpoint, size: Number(checkpoint.size) },
+      }),
+  ]
 }
 
 // An approval comes with all that `GET /approvals/{id}` shows, so that a person can judge from the message.

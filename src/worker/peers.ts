@@ -1,0 +1,26 @@
+import type { KillState } from '../control/kill-state.ts'
+import type { Replica } from '../control/replica.ts'
+import type { EventStream } from '../record/events.ts'
+import { LEDGER_CHANNEL } from '../record/ledger.ts'
+import type { Jobs } from '../store/jobs.ts'
+import { Listener } from '../store/listener.ts'
+import type { Store } from '../store/store.ts'
+
+export interface PeerParts {
+  readonly store: Store
+  readonly events: EventStream
+  readonly replica: Replica
+  readonly jobs: Jobs
+  readonly killState: KillState
+}
+
+/** Hears what other replicas commit, so that nobody waits for the next poll or beat. */
+export function peerListener({ store, events, replica, jobs, killState }: PeerParts): Listener {
+  const config = store.clientConfig('portcullis-listener')
+  return new Listener(config, LEDGER_CHANNEL, (payload) => {
+    const [seq = '0', epoch = '0'] = payload.split(':')
+    if (BigInt(epoch) > killState.epoch) void replica.beat()
+    events.advanceTo(BigInt(seq)).catch(() => {})
+    jobs.wakeAll()
+  })
+}
