@@ -43,6 +43,7 @@ import { Checkpointer } from './record/checkpoints.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger, LEDGER_CHANNEL, type Tx } from './record/ledger.ts'
+import { maskSecret, RecordMask } from './record/mask.ts'
 import { Metrics } from './record/metrics.ts'
 import { PlanFiles } from './record/plan-files.ts'
 import { HeadFloor } from './store/head-floor.ts'
@@ -126,6 +127,7 @@ export class Gate {
     await this.#store.start()
     this.#stops.push(() => this.#store.stop())
     const { db, reads } = this.#store
+    const mask = new RecordMask(await maskSecret(db))
     const webhooks = new WebhookSender({
       approvalUrl: config.approvalWebhookUrl,
       alertUrl: config.alertWebhookUrl,
@@ -194,6 +196,7 @@ export class Gate {
       facts: new FactLookups(),
       killState,
       replicaId: replica.id,
+      mask,
       hooks: { onHeld: (tx, approval) => wakeups.onHeld(tx, approval) },
       environment: keyRing,
       bundle: () => this.policies.current,
@@ -204,9 +207,9 @@ export class Gate {
     const plans = new Plans({ db, agents, killState, metrics, log, files, bundle })
     await plans.start()
     const replicaId = replica.id
-    const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
+    const turns = new Turns({ ledger, pipeline, agents, model, replicaId, mask, log, bundle })
     const onQueued = (tx: Tx, runId: string) => wakeups.onSandboxRun(tx, runId)
-    const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle, onQueued })
+    const sandbox = new Sandbox({ db, ledger, replicaId, mask, log, bundle, onQueued })
     const workerParts: WorkerParts = {
       keepRecord: () => keepRecord(retention),
       db,
@@ -217,7 +220,7 @@ export class Gate {
       webhooks,
       log,
       showApproval: (approval) =>
-        approvalView(db, approval, { bundle: bundle(), serverUrl: config.publicServerUrl }),
+        approvalView(db, approval, { bundle: bundle(), serverUrl: config.publicServerUrl, mask }),
     }
     await jobs.start(queues(workerParts))
     this.#stops.push(() => jobs.stop())
@@ -244,6 +247,7 @@ export class Gate {
       killState,
       replica,
       events,
+      mask,
       fanout: new Fanout(events),
       streams: new OpenStreams({
         keyRing,

@@ -12,6 +12,7 @@ import type { Turns } from '../pipeline/turns.ts'
 import type { PolicyStore } from '../policy/store.ts'
 import type { Checkpointer } from '../record/checkpoints.ts'
 import type { EventStream } from '../record/events.ts'
+import type { RecordMask } from '../record/mask.ts'
 import type { Metrics } from '../record/metrics.ts'
 import type { ApprovalRow } from '../approvals/tasks.ts'
 import type { Db, Tx } from '../store/tx.ts'
@@ -44,6 +45,7 @@ export interface HttpParts {
   readonly killState: KillState
   readonly replica: Replica
   readonly events: EventStream
+  readonly mask: RecordMask
   readonly fanout: Fanout
   readonly streams: OpenStreams
   readonly checkpoints: Checkpointer

@@ -4,6 +4,7 @@ import { Counters, settleBudgets, type Crossing, type Held } from '../agents/cou
 import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
 import { covers } from '../control/kill-state.ts'
 import { newId } from '../lib/ids.ts'
+import type { Seal } from '../lib/seal.ts'
 import type { Decision, Effect, Reason, Reservation } from '../model/decision.ts'
 import type { ActionRequest } from '../model/request.ts'
 import {
@@ -18,12 +19,14 @@ import {
   type ActionRow,
   type NewAction,
 } from '../record/actions.ts'
+import { keepHeld, type HeldRequest } from '../record/held-requests.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { actionEntry, decisionEntry, explanation } from './entries.ts'
+import type { Masking } from './masking.ts'
 import { withOwnLimits } from './own-limits.ts'
 import { pauseForBudget, thresholdAlert } from './report.ts'
 
-/** A decided action that asks the ledger for leave to happen. */
+/** A decided action that asks the ledger for leave to happen. What of it the record may not hold is masked in it. */
 export interface Claim {
   readonly actionId: string
   readonly decisionId: string
@@ -43,6 +46,12 @@ export interface Claim {
   readonly costMicros: bigint
   readonly idempotencyKey: string | null
   readonly dryRun: boolean
+  /** Masks what is written of the outcome; null where the policy hides nothing from the record. */
+  readonly masking: Masking | null
+  /** The clear request, to be kept while it is held; null where the request is on record as it is. */
+  readonly sealed: string | null
+  /** What the agent can open its answer with later, where the record is masked. */
+  readonly seal: Seal | null
 }
 
 /** What the ledger made of a claim. Only `execute` lets an effect start. */
@@ -135,6 +144,7 @@ class ClaimBatch {
   readonly #tx: Tx
   readonly #hooks: ClaimHooks
   readonly #rows: NewAction[] = []
+  readonly #held: HeldRequest[] = []
   readonly #approvals: {
     claim: Claim
     reasons: readonly Reason[]
@@ -164,6 +174,7 @@ class ClaimBatch {
     const { counters, bounded } = await this.#load(claims)
     const results = bounded.map((claim) => this.#judge(withShadow(claim, counters), counters))
     await insertActions(this.#tx, this.#rows)
+    await keepHeld(this.#tx, this.#held)
     await this.#readShared()
     await counters.flush(this.#tx)
     if (this.#full.size > 0) this.#openings = await counters.opensAt(this.#tx, [...this.#full])
@@ -336,6 +347,7 @@ class ClaimBatch {
 
   #hold(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
     this.#record(claim, 'require_approval', 'held', reasons, {})
+    if (claim.sealed !== null) this.#held.push({ action_id: claim.actionId, sealed: claim.sealed })
     if (claim.idempotencyKey === null) {
       this.#joinable.set(`${claim.agent.id} ${claim.requestHash}`, claim.actionId)
     }
