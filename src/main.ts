@@ -30,6 +30,7 @@ import { Checkpointer } from './record/checkpoints.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger } from './record/ledger.ts'
+import { maskSecret, RecordMask } from './record/mask.ts'
 import { Outbox } from './record/outbox.ts'
 import { PlanFiles } from './record/plan-files.ts'
 import { HeadFloor } from './store/head-floor.ts'
@@ -147,13 +148,14 @@ async function openRecord(basics: Basics) {
   // Counted by the replica that wrote them, so that a sum over replicas is right.
   ledger.onCommitted((entries) => entries.forEach((entry) => countEntry(metrics, entry)))
   await life.begin(ledger)
-  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ledger }
+  const mask = new RecordMask(await maskSecret(db))
+  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ledger, mask }
 }
 
 /** What judges actions and carries them out, and what is made of actions. */
 async function openActions(basics: Basics, record: RecordParts) {
   const { config, log, metrics, killState, policies, life } = basics
-  const { db, control, ledger, events, replica, checkpoints } = record
+  const { db, control, ledger, events, replica, checkpoints, mask } = record
   const bundle = () => policies.current
   const replicaId = replica.id
   const keyRing = new KeyRing(db, config.apiTokens)
@@ -170,22 +172,22 @@ async function openActions(basics: Basics, record: RecordParts) {
   )
   const model = new ModelClient(config.model, client)
   const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
-  const recording = { db, ledger, events, metrics, log, replicaId }
+  const recording = { db, ledger, events, metrics, log, replicaId, mask }
   const pipeline = new Pipeline({
     ...{ client, model, ...judging, ...recording },
     refusal: () => refusal({ checkpoints, replica }),
   })
   const files = new PlanFiles(config.plansDir)
   const plans = await life.begin(new Plans({ db, agents, killState, metrics, log, files, bundle }))
-  const turns = new Turns({ ledger, pipeline, agents, model, replicaId, log, bundle })
-  const sandbox = new Sandbox({ db, ledger, replicaId, log, bundle })
+  const turns = new Turns({ ledger, pipeline, agents, model, replicaId, mask, log, bundle })
+  const sandbox = new Sandbox({ db, ledger, replicaId, mask, log, bundle })
   return { keyRing, operations, pipeline, plans, turns, sandbox }
 }
 
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */
 async function openWork(basics: Basics, record: RecordParts, actions: ActionParts): Promise<void> {
   const { config, log, metrics, killState, policies, life } = basics
-  const { db, ledger, checkpoints, replica, store, jobs, webhooks } = record
+  const { db, ledger, checkpoints, replica, store, jobs, webhooks, mask } = record
   const { operations } = actions
   const retention = { ledger, checkpoints, days: config.auditRetentionDays }
   await keepRecord(retention)
@@ -193,7 +195,11 @@ async function openWork(basics: Basics, record: RecordParts, actions: ActionPart
     ...{ ...actions, db, webhooks, log },
     keepRecord: () => keepRecord(retention),
     showApproval: (approval) =>
-      approvalView(db, approval, { bundle: policies.current, serverUrl: config.publicServerUrl }),
+      approvalView(db, approval, {
+        bundle: policies.current,
+        serverUrl: config.publicServerUrl,
+        mask,
+      }),
   }
   jobs.work(handlers(parts))
   life.atEnd(() => jobs.rest())

@@ -99,8 +99,13 @@ export function publicReason({ code, message, source }: Reason) {
 }
 
 export function resultJson(result: StoredResult) {
-  const { status, truncated } = result
-  return { status, body: bodyOf(result), ...(truncated ? { truncated } : {}) }
+  const { status, truncated, masked } = result
+  return {
+    status,
+    body: bodyOf(result),
+    ...(truncated ? { truncated } : {}),
+    ...(masked ? { masked } : {}),
+  }
 }
 
 function bodyOf(result: StoredResult): Json {

@@ -120,7 +120,7 @@ export class Calls {
       send(
         asked,
         call.status,
-        await this.#parts.operations.once(onceOf(asked.req), work, call.deadlineMs),
+        await this.#parts.operations.once(onceOf(asked.req, this.#parts), work, call.deadlineMs),
       )
     })
   }

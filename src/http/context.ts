@@ -15,6 +15,8 @@ export interface RequestState {
   presentedKey: string | undefined
   /** Strictly parsed JSON, or undefined for an empty body. */
   body: Json | undefined
+  /** What the log says of the path, where that may hold what is masked. */
+  shownPath?: string
 }
 
 const states = new WeakMap<object, RequestState>()

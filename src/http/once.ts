@@ -2,9 +2,11 @@ import type { Request } from 'express'
 import { GatewayError } from '../errors.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { Seal } from '../lib/seal.ts'
+import { maskingOf } from '../pipeline/claims.ts'
 import type { Once } from '../pipeline/once.ts'
 import type { Caller } from '../agents/keys.ts'
 import { callerOf, stateOf } from './context.ts'
+import type { HttpParts } from './parts.ts'
 
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 
@@ -24,17 +26,29 @@ export function idempotencyKey(req: Request): string | null {
  * What makes a write happen once, or null without an `Idempotency-Key`. API keys in the stored answer are
  * sealed with the caller's own: who reads the database reads none.
  */
-export function onceOf(req: Request): Once | null {
+export function onceOf(
+  req: Request,
+  { mask, policies }: Pick<HttpParts, 'mask' | 'policies'>,
+): Once | null {
   const key = idempotencyKey(req)
   if (key === null) return null
   const { body, presentedKey } = stateOf(req)
+  const hash = sha256(canonicalJson([req.method, req.originalUrl, body ?? null]))
+  // A body may hold what is masked, and a plain hash could be tried.
+  const isMasked = maskingOf(mask, policies.current.record) !== null
   return {
     holder: holderOf(callerOf(req)),
     keyId: callerOf(req).keyId,
     key,
-    requestHash: sha256(canonicalJson([req.method, req.originalUrl, body ?? null])),
+    requestHash: isMasked ? mask.keyed(hash) : hash,
     seal: new Seal(presentedKey ?? '', key),
   }
+}
+
+/** What the answer to a request with an `Idempotency-Key` is sealed with, where the record has it masked. */
+export function sealOf(req: Request): Seal | null {
+  const key = idempotencyKey(req)
+  return key === null ? null : new Seal(stateOf(req).presentedKey ?? '', key)
 }
 
 // The same whichever of its keys is presented, so that a rotation between two tries changes nothing.

@@ -173,13 +173,14 @@ function parametersOf(call: Call): JsonObject[] {
 function requestBody(call: Call): { requestBody?: JsonObject } {
   if (call.body) {
     const schema = call.body.schema
+    if (Object.keys(schema['properties'] ?? {}).length === 0) return {} // at most `{}`
     const required = ((schema['required'] ?? []) as string[]).length > 0
     return { requestBody: { required, content: { 'application/json': { schema } } } }
   }
   if (!call.accepts) return {}
   const media = call.accepts.map((type) => [
     type,
-    { schema: { type: ['array', 'object', 'string'] } },
+    { schema: type === 'application/json' ? { anyOf: [list(OPEN), OPEN] } : STRING },
   ])
   return { requestBody: { required: true, content: Object.fromEntries(media) } }
 }

@@ -12,6 +12,7 @@ import type { Turns } from '../pipeline/turns.ts'
 import type { PolicyStore } from '../policy/store.ts'
 import type { Checkpointer } from '../record/checkpoints.ts'
 import type { EventStream } from '../record/events.ts'
+import type { RecordMask } from '../record/mask.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Db } from '../store/tx.ts'
 import type { FailedLogins } from './failed-logins.ts'
@@ -37,6 +38,7 @@ export interface HttpParts {
   readonly killState: KillState
   readonly replica: Replica
   readonly events: EventStream
+  readonly mask: RecordMask
   readonly fanout: Fanout
   readonly streams: OpenStreams
   readonly checkpoints: Checkpointer

@@ -35,7 +35,15 @@ export const page = (name: string, items: JsonObject): JsonObject =>
 const EFFECT = { enum: ['allow', 'deny', 'require_approval'] } as const
 export const REASONS = list(always({ code: STRING, message: STRING, source: STRING }))
 
-const RESULT = always({ status: INTEGER, body: ANY, truncated: BOOLEAN }, ['truncated'])
+const RESULT = always(
+  {
+    status: INTEGER,
+    body: ANY,
+    truncated: BOOLEAN,
+    masked: { const: true, description: 'some of it is on record as digests only' },
+  },
+  ['truncated', 'masked'],
+)
 
 const EXECUTED = always(
   {

@@ -128,4 +128,6 @@ export interface Decision {
   readonly trace: readonly TraceStep[]
   /** What a module saw and the request does not say; set when one was asked that can explain itself later. */
   readonly facts?: Facts
+  /** Some of what it saw is on record as digests only, so it cannot be made again of the record. */
+  readonly masked?: true
 }

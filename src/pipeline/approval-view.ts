@@ -8,7 +8,10 @@ import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Bundle } from '../policy/types.ts'
 import { findActions, type ActionRow } from '../record/actions.ts'
+import { heldRequests } from '../record/held-requests.ts'
+import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
+import { keyed, openedRequest } from './claims.ts'
 import { effectHash, targetOf } from './judgement.ts'
 import { fromStored } from './requests.ts'
 
@@ -17,6 +20,9 @@ export interface ApprovalViewParts {
   readonly bundle: Bundle
   /** PUBLIC_SERVER_URL; null: links are paths. */
   readonly serverUrl: string | null
+  readonly mask: RecordMask
+  /** Who looks: while it is held, whoever may vote sees what the record has masked. Absent: nobody in particular. */
+  readonly viewer?: { readonly role: string }
 }
 
 /** Approvals with everything a person needs to judge them, in the order given. */
@@ -34,6 +40,8 @@ export async function approvalViews(
       )
     ).map((one) => [one.id, one]),
   )
+  const open = rows.filter((row) => !hasEnded(row)).map((row) => row.action_id)
+  const held = await heldRequests(db, open)
   const agents = await knownAgents(db, [...new Set(rows.map((row) => row.agent_id))])
   const votes = await votesOfAll(
     db,
@@ -44,7 +52,7 @@ export async function approvalViews(
     return {
       ...taskView(row, parts),
       ...whoseView(row, agents.get(row.agent_id), action),
-      ...(action ? askedView(row, action, parts.bundle) : {}),
+      ...(action ? askedView(row, action, held.get(action.id), parts) : {}),
       votes: votes.filter((one) => one.approval_id === row.id).map(voteView),
     }
   })
@@ -92,9 +100,22 @@ function whoseView(
   }
 }
 
-function askedView(row: ApprovalRow, action: ActionRow, bundle: Bundle): JsonObject {
-  const request = fromStored(action)
-  const { reasons } = JSON.parse(action.explain) as { reasons: Reason[] }
+/** Whether nothing of it is to be decided or run any more; the deadline counts, not the job that tidies up. */
+const hasEnded = ({ status, expires_at: at }: ApprovalRow): boolean =>
+  !(status === 'pending' && at.getTime() > Date.now()) && status !== 'approved'
+
+function askedView(
+  row: ApprovalRow,
+  action: ActionRow,
+  sealed: string | undefined,
+  { bundle, mask, viewer }: ApprovalViewParts,
+): JsonObject {
+  const clear = openedRequest(mask, action, sealed)
+  const recorded = fromStored(action)
+  const request =
+    clear && viewer && row.approver_roles.includes(viewer.role) ? clear.request : recorded
+  const { reasons, masked } = JSON.parse(action.explain) as { reasons: Reason[]; masked?: true }
+  const bound = clear ?? (masked ? undefined : { request: recorded })
   return {
     decision_id: action.decision_id,
     args: request.args,
@@ -103,7 +124,15 @@ function askedView(row: ApprovalRow, action: ActionRow, bundle: Bundle): JsonObj
     agent_reason: request.reason,
     cost: costText(request, bundle),
     reasons: reasons.map(({ code, message, source }) => ({ code, message, source })),
-    target: sentView(row, action, request, bundle),
+    // What was sent cannot be made of digests.
+    target: bound
+      ? sentView(
+          row,
+          action,
+          { shown: request, bound, isKeyed: clear !== undefined },
+          { bundle, mask },
+        )
+      : null,
   }
 }
 
@@ -118,16 +147,21 @@ function costText(request: ActionRequest, bundle: Bundle): string | null {
 function sentView(
   row: ApprovalRow,
   action: ActionRow,
-  request: ActionRequest,
-  bundle: Bundle,
+  asked: {
+    readonly shown: ActionRequest
+    readonly bound: { readonly request: ActionRequest }
+    readonly isKeyed: boolean
+  },
+  { bundle, mask }: Pick<ApprovalViewParts, 'bundle' | 'mask'>,
 ): Json {
-  const tool = bundle.tools.get(request.tool)
+  const tool = bundle.tools.get(action.tool)
   const upstream = bundle.upstreams.get(action.upstream)
   if (!tool || !upstream) return null
   try {
-    const target = targetOf(bundle, tool, upstream, request.args)
-    const { method, path, query, body } = target
-    const unchanged = effectHash({ target, tool, upstream }) === row.target_hash
+    const target = targetOf(bundle, tool, upstream, asked.bound.request.args)
+    const hash = effectHash({ target, tool, upstream })
+    const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === row.target_hash
+    const { method, path, query, body } = targetOf(bundle, tool, upstream, asked.shown.args)
     return { upstream: upstream.name, method, path, query, body, unchanged }
   } catch (error) {
     if (error instanceof GatewayError) return null

@@ -16,6 +16,7 @@ import {
   type ActionRow,
   type NewAction,
 } from '../record/actions.ts'
+import { keepHeld, type HeldRequest } from '../record/held-requests.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { approvalNotice, expiryJob } from '../record/outbox.ts'
 import { storable } from '../store/text.ts'
@@ -91,6 +92,7 @@ const DRY_RUN_EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
 class ClaimBatch {
   readonly #tx: Tx
   readonly #rows: NewAction[] = []
+  readonly #held: HeldRequest[] = []
   readonly #approvals: {
     claim: Claim
     reasons: readonly Reason[]
@@ -117,6 +119,7 @@ class ClaimBatch {
     const counters = await this.#load(claims)
     const results = claims.map((claim) => this.#judge(claim, counters))
     await insertActions(this.#tx, this.#rows)
+    await keepHeld(this.#tx, this.#held)
     await this.#readShared()
     await counters.flush(this.#tx)
     if (this.#full.size > 0) this.#openings = await counters.opensAt(this.#tx, [...this.#full])
@@ -283,6 +286,7 @@ class ClaimBatch {
 
   #hold(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
     this.#record(claim, 'require_approval', 'held', reasons, {})
+    if (claim.sealed !== null) this.#held.push({ action_id: claim.actionId, sealed: claim.sealed })
     if (claim.idempotencyKey === null) {
       this.#joinable.set(`${claim.agent.id} ${claim.requestHash}`, claim.actionId)
     }

@@ -2,11 +2,13 @@ import type { Agent } from '../agents/agent.ts'
 import type { Held } from '../agents/counters.ts'
 import type { ApprovalRow } from '../approvals/tasks.ts'
 import type { KillTarget } from '../control/kill-state.ts'
+import type { Seal } from '../lib/seal.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { ActionRow } from '../record/actions.ts'
+import type { Masking } from './masking.ts'
 
-/** A decided action that asks the ledger for leave to happen. */
+/** A decided action that asks the ledger for leave to happen. What of it the record may not hold is masked in it. */
 export interface Claim {
   readonly actionId: string
   readonly decisionId: string
@@ -26,6 +28,12 @@ export interface Claim {
   readonly costMicros: bigint
   readonly idempotencyKey: string | null
   readonly dryRun: boolean
+  /** Masks what is written of the outcome; null where the policy hides nothing from the record. */
+  readonly masking: Masking | null
+  /** The clear request, to be kept while it is held; null where the request is on record as it is. */
+  readonly sealed: string | null
+  /** What the agent can open its answer with later, where the record is masked. */
+  readonly seal: Seal | null
 }
 
 /** What the ledger made of a claim. Only `execute` lets an effect start. */

@@ -41,6 +41,7 @@ export function explanation(decision: Decision, reasons: readonly Reason[]): str
     obligations: decision.obligations,
     trace: decision.trace,
     ...(decision.facts ? { facts: factsJson(decision.facts) } : {}),
+    ...(decision.masked ? { masked: true } : {}),
   })
 }
 

@@ -12,9 +12,14 @@ export async function explainAction(
   row: Pick<ActionRow, 'request' | 'explain' | 'revision'>,
   bundle: Bundle,
 ): Promise<readonly ExplainedStep[]> {
-  const { trace, facts } = JSON.parse(row.explain) as { trace: Trace; facts?: Facts | null }
+  const { trace, facts, masked } = JSON.parse(row.explain) as {
+    trace: Trace
+    facts?: Facts | null
+    masked?: true
+  }
   if (!trace.some(({ kind }) => kind === 'module')) return trace
   const without = (why: string) => trace.map((step) => withoutExpressions(step, why))
+  if (masked) return without('what this decision saw is masked on record')
   if (row.revision !== bundle.revision) {
     return without('the revision that decided is no longer loaded')
   }

@@ -5,6 +5,7 @@ import type { JsonObject } from '../model/json.ts'
 import { actionEntry } from './entries.ts'
 import { finishActions, type ActionOutcome, type ActionRow } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
+import { insertAnswer, type StoredAnswer } from '../record/answers.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 
 export interface Finish {
@@ -15,6 +16,8 @@ export interface Finish {
   /** What it cost, when that is not simply what was reserved or nothing; at most the reservation. */
   readonly spentMicros?: bigint
   readonly detail?: JsonObject
+  /** The answer in clear, sealed for the agent, where the record has it masked. */
+  readonly sealed?: StoredAnswer | undefined
 }
 
 /**
@@ -65,6 +68,7 @@ async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
     ...(row.error_code === '' ? {} : { error: row.error_code, message: row.error_message }),
   }
   tx.append(actionEntry('outcome', row, detail))
+  if (finish.sealed && row.idempotency_key !== null) await insertAnswer(tx, finish.sealed)
   if (row.state === 'failed' && row.effect === 'require_approval') await failApproval(tx, row.id)
   if (row.state === 'failed') await failureAlert(tx, finish, row)
   if (row.state !== 'indeterminate') return

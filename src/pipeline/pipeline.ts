@@ -4,39 +4,42 @@ import type { AgentCache } from '../agents/registry.ts'
 import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
 import type { EnvironmentKeys } from '../approvals/voters.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
-import { costOf } from '../decide/cost.ts'
 import { decide } from '../decide/decide.ts'
 import type { ModelClient } from '../enforce/model-client.ts'
 import type { UpstreamClient } from '../enforce/upstream-client.ts'
-import { GatewayError, ERRORS, type ErrorCode } from '../errors.ts'
+import { GatewayError } from '../errors.ts'
 import type { FactLookups, FetchFact } from '../facts/lookups.ts'
-import { canonicalJson, sha256 } from '../lib/canonical.ts'
+import { sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
+import type { Seal } from '../lib/seal.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
-import type { Decision, Reason } from '../model/decision.ts'
+import type { Reason } from '../model/decision.ts'
 import type { Json } from '../model/json.ts'
-import { wireCode } from '../model/reason.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
 import type { Bundle } from '../policy/types.ts'
 import { buildTarget } from '../policy/target.ts'
-import { findAction, isFinal, markCollected, stored, type ActionRow } from '../record/actions.ts'
+import { findAction, isFinal, markCollected, type ActionRow } from '../record/actions.ts'
 import type { EventStream } from '../record/events.ts'
+import { heldRequests } from '../record/held-requests.ts'
 import type { Ledger } from '../record/ledger.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
+import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import { answerWith, dryRun, heldAnswer, identify, reasonsOf, refused, retryAt } from './answers.ts'
 import { killTargetOf, type Claim, type ClaimResult } from './claim.ts'
 import { CLAIM } from './claim-batch.ts'
-import { requestJson } from './entries.ts'
+import { newClaim, openedRequest, recordedText, resumedClaim } from './claims.ts'
+import { ClearAnswers, sealedAnswer } from './clear-answers.ts'
 import { FINISH, type Finish } from './finish.ts'
-import { effectHash, honourable, unholdable, withTarget, type Judgement } from './judgement.ts'
+import { honourable, unholdable, withTarget, type Judgement } from './judgement.ts'
 import { judgeModel } from './model-outcome.ts'
 import { judge, type Judged } from './outcome.ts'
 import { fromStored, toRequest } from './requests.ts'
 import { resumeKind } from './resume.ts'
-import type { Answer, StoredResult, Submission } from './submission.ts'
+import type { Answer, Submission } from './submission.ts'
 
 const NO_FACT = 'the look-up got no usable answer'
 const INEXACT_FACT = 'the answer of the look-up is not JSON that has one meaning'
@@ -64,6 +67,7 @@ export interface PipelineParts {
   readonly facts: FactLookups
   readonly killState: KillState
   readonly replicaId: string
+  readonly mask: RecordMask
   readonly environment: EnvironmentKeys
   /** The live policy, or undefined when none ever loaded. */
   readonly bundle: () => Bundle | undefined
@@ -80,6 +84,7 @@ export class Pipeline {
   readonly #parts: PipelineParts
   readonly #resumption: ReturnType<typeof resumeKind>
   readonly #unrecorded = new Set<Finish>()
+  readonly #answers: ClearAnswers
   /** Actions whose decision is durable and whose call has not been made yet. */
   readonly #cleared = new Set<string>()
   #inFlight = 0
@@ -87,6 +92,7 @@ export class Pipeline {
 
   constructor(parts: PipelineParts) {
     this.#parts = parts
+    this.#answers = new ClearAnswers(parts.db)
     this.#resumption = resumeKind(parts.environment)
   }
 
@@ -137,13 +143,15 @@ export class Pipeline {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
     const agent = await this.#agent(submission)
-    const hash = sha256(canonicalJson(requestJson(toRequest(submission, agent))))
-    if (hash !== row.request_hash) {
+    const request = toRequest(submission, agent)
+    const bundle = submission.bundle ?? this.#parts.bundle()
+    const text = bundle && recordedText(this.#parts.mask, request, bundle)
+    if (text === undefined || sha256(text) !== row.request_hash) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
     const settled = await this.#settled(row, submission.waitMs)
     await this.noteCollected(settled)
-    return this.#fromRow(settled)
+    return this.#fromRow(settled, submission.seal)
   }
 
   /** The answer a recorded action gives now; waits for a held one up to `waitMs`. */
@@ -158,7 +166,7 @@ export class Pipeline {
     const agent = await this.#agent(submission)
     const request = toRequest(submission, agent)
     const judgement = await this.#judge(request, agent, submission.mayBeHeld, submission.bundle)
-    const claim = this.#toClaim(submission, agent, request, judgement)
+    const claim = newClaim(this.#parts, submission, agent, request, judgement)
     const result = await this.#parts.ledger.submit(CLAIM, claim)
     return this.#follow(submission, claim, judgement, result)
   }
@@ -250,33 +258,6 @@ export class Pipeline {
     }
   }
 
-  #toClaim(
-    submission: Submission,
-    agent: Agent,
-    request: ActionRequest,
-    judgement: Judgement,
-  ): Claim {
-    const nowMs = Date.now()
-    const requestText = canonicalJson(requestJson(request))
-    return {
-      actionId: newId('act', nowMs),
-      decisionId: newId('dec', nowMs),
-      requestId: submission.requestId,
-      keyId: submission.caller.keyId,
-      replicaId: this.#parts.replicaId,
-      agent,
-      request,
-      requestText,
-      requestHash: sha256(requestText),
-      targetHash: effectHash(judgement),
-      upstream: judgement.upstream?.name ?? '',
-      decision: judgement.decision,
-      costMicros: costIn(judgement, request),
-      idempotencyKey: submission.dryRun ? null : submission.idempotencyKey,
-      dryRun: submission.dryRun,
-    }
-  }
-
   async #follow(
     submission: Submission,
     claim: Claim,
@@ -288,7 +269,7 @@ export class Pipeline {
         this.#cleared.add(claim.actionId)
         return this.#execute(claim, judgement, result.fence)
       case 'held':
-        return this.#held(claim, result.approval, result.reasons, submission.waitMs)
+        return this.#held(claim, result.approval, result.reasons, submission)
       case 'denied':
         return { ...refused(claim, result.reasons), ...retryAt(result) }
       case 'rate_limited':
@@ -297,8 +278,8 @@ export class Pipeline {
         return dryRun(claim, result)
       case 'replay':
         return result.joined
-          ? this.#joined(result.action, submission.waitMs)
-          : this.#replay(result.action, submission.waitMs)
+          ? this.#joined(result.action, submission)
+          : this.#replay(result.action, submission)
       case 'mismatch':
         throw new GatewayError(
           'idempotency_mismatch',
@@ -308,15 +289,20 @@ export class Pipeline {
   }
 
   async #execute(claim: Claim, judgement: Judgement, fence: number): Promise<Answer> {
-    const judged = await this.#dispatch(claim, judgement)
+    const { result, ...judged } = await this.#dispatch(claim, judgement)
+    const { outcome, detail } = claim.masking?.judged({ ...judged, result }) ?? judged
+    // What the agent gets, it must be able to get again, and the record no longer has it.
+    const isMasked = result !== null && outcome.result !== judged.outcome.result
+    if (isMasked) this.#answers.remember(claim.actionId, result)
     const row = await this.#finish({
-      outcome: { id: claim.actionId, fence, ...judged.outcome },
+      outcome: { id: claim.actionId, fence, ...outcome },
       requestId: claim.requestId,
       upstreamStatus: judged.upstreamStatus,
       ...(judged.spentMicros === undefined ? {} : { spentMicros: judged.spentMicros }),
-      ...(judged.detail === undefined ? {} : { detail: judged.detail }),
+      ...(detail === undefined ? {} : { detail }),
+      ...(isMasked ? { sealed: sealedAnswer(claim, result) } : {}),
     })
-    return this.#answerWith(row, judged.result)
+    return answerWith(row, result)
   }
 
   async #dispatch(claim: Claim, judgement: Judgement): Promise<Judged> {
@@ -378,7 +364,7 @@ export class Pipeline {
     claim: Claim,
     approval: ApprovalRow,
     reasons: readonly Reason[],
-    waitMs: number,
+    { waitMs, seal }: Submission,
   ): Promise<Answer> {
     const answer = heldAnswer(claim, approval, reasons)
     if (waitMs <= 0) return answer
@@ -386,13 +372,13 @@ export class Pipeline {
     if (!row) return answer
     const settled = await this.#settled(row, waitMs)
     await this.noteCollected(settled)
-    return this.#fromRow(settled)
+    return this.#fromRow(settled, seal)
   }
 
-  async #joined(action: ActionRow, waitMs: number): Promise<Answer> {
+  async #joined(action: ActionRow, { waitMs, seal }: Submission): Promise<Answer> {
     const row = await this.#settled(action, waitMs)
     await this.noteCollected(row)
-    const answer = await this.#fromRow(row)
+    const answer = await this.#fromRow(row, seal)
     return answer.type === 'dry_run' ? answer : { ...answer, joined: true }
   }
 
@@ -407,7 +393,7 @@ export class Pipeline {
     }
   }
 
-  async #replay(action: ActionRow, waitMs: number): Promise<Answer> {
+  async #replay(action: ActionRow, { waitMs, seal }: Submission): Promise<Answer> {
     const row = await this.#settled(action, waitMs)
     if (row.state === 'executing') {
       throw new GatewayError(
@@ -419,7 +405,7 @@ export class Pipeline {
         },
       )
     }
-    return this.#fromRow(row)
+    return this.#fromRow(row, seal)
   }
 
   /** The row once it is final, or as it is when the wait is over. */
@@ -436,27 +422,12 @@ export class Pipeline {
     return current
   }
 
-  async #fromRow(row: ActionRow): Promise<Answer> {
+  async #fromRow(row: ActionRow, seal?: Seal | null): Promise<Answer> {
     if (row.state === 'held' || row.state === 'executing') {
       const approval = await approvalOfAction(this.#parts.db, row.id)
       if (approval) return heldAnswer(identify(row), approval, reasonsOf(row))
     }
-    return this.#answerWith(row, null)
-  }
-
-  #answerWith(row: ActionRow, live: StoredResult | null): Answer {
-    const result = live ?? (stored(row.result) as unknown as StoredResult | null)
-    if ((row.state === 'succeeded' || row.state === 'failed') && result) {
-      return { type: 'executed', ...identify(row), state: row.state, result }
-    }
-    const { code, message } = endOf(row)
-    return {
-      type: 'refused',
-      ...identify(row),
-      code,
-      message,
-      reasons: row.state === 'denied' ? reasonsOf(row) : [],
-    }
+    return answerWith(row, await this.#answers.find(row, seal))
   }
 
   async #resume(actionId: string): Promise<void> {
@@ -465,27 +436,12 @@ export class Pipeline {
     if (row?.state !== 'held') return
     const agent = await this.#parts.agents.find(row.agent_id)
     if (!agent || this.#isStopped(row, agent)) return
-    const request = fromStored(row)
-    const judgement = await this.#judge(request, agent)
+    const { db, mask } = this.#parts
+    const held = openedRequest(mask, row, (await heldRequests(db, [row.id])).get(row.id))
+    const judgement = await this.#judge(held?.request ?? fromStored(row), agent)
     // Look-ups of a stopped action are not made, and what is decided without them must not stand.
     if (this.#isStopped(row, agent)) return
-    const claim: Claim = {
-      actionId,
-      decisionId: row.decision_id,
-      requestId: newId('req'),
-      keyId: row.key_id,
-      replicaId: this.#parts.replicaId,
-      agent,
-      request,
-      requestText: row.request,
-      requestHash: sha256(row.request),
-      targetHash: effectHash(judgement),
-      upstream: judgement.upstream?.name ?? '',
-      decision: judgement.decision,
-      costMicros: costIn(judgement, request),
-      idempotencyKey: null,
-      dryRun: false,
-    }
+    const claim = resumedClaim(this.#parts, row, agent, held, judgement)
     const result = await this.#parts.ledger.submit(this.#resumption, claim)
     if (result.type !== 'execute') return
     this.#cleared.add(claim.actionId)
@@ -517,66 +473,8 @@ function lookedUp(body: Buffer): Json {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-function costIn({ decision, tool, bundle }: Judgement, request: ActionRequest): bigint {
-  return decision.effect === 'deny' || !tool ? 0n : costOf(request, tool, bundle)
-}
-
 function killTarget(request: ActionRequest, agent: Agent, tool: Tool): KillTarget {
   return { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream: tool.upstream }
-}
-
-const reasonsOf = (row: ActionRow): readonly Reason[] =>
-  (JSON.parse(row.explain) as { reasons: Reason[] }).reasons
-
-function identify(row: ActionRow) {
-  return { actionId: row.id, decisionId: row.decision_id, revision: row.revision }
-}
-
-function heldAnswer(
-  of: { actionId: string; decisionId: string; revision?: string; decision?: Decision },
-  approval: ApprovalRow,
-  reasons: readonly Reason[],
-): Answer {
-  return {
-    type: 'held',
-    actionId: of.actionId,
-    decisionId: of.decisionId,
-    revision: of.revision ?? of.decision?.revision ?? approval.revision,
-    approval: { id: approval.id, status: approval.status, expiresAt: approval.expires_at },
-    reasons,
-  }
-}
-
-function refused(claim: Claim, reasons: readonly Reason[]): Answer & { type: 'refused' } {
-  const [first] = reasons
-  return {
-    type: 'refused',
-    actionId: claim.actionId,
-    decisionId: claim.decisionId,
-    revision: claim.decision.revision,
-    code: first ? (wireCode(first) as ErrorCode) : 'policy_denied',
-    message: first?.message.toWellFormed() ?? 'the policy denies this action',
-    reasons,
-  }
-}
-
-const retryAt = ({ retryAtMs }: { readonly retryAtMs?: number | undefined }) =>
-  retryAtMs === undefined ? {} : { retryAtMs }
-
-function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_run' }>): Answer {
-  const { trace, revision } = claim.decision
-  const { effect, reasons, shadow } = result
-  return { type: 'dry_run', decisionId: claim.decisionId, revision, effect, reasons, shadow, trace }
-}
-
-function endOf(row: ActionRow): { code: ErrorCode; message: string } {
-  if (row.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
-  if (row.state === 'cancelled')
-    return { code: 'policy_denied', message: row.error_message || 'the action was cancelled' }
-  if (row.state === 'executing') return { code: 'in_flight', message: 'the action is under way' }
-  const known = row.error_code in ERRORS
-  const code = known ? (row.error_code as ErrorCode) : 'policy_denied'
-  return { code, message: row.error_message || 'the action did not happen' }
 }
 
 function nextEvent(events: EventStream, actionId: string, timeoutMs: number): Promise<void> {

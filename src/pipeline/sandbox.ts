@@ -23,9 +23,12 @@ import {
   type RunRow,
   type RunStatus,
 } from '../record/sandbox-runs.ts'
+import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
 import { reasonJson } from './entries.ts'
 import { sandboxJob } from '../record/outbox.ts'
+import { maskingOf } from './claims.ts'
+import type { Masking } from './masking.ts'
 import { keepPace } from './pace.ts'
 import { Rehearsal, type Scenario, type Step } from './rehearsal.ts'
 
@@ -43,6 +46,7 @@ export interface SandboxParts {
   readonly db: Db
   readonly ledger: Ledger
   readonly replicaId: string
+  readonly mask: RecordMask
   readonly log: Logger
   readonly bundle: () => Bundle
 }
@@ -72,6 +76,7 @@ export class Sandbox {
     assertMoney(scenario)
     const facts = { nowMs: Date.now(), agent, lookups: {}, unavailable: {} }
     const asking = caller.agentId === null ? [] : askingReservations(facts, this.#parts.bundle())
+    const shown = JSON.stringify(maskedScenario(scenario, agent.id, this.#masking()) ?? scenario)
     return async (tx) => {
       await keepPace(tx, asking)
       if ((await countOpenRuns(tx, agent.id)) >= OPEN_RUNS_MAX) {
@@ -84,11 +89,11 @@ export class Sandbox {
         id,
         agent_id: agent.id,
         name,
-        scenario: text,
+        scenario: shown === text ? text : this.#sealed(id, text),
         requested_by: caller.name,
       })
       tx.enqueue(sandboxJob(id))
-      const detail = { actor: caller.name, key_id: caller.keyId, scenario_sha256: sha256(text) }
+      const detail = { actor: caller.name, key_id: caller.keyId, scenario_sha256: sha256(shown) }
       tx.append(
         entry('sandbox.queued', agent.id, id, {
           name,
@@ -133,7 +138,7 @@ export class Sandbox {
     const { run, agent, state } = begun
     const isOver = () => performance.now() - startedAt > RUN_MS_MAX
     try {
-      const scenario = JSON.parse(run.scenario) as Scenario
+      const scenario = JSON.parse(this.#opened(run)) as Scenario
       const steps = await new Rehearsal(agent, state, bundle, scenario, Date.now()).play(isOver)
       if (!steps) return failed(`more than ${RUN_MS_MAX / 1000} seconds`)
       const status = steps.some(({ met }) => met === false) ? 'failed' : 'passed'
@@ -151,8 +156,15 @@ export class Sandbox {
     { status, steps, scenario, error }: RunEnd,
     seconds: number,
   ): Promise<void> {
-    const told = JSON.stringify(steps.map((step, at) => stepJson(step, scenario, at)))
-    if (!(await finishRun(tx, run, { status, revision, steps: told, error }))) return
+    const masking = this.#masking()
+    const shown = maskedScenario(played(this.#opened(run)), run.agent_id, masking)
+    const told = JSON.stringify(
+      steps.map((step, at) => stepJson(masking ? maskedStep(step, masking) : step, scenario, at)),
+    )
+    // Played, it is of no more use in clear.
+    const kept = shown || isSealed(run) ? JSON.stringify(shown ?? { actions: [] }) : run.scenario
+    const end = { status, revision, steps: told, error, scenario: kept }
+    if (!(await finishRun(tx, run, end))) return
     tx.append(
       entry('sandbox.finished', run.agent_id, run.id, {
         status,
@@ -165,6 +177,24 @@ export class Sandbox {
         ...(error === '' ? {} : { error }),
       }),
     )
+  }
+
+  #masking(): Masking | null {
+    return maskingOf(this.#parts.mask, this.#parts.bundle().record)
+  }
+
+  #sealed(id: string, text: string): string {
+    return JSON.stringify({ sealed: this.#parts.mask.sealFor(`scenario ${id}`).close(text) })
+  }
+
+  #opened({ id, scenario }: RunRow): string {
+    const { sealed } = JSON.parse(scenario) as { sealed?: string }
+    if (sealed === undefined) return scenario
+    try {
+      return this.#parts.mask.sealFor(`scenario ${id}`).open(sealed)
+    } catch {
+      return NOTHING // sealed with a secret that is lost
+    }
   }
 
   async #again(tx: Tx, id: string): Promise<void> {
@@ -218,6 +248,44 @@ async function begin(tx: Tx, id: string, replicaId: string): Promise<Begun | und
     entry('sandbox.started', run.agent_id, id, { name, attempt: attempts, replica: replicaId }),
   )
   return { run, agent, state }
+}
+
+const NOTHING = JSON.stringify({ actions: [] })
+const played = (text: string): Scenario => JSON.parse(text) as Scenario
+
+const isSealed = ({ scenario }: RunRow): boolean => scenario.startsWith('{"sealed":')
+
+/** The scenario as it is on record; undefined where nothing of it is masked. */
+function maskedScenario(
+  scenario: Scenario,
+  agentId: string,
+  masking: Masking | null,
+): Scenario | undefined {
+  if (!masking) return undefined
+  const actions = scenario.actions.map((action) => {
+    const { tool, args = {}, resource = null, context = {}, reason = null, facts } = action
+    const subject = { type: 'agent', id: agentId } as const
+    const asked = { subject, tool, args, resource, context, reason, costMicros: null }
+    const shown = masking.request(asked)
+    return {
+      ...action,
+      args: shown.args,
+      context: shown.context,
+      ...(shown.resource ? { resource: shown.resource } : {}),
+      ...(shown.reason === null ? {} : { reason: shown.reason }),
+      ...(facts ? { facts: masking.facts(facts) } : {}),
+    }
+  })
+  const facts = scenario.facts ? { facts: masking.facts(scenario.facts) } : {}
+  return masking.any ? { ...scenario, actions, ...facts } : undefined
+}
+
+function maskedStep(step: Step, masking: Masking): Step {
+  return {
+    ...step,
+    reasons: step.reasons.map((one) => masking.reason(one)),
+    shadow: step.shadow.map((one) => masking.reason(one)),
+  }
 }
 
 function assertMoney({ actions, state = {} }: Scenario): void {

@@ -1,5 +1,6 @@
 import type { Caller } from '../agents/keys.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { Seal } from '../lib/seal.ts'
 import type { Effect, Reason, TraceStep } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
@@ -22,6 +23,8 @@ export interface Submission {
   readonly waitMs: number
   /** False: what a person would have to approve is denied, because nobody comes back for it. */
   readonly mayBeHeld?: boolean
+  /** Seals the answer for whoever repeats the request with the same secret, where the record is masked. */
+  readonly seal?: Seal | null
   /** The bundle by which the door found the tool: it judges too, whatever was loaded meanwhile. */
   readonly bundle?: Bundle
 }
@@ -34,6 +37,8 @@ export interface StoredResult {
   readonly text?: string
   readonly base64?: string
   readonly truncated: boolean
+  /** Some of it is on record as digests only. */
+  readonly masked?: true
 }
 
 interface Identified {

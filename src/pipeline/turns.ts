@@ -13,6 +13,7 @@ import type { JsonObject } from '../model/json.ts'
 import { offeredTools } from '../policy/model-tool.ts'
 import type { Bundle } from '../policy/types.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
+import type { RecordMask } from '../record/mask.ts'
 import {
   countRunningTurns,
   finishTurn,
@@ -21,6 +22,8 @@ import {
   priorTurn,
   type TurnRow,
 } from '../record/turns.ts'
+import { maskingOf } from './claims.ts'
+import { plainMessages, type Masking } from './masking.ts'
 import { completionOf, usageJson } from './model-outcome.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Answer, Submission } from './submission.ts'
@@ -56,6 +59,7 @@ export interface TurnsParts {
   readonly agents: AgentCache
   readonly model: ModelClient
   readonly replicaId: string
+  readonly mask: RecordMask
   readonly log: Logger
   readonly bundle: () => Bundle
 }
@@ -196,9 +200,11 @@ export class Turns {
 
   #record(turn: Turn, { status, answer, freesKey, ...rest }: TurnEnd): Promise<void> {
     return this.#parts.ledger.write(async (tx) => {
-      const end = { status, answer: JSON.stringify(answer), freesKey }
+      const masking = turn.masking(this.#parts.mask)
+      const told = { ...answer, body: masking ? masking.told(answer.body) : answer.body }
+      const end = { status, answer: JSON.stringify(told), freesKey }
       if (!(await finishTurn(tx, turn.id, end))) return
-      const summary = turn.summary({ status, answer, freesKey, ...rest })
+      const summary = turn.summary({ status, answer, freesKey, ...rest }, masking)
       tx.append(entry('turn.finished', turn.agent.id, { turn_id: turn.id, ...summary }))
     })
   }
@@ -255,6 +261,13 @@ class Turn {
     this.#tools = offerable(agent, bundle)
     this.#callsLeft = bundle.llm.toolCallsMax
     this.#model = bundle.llm.model
+  }
+
+  /** What of all that was said the record may not hold. */
+  masking(mask: RecordMask): Masking | null {
+    const masking = maskingOf(mask, this.#bundle.record)
+    masking?.learn(plainMessages(this.#messages))
+    return masking
   }
 
   get #facts(): Facts {
@@ -393,16 +406,18 @@ class Turn {
   }
 
   /** For the record: what was asked and answered by hash, and as much of it as can be kept. */
-  summary({ status, text, code }: TurnEnd): JsonObject {
+  summary({ status, text: said, code }: TurnEnd, masking: Masking | null): JsonObject {
     const { prompt } = this.#submission
+    // Masked before it is cut: half a value would not be found.
+    const text = said === null || !masking ? said : masking.message(said)
     return {
       status,
       code,
       prompt_sha256: sha256(prompt),
-      prompt: bounded(prompt),
+      prompt: bounded(masking?.message(prompt) ?? prompt),
       text_sha256: text === null ? null : sha256(text),
       text: text === null ? null : bounded(text),
-      actions: this.#actions,
+      actions: masking ? masking.told(this.#actions) : this.#actions,
       model_calls: this.#modelCalls,
       usage: usageJson(this.#tokens),
       model: this.#model,

@@ -1,5 +1,6 @@
 // The last step of a load, in the thread that decides: what was checked, as plain data, becomes a bundle. Nothing is read,
 // parsed or checked here, and what has to be done for each tool and guard is done in slices.
+import type { RecordRules } from '../model/record-rules.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import { lazyArgsCheck } from './ajv.ts'
@@ -30,6 +31,7 @@ export interface PolicyParts {
   readonly plans: GateFile['plans']
   readonly llm: GateFile['llm']
   readonly approvals: ApprovalRules
+  readonly record: RecordRules
   readonly upstreams: readonly Upstream[]
   readonly warnings: readonly Diagnostic[]
   readonly counts: BundleCounts
@@ -105,6 +107,7 @@ export async function assemble(
     approvals,
     plans: Object.freeze({ ...parts.plans, checkPath: pathCheck(parts.plans) }),
     llm,
+    record: parts.record,
     data,
     modules: Object.freeze([...modules]),
     warnings,

@@ -7,6 +7,7 @@ import { deepFreeze } from './freeze.ts'
 import type { RawGuard } from './guards.ts'
 import { compilePathRules } from './paths.ts'
 import { resolveNames } from './patterns.ts'
+import type { RawRecord } from './record.ts'
 import { didYouMean } from './suggest.ts'
 import type { ApprovalRule, ApprovalRules, LlmPolicy, PlanPolicy, TokenPrice } from './types.ts'
 import { isObject } from './pointer.ts'
@@ -23,6 +24,7 @@ export interface GateFile {
   readonly approvals: RawApprovals
   readonly plans: PlanBounds
   readonly llm: LlmPolicy
+  readonly record: RawRecord
 }
 
 interface RawTerms {
@@ -55,6 +57,7 @@ interface RawGate {
   readonly budgets?: readonly JsonObject[]
   readonly rate_limits?: readonly JsonObject[]
   readonly plans?: RawPlans
+  readonly record?: RawRecord
   readonly llm?: {
     readonly model?: string
     readonly temperature?: number
@@ -92,6 +95,7 @@ export function readGate(source: SourceDocument, found: Findings): GateFile | un
     approvals: raw.approvals ?? {},
     plans: readPlans(raw.plans ?? {}, ['plans'], source, found),
     llm: readLlm(raw.llm ?? {}, source, found),
+    record: raw.record ?? {},
   }
 }
 

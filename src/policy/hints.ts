@@ -48,6 +48,7 @@ const HINTS: Readonly<Record<string, string>> = {
   bad_timezone: 'a name such as `Europe/Berlin` or `UTC`',
   bad_time_span: 'give it another start or end; all day is no span at all',
   bad_list_entry: 'one plain address, `@domain` or id for each entry',
+  mask_matches_nothing: 'a place that the args schema of a tool, or `facts` of one, has',
   bad_base_url: 'such as `https://crm.example.com/api`',
   env_missing: 'set it, or write `${NAME:-default}`',
   bad_path_template: 'such as `/tickets/{id}`',

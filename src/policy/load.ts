@@ -14,6 +14,7 @@ import {
   sameFiles,
 } from './files.ts'
 import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
+import { readRecord } from './record.ts'
 import { warnOfUngranted } from './grants.ts'
 import type { PlacedGuard, RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from './limits.ts'
@@ -221,7 +222,8 @@ async function readRules(
   const surroundings = { source, environment, tools: all, data, kinds, derived, found }
   const placed = await placeGuards(guards, surroundings)
   const approvals = readApprovals(gate.approvals, [...all.keys()], source, found)
-  return { guards, placed, derived, approvals }
+  const record = readRecord(gate.record, all.values(), source, found)
+  return { guards, placed, derived, approvals, record }
 }
 
 const rejected = (found: Findings, files: SourceTexts): CheckedPolicy => ({
@@ -295,12 +297,13 @@ interface Read {
   readonly placed: readonly PlacedGuard[]
   readonly derived: ReadonlyMap<string, unknown>
   readonly approvals: Bundle['approvals']
+  readonly record: Bundle['record']
   readonly modules: readonly PolicyModule[]
   readonly options: LoadOptions
 }
 
 function toParts(read: Read, found: Findings): PolicyParts {
-  const { files, gate, tools, guards, derived, approvals, options } = read
+  const { files, gate, tools, guards, derived, approvals, record, options } = read
   return {
     revision: revisionOf(files, revisionExtras(tools, options)),
     loadedAtMs: options.nowMs,
@@ -309,6 +312,7 @@ function toParts(read: Read, found: Findings): PolicyParts {
     plans: gate.plans,
     llm: gate.llm,
     approvals,
+    record,
     upstreams: [...tools.upstreams.values()],
     warnings: found.list('warning', POLICY_LIMITS.diagnosticsMax),
     counts: countParts(read),

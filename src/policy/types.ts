@@ -12,6 +12,7 @@ import type {
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
+import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
 import type { DataImage } from '../rego/index.ts'
@@ -294,6 +295,7 @@ export interface Bundle {
   readonly approvals: ApprovalRules
   readonly plans: PlanPolicy
   readonly llm: LlmPolicy
+  readonly record: RecordRules
   readonly data: JsonObject
   readonly modules: readonly PolicyModule[]
   readonly warnings: readonly Diagnostic[]

@@ -1,5 +1,6 @@
 import type { Json } from '../model/json.ts'
 import type { Db, Tx } from '../store/tx.ts'
+import { wipeHeld } from './held-requests.ts'
 
 export type ActionState =
   | 'held'
@@ -142,7 +143,20 @@ export async function finishActions(
     JSON.stringify(outcomes),
     new Date(tx.nowMs),
   ])
+  await wipeEnded(tx, rows)
   return new Map(rows.map((row) => [row.id, row]))
+}
+
+// What was kept in clear so that it can run is of no more use when it cannot run again.
+async function wipeEnded(tx: Tx, rows: readonly ActionRow[]): Promise<void> {
+  const ended = rows.filter(
+    ({ effect, state }) =>
+      effect === 'require_approval' && state !== 'held' && state !== 'executing',
+  )
+  await wipeHeld(
+    tx,
+    ended.map(({ id }) => id),
+  )
 }
 
 /** Moves one action if it is still as expected; undefined when somebody else moved it first. */
@@ -175,7 +189,7 @@ export async function moveActions(
   to: ActionState,
   change: ActionChange = {},
 ): Promise<ActionRow[]> {
-  return tx.query<ActionRow>(MOVE_ACTIONS, [
+  const rows = await tx.query<ActionRow>(MOVE_ACTIONS, [
     ids,
     from,
     to,
@@ -187,6 +201,8 @@ export async function moveActions(
     change.errorCode ?? null,
     change.errorMessage ?? null,
   ])
+  await wipeEnded(tx, rows)
+  return rows
 }
 
 /** Those of some actions that this replica has executing. */

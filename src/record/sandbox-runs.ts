@@ -60,12 +60,21 @@ export async function startRun(tx: Tx, id: string, replicaId: string): Promise<R
 export async function finishRun(
   tx: Tx,
   run: Pick<RunRow, 'id' | 'attempts'>,
-  end: Pick<RunRow, 'status' | 'revision' | 'steps' | 'error'>,
+  end: Pick<RunRow, 'status' | 'revision' | 'steps' | 'error' | 'scenario'>,
 ): Promise<RunRow | undefined> {
   const [row] = await tx.query<RunRow>(
-    `update sandbox_runs set status = $3, revision = $4, steps = $5, error = $6, finished_at = $7
+    `update sandbox_runs set status = $3, revision = $4, steps = $5, error = $6, finished_at = $7, scenario = $8
      where id = $1 and attempts = $2 and status = 'running' returning ${COLUMNS}`,
-    [run.id, run.attempts, end.status, end.revision, end.steps, end.error, new Date(tx.nowMs)],
+    [
+      run.id,
+      run.attempts,
+      end.status,
+      end.revision,
+      end.steps,
+      end.error,
+      new Date(tx.nowMs),
+      end.scenario,
+    ],
   )
   return row
 }

@@ -237,6 +237,11 @@ const CASES: readonly Case[] = [
   },
   { code: 'bad_path_rule', files: gate(`${GATE}plans: { allowed_dirs: ['a/../b'] }\n`) },
   {
+    code: 'mask_matches_nothing',
+    files: gate(`${GATE}record: { mask: [/args/nowhere/at/all] }\n`),
+  },
+  { code: 'bad_pointer', files: gate(`${GATE}record: { mask: [/result/status] }\n`) },
+  {
     code: 'missing_price',
     files: gate(`${GATE}llm: { model: gtp-4, prices: { gpt-4: { input: '1', output: '2' } } }\n`),
     hint: 'did you mean `gpt-4`?',

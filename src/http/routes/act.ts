@@ -7,7 +7,7 @@ import { sendAnswer } from '../answers.ts'
 import { money } from '../agent-json.ts'
 import { Calls } from '../calls.ts'
 import { callerOf, stateOf } from '../context.ts'
-import { idempotencyKey } from '../once.ts'
+import { idempotencyKey, sealOf } from '../once.ts'
 import type { HttpParts } from '../parts.ts'
 import { AGENTS } from '../roles.ts'
 import { ACT_ANSWER, HELD_ANSWER } from '../schemas.ts'
@@ -105,6 +105,7 @@ function toSubmission(req: Request, body: ActBody): Submission {
     reason: body.reason ?? null,
     costMicros: body.cost === undefined ? null : money('cost', body.cost),
     idempotencyKey: idempotencyKey(req),
+    seal: sealOf(req),
     dryRun: body.dry_run ?? false,
     waitMs: (body.wait_s ?? 0) * 1000,
   }

@@ -15,6 +15,7 @@ import {
   type Period,
 } from '../../record/agent-metrics.ts'
 import type { Db } from '../../store/tx.ts'
+import { maskingOf } from '../../pipeline/claims.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE, READERS } from '../roles.ts'
@@ -135,7 +136,8 @@ export function metricCalls(parts: HttpParts): Calls {
         if (which === null) throw new GatewayError('invalid_request', '`agent` is needed')
         const agent = await agentOf(tx, which)
         assertOwn(caller, agent.id)
-        const row = metricRow(agent.id, body, tx.nowMs)
+        const masking = maskingOf(parts.mask, parts.policies.current.record)
+        const row = metricRow(agent.id, masking?.said({ ...body }) ?? body, tx.nowMs)
         await insertMetrics(tx, [row])
         const { id, type, value, unit } = row
         const detail = { metric_id: id, metric_type: type, value, unit, agent_name: agent.name }

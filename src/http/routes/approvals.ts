@@ -1,4 +1,5 @@
 import type { Request } from 'express'
+import type { Caller } from '../../agents/keys.ts'
 import { agentAsked } from '../../agents/known.ts'
 import { findApproval, listApprovals, type ApprovalRow } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
@@ -34,9 +35,12 @@ export function approvalCalls(parts: HttpParts): Calls {
   const { db } = parts
   const tag = 'approvals'
   const calls = new Calls(parts)
-  const shown = () => ({
+  // Without a viewer: answers to writes may be stored, and what the record masks is in none of them.
+  const shown = (viewer?: Caller) => ({
     bundle: parts.policies.current,
     serverUrl: parts.config.publicServerUrl,
+    mask: parts.mask,
+    ...(viewer ? { viewer } : {}),
   })
 
   calls.on(
@@ -55,7 +59,7 @@ export function approvalCalls(parts: HttpParts): Calls {
       const agentId = (await agentAsked(db, caller, agent)) ?? null
       const rows = await listApprovals(db, { status, agentId, before: cursor, limit })
       return {
-        approvals: await approvalViews(db, rows, shown()),
+        approvals: await approvalViews(db, rows, shown(caller)),
         next_cursor: nextCursor(rows, limit),
       }
     },
@@ -71,11 +75,14 @@ export function approvalCalls(parts: HttpParts): Calls {
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ req }) => {
+    async ({ req, caller }) => {
       const row = await visible(db, req)
+      const view = await approvalView(db, row, shown(caller))
       const action = await findAction(db, row.action_id)
       const request = action ? (JSON.parse(action.request) as JsonObject) : null
-      return { ...(await approvalView(db, row, shown())), request }
+      const { args, resource, context, agent_reason: reason } = view
+      const asked = { args, resource, context, reason } as JsonObject
+      return { ...view, request: request && { ...request, ...asked } }
     },
   )
 

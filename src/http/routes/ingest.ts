@@ -7,6 +7,7 @@ import type { JsonObject } from '../../model/json.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { auditStats } from '../../record/audit-stats.ts'
 import type { Db, Tx } from '../../store/tx.ts'
+import { maskingOf } from '../../pipeline/claims.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, READERS } from '../roles.ts'
@@ -102,7 +103,11 @@ export function ingestCalls(parts: HttpParts): Calls {
     },
     ({ body, caller }) =>
       async (tx) =>
-        ingest(tx, body, caller),
+        ingest(
+          tx,
+          maskingOf(parts.mask, parts.policies.current.record)?.said({ ...body }) ?? body,
+          caller,
+        ),
   )
 
   calls.on(

@@ -118,7 +118,7 @@ export function planCalls(parts: HttpParts): Calls {
       const { goal = null } = body
       const changes = body.changes ?? (await ofGoal(goal, caller, requestId, req))
       const work = await plans.propose({ caller, requestId, goal, changes })
-      const once = onceOf(req)
+      const once = onceOf(req, parts)
       const { plan, refusal } = (await parts.operations.once(once, async (tx) => {
         return (await work(tx)) as unknown as JsonObject
       })) as unknown as PlanVerdict

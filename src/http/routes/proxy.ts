@@ -9,7 +9,7 @@ import { bodyObject, callerOf, header, stateOf } from '../context.ts'
 import { allow, strictBody } from '../edge.ts'
 import { sendError } from '../errors.ts'
 import type { HttpParts } from '../parts.ts'
-import { idempotencyKey } from '../once.ts'
+import { idempotencyKey, sealOf } from '../once.ts'
 import { AGENTS } from '../roles.ts'
 import { HELD_ANSWER } from '../schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from './act.ts'
@@ -55,6 +55,10 @@ export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
     const { upstream, path, query } = split(req.originalUrl)
     const bundle = policies.current
     const match = matchRoute(bundle.routes, upstream, req.method, path, query)
+    // Args travel in the path here, and the log knows nothing of masks.
+    if (bundle.record.args.length > 0) {
+      stateOf(req).shownPath = `${PREFIX}${upstream}${match.ok ? match.tool.path : '/…'}`
+    }
     if (!match.ok && match.code === 'not_canonical') {
       throw new GatewayError('invalid_request', match.message)
     }
@@ -97,6 +101,7 @@ function toSubmission(req: Request, tool: string, args: JsonObject): Submission 
     reason: null,
     costMicros: null,
     idempotencyKey: idempotencyKey(req),
+    seal: sealOf(req),
     dryRun: false,
     waitMs: waitMs(req),
   }
@@ -136,6 +141,7 @@ function sendResult(res: Response, result: StoredResult, upstream: string): void
     if (kept !== undefined) res.setHeader(name, kept)
   }
   if (result.truncated) res.setHeader('Portcullis-Truncated', 'true')
+  if (result.masked) res.setHeader('Portcullis-Masked', 'true')
   res.end(result.base64 === undefined ? (result.text ?? '') : Buffer.from(result.base64, 'base64'))
 }
 

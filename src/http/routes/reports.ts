@@ -9,6 +9,7 @@ import type { Report, Reported } from '../../pipeline/report.ts'
 import { listReports, spendByType, type ReportRow } from '../../record/reports.ts'
 import type { Db } from '../../store/tx.ts'
 import { money } from '../agent-json.ts'
+import { maskingOf } from '../../pipeline/claims.ts'
 import { Calls } from '../calls.ts'
 import { onceOf } from '../once.ts'
 import { agentSpend, currentMonth, monthBounds, typeJson } from '../spend-json.ts'
@@ -53,7 +54,7 @@ const REPORT = shape<ReportBody>(
       target: { type: 'string', pattern: '^[^\\u0000]{0,500}$' },
       cost: MONEY,
       outcome: { enum: ['success', 'failure'] },
-      metadata: { type: ['object', 'string', 'null'] },
+      metadata: { type: ['object', 'string', 'null'], additionalProperties: true },
     },
     ['action_type'],
   ),
@@ -112,8 +113,10 @@ export function reportCalls(parts: HttpParts): Calls {
       ],
     },
     async ({ req, body, caller }) => {
-      const report = toReport(await reporting(db, caller, body.agent), body, caller)
-      return operations.report(report, onceOf(req), reportedJson)
+      const masking = maskingOf(parts.mask, parts.policies.current.record)
+      const agent = await reporting(db, caller, body.agent)
+      const report = toReport(agent, masking?.said({ ...body }) ?? body, caller)
+      return operations.report(report, onceOf(req, parts), reportedJson)
     },
   )
 

@@ -32,7 +32,7 @@ const RUN = shape<{ scenario: Scenario }>(
         {
           name: NAME,
           at: { ...TIME, description: 'when it plays; now, unless it says' },
-          facts: { type: 'object', description: 'answers of look-ups, by name' },
+          facts: { ...OPEN, description: 'answers of look-ups, by name' },
           state: {
             type: 'object',
             additionalProperties: MONEY,

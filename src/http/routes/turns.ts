@@ -8,7 +8,7 @@ import type { TurnAnswer } from '../../pipeline/turns.ts'
 import { sendAnswer } from '../answers.ts'
 import { Calls } from '../calls.ts'
 import { sendError } from '../errors.ts'
-import { idempotencyKey } from '../once.ts'
+import { idempotencyKey, sealOf } from '../once.ts'
 import type { HttpParts } from '../parts.ts'
 import { AGENTS, ANYONE } from '../roles.ts'
 import { always, HELD_ANSWER, INTEGER, list, MAYBE_STRING, STRING } from '../schemas.ts'
@@ -163,6 +163,7 @@ export function turnCalls(parts: HttpParts): Calls {
         reason: null,
         costMicros: null,
         idempotencyKey: idempotencyKey(req),
+        seal: sealOf(req),
         dryRun: false,
         waitMs: 0,
       })
