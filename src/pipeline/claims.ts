@@ -34,12 +34,18 @@ export function recordedText(mask: RecordMask, request: ActionRequest, bundle: B
   return canonicalJson(requestJson(masking?.request(request) ?? request))
 }
 
+/** An action that was judged, on its way to the ledger. */
+export interface Judged {
+  readonly submission: Submission
+  readonly agent: Agent
+  readonly request: ActionRequest
+  readonly judgement: Judgement
+  readonly dryRun: boolean
+}
+
 export function newClaim(
   { mask, replicaId }: ClaimMaker,
-  submission: Submission,
-  agent: Agent,
-  request: ActionRequest,
-  judgement: Judgement,
+  { submission, agent, request, judgement, dryRun }: Judged,
 ): Claim {
   const nowMs = Date.now()
   const actionId = newId('act', nowMs)
@@ -63,8 +69,8 @@ export function newClaim(
     upstream: judgement.upstream?.name ?? '',
     decision: masking?.decision(judgement.decision, judgement.facts) ?? judgement.decision,
     costMicros: costIn(judgement, request),
-    idempotencyKey: submission.dryRun ? null : submission.idempotencyKey,
-    dryRun: submission.dryRun,
+    idempotencyKey: dryRun ? null : submission.idempotencyKey,
+    dryRun,
     masking,
     sealed: isMasked
       ? sealedRequest(mask, { id: actionId, request_hash: requestHash }, request, judgement.bundle)

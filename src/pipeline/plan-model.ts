@@ -28,12 +28,14 @@ export async function changesOfGoal(
   const answer = await pipeline.act({
     caller,
     requestId,
-    tool: MODEL_TOOL,
-    args: {
-      messages: [
-        { role: 'system', content: instructions(plans) },
-        { role: 'user', content: goal },
-      ],
+    call: {
+      tool: MODEL_TOOL,
+      args: {
+        messages: [
+          { role: 'system', content: instructions(plans) },
+          { role: 'user', content: goal },
+        ],
+      },
     },
     resource: null,
     context: {},
@@ -41,7 +43,6 @@ export async function changesOfGoal(
     costMicros: null,
     // The key is the plan's; its model call must not be taken for an action of that name.
     idempotencyKey: idempotencyKey === null ? null : `plan ${idempotencyKey}`,
-    dryRun: false,
     waitMs: 0,
     mayBeHeld: false,
   })

@@ -3,11 +3,15 @@ import { microsFromJson } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { ActionRow } from '../record/actions.ts'
+import type { NamedCall } from './routing.ts'
 import type { Submission } from './submission.ts'
 
-/** The canonical request of a submission. */
-export function toRequest(submission: Submission, agent: Agent): ActionRequest {
-  const { tool, args, resource, context, reason, costMicros } = submission
+/** The canonical request of a submission, of which `named` says the tool. */
+export function toRequest(
+  { resource, context, reason, costMicros }: Submission,
+  { tool, args }: NamedCall,
+  agent: Agent,
+): ActionRequest {
   return {
     subject: { type: 'agent', id: agent.id },
     tool,

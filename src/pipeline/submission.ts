@@ -4,29 +4,25 @@ import type { Seal } from '../lib/seal.ts'
 import type { Effect, Reason, TraceStep } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
-import type { Bundle } from '../policy/types.ts'
 import type { ActionState } from '../record/actions.ts'
+import type { Call } from './routing.ts'
 
 /** An action as it arrives at the pipeline, whatever door it came through. */
 export interface Submission {
   readonly caller: Caller
   readonly requestId: string
-  readonly tool: string
-  readonly args: JsonObject
+  readonly call: Call
   readonly resource: Resource | null
   readonly context: JsonObject
   readonly reason: string | null
   readonly costMicros: bigint | null
   readonly idempotencyKey: string | null
-  readonly dryRun: boolean
   /** How long to wait for a held action before answering that it is held. */
   readonly waitMs: number
   /** False: what a person would have to approve is denied, because nobody comes back for it. */
   readonly mayBeHeld?: boolean
   /** Seals the answer for whoever repeats the request with the same secret, where the record is masked. */
   readonly seal?: Seal | null
-  /** The bundle by which the door found the tool: it judges too, whatever was loaded meanwhile. */
-  readonly bundle?: Bundle
 }
 
 /** What an upstream said, as it is stored and replayed. */

@@ -351,14 +351,12 @@ class Turn {
     const submission: Submission = {
       caller: this.#submission.caller,
       requestId: this.#submission.requestId,
-      tool,
-      args,
+      call: { tool, args },
       resource: null,
       context: this.#submission.context,
       reason: null,
       costMicros: null,
       idempotencyKey: null,
-      dryRun: false,
       waitMs: 0,
       mayBeHeld,
     }

@@ -67,7 +67,12 @@ export function actCalls(parts: HttpParts): Calls {
         errors: ACT_ERRORS,
       },
       async ({ req, res, body }) => {
-        sendAnswer(res, await parts.pipeline.act(toSubmission(req, body)))
+        const submission = toSubmission(req, body)
+        const { pipeline } = parts
+        sendAnswer(
+          res,
+          await (body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)),
+        )
       },
     )
   }
@@ -98,15 +103,13 @@ function toSubmission(req: Request, body: ActBody): Submission {
   return {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,
-    tool: body.tool,
-    args: body.args ?? {},
+    call: { tool: body.tool, args: body.args ?? {} },
     resource: body.resource ?? null,
     context: body.context ?? {},
     reason: body.reason ?? null,
     costMicros: body.cost === undefined ? null : money('cost', body.cost),
     idempotencyKey: idempotencyKey(req),
     seal: sealOf(req),
-    dryRun: body.dry_run ?? false,
     waitMs: (body.wait_s ?? 0) * 1000,
   }
 }

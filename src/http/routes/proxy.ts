@@ -1,8 +1,7 @@
 import { Router, type Request, type Response } from 'express'
 import { GatewayError } from '../../errors.ts'
-import type { JsonObject } from '../../model/json.ts'
+import type { HttpCall } from '../../pipeline/routing.ts'
 import type { Answer, StoredResult, Submission } from '../../pipeline/submission.ts'
-import { matchRoute, withBody } from '../../policy/route.ts'
 import { refusalOf, sendHeld } from '../answers.ts'
 import type { Call } from '../calls.ts'
 import { bodyObject, callerOf, header, stateOf } from '../context.ts'
@@ -16,7 +15,6 @@ import { ACT_ERRORS, WAIT_S_MAX } from './act.ts'
 
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
-const RECORDED_CHARS_MAX = 1_000
 /**
  * What an upstream may not say through the gate: whom browsers trust, where else it can be reached,
  * and cookies, which belong to the session of the gate's own credential.
@@ -49,28 +47,15 @@ export const PROXY_CALLS: readonly Call[] = (
  * and path choose the tool; the answer is the upstream's own. A held action answers 202, and the
  * same request with `Portcullis-Action: <action_id>` collects its result.
  */
-export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
+export function proxyRoutes({ pipeline }: HttpParts): Router {
   const router = Router({ caseSensitive: true })
   router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
-    const { upstream, path, query } = split(req.originalUrl)
-    const bundle = policies.current
-    const match = matchRoute(bundle.routes, upstream, req.method, path, query)
-    // Args travel in the path here, and the log knows nothing of masks.
-    if (bundle.record.args.length > 0) {
-      stateOf(req).shownPath = `${PREFIX}${upstream}${match.ok ? match.tool.path : '/…'}`
-    }
-    if (!match.ok && match.code === 'not_canonical') {
-      throw new GatewayError('invalid_request', match.message)
-    }
-    const asked = match.ok
-      ? toSubmission(req, match.tool.name, withBody(match.tool, match.args, bodyObject(req)))
-      : unrouted(req, upstream, path)
-    const submission = { ...asked, bundle }
+    const submission = toSubmission(req)
     const collected = header(req, 'portcullis-action')
     const answer = collected
       ? await pipeline.collect(submission, collected)
       : await pipeline.act(submission)
-    sendProxied(res, answer, upstream)
+    sendProxied(res, answer, submission.call.upstream)
   })
   return router
 }
@@ -90,27 +75,20 @@ function split(url: string): { upstream: string; path: string; query: string } {
   }
 }
 
-function toSubmission(req: Request, tool: string, args: JsonObject): Submission {
+function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
+  const at = split(req.originalUrl)
   return {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,
-    tool,
-    args,
+    call: { ...at, method: req.method, body: () => bodyObject(req) },
     resource: null,
     context: {},
     reason: null,
     costMicros: null,
     idempotencyKey: idempotencyKey(req),
     seal: sealOf(req),
-    dryRun: false,
     waitMs: waitMs(req),
   }
-}
-
-// A path no tool stands for is an action all the same: it is denied, and the denial is on record.
-function unrouted(req: Request, upstream: string, path: string): Submission {
-  const args = { method: req.method, path: path.slice(0, RECORDED_CHARS_MAX) }
-  return toSubmission(req, `proxy/${upstream}`, args)
 }
 
 /** RFC 7240: `Prefer: wait=10` waits that many seconds for a held action. */

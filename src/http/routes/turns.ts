@@ -156,15 +156,13 @@ export function turnCalls(parts: HttpParts): Calls {
       const answer = await pipeline.act({
         caller,
         requestId,
-        tool: MODEL_TOOL,
-        args: chatArgs(body),
+        call: { tool: MODEL_TOOL, args: chatArgs(body) },
         resource: null,
         context: {},
         reason: null,
         costMicros: null,
         idempotencyKey: idempotencyKey(req),
         seal: sealOf(req),
-        dryRun: false,
         waitMs: 0,
       })
       sendChat(res, answer)
