@@ -2,7 +2,7 @@
 // no module. Each sample is one call, timed by the monotonic clock, after a warm-up; p50 and p99 are
 // over all samples of the best of five rounds, so that a busy machine shows less. Run:
 //   node --import tsx bench/decide.ts
-import { decide, GUARD_KINDS } from '../src/decide/index.ts'
+import { decide, KINDS } from '../src/decide/index.ts'
 import type { Facts } from '../src/model/facts.ts'
 import type { ActionRequest } from '../src/model/request.ts'
 import { loadBundle } from '../src/policy/index.ts'
@@ -98,7 +98,7 @@ const files = {
   'tools.yaml': TOOLS,
   'data/blocked.json': JSON.stringify(blocked),
 }
-const loaded = await loadBundle(files, { kinds: GUARD_KINDS, env: {}, nowMs: 0 })
+const loaded = await loadBundle(files, { ...KINDS, env: {}, nowMs: 0 })
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics))
 const { bundle } = loaded
 

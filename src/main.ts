@@ -3,11 +3,13 @@ import { AgentCache } from './agents/registry.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
 import { Replica } from './control/replica.ts'
-import { GUARD_KINDS } from './decide/index.ts'
+import { KINDS } from './decide/index.ts'
 import { POLICY_LOADER } from './decide/load.ts'
-import { credentialVariables } from './enforce/credential-variables.ts'
-import { ModelClient } from './enforce/model-client.ts'
-import { UpstreamClient } from './enforce/upstream-client.ts'
+import type { Transport } from './protocols/transport.ts'
+import { httpTransport } from './protocols/http/transport.ts'
+import { credentialVariables } from './protocols/http/credential-variables.ts'
+import { ModelClient } from './protocols/model/client.ts'
+import { UpstreamClient } from './protocols/http/upstream-client.ts'
 import { FactLookups } from './facts/lookups.ts'
 import { httpDoor } from './http/door.ts'
 import type { Listening } from './http/listening.ts'
@@ -62,7 +64,7 @@ export class Gate {
     this.#life = new Lifetime(this.log)
     this.policies = new PolicyStore({
       dir: config.policyDir,
-      kinds: GUARD_KINDS,
+      ...KINDS,
       env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
       defaults: { ratePerS: config.ratePerS },
       loader: POLICY_LOADER,
@@ -171,10 +173,14 @@ async function openActions(basics: Basics, record: RecordParts) {
     }),
   )
   const model = new ModelClient(config.model, client)
+  const transports = new Map<string, Transport>([
+    ['http', httpTransport(client)],
+    ['model', model],
+  ])
   const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
   const recording = { db, ledger, events, metrics, log, replicaId, mask }
   const pipeline = new Pipeline({
-    ...{ client, model, ...judging, ...recording },
+    ...{ transports, ...judging, ...recording },
     refusal: () => refusal({ checkpoints, replica }),
   })
   const files = new PlanFiles(config.plansDir)

@@ -14,7 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   rego: [],
   store: ['model', 'lib', 'errors'],
   policy: ['model', 'lib', 'errors', 'rego', 'store'],
-  decide: ['model', 'lib', 'errors', 'policy', 'rego'],
+  decide: ['model', 'lib', 'errors', 'policy', 'protocols', 'rego'],
   agents: ['model', 'lib', 'errors', 'store'],
   facts: ['model', 'lib', 'errors', 'store'],
   approvals: ['model', 'lib', 'errors', 'store'],
@@ -22,15 +22,15 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   record: ['model', 'lib', 'errors', 'store'],
   // Reads what the record says; low, because whoever works counts.
   telemetry: ['model'],
-  enforce: ['model', 'lib', 'errors', 'approvals'],
+  protocols: ['model', 'lib', 'errors', 'policy', 'record'],
   // `store` for the types of a ledger transaction; statements stay in the rooms.
   pipeline: [
-    ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'policy', 'enforce', 'agents'],
+    ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'policy', 'protocols', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry'],
   ],
   http: [
     ...['model', 'lib', 'errors', 'config', 'store', 'pipeline', 'policy', 'agents', 'approvals'],
-    ...['control', 'record', 'telemetry'],
+    ...['control', 'record', 'protocols', 'telemetry'],
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'pipeline', 'policy', 'agents', 'approvals'],
@@ -79,6 +79,15 @@ describe('tidy', () => {
       fs.readFileSync(path.join(SRC, file), 'utf8').includes('process.env'),
     )
     expect(readers).to.deep.equal(['config.ts'])
+  })
+
+  it('knows of the model in its protocol only', () => {
+    const outside = sources().filter(
+      (file) =>
+        !file.startsWith(path.join('protocols', 'model')) &&
+        /\b(?:MODEL_[A-Z]+|isModel)\b/.test(fs.readFileSync(path.join(SRC, file), 'utf8')),
+    )
+    expect(outside).to.deep.equal([])
   })
 
   it('has no dumping grounds', () => {

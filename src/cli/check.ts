@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { readConfig } from '../config.ts'
-import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
+import { KINDS, JUDGE } from '../decide/index.ts'
 import { type Diagnostic, loadBundle } from '../policy/index.ts'
 import { closeAll } from '../policy/load.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
@@ -17,7 +17,7 @@ export async function check(
   if (!fs.existsSync(dir)) throw new CliError(EXIT.usage, `no directory ${dir}`)
   const { env, ticketingApiUrl, ratePerS } = readConfig(ROOT)
   const result = await loadBundle(path.resolve(dir), {
-    kinds: GUARD_KINDS,
+    ...KINDS,
     env: { ...env, TICKETING_API_URL: ticketingApiUrl },
     defaults: { ratePerS },
     compiler: REGO_COMPILER,

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import pg from 'pg'
 import { readConfig, type Config } from '../config.ts'
-import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
+import { KINDS, JUDGE } from '../decide/index.ts'
 import { loadBundle } from '../policy/index.ts'
 import { closeAll } from '../policy/load.ts'
 import { REGO_COMPILER } from '../policy/rego-compiler.ts'
@@ -92,7 +92,7 @@ async function addressProblem({ host, port }: Config): Promise<string | null> {
 async function policyProblem(config: Config): Promise<string | null> {
   if (!fs.existsSync(config.policyDir)) return `${config.policyDir} does not exist; set POLICY_DIR`
   const result = await loadBundle(config.policyDir, {
-    kinds: GUARD_KINDS,
+    ...KINDS,
     env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
     compiler: REGO_COMPILER,
     judge: JUDGE,

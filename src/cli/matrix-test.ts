@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { GUARD_KINDS, JUDGE } from '../decide/index.ts'
+import { KINDS, JUDGE } from '../decide/index.ts'
 import {
   describeCase,
   loadBundle,
@@ -56,7 +56,7 @@ async function loaded(dir: string, files: Readonly<Record<string, Uint8Array>>) 
   const { ROOT } = await import('./root.ts')
   const { env, ticketingApiUrl, ratePerS } = readConfig(ROOT)
   const result = await loadBundle(files, {
-    kinds: GUARD_KINDS,
+    ...KINDS,
     env: { ...env, TICKETING_API_URL: ticketingApiUrl },
     defaults: { ratePerS },
     compiler: REGO_COMPILER,

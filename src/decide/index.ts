@@ -4,7 +4,7 @@ import { explainTrace } from './explain.ts'
 
 export { decide, explainTrace }
 export { withoutExpressions } from './explain.ts'
-export { GUARD_KINDS } from './guards/registry.ts'
+export { KINDS } from './kinds.ts'
 
 /** What runs the tests of a policy directory. */
 export const JUDGE: PolicyJudge = { decide, explain: explainTrace }

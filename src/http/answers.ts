@@ -3,7 +3,8 @@ import { GatewayError } from '../errors.ts'
 import { jsonText, shownJson } from '../lib/raw-json.ts'
 import type { Reason } from '../model/decision.ts'
 import type { Json } from '../model/json.ts'
-import type { Answer, StoredResult } from '../pipeline/submission.ts'
+import type { StoredResult } from '../model/result.ts'
+import type { Answer } from '../pipeline/submission.ts'
 import { sendError } from './errors.ts'
 
 /** Seconds after which asking for a held action again makes sense. */

@@ -35,7 +35,7 @@ export function onceOf(
   const { body, presentedKey } = stateOf(req)
   const hash = sha256(canonicalJson([req.method, req.originalUrl, body ?? null]))
   // A body may hold what is masked, and a plain hash could be tried.
-  const isMasked = maskingOf(mask, policies.current.record) !== null
+  const isMasked = maskingOf(mask, policies.current) !== null
   return {
     holder: holderOf(callerOf(req)),
     keyId: callerOf(req).keyId,

@@ -7,6 +7,8 @@ export type EffectClass = 'read' | 'write' | 'irreversible'
 /** A system the gate may call. Credentials come from the environment, never from an agent. */
 export interface Upstream {
   readonly name: string
+  /** The name of its `Protocol`. */
+  readonly protocol: string
   /** Origin plus optional path prefix, without a trailing slash. */
   readonly baseUrl: string
   readonly timeoutMs: number

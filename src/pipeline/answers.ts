@@ -4,7 +4,8 @@ import type { Decision, Reason } from '../model/decision.ts'
 import { wireCode } from '../model/reason.ts'
 import { stored, type ActionRow } from '../record/actions.ts'
 import type { Claim, ClaimResult } from './claim.ts'
-import type { Answer, StoredResult } from './submission.ts'
+import type { StoredResult } from '../model/result.ts'
+import type { Answer } from './submission.ts'
 
 /** What a recorded action answers now; `clear` is what the upstream said, where that is not what is on record. */
 export function answerWith(row: ActionRow, clear: StoredResult | null): Answer {

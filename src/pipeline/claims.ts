@@ -4,6 +4,7 @@ import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
+import { protocolOf } from '../policy/protocol.ts'
 import type { Bundle } from '../policy/types.ts'
 import type { ActionRow } from '../record/actions.ts'
 import type { RecordMask } from '../record/mask.ts'
@@ -23,14 +24,22 @@ export interface ClaimMaker {
 }
 
 /** The masking that a policy asks for; null where it asks for none. */
-export function maskingOf(mask: RecordMask, rules: RecordRules): Masking | null {
+export function maskingOf(
+  mask: RecordMask,
+  bundle: Bundle,
+  rules: RecordRules = bundle.record,
+): Masking | null {
   const any = Object.values(rules).some((pointers) => pointers.length > 0)
-  return any ? new Masking(mask, rules) : null
+  if (!any) return null
+  return new Masking(mask, rules, ({ tool: name, args }) => {
+    const tool = bundle.tools.get(name)
+    return (tool && protocolOf(bundle, tool).conversation?.(args)) ?? []
+  })
 }
 
 /** The canonical text that a request is known by, on record and to itself when it is sent again. */
 export function recordedText(mask: RecordMask, request: ActionRequest, bundle: Bundle): string {
-  const masking = maskingOf(mask, bundle.record)
+  const masking = maskingOf(mask, bundle)
   return canonicalJson(requestJson(masking?.request(request) ?? request))
 }
 
@@ -49,7 +58,7 @@ export function newClaim(
 ): Claim {
   const nowMs = Date.now()
   const actionId = newId('act', nowMs)
-  const masking = maskingOf(mask, judgement.bundle.record)
+  const masking = maskingOf(mask, judgement.bundle)
   const shown = masking?.request(request) ?? request
   const isMasked = masking?.any ?? false
   const requestText = canonicalJson(requestJson(shown))
@@ -88,7 +97,7 @@ export function resumedClaim(
   judgement: Judgement,
 ): Claim {
   const request = held?.request ?? fromStored(row)
-  const masking = maskingOf(mask, bothRules(judgement.bundle.record, held?.rules))
+  const masking = maskingOf(mask, judgement.bundle, bothRules(judgement.bundle.record, held?.rules))
   const shown = masking?.request(request) ?? request
   const targetHash = effectHash(judgement)
   return {

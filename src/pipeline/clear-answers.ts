@@ -4,7 +4,7 @@ import type { ActionRow } from '../record/actions.ts'
 import { storedAnswer, type StoredAnswer } from '../record/answers.ts'
 import type { Db } from '../store/tx.ts'
 import type { Claim } from './claim.ts'
-import type { StoredResult } from './submission.ts'
+import type { StoredResult } from '../model/result.ts'
 
 // The record of a masked answer cannot give it to the agent again. So the replica that carried an action out has it in
 // memory for a while, for an agent that waits or comes back; and where the request came with an `Idempotency-Key`, it

@@ -2,29 +2,25 @@ import { performance } from 'node:perf_hooks'
 import type { Agent } from '../agents/agent.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
 import { decide } from '../decide/decide.ts'
-import type { ModelClient } from '../enforce/model-client.ts'
-import type { UpstreamClient } from '../enforce/upstream-client.ts'
-import { GatewayError } from '../errors.ts'
 import type { FactLookups, FetchFact } from '../facts/lookups.ts'
 import { newId } from '../lib/ids.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
 import type { Json } from '../model/json.ts'
-import { MODEL_TOOL } from '../model/model-call.ts'
 import type { ActionRequest } from '../model/request.ts'
-import type { Tool } from '../model/tool.ts'
-import { buildTarget } from '../policy/target.ts'
+import type { Tool, Upstream } from '../model/tool.ts'
 import type { Bundle } from '../policy/types.ts'
+import type { Transport } from '../protocols/transport.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { killTargetOf } from './claim.ts'
-import { honourable, unholdable, withTarget, type Judgement } from './judgement.ts'
+import { honourable, targetOf, unholdable, withTarget, type Judgement } from './judgement.ts'
 
 const NO_FACT = 'the look-up got no usable answer'
 const INEXACT_FACT = 'the answer of the look-up is not JSON that has one meaning'
 
 export interface JudgeParts {
   readonly metrics: Metrics
-  readonly client: UpstreamClient
-  readonly model: ModelClient
+  /** What calls, by protocol. */
+  readonly transports: ReadonlyMap<string, Transport>
   readonly facts: FactLookups
   readonly killState: KillState
 }
@@ -46,7 +42,7 @@ export class Judge {
   ): Promise<Judgement> {
     const tool = bundle.tools.get(request.tool)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
-    if (tool?.name === MODEL_TOOL) this.#assertModel()
+    if (upstream) transportOf(this.#parts.transports, upstream).assertReady()
     const facts = {
       nowMs: Date.now(),
       agent,
@@ -83,7 +79,9 @@ export class Judge {
       const tool = bundle.tools.get(lookup.tool)
       const upstream = tool && bundle.upstreams.get(tool.upstream)
       if (!tool || !upstream) throw new Error(`tool ${lookup.tool} is not declared`)
-      const result = await this.#parts.client.call(upstream, buildTarget(tool, upstream, args), {
+      const target = targetOf(bundle, tool, upstream, args)
+      const transport = transportOf(this.#parts.transports, upstream)
+      const { exchange: result } = await transport.call(upstream, target, {
         requestId: newId('req'),
         actionId: '',
         mayStart: () => !this.#parts.killState.check(asking).blocked,
@@ -94,11 +92,16 @@ export class Judge {
       return lookedUp(result.body)
     }
   }
+}
 
-  #assertModel(): void {
-    if (this.#parts.model.settings) return
-    throw new GatewayError('llm_unconfigured', 'no model is configured')
-  }
+/** What calls an upstream: the half of its protocol that has effects. */
+export function transportOf(
+  transports: ReadonlyMap<string, Transport>,
+  { name, protocol }: Upstream,
+): Transport {
+  const transport = transports.get(protocol)
+  if (!transport) throw new Error(`nothing calls upstream ${name}`)
+  return transport
 }
 
 // Read as strictly as a request: exact numbers, no duplicate members. An error quotes nothing of the answer,

@@ -3,11 +3,9 @@ import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import type { Decision, Reason, Reservation } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
-import { MODEL_UPSTREAM } from '../model/model-call.ts'
 import type { Target } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
-import { buildModelTarget } from '../policy/model-tool.ts'
-import { buildTarget } from '../policy/target.ts'
+import { protocolOf } from '../policy/protocol.ts'
 import type { Bundle } from '../policy/types.ts'
 
 /** One action judged: what the claim, the approval hash and the upstream call are made of. */
@@ -46,9 +44,7 @@ const denied = ({ exceeded }: Reservation): Reason => ({ ...exceeded, effect: 'd
 
 /** The call that these args stand for. @throws GatewayError `invalid_request` where they do not fit into it */
 export function targetOf(bundle: Bundle, tool: Tool, upstream: Upstream, args: JsonObject): Target {
-  return upstream.name === MODEL_UPSTREAM
-    ? buildModelTarget(bundle, args)
-    : buildTarget(tool, upstream, args)
+  return protocolOf(bundle, tool).target({ tool, upstream, args }, bundle)
 }
 
 // Arguments that cannot be put into the upstream call are a denial, and recorded like any other.

@@ -2,27 +2,31 @@ import { jsonText } from '../lib/raw-json.ts'
 import type { Decision, Obligation, Reason, Reservation, TraceStep } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import { MODEL_TOOL } from '../model/model-call.ts'
 import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
 import { MaskedValues, type RecordMask } from '../record/mask.ts'
-import type { Judged } from './outcome.ts'
-import type { StoredResult } from './submission.ts'
+import type { CallOutcome } from '../protocols/transport.ts'
+import type { StoredResult } from '../model/result.ts'
 
 // Where an action is parted in two: what decides and is sent has the clear values, what is written has their digests.
 // A claim is made of the second, so whatever the ledger writes of it (the row, the entries, the approval, alerts)
 // never had the first. Names, codes and effects are the gate's own and stay: an agent that chooses a masked value must
 // not be able to change what the record says was decided.
 
+type ConversationOf = (request: ActionRequest) => readonly JsonObject[]
+
 /** Masks what is written of one action; it remembers the values of its request for what comes after. */
 export class Masking {
   readonly #mask: RecordMask
   readonly #rules: RecordRules
+  readonly #conversationOf: ConversationOf
   readonly #values: MaskedValues
 
-  constructor(mask: RecordMask, rules: RecordRules) {
+  /** `conversationOf`: what a request repeats of a conversation with a model. */
+  constructor(mask: RecordMask, rules: RecordRules, conversationOf: ConversationOf) {
     this.#mask = mask
     this.#rules = rules
+    this.#conversationOf = conversationOf
     this.#values = new MaskedValues(mask)
   }
 
@@ -38,7 +42,7 @@ export class Masking {
       args: this.#values.hide(args, this.#rules.args),
       context: this.#values.hide(context, this.#rules.context),
     }
-    if (request.tool === MODEL_TOOL) this.#learnConversation(args)
+    this.learn(this.#conversationOf(request))
     if (!this.any) return request
     return {
       ...request,
@@ -71,7 +75,7 @@ export class Masking {
   }
 
   /** What is written of an outcome; the caller that waits gets `judged.result` itself. */
-  judged(judged: Judged): Judged {
+  judged(judged: CallOutcome): CallOutcome {
     const { outcome, result, detail } = judged
     const stored = outcome.result === '' ? '' : this.#stored(outcome.result, result)
     return {
@@ -125,10 +129,6 @@ export class Masking {
 
   #swept<T extends Json>(value: T): T {
     return this.#values.swept(value)
-  }
-
-  #learnConversation({ messages }: JsonObject): void {
-    if (Array.isArray(messages)) this.learn(messages as readonly JsonObject[])
   }
 
   #learnArgs(text: Json | undefined): void {

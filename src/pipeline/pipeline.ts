@@ -2,10 +2,12 @@ import { performance } from 'node:perf_hooks'
 import type { Agent } from '../agents/agent.ts'
 import type { AgentCache } from '../agents/registry.ts'
 import type { EnvironmentKeys } from '../approvals/voters.ts'
+import { screen } from '../decide/screen.ts'
 import { GatewayError } from '../errors.ts'
 import { sha256 } from '../lib/canonical.ts'
-import { MODEL_UPSTREAM } from '../model/model-call.ts'
+import type { JsonObject } from '../model/json.ts'
 import type { Bundle } from '../policy/types.ts'
+import type { CallOutcome } from '../protocols/transport.ts'
 import { findAction, type ActionRow } from '../record/actions.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
@@ -14,10 +16,8 @@ import { killTargetOf, type Claim, type ClaimResult } from './claim.ts'
 import { CLAIM } from './claim-batch.ts'
 import { newClaim, openedRequest, recordedText, resumedClaim } from './claims.ts'
 import { sealedAnswer } from './clear-answers.ts'
-import { Judge, type JudgeParts } from './judge.ts'
+import { transportOf, Judge, type JudgeParts } from './judge.ts'
 import type { Judgement } from './judgement.ts'
-import { judgeModel } from './model-outcome.ts'
-import { judge, type Judged } from './outcome.ts'
 import { Outcomes } from './outcomes.ts'
 import { fromStored, toRequest } from './requests.ts'
 import { resumeKind } from './resume.ts'
@@ -214,10 +214,10 @@ export class Pipeline {
     return answerWith(row, result)
   }
 
-  async #dispatch(claim: Claim, judgement: Judgement): Promise<Judged> {
+  async #dispatch(claim: Claim, judgement: Judgement): Promise<CallOutcome> {
     const { tool, upstream, target } = judgement
     if (!tool || !upstream || !target) throw new Error('an allowed action has no target')
-    const { client, model, killState, metrics } = this.#parts
+    const { transports, killState, metrics } = this.#parts
     // The one place where an effect could slip out without a durable decision, were the order ever broken.
     if (!this.#cleared.delete(claim.actionId)) {
       metrics.failOpen.inc()
@@ -229,14 +229,13 @@ export class Pipeline {
       actionId: claim.actionId,
       mayStart: () => !killState.check(killTargetOf(claim)).blocked,
     }
-    const isModel = upstream.name === MODEL_UPSTREAM
-    const asked = isModel ? await model.call(upstream, target, options) : undefined
-    const call = asked?.call ?? (await client.call(upstream, target, options))
+    const called = await transportOf(transports, upstream).call(upstream, target, options)
     const seconds = (performance.now() - startedAt) / 1000
     metrics.upstreamSeconds.observe({ upstream: upstream.name }, seconds)
-    metrics.upstreamCalls.inc({ upstream: upstream.name, result: call.type })
-    if (asked) return judgeModel(asked, judgement.facts, judgement.bundle)
-    return judge(call, tool.effectClass)
+    metrics.upstreamCalls.inc({ upstream: upstream.name, result: called.exchange.type })
+    const { bundle, facts } = judgement
+    const risks = (text: JsonObject) => screen({ reason: null, text }, facts, bundle, tool.name)
+    return called.read({ tool, bundle, screen: risks })
   }
 
   async #resume(actionId: string): Promise<void> {

@@ -2,9 +2,9 @@ import type { Caller } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import { MODEL_TOOL } from '../model/model-call.ts'
+import { chatCall } from '../protocols/model/protocol.ts'
 import type { PlanPolicy } from '../policy/types.ts'
-import { completionOf } from './model-outcome.ts'
+import { completionOf } from '../protocols/model/outcome.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Answer } from './submission.ts'
 
@@ -28,15 +28,12 @@ export async function changesOfGoal(
   const answer = await pipeline.act({
     caller,
     requestId,
-    call: {
-      tool: MODEL_TOOL,
-      args: {
-        messages: [
-          { role: 'system', content: instructions(plans) },
-          { role: 'user', content: goal },
-        ],
-      },
-    },
+    call: chatCall({
+      messages: [
+        { role: 'system', content: instructions(plans) },
+        { role: 'user', content: goal },
+      ],
+    }),
     resource: null,
     context: {},
     reason: null,

@@ -180,7 +180,7 @@ export class Sandbox {
   }
 
   #masking(): Masking | null {
-    return maskingOf(this.#parts.mask, this.#parts.bundle().record)
+    return maskingOf(this.#parts.mask, this.#parts.bundle())
   }
 
   #sealed(id: string, text: string): string {

@@ -11,7 +11,8 @@ import type { Db } from '../store/tx.ts'
 import { answerWith, heldAnswer, identify, reasonsOf } from './answers.ts'
 import type { Claim } from './claim.ts'
 import { ClearAnswers } from './clear-answers.ts'
-import type { Answer, StoredResult, Submission } from './submission.ts'
+import type { StoredResult } from '../model/result.ts'
+import type { Answer, Submission } from './submission.ts'
 
 const POLL_HELD_MS = 500
 const WAIT_MS_MAX = 60_000

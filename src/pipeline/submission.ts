@@ -4,6 +4,7 @@ import type { Seal } from '../lib/seal.ts'
 import type { Effect, Reason, TraceStep } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
+import type { StoredResult } from '../model/result.ts'
 import type { ActionState } from '../record/actions.ts'
 import type { Call } from './routing.ts'
 
@@ -23,18 +24,6 @@ export interface Submission {
   readonly mayBeHeld?: boolean
   /** Seals the answer for whoever repeats the request with the same secret, where the record is masked. */
   readonly seal?: Seal | null
-}
-
-/** What an upstream said, as it is stored and replayed. */
-export interface StoredResult {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string | readonly string[]>>
-  /** UTF-8 text, or base64 where the bytes are not text. */
-  readonly text?: string
-  readonly base64?: string
-  readonly truncated: boolean
-  /** Some of it is on record as digests only. */
-  readonly masked?: true
 }
 
 interface Identified {

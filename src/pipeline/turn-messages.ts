@@ -4,11 +4,13 @@ import { jsonText, shownJson } from '../lib/raw-json.ts'
 import { parseStrictJson, StrictJsonError } from '../lib/strict-json.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import { MODEL_TOOL, type ChatMessage, type Completion } from '../model/model-call.ts'
+import type { ChatMessage, Completion } from '../protocols/model/call.ts'
+import { chatCall, isModelTool } from '../protocols/model/protocol.ts'
 import type { Tool } from '../model/tool.ts'
-import { OFFERED_TOOLS_MAX } from '../policy/model-tool.ts'
+import { OFFERED_TOOLS_MAX } from '../protocols/model/tool.ts'
 import type { Bundle } from '../policy/types.ts'
-import type { Answer, StoredResult } from './submission.ts'
+import type { StoredResult } from '../model/result.ts'
+import type { Answer } from './submission.ts'
 
 /** Longer results are cut before the model sees them; the action's own record has them whole. */
 const RESULT_CHARS_MAX = 4_000
@@ -40,7 +42,7 @@ export function opening(
  * each call is decided like any other action.
  */
 export function offerable(agent: Agent, bundle: Bundle): string[] {
-  const names = [...bundle.tools.keys()].filter((name) => name !== MODEL_TOOL)
+  const names = [...bundle.tools.keys()].filter((name) => !isModelTool(name))
   const likely = names.filter((name) => bundle.modules.length > 0 || mayUse(agent, bundle, name))
   return likely.toSorted().slice(0, OFFERED_TOOLS_MAX)
 }
@@ -73,9 +75,7 @@ export function parseArgs(text: string): { args: JsonObject } | { problem: strin
  */
 export function echoed(completion: Completion, facts: Facts, bundle: Bundle): ChatMessage {
   const calls = completion.calls.map(({ id, name, args }) => {
-    const isRisky =
-      screen({ reason: null, text: { name, args: spelt(args) } }, facts, bundle, MODEL_TOOL)
-        .length > 0
+    const isRisky = risksIn({ name, args: spelt(args) }, facts, bundle).length > 0
     return { id, name: isRisky ? 'withheld' : plainName(name), arguments: isRisky ? '{}' : args }
   })
   return { role: 'assistant', content: completion.text, tool_calls: calls }
@@ -93,12 +93,16 @@ export function toolMessage(
   bundle: Bundle,
 ): ChatMessage {
   const text = shortened(jsonText(body))
-  const [risk] = screen({ reason: null, text: { text: spelt(text) } }, facts, bundle, MODEL_TOOL)
+  const [risk] = risksIn({ text: spelt(text) }, facts, bundle)
   const content = risk
     ? JSON.stringify({ status: body['status'] ?? null, withheld: 'risky_content' })
     : text
   return { role: 'tool', tool_call_id: id, content }
 }
+
+// Whatever the model is told is text of a call of its tool.
+const risksIn = (text: JsonObject, facts: Facts, bundle: Bundle) =>
+  screen({ reason: null, text }, facts, bundle, chatCall({}).tool)
 
 // JSON text as it is, and as whoever reads it takes it: patterns know no escapes.
 const spelt = (json: string): readonly string[] => [

@@ -2,15 +2,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Caller } from '../agents/keys.ts'
 import type { Agent } from '../agents/agent.ts'
 import type { AgentCache } from '../agents/registry.ts'
-import type { ModelClient } from '../enforce/model-client.ts'
+import type { Transport } from '../protocols/transport.ts'
 import { ERRORS, GatewayError, RETRYABLE } from '../errors.ts'
 import { digest, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
-import { MODEL_TOOL, type ChatMessage, type Completion } from '../model/model-call.ts'
+import type { ChatMessage, Completion } from '../protocols/model/call.ts'
+import { chatCall, isModelTool } from '../protocols/model/protocol.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
-import { offeredTools } from '../policy/model-tool.ts'
+import { offeredTools } from '../protocols/model/tool.ts'
 import type { Bundle } from '../policy/types.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
 import type { RecordMask } from '../record/mask.ts'
@@ -24,8 +25,9 @@ import {
 } from '../record/turns.ts'
 import { maskingOf } from './claims.ts'
 import { plainMessages, type Masking } from './masking.ts'
-import { completionOf, usageJson } from './model-outcome.ts'
+import { completionOf, usageJson } from '../protocols/model/outcome.ts'
 import type { Pipeline } from './pipeline.ts'
+import type { NamedCall } from './routing.ts'
 import type { Answer, Submission } from './submission.ts'
 import {
   echoed,
@@ -57,7 +59,7 @@ export interface TurnsParts {
   readonly ledger: Ledger
   readonly pipeline: Pipeline
   readonly agents: AgentCache
-  readonly model: ModelClient
+  readonly model: Transport
   readonly replicaId: string
   readonly mask: RecordMask
   readonly log: Logger
@@ -84,9 +86,7 @@ export class Turns {
 
   /** @throws GatewayError before the turn is on record; afterwards every end is an answer. */
   async run(submission: TurnSubmission): Promise<TurnAnswer> {
-    if (!this.#parts.model.settings) {
-      throw new GatewayError('llm_unconfigured', 'no model is configured')
-    }
+    this.#parts.model.assertReady()
     const agent = await this.#agent(submission.caller)
     const bundle = this.#parts.bundle()
     const id = newId('trn')
@@ -265,7 +265,7 @@ class Turn {
 
   /** What of all that was said the record may not hold. */
   masking(mask: RecordMask): Masking | null {
-    const masking = maskingOf(mask, this.#bundle.record)
+    const masking = maskingOf(mask, this.#bundle)
     masking?.learn(plainMessages(this.#messages))
     return masking
   }
@@ -292,7 +292,7 @@ class Turn {
     const tools = this.#callsLeft > 0 ? { tools: this.#tools } : {}
     const messages = this.#messages.map((message) => ({ ...message }))
     const args = { messages, ...tools } as unknown as JsonObject
-    const answer = await this.#act(MODEL_TOOL, args, false)
+    const answer = await this.#act(chatCall(args), false)
     if (answer.type !== 'dry_run') this.#modelCalls.push(answer.actionId)
     if (answer.type === 'executed' && answer.state === 'succeeded') {
       return this.#count(completionOf(answer.result))
@@ -329,8 +329,8 @@ class Turn {
     const tool = meant(name, offered) ?? name.slice(0, RECORDED_NAME_CHARS_MAX).toWellFormed()
     if ('problem' in parsed) return this.#refuse(tool, 'invalid_request', parsed.problem)
     // The model has a door of its own; through this one it would call itself.
-    if (tool === MODEL_TOOL) return this.#refuse(tool, 'policy_denied', 'this tool is not offered')
-    const answer = await this.#act(tool, parsed.args, true)
+    if (isModelTool(tool)) return this.#refuse(tool, 'policy_denied', 'this tool is not offered')
+    const answer = await this.#act({ tool, args: parsed.args }, true)
     this.#actions.push(actionJson(tool, answer))
     return resultForModel(answer)
   }
@@ -347,11 +347,11 @@ class Turn {
     return { status: 'refused', error: { code, message } }
   }
 
-  async #act(tool: string, args: JsonObject, mayBeHeld: boolean): Promise<Answer> {
+  async #act(call: NamedCall, mayBeHeld: boolean): Promise<Answer> {
     const submission: Submission = {
       caller: this.#submission.caller,
       requestId: this.#submission.requestId,
-      call: { tool, args },
+      call,
       resource: null,
       context: this.#submission.context,
       reason: null,

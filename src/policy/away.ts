@@ -4,7 +4,7 @@
 import v8 from 'node:v8'
 import type { Tool } from '../model/tool.ts'
 import type { JsonObject } from '../model/json.ts'
-import { composeBundle, type PolicyParts } from './compose.ts'
+import { composeBundle, type Kinds, type PolicyParts } from './compose.ts'
 import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
 import { deepFreeze } from './freeze.ts'
 import type { RawGuard } from './guards.ts'
@@ -15,7 +15,6 @@ import { type ExplainRego, RegoModule, type RegoParts } from './rego-module.ts'
 import { inSlices } from './slices.ts'
 import type {
   Bundle,
-  GuardKind,
   ModuleCompiler,
   ModuleExplanation,
   ModuleParts,
@@ -54,8 +53,7 @@ export type Answer =
 // ---- in that thread
 
 /** What checks and tests a directory there. */
-export interface Checking {
-  readonly kinds: readonly GuardKind[]
+export interface Checking extends Kinds {
   readonly compiler: ModuleCompiler
   readonly judge: PolicyJudge
 }
@@ -107,7 +105,7 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
 export type Ask = (question: Question) => Promise<Answer>
 
 /** Loads by asking a thread. */
-export function loaderOf(ask: Ask, kinds: readonly GuardKind[]): PolicyLoader {
+export function loaderOf(ask: Ask, kinds: Kinds): PolicyLoader {
   const explain: ExplainRego = async (parts, input) => {
     const answer = await ask({ kind: 'explain', parts, input })
     if (answer.kind === 'explained') return answer.explanation
@@ -146,11 +144,7 @@ async function askOrReject(ask: Ask, question: Question): Promise<Answer> {
   }
 }
 
-async function compose(
-  packed: Packed,
-  kinds: readonly GuardKind[],
-  explain: ExplainRego,
-): Promise<Bundle> {
+async function compose(packed: Packed, kinds: Kinds, explain: ExplainRego): Promise<Bundle> {
   const parts = await unpack(packed)
   const modules: PolicyModule[] = []
   try {

@@ -2,13 +2,12 @@
 // parsed or checked here, and what has to be done for each tool and guard is done in slices.
 import type { RecordRules } from '../model/record-rules.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
-import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import { lazyArgsCheck } from './ajv.ts'
 import type { DataDocuments } from './data.ts'
 import { type Diagnostic, Findings } from './diagnostics.ts'
 import type { GateFile } from './gate.ts'
 import { GuardPlacer, type GuardSurroundings, type PlacedGuard, type RawGuard } from './guards.ts'
-import { MODEL_TOOL_DECLARATION, modelArgsCheck, modelUpstream } from './model-tool.ts'
+import { type Protocol, withOwnTools } from './protocol.ts'
 import { compilePathRules, type PathCheck } from './paths.ts'
 import { inSlices } from './slices.ts'
 import { buildRoutes } from './template.ts'
@@ -41,17 +40,19 @@ export interface PolicyParts {
   readonly derived: ReadonlyMap<string, unknown>
 }
 
-// The model is a tool like any other to guards and approvals; no path of a proxied call leads to it.
-export const withModelTool = (tools: Bundle['tools']): Bundle['tools'] =>
-  new Map([...tools, [MODEL_TOOL, MODEL_TOOL_DECLARATION]])
+/** What a bundle is made with besides its files: the guards and protocols there are. */
+export interface Kinds {
+  readonly kinds: readonly GuardKind[]
+  readonly protocols: readonly Protocol[]
+}
 
 /** Composes a bundle of parts. @throws Error when they do not fit together, which the check has ruled out. */
 export async function composeBundle(
   parts: PolicyParts,
   modules: readonly PolicyModule[],
-  kinds: readonly GuardKind[],
+  { kinds, protocols }: Kinds,
 ): Promise<Bundle> {
-  const tools = withModelTool(new Map(parts.tools.map((tool) => [tool.name, tool])))
+  const tools = withOwnTools(parts.tools, protocols)
   const found = new Findings()
   const guards = await placeGuards(parts.guards, {
     source: undefined,
@@ -64,7 +65,7 @@ export async function composeBundle(
   })
   const [first] = found.list('error', 1)
   if (first) throw new Error(`parts do not fit together: ${first.message}`)
-  return assemble(parts, guards, modules, {})
+  return assemble(parts, guards, modules, { data: {}, protocols })
 }
 
 const NO_DATA: DataDocuments = { values: {}, sources: new Map() }
@@ -84,25 +85,28 @@ export async function assemble(
   parts: PolicyParts,
   placed: readonly PlacedGuard[],
   modules: readonly PolicyModule[],
-  data: Bundle['data'],
+  { data, protocols }: { readonly data: Bundle['data']; readonly protocols: readonly Protocol[] },
 ): Promise<Bundle> {
-  const tools = withModelTool(new Map(parts.tools.map((tool) => [tool.name, tool])))
+  const tools = withOwnTools(parts.tools, protocols)
+  const upstreams = [
+    ...parts.upstreams,
+    ...protocols.flatMap((one) => one.own?.upstream(parts) ?? []),
+  ]
   const { revision, loadedAtMs, files, environment, approvals, llm, warnings, counts } = parts
-  const argsChecks = parts.tools.map((tool) => [tool.name, lazyArgsCheck(tool.argsSchema)] as const)
   return Object.freeze({
     revision,
     loadedAtMs,
     environment,
     files,
     tools,
-    upstreams: new Map([
-      ...parts.upstreams.map((one) => [one.name, one] as const),
-      [MODEL_UPSTREAM, modelUpstream(llm)] as const,
-    ]),
+    protocols: new Map(protocols.map((one) => [one.name, one])),
+    upstreams: new Map(upstreams.map((one) => [one.name, one])),
     guards: Object.freeze(placed.map((one) => one.guard)),
     guardsByTool: await byTool(placed, [...tools.keys()]),
     guardsForAny: Object.freeze(placed.filter((one) => !one.tools).map((one) => one.guard)),
-    argsChecks: new Map([...argsChecks, [MODEL_TOOL, modelArgsCheck()] as const]),
+    argsChecks: new Map(
+      [...tools.values()].map((one) => [one.name, lazyArgsCheck(one.argsSchema)]),
+    ),
     routes: buildRoutes(parts.tools),
     approvals,
     plans: Object.freeze({ ...parts.plans, checkPath: pathCheck(parts.plans) }),

@@ -1,6 +1,7 @@
 import { sha256 } from '../lib/canonical.ts'
 import { GatewayError } from '../errors.ts'
-import { assemble, placeGuards, type PolicyParts, withModelTool } from './compose.ts'
+import { assemble, type Kinds, placeGuards, type PolicyParts } from './compose.ts'
+import { withOwnTools } from './protocol.ts'
 import { type DataDocuments, isDataFile, readData } from './data.ts'
 import { type Diagnostic, Findings, startOf, wholeFile } from './diagnostics.ts'
 import type { PolicyEnv } from './env.ts'
@@ -27,7 +28,6 @@ import { readTools, type ToolsFile } from './tools.ts'
 import type {
   Bundle,
   BundleFile,
-  GuardKind,
   ModuleCompiler,
   PolicyJudge,
   PolicyModule,
@@ -35,9 +35,7 @@ import type {
 import { parseYaml, type SourceDocument } from './yaml.ts'
 
 /** What a load needs besides the files. */
-export interface LoadOptions {
-  /** The guard kinds there are: `GUARD_KINDS` of `decide`. */
-  readonly kinds: readonly GuardKind[]
+export interface LoadOptions extends Kinds {
   /** Values for `${NAME}` in `base_url`. */
   readonly env: PolicyEnv
   /** Recorded in the bundle; does not change the revision. */
@@ -181,7 +179,7 @@ async function compile(
   const data = readData(texts, found)
   const { source, gate } = readGateFiles(texts, options, found)
   const toolsSource = readSource('tools.yaml', texts, found)
-  const tools = toolsSource && readTools(toolsSource, options.env, found)
+  const tools = toolsSource && readTools(toolsSource, options.env, options.protocols, found)
   const rules =
     source && gate && tools && (await readRules(gate, tools, source, data, options, found))
   const cases = tools ? readMatrices(texts, tools.tools, found) : []
@@ -189,7 +187,9 @@ async function compile(
   if (!found.hasErrors && rules) {
     warnOfUngranted(rules.placed, tools.tools, modules, found)
     const parts = toParts({ files, gate, tools, ...rules, modules, options }, found)
-    const bundle = await assemble(parts, rules.placed, modules, data.values)
+    const { protocols } = options
+    const made = { data: data.values, protocols }
+    const bundle = await assemble(parts, rules.placed, modules, made)
     await runTests(cases, bundle, options, found)
     if (!found.hasErrors) return { kind: 'checked', bundle, parts }
   }
@@ -215,7 +215,7 @@ async function readRules(
   found: Findings,
 ) {
   const { environment } = gate
-  const all = withModelTool(tools.tools)
+  const all = withOwnTools([...tools.tools.values()], options.protocols)
   const derived = new Map<string, unknown>()
   const guards = [...gate.guards, ...defaultRateLimit(gate, options)]
   const { kinds } = options

@@ -1,6 +1,6 @@
+import type { Protocol } from './protocol.ts'
 import { microsFromText } from '../lib/money.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
 import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'
 import { checkShape, compileArgsSchema } from './ajv.ts'
 import { closeSchema } from './close-schema.ts'
@@ -67,13 +67,14 @@ const QUERY_TYPES = new Set<Json>(['string', 'integer', 'boolean'])
 export function readTools(
   source: SourceDocument,
   env: PolicyEnv,
+  protocols: readonly Protocol[],
   found: Findings,
 ): ToolsFile | undefined {
   if (!checkShape('tools', source.value, [], source, found)) return undefined
   const raw = source.value as unknown as RawTools
   const envUsed = new Map<string, string>()
   const upstreams = new Map<string, Upstream>()
-  refuseReserved(raw, source, found)
+  refuseReserved(raw, source, protocols, found)
   for (const [name, one] of Object.entries(raw.upstreams)) {
     upstreams.set(name, readUpstream(name, one, source, env, envUsed, found))
   }
@@ -81,12 +82,19 @@ export function readTools(
   return { upstreams, tools, envUsed }
 }
 
-// The gate's own: see `model-tool.ts`.
-function refuseReserved(raw: RawTools, source: SourceDocument, found: Findings): void {
-  for (const path of [
-    ['tools', MODEL_TOOL],
-    ['upstreams', MODEL_UPSTREAM],
-  ] as const) {
+// What protocols bring themselves.
+function refuseReserved(
+  raw: RawTools,
+  source: SourceDocument,
+  protocols: readonly Protocol[],
+  found: Findings,
+): void {
+  const own = protocols.flatMap((one) => one.own ?? [])
+  const reserved = [
+    ...own.flatMap(({ tools }) => tools.map(({ name }) => ['tools', name] as const)),
+    ...own.map(({ upstreamName }) => ['upstreams', upstreamName] as const),
+  ]
+  for (const path of reserved) {
     if (!Object.hasOwn(raw[path[0]], path[1])) continue
     found.error(source.atKey(path), 'reserved_name', `\`${path[1]}\` is a name of the gate itself`)
   }
@@ -107,6 +115,7 @@ function readUpstream(
   const { credential } = raw
   return deepFreeze({
     name,
+    protocol: 'http',
     baseUrl: filled.replace(/\/+$/, ''),
     timeoutMs: raw.timeout_ms ?? TIMEOUT_MS,
     responseBytesMax: raw.response_bytes_max ?? RESPONSE_BYTES_MAX,

@@ -18,6 +18,7 @@ import type { Tool, Upstream } from '../model/tool.ts'
 import type { DataImage } from '../rego/index.ts'
 import type { Diagnostic } from './diagnostics.ts'
 import type { PathCheck, PathRules } from './paths.ts'
+import type { Protocol } from './protocol.ts'
 import type { Regex } from './regex.ts'
 
 /** What a guard looks at. Built once for each decision. */
@@ -285,6 +286,7 @@ export interface Bundle {
   readonly files: readonly BundleFile[]
   readonly tools: ReadonlyMap<string, Tool>
   readonly upstreams: ReadonlyMap<string, Upstream>
+  readonly protocols: ReadonlyMap<string, Protocol>
   readonly guards: readonly Guard[]
   /** The guards that apply to each tool, in the order they are written. */
   readonly guardsByTool: ReadonlyMap<string, readonly Guard[]>

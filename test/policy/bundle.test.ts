@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import path from 'node:path'
-import { GUARD_KINDS } from '../../src/decide/index.ts'
+import { KINDS } from '../../src/decide/index.ts'
 import type { JsonObject } from '../../src/model/json.ts'
 import { loadBundle, type ModuleCompiler, PolicyStore } from '../../src/policy/index.ts'
 import { codes, decideNow, facts, request } from '../decide/asking.ts'
@@ -191,7 +191,7 @@ describe('shipped policies', () => {
   const customer = { id: 'C-1', name: 'A', email: 'a@example.com', do_not_contact: false }
   const load = async () => {
     const result = await loadBundle(SHIPPED, {
-      kinds: GUARD_KINDS,
+      ...KINDS,
       env: {},
       nowMs: 0,
       defaults: { ratePerS: 5 },

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { parse } from 'yaml'
-import { GUARD_KINDS } from '../../src/decide/index.ts'
+import { KINDS } from '../../src/decide/index.ts'
 import { composeGateSchema } from '../../ops/compose-schema.mjs'
 import { gateWith } from './sample.ts'
 
@@ -41,7 +41,7 @@ describe('The schemas for editors', () => {
     const validate = validatorOf('gate')
     const guard = (text: string) => validate(parse(gateWith(`{ id: g, ${text} }`)))
     const { $defs } = schemaOf('gate') as { $defs: Record<string, { properties: object }> }
-    for (const { kind } of GUARD_KINDS) {
+    for (const { kind } of KINDS.kinds) {
       expect($defs[kind]?.properties, kind).to.include.keys(
         'id',
         'mode',

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { GUARD_KINDS, JUDGE } from '../../src/decide/index.ts'
+import { KINDS, JUDGE } from '../../src/decide/index.ts'
 import { POLICY_LOADER } from '../../src/decide/load.ts'
 import { loaderOf } from '../../src/policy/away.ts'
 import { type Bundle, loadBundle } from '../../src/policy/index.ts'
@@ -41,7 +41,7 @@ const ASKED = [
 ]
 
 async function here(files: Files): Promise<Bundle> {
-  const options = { ...REQUEST, kinds: GUARD_KINDS, compiler: REGO_COMPILER, judge: JUDGE }
+  const options = { ...REQUEST, ...KINDS, compiler: REGO_COMPILER, judge: JUDGE }
   const result = await loadBundle(sampleFiles(files), options)
   if (!result.ok) throw new Error(JSON.stringify(result.diagnostics))
   return result.bundle
@@ -156,7 +156,7 @@ describe('A policy that is loaded in another thread', () => {
   })
 
   it('is refused with a finding when the thread stops', async () => {
-    const stopped = loaderOf(() => Promise.reject(new Error('the thread ended')), GUARD_KINDS)
+    const stopped = loaderOf(() => Promise.reject(new Error('the thread ended')), KINDS)
     const result = await stopped.load(sampleFiles(), REQUEST)
     if (result.ok) throw new Error('loads')
     expect(result.diagnostics[0]).to.include({ code: 'load_failed', file: '.' })

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
-import { GUARD_KINDS } from '../../src/decide/index.ts'
+import { KINDS } from '../../src/decide/index.ts'
 import { moduleInput } from '../../src/decide/module-input.ts'
 import { type Diagnostic, loadBundle } from '../../src/policy/index.ts'
 import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
@@ -303,7 +303,7 @@ describe('Rego that nothing reaches, and references to nothing,', () => {
     it(`let ${dir} load as it is shipped`, async () => {
       const result = await loadBundle(path.join(ROOT, dir), {
         ...OPTIONS,
-        kinds: GUARD_KINDS,
+        ...KINDS,
         env: { TICKETING_API_URL: 'http://127.0.0.1:9' },
         compiler: REGO_COMPILER,
       })

@@ -4,7 +4,7 @@ import {
   type Diagnostic,
   type LoadOptions,
 } from '../../src/policy/index.ts'
-import { GUARD_KINDS } from '../../src/decide/index.ts'
+import { KINDS } from '../../src/decide/index.ts'
 
 /** A small valid policy directory, by content; tests change single files of it. */
 export const GATE = `version: 1
@@ -66,7 +66,7 @@ export function sampleFiles(change: Files = {}): Record<string, string | Uint8Ar
   )
 }
 
-export const OPTIONS: LoadOptions = { kinds: GUARD_KINDS, env: {}, nowMs: 1_700_000_000_000 }
+export const OPTIONS: LoadOptions = { ...KINDS, env: {}, nowMs: 1_700_000_000_000 }
 
 /** Loads the sample with changes; fails the test when it does not load. */
 export async function bundleOf(

@@ -136,7 +136,7 @@ export function metricCalls(parts: HttpParts): Calls {
         if (which === null) throw new GatewayError('invalid_request', '`agent` is needed')
         const agent = await agentOf(tx, which)
         assertOwn(caller, agent.id)
-        const masking = maskingOf(parts.mask, parts.policies.current.record)
+        const masking = maskingOf(parts.mask, parts.policies.current)
         const row = metricRow(agent.id, masking?.said({ ...body }) ?? body, tx.nowMs)
         await insertMetrics(tx, [row])
         const { id, type, value, unit } = row

@@ -105,7 +105,7 @@ export function ingestCalls(parts: HttpParts): Calls {
       async (tx) =>
         ingest(
           tx,
-          maskingOf(parts.mask, parts.policies.current.record)?.said({ ...body }) ?? body,
+          maskingOf(parts.mask, parts.policies.current)?.said({ ...body }) ?? body,
           caller,
         ),
   )

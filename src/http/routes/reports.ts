@@ -113,7 +113,7 @@ export function reportCalls(parts: HttpParts): Calls {
       ],
     },
     async ({ req, body, caller }) => {
-      const masking = maskingOf(parts.mask, parts.policies.current.record)
+      const masking = maskingOf(parts.mask, parts.policies.current)
       const agent = await reporting(db, caller, body.agent)
       const report = toReport(agent, masking?.said({ ...body }) ?? body, caller)
       return operations.report(report, onceOf(req, parts), reportedJson)

@@ -1,8 +1,8 @@
 import type { Response } from 'express'
 import { GatewayError, type ErrorCode } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
-import { MODEL_TOOL } from '../../model/model-call.ts'
-import { completionOf, usageJson } from '../../pipeline/model-outcome.ts'
+import { chatCall } from '../../protocols/model/protocol.ts'
+import { completionOf, usageJson } from '../../protocols/model/outcome.ts'
 import type { Answer } from '../../pipeline/submission.ts'
 import type { TurnAnswer } from '../../pipeline/turns.ts'
 import { sendAnswer } from '../answers.ts'
@@ -98,7 +98,7 @@ const CHAT_ANSWER = always({
   model: STRING,
   revision: STRING,
 })
-const MODEL_ERRORS: readonly ErrorCode[] = [...ACT_ERRORS, 'llm_unconfigured', 'no_policy']
+const CHAT_ERRORS: readonly ErrorCode[] = [...ACT_ERRORS, 'llm_unconfigured', 'no_policy']
 
 /** `POST /turn`, `POST /llm/chat`, `GET /llm/status`. */
 export function turnCalls(parts: HttpParts): Calls {
@@ -118,7 +118,7 @@ export function turnCalls(parts: HttpParts): Calls {
       roles: AGENTS,
       body: TURN,
       answer: TURN_ANSWER,
-      errors: MODEL_ERRORS,
+      errors: CHAT_ERRORS,
     },
     async ({ req, res, body, caller, requestId }) => {
       const answer = await turns.run({
@@ -150,13 +150,13 @@ export function turnCalls(parts: HttpParts): Calls {
           answer: HELD_ANSWER,
         },
       },
-      errors: MODEL_ERRORS,
+      errors: CHAT_ERRORS,
     },
     async ({ req, res, body, caller, requestId }) => {
       const answer = await pipeline.act({
         caller,
         requestId,
-        call: { tool: MODEL_TOOL, args: chatArgs(body) },
+        call: chatCall(chatArgs(body)),
         resource: null,
         context: {},
         reason: null,

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { CredentialMask } from '../../src/enforce/credential-mask.ts'
+import { CredentialMask } from '../../src/protocols/http/credential-mask.ts'
 
 const SECRET = 'sk-Zq3/9+x"y?~7'
 const b64 = (text: string) => Buffer.from(text).toString('base64')

@@ -1,19 +1,13 @@
-import { screen } from '../decide/screen.ts'
-import type { ModelResult } from '../enforce/model-client.ts'
-import { sha256 } from '../lib/canonical.ts'
-import { microsToText } from '../lib/money.ts'
-import type { Facts } from '../model/facts.ts'
-import type { JsonObject } from '../model/json.ts'
-import {
-  MODEL_TOOL,
-  type Completion,
-  type ProposedCall,
-  type TokenUsage,
-} from '../model/model-call.ts'
-import { tokenCost } from '../policy/model-tool.ts'
-import type { Bundle } from '../policy/types.ts'
-import { judge, type Judged } from './outcome.ts'
-import type { StoredResult } from './submission.ts'
+import type { ModelResult } from './client.ts'
+import { sha256 } from '../../lib/canonical.ts'
+import { microsToText } from '../../lib/money.ts'
+import type { JsonObject } from '../../model/json.ts'
+import type { Completion, ProposedCall, TokenUsage } from './call.ts'
+import { tokenCost } from './tool.ts'
+import type { Bundle } from '../../policy/types.ts'
+import type { CallOutcome, Reading } from '../transport.ts'
+import { outcomeOf } from '../http/outcome.ts'
+import type { StoredResult } from '../../model/result.ts'
 
 const CALLS_MAX = 100
 const TOKENS_MAX = 100_000_000
@@ -22,25 +16,19 @@ const HTTP_OK = 200
 const EVERYTHING = 9_000_000_000_000_000n
 
 /** What a call of the model means for its action: judged like an upstream's, and its text screened. */
-export function judgeModel(result: ModelResult, facts: Facts, bundle: Bundle): Judged {
-  const { call } = result
-  if (call.type !== 'answered') return judge(call, 'write')
+export function modelOutcome({ call, answer }: ModelResult, reading: Reading): CallOutcome {
+  if (call.type !== 'answered') return outcomeOf(call, 'write')
   const status = call.status
   if (status !== HTTP_OK) {
     return failed('upstream_unreachable', `the model answered ${status}`, status, 0n, {})
   }
-  const completion = call.truncated ? undefined : readCompletion(result.answer)
+  const completion = call.truncated ? undefined : readCompletion(answer)
   if (!completion) {
     const message = 'the answer of the model cannot be read'
     return failed('upstream_unreachable', message, status, EVERYTHING, {})
   }
-  const { spent, detail } = charge(completion, bundle)
-  const [risk] = screen(
-    { reason: null, text: { text: completion.text } },
-    facts,
-    bundle,
-    MODEL_TOOL,
-  )
+  const { spent, detail } = charge(completion, reading.bundle)
+  const [risk] = reading.screen({ text: completion.text })
   if (risk) {
     const message = `the answer of the model is withheld: ${risk.message}`
     const more = { ...detail, reason: risk.code, text_sha256: sha256(completion.text) }
@@ -128,7 +116,7 @@ function failed(
   upstreamStatus: number,
   spentMicros: bigint,
   detail: JsonObject,
-): Judged {
+): CallOutcome {
   return {
     outcome: { state: 'failed', errorCode, errorMessage, result: '', freesIdempotencyKey: false },
     result: null,

@@ -1,4 +1,4 @@
-import type { Upstream } from '../model/tool.ts'
+import type { Upstream } from '../../model/tool.ts'
 
 /** The variables of the environment whose values no agent may see. */
 export function* credentialVariables(

@@ -1,12 +1,12 @@
-import { GatewayError } from '../errors.ts'
-import { canonicalJson } from '../lib/canonical.ts'
-import type { Json, JsonObject } from '../model/json.ts'
-import { MODEL_TOOL, MODEL_UPSTREAM } from '../model/model-call.ts'
-import type { Target } from '../model/request.ts'
-import type { Tool, Upstream } from '../model/tool.ts'
-import { compileArgsSchema } from './ajv.ts'
-import { deepFreeze } from './freeze.ts'
-import type { ArgsCheck, Bundle, LlmPolicy, TokenPrice } from './types.ts'
+import { GatewayError } from '../../errors.ts'
+import { canonicalJson } from '../../lib/canonical.ts'
+import type { Json, JsonObject } from '../../model/json.ts'
+import { MODEL_TOOL, MODEL_UPSTREAM } from './call.ts'
+import type { Target } from '../../model/request.ts'
+import type { Tool, Upstream } from '../../model/tool.ts'
+import { deepFreeze } from '../../policy/freeze.ts'
+import type { ProtocolRules } from '../../policy/protocol.ts'
+import type { LlmPolicy, TokenPrice } from '../../policy/types.ts'
 
 const MESSAGES_MAX = 400
 const CONTENT_CHARS_MAX = 500_000
@@ -92,6 +92,7 @@ export const MODEL_TOOL_DECLARATION: Tool = deepFreeze({
 export function modelUpstream({ timeoutMs }: LlmPolicy): Upstream {
   return Object.freeze({
     name: MODEL_UPSTREAM,
+    protocol: 'model',
     baseUrl: '',
     timeoutMs,
     responseBytesMax: RESPONSE_BYTES_MAX,
@@ -101,16 +102,8 @@ export function modelUpstream({ timeoutMs }: LlmPolicy): Upstream {
   })
 }
 
-export function modelArgsCheck(): ArgsCheck {
-  const compiled = compileArgsSchema(ARGS)
-  if (!compiled.ok) throw new Error(compiled.message)
-  return compiled.check
-}
-
-type Rules = Pick<Bundle, 'llm' | 'tools'>
-
 /** The exact request to the model. @throws GatewayError invalid_request */
-export function buildModelTarget(bundle: Rules, args: JsonObject): Target {
+export function buildModelTarget(bundle: ProtocolRules, args: JsonObject): Target {
   const { max_tokens: asked } = args as unknown as ModelArgs
   if (asked !== undefined && asked > bundle.llm.maxTokens) {
     const message = `\`max_tokens\` is more than the ${bundle.llm.maxTokens} that the policy allows`
@@ -120,7 +113,7 @@ export function buildModelTarget(bundle: Rules, args: JsonObject): Target {
   return { upstream: MODEL_UPSTREAM, method: 'POST', path: '/chat/completions', query: '', body }
 }
 
-function requestBody(bundle: Rules, args: ModelArgs): JsonObject {
+function requestBody(bundle: ProtocolRules, args: ModelArgs): JsonObject {
   const { llm } = bundle
   const offered = offeredTools(bundle, args.tools ?? [])
   return {
@@ -157,7 +150,10 @@ const functionJson = ([name, tool]: [string, Tool]): Json => ({
 })
 
 /** Tools by the name the model knows them by: its API takes letters, digits, `_` and `-` only. */
-export function offeredTools(bundle: Rules, names: readonly string[]): ReadonlyMap<string, Tool> {
+export function offeredTools(
+  bundle: ProtocolRules,
+  names: readonly string[],
+): ReadonlyMap<string, Tool> {
   const offered = new Map<string, Tool>()
   for (const name of [...new Set(names)].toSorted()) {
     const tool = name === MODEL_TOOL ? undefined : bundle.tools.get(name)
@@ -179,7 +175,7 @@ function freeName(name: string, taken: ReadonlyMap<string, Tool>): string {
  * What a call may cost at most: every byte of the request a token (no tokeniser makes more), and as many
  * tokens of answer as were allowed. 0 without a price.
  */
-export function worstCaseMicros(bundle: Rules, args: JsonObject): bigint {
+export function worstCaseMicros(bundle: ProtocolRules, args: JsonObject): bigint {
   const { price, maxTokens } = bundle.llm
   if (!price) return 0n
   const given = args as unknown as ModelArgs

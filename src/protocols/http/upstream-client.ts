@@ -1,6 +1,6 @@
 import { Pool, type Dispatcher } from 'undici'
-import type { Upstream } from '../model/tool.ts'
-import type { Target } from '../model/request.ts'
+import type { Upstream } from '../../model/tool.ts'
+import type { Target } from '../../model/request.ts'
 import { CredentialMask } from './credential-mask.ts'
 
 /** What came of one upstream call. */

@@ -1,26 +1,15 @@
-import type { CallResult } from '../enforce/upstream-client.ts'
-import type { JsonObject } from '../model/json.ts'
-import type { EffectClass } from '../model/tool.ts'
-import type { ActionOutcome } from '../record/actions.ts'
-import type { StoredResult } from './submission.ts'
+import type { CallResult } from './upstream-client.ts'
+import type { EffectClass } from '../../model/tool.ts'
+import type { ActionOutcome } from '../../record/actions.ts'
+import type { CallOutcome } from '../transport.ts'
+import type { StoredResult } from '../../model/result.ts'
 
 /** Longer answers reach the agent whole; the record keeps their beginning. */
 const STORED_BYTES_MAX = 256 * 1024
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-export interface Judged {
-  readonly outcome: Omit<ActionOutcome, 'id' | 'fence'>
-  /** The whole answer, for the caller that waits; null when there is none. */
-  readonly result: StoredResult | null
-  readonly upstreamStatus: number | null
-  /** What it really cost, where that is known apart from the reservation; the rest is given back. */
-  readonly spentMicros?: bigint
-  /** For the record, beside the outcome. */
-  readonly detail?: JsonObject
-}
-
 /** What an upstream call means for the action's state. */
-export function judge(call: CallResult, effectClass: EffectClass): Judged {
+export function outcomeOf(call: CallResult, effectClass: EffectClass): CallOutcome {
   if (call.type === 'answered') return answered(call)
   if (call.type === 'not_sent') return notSent(call)
   // A read that got no answer had no effect worth settling: it simply failed.
@@ -31,7 +20,7 @@ export function judge(call: CallResult, effectClass: EffectClass): Judged {
   return ended('indeterminate', 'outcome_unknown', message)
 }
 
-function answered(call: Extract<CallResult, { type: 'answered' }>): Judged {
+function answered(call: Extract<CallResult, { type: 'answered' }>): CallOutcome {
   const result = toResult(call, call.body, call.truncated)
   const isLong = call.body.length > STORED_BYTES_MAX
   const kept = isLong ? toResult(call, call.body.subarray(0, STORED_BYTES_MAX), true) : result
@@ -48,7 +37,7 @@ function answered(call: Extract<CallResult, { type: 'answered' }>): Judged {
   }
 }
 
-function notSent(call: Extract<CallResult, { type: 'not_sent' }>): Judged {
+function notSent(call: Extract<CallResult, { type: 'not_sent' }>): CallOutcome {
   return call.code === 'refused'
     ? ended('failed', 'kill_switch_engaged', 'stopped before it was sent', true)
     : ended('failed', 'upstream_unreachable', `nothing was sent: ${call.message}`, true)
@@ -59,7 +48,7 @@ function ended(
   errorCode: string,
   errorMessage: string,
   freesIdempotencyKey = false,
-): Judged {
+): CallOutcome {
   const outcome = { state, errorCode, errorMessage, result: '', freesIdempotencyKey }
   return { outcome, result: null, upstreamStatus: null }
 }

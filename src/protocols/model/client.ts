@@ -1,7 +1,10 @@
 import { OpenAI } from 'openai'
-import type { Target } from '../model/request.ts'
-import type { Upstream } from '../model/tool.ts'
-import type { CallOptions, CallResult, UpstreamClient } from './upstream-client.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Target } from '../../model/request.ts'
+import type { Upstream } from '../../model/tool.ts'
+import type { Called, Transport } from '../transport.ts'
+import type { CallOptions, CallResult, UpstreamClient } from '../http/upstream-client.ts'
+import { modelOutcome } from './outcome.ts'
 
 /** Where the model is and with which key; the key itself stays in the environment. */
 export interface ModelSettings {
@@ -22,7 +25,7 @@ export interface ModelResult {
  * Calls an OpenAI-compatible model through the `openai` package, which knows the API, over the gate's
  * own upstream client, which knows when a byte may leave and what became of it. Nothing is retried.
  */
-export class ModelClient {
+export class ModelClient implements Transport {
   readonly #settings: ModelSettings | null
   readonly #client: UpstreamClient
 
@@ -36,7 +39,17 @@ export class ModelClient {
     return this.#settings
   }
 
-  async call(upstream: Upstream, target: Target, options: CallOptions): Promise<ModelResult> {
+  /** @throws GatewayError `llm_unconfigured` */
+  assertReady(): void {
+    if (!this.#settings) throw new GatewayError('llm_unconfigured', 'no model is configured')
+  }
+
+  async call(upstream: Upstream, target: Target, options: CallOptions): Promise<Called> {
+    const result = await this.#ask(upstream, target, options)
+    return { exchange: result.call, read: (reading) => modelOutcome(result, reading) }
+  }
+
+  async #ask(upstream: Upstream, target: Target, options: CallOptions): Promise<ModelResult> {
     const settings = this.#settings
     if (!settings) throw new Error('no model is configured')
     let call: CallResult | undefined

@@ -1,0 +1,9 @@
+import type { Protocol } from '../../policy/protocol.ts'
+import { buildTarget } from '../../policy/target.ts'
+
+/** Any HTTP API: method, path, query and JSON body as `tools.yaml` declares them. */
+export const HTTP: Protocol = {
+  name: 'http',
+  target: ({ tool, upstream, args }) => buildTarget(tool, upstream, args),
+  worstCaseMicros: ({ tool }) => tool.costMicros,
+}

@@ -1,0 +1,6 @@
+import type { Protocol } from '../policy/protocol.ts'
+import { HTTP } from './http/protocol.ts'
+import { MODEL } from './model/protocol.ts'
+
+/** Every protocol there is. */
+export const PROTOCOLS: readonly Protocol[] = [HTTP, MODEL]
