@@ -207,6 +207,7 @@ export class Masking {
   }
 
   #body(text: string, isMeantAsJson: boolean): string {
+    if (text === '') return text
     if (isMeantAsJson && isJson(text)) {
       const hidden = this.#values.hideIn(text, this.#rules.result)
       this.#learnProposals(text)

@@ -297,6 +297,8 @@ describe('masks of the record', () => {
     }
     says('application/json', `{"card":{"number":"${TOKENS[0]}`)
     expect((await result()).body).to.match(masked)
+    says('application/json', '')
+    expect((await result()).body).to.equal('')
     says('text/plain', `charged ${CARD}`)
     expect((await result()).body).to.match(/^charged masked:[0-9a-f]{32}$/)
     says('application/octet-stream', Buffer.from([0xff, 0xfe, ...Buffer.from(`${ACCOUNT}`)]))
