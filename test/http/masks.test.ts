@@ -344,6 +344,40 @@ describe('masks of the record', () => {
     expect(JSON.parse(gate.upstream.effects.at(-1)?.body ?? '').card).to.deep.equal(card)
   })
 
+  it('a chat, whose answer is masked whole', async () => {
+    const gate2 = await TestGate.start({
+      policies: {
+        ...POLICY,
+        'gate.yaml': POLICY['gate.yaml'].replace('/result/body/balance', '/result/body'),
+      },
+      env: { OPENAI_API_KEY: 'sk-of-the-tests-0123456789', OPENAI_BASE_URL: model.url },
+    })
+    const as = await gate2.agent('talker')
+    const rotate = { body: { overlap_s: 3_600 } }
+    const { body: second } = await gate2.call('POST', '/api/v1/agents/talker/keys/rotate', rotate)
+    model.says({ text: 'of a canary' })
+    const asked = { body: { prompt: 'hi' }, headers: { 'idempotency-key': 'chat-once' } }
+    const { body } = await gate2.call('POST', '/llm/chat', { key: as, ...asked })
+    expect(body.text).to.equal('of a canary')
+    const { dataDir, policyDir, upstream } = gate2
+    const recorded = await gate2.call('GET', `/actions/${body.action_id}`)
+    expect(recorded.body.result.body).to.match(masked)
+    await gate2.stop()
+    await upstream.restart(0).catch(() => {})
+    const later = await TestGate.start({
+      dataDir,
+      policyDir,
+      upstream,
+      env: { OPENAI_API_KEY: 'sk-of-the-tests-0123456789', OPENAI_BASE_URL: model.url },
+    })
+    const again = await later.call('POST', '/llm/chat', { key: as, ...asked })
+    expect(again.body.text, again.text).to.equal('of a canary')
+    const other = await later.call('POST', '/llm/chat', { key: second.key, ...asked })
+    expect(other.body.text, other.text).to.match(masked)
+    await later.stop()
+    await upstream.stop()
+  })
+
   it('the metadata of reports and figures, and a scenario of the sandbox', async () => {
     const report = { action_type: 'payment', cost: '0.01', metadata: { card: CARD, kind: 'x' } }
     const { status, body } = await gate.call('POST', '/api/v1/actions', {
