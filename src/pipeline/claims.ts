@@ -44,6 +44,7 @@ export function newClaim(
   const nowMs = Date.now()
   const actionId = newId('act', nowMs)
   const masking = maskingOf(mask, judgement.bundle.record)
+  masking?.learn(submission.told ?? [])
   const shown = masking?.request(request) ?? request
   const isMasked = masking?.any ?? false
   const requestText = canonicalJson(requestJson(shown))

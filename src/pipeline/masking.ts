@@ -1,4 +1,3 @@
-import { jsonText } from '../lib/raw-json.ts'
 import type { Decision, Obligation, Reason, Reservation, TraceStep } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -258,7 +257,3 @@ function beginningOf(whole: StoredResult, kept: StoredResult): Partial<StoredRes
   if (whole.text === undefined || kept.text === undefined) return {}
   return { text: whole.text.slice(0, kept.text.length).toWellFormed() }
 }
-
-/** For messages of a model, whose parts may be JSON as it came. */
-export const plainMessages = (messages: readonly object[]): readonly JsonObject[] =>
-  JSON.parse(jsonText(messages)) as readonly JsonObject[]

@@ -344,6 +344,23 @@ describe('masks of the record', () => {
     expect(JSON.parse(gate.upstream.effects.at(-1)?.body ?? '').card).to.deep.equal(card)
   })
 
+  it('a turn whose results are too long to be told whole', async () => {
+    const { behave } = gate.upstream
+    gate.upstream.behave = (effect, res) => {
+      if (effect.url.startsWith('/people/')) return reply(res, 200, { flag: FLAG })
+      reply(res, 200, { card: { number: '5500-canary-long' }, pad: 'x'.repeat(40_000) })
+    }
+    const args = { account: ACCOUNT, card, note: 'p-6' }
+    model.says({ calls: [{ name: 'cards_charge', args }] }, { text: 'it was 5500-canary-long' })
+    const { body } = await gate.call('POST', '/turn', { key, body: { prompt: 'charge' } })
+    expect(body.text).to.equal('it was 5500-canary-long')
+    const told = model.requests.at(-1)?.body.messages.at(-1).content
+    expect(told).to.contain('5500-canary-long').and.to.contain('more characters')
+    const asked = await action(body.model_calls.at(-1))
+    expect(asked.result.body.text).to.match(/^it was masked:[0-9a-f]{32}$/)
+    gate.upstream.behave = behave
+  })
+
   it('a chat, whose answer is masked whole', async () => {
     const gate2 = await TestGate.start({
       policies: {
