@@ -21,7 +21,7 @@ const DATA_CHARS_MIN = 3
 /** Among numbers, where short ones are everywhere. */
 const NUMBER_CHARS_MIN = 4
 /** Values times characters: what would take longer is withheld whole, since everybody waits for it. */
-const WORK_MAX = 200_000_000
+const WORK_MAX = 40_000_000
 
 /** Makes digests that nobody can make without the secret of these replicas, and seals what must be read again. */
 export class RecordMask {
@@ -97,11 +97,12 @@ export class MaskedValues {
   /** The same for JSON text. */
   sweptIn(text: string): string {
     if (!this.#mayBeIn(text)) return text
-    return replaced(text, scalarsOf(text), (part) => {
-      if (DIGEST.test(part)) return part
+    const isTooMuch = this.#isTooMuch(text)
+    return replaced(text, scalarsOf(text), (part, { isName }) => {
+      if (DIGEST.test(part) || (isName && isTooMuch)) return part
       if (!part.startsWith('"')) return this.#number(part)
       const plain = JSON.parse(part) as string
-      const swept = this.data(plain)
+      const swept = isTooMuch ? this.#unread(plain) : this.data(plain)
       return swept === plain ? part : JSON.stringify(swept)
     })
   }
@@ -123,7 +124,6 @@ export class MaskedValues {
   }
 
   #hidden(part: string): string {
-    if (DIGEST.test(part)) return part
     for (const { from, to, isName } of scalarsOf(part)) {
       if (!isName) this.#remember(part.slice(from, to))
     }
@@ -146,7 +146,7 @@ export class MaskedValues {
 
   #remember(part: string): void {
     const text = part.startsWith('"') ? (JSON.parse(part) as string) : part
-    if (text === '' || /^masked$/i.test(text) || DIGEST.test(text)) return
+    if (text === '' || /^masked$/i.test(text)) return
     const digest = this.#digestOf(part)
     for (const one of spellings(text)) this.#digests.set(folded(one), digest)
   }
@@ -164,13 +164,18 @@ export class MaskedValues {
     return [...this.#digests.keys()].some((value) => text.includes(value))
   }
 
+  // Nothing that could hold a value goes through unread.
+  #unread(text: string): string {
+    return text.length < DATA_CHARS_MIN ? text : this.#mask.digest(text.toWellFormed())
+  }
+
   #isTooMuch(text: string): boolean {
     return this.#digests.size * text.length > WORK_MAX
   }
 
   #sweep(text: string, kind: 'data' | 'prose'): string {
     if (this.#digests.size === 0) return text
-    if (this.#isTooMuch(text)) return this.#mask.digest(text.toWellFormed())
+    if (this.#isTooMuch(text)) return this.#unread(text)
     const within = folded(text)
     const found: Found[] = []
     for (const [value, digest] of this.#digests) {
