@@ -201,8 +201,9 @@ function responsesOf(call: Call): JsonObject {
   }
 }
 
-function errorResponses(call: Call): JsonObject {
-  const codes = new Set<ErrorCode>([
+/** The errors that a call may answer. */
+export function errorsOf(call: Call): ReadonlySet<ErrorCode> {
+  return new Set<ErrorCode>([
     'invalid_request',
     ...(call.roles === 'open' ? [] : WITH_KEY),
     ...(call.body || call.accepts ? WITH_BODY : []),
@@ -210,6 +211,10 @@ function errorResponses(call: Call): JsonObject {
     ...(call.errors ?? []),
     ...ANY_CALL,
   ])
+}
+
+function errorResponses(call: Call): JsonObject {
+  const codes = errorsOf(call)
   return Object.fromEntries(
     [...grouped([...codes])].map(([status, names]) => [
       status,

@@ -24,16 +24,16 @@ export function* scalarsOf(text: string): Generator<Span & { readonly isName: bo
 }
 
 /** The text with each of these spans, which are in order, replaced. */
-export function replaced(
+export function replaced<Place extends Span>(
   text: string,
-  spans: Iterable<Span>,
-  replace: (part: string) => string,
+  spans: Iterable<Place>,
+  replace: (part: string, span: Place) => string,
 ): string {
   let whole = ''
   let at = 0
-  for (const { from, to } of spans) {
-    whole += text.slice(at, from) + replace(text.slice(from, to))
-    at = to
+  for (const span of spans) {
+    whole += text.slice(at, span.from) + replace(text.slice(span.from, span.to), span)
+    at = span.to
   }
   return at === 0 ? text : whole + text.slice(at)
 }

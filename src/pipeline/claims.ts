@@ -59,6 +59,7 @@ export function newClaim(
   const nowMs = Date.now()
   const actionId = newId('act', nowMs)
   const masking = maskingOf(mask, judgement.bundle)
+  masking?.learn(submission.told ?? [])
   const shown = masking?.request(request) ?? request
   const isMasked = masking?.any ?? false
   const requestText = canonicalJson(requestJson(shown))

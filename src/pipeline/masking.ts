@@ -1,4 +1,3 @@
-import { jsonText } from '../lib/raw-json.ts'
 import type { Decision, Obligation, Reason, Reservation, TraceStep } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -186,14 +185,21 @@ export class Masking {
 
   #stored(text: string, live: StoredResult | null): string {
     const kept = JSON.parse(text) as StoredResult
-    const masked = this.#result(kept)
+    const masked = this.#beginning(kept, live) ?? this.#result(kept)
     const isSame = JSON.stringify(masked) === JSON.stringify(kept)
-    // A long answer is kept in part, which cannot be read as JSON; the whole one can.
-    if (!isSame && kept.truncated && live && !live.truncated) {
-      const whole = this.#result(live)
-      return JSON.stringify({ ...masked, ...beginningOf(whole, kept), masked: true })
-    }
     return isSame ? text : JSON.stringify({ ...masked, masked: true })
+  }
+
+  // A long answer is kept in part, in which nobody can say where a member stands; in the whole one it can be said.
+  #beginning(kept: StoredResult, live: StoredResult | null): StoredResult | undefined {
+    const { length } = kept.text ?? ''
+    if (!kept.truncated || length === 0 || !live || !looksLikeJson(live)) return undefined
+    if (!isJson(live.text) || this.#rules.result.length === 0) return undefined
+    const hidden = this.#values.hideIn(live.text, this.#rules.result)
+    // Cut behind the search, or half a value would be left at the end.
+    const found = this.#values.data(hidden.slice(0, length + BEHIND_CUT_CHARS))
+    const headers = this.#values.swept(kept.headers)
+    return { ...kept, text: found.slice(0, length).toWellFormed(), headers }
   }
 
   #result(result: StoredResult): StoredResult {
@@ -207,6 +213,7 @@ export class Masking {
   }
 
   #body(text: string, isMeantAsJson: boolean): string {
+    if (text === '') return text
     if (isMeantAsJson && isJson(text)) {
       const hidden = this.#values.hideIn(text, this.#rules.result)
       this.#learnProposals(text)
@@ -235,6 +242,7 @@ export class Masking {
 
 const PROSE: ReadonlySet<string> = new Set(['text', 'message', 'prompt'])
 type JsonOfText = Readonly<Record<string, string>>
+const BEHIND_CUT_CHARS = 10_000
 const RECIPIENT = /(:contact:)([0-9a-f]{32})$/
 
 function isJson(text: Json | undefined): text is string {
@@ -251,13 +259,3 @@ function looksLikeJson({ headers, text }: StoredResult): boolean {
   const type = String(headers['content-type'] ?? '')
   return /^application\/(?:[\w.+-]+\+)?json\b/i.test(type) || /^\s*[{[]/.test(text ?? '')
 }
-
-// As long as what was kept would have been.
-function beginningOf(whole: StoredResult, kept: StoredResult): Partial<StoredResult> {
-  if (whole.text === undefined || kept.text === undefined) return {}
-  return { text: whole.text.slice(0, kept.text.length).toWellFormed() }
-}
-
-/** For messages of a model, whose parts may be JSON as it came. */
-export const plainMessages = (messages: readonly object[]): readonly JsonObject[] =>
-  JSON.parse(jsonText(messages)) as readonly JsonObject[]

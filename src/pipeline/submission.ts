@@ -24,6 +24,8 @@ export interface Submission {
   readonly mayBeHeld?: boolean
   /** Seals the answer for whoever repeats the request with the same secret, where the record is masked. */
   readonly seal?: Seal | null
+  /** What a model was told and proposed before, uncut, where it may hold what the record must not. */
+  readonly told?: readonly JsonObject[]
 }
 
 interface Identified {

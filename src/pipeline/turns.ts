@@ -7,6 +7,7 @@ import { ERRORS, GatewayError, RETRYABLE } from '../errors.ts'
 import { digest, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
+import { jsonText } from '../lib/raw-json.ts'
 import type { ChatMessage, Completion } from '../protocols/model/call.ts'
 import { chatCall, isModelTool } from '../protocols/model/protocol.ts'
 import type { Facts } from '../model/facts.ts'
@@ -24,7 +25,7 @@ import {
   type TurnRow,
 } from '../record/turns.ts'
 import { maskingOf } from './claims.ts'
-import { plainMessages, type Masking } from './masking.ts'
+import type { Masking } from './masking.ts'
 import { completionOf, usageJson } from '../protocols/model/outcome.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { NamedCall } from './routing.ts'
@@ -241,6 +242,8 @@ class Turn {
   readonly #tools: readonly string[]
   readonly #actions: JsonObject[] = []
   readonly #modelCalls: string[] = []
+  /** The calls and their results as they were, before anything is shortened or withheld. */
+  readonly #told: JsonObject[] = []
   #tokens = { promptTokens: 0, completionTokens: 0 }
   #callsLeft: number
   #model: string
@@ -266,7 +269,7 @@ class Turn {
   /** What of all that was said the record may not hold. */
   masking(mask: RecordMask): Masking | null {
     const masking = maskingOf(mask, this.#bundle)
-    masking?.learn(plainMessages(this.#messages))
+    masking?.learn(this.#told)
     return masking
   }
 
@@ -316,9 +319,11 @@ class Turn {
   // In order, one after another: a later call may rest on an earlier one.
   async #carryOut(completion: Completion): Promise<void> {
     this.#messages.push(echoed(completion, this.#facts, this.#bundle))
+    this.#told.push({ tool_calls: completion.calls.map(({ args }) => ({ arguments: args })) })
     for (const call of completion.calls) {
       const result = this.#callsLeft > 0 ? await this.#perform(call.name, call.args) : OVER_LIMIT
       if (this.#callsLeft > 0) this.#callsLeft--
+      this.#told.push({ role: 'tool', content: jsonText(result) })
       this.#messages.push(toolMessage(call.id, result, this.#facts, this.#bundle))
     }
   }
@@ -359,6 +364,7 @@ class Turn {
       idempotencyKey: null,
       waitMs: 0,
       mayBeHeld,
+      told: this.#told,
     }
     for (let wait = 0; ; wait++) {
       if (this.#submission.isGone())

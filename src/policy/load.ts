@@ -25,13 +25,7 @@ import { loadModules } from './modules.ts'
 import { didYouMean } from './suggest.ts'
 import { readTexts } from './texts.ts'
 import { readTools, type ToolsFile } from './tools.ts'
-import type {
-  Bundle,
-  BundleFile,
-  ModuleCompiler,
-  PolicyJudge,
-  PolicyModule,
-} from './types.ts'
+import type { Bundle, BundleFile, ModuleCompiler, PolicyJudge, PolicyModule } from './types.ts'
 import { parseYaml, type SourceDocument } from './yaml.ts'
 
 /** What a load needs besides the files. */

@@ -20,8 +20,8 @@ const ANYWHERE_CHARS_MIN = 8
 const DATA_CHARS_MIN = 3
 /** Among numbers, where short ones are everywhere. */
 const NUMBER_CHARS_MIN = 4
-/** With more values than this, texts are withheld whole: looking for each in all of them would take too long. */
-const VALUES_MAX = 500
+/** Values times characters: what would take longer is withheld whole, since everybody waits for it. */
+const WORK_MAX = 40_000_000
 
 /** Makes digests that nobody can make without the secret of these replicas, and seals what must be read again. */
 export class RecordMask {
@@ -66,10 +66,9 @@ export async function maskSecret(db: Db): Promise<string> {
 /** The masked values of one action, and what is written of it without them. */
 export class MaskedValues {
   readonly #mask: RecordMask
-  /** By how they are spelt, in lower case. */
+  /** By how they are spelt, without case. */
   readonly #digests = new Map<string, string>()
   #values = 0
-  #patterns: { readonly data: RegExp | null; readonly prose: RegExp | null } | undefined
 
   constructor(mask: RecordMask) {
     this.#mask = mask
@@ -97,12 +96,13 @@ export class MaskedValues {
 
   /** The same for JSON text. */
   sweptIn(text: string): string {
-    if (!this.any) return text
-    return replaced(text, scalarsOf(text), (part) => {
-      if (DIGEST.test(part)) return part
+    if (!this.#mayBeIn(text)) return text
+    const isTooMuch = this.#isTooMuch(text)
+    return replaced(text, scalarsOf(text), (part, { isName }) => {
+      if (DIGEST.test(part) || (isName && isTooMuch)) return part
       if (!part.startsWith('"')) return this.#number(part)
       const plain = JSON.parse(part) as string
-      const swept = this.data(plain)
+      const swept = isTooMuch ? this.#unread(plain) : this.data(plain)
       return swept === plain ? part : JSON.stringify(swept)
     })
   }
@@ -124,7 +124,6 @@ export class MaskedValues {
   }
 
   #hidden(part: string): string {
-    if (DIGEST.test(part)) return part
     for (const { from, to, isName } of scalarsOf(part)) {
       if (!isName) this.#remember(part.slice(from, to))
     }
@@ -147,30 +146,81 @@ export class MaskedValues {
 
   #remember(part: string): void {
     const text = part.startsWith('"') ? (JSON.parse(part) as string) : part
-    if (text === '' || /^masked$/i.test(text) || DIGEST.test(text)) return
+    if (text === '' || /^masked$/i.test(text)) return
     const digest = this.#digestOf(part)
-    for (const one of spellings(text)) this.#digests.set(one.toLowerCase(), digest)
-    this.#patterns = undefined
+    for (const one of spellings(text)) this.#digests.set(folded(one), digest)
   }
 
   #number(part: string): string {
-    const digest =
-      part.length < NUMBER_CHARS_MIN ? undefined : this.#digests.get(part.toLowerCase())
+    const digest = part.length < NUMBER_CHARS_MIN ? undefined : this.#digests.get(part)
     return digest === undefined ? part : JSON.stringify(digest)
+  }
+
+  // Most texts have none, and one look at the whole costs less than one at each of its strings.
+  #mayBeIn(json: string): boolean {
+    if (this.#digests.size === 0) return false
+    if (/\\[u/]/.test(json) || this.#isTooMuch(json)) return true // spelt in other ways, perhaps
+    const text = folded(json)
+    return [...this.#digests.keys()].some((value) => text.includes(value))
+  }
+
+  // Nothing that could hold a value goes through unread.
+  #unread(text: string): string {
+    return text.length < DATA_CHARS_MIN ? text : this.#mask.digest(text.toWellFormed())
+  }
+
+  #isTooMuch(text: string): boolean {
+    return this.#digests.size * text.length > WORK_MAX
   }
 
   #sweep(text: string, kind: 'data' | 'prose'): string {
     if (this.#digests.size === 0) return text
-    if (this.#digests.size > VALUES_MAX) {
-      return text.length < DATA_CHARS_MIN ? text : this.#mask.digest(text.toWellFormed())
+    if (this.#isTooMuch(text)) return this.#unread(text)
+    const within = folded(text)
+    const found: Found[] = []
+    for (const [value, digest] of this.#digests) {
+      if (value.length < DATA_CHARS_MIN && kind === 'data') continue
+      for (const from of placesOf(value, within)) {
+        found.push({ from, to: from + value.length, digest })
+      }
     }
-    this.#patterns ??= patternsOf([...this.#digests.keys()])
-    const pattern = this.#patterns[kind]
-    if (!pattern) return text
-    return text.replace(pattern, (found) => {
-      return this.#digests.get(found.toLowerCase()) ?? this.#mask.digest(found.toWellFormed())
-    })
+    return found.length === 0 ? text : withDigests(text, found)
   }
+}
+
+interface Found {
+  readonly from: number
+  readonly to: number
+  readonly digest: string
+}
+
+function* placesOf(value: string, text: string): Generator<number> {
+  const isWord = value.length < ANYWHERE_CHARS_MIN
+  for (let at = text.indexOf(value); at >= 0; at = text.indexOf(value, at + 1)) {
+    const end = at + value.length
+    if (isWord && (isLetter(text, at - 1) || isLetter(text, end))) continue
+    yield at
+  }
+}
+
+// Where two overlap, both go: half of one would be left otherwise.
+function withDigests(text: string, found: readonly Found[]): string {
+  const sorted = found.toSorted((a, b) => a.from - b.from || b.to - a.to)
+  let whole = ''
+  let at = 0
+  for (const { from, to, digest } of sorted) {
+    if (from >= at) whole += text.slice(at, from) + digest
+    at = Math.max(at, to)
+  }
+  return whole + text.slice(at)
+}
+
+// Character by character: some are folded by what stands beside them, and some into two.
+function folded(text: string): string {
+  return text.replaceAll(/[A-Z]+|[^\0-\x7f]/g, (part) => {
+    const lower = part.toLowerCase()
+    return lower.length === part.length ? lower : part
+  })
 }
 
 /** JSON within JSON within JSON: what an upstream echoes of a body, and a model is told of that. */
@@ -187,20 +237,6 @@ function spellings(text: string): ReadonlySet<string> {
   return new Set([...quoted, encoded, encoded.replaceAll('%20', '+')])
 }
 
-function patternsOf(values: readonly string[]) {
-  // Longer ones first, or what is part of another would leave the rest of it.
-  const sorted = values.toSorted((a, b) => b.length - a.length)
-  const words = sorted.map((value) => {
-    const literal = value.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`)
-    return value.length < ANYWHERE_CHARS_MIN
-      ? `${NO_WORD_BEFORE}${literal}${NO_WORD_AFTER}`
-      : literal
-  })
-  const long = words.filter((_word, at) => (sorted[at] ?? '').length >= DATA_CHARS_MIN)
-  return { data: anyOf(long), prose: anyOf(words) }
-}
-
-const NO_WORD_BEFORE = String.raw`(?<![\p{L}\p{N}])`
-const NO_WORD_AFTER = String.raw`(?![\p{L}\p{N}])`
-const anyOf = (words: readonly string[]): RegExp | null =>
-  words.length === 0 ? null : new RegExp(words.join('|'), 'giu')
+/** Part of a word: a letter or digit, and half of a character, which may be one. */
+const isLetter = (text: string, at: number): boolean =>
+  /^[\p{L}\p{N}\ud800-\udfff]$/u.test(text.charAt(at))

@@ -5,7 +5,11 @@ import { GATE } from '../support/policies.ts'
 import { reply, TestUpstream } from '../support/upstream.ts'
 
 const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
-const BUDGET = `${GATE}
+const BUDGET = `${GATE.replace(
+  'rate_limits:',
+  '  - { roles: [asking], tools: [items.update], effect: require_approval }\nrate_limits:',
+)}
+record: { mask: [/args/data/secret] }
 budgets:
   - { id: all, limit: '10.00', period: total, scope: agent }
 `
@@ -48,6 +52,27 @@ describe('two gates on one PostgreSQL', function () {
     expect((await b.act(key, UPDATE)).status).to.equal(200)
     const other = await b.agent('made-on-b')
     expect((await a.act(other, UPDATE)).status).to.equal(200)
+  })
+
+  it('mask alike, and what one holds masked the other shows to approvers and carries out', async () => {
+    const data = { secret: 'canary-of-two-gates', plain: 1 }
+    const asking = await a.agent('asking', ['asking'])
+    const held = await a.act(asking, { tool: 'items.update', args: { id: 'i-7', data } })
+    expect(held.status, held.text).to.equal(202)
+    const taken = await b.act(key, { tool: 'items.update', args: { id: 'i-8', data } })
+    const secretOf = async (gate: TestGate, id: string) =>
+      (await gate.call('GET', `/actions/${id}`)).body.request.args.data.secret
+    const masked = await secretOf(b, held.body.action_id)
+    expect(masked).to.match(/^masked:[0-9a-f]{32}$/)
+    expect(await secretOf(a, taken.body.action_id)).to.equal(masked)
+    const approval = `/approvals/${held.body.approval.id}`
+    expect((await b.call('GET', approval)).body.args.data).to.deep.equal(data)
+    upstream.effects.length = 0
+    expect((await b.call('POST', `${approval}/approve`, { body: {} })).status).to.equal(200)
+    const path = `/actions/${held.body.action_id}?wait_s=20`
+    expect((await a.call('GET', path)).body.status).to.equal('succeeded')
+    expect(JSON.parse(upstream.effects[0]?.body ?? '{}').data).to.deep.equal(data)
+    expect((await b.call('GET', approval)).body.args.data.secret).to.equal(masked)
   })
 
   it('refuse a revoked key everywhere, soon', async () => {

@@ -297,6 +297,8 @@ describe('masks of the record', () => {
     }
     says('application/json', `{"card":{"number":"${TOKENS[0]}`)
     expect((await result()).body).to.match(masked)
+    says('application/json', '')
+    expect((await result()).body).to.equal('')
     says('text/plain', `charged ${CARD}`)
     expect((await result()).body).to.match(/^charged masked:[0-9a-f]{32}$/)
     says('application/octet-stream', Buffer.from([0xff, 0xfe, ...Buffer.from(`${ACCOUNT}`)]))
@@ -340,6 +342,57 @@ describe('masks of the record', () => {
     expect(status, JSON.stringify(body)).to.equal(200)
     expect(body.text).to.equal(`charged ${CARD} with ${TOKENS[0]}`)
     expect(JSON.parse(gate.upstream.effects.at(-1)?.body ?? '').card).to.deep.equal(card)
+  })
+
+  it('a turn whose results are too long to be told whole', async () => {
+    const { behave } = gate.upstream
+    gate.upstream.behave = (effect, res) => {
+      if (effect.url.startsWith('/people/')) return reply(res, 200, { flag: FLAG })
+      reply(res, 200, { card: { number: '5500-canary-long' }, pad: 'x'.repeat(40_000) })
+    }
+    const args = { account: ACCOUNT, card, note: 'p-6' }
+    model.says({ calls: [{ name: 'cards_charge', args }] }, { text: 'it was 5500-canary-long' })
+    const { body } = await gate.call('POST', '/turn', { key, body: { prompt: 'charge' } })
+    expect(body.text).to.equal('it was 5500-canary-long')
+    const told = model.requests.at(-1)?.body.messages.at(-1).content
+    expect(told).to.contain('5500-canary-long').and.to.contain('more characters')
+    const asked = await action(body.model_calls.at(-1))
+    expect(asked.result.body.text).to.match(/^it was masked:[0-9a-f]{32}$/)
+    gate.upstream.behave = behave
+  })
+
+  it('a chat, whose answer is masked whole', async () => {
+    const gate2 = await TestGate.start({
+      policies: {
+        ...POLICY,
+        'gate.yaml': POLICY['gate.yaml'].replace('/result/body/balance', '/result/body'),
+      },
+      env: { OPENAI_API_KEY: 'sk-of-the-tests-0123456789', OPENAI_BASE_URL: model.url },
+    })
+    const as = await gate2.agent('talker')
+    const rotate = { body: { overlap_s: 3_600 } }
+    const { body: second } = await gate2.call('POST', '/api/v1/agents/talker/keys/rotate', rotate)
+    model.says({ text: 'of a canary' })
+    const asked = { body: { prompt: 'hi' }, headers: { 'idempotency-key': 'chat-once' } }
+    const { body } = await gate2.call('POST', '/llm/chat', { key: as, ...asked })
+    expect(body.text).to.equal('of a canary')
+    const { dataDir, policyDir, upstream } = gate2
+    const recorded = await gate2.call('GET', `/actions/${body.action_id}`)
+    expect(recorded.body.result.body).to.match(masked)
+    await gate2.stop()
+    await upstream.restart(0).catch(() => {})
+    const later = await TestGate.start({
+      dataDir,
+      policyDir,
+      upstream,
+      env: { OPENAI_API_KEY: 'sk-of-the-tests-0123456789', OPENAI_BASE_URL: model.url },
+    })
+    const again = await later.call('POST', '/llm/chat', { key: as, ...asked })
+    expect(again.body.text, again.text).to.equal('of a canary')
+    const other = await later.call('POST', '/llm/chat', { key: second.key, ...asked })
+    expect(other.body.text, other.text).to.match(masked)
+    await later.stop()
+    await upstream.stop()
   })
 
   it('the metadata of reports and figures, and a scenario of the sandbox', async () => {

@@ -66,6 +66,12 @@ describe('what the API reference says of answers', () => {
       /additional/,
     )
     expect(undeclared('GET', '/healthz', 207, {})).to.match(/207/)
+    const error = { code: 'not_found', message: 'x', retryable: false }
+    expect(undeclared('GET', '/actions/act_1', 404, { error })).to.equal(undefined)
+    expect(undeclared('GET', '/actions/act_1', 404, { error: { ...error, x: 1 } })).to.match(
+      /additional/,
+    )
+    expect(undeclared('GET', '/meta', 404, { error })).to.match(/not_found/)
     expect(undeclared('GET', '/nowhere', 404, { error: {} })).to.equal(undefined)
   })
 })

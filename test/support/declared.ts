@@ -1,7 +1,8 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { callGroups } from '../../src/http/app.ts'
+import type { ErrorCode } from '../../src/errors.ts'
 import type { Call } from '../../src/http/calls.ts'
-import { ERROR } from '../../src/http/openapi.ts'
+import { ERROR, errorsOf } from '../../src/http/openapi.ts'
 import type { HttpParts } from '../../src/http/parts.ts'
 import type { JsonObject } from '../../src/model/json.ts'
 
@@ -38,6 +39,10 @@ export function undeclared(
   if (!call || (call.media ?? 'application/json') !== 'application/json') return undefined
   const schema = schemaOf(call, status)
   if (!schema) return `${method} ${at} answers ${status}, which is not declared`
+  const code = status >= 400 ? errorOf(body) : undefined
+  if (code !== undefined && !errorsOf(call).has(code)) {
+    return `${method} ${at} answers ${code}, which is not declared`
+  }
   const check = checks.get(schema) ?? ajv.compile(schema)
   checks.set(schema, check)
   if (check(body)) return undefined
@@ -51,3 +56,6 @@ function schemaOf(call: Call, status: number): JsonObject | undefined {
   if (other) return other.answer
   return status >= 400 ? ERROR : undefined
 }
+
+const errorOf = (body: unknown): ErrorCode | undefined =>
+  (body as { readonly error?: { readonly code?: ErrorCode } }).error?.code

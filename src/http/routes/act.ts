@@ -96,6 +96,8 @@ export const ACT_ERRORS: readonly ErrorCode[] = [
   'audit_unavailable',
   'clock_skew',
   'shutting_down',
+  'llm_unconfigured',
+  'no_policy',
   'outcome_unknown',
 ]
 

@@ -107,7 +107,7 @@ export function agentCalls(parts: HttpParts): Calls {
       body: CREATE,
       status: 201,
       answer: always({ agent: AGENT_ANSWER, api_key: SHOWN_KEY }),
-      errors: ['conflict'],
+      errors: ['conflict', 'invalid_signature'],
     },
     ({ body, caller }) =>
       async (tx) => {
@@ -238,7 +238,7 @@ export function agentCalls(parts: HttpParts): Calls {
         roles: OPERATORS,
         body: CHANGE,
         answer: ONE,
-        errors: ['not_found', 'conflict'],
+        errors: ['not_found', 'conflict', 'invalid_signature'],
       },
       ({ id, body, caller }) =>
         async (tx) => {

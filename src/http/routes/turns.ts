@@ -98,7 +98,6 @@ const CHAT_ANSWER = always({
   model: STRING,
   revision: STRING,
 })
-const CHAT_ERRORS: readonly ErrorCode[] = [...ACT_ERRORS, 'llm_unconfigured', 'no_policy']
 
 /** `POST /turn`, `POST /llm/chat`, `GET /llm/status`. */
 export function turnCalls(parts: HttpParts): Calls {
@@ -118,7 +117,7 @@ export function turnCalls(parts: HttpParts): Calls {
       roles: AGENTS,
       body: TURN,
       answer: TURN_ANSWER,
-      errors: CHAT_ERRORS,
+      errors: ACT_ERRORS,
     },
     async ({ req, res, body, caller, requestId }) => {
       const answer = await turns.run({
@@ -150,7 +149,7 @@ export function turnCalls(parts: HttpParts): Calls {
           answer: HELD_ANSWER,
         },
       },
-      errors: CHAT_ERRORS,
+      errors: ACT_ERRORS,
     },
     async ({ req, res, body, caller, requestId }) => {
       const answer = await pipeline.act({

@@ -55,24 +55,26 @@ export function modelOutcome({ call, answer }: ModelResult, reading: Reading): C
   }
 }
 
-/** The completion that a stored result holds. */
+/** The completion that a stored result holds: as much of it as the record has not masked. */
 export function completionOf(result: StoredResult): Completion {
-  const json = JSON.parse(result.text ?? '{}') as {
-    model: string
-    text: string
-    finish_reason: string
-    tool_calls: { id: string; name: string; arguments: string }[]
-    usage: { prompt_tokens: number; completion_tokens: number } | null
-  }
+  const said = JSON.parse(result.text ?? '{}') as unknown
+  const { model, text, finish_reason: finishReason, tool_calls: calls, usage } = members(said)
+  const whole = isText(said) ? said : '' // masked altogether
   return {
-    model: json.model,
-    text: json.text,
-    finishReason: json.finish_reason,
-    calls: json.tool_calls.map((call) => ({ id: call.id, name: call.name, args: call.arguments })),
-    usage: json.usage && {
-      promptTokens: json.usage.prompt_tokens,
-      completionTokens: json.usage.completion_tokens,
-    },
+    model: isText(model) ? model : '',
+    text: isText(text) ? text : whole,
+    finishReason: isText(finishReason) ? finishReason : '',
+    calls: Array.isArray(calls) ? calls.map(storedCall) : [],
+    usage: readUsage(members(usage)),
+  }
+}
+
+function storedCall(call: unknown): ProposedCall {
+  const { id, name, arguments: args } = members(call)
+  return {
+    id: isText(id) ? id : '',
+    name: isText(name) ? name : '',
+    args: isText(args) ? args : '{}',
   }
 }
 
