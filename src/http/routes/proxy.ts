@@ -48,10 +48,14 @@ export const PROXY_CALLS: readonly Call[] = (
  * and path choose the tool; the answer is the upstream's own. A held action answers 202, and the
  * same request with `Portcullis-Action: <action_id>` collects its result.
  */
-export function proxyRoutes({ pipeline }: HttpParts): Router {
+export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
   const router = Router({ caseSensitive: true })
   router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
     const submission = toSubmission(req)
+    // Args travel in the path here, and the log knows nothing of masks.
+    if (policies.current.record.args.length > 0) {
+      stateOf(req).shownPath = `${PREFIX}${submission.call.upstream}/…`
+    }
     const collected = header(req, 'portcullis-action')
     const answer = collected
       ? await pipeline.collect(submission, collected)
