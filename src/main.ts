@@ -5,11 +5,7 @@ import { KillState } from './control/kill-state.ts'
 import { Replica } from './control/replica.ts'
 import { KINDS } from './decide/index.ts'
 import { POLICY_LOADER } from './decide/load.ts'
-import type { Transport } from './protocols/transport.ts'
-import { httpTransport } from './protocols/http/transport.ts'
-import { credentialVariables } from './protocols/http/credential-variables.ts'
-import { ModelClient } from './protocols/model/client.ts'
-import { UpstreamClient } from './protocols/http/upstream-client.ts'
+import { Transports } from './protocols/transports.ts'
 import { FactLookups } from './facts/lookups.ts'
 import { httpDoor } from './http/door.ts'
 import type { Listening } from './http/listening.ts'
@@ -18,13 +14,11 @@ import { ensureDirectory } from './lib/directories.ts'
 import { Lifetime } from './lib/lifetime.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { readVersion } from './lib/version.ts'
-import { approvalView } from './pipeline/approval-view.ts'
 import { Bootstrap } from './pipeline/bootstrap.ts'
 import { Operations } from './pipeline/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { Plans } from './pipeline/plans.ts'
 import { PolicyJournal } from './pipeline/policy-journal.ts'
-import { keepRecord } from './pipeline/retention.ts'
 import { Sandbox } from './pipeline/sandbox.ts'
 import { Turns } from './pipeline/turns.ts'
 import { PolicyStore } from './policy/store.ts'
@@ -42,7 +36,8 @@ import { countEntry } from './telemetry/count-entries.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { tellBroken } from './worker/broken-record.ts'
 import { peerListener } from './worker/peers.ts'
-import { handlers, QUEUE_OPTIONS, Sweeper, type WorkerParts } from './worker/queues.ts'
+import { handlers, QUEUE_OPTIONS } from './worker/queues.ts'
+import { Sweeper } from './worker/sweeper.ts'
 import { checkpointSinks, WebhookSender } from './worker/webhooks.ts'
 
 /** A running gate: builds every part, starts them in order, stops them in reverse. */
@@ -78,11 +73,8 @@ export class Gate {
   }
 
   /** `beforeListening` runs when everything works and nobody can call yet. */
-  async start(beforeListening: () => Promise<void> = async () => {}): Promise<void> {
-    await this.#start(beforeListening).catch(async (error: unknown) => {
-      await this.stop()
-      throw error
-    })
+  start(beforeListening: () => Promise<void> = async () => {}): Promise<void> {
+    return this.#life.orEnd(() => this.#start(beforeListening))
   }
 
   stop(): Promise<void> {
@@ -131,9 +123,9 @@ async function openRecord(basics: Basics) {
   replica.announceRevision(policies.current.revision)
   await life.begin(replica)
   const sinks = checkpointSinks(webhooks, config.checkpointWebhookUrl)
-  const checkpoints = await life.begin(
-    new Checkpointer({ db, dataDir, log, floor, sinks, othersAlive: () => replica.hasPeers() }),
-  )
+  const othersAlive = () => replica.hasPeers()
+  const keeping = { db, dataDir, log, floor, sinks, othersAlive }
+  const checkpoints = await life.begin(new Checkpointer(keeping))
   const events = await life.begin(new EventStream(db))
   const jobs = new Jobs(store, log)
   await life.begin({ start: () => jobs.start(QUEUE_OPTIONS), stop: () => jobs.stop() })
@@ -165,18 +157,12 @@ async function openActions(basics: Basics, record: RecordParts) {
   const agents = new AgentCache(db)
   events.subscribe(({ kind, agentId }) => kind.startsWith('agent.') && agents.forget(agentId))
   const echoes = new CredentialEchoes((work) => operations.write(work))
-  const client = await life.begin(
-    new UpstreamClient({
-      env: config.env,
-      credentials: () => credentialVariables(config.model, bundle().upstreams.values()),
-      onEcho: (upstream) => void echoes.noticed(upstream),
-    }),
+  const { env } = config
+  const upstreams = () => bundle().upstreams.values()
+  const onEcho = (upstream: string) => void echoes.noticed(upstream)
+  const { model, byProtocol: transports } = await life.begin(
+    new Transports({ env, model: config.model, upstreams, onEcho }),
   )
-  const model = new ModelClient(config.model, client)
-  const transports = new Map<string, Transport>([
-    ['http', httpTransport(client)],
-    ['model', model],
-  ])
   const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
   const recording = { db, ledger, events, metrics, log, replicaId, mask }
   const pipeline = new Pipeline({
@@ -193,26 +179,17 @@ async function openActions(basics: Basics, record: RecordParts) {
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */
 async function openWork(basics: Basics, record: RecordParts, actions: ActionParts): Promise<void> {
   const { config, log, metrics, killState, policies, life } = basics
-  const { db, ledger, checkpoints, replica, store, jobs, webhooks, mask } = record
-  const { operations } = actions
-  const retention = { ledger, checkpoints, days: config.auditRetentionDays }
-  await keepRecord(retention)
-  const parts: WorkerParts = {
-    ...{ ...actions, db, webhooks, log },
-    keepRecord: () => keepRecord(retention),
-    showApproval: (approval) =>
-      approvalView(db, approval, {
-        bundle: policies.current,
-        serverUrl: config.publicServerUrl,
-        mask,
-      }),
-  }
-  jobs.work(handlers(parts))
+  const { replica, store, jobs } = record
+  const { auditRetentionDays: days, publicServerUrl: serverUrl } = config
+  const all = { ...basics, ...record, ...actions, bundle: () => policies.current }
+  const sweeper = new Sweeper({ ...all, retention: { ...record, days } })
+  jobs.work(handlers({ ...all, serverUrl }))
   life.atEnd(() => jobs.rest())
-  await life.begin(new Sweeper(parts))
+  await life.begin(sweeper)
   // One process on an embedded database has no peers.
   if (!store.isEmbedded) await life.begin(peerListener({ ...record, killState }))
   const announce = (revision: string) => replica.announceRevision(revision)
+  const { operations } = actions
   await life.begin(new PolicyJournal({ policies, operations, metrics, log, announce }))
 }
 

@@ -104,6 +104,11 @@ describe('tidy', () => {
     expect(long).to.deep.equal([])
   })
 
+  it('composes in less than 200 lines', () => {
+    const lines = fs.readFileSync(path.join(SRC, 'main.ts'), 'utf8').trimEnd().split('\n')
+    expect(lines.length).to.be.lessThan(200)
+  })
+
   it('uses named exports only', () => {
     const withDefault = sources().filter((file) =>
       /^export default/m.test(fs.readFileSync(path.join(SRC, file), 'utf8')),

@@ -31,6 +31,16 @@ export class Lifetime {
     this.#ends.push(end)
   }
 
+  /** Runs `work`; where it fails, everything ends that had begun. */
+  async orEnd<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work()
+    } catch (error) {
+      await this.end()
+      throw error
+    }
+  }
+
   async end(): Promise<void> {
     if (this.#ended) return
     this.#ended = true

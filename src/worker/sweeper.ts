@@ -1,0 +1,88 @@
+import { approvedButHeld, overdueApprovals } from '../approvals/tasks.ts'
+import type { Logger } from '../lib/log.ts'
+import type { Operations } from '../pipeline/operations.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import { keepRecord, type RetentionParts } from '../pipeline/retention.ts'
+import type { Sandbox } from '../pipeline/sandbox.ts'
+import type { Turns } from '../pipeline/turns.ts'
+import type { Db } from '../store/tx.ts'
+
+const SWEEP_MS = 1_000
+const COUNTERS_EVERY = 60
+const RECORD_EVERY = 3_600
+/** A wake-up that has not come after this long is taken for lost. */
+const LOST_WAKE_UP_MS = 5_000
+
+export interface SweeperParts {
+  readonly db: Db
+  readonly pipeline: Pipeline
+  readonly operations: Operations
+  readonly turns: Turns
+  readonly sandbox: Sandbox
+  readonly log: Logger
+  readonly retention: RetentionParts
+}
+
+/** Finds what a lost wake-up left behind: overdue and approved tasks, actions of dead replicas. */
+export class Sweeper {
+  readonly #parts: SweeperParts
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+  #rounds = 0
+
+  constructor(parts: SweeperParts) {
+    this.#parts = parts
+  }
+
+  async start(): Promise<void> {
+    await keepRecord(this.#parts.retention)
+    await this.#sweep()
+    this.#timer = setInterval(() => {
+      this.#running ??= this.#sweep().finally(() => {
+        this.#running = undefined
+      })
+    }, SWEEP_MS)
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#running
+  }
+
+  async #sweep(): Promise<void> {
+    const { db, operations, pipeline, turns, sandbox, log, retention } = this.#parts
+    try {
+      const orphans = await this.#orphans()
+      if (orphans > 0)
+        log.warn({ actions: orphans }, 'actions of a stopped replica are indeterminate')
+      if (await this.#hasOrphanedTurns()) await turns.sweep()
+      await sandbox.sweep()
+      for (const id of await overdueApprovals(db)) await operations.expire(id)
+      for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
+      if (this.#rounds % COUNTERS_EVERY === 0) await operations.sweepCounters()
+      if (this.#rounds % RECORD_EVERY === RECORD_EVERY - 1) await keepRecord(retention)
+      this.#rounds++
+    } catch (error) {
+      log.warn({ err: error }, 'sweep failed; it runs again')
+    }
+  }
+
+  // Looking costs a read; only a find costs a ledger batch.
+  async #orphans(): Promise<number> {
+    const { db, operations } = this.#parts
+    const [row] = await db.query<{ n: bigint }>(
+      `select count(*) as n from actions a where state = 'executing' and not exists
+         (select 1 from replicas r where r.id = a.replica_id and r.lease_until > clock_timestamp())`,
+    )
+    return Number(row?.n ?? 0) > 0 ? operations.sweepOrphans() : 0
+  }
+
+  async #hasOrphanedTurns(): Promise<boolean> {
+    const rows = await this.#parts.db.query(
+      `select 1 from turns t where status = 'running' and not exists
+         (select 1 from replicas r where r.id = t.replica_id and r.lease_until > clock_timestamp())
+       limit 1`,
+    )
+    return rows.length > 0
+  }
+}
