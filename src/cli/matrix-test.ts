@@ -8,11 +8,11 @@ import {
   runMatrix,
   wanted,
 } from '../policy/index.ts'
-import { Findings } from '../policy/diagnostics.ts'
-import { readPolicyDir } from '../policy/files.ts'
+import { Findings } from '../sources/diagnostics.ts'
+import { readPolicyDir } from '../sources/files.ts'
 import { closeAll } from '../policy/load.ts'
 import { isMatrixFile } from '../policy/matrix.ts'
-import { REGO_COMPILER } from '../policy/rego-compiler.ts'
+import { REGO_COMPILER } from '../engines/rego-compiler.ts'
 import { CliError, EXIT } from './exit.ts'
 import { policyFailure } from './policy-report.ts'
 import type { TestResult } from './test-report.ts'

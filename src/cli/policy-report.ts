@@ -1,8 +1,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Diagnostic } from '../policy/diagnostics.ts'
+import type { Diagnostic } from '../sources/diagnostics.ts'
 import type { SourceTexts } from '../policy/index.ts'
-import { printDiagnostics } from '../policy/print.ts'
+import { printDiagnostics } from '../sources/print.ts'
 import { CliError, EXIT } from './exit.ts'
 
 /** Diagnostics with the lines they mean, as an error that ends a subcommand with code 3. */

@@ -3,8 +3,8 @@ import path from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { type Diagnostic, parse, renderDiagnostic } from '../rego/index.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import { place } from '../policy/archive.ts'
-import { isObject } from '../policy/pointer.ts'
+import { place } from '../engines/archive.ts'
+import { isObject } from '../bundle/pointer.ts'
 import { CliError, EXIT, say, visible } from './exit.ts'
 
 const FILE_BYTES_MAX = 4 << 20
@@ -98,7 +98,7 @@ function endOfFirst(text: string): number | undefined {
 async function policyData(dir: string): Promise<JsonObject | undefined> {
   if (!fs.existsSync(path.join(dir, 'gate.yaml'))) return undefined
   const { readData } = await import('../policy/data.ts')
-  const { Findings } = await import('../policy/diagnostics.ts')
+  const { Findings } = await import('../sources/diagnostics.ts')
   const { policyFailure } = await import('./policy-report.ts')
   const folder = path.join(dir, 'data')
   const texts = new Map<string, string>()

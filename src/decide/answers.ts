@@ -1,6 +1,6 @@
 import type { Effect, Reason, Reservation, WireCode } from '../model/decision.ts'
 import type { Json } from '../model/json.ts'
-import type { GuardAnswer, GuardSpec } from '../policy/types.ts'
+import type { GuardAnswer, GuardSpec } from '../bundle/types.ts'
 
 type Observed = Readonly<Record<string, Json>>
 

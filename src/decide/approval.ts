@@ -1,5 +1,5 @@
 import type { ApprovalTerms } from '../model/decision.ts'
-import type { ApprovalRule, ApprovalRules } from '../policy/types.ts'
+import type { ApprovalRule, ApprovalRules } from '../bundle/types.ts'
 
 /** Who must agree to this tool being used by an agent of these roles: the first rule that fits. */
 export function approvalFor(

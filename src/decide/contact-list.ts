@@ -1,7 +1,7 @@
 import { TextSet, type TextSetParts } from '../lib/text-set.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import type { CompileContext } from '../policy/types.ts'
-import { closest } from '../policy/suggest.ts'
+import type { CompileContext } from '../bundle/types.ts'
+import { closest } from '../lib/suggest.ts'
 import { canonicalDomain, canonicalEmail, canonicalId, type EmailOptions } from './email.ts'
 
 /** Whom a list names: whole addresses and ids, and domains with everything below them. */

@@ -1,7 +1,7 @@
 import type { ActionRequest } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
-import { protocolOf } from '../policy/protocol.ts'
-import type { Bundle } from '../policy/types.ts'
+import { protocolOf } from '../bundle/protocol.ts'
+import type { Bundle } from '../bundle/types.ts'
 
 /** What an action with valid args costs: what its tool does, or what the request declares if more. */
 export function costOf(request: ActionRequest, tool: Tool, bundle: Bundle): bigint {

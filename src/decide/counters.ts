@@ -1,4 +1,4 @@
-import type { GuardInput, GuardSpec } from '../policy/types.ts'
+import type { GuardInput, GuardSpec } from '../bundle/types.ts'
 
 export type Scope = 'agent' | 'tool' | 'role' | 'global'
 

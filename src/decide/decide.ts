@@ -8,7 +8,7 @@ import type {
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
-import type { Bundle, Guard, GuardInput, ModuleAnswer, PolicyModule } from '../policy/types.ts'
+import type { Bundle, Guard, GuardInput, ModuleAnswer, PolicyModule } from '../bundle/types.ts'
 import { approvalFor } from './approval.ts'
 import { atLeast, costOf } from './cost.ts'
 import { moduleInput } from './module-input.ts'

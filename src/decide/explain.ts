@@ -1,7 +1,7 @@
 import type { TraceStep } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
-import type { Bundle, ExplainedStep, ModuleExplanation } from '../policy/types.ts'
+import type { Bundle, ExplainedStep, ModuleExplanation } from '../bundle/types.ts'
 import { costOf } from './cost.ts'
 import { inputFor, moduleStep } from './decide.ts'
 import { moduleInput } from './module-input.ts'

@@ -1,4 +1,4 @@
-import type { PolicyJudge } from '../policy/types.ts'
+import type { PolicyJudge } from '../bundle/types.ts'
 import { decide } from './decide.ts'
 import { explainTrace } from './explain.ts'
 

@@ -1,5 +1,5 @@
 import { type Answer, answerQuestion, loaderOf, type Question } from '../policy/away.ts'
-import { prepare, REGO_COMPILER } from '../policy/rego-compiler.ts'
+import { prepare, REGO_COMPILER } from '../engines/rego-compiler.ts'
 import { threadOf } from '../policy/thread.ts'
 import { JUDGE } from './index.ts'
 import { KINDS } from './kinds.ts'

@@ -1,6 +1,6 @@
 import { microsToText } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { GuardInput } from '../policy/types.ts'
+import type { GuardInput } from '../bundle/types.ts'
 
 /**
  * `input` as a module sees it, in AuthZEN's words. What the gate knows stands after what the agent

@@ -1,6 +1,6 @@
 import type { Reservation } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
-import type { Bundle, GuardInput } from '../policy/types.ts'
+import type { Bundle, GuardInput } from '../bundle/types.ts'
 import { UNKNOWN_TOOL } from './unknown-tool.ts'
 
 /**

@@ -1,8 +1,8 @@
 import type { FileDiff } from '../lib/unified-diff.ts'
 import type { Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
-import type { Bundle } from '../policy/types.ts'
-import type { PathProblem } from '../policy/paths.ts'
+import type { Bundle } from '../bundle/types.ts'
+import type { PathProblem } from '../bundle/paths.ts'
 import { screen } from './screen.ts'
 
 /** What is judged of a change plan. */

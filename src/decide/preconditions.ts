@@ -2,7 +2,7 @@ import type { Reason, WireCode } from '../model/decision.ts'
 import type { AgentStatus, Facts } from '../model/facts.ts'
 import type { Resource, ActionRequest } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
-import type { Bundle } from '../policy/types.ts'
+import type { Bundle } from '../bundle/types.ts'
 
 /** The source named by reasons that come from the gate itself and not from a guard. */
 export const GATE = 'gate'

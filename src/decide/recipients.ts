@@ -1,7 +1,7 @@
 import { sha256 } from '../lib/canonical.ts'
 import type { Json } from '../model/json.ts'
 import type { Tool } from '../model/tool.ts'
-import type { CompileContext, GuardInput, PointerReader } from '../policy/types.ts'
+import type { CompileContext, GuardInput, PointerReader } from '../bundle/types.ts'
 import { canonicalEmail, canonicalId, type EmailOptions } from './email.ts'
 
 export interface Recipient {

@@ -1,7 +1,7 @@
 import type { Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Bundle, Guard, GuardInput } from '../policy/types.ts'
+import type { Bundle, Guard, GuardInput } from '../bundle/types.ts'
 import { UNKNOWN_TOOL } from './unknown-tool.ts'
 
 /** Text that is not an action's: a plan, what a model says, what a tool answered. */

@@ -1,7 +1,7 @@
 import { explainTrace, withoutExpressions } from '../decide/index.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
-import type { Bundle, ExplainedStep } from '../policy/types.ts'
+import type { Bundle, ExplainedStep } from '../bundle/types.ts'
 import type { ActionRow } from '../record/actions.ts'
 import { fromStored } from './requests.ts'
 

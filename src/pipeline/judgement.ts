@@ -5,8 +5,8 @@ import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Target } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
-import { protocolOf } from '../policy/protocol.ts'
-import type { Bundle } from '../policy/types.ts'
+import { protocolOf } from '../bundle/protocol.ts'
+import type { Bundle } from '../bundle/types.ts'
 
 /** One action judged: what the claim, the approval hash and the upstream call are made of. */
 export interface Judgement {

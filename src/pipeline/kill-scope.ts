@@ -2,8 +2,8 @@ import { findAgent } from '../agents/registry.ts'
 import type { KillScope } from '../control/kill-switch.ts'
 import { namesTool } from '../control/scope.ts'
 import { GatewayError } from '../errors.ts'
-import { didYouMean } from '../policy/suggest.ts'
-import type { Bundle } from '../policy/types.ts'
+import { didYouMean } from '../lib/suggest.ts'
+import type { Bundle } from '../bundle/types.ts'
 import type { Db } from '../store/tx.ts'
 
 /** How many agents, tools and upstreams a scope covers at the moment. */

@@ -15,7 +15,7 @@ import { moveAction, orphanedActions, type ActionRow } from '../record/actions.t
 import { raiseAlert } from '../record/alerts.ts'
 import { sweepAnswers } from '../record/answers.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
-import type { Bundle } from '../policy/types.ts'
+import type { Bundle } from '../bundle/types.ts'
 import type { Db } from '../store/tx.ts'
 import { expireApproval } from './approvals.ts'
 import { actionEntry } from './entries.ts'

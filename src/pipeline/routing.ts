@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import type { JsonObject } from '../model/json.ts'
-import { matchRoute, withBody } from '../policy/route.ts'
-import type { Bundle } from '../policy/types.ts'
+import { matchRoute, withBody } from '../bundle/route.ts'
+import type { Bundle } from '../bundle/types.ts'
 
 /** A tool by its name. */
 export interface NamedCall {

@@ -9,7 +9,7 @@ import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
 import { microsFromJson } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Bundle } from '../policy/types.ts'
+import type { Bundle } from '../bundle/types.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
 import {
   countOpenRuns,

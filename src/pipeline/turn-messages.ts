@@ -8,7 +8,7 @@ import type { ChatMessage, Completion } from '../protocols/model/call.ts'
 import { chatCall, isModelTool } from '../protocols/model/protocol.ts'
 import type { Tool } from '../model/tool.ts'
 import { OFFERED_TOOLS_MAX } from '../protocols/model/tool.ts'
-import type { Bundle } from '../policy/types.ts'
+import type { Bundle } from '../bundle/types.ts'
 import type { StoredResult } from '../model/result.ts'
 import type { Answer } from './submission.ts'
 

@@ -13,7 +13,7 @@ import { chatCall, isModelTool } from '../protocols/model/protocol.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
 import { offeredTools } from '../protocols/model/tool.ts'
-import type { Bundle } from '../policy/types.ts'
+import type { Bundle } from '../bundle/types.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
 import type { RecordMask } from '../record/mask.ts'
 import {

@@ -5,13 +5,13 @@ import v8 from 'node:v8'
 import type { Tool } from '../model/tool.ts'
 import type { JsonObject } from '../model/json.ts'
 import { composeBundle, type Kinds, type PolicyParts } from './compose.ts'
-import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
-import { deepFreeze } from './freeze.ts'
+import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
+import { deepFreeze } from '../lib/freeze.ts'
 import type { RawGuard } from './guards.ts'
 import { checkPolicy, closeAll, type LoadOptions, type LoadResult } from './load.ts'
-import { startOpaModule } from './opa-module.ts'
-import { explainHere } from './rego-compiler.ts'
-import { type ExplainRego, RegoModule, type RegoParts } from './rego-module.ts'
+import { startOpaModule } from '../engines/opa-module.ts'
+import { explainHere } from '../engines/rego-compiler.ts'
+import { type ExplainRego, RegoModule, type RegoParts } from '../engines/rego-module.ts'
 import { inSlices } from './slices.ts'
 import type {
   Bundle,
@@ -20,7 +20,7 @@ import type {
   ModuleParts,
   PolicyJudge,
   PolicyModule,
-} from './types.ts'
+} from '../bundle/types.ts'
 
 /** Loads a directory, or files by content; what it takes is plain, but for the bundle that is live. */
 export interface PolicyLoader {

@@ -2,15 +2,15 @@
 // parsed or checked here, and what has to be done for each tool and guard is done in slices.
 import type { RecordRules } from '../model/record-rules.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
-import { lazyArgsCheck } from './ajv.ts'
+import { lazyArgsCheck } from '../bundle/ajv.ts'
 import type { DataDocuments } from './data.ts'
-import { type Diagnostic, Findings } from './diagnostics.ts'
+import { type Diagnostic, Findings } from '../sources/diagnostics.ts'
 import type { GateFile } from './gate.ts'
 import { GuardPlacer, type GuardSurroundings, type PlacedGuard, type RawGuard } from './guards.ts'
-import { type Protocol, withOwnTools } from './protocol.ts'
-import { compilePathRules, type PathCheck } from './paths.ts'
+import { type Protocol, withOwnTools } from '../bundle/protocol.ts'
+import { compilePathRules, type PathCheck } from '../bundle/paths.ts'
 import { inSlices } from './slices.ts'
-import { buildRoutes } from './template.ts'
+import { buildRoutes } from '../bundle/template.ts'
 import type {
   ApprovalRules,
   Bundle,
@@ -19,7 +19,7 @@ import type {
   Guard,
   GuardKind,
   PolicyModule,
-} from './types.ts'
+} from '../bundle/types.ts'
 
 /** A directory that was checked, as plain data: it crosses from thread to thread. */
 export interface PolicyParts {

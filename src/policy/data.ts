@@ -1,9 +1,9 @@
 import type { Json, JsonObject } from '../model/json.ts'
-import { lineOf, parseTable } from './csv.ts'
-import { type Findings, type Place, wholeFile } from './diagnostics.ts'
-import { deepFreeze } from './freeze.ts'
-import { parseJsonDocument } from './json.ts'
-import { parseYaml } from './yaml.ts'
+import { lineOf, parseTable } from '../sources/csv.ts'
+import { type Findings, type Place, wholeFile } from '../sources/diagnostics.ts'
+import { deepFreeze } from '../lib/freeze.ts'
+import { parseJsonDocument } from '../sources/json.ts'
+import { parseYaml } from '../sources/yaml.ts'
 
 const DATA_FILE = /^data\/([A-Za-z_][A-Za-z0-9_]*)\.(json|ya?ml|csv)$/
 

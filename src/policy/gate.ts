@@ -1,17 +1,23 @@
 import { microsFromText } from '../lib/money.ts'
 import type { ApprovalTerms } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
-import { checkShape } from './ajv.ts'
-import { type Findings, startOf } from './diagnostics.ts'
-import { deepFreeze } from './freeze.ts'
+import { checkShape } from '../bundle/ajv.ts'
+import { type Findings, startOf } from '../sources/diagnostics.ts'
+import { deepFreeze } from '../lib/freeze.ts'
 import type { RawGuard } from './guards.ts'
-import { compilePathRules } from './paths.ts'
-import { resolveNames } from './patterns.ts'
+import { compilePathRules } from '../bundle/paths.ts'
+import { resolveNames } from '../bundle/patterns.ts'
 import type { RawRecord } from './record.ts'
-import { didYouMean } from './suggest.ts'
-import type { ApprovalRule, ApprovalRules, LlmPolicy, PlanPolicy, TokenPrice } from './types.ts'
-import { isObject } from './pointer.ts'
-import type { PathStep, SourceDocument } from './yaml.ts'
+import { didYouMean } from '../lib/suggest.ts'
+import type {
+  ApprovalRule,
+  ApprovalRules,
+  LlmPolicy,
+  PlanPolicy,
+  TokenPrice,
+} from '../bundle/types.ts'
+import { isObject } from '../bundle/pointer.ts'
+import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
 /** Bounds on change plans, as written. */
 export type PlanBounds = Omit<PlanPolicy, 'checkPath'>

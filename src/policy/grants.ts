@@ -1,8 +1,8 @@
 import type { Effect, Mode } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import { type Findings, wholeFile } from './diagnostics.ts'
+import { type Findings, wholeFile } from '../sources/diagnostics.ts'
 import type { PlacedGuard } from './guards.ts'
-import type { Bundle, PolicyModule } from './types.ts'
+import type { Bundle, PolicyModule } from '../bundle/types.ts'
 
 // An action needs a grant: an `allow`, or a permission row whose effect is `require_approval`. What any
 // other guard or a module says only tightens, and a tool that nothing grants is denied whatever they say.

@@ -1,9 +1,9 @@
 import type { Mode, PolicyLocation } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Tool } from '../model/tool.ts'
-import { checkShape, compileArgsSchema, lazyArgsCheck } from './ajv.ts'
+import { checkShape, compileArgsSchema, lazyArgsCheck } from '../bundle/ajv.ts'
 import type { DataDocuments } from './data.ts'
-import type { Findings, Place } from './diagnostics.ts'
+import type { Findings, Place } from '../sources/diagnostics.ts'
 import { mayHold } from './grants.ts'
 import {
   getPointer,
@@ -12,11 +12,11 @@ import {
   schemaHas,
   schemaTakes,
   valuesListed,
-} from './pointer.ts'
-import { compilePathRules, type PathRules } from './paths.ts'
-import { resolveNames } from './patterns.ts'
-import { compileRegex, joinRegexes } from './regex.ts'
-import { closest, didYouMean } from './suggest.ts'
+} from '../bundle/pointer.ts'
+import { compilePathRules, type PathRules } from '../bundle/paths.ts'
+import { resolveNames } from '../bundle/patterns.ts'
+import { compileRegex, joinRegexes } from '../bundle/regex.ts'
+import { closest, didYouMean } from '../lib/suggest.ts'
 import type {
   CompileContext,
   Guard,
@@ -25,8 +25,8 @@ import type {
   GuardKind,
   GuardSpec,
   PointerReader,
-} from './types.ts'
-import type { PathStep, SourceDocument } from './yaml.ts'
+} from '../bundle/types.ts'
+import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
 /** One guard as found in the file: where it stands, and the id it gets when it names none. */
 export interface RawGuard {

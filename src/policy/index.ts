@@ -1,6 +1,7 @@
-export type { Diagnostic, Place } from './diagnostics.ts'
-export type { PolicyEnv } from './env.ts'
-export { loadBundle, type LoadOptions, type LoadResult, type SourceTexts } from './load.ts'
+export type { Diagnostic, Place } from '../sources/diagnostics.ts'
+export type { PolicyEnv } from '../sources/env.ts'
+export { loadBundle, type LoadOptions, type LoadResult } from './load.ts'
+export type { SourceTexts } from '../sources/texts.ts'
 export { type MatrixCase, readMatrices } from './matrix.ts'
 export {
   type Decider,
@@ -10,13 +11,13 @@ export {
   runMatrix,
   wanted,
 } from './matrix-run.ts'
-export type { PathCheck, PathProblem } from './paths.ts'
-export { readRules } from './opa-module.ts'
-export { printDiagnostics, type PrintOptions } from './print.ts'
-export { POLICY_LIMITS } from './limits.ts'
-export type * from './types.ts'
-export { matchRoute, type RouteMatch, withBody } from './route.ts'
-export { buildTarget, hasBody } from './target.ts'
+export type { PathCheck, PathProblem } from '../bundle/paths.ts'
+export { readRules } from '../engines/opa-module.ts'
+export { printDiagnostics, type PrintOptions } from '../sources/print.ts'
+export { POLICY_LIMITS } from '../sources/limits.ts'
+export type * from '../bundle/types.ts'
+export { matchRoute, type RouteMatch, withBody } from '../bundle/route.ts'
+export { buildTarget, hasBody } from '../bundle/target.ts'
 export {
   type PolicyListener,
   PolicyStore,

@@ -1,10 +1,10 @@
 import { sha256 } from '../lib/canonical.ts'
 import { GatewayError } from '../errors.ts'
 import { assemble, type Kinds, placeGuards, type PolicyParts } from './compose.ts'
-import { withOwnTools } from './protocol.ts'
+import { withOwnTools } from '../bundle/protocol.ts'
 import { type DataDocuments, isDataFile, readData } from './data.ts'
-import { type Diagnostic, Findings, startOf, wholeFile } from './diagnostics.ts'
-import type { PolicyEnv } from './env.ts'
+import { type Diagnostic, Findings, startOf, wholeFile } from '../sources/diagnostics.ts'
+import type { PolicyEnv } from '../sources/env.ts'
 import {
   bytesMaxOf,
   filesFromRecord,
@@ -13,20 +13,26 @@ import {
   reportTooLarge,
   revisionOf,
   sameFiles,
-} from './files.ts'
+} from '../sources/files.ts'
 import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
 import { readRecord } from './record.ts'
 import { warnOfUngranted } from './grants.ts'
 import type { PlacedGuard, RawGuard } from './guards.ts'
-import { POLICY_LIMITS } from './limits.ts'
+import { POLICY_LIMITS } from '../sources/limits.ts'
 import { type MatrixCase, readMatrices } from './matrix.ts'
 import { reportFailures, runMatrix } from './matrix-run.ts'
-import { loadModules } from './modules.ts'
-import { didYouMean } from './suggest.ts'
-import { readTexts } from './texts.ts'
+import { loadModules } from '../engines/modules.ts'
+import { didYouMean } from '../lib/suggest.ts'
+import { readTexts, type SourceTexts } from '../sources/texts.ts'
 import { readTools, type ToolsFile } from './tools.ts'
-import type { Bundle, BundleFile, ModuleCompiler, PolicyJudge, PolicyModule } from './types.ts'
-import { parseYaml, type SourceDocument } from './yaml.ts'
+import type {
+  Bundle,
+  BundleFile,
+  ModuleCompiler,
+  PolicyJudge,
+  PolicyModule,
+} from '../bundle/types.ts'
+import { parseYaml, type SourceDocument } from '../sources/yaml.ts'
 
 /** What a load needs besides the files. */
 export interface LoadOptions extends Kinds {
@@ -49,9 +55,6 @@ export interface LoadOptions extends Kinds {
 export type LoadResult =
   | { readonly ok: true; readonly bundle: Bundle }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; readonly files: SourceTexts }
-
-/** The texts that were read, for printing diagnostics with the line they mean. */
-export type SourceTexts = ReadonlyMap<string, string>
 
 /**
  * Loads a policy directory, or files given by content, into a bundle; or says everything that is

@@ -1,8 +1,8 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Decision, Effect, Reason, TraceExpression } from '../model/decision.ts'
-import type { Findings } from './diagnostics.ts'
+import type { Findings } from '../sources/diagnostics.ts'
 import type { MatrixCase } from './matrix.ts'
-import type { Bundle, PolicyJudge } from './types.ts'
+import type { Bundle, PolicyJudge } from '../bundle/types.ts'
 
 /** What came of a case. */
 export interface MatrixResult {

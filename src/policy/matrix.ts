@@ -4,10 +4,10 @@ import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
 import { microsFromText } from '../lib/money.ts'
-import { checkShape } from './ajv.ts'
-import { type Findings, type Place, wholeFile } from './diagnostics.ts'
-import { didYouMean } from './suggest.ts'
-import { parseYaml, type PathStep, type SourceDocument } from './yaml.ts'
+import { checkShape } from '../bundle/ajv.ts'
+import { type Findings, type Place, wholeFile } from '../sources/diagnostics.ts'
+import { didYouMean } from '../lib/suggest.ts'
+import { parseYaml, type PathStep, type SourceDocument } from '../sources/yaml.ts'
 
 /** One combination of a row: what is asked, and what has to come of it. */
 export interface MatrixCase {

@@ -1,10 +1,10 @@
 import type { Json } from '../model/json.ts'
 import { EACH, type RecordRules } from '../model/record-rules.ts'
 import type { Tool } from '../model/tool.ts'
-import type { Findings } from './diagnostics.ts'
-import { isObject, parsePointer } from './pointer.ts'
-import { didYouMean } from './suggest.ts'
-import type { SourceDocument } from './yaml.ts'
+import type { Findings } from '../sources/diagnostics.ts'
+import { isObject, parsePointer } from '../bundle/pointer.ts'
+import { didYouMean } from '../lib/suggest.ts'
+import type { SourceDocument } from '../sources/yaml.ts'
 
 // What the record may hold. A mask that is misspelt leaves in clear what its author wanted hidden, and nothing would
 // ever say so; where the args schemas and the look-ups tell that no value can be there, the policy does not load.

@@ -2,10 +2,10 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { GatewayError } from '../errors.ts'
 import type { PolicyLoader } from './away.ts'
-import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
-import { POLICY_LIMITS } from './limits.ts'
+import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
+import { POLICY_LIMITS } from '../sources/limits.ts'
 import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
-import type { Bundle } from './types.ts'
+import type { Bundle } from '../bundle/types.ts'
 import { DirectoryWatch } from './watch.ts'
 
 export interface PolicyStoreOptions

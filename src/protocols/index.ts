@@ -1,4 +1,4 @@
-import type { Protocol } from '../policy/protocol.ts'
+import type { Protocol } from '../bundle/protocol.ts'
 import { HTTP } from './http/protocol.ts'
 import { MODEL } from './model/protocol.ts'
 

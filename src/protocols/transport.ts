@@ -3,7 +3,7 @@ import type { JsonObject } from '../model/json.ts'
 import type { Target } from '../model/request.ts'
 import type { StoredResult } from '../model/result.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
-import type { Bundle } from '../policy/types.ts'
+import type { Bundle } from '../bundle/types.ts'
 import type { ActionOutcome } from '../record/actions.ts'
 import type { CallOptions, CallResult } from './http/upstream-client.ts'
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { decide } from '../../src/decide/index.ts'
-import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
+import { REGO_COMPILER } from '../../src/engines/rego-compiler.ts'
 import { bundleOf, GATE, TOOLS } from '../policy/sample.ts'
 import { codes, decideNow, facts, request } from './asking.ts'
 

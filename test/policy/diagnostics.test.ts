@@ -7,7 +7,7 @@ import {
   POLICY_LIMITS,
   printDiagnostics,
 } from '../../src/policy/index.ts'
-import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
+import { REGO_COMPILER } from '../../src/engines/rego-compiler.ts'
 import { type Files, findingsOf, GATE, gateWith, OPTIONS, sampleFiles, TOOLS } from './sample.ts'
 
 interface Case {

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { explainTrace } from '../../src/decide/index.ts'
 import type { TraceStep } from '../../src/model/decision.ts'
-import type { ModuleAnswer, ModuleExplanation, PolicyModule } from '../../src/policy/types.ts'
+import type { ModuleAnswer, ModuleExplanation, PolicyModule } from '../../src/bundle/types.ts'
 import { TestGate } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'

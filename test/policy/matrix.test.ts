@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { JUDGE } from '../../src/decide/index.ts'
 import { type Diagnostic, loadBundle } from '../../src/policy/index.ts'
-import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
+import { REGO_COMPILER } from '../../src/engines/rego-compiler.ts'
 import { TestGate } from '../support/gate.ts'
 import { GATE, writePolicies } from '../support/policies.ts'
 import { type Files, findingsOf, gateWith, OPTIONS, sampleFiles } from './sample.ts'

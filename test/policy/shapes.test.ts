@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { loadBundle } from '../../src/policy/index.ts'
 import { closeAll } from '../../src/policy/load.ts'
-import { REGO_COMPILER } from '../../src/policy/rego-compiler.ts'
+import { REGO_COMPILER } from '../../src/engines/rego-compiler.ts'
 import { OPTIONS, sampleFiles } from './sample.ts'
 
 interface Case {

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { readTarGz } from '../../src/policy/tar.ts'
+import { readTarGz } from '../../src/sources/tar.ts'
 import { scratch } from '../support/database.ts'
 import { entry, tarOf } from './archive.ts'
 

@@ -1,6 +1,6 @@
 import { microsFromText, microsToText } from '../../lib/money.ts'
 import type { Reservation } from '../../model/decision.ts'
-import type { GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
+import type { GuardInput, GuardKind, GuardSpec } from '../../bundle/types.ts'
 import { effectOf, reasonOf, says } from '../answers.ts'
 import { counterKey, type Scope } from '../counters.ts'
 import { reservationOf } from '../reservation.ts'

@@ -6,7 +6,7 @@ import type {
   GuardKind,
   GuardSpec,
   PointerReader,
-} from '../../policy/types.ts'
+} from '../../bundle/types.ts'
 import { effectOf, reasonOf, says } from '../answers.ts'
 import { counterKey, type Scope } from '../counters.ts'
 import { reservationOf } from '../reservation.ts'

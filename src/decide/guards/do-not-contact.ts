@@ -6,7 +6,7 @@ import type {
   GuardKind,
   GuardSpec,
   PointerReader,
-} from '../../policy/types.ts'
+} from '../../bundle/types.ts'
 import { effectOf, reasonOf, says, silent } from '../answers.ts'
 import { type Day, daysOf, isWithin, localClock, minutesOf } from '../calendar.ts'
 import { type ContactList, readContactList } from '../contact-list.ts'

@@ -1,5 +1,5 @@
 import type { Json } from '../../model/json.ts'
-import type { CompileContext, GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
+import type { CompileContext, GuardInput, GuardKind, GuardSpec } from '../../bundle/types.ts'
 import { effectOf, reasonOf, says, shorten, silent } from '../answers.ts'
 import { readersByTool, valuesAt } from '../recipients.ts'
 

@@ -6,7 +6,7 @@ import type {
   GuardKind,
   GuardSpec,
   PointerReader,
-} from '../../policy/types.ts'
+} from '../../bundle/types.ts'
 import { reasonOf, says, silent } from '../answers.ts'
 
 interface Condition {

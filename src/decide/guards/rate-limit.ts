@@ -1,4 +1,4 @@
-import type { GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
+import type { GuardInput, GuardKind, GuardSpec } from '../../bundle/types.ts'
 import { reasonOf, says } from '../answers.ts'
 import { counterKey, type Scope } from '../counters.ts'
 import { reservationOf } from '../reservation.ts'

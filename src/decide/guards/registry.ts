@@ -1,4 +1,4 @@
-import type { GuardKind } from '../../policy/types.ts'
+import type { GuardKind } from '../../bundle/types.ts'
 import { argsSchema } from './args-schema.ts'
 import { budget } from './budget.ts'
 import { bulkLimit } from './bulk-limit.ts'

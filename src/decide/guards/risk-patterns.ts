@@ -1,5 +1,5 @@
-import type { Regex } from '../../policy/regex.ts'
-import type { CompileContext, GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
+import type { Regex } from '../../bundle/regex.ts'
+import type { CompileContext, GuardInput, GuardKind, GuardSpec } from '../../bundle/types.ts'
 import { effectOf, reasonOf, says, silent } from '../answers.ts'
 import { RISK_SETS, type RiskSet } from '../risk-sets.ts'
 import { ScanText, visible } from '../scan-text.ts'

@@ -1,4 +1,4 @@
-import type { CompileContext, GuardInput, GuardKind, GuardSpec } from '../../policy/types.ts'
+import type { CompileContext, GuardInput, GuardKind, GuardSpec } from '../../bundle/types.ts'
 import { effectOf, reasonOf, says, silent } from '../answers.ts'
 import { type Day, DAY_MINUTES, daysOf, isWithin, localClock, minutesOf } from '../calendar.ts'
 

@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts'
-import type { Diagnostic } from '../../policy/diagnostics.ts'
-import type { Bundle } from '../../policy/types.ts'
+import type { Diagnostic } from '../../sources/diagnostics.ts'
+import type { Bundle } from '../../bundle/types.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { OPERATORS, READERS } from '../roles.ts'

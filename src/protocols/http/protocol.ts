@@ -1,5 +1,5 @@
-import type { Protocol } from '../../policy/protocol.ts'
-import { buildTarget } from '../../policy/target.ts'
+import type { Protocol } from '../../bundle/protocol.ts'
+import { buildTarget } from '../../bundle/target.ts'
 
 /** Any HTTP API: method, path, query and JSON body as `tools.yaml` declares them. */
 export const HTTP: Protocol = {

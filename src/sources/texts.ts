@@ -4,6 +4,9 @@ import type { PolicyFiles } from './files.ts'
 
 const TEXT_FILE = /\.(ya?ml|json|csv|rego)$/
 
+/** The texts that were read, for printing diagnostics with the line they mean. */
+export type SourceTexts = ReadonlyMap<string, string>
+
 /** The files that are text, decoded; one that is not UTF-8 is reported where it stops being that. */
 export function readTexts(files: PolicyFiles, found: Findings): Map<string, string> {
   const texts = new Map<string, string>()

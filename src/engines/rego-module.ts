@@ -2,7 +2,7 @@ import { EvalError, load, type Loaded } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
 import { readRules } from './opa-module.ts'
 import { PACKAGE, rulesOf } from './rego-program.ts'
-import type { ModuleAnswer, ModuleExplanation, ModuleParts, PolicyModule } from './types.ts'
+import type { ModuleAnswer, ModuleExplanation, ModuleParts, PolicyModule } from '../bundle/types.ts'
 
 export type RegoParts = Extract<ModuleParts, { kind: 'rego' }>
 

@@ -1,5 +1,5 @@
 import type { SourceLocation } from '../rego/index.ts'
-import type { Place } from './diagnostics.ts'
+import type { Place } from '../sources/diagnostics.ts'
 
 /** Where the compiler means, as a place of a finding. Without a line, the file as a whole. */
 export function placeAt({ file, row, col, length }: SourceLocation): Place {

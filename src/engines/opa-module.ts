@@ -1,11 +1,11 @@
 import type { Obligation } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { type OpaResults, OpaThread, PolicyTimeout } from './opa-thread.ts'
-import { isObject } from './pointer.ts'
+import { isObject } from '../bundle/pointer.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
-import { closest } from './suggest.ts'
+import { closest } from '../lib/suggest.ts'
 import { shareBytes } from './shared.ts'
-import type { ModuleAnswer, ModuleParts, ModuleReason, PolicyModule } from './types.ts'
+import type { ModuleAnswer, ModuleParts, ModuleReason, PolicyModule } from '../bundle/types.ts'
 
 const DEADLINE_MS = 100
 const QUEUE_MAX = 256

@@ -3,12 +3,12 @@
 // do not reach, and what they read that cannot be there, does not load.
 import type { JsonObject } from '../model/json.ts'
 import type { Reference, RuleSurvey, Step } from '../rego/index.ts'
-import { type Diagnostic, diagnosticAt } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt } from '../sources/diagnostics.ts'
 import { type Missing, missingInput } from './rego-input.ts'
 import { missingData, nodesAt, overlap, type RuleNode, ruleTree } from './rego-documents.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
 import { placeAt } from './rego-place.ts'
-import { closest } from './suggest.ts'
+import { closest } from '../lib/suggest.ts'
 
 /** A file of Rego, as far as its rules do not say it themselves. */
 export interface RegoFile {

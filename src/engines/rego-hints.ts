@@ -4,7 +4,7 @@ import {
   namesIn,
   type ParsedModule,
 } from '../rego/index.ts'
-import { didYouMean } from './suggest.ts'
+import { didYouMean } from '../lib/suggest.ts'
 
 const VARIABLE = /^var (\S+) is unsafe$/
 const FUNCTION = /^undefined function (\S+)/

@@ -1,5 +1,5 @@
 import { keyOf, type RuleSurvey, type Type, typeText } from '../rego/index.ts'
-import { type Diagnostic, diagnosticAt } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt } from '../sources/diagnostics.ts'
 import { placeAt } from './rego-place.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
 

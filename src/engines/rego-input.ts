@@ -1,5 +1,5 @@
 import type { Step } from '../rego/index.ts'
-import { closest } from './suggest.ts'
+import { closest } from '../lib/suggest.ts'
 
 /** What `input` may hold: an envelope of known members, in places anything, elsewhere single values. */
 type Shape = 'open' | 'value' | { readonly [member: string]: Shape }

@@ -12,7 +12,7 @@ import {
   type SourceLocation,
 } from '../rego/index.ts'
 import type { JsonObject } from '../model/json.ts'
-import { type Diagnostic, diagnosticAt, wholeFile } from './diagnostics.ts'
+import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
 import { nameHint } from './rego-hints.ts'
 import { placeAt } from './rego-place.ts'
 import { reachFindings, type RegoFile } from './rego-reach.ts'

@@ -1,6 +1,6 @@
 import picomatch from 'picomatch'
-import type { Findings, Place } from './diagnostics.ts'
-import { didYouMean } from './suggest.ts'
+import type { Findings, Place } from '../sources/diagnostics.ts'
+import { didYouMean } from '../lib/suggest.ts'
 
 const OPTIONS = { dot: true, nonegate: true, noextglob: true, strictSlashes: true } as const
 

@@ -3,7 +3,7 @@ import { type ExplainRego, RegoModule, type RegoParts } from './rego-module.ts'
 import type { RegoProgram } from './rego-program.ts'
 import { compileSources, rehearse } from './rego-sources.ts'
 import { share, unshare } from './shared.ts'
-import type { CompiledModule, ModuleCompiler } from './types.ts'
+import type { CompiledModule, ModuleCompiler } from '../bundle/types.ts'
 
 /** Compiles Rego sources to one WebAssembly module that decides in this process. No I/O builtin is allowed. */
 export const REGO_COMPILER: ModuleCompiler = {

@@ -1,5 +1,5 @@
 import type { Diagnostic } from './diagnostics.ts'
-import type { SourceTexts } from './load.ts'
+import type { SourceTexts } from './texts.ts'
 
 export interface PrintOptions {
   /** Marks severity and the caret; default: plain text. */

@@ -19,7 +19,7 @@ import {
   rulesOf,
 } from './rego-program.ts'
 import { parsed } from './rego-sources.ts'
-import type { ModuleExplanation } from './types.ts'
+import type { ModuleExplanation } from '../bundle/types.ts'
 
 /** Reading every value twice costs steps; what could be decided can be explained. */
 const STEPS = BUDGET.steps * 4

@@ -2,9 +2,9 @@
 // both at once, one step at a time; a step whose key is only known when the rule runs goes everywhere it could.
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Reference, RuleSurvey, Step } from '../rego/index.ts'
-import { isObject } from './pointer.ts'
+import { isObject } from '../bundle/pointer.ts'
 import type { Missing } from './rego-input.ts'
-import { closest } from './suggest.ts'
+import { closest } from '../lib/suggest.ts'
 
 export interface RuleNode {
   readonly children: Map<string, RuleNode>

@@ -1,9 +1,9 @@
 import type { JsonObject } from '../model/json.ts'
 import { type Archive, openArchive } from './archive.ts'
-import { type Findings, wholeFile } from './diagnostics.ts'
-import type { PolicyFiles } from './files.ts'
+import { type Findings, wholeFile } from '../sources/diagnostics.ts'
+import type { PolicyFiles } from '../sources/files.ts'
 import { loadOpaModule } from './opa-module.ts'
-import type { ModuleCompiler, PolicyModule } from './types.ts'
+import type { ModuleCompiler, PolicyModule } from '../bundle/types.ts'
 
 /** Loads prebuilt modules and compiles the Rego sources, reporting what does not load. */
 export async function loadModules(

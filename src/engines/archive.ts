@@ -1,10 +1,10 @@
 import type { Json, JsonObject } from '../model/json.ts'
-import { Findings, wholeFile } from './diagnostics.ts'
-import { parseStrictJson } from './json.ts'
-import { isObject } from './pointer.ts'
+import { Findings, wholeFile } from '../sources/diagnostics.ts'
+import { parseStrictJson } from '../sources/json.ts'
+import { isObject } from '../bundle/pointer.ts'
 import { isTestFile } from './rego-program.ts'
-import { readTarGz } from './tar.ts'
-import { parseYaml } from './yaml.ts'
+import { readTarGz } from '../sources/tar.ts'
+import { parseYaml } from '../sources/yaml.ts'
 
 /** What a bundle holds that was built elsewhere: modules that are compiled, or sources that are not, and documents. */
 export interface Archive {

@@ -3,11 +3,11 @@ import path from 'node:path'
 import { type ErrorObject, type ValidateFunction, Ajv2020 } from 'ajv/dist/2020.js'
 import ajvFormats from 'ajv-formats'
 import type { Json, JsonObject } from '../model/json.ts'
-import type { Findings } from './diagnostics.ts'
+import type { Findings } from '../sources/diagnostics.ts'
 import { compileRegex } from './regex.ts'
-import { didYouMean } from './suggest.ts'
+import { didYouMean } from '../lib/suggest.ts'
 import type { ArgsCheck } from './types.ts'
-import type { PathStep, SourceDocument } from './yaml.ts'
+import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
 // `src/policy` and `dist/policy` are both two levels below the package root.
 const SCHEMA_DIR = path.resolve(import.meta.dirname, '..', '..', 'schemas')

@@ -1,6 +1,6 @@
 import { BUILTIN_NAMES, OUTSIDE, VARYING } from '../rego/index.ts'
 import type { Json } from '../model/json.ts'
-import type { ModuleSources } from './types.ts'
+import type { ModuleSources } from '../bundle/types.ts'
 
 /** The rules of package `agent` that decide. Any other rule is the policy's own affair. */
 export const DECIDING = ['allow', 'deny', 'require_approval', 'obligations']
