@@ -7,8 +7,8 @@ import type { Bundle } from '../../src/policy/index.ts'
 import { closeAll } from '../../src/policy/load.ts'
 import { REGO_COMPILER } from '../../src/engines/rego-compiler.ts'
 import { facts, request } from '../decide/asking.ts'
-import { tarGz } from './archive.ts'
-import { bundleOf, findingsOf } from './sample.ts'
+import { tarGz } from '../policy/archive.ts'
+import { bundleOf, findingsOf } from '../policy/sample.ts'
 
 const RESULTS = {
   allow: '[{"result":true}]',

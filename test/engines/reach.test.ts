@@ -8,7 +8,7 @@ import { REGO_COMPILER } from '../../src/engines/rego-compiler.ts'
 import { missingInput } from '../../src/engines/rego-input.ts'
 import { closeAll } from '../../src/policy/load.ts'
 import { facts, request } from '../decide/asking.ts'
-import { type Files, OPTIONS, sampleFiles } from './sample.ts'
+import { type Files, OPTIONS, sampleFiles } from '../policy/sample.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const DENY = 'deny contains "no" if input.action.name == "notes.get"\n'

@@ -5,7 +5,7 @@ import type { ModuleAnswer, ModuleExplanation, PolicyModule } from '../../src/bu
 import { TestGate } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
-import { bundleOf } from './sample.ts'
+import { bundleOf } from '../policy/sample.ts'
 
 const POLICY = `package agent
 

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { loadBundle } from '../../src/policy/index.ts'
 import { closeAll } from '../../src/policy/load.ts'
 import { REGO_COMPILER } from '../../src/engines/rego-compiler.ts'
-import { OPTIONS, sampleFiles } from './sample.ts'
+import { OPTIONS, sampleFiles } from '../policy/sample.ts'
 
 interface Case {
   readonly rules: string

@@ -8,7 +8,15 @@ import {
   printDiagnostics,
 } from '../../src/policy/index.ts'
 import { REGO_COMPILER } from '../../src/engines/rego-compiler.ts'
-import { type Files, findingsOf, GATE, gateWith, OPTIONS, sampleFiles, TOOLS } from './sample.ts'
+import {
+  type Files,
+  findingsOf,
+  GATE,
+  gateWith,
+  OPTIONS,
+  sampleFiles,
+  TOOLS,
+} from '../policy/sample.ts'
 
 interface Case {
   readonly code: string

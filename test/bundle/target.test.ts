@@ -5,9 +5,9 @@ import { GatewayError } from '../../src/errors.ts'
 import type { JsonObject } from '../../src/model/json.ts'
 import { type Bundle, buildTarget, matchRoute, withBody } from '../../src/policy/index.ts'
 import { facts, request } from '../decide/asking.ts'
-import { need } from './corpora.ts'
-import { escapes } from './oracle.ts'
-import { bundleOf, gateWith, TOOLS } from './sample.ts'
+import { need } from '../policy/corpora.ts'
+import { escapes } from '../policy/oracle.ts'
+import { bundleOf, gateWith, TOOLS } from '../policy/sample.ts'
 
 const ROUNDS = [0, 1, 2, 3]
 

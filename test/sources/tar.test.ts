@@ -5,7 +5,7 @@ import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { readTarGz } from '../../src/sources/tar.ts'
 import { scratch } from '../support/database.ts'
-import { entry, tarOf } from './archive.ts'
+import { entry, tarOf } from '../policy/archive.ts'
 
 const LONG = `${'deep/'.repeat(30)}${'n'.repeat(120)}.rego`
 const UMLAUT = 'regeln/größe.rego'
