@@ -28,40 +28,32 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   protocols: ['model', 'lib', 'errors', 'bundle', 'record'],
   // `store` for the types of a ledger transaction; statements stay in the rooms.
   pipeline: [
-    ...[
-      'model',
-      'lib',
-      'errors',
-      'store',
-      'facts',
-      'decide',
-      'sources',
-      'bundle',
-      'policy',
-      'protocols',
-      'agents',
-    ],
+    ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'bundle', 'protocols', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry'],
   ],
+  turns: [
+    ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'protocols', 'agents', 'record'],
+    'pipeline',
+  ],
+  plans: [
+    ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'protocols', 'agents', 'control'],
+    ...['record', 'telemetry', 'pipeline'],
+  ],
+  rehearsal: [
+    ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'agents', 'record', 'pipeline'],
+  ],
+  operations: [
+    ...['model', 'lib', 'errors', 'store', 'decide', 'sources', 'bundle', 'policy', 'agents'],
+    ...['approvals', 'control', 'record', 'telemetry', 'pipeline'],
+  ],
   http: [
-    ...[
-      'model',
-      'lib',
-      'errors',
-      'config',
-      'store',
-      'pipeline',
-      'sources',
-      'bundle',
-      'policy',
-      'agents',
-      'approvals',
-    ],
-    ...['control', 'record', 'protocols', 'telemetry'],
+    ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
+    ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
+    ...['rehearsal', 'operations'],
   ],
   worker: [
-    ...['model', 'lib', 'errors', 'store', 'pipeline', 'bundle', 'policy', 'agents', 'approvals'],
-    ...['control', 'record', 'telemetry'],
+    ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],
+    ...['telemetry', 'pipeline', 'turns', 'rehearsal', 'operations'],
   ],
   // Work on a record while no gate runs: composes, as main does.
   maintenance: ['lib', 'config', 'record', 'store'],

@@ -2,7 +2,7 @@ import { BARE_PROFILE, type Agent, type AgentProfile } from '../agents/agent.ts'
 import { GatewayError } from '../errors.ts'
 import { microsFromJson, microsToText } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { AgentChange } from '../pipeline/registry.ts'
+import type { AgentChange } from '../operations/registry.ts'
 import { always, AT, MAYBE_AT, MAYBE_STRING } from './schemas.ts'
 import { MONEY, NAME, OPEN, TEXT } from './validate.ts'
 

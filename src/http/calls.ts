@@ -2,7 +2,7 @@ import { Router, type Request, type RequestHandler, type Response } from 'expres
 import type { Caller, KeyRole } from '../agents/keys.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Work } from '../pipeline/once.ts'
+import type { Work } from '../operations/once.ts'
 import { aliasOf } from './aliases.ts'
 import { sendJson } from './answers.ts'
 import { bodyObject, callerOf, idParam, stateOf } from './context.ts'

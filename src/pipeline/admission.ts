@@ -4,7 +4,7 @@ import { covers, type KillTarget } from '../control/kill-state.ts'
 import type { Decision, Reason, Reservation } from '../model/decision.ts'
 import { denial } from '../model/reason.ts'
 import type { KillRow } from '../store/tx.ts'
-import { withOwnLimits } from './own-limits.ts'
+import { withOwnLimits } from '../agents/own-limits.ts'
 
 /**
  * The order in which anything is let through, said once: what was answered before, rates, kill switch, the

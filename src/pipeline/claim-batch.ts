@@ -23,8 +23,8 @@ import { storable } from '../store/text.ts'
 import { admit, type Verdict } from './admission.ts'
 import { killTargetOf, type Claim, type ClaimResult } from './claim.ts'
 import { bearConsequences } from './consequences.ts'
-import { actionEntry, decisionEntry, explanation } from './entries.ts'
-import { withOwnLimits } from './own-limits.ts'
+import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
+import { withOwnLimits } from '../agents/own-limits.ts'
 
 /**
  * Claims: all of a batch are judged in order against the state that the batch has locked (kill

@@ -1,12 +1,23 @@
 import type { Agent } from '../agents/agent.ts'
 import type { Held } from '../agents/counters.ts'
 import type { ApprovalRow } from '../approvals/tasks.ts'
+import { protocolOf } from '../bundle/protocol.ts'
+import type { Bundle } from '../bundle/types.ts'
 import type { KillTarget } from '../control/kill-state.ts'
+import { costOf } from '../decide/cost.ts'
+import { canonicalJson, sha256 } from '../lib/canonical.ts'
+import { newId } from '../lib/ids.ts'
 import type { Seal } from '../lib/seal.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
+import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { ActionRow } from '../record/actions.ts'
-import type { Masking } from './masking.ts'
+import { requestJson } from '../record/entries.ts'
+import type { RecordMask } from '../record/mask.ts'
+import { Masking } from '../record/masking.ts'
+import { effectHash, type Judgement } from './judge.ts'
+import { fromStored } from './requests.ts'
+import type { Submission } from './submission.ts'
 
 /** A decided action that asks the ledger for leave to happen. What of it the record may not hold is masked in it. */
 export interface Claim {
@@ -70,4 +81,169 @@ export function killTargetOf({
   upstream,
 }: Pick<Claim, 'agent' | 'request' | 'upstream'>): KillTarget {
   return { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
+}
+
+// A claim is what the ledger is told of an action, so here is where the clear values stay behind: what becomes of them
+// is in the judgement, which goes to the upstream, and sealed beside what is held.
+
+export interface ClaimMaker {
+  readonly mask: RecordMask
+  readonly replicaId: string
+}
+
+/** The masking that a policy asks for; null where it asks for none. */
+export function maskingOf(
+  mask: RecordMask,
+  bundle: Bundle,
+  rules: RecordRules = bundle.record,
+): Masking | null {
+  const any = Object.values(rules).some((pointers) => pointers.length > 0)
+  if (!any) return null
+  return new Masking(mask, rules, ({ tool: name, args }) => {
+    const tool = bundle.tools.get(name)
+    return (tool && protocolOf(bundle, tool).conversation?.(args)) ?? []
+  })
+}
+
+/** The canonical text that a request is known by, on record and to itself when it is sent again. */
+export function recordedText(mask: RecordMask, request: ActionRequest, bundle: Bundle): string {
+  const masking = maskingOf(mask, bundle)
+  return canonicalJson(requestJson(masking?.request(request) ?? request))
+}
+
+/** An action that was judged, on its way to the ledger. */
+export interface Judged {
+  readonly submission: Submission
+  readonly agent: Agent
+  readonly request: ActionRequest
+  readonly judgement: Judgement
+  readonly dryRun: boolean
+}
+
+export function newClaim(
+  { mask, replicaId }: ClaimMaker,
+  { submission, agent, request, judgement, dryRun }: Judged,
+): Claim {
+  const nowMs = Date.now()
+  const actionId = newId('act', nowMs)
+  const masking = maskingOf(mask, judgement.bundle)
+  masking?.learn(submission.told ?? [])
+  const shown = masking?.request(request) ?? request
+  const isMasked = masking?.any ?? false
+  const requestText = canonicalJson(requestJson(shown))
+  const requestHash = sha256(requestText)
+  const targetHash = effectHash(judgement)
+  return {
+    actionId,
+    decisionId: newId('dec', nowMs),
+    requestId: submission.requestId,
+    keyId: submission.caller.keyId,
+    replicaId,
+    agent,
+    request: shown,
+    requestText,
+    requestHash,
+    targetHash: isMasked ? keyed(mask, targetHash) : targetHash,
+    upstream: judgement.upstream?.name ?? '',
+    decision: masking?.decision(judgement.decision, judgement.facts) ?? judgement.decision,
+    costMicros: costIn(judgement, request),
+    idempotencyKey: dryRun ? null : submission.idempotencyKey,
+    dryRun,
+    masking,
+    sealed: isMasked
+      ? sealedRequest(mask, { id: actionId, request_hash: requestHash }, request, judgement.bundle)
+      : null,
+    seal: submission.seal ?? null,
+  }
+}
+
+/** The claim of an action that was held, judged again. `held`: its clear request, where the row is masked. */
+export function resumedClaim(
+  { mask, replicaId }: ClaimMaker,
+  row: ActionRow,
+  agent: Agent,
+  held: HeldClear | undefined,
+  judgement: Judgement,
+): Claim {
+  const request = held?.request ?? fromStored(row)
+  const masking = maskingOf(mask, judgement.bundle, bothRules(judgement.bundle.record, held?.rules))
+  const shown = masking?.request(request) ?? request
+  const targetHash = effectHash(judgement)
+  return {
+    actionId: row.id,
+    decisionId: row.decision_id,
+    requestId: newId('req'),
+    keyId: row.key_id,
+    replicaId,
+    agent,
+    request: shown,
+    requestText: row.request,
+    requestHash: sha256(row.request),
+    targetHash: held ? keyed(mask, targetHash) : targetHash,
+    upstream: judgement.upstream?.name ?? '',
+    decision: masking?.decision(judgement.decision, judgement.facts) ?? judgement.decision,
+    costMicros: costIn(judgement, request),
+    idempotencyKey: null,
+    dryRun: false,
+    masking,
+    sealed: null,
+    seal: null,
+  }
+}
+
+/** A request in clear, and the rules by which its row was masked. */
+export interface HeldClear {
+  readonly request: ActionRequest
+  readonly rules: RecordRules
+}
+
+type Masked = Pick<ActionRow, 'id' | 'request_hash'>
+
+// Bound to its row: what was sealed for one action cannot be put beside another.
+const placeOf = (row: Masked): string => `held request ${row.id} ${row.request_hash}`
+
+function sealedRequest(
+  mask: RecordMask,
+  row: Masked,
+  request: ActionRequest,
+  { record: rules }: Bundle,
+): string {
+  const text = JSON.stringify({ request: canonicalJson(requestJson(request)), rules })
+  return mask.sealFor(placeOf(row)).close(text)
+}
+
+/** The clear request that was sealed for a held action; undefined where none can be had. */
+export function openedRequest(
+  mask: RecordMask,
+  row: Masked,
+  sealed: string | undefined,
+): HeldClear | undefined {
+  if (sealed === undefined) return undefined
+  try {
+    const text = mask.sealFor(placeOf(row)).open(sealed)
+    const { request, rules } = JSON.parse(text) as { request: string; rules: RecordRules }
+    return { request: fromStored({ request }), rules }
+  } catch {
+    return undefined // of another secret or another row: it can be shown masked, and does not run
+  }
+}
+
+/** The hash of a call as its approval keeps it. */
+export function keyed(mask: RecordMask, hash: string): string {
+  return hash === '' ? '' : mask.keyed(hash)
+}
+
+// What was hidden when it was asked for stays hidden, whatever the policy of today says.
+function bothRules(today: RecordRules, then: RecordRules = today): RecordRules {
+  return {
+    args: [...today.args, ...then.args],
+    context: [...today.context, ...then.context],
+    facts: [...today.facts, ...then.facts],
+    result: [...today.result, ...then.result],
+    metadata: [...today.metadata, ...then.metadata],
+  }
+}
+
+function costIn({ decision, tool, bundle }: Judgement, request: ActionRequest): bigint {
+  return decision.effect === 'deny' || !tool ? 0n : costOf(request, tool, bundle)
 }

@@ -1,12 +1,13 @@
 import { settleBudgets, type Held } from '../agents/counters.ts'
 import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
+import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
-import { actionEntry } from './entries.ts'
 import { finishActions, type ActionOutcome, type ActionRow } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import { insertAnswer, type StoredAnswer } from '../record/answers.ts'
-import type { LedgerKind, Tx } from '../record/ledger.ts'
+import { actionEntry } from '../record/entries.ts'
+import type { Ledger, LedgerKind, Tx } from '../record/ledger.ts'
 
 export interface Finish {
   readonly outcome: ActionOutcome
@@ -87,4 +88,53 @@ async function failureAlert(tx: Tx, finish: Finish, row: ActionRow): Promise<voi
     upstreamStatus === null ? row.error_message : `the upstream answered ${upstreamStatus}`
   const message = `${row.tool} failed: ${why}`
   await raiseAlert(tx, 'action_failed', row.agent_id, message, { action_id: row.id })
+}
+
+const RETRY_OUTCOME_MS = 250
+
+/** Outcomes on their way to the record: one that cannot be written is kept and tried again until it can. */
+export class Outcomes {
+  readonly #ledger: Ledger
+  readonly #log: Logger
+  readonly #unrecorded = new Set<Finish>()
+
+  constructor(ledger: Ledger, log: Logger) {
+    this.#ledger = ledger
+    this.#log = log
+  }
+
+  /** How many have happened and are not on record. */
+  get unrecorded(): number {
+    return this.#unrecorded.size
+  }
+
+  /** @throws GatewayError `outcome_unrecorded`: it happened, and cannot be recorded yet */
+  async record(finish: Finish): Promise<ActionRow> {
+    try {
+      return await this.#ledger.submit(FINISH, finish)
+    } catch (error) {
+      this.#log.error({ err: error, action: finish.outcome.id }, 'outcome not recorded')
+      this.#unrecorded.add(finish)
+      void this.#keepTrying(finish)
+      throw new GatewayError(
+        'outcome_unrecorded',
+        'the action was carried out, but its outcome could not be recorded yet',
+        { cause: error, details: { action_id: finish.outcome.id } },
+      )
+    }
+  }
+
+  async #keepTrying(finish: Finish): Promise<void> {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_OUTCOME_MS).unref())
+      try {
+        await this.#ledger.submit(FINISH, finish)
+      } catch (error) {
+        // A conflict means it is settled already, by an operator or by an earlier try.
+        if (!(error instanceof GatewayError && error.code === 'conflict')) continue
+      }
+      this.#unrecorded.delete(finish)
+      return
+    }
+  }
 }

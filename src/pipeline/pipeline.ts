@@ -7,22 +7,33 @@ import { GatewayError } from '../errors.ts'
 import { sha256 } from '../lib/canonical.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Bundle } from '../bundle/types.ts'
-import type { CallOutcome } from '../protocols/transport.ts'
+import type { CallOutcome } from '../record/actions.ts'
 import { findAction, type ActionRow } from '../record/actions.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
-import { answerWith, dryRun, refused, retryAt } from './answers.ts'
-import { killTargetOf, type Claim, type ClaimResult } from './claim.ts'
+import {
+  answerWith,
+  dryRun,
+  refused,
+  retryAt,
+  sealedAnswer,
+  StoredAnswers,
+  type StoredAnswersParts,
+} from './answers.ts'
+import {
+  killTargetOf,
+  newClaim,
+  openedRequest,
+  recordedText,
+  resumedClaim,
+  type Claim,
+  type ClaimResult,
+} from './claim.ts'
 import { CLAIM } from './claim-batch.ts'
-import { newClaim, openedRequest, recordedText, resumedClaim } from './claims.ts'
-import { sealedAnswer } from './clear-answers.ts'
-import { transportOf, Judge, type JudgeParts } from './judge.ts'
-import type { Judgement } from './judgement.ts'
-import { Outcomes } from './outcomes.ts'
-import { fromStored, toRequest } from './requests.ts'
+import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
+import { Outcomes } from './finish.ts'
+import { fromStored, toRequest, named } from './requests.ts'
 import { resumeKind } from './resume.ts'
-import { named } from './routing.ts'
-import { StoredAnswers, type StoredAnswersParts } from './stored-answers.ts'
 import type { Answer, Submission } from './submission.ts'
 
 export interface PipelineParts extends JudgeParts, StoredAnswersParts {

@@ -1,9 +1,11 @@
 import type { Agent } from '../agents/agent.ts'
+import { matchRoute, withBody } from '../bundle/route.ts'
+import type { Bundle } from '../bundle/types.ts'
+import { GatewayError } from '../errors.ts'
 import { microsFromJson } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { ActionRow } from '../record/actions.ts'
-import type { NamedCall } from './routing.ts'
 import type { Submission } from './submission.ts'
 
 /** The canonical request of a submission, of which `named` says the tool. */
@@ -43,4 +45,38 @@ export function fromStored(row: Pick<ActionRow, 'request'>): ActionRequest {
     reason: json.reason,
     costMicros: json.cost === null ? null : (microsFromJson(json.cost) ?? null),
   }
+}
+
+/** A tool by its name. */
+export interface NamedCall {
+  readonly tool: string
+  readonly args: JsonObject
+}
+
+/** An HTTP request as it was sent, for which a tool stands: which one, the bundle that judges it says. */
+export interface HttpCall {
+  readonly upstream: string
+  readonly method: string
+  /** What follows the proxy prefix, as sent: nothing that normalises may touch it before it is matched. */
+  readonly path: string
+  readonly query: string
+  /** The members of its JSON body; asked for only when a tool stands for the request. */
+  readonly body: () => JsonObject
+}
+
+export type Call = NamedCall | HttpCall
+
+const RECORDED_CHARS_MAX = 1_000
+
+/** @throws GatewayError `invalid_request` where the request is not spelt the one way that is allowed */
+export function named(call: Call, bundle: Bundle): NamedCall {
+  if ('tool' in call) return call
+  const { upstream, method, path, query } = call
+  const match = matchRoute(bundle.routes, upstream, method, path, query)
+  if (match.ok) {
+    return { tool: match.tool.name, args: withBody(match.tool, match.args, call.body()) }
+  }
+  if (match.code === 'not_canonical') throw new GatewayError('invalid_request', match.message)
+  // A path no tool stands for is an action all the same: it is denied, and the denial is on record.
+  return { tool: `proxy/${upstream}`, args: { method, path: path.slice(0, RECORDED_CHARS_MAX) } }
 }

@@ -16,8 +16,8 @@ import { admit, type Verdict } from './admission.ts'
 import { killTargetOf, type Claim } from './claim.ts'
 import { ownExecuting, releaseHeld } from './claim-batch.ts'
 import { bearConsequences } from './consequences.ts'
-import { actionEntry, decisionEntry, explanation } from './entries.ts'
-import { withOwnLimits } from './own-limits.ts'
+import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
+import { withOwnLimits } from '../agents/own-limits.ts'
 
 export type ResumeResult =
   | { readonly type: 'execute'; readonly fence: number }

@@ -6,7 +6,7 @@ import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
 import type { StoredResult } from '../model/result.ts'
 import type { ActionState } from '../record/actions.ts'
-import type { Call } from './routing.ts'
+import type { Call } from './requests.ts'
 
 /** An action as it arrives at the pipeline, whatever door it came through. */
 export interface Submission {

@@ -1,4 +1,5 @@
-import type { Json } from '../model/json.ts'
+import type { Json, JsonObject } from '../model/json.ts'
+import type { StoredResult } from '../model/result.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { wipeHeld } from './held-requests.ts'
 
@@ -57,6 +58,18 @@ export interface ActionOutcome {
   readonly result: string
   /** Gives the idempotency key back, so that the same request may be tried again. */
   readonly freesIdempotencyKey: boolean
+}
+
+/** What a call means for its action. */
+export interface CallOutcome {
+  readonly outcome: Omit<ActionOutcome, 'id' | 'fence'>
+  /** The whole answer, for the caller that waits; null when there is none. */
+  readonly result: StoredResult | null
+  readonly upstreamStatus: number | null
+  /** What it really cost, where that is known apart from the reservation; the rest is given back. */
+  readonly spentMicros?: bigint
+  /** For the record, beside the outcome. */
+  readonly detail?: JsonObject
 }
 
 export interface ActionFilter {

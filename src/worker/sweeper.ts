@@ -1,10 +1,10 @@
 import { approvedButHeld, overdueApprovals } from '../approvals/tasks.ts'
 import type { Logger } from '../lib/log.ts'
-import type { Operations } from '../pipeline/operations.ts'
+import type { Operations } from '../operations/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import { keepRecord, type RetentionParts } from '../pipeline/retention.ts'
-import type { Sandbox } from '../pipeline/sandbox.ts'
-import type { Turns } from '../pipeline/turns.ts'
+import { keepRecord, type RetentionParts } from '../operations/retention.ts'
+import type { Sandbox } from '../rehearsal/sandbox.ts'
+import type { Turns } from '../turns/turns.ts'
 import type { Db } from '../store/tx.ts'
 
 const SWEEP_MS = 1_000

@@ -3,7 +3,7 @@ import { agentOf } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import { newId } from '../../lib/ids.ts'
 import type { JsonObject } from '../../model/json.ts'
-import { registryEntry } from '../../pipeline/registry.ts'
+import { registryEntry } from '../../operations/registry.ts'
 import {
   aggregateMetrics,
   insertMetrics,
@@ -15,7 +15,7 @@ import {
   type Period,
 } from '../../record/agent-metrics.ts'
 import type { Db } from '../../store/tx.ts'
-import { maskingOf } from '../../pipeline/claims.ts'
+import { maskingOf } from '../../pipeline/claim.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ANYONE, READERS } from '../roles.ts'

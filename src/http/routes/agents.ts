@@ -15,7 +15,7 @@ import {
   registerAgent,
   unregisterAgent,
   type Imported,
-} from '../../pipeline/registry.ts'
+} from '../../operations/registry.ts'
 import {
   AGENT_ANSWER,
   AGENT_MEMBERS,

@@ -1,7 +1,12 @@
 import { listKeys, type KeyRole, type KeyRow } from '../../agents/keys.ts'
 import { agentOf } from '../../agents/registry.ts'
 import type { JsonObject } from '../../model/json.ts'
-import { createApiKey, revokeApiKey, rotateApiKey, type Rotated } from '../../pipeline/registry.ts'
+import {
+  createApiKey,
+  revokeApiKey,
+  rotateApiKey,
+  type Rotated,
+} from '../../operations/registry.ts'
 import { Calls } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ACTORS, ADMINS, ANYONE } from '../roles.ts'

@@ -1,6 +1,6 @@
 import type { KillScope } from '../../control/kill-switch.ts'
 import type { KillRow } from '../../store/tx.ts'
-import { agentNames } from '../../pipeline/kill-scope.ts'
+import { agentNames } from '../../operations/kill-scope.ts'
 import { Calls, Reply } from '../calls.ts'
 import type { HttpParts } from '../parts.ts'
 import { ANYONE, OPERATORS } from '../roles.ts'

@@ -11,7 +11,7 @@ import { GatewayError } from '../../errors.ts'
 import { canonicalJson } from '../../lib/canonical.ts'
 import type { SignedManifest } from '../../lib/manifest.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
-import { changeAgent, registerAgent, registryEntry } from '../../pipeline/registry.ts'
+import { changeAgent, registerAgent, registryEntry } from '../../operations/registry.ts'
 import type { Db, Tx } from '../../store/tx.ts'
 import {
   bodyOfConfig,

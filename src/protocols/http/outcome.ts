@@ -1,7 +1,7 @@
 import type { CallResult } from './upstream-client.ts'
 import type { EffectClass } from '../../model/tool.ts'
 import type { ActionOutcome } from '../../record/actions.ts'
-import type { CallOutcome } from '../transport.ts'
+import type { CallOutcome } from '../../record/actions.ts'
 import type { StoredResult } from '../../model/result.ts'
 
 /** Longer answers reach the agent whole; the record keeps their beginning. */

@@ -24,12 +24,12 @@ import {
   priorTurn,
   type TurnRow,
 } from '../record/turns.ts'
-import { maskingOf } from './claims.ts'
-import type { Masking } from './masking.ts'
+import { maskingOf } from '../pipeline/claim.ts'
+import type { Masking } from '../record/masking.ts'
 import { completionOf, usageJson } from '../protocols/model/outcome.ts'
-import type { Pipeline } from './pipeline.ts'
-import type { NamedCall } from './routing.ts'
-import type { Answer, Submission } from './submission.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { NamedCall } from '../pipeline/requests.ts'
+import type { Answer, Submission } from '../pipeline/submission.ts'
 import {
   echoed,
   meant,

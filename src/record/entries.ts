@@ -4,8 +4,7 @@ import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
-import type { ActionRow } from '../record/actions.ts'
-import type { Claim } from './claim.ts'
+import type { ActionRow } from './actions.ts'
 
 /** Larger args stay in the action's own row; the entry then names them by the request's hash alone. */
 const ARGS_CHARS_MAX = 16_384
@@ -52,9 +51,25 @@ function factsJson({ agent, ...rest }: Facts): Facts | null {
   return JSON.stringify(facts).length <= FACTS_CHARS_MAX ? facts : null
 }
 
+/** What of a decided action its entry tells. */
+export interface Decided {
+  readonly actionId: string
+  readonly decisionId: string
+  readonly requestId: string
+  readonly keyId: string
+  readonly agent: { readonly id: string; readonly name: string; readonly owner: string }
+  readonly request: ActionRequest
+  readonly requestText: string
+  readonly requestHash: string
+  readonly targetHash: string
+  readonly decision: Decision
+  readonly costMicros: bigint
+  readonly dryRun: boolean
+}
+
 /** The entry that must be durable before the effect may start. */
 export function decisionEntry(
-  claim: Claim,
+  claim: Decided,
   effect: Effect,
   reasons: readonly Reason[],
 ): AuditDraft {
@@ -88,7 +103,7 @@ export function decisionEntry(
 
 // What it costs, which the tool may say where the request does not; a denied action costs nothing, and then
 // what it declared is what there is to tell.
-function costText({ costMicros, request }: Claim): string | null {
+function costText({ costMicros, request }: Decided): string | null {
   if (costMicros > 0n) return microsToText(costMicros)
   return request.costMicros === null ? null : microsToText(request.costMicros)
 }

@@ -3,8 +3,8 @@ import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
-import { MaskedValues, type RecordMask } from '../record/mask.ts'
-import type { CallOutcome } from '../protocols/transport.ts'
+import { MaskedValues, type RecordMask } from './mask.ts'
+import type { CallOutcome } from './actions.ts'
 import type { StoredResult } from '../model/result.ts'
 
 // Where an action is parted in two: what decides and is sent has the clear values, what is written has their digests.

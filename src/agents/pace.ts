@@ -1,7 +1,7 @@
-import { Counters } from '../agents/counters.ts'
+import { Counters } from './counters.ts'
 import { GatewayError } from '../errors.ts'
 import type { Reservation } from '../model/decision.ts'
-import type { Tx } from '../record/ledger.ts'
+import type { Tx } from '../store/tx.ts'
 
 /**
  * Counts one request of an agent that is no action against its rate limits, in the batch that records it.

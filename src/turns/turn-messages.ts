@@ -10,7 +10,7 @@ import type { Tool } from '../model/tool.ts'
 import { OFFERED_TOOLS_MAX } from '../protocols/model/tool.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { StoredResult } from '../model/result.ts'
-import type { Answer } from './submission.ts'
+import type { Answer } from '../pipeline/submission.ts'
 
 /** Longer results are cut before the model sees them; the action's own record has them whole. */
 const RESULT_CHARS_MAX = 4_000

@@ -21,8 +21,8 @@ import type { PlanFiles } from '../record/plan-files.ts'
 import { findPlan, insertPlan, listPlans, type NewPlan, type PlanRow } from '../record/plans.ts'
 import { storable } from '../store/text.ts'
 import type { Db } from '../store/tx.ts'
-import { reasonJson } from './entries.ts'
-import { admit } from './admission.ts'
+import { reasonJson } from '../record/entries.ts'
+import { admit } from '../pipeline/admission.ts'
 
 /** One file of a plan, as the caller gives it: texts, or a patch. */
 export interface PlanChange {

@@ -25,11 +25,11 @@ import {
 } from '../record/sandbox-runs.ts'
 import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
-import { reasonJson } from './entries.ts'
+import { reasonJson } from '../record/entries.ts'
 import { sandboxJob } from '../record/outbox.ts'
-import { maskingOf } from './claims.ts'
-import type { Masking } from './masking.ts'
-import { keepPace } from './pace.ts'
+import { maskingOf } from '../pipeline/claim.ts'
+import type { Masking } from '../record/masking.ts'
+import { keepPace } from '../agents/pace.ts'
 import { Rehearsal, type Scenario, type Step } from './rehearsal.ts'
 
 export const SCENARIO_ACTIONS_MAX = 200

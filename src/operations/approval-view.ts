@@ -11,9 +11,9 @@ import { findActions, type ActionRow } from '../record/actions.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
-import { keyed, openedRequest } from './claims.ts'
-import { effectHash, targetOf } from './judgement.ts'
-import { fromStored } from './requests.ts'
+import { keyed, openedRequest } from '../pipeline/claim.ts'
+import { effectHash, targetOf } from '../pipeline/judge.ts'
+import { fromStored } from '../pipeline/requests.ts'
 
 /** What an approval is shown by: the live policy, and where people find the gate. */
 export interface ApprovalViewParts {

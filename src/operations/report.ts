@@ -10,8 +10,8 @@ import type { Json, JsonObject } from '../model/json.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { insertReports, type ReportRow } from '../record/reports.ts'
-import { admit, type Judged, type Verdict } from './admission.ts'
-import { bearConsequences } from './consequences.ts'
+import { admit, type Judged, type Verdict } from '../pipeline/admission.ts'
+import { bearConsequences } from '../pipeline/consequences.ts'
 
 /** An action that an agent takes by itself and asks the gate to account for, before it takes it. */
 export interface Report {

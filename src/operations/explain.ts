@@ -3,7 +3,7 @@ import type { Decision } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Bundle, ExplainedStep } from '../bundle/types.ts'
 import type { ActionRow } from '../record/actions.ts'
-import { fromStored } from './requests.ts'
+import { fromStored } from '../pipeline/requests.ts'
 
 type Trace = Decision['trace']
 

@@ -9,9 +9,9 @@ import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
-import { admit, type Verdict } from './admission.ts'
-import { honourable, withTarget } from './judgement.ts'
-import { withOwnLimits } from './own-limits.ts'
+import { admit, type Verdict } from '../pipeline/admission.ts'
+import { honourable, withTarget } from '../pipeline/judge.ts'
+import { withOwnLimits } from '../agents/own-limits.ts'
 
 /** Actions to be played for an agent, with what is expected of each. */
 export interface Scenario {

@@ -1,5 +1,5 @@
-import { overOwnLimit, ownReservation } from '../agents/own-budget.ts'
-import type { AgentState } from '../agents/registry.ts'
+import { overOwnLimit, ownReservation } from './own-budget.ts'
+import type { AgentState } from './registry.ts'
 import type { Decision } from '../model/decision.ts'
 
 /**

@@ -3,7 +3,7 @@ import { settleBudgets, type Held } from '../agents/counters.ts'
 import { GatewayError } from '../errors.ts'
 import { findAction, moveAction, type ActionRow } from '../record/actions.ts'
 import type { Tx } from '../record/ledger.ts'
-import { actionEntry } from './entries.ts'
+import { actionEntry } from '../record/entries.ts'
 
 /**
  * An operator says what really became of an action whose outcome is unknown.

@@ -5,8 +5,8 @@ import type { Json, JsonObject } from '../model/json.ts'
 import { chatCall } from '../protocols/model/protocol.ts'
 import type { PlanPolicy } from '../bundle/types.ts'
 import { completionOf } from '../protocols/model/outcome.ts'
-import type { Pipeline } from './pipeline.ts'
-import type { Answer } from './submission.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Answer } from '../pipeline/submission.ts'
 
 export interface GoalSubmission {
   readonly caller: Caller
