@@ -13,7 +13,8 @@ export interface ApiInfo {
 }
 
 const ANY_CALL: readonly ErrorCode[] = ['internal_error', 'store_unavailable']
-const WITH_KEY: readonly ErrorCode[] = ['unauthenticated', 'forbidden']
+// Whoever tries many wrong keys is told to wait, whatever is called.
+const WITH_KEY: readonly ErrorCode[] = ['unauthenticated', 'forbidden', 'rate_limited']
 const WITH_BODY: readonly ErrorCode[] = ['payload_too_large', 'unsupported_media_type']
 const WRITES: readonly ErrorCode[] = ['idempotency_mismatch', 'audit_unavailable']
 
