@@ -12,8 +12,14 @@ export interface ApiInfo {
   readonly serverUrl: string | null
 }
 
-const ANY_CALL: readonly ErrorCode[] = ['internal_error', 'store_unavailable']
-const WITH_KEY: readonly ErrorCode[] = ['unauthenticated', 'forbidden']
+// A wrong key is refused where none is needed, too, and whoever tries many is told to wait.
+const ANY_CALL: readonly ErrorCode[] = [
+  'internal_error',
+  'store_unavailable',
+  'unauthenticated',
+  'rate_limited',
+]
+const WITH_KEY: readonly ErrorCode[] = ['forbidden']
 const WITH_BODY: readonly ErrorCode[] = ['payload_too_large', 'unsupported_media_type']
 const WRITES: readonly ErrorCode[] = ['idempotency_mismatch', 'audit_unavailable']
 

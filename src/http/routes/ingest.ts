@@ -100,6 +100,7 @@ export function ingestCalls(parts: HttpParts): Calls {
       roles: ACTORS,
       body: INGEST,
       status: 201,
+      errors: ['not_found'],
     },
     ({ body, caller }) =>
       async (tx) =>
