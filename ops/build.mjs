@@ -52,8 +52,8 @@ const docs = path.join(dist, 'docs')
 fs.mkdirSync(docs, { recursive: true })
 const swagger = path.join(root, 'node_modules', 'swagger-ui-dist')
 for (const [from, name] of [
-  [path.join(src, 'http', 'docs'), 'index.html'],
-  [path.join(src, 'http', 'docs'), 'init.js'],
+  [path.join(src, 'doors', 'api', 'docs'), 'index.html'],
+  [path.join(src, 'doors', 'api', 'docs'), 'init.js'],
   [swagger, 'swagger-ui-bundle.js'],
   [swagger, 'swagger-ui.css'],
 ]) {

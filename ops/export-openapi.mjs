@@ -5,8 +5,8 @@ import path from 'node:path'
 import { stringify } from 'yaml'
 
 const root = path.join(import.meta.dirname, '..')
-const { callGroups } = await import('../dist/http/app.js')
-const { documentOf } = await import('../dist/http/routes/docs.js')
+const { callGroups } = await import('../dist/doors/app.js')
+const { documentOf } = await import('../dist/doors/api/docs.js')
 const { version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'))
 
 // Declaring calls needs no gate behind them; only answering does.

@@ -46,7 +46,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...['model', 'lib', 'errors', 'store', 'decide', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry', 'pipeline'],
   ],
-  http: [
+  doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
     ...['rehearsal', 'operations'],

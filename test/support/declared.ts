@@ -1,9 +1,9 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
-import { callGroups } from '../../src/http/app.ts'
+import { callGroups } from '../../src/doors/app.ts'
 import type { ErrorCode } from '../../src/errors.ts'
-import type { Call } from '../../src/http/calls.ts'
-import { ERROR, errorsOf } from '../../src/http/openapi.ts'
-import type { HttpParts } from '../../src/http/parts.ts'
+import type { Call } from '../../src/doors/edge/calls.ts'
+import { ERROR, errorsOf } from '../../src/doors/edge/openapi.ts'
+import type { HttpParts } from '../../src/doors/edge/parts.ts'
 import type { JsonObject } from '../../src/model/json.ts'
 
 // Every JSON answer that a test gets from a gate is held against the schema that its operation declares, so that the

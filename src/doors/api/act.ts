@@ -1,0 +1,117 @@
+import type { Request } from 'express'
+import type { ErrorCode } from '../../errors.ts'
+import type { JsonObject } from '../../model/json.ts'
+import type { Resource } from '../../model/request.ts'
+import type { Submission } from '../../pipeline/submission.ts'
+import { sendAnswer } from './answers.ts'
+import { money } from './agent-json.ts'
+import { Calls } from '../edge/calls.ts'
+import { callerOf, stateOf } from '../edge/context.ts'
+import { idempotencyKey, sealOf } from '../edge/once.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { AGENTS } from '../edge/roles.ts'
+import { ACT_ANSWER, HELD_ANSWER } from '../edge/schemas.ts'
+import { MONEY, NAME, object, shape, TEXT, OPEN } from '../edge/validate.ts'
+
+export const WAIT_S_MAX = 60
+
+interface ActBody {
+  readonly tool: string
+  readonly args?: JsonObject
+  readonly resource?: Resource
+  readonly context?: JsonObject
+  readonly reason?: string
+  readonly cost?: string | number
+  readonly dry_run?: boolean
+  readonly wait_s?: number
+}
+
+const ACT = shape<ActBody>(
+  object(
+    {
+      tool: NAME,
+      args: OPEN,
+      resource: object({ type: NAME, id: NAME }, ['type', 'id']),
+      context: OPEN,
+      reason: TEXT,
+      cost: MONEY,
+      dry_run: { type: 'boolean' },
+      wait_s: { type: 'number', minimum: 0, maximum: WAIT_S_MAX },
+    },
+    ['tool'],
+  ),
+)
+
+/** `POST /act` and its alias `POST /action`. */
+export function actCalls(parts: HttpParts): Calls {
+  const calls = new Calls(parts)
+  for (const path of ['/act', '/action']) {
+    calls.stream(
+      {
+        method: 'post',
+        path,
+        tag: 'actions',
+        summary: 'Take one action through the gate',
+        description:
+          'Decided, recorded, carried out at most once and recorded again before the answer. With an ' +
+          '`Idempotency-Key` the same request gets the same answer.',
+        roles: AGENTS,
+        body: ACT,
+        answer: ACT_ANSWER,
+        also: {
+          202: {
+            means: 'a person must approve it first: `GET` the `Location` later',
+            answer: HELD_ANSWER,
+          },
+        },
+        errors: ACT_ERRORS,
+      },
+      async ({ req, res, body }) => {
+        const submission = toSubmission(req, body)
+        const { pipeline } = parts
+        sendAnswer(
+          res,
+          await (body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)),
+        )
+      },
+    )
+  }
+  return calls
+}
+
+/** What taking an action may answer beyond what every call may. */
+export const ACT_ERRORS: readonly ErrorCode[] = [
+  'per_action_limit_exceeded',
+  'policy_denied',
+  'agent_paused',
+  'budget_exceeded',
+  'in_flight',
+  'risky_content',
+  'idempotency_mismatch',
+  'rate_limited',
+  'upstream_unreachable',
+  'outcome_unrecorded',
+  'kill_switch_engaged',
+  'kill_state_unknown',
+  'audit_unavailable',
+  'clock_skew',
+  'shutting_down',
+  'llm_unconfigured',
+  'no_policy',
+  'outcome_unknown',
+]
+
+function toSubmission(req: Request, body: ActBody): Submission {
+  return {
+    caller: callerOf(req),
+    requestId: stateOf(req).requestId,
+    call: { tool: body.tool, args: body.args ?? {} },
+    resource: body.resource ?? null,
+    context: body.context ?? {},
+    reason: body.reason ?? null,
+    costMicros: body.cost === undefined ? null : money('cost', body.cost),
+    idempotencyKey: idempotencyKey(req),
+    seal: sealOf(req),
+    waitMs: (body.wait_s ?? 0) * 1000,
+  }
+}

@@ -1,0 +1,53 @@
+import { knownAgentId } from '../../agents/known.ts'
+import { listAlerts, type AlertRow } from '../../record/alerts.ts'
+import { Calls } from '../edge/calls.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { READERS } from '../edge/roles.ts'
+import { always, AT, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
+import { NAME, PAGE, nextCursor, OPEN, PAGE_DEFAULT, params } from '../edge/validate.ts'
+
+const LIST = params<{ agent?: string; type?: string; limit?: number; cursor?: string }>({
+  agent: NAME,
+  type: NAME,
+  ...PAGE,
+})
+
+/** `GET /api/v1/alerts`. */
+export function alertCalls(parts: HttpParts): Calls {
+  return new Calls(parts).on(
+    {
+      method: 'get',
+      path: '/api/v1/alerts',
+      answer: page(
+        'alerts',
+        always({
+          id: STRING,
+          type: STRING,
+          agent: MAYBE_STRING,
+          message: STRING,
+          details: OPEN,
+          at: AT,
+        }),
+      ),
+      tag: 'alerts',
+      summary: 'List alerts, newest first',
+      roles: READERS,
+      query: LIST,
+      errors: ['not_found'],
+    },
+    async ({ query: { agent: named, type = null, cursor = null, limit = PAGE_DEFAULT } }) => {
+      const agent = named === undefined ? null : await knownAgentId(parts.db, named)
+      const rows = await listAlerts(parts.db, { agent, type, before: cursor, limit })
+      return { alerts: rows.map(alertJson), next_cursor: nextCursor(rows, limit) }
+    },
+  )
+}
+
+function alertJson({ agent_id: agent, details, at, ...rest }: AlertRow) {
+  return {
+    ...rest,
+    agent: agent || null,
+    details: JSON.parse(details) as unknown,
+    at: at.toISOString(),
+  }
+}

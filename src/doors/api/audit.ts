@@ -1,0 +1,276 @@
+import type { Response } from 'express'
+import { knownAgentId } from '../../agents/known.ts'
+import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
+import { lossDetail } from '../../lib/loss.ts'
+import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
+import type { JsonObject } from '../../model/json.ts'
+import { listAlerts, raiseAlert } from '../../record/alerts.ts'
+import {
+  latestCheckpoint,
+  readAuditKeys,
+  readCheckpoints,
+  readEntriesAfter,
+  readHead,
+  readTimeline,
+} from '../../record/audit.ts'
+import { readArchives } from '../../record/retention.ts'
+import { Calls } from '../edge/calls.ts'
+import { drained } from '../edge/drained.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { READERS } from '../edge/roles.ts'
+import {
+  always,
+  AT,
+  CHECKPOINT_ANSWER,
+  ENTRY_ANSWER,
+  INTEGER,
+  list,
+  page,
+  STRING,
+} from '../edge/schemas.ts'
+import { NAME, PAGE, PAGE_DEFAULT, params, TIME } from '../edge/validate.ts'
+
+const CHUNK = 1_000
+const TIMELINE = params<{
+  agent?: string
+  tool?: string
+  decision?: string
+  kind?: string
+  action?: string
+  since?: string
+  until?: string
+  limit?: number
+  cursor?: number
+}>({
+  agent: NAME,
+  tool: NAME,
+  decision: { enum: ['allow', 'deny', 'require_approval'] },
+  kind: NAME,
+  action: NAME,
+  since: TIME,
+  until: TIME,
+  limit: PAGE.limit,
+  cursor: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+})
+
+/** `GET /audit/timeline`, `/verify`, `/checkpoint`, `/export`. */
+export function auditCalls(parts: HttpParts): Calls {
+  const { db, checkpoints } = parts
+  const tag = 'audit'
+  const calls = new Calls(parts)
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/audit/timeline',
+      answer: page('entries', ENTRY_ANSWER),
+      tag,
+      summary: 'Who did what, why, when, and who approved; newest first',
+      roles: READERS,
+      query: TIMELINE,
+      errors: ['not_found'],
+    },
+    async ({ query }) => {
+      const { limit = PAGE_DEFAULT, cursor, since, until } = query
+      const entries = await readTimeline(db, {
+        agentId: query.agent === undefined ? null : await knownAgentId(db, query.agent),
+        tool: query.tool ?? null,
+        effect: query.decision ?? null,
+        kind: query.kind ?? null,
+        actionId: query.action ?? null,
+        since: since === undefined ? null : new Date(since),
+        until: until === undefined ? null : new Date(until),
+        before: cursor === undefined ? null : BigInt(cursor),
+        limit,
+      })
+      const last = entries.at(-1)
+      return {
+        entries: entries.map(entryJson),
+        next_cursor: entries.length === limit && last ? String(last.seq) : null,
+      }
+    },
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/audit/verify',
+      answer: always({
+        integrity: { enum: ['ok', 'broken'] },
+        completeness: { enum: ['ok', 'broken', 'unknown'] },
+        entries: INTEGER,
+        head: STRING,
+        checkpoints: INTEGER,
+        signed_size: STRING,
+        archived_size: STRING,
+        losses: list(
+          always({
+            lost_size: INTEGER,
+            lost_head: STRING,
+            size: INTEGER,
+            head: STRING,
+            accepted_at: AT,
+            reason: STRING,
+            key_id: STRING,
+            signature: STRING,
+          }),
+        ),
+        findings: list(always({ code: STRING, seq: STRING, message: STRING })),
+      }),
+      tag,
+      summary: 'Whether the record is whole and complete: two verdicts',
+      roles: READERS,
+    },
+    async () => {
+      // What was written in the last second may not be signed yet; if signing fails, the verdict says so.
+      await checkpoints.checkpoint().catch(() => {})
+      const verdict = await verifyDatabase(db, checkpoints.publicKeyPem, checkpoints.keptOutside())
+      const [first] = verdict.findings
+      const isBroken = verdict.integrity === 'broken' || verdict.completeness === 'broken'
+      if (isBroken && first) await alertBroken(parts, first)
+      return verdict
+    },
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/audit/checkpoint',
+      answer: always({
+        checkpoint: { anyOf: [CHECKPOINT_ANSWER, { type: 'null' }] },
+        public_key: STRING,
+        keys: list(always({ key_id: STRING, public_key: STRING })),
+      }),
+      tag,
+      summary: 'The newest signed checkpoint, and the keys to check it by',
+      roles: READERS,
+    },
+    async () => {
+      await checkpoints.checkpoint()
+      const checkpoint = await latestCheckpoint(db)
+      return {
+        checkpoint: checkpoint ? checkpointJson(checkpoint) : null,
+        public_key: checkpoints.publicKeyPem,
+        keys: await readAuditKeys(db),
+      }
+    },
+  )
+
+  calls.stream(
+    {
+      method: 'get',
+      path: '/audit/export',
+      tag,
+      summary: 'The whole record as newline-delimited JSON, for `portcullis audit verify`',
+      roles: READERS,
+      media: 'application/x-ndjson',
+    },
+    async ({ res }) => {
+      await checkpoints.checkpoint()
+      await exportRecord(db, res)
+    },
+  )
+
+  return calls
+}
+
+type Db = HttpParts['db']
+
+const ALERT_AGAIN_MS = 3_600_000
+
+/** One alert an hour for each way the record can be broken, however often somebody looks. */
+async function alertBroken({ operations }: HttpParts, finding: AuditFinding): Promise<void> {
+  const { code, seq } = finding
+  await operations.write(async (tx) => {
+    const filter = { agent: null, type: 'audit_broken', before: null, limit: PAGE_DEFAULT }
+    const known = await listAlerts(tx, filter)
+    const isTold = known.some(
+      ({ details, at }) =>
+        (JSON.parse(details) as JsonObject)['code'] === code &&
+        at.getTime() > tx.nowMs - ALERT_AGAIN_MS,
+    )
+    if (isTold) return
+    const message = `the audit record is broken: entry ${seq} ${finding.message}`
+    await raiseAlert(tx, 'audit_broken', '', message, { code, seq })
+  })
+}
+
+async function verifyDatabase(db: Db, publicKey: string, outside: readonly Checkpoint[]) {
+  const checkpoints = [...outside, ...(await readCheckpoints(db, 0n))]
+  const verifier = new AuditVerifier([publicKey], checkpoints, await readArchives(db))
+  let seq = 0n
+  for (;;) {
+    const entries = await readEntriesAfter(db, seq, CHUNK)
+    if (entries.length === 0) break
+    for (const entry of entries) verifier.entry(entry)
+    seq = entries.at(-1)?.seq ?? seq
+  }
+  const { signedSize, archivedSize, losses, ...verdict } = verifier.finish()
+  return {
+    ...verdict,
+    signed_size: signedSize,
+    archived_size: archivedSize,
+    losses: losses.map(lossDetail),
+  }
+}
+
+/** Newline-delimited JSON: a head line, every entry, every checkpoint, and an end line. */
+async function exportRecord(db: Db, res: Response): Promise<void> {
+  const { size, head } = await readHead(db)
+  res.setHeader('Content-Type', 'application/x-ndjson')
+  const keys = await readAuditKeys(db)
+  await writeLine(res, {
+    type: 'head',
+    format: 'portcullis-audit/v1',
+    size: Number(size),
+    head,
+    keys,
+  })
+  let seq = 0n
+  while (seq < size) {
+    const entries = (await readEntriesAfter(db, seq, CHUNK)).filter((one) => one.seq <= size)
+    if (entries.length === 0) break
+    for (const entry of entries) await writeLine(res, exportedEntry(entry))
+    seq = entries.at(-1)?.seq ?? seq
+  }
+  for (const checkpoint of await readCheckpoints(db, 0n)) {
+    if (checkpoint.size <= size) {
+      await writeLine(res, { type: 'checkpoint', ...checkpointJson(checkpoint) })
+    }
+  }
+  for (const archive of await readArchives(db)) {
+    await writeLine(res, { type: 'archive', ...checkpointJson(archive) })
+  }
+  res.end(`${JSON.stringify({ type: 'end', size: Number(size) })}\n`)
+}
+
+async function writeLine(res: Response, line: JsonObject): Promise<void> {
+  if (!res.write(`${JSON.stringify(line)}\n`) && !res.destroyed) await drained(res)
+}
+
+function exportedEntry(entry: AuditEntry): JsonObject {
+  return {
+    type: 'entry',
+    seq: Number(entry.seq),
+    at: entry.at,
+    kind: entry.kind,
+    agent_id: entry.agentId,
+    tool: entry.tool,
+    effect: entry.effect,
+    action_id: entry.actionId,
+    body: entry.body,
+    prev_hash: entry.prevHash,
+    hash: entry.hash,
+  }
+}
+
+/** An entry for readers: the hashed body opened, with its place in the chain. */
+export function entryJson(entry: AuditEntry): JsonObject {
+  const body = JSON.parse(entry.body) as JsonObject
+  return { ...body, hash: entry.hash, prev_hash: entry.prevHash }
+}
+
+function checkpointJson(checkpoint: Checkpoint): JsonObject {
+  const { size, head, at, keyId, signature } = checkpoint
+  return { size: Number(size), head, at, key_id: keyId, signature }
+}

@@ -1,0 +1,76 @@
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Call } from '../edge/calls.ts'
+import { OPEN } from '../edge/validate.ts'
+import { Calls } from '../edge/calls.ts'
+import { openApi } from '../edge/openapi.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { SEED_ALIASES } from './seed-aliases.ts'
+import { PROXY_CALLS } from '../proxy/proxy.ts'
+
+/** Written by the build: the page, and the three files of swagger-ui it needs. */
+const ASSETS = path.join(import.meta.dirname, '..', '..', '..', 'dist', 'docs')
+const FILES: Readonly<Record<string, string>> = {
+  'index.html': 'text/html; charset=utf-8',
+  'init.js': 'text/javascript; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+  'swagger-ui.css': 'text/css; charset=utf-8',
+}
+/** Nothing from elsewhere; the reference sets styles of its own on elements. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+  "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+/** `/docs` and `/openapi.json`, for whatever calls the other groups hold. */
+export function docCalls(parts: HttpParts, others: readonly Calls[]): Calls {
+  const tag = 'reference'
+  const calls = new Calls(parts)
+  const page = (path: string, file: string) =>
+    calls.stream(
+      {
+        method: 'get',
+        path,
+        tag,
+        summary: file === 'index.html' ? 'The API reference, to read and to try' : `Its ${file}`,
+        roles: 'open',
+        media: (FILES[file] ?? '').split(';', 1)[0] ?? '',
+      },
+      ({ res }) => {
+        res.setHeader('Content-Type', FILES[file] ?? '')
+        res.setHeader('Content-Security-Policy', POLICY)
+        res.setHeader('X-Content-Type-Options', 'nosniff')
+        res.end(fs.readFileSync(assetPath(file)))
+      },
+    )
+  page('/docs', 'index.html')
+  for (const file of Object.keys(FILES)) if (file !== 'index.html') page(`/docs/${file}`, file)
+
+  let document: string | undefined
+  calls.stream(
+    {
+      method: 'get',
+      path: '/openapi.json',
+      answer: OPEN,
+      tag,
+      summary: 'The OpenAPI 3.1 document',
+      roles: 'open',
+    },
+    ({ res }) => {
+      document ??= JSON.stringify(
+        documentOf([...others, calls], parts.version, parts.config.publicServerUrl),
+      )
+      res.setHeader('Content-Type', 'application/json; charset=utf-8')
+      res.end(document)
+    },
+  )
+  return calls
+}
+
+const assetPath = (file: string): string => path.join(ASSETS, file)
+
+/** The document of all calls there are, the proxy and the seeds' paths included. */
+export function documentOf(groups: readonly Calls[], version: string, serverUrl: string | null) {
+  const calls: Call[] = [...groups.flatMap(({ table }) => table), ...PROXY_CALLS]
+  const shown = calls.filter(({ path: at }) => !at.startsWith('/docs/'))
+  return openApi(shown, SEED_ALIASES, { version, serverUrl })
+}

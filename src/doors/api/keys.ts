@@ -1,0 +1,162 @@
+import { listKeys, type KeyRole, type KeyRow } from '../../agents/keys.ts'
+import { agentOf } from '../../agents/registry.ts'
+import type { JsonObject } from '../../model/json.ts'
+import {
+  createApiKey,
+  revokeApiKey,
+  rotateApiKey,
+  type Rotated,
+} from '../../operations/registry.ts'
+import { Calls } from '../edge/calls.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { ACTORS, ADMINS, ANYONE } from '../edge/roles.ts'
+import { always, AT, list, MAYBE_AT, MAYBE_STRING, SHOWN_KEY, STRING } from '../edge/schemas.ts'
+import { NAME, object, shape } from '../edge/validate.ts'
+import { assertOwn } from './agents.ts'
+
+const OVERLAP_S_DEFAULT = 3_600
+const OVERLAP_S_MAX = 30 * 86_400
+
+const CREATE = shape<{ role: KeyRole; name: string; agent?: string }>(
+  object({ role: { enum: [...ANYONE] }, name: NAME, agent: NAME }, ['role', 'name']),
+)
+const ROTATE = shape<{ overlap_s?: number }>(
+  object({
+    overlap_s: {
+      type: 'integer',
+      minimum: 0,
+      maximum: OVERLAP_S_MAX,
+      description: `how long the old key goes on working; default ${OVERLAP_S_DEFAULT}`,
+    },
+  }),
+)
+
+const ROLE = { enum: [...ANYONE] }
+const ROTATED = always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY, old_expire_at: AT })
+
+/** `/api/v1/keys` and the keys of an agent. */
+export function keyCalls(parts: HttpParts): Calls {
+  const { db, keyRing } = parts
+  const tag = 'keys'
+  const calls = new Calls(parts)
+
+  calls.write(
+    {
+      method: 'post',
+      path: '/api/v1/keys',
+      answer: always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY }),
+      tag,
+      summary: 'Create an API key; it is shown this once',
+      roles: ADMINS,
+      body: CREATE,
+      status: 201,
+    },
+    ({ body: { role, name, agent = null }, caller }) =>
+      async (tx) => {
+        const created = await createApiKey(tx, { role, name, agent }, caller)
+        return { id: created.id, role, name, key: created.key }
+      },
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/api/v1/keys',
+      tag,
+      summary: 'List API keys',
+      roles: ADMINS,
+      answer: always({
+        keys: list(
+          always({
+            id: STRING,
+            role: ROLE,
+            name: STRING,
+            agent: MAYBE_STRING,
+            issued_by: MAYBE_STRING,
+            created_at: AT,
+            revoked_at: MAYBE_AT,
+            expires_at: MAYBE_AT,
+          }),
+        ),
+      }),
+    },
+    async () => ({ keys: (await listKeys(db)).map(keyJson) }),
+  )
+
+  calls.write(
+    {
+      method: 'delete',
+      path: '/api/v1/keys/:id',
+      tag,
+      summary: 'Revoke an API key: refused everywhere within a second',
+      roles: ADMINS,
+      status: 204,
+      errors: ['not_found'],
+    },
+    ({ id, caller }) =>
+      async (tx) => {
+        await revokeApiKey(tx, id, keyRing, caller)
+        return undefined
+      },
+  )
+
+  calls.write(
+    {
+      method: 'post',
+      path: '/api/v1/keys/:id/rotate',
+      answer: ROTATED,
+      tag,
+      summary: 'Replace an API key by a new one; the old one works on for a while',
+      roles: ADMINS,
+      body: ROTATE,
+      status: 201,
+      errors: ['not_found'],
+    },
+    ({ id, body, caller }) =>
+      async (tx) => {
+        const overlapMs = (body.overlap_s ?? OVERLAP_S_DEFAULT) * 1000
+        return rotatedJson(await rotateApiKey(tx, { id }, overlapMs, keyRing, caller))
+      },
+  )
+
+  calls.write(
+    {
+      method: 'post',
+      path: '/api/v1/agents/:id/keys/rotate',
+      answer: ROTATED,
+      tag,
+      summary: 'Replace all keys of an agent by a new one; an agent may do so itself',
+      roles: ACTORS,
+      body: ROTATE,
+      status: 201,
+      errors: ['not_found'],
+    },
+    ({ id, body, caller }) =>
+      async (tx) => {
+        const agent = await agentOf(tx, id)
+        assertOwn(caller, agent.id)
+        const overlapMs = (body.overlap_s ?? OVERLAP_S_DEFAULT) * 1000
+        const which = { agentId: agent.id }
+        return rotatedJson(await rotateApiKey(tx, which, overlapMs, keyRing, caller))
+      },
+  )
+
+  return calls
+}
+
+function rotatedJson({ id, key, role, name, oldExpireAt }: Rotated): JsonObject {
+  return { id, role, name, key, old_expire_at: oldExpireAt.toISOString() }
+}
+
+function keyJson(row: KeyRow): JsonObject {
+  return {
+    id: row.id,
+    role: row.role,
+    name: row.name,
+    agent: row.agent_id,
+    issued_by: row.issued_by || null,
+    created_at: row.created_at.toISOString(),
+    revoked_at: row.revoked_at?.toISOString() ?? null,
+    expires_at: row.expires_at?.toISOString() ?? null,
+  }
+}

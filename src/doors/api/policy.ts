@@ -1,0 +1,122 @@
+import { GatewayError } from '../../errors.ts'
+import type { Diagnostic } from '../../sources/diagnostics.ts'
+import type { Bundle } from '../../bundle/types.ts'
+import { Calls } from '../edge/calls.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { OPERATORS, READERS } from '../edge/roles.ts'
+import { always, AT, BOOLEAN, bundleAnswer, DIAGNOSTICS, STRING } from '../edge/schemas.ts'
+import { object, shape } from '../edge/validate.ts'
+
+const PATH = { type: 'string', minLength: 1, maxLength: 1_000 } as const
+const RELOAD = shape<{ path?: string }>(object({ path: PATH }))
+const CHECK = shape<{ path?: string; files?: Record<string, string> }>(
+  object({
+    path: PATH,
+    files: { type: 'object', additionalProperties: { type: 'string' }, maxProperties: 500 },
+  }),
+)
+
+/** `GET /policy`, `POST /policy/reload`, `POST /policy/check`; each is the same however often it is sent. */
+export function policyCalls(parts: HttpParts): Calls {
+  const { policies } = parts
+  const tag = 'policy'
+  const calls = new Calls(parts)
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/policy',
+      answer: bundleAnswer(
+        { stale: BOOLEAN, rejected: always({ at: AT, reason: STRING, diagnostics: DIAGNOSTICS }) },
+        ['rejected'],
+      ),
+      tag,
+      summary: 'The live policy: revision, files, tools, guards',
+      roles: READERS,
+    },
+    () => {
+      const { rejection } = policies
+      return {
+        ...bundleJson(policies.current),
+        stale: rejection !== undefined,
+        ...(rejection
+          ? {
+              rejected: {
+                at: new Date(rejection.atMs).toISOString(),
+                reason: rejection.reason,
+                diagnostics: rejection.diagnostics,
+              },
+            }
+          : {}),
+      }
+    },
+  )
+
+  calls.on(
+    {
+      method: 'post',
+      path: '/policy/reload',
+      answer: bundleAnswer({ reloaded: { const: true }, changed: BOOLEAN }),
+      tag,
+      summary: 'Load the policy files again; a broken one changes nothing',
+      roles: OPERATORS,
+      body: RELOAD,
+      errors: ['policy_invalid'],
+    },
+    async ({ body: { path }, caller }) => {
+      const result = await policies.reload(`reload by ${caller.name}`, path)
+      if (!result.ok) throw rejected(result.diagnostics, policies.current.revision)
+      return { reloaded: true, changed: result.changed, ...bundleJson(result.bundle) }
+    },
+  )
+
+  calls.on(
+    {
+      method: 'post',
+      path: '/policy/check',
+      answer: bundleAnswer({ valid: { const: true } }),
+      tag,
+      summary: 'Check policy files without loading them',
+      roles: OPERATORS,
+      body: CHECK,
+      errors: ['policy_invalid'],
+    },
+    async ({ body: { path, files } }) => {
+      if (path !== undefined && files !== undefined) {
+        throw new GatewayError('invalid_request', 'give `path` or `files`, not both')
+      }
+      const result = await policies.check(files ?? path)
+      if (!result.ok) throw rejected(result.diagnostics, policies.current.revision)
+      return { valid: true, ...bundleJson(result.bundle) }
+    },
+  )
+
+  return calls
+}
+
+function rejected(diagnostics: readonly Diagnostic[], revision: string): GatewayError {
+  const [first] = diagnostics
+  const place = first ? `${first.file}:${first.line}:${first.col} ${first.message}` : 'unknown'
+  const message = `the policy does not load: ${place}; revision ${revision.slice(0, 12)} stays live`
+  return new GatewayError('policy_invalid', message, { details: { diagnostics, revision } })
+}
+
+function bundleJson(bundle: Bundle) {
+  return {
+    revision: bundle.revision,
+    loaded_at: new Date(bundle.loadedAtMs).toISOString(),
+    environment: bundle.environment,
+    files: bundle.files,
+    counts: bundle.counts,
+    entrypoints: bundle.modules.flatMap(({ entrypoints }) => entrypoints),
+    tools: [...bundle.tools.values()].map(({ name, upstream, method, path, effectClass }) => ({
+      name,
+      upstream,
+      method,
+      path,
+      effect: effectClass,
+    })),
+    guards: bundle.guards.map(({ id, kind, mode, location }) => ({ id, kind, mode, location })),
+    warnings: bundle.warnings,
+  }
+}

@@ -1,0 +1,175 @@
+import { agentStats } from '../../agents/registry.ts'
+import { countOpenActions } from '../../record/actions.ts'
+import { readHead } from '../../record/audit.ts'
+import { Calls, Reply } from '../edge/calls.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import type { Readiness } from '../edge/readiness.ts'
+import { ANYONE, READERS } from '../edge/roles.ts'
+import { always, AT, BOOLEAN, COUNTS, INTEGER, list, STRING } from '../edge/schemas.ts'
+
+const ALIVE = always({ status: { const: 'ok' }, version: STRING })
+const READY = always({
+  ready: BOOLEAN,
+  checks: list(always({ name: STRING, ready: BOOLEAN, detail: STRING }, ['detail'])),
+})
+const STATE = always({
+  policy: always({ revision: STRING, stale: BOOLEAN }),
+  kill_switch: always({ known: BOOLEAN, engaged: INTEGER }),
+  actions: COUNTS,
+  audit: always({ size: INTEGER, head: STRING, degraded: BOOLEAN }),
+  replica: STRING,
+  replicas: list(
+    always({ id: STRING, host: STRING, version: STRING, revision: STRING, started_at: AT }),
+  ),
+  uptime_s: INTEGER,
+})
+
+/** Liveness, readiness, metrics, and what the gate says of itself. */
+export function statusCalls(parts: HttpParts): Calls {
+  const tag = 'status'
+  const calls = new Calls(parts)
+
+  // Liveness stays true whatever is broken: restarting the gate would mend nothing.
+  for (const path of ['/health', '/healthz']) {
+    calls.on(
+      { method: 'get', path, tag, summary: 'Liveness', roles: 'open', answer: ALIVE },
+      () => ({
+        status: 'ok',
+        version: parts.version,
+      }),
+    )
+  }
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/readyz',
+      tag,
+      summary: 'Readiness, every dependency by name',
+      roles: 'open',
+      answer: READY,
+      also: { 503: { means: 'something it depends on is not ready', answer: READY } },
+    },
+    async () => {
+      const checks = await parts.readiness()
+      const isReady = checks.every(({ ready }) => ready)
+      return new Reply(isReady ? 200 : 503, { ready: isReady, checks: checks.map(checkJson) })
+    },
+  )
+
+  calls.stream(
+    {
+      method: 'get',
+      path: '/metrics',
+      tag,
+      summary: 'Prometheus metrics',
+      roles: 'open',
+      media: 'text/plain',
+    },
+    async ({ res }) => {
+      await refreshGauges(parts)
+      res.setHeader('Content-Type', parts.metrics.registry.contentType)
+      res.end(await parts.metrics.registry.metrics())
+    },
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/meta',
+      tag,
+      summary: 'What this gate is',
+      roles: ANYONE,
+      answer: always({
+        name: { const: 'portcullis' },
+        version: STRING,
+        replica: STRING,
+        node: STRING,
+        environment: STRING,
+        database: { enum: ['postgresql', 'embedded'] },
+        effects: list(STRING),
+      }),
+    },
+    () => {
+      const { version, replica, config, policies } = parts
+      return {
+        name: 'portcullis',
+        version,
+        replica: replica.id,
+        node: process.version,
+        environment: policies.current.environment,
+        database: config.databaseUrl ? 'postgresql' : 'embedded',
+        effects: ['allow', 'deny', 'require_approval'],
+      }
+    },
+  )
+
+  calls.on(
+    {
+      method: 'get',
+      path: '/state',
+      tag,
+      summary: 'How this gate is doing',
+      roles: READERS,
+      answer: STATE,
+    },
+    () => stateJson(parts),
+  )
+
+  return calls
+}
+
+async function stateJson(parts: HttpParts) {
+  const { policies, killState, db, replica, checkpoints } = parts
+  const { size, head } = await readHead(db)
+  const replicas = await db.query(
+    `select id, host, version, revision, started_at from replicas
+     where lease_until > clock_timestamp() order by started_at`,
+  )
+  return {
+    policy: { revision: policies.current.revision, stale: policies.rejection !== undefined },
+    kill_switch: { known: killState.isKnown, engaged: killState.rows.length },
+    actions: await countOpenActions(db),
+    audit: { size: Number(size), head, degraded: checkpoints.isDegraded },
+    replica: replica.id,
+    replicas,
+    uptime_s: Math.round(process.uptime()),
+  }
+}
+
+function checkJson({ name, ready, detail }: Readiness) {
+  return { name, ready, ...(detail ? { detail } : {}) }
+}
+
+/** Gauges that are read from the database are read when somebody looks. */
+async function refreshGauges(parts: HttpParts): Promise<void> {
+  const { metrics, db, killState, policies } = parts
+  const checks = await parts.readiness()
+  metrics.ready.set(checks.every(({ ready }) => ready) ? 1 : 0)
+  metrics.killSwitches.set(killState.rows.length)
+  metrics.policyStale.set(policies.rejection === undefined ? 0 : 1)
+  try {
+    const open = await countOpenActions(db)
+    for (const state of ['held', 'executing', 'indeterminate']) {
+      metrics.openActions.set({ state }, open[state] ?? 0)
+    }
+    metrics.pendingApprovals.set(open['held'] ?? 0)
+    metrics.auditSize.set(Number((await readHead(db)).size))
+    await refreshAgents(parts)
+  } catch {
+    // Metrics stay readable while the database is away; readiness says that it is.
+  }
+}
+
+async function refreshAgents({ db, metrics }: HttpParts): Promise<void> {
+  const { by_status: byStatus } = await agentStats(db)
+  metrics.agentsByStatus.reset()
+  for (const [status, n] of Object.entries(byStatus)) metrics.agentsByStatus.set({ status }, n)
+  const [uptime] = await db.query<{ longest: number | null; mean: number | null }>(
+    `select max(extract(epoch from clock_timestamp() - started_at))::float8 as longest,
+       avg(extract(epoch from clock_timestamp() - started_at))::float8 as mean
+     from agents where status = 'active' and started_at is not null`,
+  )
+  metrics.agentUptime.set({ stat: 'longest' }, uptime?.longest ?? 0)
+  metrics.agentUptime.set({ stat: 'mean' }, uptime?.mean ?? 0)
+}

@@ -1,0 +1,44 @@
+import { trustedKeys } from '../agents/manifests.ts'
+import type { Db } from '../store/tx.ts'
+import { createApp } from './app.ts'
+import { FailedLogins } from './edge/failed-logins.ts'
+import { Fanout } from './streams/fanout.ts'
+import { Listening } from './edge/listening.ts'
+import type { HttpParts } from './edge/parts.ts'
+import { readiness, type ReadinessParts } from './edge/readiness.ts'
+import { OpenStreams } from './streams/streams.ts'
+import { ActivityStream } from './streams/websocket.ts'
+
+/** What the door is made of; the rest of `HttpParts` belongs to the door itself. */
+export type DoorParts = Omit<
+  HttpParts,
+  'failedLogins' | 'fanout' | 'streams' | 'trust' | 'readiness'
+> &
+  Omit<ReadinessParts, 'db'> & {
+    /** Answers at once or not at all; lists and statistics go through `db`. */
+    readonly quick: Db
+  }
+
+/** The HTTP door, still closed. */
+export function httpDoor(given: DoorParts): Listening {
+  const { config, events, keyRing, log, pipeline } = given
+  const parts: HttpParts = {
+    ...given,
+    failedLogins: new FailedLogins(),
+    fanout: new Fanout(events),
+    streams: new OpenStreams({
+      keyRing,
+      events,
+      perKey: config.streamsPerKey,
+      max: config.streamsMax,
+    }),
+    trust: {
+      keys: trustedKeys(config.manifestKeyFiles),
+      profiles: new Set(config.signedProfiles),
+    },
+    readiness: () => readiness({ ...given, db: given.quick }),
+  }
+  const { host, port } = config
+  const [app, activity] = [createApp(parts), new ActivityStream(parts)]
+  return new Listening({ host, port, app, activity, pipeline, log })
+}

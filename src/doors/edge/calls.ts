@@ -1,0 +1,166 @@
+import { Router, type Request, type RequestHandler, type Response } from 'express'
+import type { Caller, KeyRole } from '../../agents/keys.ts'
+import type { ErrorCode } from '../../errors.ts'
+import type { JsonObject } from '../../model/json.ts'
+import type { Work } from '../../operations/once.ts'
+import { aliasOf } from '../api/aliases.ts'
+import { sendJson } from '../api/answers.ts'
+import { bodyObject, callerOf, idParam, stateOf } from './context.ts'
+import { allow, strictBody } from './edge.ts'
+import { onceOf } from './once.ts'
+import type { HttpParts } from './parts.ts'
+import { queryObject, type Shape } from './validate.ts'
+
+/**
+ * One call of the HTTP surface, declared once. Its schemas are what requests are checked by and what
+ * the OpenAPI document shows, so the two cannot differ.
+ */
+export interface Call<Body = unknown, Query = unknown> {
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete'
+  /** An Express path, such as `/api/v1/agents/:id`. */
+  readonly path: string
+  readonly tag: string
+  readonly summary: string
+  readonly description?: string
+  readonly roles: readonly KeyRole[] | 'open'
+  readonly query?: Shape<Query>
+  readonly body?: Shape<Body>
+  /** Media types of a body that the handler reads itself, in place of `body`. */
+  readonly accepts?: readonly string[]
+  /** Of a success; 200 unless said otherwise. 204 sends nothing. */
+  readonly status?: number
+  /** JSON Schema of a success's body. */
+  readonly answer?: JsonObject
+  /** Media type of a success, unless it is JSON. */
+  readonly media?: string
+  /** Other answers, by status. */
+  readonly also?: Readonly<Record<number, OtherAnswer>>
+  /** How long its ledger batch may take, where that is longer than usual. */
+  readonly deadlineMs?: number
+  /** Errors of this call beyond those that any call may give. */
+  readonly errors?: readonly ErrorCode[]
+}
+
+/** An answer of a status of its own: what it means, and the JSON Schema of its body. */
+export interface OtherAnswer {
+  readonly means: string
+  readonly answer: JsonObject
+}
+
+/** What a handler is given: the request, checked. */
+export class Asked<Body, Query> {
+  readonly req: Request
+  readonly res: Response
+  readonly body: Body
+  readonly query: Query
+
+  constructor(req: Request, res: Response, body: Body, query: Query) {
+    this.req = req
+    this.res = res
+    this.body = body
+    this.query = query
+  }
+
+  /** Who calls. */
+  get caller(): Caller {
+    return callerOf(this.req)
+  }
+
+  /** The `:id` of the path. */
+  get id(): string {
+    return idParam(this.req)
+  }
+
+  param(name: string): string {
+    return idParam(this.req, name)
+  }
+
+  get requestId(): string {
+    return stateOf(this.req).requestId
+  }
+}
+
+/** An answer with a status other than the call's own, or with headers. */
+export class Reply {
+  readonly status: number
+  readonly body: unknown
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}) {
+    this.status = status
+    this.body = body
+    this.headers = headers
+  }
+}
+
+type Handler<Body, Query, Answer> = (asked: Asked<Body, Query>) => Promise<Answer> | Answer
+/** A group of calls: an Express router, and the table that the documentation is made from. */
+export class Calls {
+  readonly router: Router = Router({ caseSensitive: true })
+  readonly table: Call[] = []
+  readonly #parts: HttpParts
+
+  constructor(parts: HttpParts) {
+    this.#parts = parts
+  }
+
+  /** A call that changes nothing, or whose change brings its own idempotency. */
+  on<Body, Query>(call: Call<Body, Query>, handler: Handler<Body, Query, unknown>): this {
+    return this.#add(call, async (asked) => send(asked, call.status, await handler(asked)))
+  }
+
+  /**
+   * A call that changes something. The handler answers the work to do; it runs in one ledger batch,
+   * and with an `Idempotency-Key` its answer is stored in the same batch: the same request again gets
+   * that answer, another one with the same key gets 422.
+   */
+  write<Body, Query>(call: Call<Body, Query>, handler: Handler<Body, Query, Work>): this {
+    return this.#add(call, async (asked) => {
+      const work = await handler(asked)
+      send(
+        asked,
+        call.status,
+        await this.#parts.operations.once(onceOf(asked.req, this.#parts), work, call.deadlineMs),
+      )
+    })
+  }
+
+  /** A call whose handler writes the response itself: streams, and answers of the upstream. */
+  stream<Body, Query>(call: Call<Body, Query>, handler: Handler<Body, Query, void>): this {
+    return this.#add(call, handler)
+  }
+
+  #add<Body, Query>(
+    call: Call<Body, Query>,
+    handle: (asked: Asked<Body, Query>) => Promise<void> | void,
+  ): this {
+    this.table.push(call)
+    const guards: RequestHandler[] = call.roles === 'open' ? [] : [allow(...call.roles)]
+    if (call.body) guards.push(strictBody)
+    this.router[call.method](call.path, ...guards, async (req, res) => {
+      await handle(new Asked(req, res, bodyOf(req, call), queryOf(req, call)))
+    })
+    return this
+  }
+}
+
+function bodyOf<Body>(req: Request, { body }: Call<Body>): Body {
+  if (!body) return undefined as Body
+  const given = bodyObject(req)
+  return body(aliasOf(req)?.body?.(given) ?? given)
+}
+
+const NO_PARAMETERS: JsonObject = { properties: {} }
+
+function queryOf<Query>(req: Request, { query }: Call<unknown, Query>): Query {
+  const given = queryObject(req.url, query?.schema ?? NO_PARAMETERS)
+  return query ? query(given) : (given as Query)
+}
+
+function send(asked: Asked<unknown, unknown>, status: number | undefined, answer: unknown): void {
+  const { res, req } = asked
+  const reply = answer instanceof Reply ? answer : new Reply(status ?? 200, answer)
+  for (const [name, value] of Object.entries(reply.headers)) res.setHeader(name, value)
+  if (reply.body === undefined) res.status(reply.status).end()
+  else sendJson(res, reply.status, aliasOf(req)?.answer?.(reply.body as JsonObject) ?? reply.body)
+}

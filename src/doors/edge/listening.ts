@@ -1,0 +1,75 @@
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Logger } from '../../lib/log.ts'
+import type { Pipeline } from '../../pipeline/pipeline.ts'
+import { GateRequest } from './incoming.ts'
+import { malformed } from './malformed.ts'
+import { keepRecent } from './request-line.ts'
+import type { ActivityStream } from '../streams/websocket.ts'
+
+const DRAIN_MS = 10_000
+/** Longer than load balancers hold a connection, which else send a request into one that closes. */
+const KEEP_ALIVE_MS = 65_000
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+/** Node looks every 30 s by itself. */
+const TIMEOUT_CHECK_MS = 5_000
+/** Connections that wait to be taken; the kernel may allow fewer. */
+const LISTEN_BACKLOG = 4_096
+
+export interface ListeningParts {
+  readonly host: string
+  readonly port: number
+  readonly app: http.RequestListener
+  readonly activity: ActivityStream
+  readonly pipeline: Pipeline
+  readonly log: Logger
+}
+
+/** The open door. Closing it refuses new actions, waits for those under way, and then cuts what is left. */
+export class Listening {
+  readonly #parts: ListeningParts
+  readonly #server: http.Server
+
+  constructor(parts: ListeningParts) {
+    const { app, activity, log } = parts
+    this.#parts = parts
+    this.#server = http.createServer(
+      {
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+        IncomingMessage: GateRequest,
+      },
+      app,
+    )
+    this.#server.on('connection', keepRecent)
+    this.#server.on('clientError', malformed(log))
+    this.#server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))
+  }
+
+  /** Where it answers, once started. */
+  get url(): string {
+    const { address, family, port } = this.#server.address() as AddressInfo
+    return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+  }
+
+  async start(): Promise<void> {
+    const { host, port } = this.#parts
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(port, host, LISTEN_BACKLOG, resolve)
+    })
+  }
+
+  async stop(): Promise<void> {
+    const { pipeline, activity } = this.#parts
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    this.#server.closeIdleConnections()
+    await pipeline.stop(DRAIN_MS)
+    activity.stop()
+    this.#server.closeAllConnections()
+    await closed
+  }
+}

@@ -1,0 +1,47 @@
+import type { KeyRing } from '../../agents/keys.ts'
+import type { ManifestTrust } from '../../agents/manifests.ts'
+import type { Config } from '../../config.ts'
+import type { KillState } from '../../control/kill-state.ts'
+import type { Replica } from '../../control/replica.ts'
+import type { Logger } from '../../lib/log.ts'
+import type { Operations } from '../../operations/operations.ts'
+import type { Pipeline } from '../../pipeline/pipeline.ts'
+import type { Sandbox } from '../../rehearsal/sandbox.ts'
+import type { Plans } from '../../plans/plans.ts'
+import type { Turns } from '../../turns/turns.ts'
+import type { PolicyStore } from '../../policy/store.ts'
+import type { Checkpointer } from '../../record/checkpoints.ts'
+import type { EventStream } from '../../record/events.ts'
+import type { RecordMask } from '../../record/mask.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import type { Db } from '../../store/tx.ts'
+import type { FailedLogins } from './failed-logins.ts'
+import type { Fanout } from '../streams/fanout.ts'
+import type { OpenStreams } from '../streams/streams.ts'
+import type { Readiness } from './readiness.ts'
+
+/** What the edge is built from. */
+export interface HttpParts {
+  readonly config: Config
+  readonly version: string
+  readonly db: Db
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly keyRing: KeyRing
+  readonly failedLogins: FailedLogins
+  readonly pipeline: Pipeline
+  readonly operations: Operations
+  readonly plans: Plans
+  readonly turns: Turns
+  readonly sandbox: Sandbox
+  readonly policies: PolicyStore
+  readonly killState: KillState
+  readonly replica: Replica
+  readonly events: EventStream
+  readonly mask: RecordMask
+  readonly fanout: Fanout
+  readonly streams: OpenStreams
+  readonly checkpoints: Checkpointer
+  readonly trust: ManifestTrust
+  readonly readiness: () => Promise<readonly Readiness[]>
+}

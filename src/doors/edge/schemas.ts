@@ -1,0 +1,314 @@
+import type { JsonObject } from '../../model/json.ts'
+import { OPEN, object } from './validate.ts'
+
+// What answers are made of. A member that is always there is required, so that a generated client need not ask; the
+// tests check every answer they get against the schema of its operation.
+
+/** An object of an answer: all members are always there, but for those named as optional. */
+export function always(properties: JsonObject, optional: readonly string[] = []): JsonObject {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name))
+  return object(properties, required)
+}
+
+export const STRING = { type: 'string' } as const
+export const MAYBE_STRING = { type: ['string', 'null'] } as const
+/** An API key, shown once. */
+export const SHOWN_KEY = {
+  type: ['string', 'null'],
+  description: 'null where a write is repeated with another key than it was sent with at first',
+} as const
+export const INTEGER = { type: 'integer' } as const
+export const NUMBER = { type: 'number' } as const
+export const BOOLEAN = { type: 'boolean' } as const
+export const AT = { type: 'string', format: 'date-time' } as const
+export const MAYBE_AT = { type: ['string', 'null'], format: 'date-time' } as const
+export const COUNTS = { type: 'object', additionalProperties: INTEGER } as const
+/** Any JSON at all. */
+export const ANY: JsonObject = {}
+
+export const list = (items: JsonObject): JsonObject => ({ type: 'array', items })
+
+/** A page of a list, and where the next one begins. */
+export const page = (name: string, items: JsonObject): JsonObject =>
+  always({ [name]: list(items), next_cursor: MAYBE_STRING })
+
+const EFFECT = { enum: ['allow', 'deny', 'require_approval'] } as const
+export const REASONS = list(always({ code: STRING, message: STRING, source: STRING }))
+
+const RESULT = always(
+  {
+    status: INTEGER,
+    body: ANY,
+    truncated: BOOLEAN,
+    masked: { const: true, description: 'some of it is on record as digests only' },
+  },
+  ['truncated', 'masked'],
+)
+
+const EXECUTED = always(
+  {
+    action_id: STRING,
+    decision_id: STRING,
+    decision: { const: 'allow' },
+    status: { enum: ['succeeded', 'failed'] },
+    result: RESULT,
+    revision: STRING,
+    joined: BOOLEAN,
+  },
+  ['joined'],
+)
+
+const DRY_RUN = always({
+  dry_run: { const: true },
+  decision_id: STRING,
+  decision: EFFECT,
+  reasons: REASONS,
+  shadow: REASONS,
+  trace: list(OPEN),
+  revision: STRING,
+})
+
+/** 200 of `POST /act`. */
+export const ACT_ANSWER: JsonObject = { oneOf: [EXECUTED, DRY_RUN] }
+
+/** 202 of whatever a person may have to approve. */
+export const HELD_ANSWER = always(
+  {
+    action_id: STRING,
+    decision_id: STRING,
+    decision: { const: 'require_approval' },
+    approval: always({ id: STRING, status: STRING, expires_at: AT }),
+    reasons: REASONS,
+    revision: STRING,
+    next_action: STRING,
+    joined: BOOLEAN,
+  },
+  ['joined'],
+)
+
+export const ACTION_STATES = [
+  'held',
+  'executing',
+  'succeeded',
+  'failed',
+  'indeterminate',
+  'denied',
+  'expired',
+  'cancelled',
+] as const
+const ACTION_STATE = { enum: [...ACTION_STATES] }
+
+const REQUEST = always({
+  subject: always({ type: STRING, id: STRING }),
+  action: always({ name: STRING }),
+  resource: { anyOf: [always({ type: STRING, id: STRING }), { type: 'null' }] },
+  args: OPEN,
+  context: OPEN,
+  reason: MAYBE_STRING,
+  cost: MAYBE_STRING,
+})
+
+export const APPROVAL_STATUSES = [
+  'pending',
+  'approved',
+  'denied',
+  'expired',
+  'cancelled',
+  'failed',
+] as const
+const APPROVAL_STATUS = { enum: [...APPROVAL_STATUSES] }
+
+export const ACTION_ANSWER = always(
+  {
+    id: STRING,
+    decision_id: STRING,
+    agent: STRING,
+    agent_name: MAYBE_STRING,
+    request: REQUEST,
+    effect: EFFECT,
+    status: ACTION_STATE,
+    state: { ...ACTION_STATE, description: 'the same as `status`', deprecated: true },
+    revision: STRING,
+    error: always({ code: STRING, message: STRING }),
+    result: RESULT,
+    approval: always({
+      id: STRING,
+      status: APPROVAL_STATUS,
+      decided_by: MAYBE_STRING,
+      reason: MAYBE_STRING,
+    }),
+    created_at: AT,
+    started_at: MAYBE_AT,
+    finished_at: MAYBE_AT,
+  },
+  ['error', 'result', 'approval'],
+)
+
+const VOTE = always({
+  approver: STRING,
+  vote: { enum: ['approve', 'deny'] },
+  reason: STRING,
+  comment: { ...STRING, description: 'the same as `reason`', deprecated: true },
+  at: AT,
+})
+
+export const EXPLANATION = always(
+  {
+    action_id: STRING,
+    decision_id: STRING,
+    tool: STRING,
+    effect: EFFECT,
+    status: ACTION_STATE,
+    state: { ...ACTION_STATE, description: 'the same as `status`', deprecated: true },
+    revision: STRING,
+    reasons: list(OPEN),
+    shadow: list(OPEN),
+    obligations: list(OPEN),
+    trace: list(OPEN),
+    approvals: list(VOTE),
+    audit: list(OPEN),
+  },
+  ['shadow', 'obligations', 'trace', 'approvals', 'audit'],
+)
+
+const TARGET = always({
+  upstream: STRING,
+  method: STRING,
+  path: STRING,
+  query: STRING,
+  body: MAYBE_STRING,
+  unchanged: {
+    ...BOOLEAN,
+    description: 'whether it still is what the approval was asked for; nothing else is ever sent',
+  },
+})
+
+const APPROVAL_MEMBERS: JsonObject = {
+  id: STRING,
+  action_id: STRING,
+  decision_id: STRING,
+  agent: STRING,
+  agent_name: MAYBE_STRING,
+  owner: MAYBE_STRING,
+  tool: STRING,
+  args: OPEN,
+  resource: { anyOf: [always({ type: STRING, id: STRING }), { type: 'null' }] },
+  context: OPEN,
+  agent_reason: { ...MAYBE_STRING, description: 'why the agent asks for it' },
+  cost: MAYBE_STRING,
+  target: { anyOf: [TARGET, { type: 'null' }], description: 'what would be sent' },
+  status: APPROVAL_STATUS,
+  reason: { ...STRING, description: 'why it is held' },
+  reasons: REASONS,
+  quorum: INTEGER,
+  approver_roles: list(STRING),
+  votes: list(VOTE),
+  request_hash: STRING,
+  revision: STRING,
+  created_at: AT,
+  expires_at: AT,
+  decided_at: MAYBE_AT,
+  url: { ...STRING, description: 'where a person can decide; absolute under PUBLIC_SERVER_URL' },
+}
+/** Of the action, which is kept for as long as the record, though not by the same rule. */
+const OF_ACTION = [
+  'decision_id',
+  'args',
+  'resource',
+  'context',
+  'agent_reason',
+  'cost',
+  'reasons',
+  'target',
+]
+export const APPROVAL_ANSWER = always(APPROVAL_MEMBERS, OF_ACTION)
+export const APPROVAL_WITH_REQUEST = always(
+  { ...APPROVAL_MEMBERS, request: { anyOf: [REQUEST, { type: 'null' }] } },
+  OF_ACTION,
+)
+
+const ENTRY_MEMBERS: JsonObject = {
+  seq: { type: ['integer', 'string'] },
+  at: AT,
+  kind: STRING,
+  hash: STRING,
+  prev_hash: STRING,
+}
+/** An entry of the record: what it holds besides depends on its kind. */
+export const ENTRY_ANSWER: JsonObject = {
+  type: 'object',
+  properties: ENTRY_MEMBERS,
+  required: Object.keys(ENTRY_MEMBERS),
+  additionalProperties: true,
+}
+
+export const CHECKPOINT_ANSWER = always({
+  size: INTEGER,
+  head: STRING,
+  at: AT,
+  key_id: STRING,
+  signature: STRING,
+})
+
+const SPEND_MEMBERS: JsonObject = {
+  month: STRING,
+  spent: STRING,
+  reserved: STRING,
+  limit: MAYBE_STRING,
+  remaining: MAYBE_STRING,
+  percent: { type: ['integer', 'null'] },
+}
+export const MONTH_ANSWER = always(SPEND_MEMBERS)
+export const BY_TYPE = list(
+  always({ type: STRING, actions: INTEGER, failures: INTEGER, spent: STRING }),
+)
+export const SPEND_ANSWER = always({
+  agent: STRING,
+  name: STRING,
+  ...SPEND_MEMBERS,
+  by_type: BY_TYPE,
+})
+
+export const REPORT_ANSWER = always({
+  id: STRING,
+  agent: STRING,
+  action_type: STRING,
+  target: STRING,
+  cost: STRING,
+  outcome: { enum: ['success', 'failure'] },
+  metadata: ANY,
+  created_at: AT,
+})
+
+const PLACE = always({ line: INTEGER, col: INTEGER })
+/** What is wrong in a policy, and where. */
+export const DIAGNOSTICS = list(
+  always(
+    {
+      file: STRING,
+      line: INTEGER,
+      col: INTEGER,
+      end: PLACE,
+      code: STRING,
+      message: STRING,
+      severity: { enum: ['error', 'warning'] },
+      hint: STRING,
+    },
+    ['end', 'hint'],
+  ),
+)
+const BUNDLE_MEMBERS: JsonObject = {
+  revision: STRING,
+  loaded_at: AT,
+  environment: STRING,
+  files: list(OPEN),
+  counts: COUNTS,
+  entrypoints: list(ANY),
+  tools: list(
+    always({ name: STRING, upstream: STRING, method: STRING, path: STRING, effect: STRING }),
+  ),
+  guards: list(always({ id: STRING, kind: STRING, mode: STRING, location: OPEN })),
+  warnings: DIAGNOSTICS,
+}
+export const bundleAnswer = (more: JsonObject, optional: readonly string[] = []): JsonObject =>
+  always({ ...more, ...BUNDLE_MEMBERS }, optional)

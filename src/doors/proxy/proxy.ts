@@ -1,0 +1,136 @@
+import { Router, type Request, type Response } from 'express'
+import { GatewayError } from '../../errors.ts'
+import type { HttpCall } from '../../pipeline/requests.ts'
+import type { StoredResult } from '../../model/result.ts'
+import type { Answer, Submission } from '../../pipeline/submission.ts'
+import { refusalOf, sendHeld } from '../api/answers.ts'
+import type { Call } from '../edge/calls.ts'
+import { bodyObject, callerOf, header, stateOf } from '../edge/context.ts'
+import { allow, strictBody } from '../edge/edge.ts'
+import { sendError } from '../edge/errors.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { idempotencyKey, sealOf } from '../edge/once.ts'
+import { AGENTS } from '../edge/roles.ts'
+import { HELD_ANSWER } from '../edge/schemas.ts'
+import { ACT_ERRORS, WAIT_S_MAX } from '../api/act.ts'
+
+const PREFIX = '/proxy/'
+const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
+/**
+ * What an upstream may not say through the gate: whom browsers trust, where else it can be reached,
+ * and cookies, which belong to the session of the gate's own credential.
+ */
+const WITHHELD =
+  /^(?:portcullis-.*|access-control-.*|set-cookie2?|alt-svc|strict-transport-security)$/
+
+/** What the documentation says of the proxy, which takes any method and answers like the upstream. */
+export const PROXY_CALLS: readonly Call[] = (
+  ['get', 'post', 'put', 'patch', 'delete'] as const
+).map((method) => ({
+  method,
+  path: '/proxy/:upstream/*path',
+  tag: 'actions',
+  summary: 'An HTTP call of an agent, carried out through the gate',
+  description: 'Method and path choose the tool; the answer is the upstream’s own.',
+  roles: AGENTS,
+  answer: { description: 'what the upstream said' },
+  also: {
+    202: {
+      means: 'held: send the same request with `Portcullis-Action` to collect its answer',
+      answer: HELD_ANSWER,
+    },
+  },
+  errors: ACT_ERRORS,
+}))
+
+/**
+ * `ANY /proxy/{upstream}/{path}`: an agent's own HTTP calls, unchanged but for base URL and key. Method
+ * and path choose the tool; the answer is the upstream's own. A held action answers 202, and the
+ * same request with `Portcullis-Action: <action_id>` collects its result.
+ */
+export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
+  const router = Router({ caseSensitive: true })
+  router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
+    const submission = toSubmission(req)
+    // Args travel in the path here, and the log knows nothing of masks.
+    if (policies.current.record.args.length > 0) {
+      stateOf(req).shownPath = `${PREFIX}${submission.call.upstream}/…`
+    }
+    const collected = header(req, 'portcullis-action')
+    const answer = collected
+      ? await pipeline.collect(submission, collected)
+      : await pipeline.act(submission)
+    sendProxied(res, answer, submission.call.upstream)
+  })
+  return router
+}
+
+// The target as it was sent: nothing that normalises may touch it before the route match.
+function split(url: string): { upstream: string; path: string; query: string } {
+  const at = url.indexOf('?')
+  const path = at < 0 ? url : url.slice(0, at)
+  const rest = path.startsWith(PREFIX) ? path.slice(PREFIX.length) : ''
+  const slash = rest.indexOf('/')
+  const upstream = slash < 0 ? rest : rest.slice(0, slash)
+  if (!UPSTREAM.test(upstream)) throw new GatewayError('not_found', 'use /proxy/{upstream}/{path}')
+  return {
+    upstream,
+    path: slash < 0 ? '/' : rest.slice(slash),
+    query: at < 0 ? '' : url.slice(at + 1),
+  }
+}
+
+function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
+  const at = split(req.originalUrl)
+  return {
+    caller: callerOf(req),
+    requestId: stateOf(req).requestId,
+    call: { ...at, method: req.method, body: () => bodyObject(req) },
+    resource: null,
+    context: {},
+    reason: null,
+    costMicros: null,
+    idempotencyKey: idempotencyKey(req),
+    seal: sealOf(req),
+    waitMs: waitMs(req),
+  }
+}
+
+/** RFC 7240: `Prefer: wait=10` waits that many seconds for a held action. */
+function waitMs(req: Request): number {
+  const seconds = /(?:^|[,;\s])wait=(\d{1,3})/.exec(header(req, 'prefer') ?? '')?.[1]
+  return Math.min(Number(seconds ?? 0), WAIT_S_MAX) * 1000
+}
+
+function sendProxied(res: Response, answer: Answer, upstream: string): void {
+  if (answer.type === 'held') {
+    res.setHeader('Portcullis-Action', answer.actionId)
+    sendHeld(res, answer)
+  } else if (answer.type === 'refused') {
+    res.setHeader('Portcullis-Action', answer.actionId)
+    sendError(res, refusalOf(answer))
+  } else if (answer.type === 'executed') {
+    res.setHeader('Portcullis-Action', answer.actionId)
+    res.setHeader('Portcullis-Decision', answer.decisionId)
+    sendResult(res, answer.result, upstream)
+  }
+}
+
+function sendResult(res: Response, result: StoredResult, upstream: string): void {
+  res.status(result.status)
+  for (const [name, value] of Object.entries(result.headers)) {
+    if (WITHHELD.test(name)) continue
+    const kept = name === 'location' ? localLocation(value, upstream) : value
+    if (kept !== undefined) res.setHeader(name, kept)
+  }
+  if (result.truncated) res.setHeader('Portcullis-Truncated', 'true')
+  if (result.masked) res.setHeader('Portcullis-Masked', 'true')
+  res.end(result.base64 === undefined ? (result.text ?? '') : Buffer.from(result.base64, 'base64'))
+}
+
+// A redirect must not lead the agent past the gate.
+function localLocation(value: string | readonly string[], upstream: string): string | undefined {
+  const location = String(value)
+  const isLocal = /^\/(?![/\\])/.test(location)
+  return isLocal ? `${PREFIX}${upstream}${location}` : undefined
+}

@@ -1,0 +1,85 @@
+import { GatewayError } from '../../errors.ts'
+import type { AuditEntry } from '../../model/audit.ts'
+import { Calls } from '../edge/calls.ts'
+import { header } from '../edge/context.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { Reader, startAt, STREAM, wantedBy } from './reader.ts'
+import { ANYONE } from '../edge/roles.ts'
+import { ACTIVITY_PATH } from './websocket.ts'
+
+const RETRY_MS = 2_000
+const KEEPALIVE_MS = 15_000
+const HEADERS = {
+  'Content-Type': 'text/event-stream',
+  'Cache-Control': 'no-store',
+  'X-Accel-Buffering': 'no',
+}
+
+/** `GET /events`: the record as server-sent events, live and resumable. */
+export function eventCalls(parts: HttpParts): Calls {
+  const calls = new Calls(parts)
+  calls.stream(
+    {
+      method: 'get',
+      path: ACTIVITY_PATH,
+      answer: { description: 'the protocol changes to WebSocket' },
+      tag: 'events',
+      summary: 'The same record over WebSocket; an agent sees its own',
+      description:
+        'Each message is `{id, type, data}`. A browser, which cannot set headers, offers the protocols ' +
+        '`portcullis` and `key.<API key>`.',
+      roles: ANYONE,
+      query: STREAM,
+      errors: ['upgrade_required', 'not_found', 'rate_limited'],
+    },
+    () => {
+      throw new GatewayError('upgrade_required', 'open this with a WebSocket, or use GET /events')
+    },
+  )
+  calls.stream(
+    {
+      method: 'get',
+      path: '/events',
+      tag: 'events',
+      summary: 'The record as server-sent events; an agent sees its own',
+      description: '`Last-Event-ID` resumes without loss. A reader that is too slow is cut off.',
+      roles: ANYONE,
+      query: STREAM,
+      media: 'text/event-stream',
+      errors: ['not_found', 'rate_limited'],
+    },
+    async ({ req, res, query, caller }) => {
+      if (req.method !== 'HEAD') parts.streams.add(caller, res)
+      const wanted = await wantedBy(parts, caller, query)
+      const last = header(req, 'last-event-id') ?? query.last_event_id ?? null
+      const from = await startAt(parts, last)
+      res.writeHead(200, HEADERS)
+      if (req.method === 'HEAD') {
+        res.end()
+        return
+      }
+      res.write(`retry: ${RETRY_MS}\n\n`)
+      parts.metrics.sseClients.inc()
+      const keepalive = setInterval(() => res.write(':keepalive\n\n'), KEEPALIVE_MS)
+      res.on('close', () => {
+        clearInterval(keepalive)
+        parts.metrics.sseClients.dec()
+      })
+      const send = (entry: AuditEntry) => void res.write(eventText(entry))
+      await new Reader(parts, { stream: res, send }, wanted).run(from)
+    },
+  )
+  return calls
+}
+
+// An entry goes to many readers; its text is made once.
+const texts = new WeakMap<AuditEntry, Buffer>()
+
+function eventText(entry: AuditEntry): Buffer {
+  let text = texts.get(entry)
+  if (text === undefined) {
+    text = Buffer.from(`id: ${entry.seq}\nevent: ${entry.kind}\ndata: ${entry.body}\n\n`)
+    texts.set(entry, text)
+  }
+  return text
+}

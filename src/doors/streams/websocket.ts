@@ -1,0 +1,140 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer, type WebSocket } from 'ws'
+import type { Caller } from '../../agents/keys.ts'
+import { GatewayError } from '../../errors.ts'
+import type { AuditEntry } from '../../model/audit.ts'
+import { clientOf } from '../edge/client.ts'
+import { assertPlain, callerOfKey, presentedKey } from '../edge/edge.ts'
+import { errorBody, toGatewayError } from '../edge/errors.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { Reader, startAt, STREAM, wantedBy, type StreamQuery } from './reader.ts'
+import { queryObject } from '../edge/validate.ts'
+
+export const ACTIVITY_PATH = '/api/v1/agents/activity/stream'
+
+const PING_MS = 15_000
+/** Readers have nothing to say; what one sends is read and passed over. */
+const PAYLOAD_BYTES_MAX = 4_096
+/** Browsers cannot set headers: they offer the protocols `portcullis` and `key.<API key>`. */
+const PROTOCOL = 'portcullis'
+const KEY_PROTOCOL = /(?:^|,)\s*key\.([^\s,]+)/
+
+/**
+ * The record over WebSocket: the same events, filters and resuming (`last_event_id`) as `/events`, each
+ * a JSON text `{id, type, data}`. A refusal is an HTTP answer in the one error shape.
+ */
+export class ActivityStream {
+  readonly #parts: HttpParts
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    maxPayload: PAYLOAD_BYTES_MAX,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(PROTOCOL) ? PROTOCOL : false),
+  })
+
+  constructor(parts: HttpParts) {
+    this.#parts = parts
+  }
+
+  /** Handles an `upgrade` of the HTTP server. */
+  async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => socket.destroy())
+    try {
+      const { caller, query } = await this.#admit(req)
+      this.#parts.streams.add(caller, socket)
+      const wanted = await wantedBy(this.#parts, caller, query)
+      const from = await startAt(this.#parts, query.last_event_id ?? null)
+      this.#server.handleUpgrade(req, socket, head, (ws) => {
+        void this.#follow(ws, socket, wanted, from)
+      })
+    } catch (error) {
+      refuse(socket, toGatewayError(error))
+    }
+  }
+
+  /** Closes every connection. */
+  stop(): void {
+    for (const client of this.#server.clients) client.terminate()
+    this.#server.close()
+  }
+
+  async #admit(req: IncomingMessage): Promise<{ caller: Caller; query: StreamQuery }> {
+    assertPlain(req)
+    const url = req.url ?? ''
+    if (url.split('?', 1)[0]?.replace(/\/$/, '') !== ACTIVITY_PATH) {
+      throw new GatewayError('not_found', `there is no stream here; use ${ACTIVITY_PATH}`)
+    }
+    const key = presentedKey(req) ?? protocolKey(req)
+    if (key === undefined) {
+      throw new GatewayError('unauthenticated', 'a key is needed: X-API-Key, or a protocol `key.…`')
+    }
+    const { keyRing, failedLogins: failed, config } = this.#parts
+    const client = clientOf(req, config.trustedProxies)
+    const caller = await callerOfKey({ keyRing, failed }, key, client)
+    return { caller, query: STREAM(queryObject(url, STREAM.schema)) }
+  }
+
+  async #follow(
+    ws: WebSocket,
+    stream: Duplex,
+    wanted: (entry: AuditEntry) => boolean,
+    from: bigint,
+  ): Promise<void> {
+    const { metrics, log } = this.#parts
+    metrics.websocketClients.inc()
+    let isAlive = true
+    ws.on('pong', () => {
+      isAlive = true
+    })
+    ws.on('error', () => ws.terminate())
+    const pings = setInterval(() => {
+      if (!isAlive) ws.terminate()
+      isAlive = false
+      ws.ping()
+    }, PING_MS)
+    stream.on('close', () => {
+      clearInterval(pings)
+      metrics.websocketClients.dec()
+    })
+    const send = (entry: AuditEntry) => ws.send(messageText(entry), { binary: false })
+    await new Reader(this.#parts, { stream, send }, wanted).run(from).catch((error: unknown) => {
+      log.warn({ err: error }, 'a WebSocket reader was cut off')
+      ws.terminate()
+    })
+  }
+}
+
+function protocolKey(req: IncomingMessage): string | undefined {
+  return KEY_PROTOCOL.exec(req.headers['sec-websocket-protocol'] ?? '')?.[1]
+}
+
+// An entry goes to many readers; its text is made once.
+const texts = new WeakMap<AuditEntry, Buffer>()
+
+function messageText(entry: AuditEntry): Buffer {
+  let text = texts.get(entry)
+  if (text === undefined) {
+    const type = JSON.stringify(entry.kind)
+    text = Buffer.from(`{"id":"${entry.seq}","type":${type},"data":${entry.body}}`)
+    texts.set(entry, text)
+  }
+  return text
+}
+
+const REASON: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  404: 'Not Found',
+  429: 'Too Many Requests',
+  503: 'Service Unavailable',
+}
+
+function refuse(socket: Duplex, error: GatewayError): void {
+  const body = JSON.stringify(errorBody(error))
+  const retry = error.retryAfterS === undefined ? '' : `Retry-After: ${error.retryAfterS}\r\n`
+  socket.end(
+    `HTTP/1.1 ${error.status} ${REASON[error.status] ?? 'Error'}\r\nConnection: close\r\n${retry}` +
+      `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
