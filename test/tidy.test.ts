@@ -90,6 +90,27 @@ function imports(file: string): string[] {
   )
 }
 
+/** The nodes of some cycle, in order; empty where there is none. */
+function cycleIn(graph: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const done = new Set<string>()
+  const walk = (node: string, way: readonly string[]): readonly string[] => {
+    const at = way.indexOf(node)
+    if (at >= 0) return way.slice(at)
+    if (done.has(node)) return []
+    for (const next of graph.get(node) ?? []) {
+      const found = walk(next, [...way, node])
+      if (found.length > 0) return found
+    }
+    done.add(node)
+    return []
+  }
+  for (const node of graph.keys()) {
+    const found = walk(node, [])
+    if (found.length > 0) return found
+  }
+  return []
+}
+
 describe('tidy', () => {
   it('keeps the import table: each room imports only what it may', () => {
     const broken: string[] = []
@@ -104,6 +125,18 @@ describe('tidy', () => {
       }
     }
     expect(broken).to.deep.equal([])
+  })
+
+  it('has no cycle of rooms, nor of files outside the compiler, types counted', () => {
+    const files = new Map(sources().map((file) => [file, imports(file)] as const))
+    const rooms = new Map<string, string[]>()
+    for (const [file, targets] of files) {
+      const others = targets.map(roomOf).filter((room) => room !== roomOf(file))
+      rooms.set(roomOf(file), [...(rooms.get(roomOf(file)) ?? []), ...others])
+    }
+    expect(cycleIn(rooms), 'rooms').to.deep.equal([])
+    const outside = [...files].filter(([file]) => roomOf(file) !== 'rego')
+    expect(cycleIn(new Map(outside)), 'files').to.deep.equal([])
   })
 
   it('constructs the gate in main only, and reads the environment in config only', () => {

@@ -6,6 +6,7 @@ import {
   objectionsTo,
   voiceOf,
   type EnvironmentKeys,
+  type VoteRow,
   type Requester,
 } from './voters.ts'
 
@@ -27,15 +28,6 @@ export interface ApprovalRow {
   readonly created_at: Date
   readonly expires_at: Date
   readonly decided_at: Date | null
-}
-
-export interface VoteRow {
-  readonly approval_id: string
-  readonly key_id: string
-  readonly approver: string
-  readonly vote: 'approve' | 'deny'
-  readonly comment: string
-  readonly at: Date
 }
 
 export interface NewApproval {

@@ -1,10 +1,19 @@
 import type { ApprovalTerms } from '../model/decision.ts'
 import type { Db } from '../store/tx.ts'
-import type { VoteRow } from './tasks.ts'
 
 // Whether a vote counts is asked twice: when it is given, and again when the action is about to run, by
 // the terms of that moment. A key that was revoked since, a role that the policy no longer names, and
 // somebody who could have made the agent's request look like another's do not count, whenever they voted.
+
+/** A vote as it is stored. */
+export interface VoteRow {
+  readonly approval_id: string
+  readonly key_id: string
+  readonly approver: string
+  readonly vote: 'approve' | 'deny'
+  readonly comment: string
+  readonly at: Date
+}
 
 /** Who asks for the approval, as far as votes are concerned. */
 export interface Requester {

@@ -13,12 +13,11 @@ import type {
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { RecordRules } from '../model/record-rules.ts'
-import type { ActionRequest, Resource } from '../model/request.ts'
+import type { ActionRequest, Resource, Target } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
 import type { DataImage } from '../rego/index.ts'
 import type { Diagnostic } from '../sources/diagnostics.ts'
 import type { PathCheck, PathRules } from './paths.ts'
-import type { Protocol } from './protocol.ts'
 import type { Regex } from './regex.ts'
 
 /** What a guard looks at. Built once for each decision. */
@@ -275,6 +274,36 @@ export interface LlmPolicy {
   readonly price: TokenPrice | null
   /** The author's own words to the model, or ''. */
   readonly system: string
+}
+
+/** What of a bundle a protocol looks at: it is asked while the bundle is made, too. */
+export type ProtocolRules = Pick<Bundle, 'llm' | 'tools'>
+
+/** A tool with the args it is called with. */
+export interface ToolCall {
+  readonly tool: Tool
+  readonly upstream: Upstream
+  readonly args: JsonObject
+}
+
+/**
+ * How a tool becomes a call: the twin of `GuardKind`. An upstream names its protocol; a new one is a folder, and nothing
+ * else changes. This half is pure; the other, which calls, is a `Transport`.
+ */
+export interface Protocol {
+  readonly name: string
+  /** Tools of its own that every policy has, by the name of their upstream; no file declares these names. */
+  readonly own?: {
+    readonly tools: readonly Tool[]
+    readonly upstreamName: string
+    upstream(rules: Pick<Bundle, 'llm'>): Upstream
+  }
+  /** The exact call. @throws GatewayError `invalid_request` where the args do not fit into it */
+  target(call: ToolCall, rules: ProtocolRules): Target
+  /** What it may cost at most, in micro-units. */
+  worstCaseMicros(call: Pick<ToolCall, 'tool' | 'args'>, rules: ProtocolRules): bigint
+  /** What the args repeat of a conversation with a model, in which other actions' values may stand. */
+  conversation?(args: JsonObject): readonly JsonObject[]
 }
 
 /** One compiled policy directory. Immutable: a request is decided by exactly one of these. */

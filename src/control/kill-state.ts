@@ -9,6 +9,19 @@ export interface KillTarget {
   readonly upstream: string
 }
 
+/** What an action touches: whose, which tool, on which upstream. */
+export function killTargetOf({
+  agent,
+  request,
+  upstream,
+}: {
+  readonly agent: { readonly id: string; readonly name: string }
+  readonly request: { readonly tool: string }
+  readonly upstream: string
+}): KillTarget {
+  return { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
+}
+
 export type KillVerdict =
   | { readonly blocked: false }
   | { readonly blocked: true; readonly code: 'kill_switch_engaged'; readonly row: KillRow }

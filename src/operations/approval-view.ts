@@ -1,5 +1,6 @@
 import { knownAgents, type KnownAgent } from '../agents/known.ts'
-import { votesOfAll, type ApprovalRow, type VoteRow } from '../approvals/tasks.ts'
+import { votesOfAll, type ApprovalRow } from '../approvals/tasks.ts'
+import type { VoteRow } from '../approvals/voters.ts'
 import { costOf } from '../decide/cost.ts'
 import { GatewayError } from '../errors.ts'
 import { microsToText } from '../lib/money.ts'

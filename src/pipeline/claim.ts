@@ -3,7 +3,6 @@ import type { Held } from '../agents/counters.ts'
 import type { ApprovalRow } from '../approvals/tasks.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle } from '../bundle/types.ts'
-import type { KillTarget } from '../control/kill-state.ts'
 import { costOf } from '../decide/cost.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
@@ -73,15 +72,6 @@ export type ClaimResult =
       readonly reasons: readonly Reason[]
       readonly retryAtMs?: number | undefined
     }
-
-/** What a claim touches, as a kill switch sees it. */
-export function killTargetOf({
-  agent,
-  request,
-  upstream,
-}: Pick<Claim, 'agent' | 'request' | 'upstream'>): KillTarget {
-  return { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
-}
 
 // A claim is what the ledger is told of an action, so here is where the clear values stay behind: what becomes of them
 // is in the judgement, which goes to the upstream, and sealed beside what is held.

@@ -16,7 +16,7 @@ import type { ActionRequest, Target } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
 import type { Transport } from '../protocols/transport.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { killTargetOf } from './claim.ts'
+import { killTargetOf } from '../control/kill-state.ts'
 
 const NO_FACT = 'the look-up got no usable answer'
 const INEXACT_FACT = 'the answer of the look-up is not JSON that has one meaning'

@@ -3,6 +3,7 @@ import type { Agent } from '../agents/agent.ts'
 import type { AgentCache } from '../agents/registry.ts'
 import type { EnvironmentKeys } from '../approvals/voters.ts'
 import { screen } from '../decide/screen.ts'
+import { killTargetOf } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
 import { sha256 } from '../lib/canonical.ts'
 import type { JsonObject } from '../model/json.ts'
@@ -21,7 +22,6 @@ import {
   type StoredAnswersParts,
 } from './answers.ts'
 import {
-  killTargetOf,
   newClaim,
   openedRequest,
   recordedText,

@@ -6,7 +6,7 @@ import { microsFromJson } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { ActionRow } from '../record/actions.ts'
-import type { Submission } from './submission.ts'
+import type { Call, NamedCall, Submission } from './submission.ts'
 
 /** The canonical request of a submission, of which `named` says the tool. */
 export function toRequest(
@@ -46,25 +46,6 @@ export function fromStored(row: Pick<ActionRow, 'request'>): ActionRequest {
     costMicros: json.cost === null ? null : (microsFromJson(json.cost) ?? null),
   }
 }
-
-/** A tool by its name. */
-export interface NamedCall {
-  readonly tool: string
-  readonly args: JsonObject
-}
-
-/** An HTTP request as it was sent, for which a tool stands: which one, the bundle that judges it says. */
-export interface HttpCall {
-  readonly upstream: string
-  readonly method: string
-  /** What follows the proxy prefix, as sent: nothing that normalises may touch it before it is matched. */
-  readonly path: string
-  readonly query: string
-  /** The members of its JSON body; asked for only when a tool stands for the request. */
-  readonly body: () => JsonObject
-}
-
-export type Call = NamedCall | HttpCall
 
 const RECORDED_CHARS_MAX = 1_000
 

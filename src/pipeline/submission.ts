@@ -6,7 +6,25 @@ import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
 import type { StoredResult } from '../model/result.ts'
 import type { ActionState } from '../record/actions.ts'
-import type { Call } from './requests.ts'
+
+/** A tool by its name. */
+export interface NamedCall {
+  readonly tool: string
+  readonly args: JsonObject
+}
+
+/** An HTTP request as it was sent, for which a tool stands: which one, the bundle that judges it says. */
+export interface HttpCall {
+  readonly upstream: string
+  readonly method: string
+  /** What follows the proxy prefix, as sent: nothing that normalises may touch it before it is matched. */
+  readonly path: string
+  readonly query: string
+  /** The members of its JSON body; asked for only when a tool stands for the request. */
+  readonly body: () => JsonObject
+}
+
+export type Call = NamedCall | HttpCall
 
 /** An action as it arrives at the pipeline, whatever door it came through. */
 export interface Submission {

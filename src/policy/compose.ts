@@ -7,7 +7,7 @@ import type { DataDocuments } from './data.ts'
 import { type Diagnostic, Findings } from '../sources/diagnostics.ts'
 import type { GateFile } from './gate.ts'
 import { GuardPlacer, type GuardSurroundings, type PlacedGuard, type RawGuard } from './guards.ts'
-import { type Protocol, withOwnTools } from '../bundle/protocol.ts'
+import { withOwnTools } from '../bundle/protocol.ts'
 import { compilePathRules, type PathCheck } from '../bundle/paths.ts'
 import { inSlices } from './slices.ts'
 import { buildRoutes } from '../bundle/template.ts'
@@ -19,6 +19,7 @@ import type {
   Guard,
   GuardKind,
   PolicyModule,
+  Protocol,
 } from '../bundle/types.ts'
 
 /** A directory that was checked, as plain data: it crosses from thread to thread. */

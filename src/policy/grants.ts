@@ -1,5 +1,4 @@
 import type { Effect, Mode } from '../model/decision.ts'
-import type { Json, JsonObject } from '../model/json.ts'
 import { type Findings, wholeFile } from '../sources/diagnostics.ts'
 import type { PlacedGuard } from './guards.ts'
 import type { Bundle, PolicyModule } from '../bundle/types.ts'
@@ -9,15 +8,6 @@ import type { Bundle, PolicyModule } from '../bundle/types.ts'
 // Earlier versions took a guard's `require_approval` for a grant, so whoever relied on that is told.
 
 const NAMED_MAX = 5
-
-/** Whether this guard, as configured, may answer `require_approval`; it stands in several places of a config. */
-export function mayHold(config: Json): boolean {
-  if (typeof config !== 'object' || config === null) return false
-  if (Array.isArray(config)) return config.some((one: Json) => mayHold(one))
-  return Object.entries(config as JsonObject).some(([key, value]) =>
-    key === 'effect' ? value === 'require_approval' : mayHold(value),
-  )
-}
 
 /** Warns of each guard and module that holds tools for approval which nothing grants to anybody it is for. */
 export function warnOfUngranted(

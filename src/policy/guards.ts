@@ -4,7 +4,6 @@ import type { Tool } from '../model/tool.ts'
 import { checkShape, compileArgsSchema, lazyArgsCheck } from '../bundle/ajv.ts'
 import type { DataDocuments } from './data.ts'
 import type { Findings, Place } from '../sources/diagnostics.ts'
-import { mayHold } from './grants.ts'
 import {
   getPointer,
   parsePointer,
@@ -277,3 +276,12 @@ class Context implements CompileContext {
 
 const argNames = (tool: Tool): readonly string[] =>
   Object.keys((tool.argsSchema['properties'] as JsonObject | undefined) ?? {})
+
+/** Whether this guard, as configured, may answer `require_approval`; it stands in several places of a config. */
+function mayHold(config: Json): boolean {
+  if (typeof config !== 'object' || config === null) return false
+  if (Array.isArray(config)) return config.some((one: Json) => mayHold(one))
+  return Object.entries(config as JsonObject).some(([key, value]) =>
+    key === 'effect' ? value === 'require_approval' : mayHold(value),
+  )
+}

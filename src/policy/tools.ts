@@ -1,4 +1,4 @@
-import type { Protocol } from '../bundle/protocol.ts'
+import type { Protocol } from '../bundle/types.ts'
 import { microsFromText } from '../lib/money.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'

@@ -1,4 +1,4 @@
-import type { Protocol } from '../bundle/protocol.ts'
+import type { Protocol } from '../bundle/types.ts'
 import { HTTP } from './http/protocol.ts'
 import { MODEL } from './model/protocol.ts'
 

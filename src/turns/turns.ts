@@ -28,7 +28,7 @@ import { maskingOf } from '../pipeline/claim.ts'
 import type { Masking } from '../record/masking.ts'
 import { completionOf, usageJson } from '../protocols/model/outcome.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import type { NamedCall } from '../pipeline/requests.ts'
+import type { NamedCall } from '../pipeline/submission.ts'
 import type { Answer, Submission } from '../pipeline/submission.ts'
 import {
   echoed,

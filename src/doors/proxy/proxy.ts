@@ -1,6 +1,6 @@
 import { Router, type Request, type Response } from 'express'
 import { GatewayError } from '../../errors.ts'
-import type { HttpCall } from '../../pipeline/requests.ts'
+import type { HttpCall } from '../../pipeline/submission.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { refusalOf, sendHeld } from '../api/answers.ts'

@@ -1,4 +1,4 @@
-import type { Protocol } from '../../bundle/protocol.ts'
+import type { Protocol } from '../../bundle/types.ts'
 import { buildTarget } from '../../bundle/target.ts'
 
 /** Any HTTP API: method, path, query and JSON body as `tools.yaml` declares them. */

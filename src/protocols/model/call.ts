@@ -1,3 +1,5 @@
+import type { CallResult } from '../http/upstream-client.ts'
+
 /** The built-in tool that a call of the model is, and the upstream behind it. */
 export const MODEL_TOOL = 'llm.chat'
 export const MODEL_UPSTREAM = 'llm'
@@ -33,4 +35,11 @@ export interface Completion {
   readonly finishReason: string
   /** Null when the model did not say, or said what cannot be. */
   readonly usage: TokenUsage | null
+}
+
+/** What came of one call of the model: the exchange, and the client's reading of a good answer. */
+export interface ModelResult {
+  readonly call: CallResult
+  /** Undefined when there was no answer, or none that is JSON. Its shape is not checked yet. */
+  readonly answer: unknown
 }

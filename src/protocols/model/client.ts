@@ -4,6 +4,7 @@ import type { Target } from '../../model/request.ts'
 import type { Upstream } from '../../model/tool.ts'
 import type { Called, Transport } from '../transport.ts'
 import type { CallOptions, CallResult, UpstreamClient } from '../http/upstream-client.ts'
+import type { ModelResult } from './call.ts'
 import { modelOutcome } from './outcome.ts'
 
 /** Where the model is and with which key; the key itself stays in the environment. */
@@ -12,13 +13,6 @@ export interface ModelSettings {
   readonly baseUrl: string
   /** Name of the environment variable that holds the key; null: the server asks for none. */
   readonly keyVariable: string | null
-}
-
-/** What came of one call of the model: the exchange, and the client's reading of a good answer. */
-export interface ModelResult {
-  readonly call: CallResult
-  /** Undefined when there was no answer, or none that is JSON. Its shape is not checked yet. */
-  readonly answer: unknown
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../model/json.ts'
-import type { Protocol } from '../../bundle/protocol.ts'
+import type { Protocol } from '../../bundle/types.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from './call.ts'
 import { buildModelTarget, MODEL_TOOL_DECLARATION, modelUpstream, worstCaseMicros } from './tool.ts'
 

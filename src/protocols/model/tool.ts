@@ -5,8 +5,7 @@ import { MODEL_TOOL, MODEL_UPSTREAM } from './call.ts'
 import type { Target } from '../../model/request.ts'
 import type { Tool, Upstream } from '../../model/tool.ts'
 import { deepFreeze } from '../../lib/freeze.ts'
-import type { ProtocolRules } from '../../bundle/protocol.ts'
-import type { LlmPolicy, TokenPrice } from '../../bundle/types.ts'
+import type { LlmPolicy, TokenPrice, ProtocolRules } from '../../bundle/types.ts'
 
 const MESSAGES_MAX = 400
 const CONTENT_CHARS_MAX = 500_000
