@@ -23,6 +23,10 @@ export async function crashCampaign({
   try {
     for (let round = 1; round <= kills; round++) {
       campaign.load()
+      // Once at least it is killed after something was acknowledged, however busy the machine is.
+      if (round === 1) {
+        await campaign.until('one is acknowledged', async () => campaign.report(0).acknowledged > 0)
+      }
       await new Promise((resolve) => setTimeout(resolve, 30 + Math.random() * LOAD_MS_MAX))
       if (postgres) postgres.kill()
       else await campaign.gate.kill()

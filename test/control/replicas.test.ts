@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { postgresBin, PostgresServer } from '../support/database.ts'
-import { TestGate, until } from '../support/gate.ts'
+import { heard, TestGate, until } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
 import { reply, TestUpstream } from '../support/upstream.ts'
 
@@ -115,10 +115,11 @@ describe('two gates on one PostgreSQL', function () {
     const spender = await a.agent('spender')
     const answers = await Promise.all(
       Array.from({ length: 400 }, (_, n) =>
-        (n % 2 ? a : b).act(spender, { ...UPDATE, cost: '0.10' }),
+        heard(() => (n % 2 ? a : b).act(spender, { ...UPDATE, cost: '0.10' })),
       ),
     )
-    expect(answers.filter(({ status }) => status === 200)).to.have.length(100)
+    // 502: carried out, and recorded only later.
+    expect(answers.filter(({ status }) => [200, 502].includes(status))).to.have.length(100)
     expect(upstream.effects).to.have.length(100)
   })
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { MAKER, TestGate, until, type Answer } from '../support/gate.ts'
+import { heard, MAKER, TestGate, until, type Answer } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -32,7 +32,7 @@ describe('budgets and counters', () => {
 
   it('never lets 2,000 concurrent actions of 0.10 spend more than 100.00', async () => {
     const key = await gate.agent('spender')
-    const act = () => gate.act(key, { ...UPDATE, cost: '0.10' })
+    const act = () => heard(() => gate.act(key, { ...UPDATE, cost: '0.10' }))
     const answers = await Promise.all(Array.from({ length: 2_000 }, act))
     const carriedOut = answers.filter(({ status }) => status === 200)
     expect(carriedOut).to.have.length(1_000)

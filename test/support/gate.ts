@@ -146,6 +146,19 @@ function parse(text: string): unknown {
 }
 
 /** Waits for a condition, looking often, and fails with `what` after ten seconds. */
+const UNHEARD = new Set(['audit_unavailable', 'store_unavailable'])
+
+/**
+ * Asks again while the record could not be written in time, as clients do: nothing happened then. A machine that
+ * is busy with other things makes commits late, and no test is about that.
+ */
+export async function heard(ask: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    const answer = await ask()
+    if (answer.status !== 503 || !UNHEARD.has(answer.body?.error?.code)) return answer
+  }
+}
+
 export async function until(what: string, test: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 10_000
   while (!(await test())) {
