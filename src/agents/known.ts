@@ -23,6 +23,15 @@ export async function agentAsked(
   return caller.agentId ?? (named === undefined ? undefined : knownAgentId(db, named))
 }
 
+/** An agent sees what is its own and learns nothing of its like; people see all. */
+export const sees = (caller: { readonly agentId: string | null }, agentId: string): boolean =>
+  caller.agentId === null || caller.agentId === agentId
+
+/** @throws GatewayError `not_found`, in the same words as for an agent that is not there */
+export function assertOwn(caller: { readonly agentId: string | null }, agentId: string): void {
+  if (!sees(caller, agentId)) throw new GatewayError('not_found', 'there is no such agent')
+}
+
 /** How an agent is called by people. */
 export interface KnownAgent {
   readonly id: string

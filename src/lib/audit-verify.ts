@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Archive, AuditEntry, Checkpoint, Loss } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
-import { entryHash, GENESIS_HASH } from './chain.ts'
+import { entryColumns, entryHash, GENESIS_HASH } from './chain.ts'
 import { keyIdOf, verifyCheckpoint } from './checkpoint.ts'
 import { isLost, LOSS_KIND, lossOf, verifyLoss } from './loss.ts'
 import { publicKeysOf } from './manifest.ts'
@@ -191,16 +191,7 @@ export class AuditVerifier {
       this.#find('malformed', entry.seq, 'its body is not JSON')
       return
     }
-    const columns = {
-      seq: Number(entry.seq),
-      at: entry.at,
-      kind: entry.kind,
-      agent_id: entry.agentId,
-      tool: entry.tool,
-      effect: entry.effect,
-      action_id: entry.actionId,
-    }
-    for (const [name, value] of Object.entries(columns)) {
+    for (const [name, value] of Object.entries(entryColumns(entry))) {
       if (body[name] === value) continue
       this.#find('column_altered', entry.seq, `column ${name} differs from the hashed body`)
     }

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { GatewayError } from '../errors.ts'
 import { canonicalJson } from '../lib/canonical.ts'
-import { entryHash } from '../lib/chain.ts'
+import { entryColumns, entryHash } from '../lib/chain.ts'
 import type { AuditDraft, AuditEntry } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Job, JobSink, KillRow, Tx } from '../store/tx.ts'
@@ -218,19 +218,10 @@ export class Batch implements Tx {
 }
 
 function chained(draft: AuditDraft, seq: bigint, at: string, prevHash: string): AuditEntry {
-  const { kind, agentId, tool, effect, actionId, detail } = draft
-  const body = canonicalJson({
-    ...detail,
-    seq: Number(seq),
-    at,
-    kind,
-    agent_id: agentId,
-    tool,
-    effect,
-    action_id: actionId,
-  })
+  const { detail } = draft
+  const body = canonicalJson({ ...detail, ...entryColumns({ ...draft, seq, at }) })
   const hash = entryHash(prevHash, body)
-  return { seq, at, kind, agentId, tool, effect, actionId, body, prevHash, hash, detail }
+  return { ...draft, seq, at, body, prevHash, hash }
 }
 
 const inputsOf = (group: readonly Operation[]): unknown[] => group.map(({ input }) => input)

@@ -9,7 +9,7 @@ import type {
 } from '../../bundle/types.ts'
 import { effectOf, reasonOf, says } from '../answers.ts'
 import { counterKey, type Scope } from '../counters.ts'
-import { reservationOf } from '../reservation.ts'
+import { reservationOf, windowOf } from '../reservation.ts'
 import {
   canonicalRecipient,
   declaredRecipients,
@@ -81,17 +81,9 @@ function countItems(read: PointerReader | undefined, args: Json): number | undef
 function takerFor(spec: GuardSpec, window: WindowConfig, recipients: Readers): Taker {
   const { count, limit, per_s: perS, scope = 'agent' } = window
   const message = `more than ${limit} ${count} in ${perS} s`
-  const fixed = {
-    kind: count === 'recipients' ? 'distinct' : 'window',
-    phase: 'effect',
-    mode: spec.mode === 'shadow' ? 'shadow' : 'enforce',
-    windowMs: perS * 1000,
-    period: null,
-    limit: BigInt(limit),
-    thresholds: [],
-    pausesAgent: false,
-    exceeded: reasonOf(spec, effectOf(spec), `bulk_${count}`, message),
-  } as const
+  const kind = count === 'recipients' ? 'distinct' : 'window'
+  const exceeded = reasonOf(spec, effectOf(spec), `bulk_${count}`, message)
+  const fixed = windowOf(spec, { kind, phase: 'effect', limit, perS, exceeded })
   return (input, items) => {
     const members = count === 'recipients' ? membersOf(input, recipients) : []
     const amount = count === 'actions' ? 1 : count === 'items' ? items : members.length

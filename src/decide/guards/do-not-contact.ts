@@ -10,7 +10,7 @@ import type {
 import { effectOf, reasonOf, says, silent } from '../answers.ts'
 import { type Day, daysOf, isWithin, localClock, minutesOf } from '../calendar.ts'
 import { type ContactList, readContactList } from '../contact-list.ts'
-import { reservationOf } from '../reservation.ts'
+import { reservationOf, windowOf } from '../reservation.ts'
 import {
   canonicalRecipient,
   memberDigest,
@@ -205,17 +205,8 @@ function frequencyOf(
   if (!frequency) return () => []
   const { limit, per_s: perS, effect } = frequency
   const message = `a recipient was contacted ${limit} times in ${perS} s`
-  const fixed = {
-    kind: 'window',
-    phase: 'effect',
-    mode: spec.mode === 'shadow' ? 'shadow' : 'enforce',
-    windowMs: perS * 1000,
-    period: null,
-    limit: BigInt(limit),
-    thresholds: [],
-    pausesAgent: false,
-    exceeded: reasonOf(spec, effect ?? effectOf(spec), 'contact_frequency', message),
-  } as const
+  const exceeded = reasonOf(spec, effect ?? effectOf(spec), 'contact_frequency', message)
+  const fixed = windowOf(spec, { phase: 'effect', limit, perS, exceeded })
   return (found) => {
     const digests = new Set(found.map((one) => memberDigest(one.canonical)))
     return [...digests].map((digest) => reservationOf(fixed, `${spec.id}:contact:${digest}`, 1n))

@@ -1,7 +1,7 @@
 import type { GuardInput, GuardKind, GuardSpec } from '../../bundle/types.ts'
 import { reasonOf, says } from '../answers.ts'
 import { counterKey, type Scope } from '../counters.ts'
-import { reservationOf } from '../reservation.ts'
+import { reservationOf, windowOf } from '../reservation.ts'
 
 /** Requests in a sliding window. Asking already counts, also when the answer is no. */
 export const rateLimit: GuardKind = { kind: 'rate_limit', countsRequests: true, compile }
@@ -13,17 +13,7 @@ function compile(spec: GuardSpec) {
   const message = `more than ${limit} requests in ${perS} s`
   const exceeded = reasonOf(spec, 'deny', 'rate_limited', message, 'rate_limited')
   const observed = Object.freeze({ limit, per_s: perS, scope })
-  const fixed = {
-    kind: 'window',
-    phase: 'request',
-    mode: spec.mode === 'shadow' ? 'shadow' : 'enforce',
-    windowMs: perS * 1000,
-    period: null,
-    limit: BigInt(limit),
-    thresholds: [],
-    pausesAgent: false,
-    exceeded,
-  } as const
+  const fixed = windowOf(spec, { phase: 'request', limit, perS, exceeded })
   return (input: GuardInput) =>
     says([], observed, [reservationOf(fixed, counterKey(spec, scope, input, 'requests'), 1n)])
 }

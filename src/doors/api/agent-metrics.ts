@@ -1,4 +1,4 @@
-import { agentAsked } from '../../agents/known.ts'
+import { assertOwn, agentAsked } from '../../agents/known.ts'
 import { agentOf } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import { newId } from '../../lib/ids.ts'
@@ -41,7 +41,6 @@ import {
   TIME,
   OPEN,
 } from '../edge/validate.ts'
-import { assertOwn } from './agents.ts'
 
 /** A figure may be this much ahead of the gate's own clock. */
 const AHEAD_MS_MAX = 24 * 3_600_000

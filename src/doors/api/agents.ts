@@ -1,3 +1,4 @@
+import { assertOwn } from '../../agents/known.ts'
 import { newAgent } from '../../agents/agent.ts'
 import { LIFECYCLE_ACTIONS, type LifecycleAction } from '../../agents/lifecycle.ts'
 import { agentOf, agentStats, findAgentNamed, listAgents } from '../../agents/registry.ts'
@@ -367,10 +368,4 @@ const TO_STATUS = { active: 'restart', paused: 'pause', stopped: 'stop' } as con
 function assertMayChange(caller: Caller, members: object): void {
   if (caller.role === 'admin' || Object.keys(members).length === 0) return
   throw new GatewayError('forbidden', 'an operator may change the status of an agent, nothing else')
-}
-
-/** An agent may do this for itself only, and learns nothing of the others. */
-export function assertOwn(caller: Caller, agentId: string): void {
-  if (caller.agentId === null || caller.agentId === agentId) return
-  throw new GatewayError('not_found', 'there is no such agent')
 }

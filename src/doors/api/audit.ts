@@ -1,6 +1,7 @@
 import type { Response } from 'express'
 import { knownAgentId } from '../../agents/known.ts'
 import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
+import { entryColumns } from '../../lib/chain.ts'
 import { lossDetail } from '../../lib/loss.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -251,13 +252,7 @@ async function writeLine(res: Response, line: JsonObject): Promise<void> {
 function exportedEntry(entry: AuditEntry): JsonObject {
   return {
     type: 'entry',
-    seq: Number(entry.seq),
-    at: entry.at,
-    kind: entry.kind,
-    agent_id: entry.agentId,
-    tool: entry.tool,
-    effect: entry.effect,
-    action_id: entry.actionId,
+    ...entryColumns(entry),
     body: entry.body,
     prev_hash: entry.prevHash,
     hash: entry.hash,

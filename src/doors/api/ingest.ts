@@ -1,4 +1,4 @@
-import { knownAgentId } from '../../agents/known.ts'
+import { assertOwn, knownAgentId } from '../../agents/known.ts'
 import { agentOf } from '../../agents/registry.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { newId } from '../../lib/ids.ts'
@@ -23,7 +23,6 @@ import {
   TIME,
   OPEN,
 } from '../edge/validate.ts'
-import { assertOwn } from './agents.ts'
 
 /** The words of whoever sends events, and ours. */
 const EFFECTS = { allowed: 'allow', denied: 'deny', requires_approval: 'require_approval' } as const

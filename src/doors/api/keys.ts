@@ -12,7 +12,7 @@ import type { HttpParts } from '../edge/parts.ts'
 import { ACTORS, ADMINS, ANYONE } from '../edge/roles.ts'
 import { always, AT, list, MAYBE_AT, MAYBE_STRING, SHOWN_KEY, STRING } from '../edge/schemas.ts'
 import { NAME, object, shape } from '../edge/validate.ts'
-import { assertOwn } from './agents.ts'
+import { assertOwn } from '../../agents/known.ts'
 
 const OVERLAP_S_DEFAULT = 3_600
 const OVERLAP_S_MAX = 30 * 86_400

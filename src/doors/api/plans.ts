@@ -1,6 +1,6 @@
 import type { Request } from 'express'
 import type { Caller } from '../../agents/keys.ts'
-import { agentAsked } from '../../agents/known.ts'
+import { agentAsked, sees } from '../../agents/known.ts'
 import { GatewayError, type ErrorCode } from '../../errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { changesOfGoal } from '../../plans/plan-model.ts'
@@ -160,7 +160,7 @@ export function planCalls(parts: HttpParts): Calls {
     },
     async ({ id, caller }) => {
       const row = await findPlan(db, id)
-      if (row && (caller.agentId === null || row.agent_id === caller.agentId)) {
+      if (row && sees(caller, row.agent_id)) {
         return { ...planJson(row), artifact: artifactOf(row) }
       }
       throw new GatewayError('not_found', `there is no plan \`${id.slice(0, 64)}\``)

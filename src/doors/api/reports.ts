@@ -1,5 +1,5 @@
 import type { Caller } from '../../agents/keys.ts'
-import { agentAsked } from '../../agents/known.ts'
+import { agentAsked, assertOwn, sees } from '../../agents/known.ts'
 import { agentOf } from '../../agents/registry.ts'
 import type { Agent } from '../../agents/agent.ts'
 import { GatewayError } from '../../errors.ts'
@@ -158,9 +158,7 @@ export function reportCalls(parts: HttpParts): Calls {
     },
     async ({ id, caller, query: { month } }) => {
       const agent = await agentOf(db, id)
-      if (caller.agentId !== null && caller.agentId !== agent.id) {
-        throw new GatewayError('not_found', 'there is no such agent')
-      }
+      assertOwn(caller, agent.id)
       return agentSpend(db, agent, month ?? (await currentMonth(db)))
     },
   )
@@ -194,7 +192,7 @@ async function reporting(db: Db, caller: Caller, named: string | undefined): Pro
   if (which === null)
     throw new GatewayError('invalid_request', '`agent` is needed: an id or a name')
   const agent = await agentOf(db, which)
-  if (caller.agentId === null || caller.agentId === agent.id) return agent
+  if (sees(caller, agent.id)) return agent
   throw new GatewayError('forbidden', 'an agent key reports for its own agent only')
 }
 

@@ -1,3 +1,4 @@
+import { sees } from '../../agents/known.ts'
 import type { Agent } from '../../agents/agent.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { findAgent } from '../../agents/registry.ts'
@@ -138,7 +139,7 @@ export function sandboxCalls(parts: HttpParts): Calls {
     },
     async ({ id, caller }) => {
       const row = await findRun(db, id)
-      if (row && (caller.agentId === null || row.agent_id === caller.agentId)) {
+      if (row && sees(caller, row.agent_id)) {
         return runJson(row, caller)
       }
       throw new GatewayError('not_found', `there is no run \`${id.slice(0, 64)}\``)
@@ -148,7 +149,7 @@ export function sandboxCalls(parts: HttpParts): Calls {
   /** The agent, unless another one asks: an agent learns nothing of its like. */
   async function visible(id: string, caller: Caller): Promise<Agent> {
     const agent = await findAgent(db, id)
-    if (agent && (caller.agentId === null || agent.id === caller.agentId)) return agent
+    if (agent && sees(caller, agent.id)) return agent
     throw new GatewayError('not_found', `there is no agent \`${id.slice(0, 64)}\``)
   }
 
