@@ -19,23 +19,23 @@ guards:
 
 /** Codes that another file provokes over HTTP; all others are provoked here. */
 const ELSEWHERE: Partial<Record<ErrorCode, string>> = {
-  invalid_request: 'http/act.test.ts',
+  invalid_request: 'doors/act.test.ts',
   per_action_limit_exceeded: 'pipeline/budgets.test.ts',
-  unauthenticated: 'http/act.test.ts',
-  policy_denied: 'http/act.test.ts',
+  unauthenticated: 'doors/act.test.ts',
+  policy_denied: 'doors/act.test.ts',
   agent_paused: 'pipeline/budgets.test.ts',
   budget_exceeded: 'pipeline/budgets.test.ts',
-  forbidden: 'http/act.test.ts',
-  in_flight: 'http/act.test.ts',
-  conflict: 'http/act.test.ts',
-  invalid_signature: 'http/spawn.test.ts',
-  manifest_replayed: 'http/spawn.test.ts',
-  upgrade_required: 'http/websocket.test.ts',
-  idempotency_mismatch: 'http/act.test.ts',
+  forbidden: 'doors/act.test.ts',
+  in_flight: 'doors/act.test.ts',
+  conflict: 'doors/act.test.ts',
+  invalid_signature: 'doors/spawn.test.ts',
+  manifest_replayed: 'doors/spawn.test.ts',
+  upgrade_required: 'doors/websocket.test.ts',
+  idempotency_mismatch: 'doors/act.test.ts',
   rate_limited: 'pipeline/budgets.test.ts',
-  upstream_unreachable: 'http/act.test.ts',
-  kill_switch_engaged: 'http/act.test.ts',
-  outcome_unknown: 'http/act.test.ts',
+  upstream_unreachable: 'doors/act.test.ts',
+  kill_switch_engaged: 'doors/act.test.ts',
+  outcome_unknown: 'doors/act.test.ts',
 }
 /** Codes that need a database server to be stopped, locked or set back. */
 const NEED_SERVER: readonly ErrorCode[] = [

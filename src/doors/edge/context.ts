@@ -15,8 +15,8 @@ export interface RequestState {
   presentedKey: string | undefined
   /** Strictly parsed JSON, or undefined for an empty body. */
   body: Json | undefined
-  /** What the log says of the path, where that may hold what is masked. */
-  shownPath?: string
+  /** What the log says of the path when it is answered, where that may hold what is masked. */
+  shownPath?: () => string | undefined
 }
 
 const states = new WeakMap<object, RequestState>()

@@ -66,7 +66,7 @@ function logAnswer(
     {
       request_id: requestId,
       method: req.method,
-      path: stateOf(req).shownPath ?? req.originalUrl.split('?', 1)[0]?.slice(0, 512),
+      path: stateOf(req).shownPath?.() ?? req.originalUrl.split('?', 1)[0]?.slice(0, 512),
       status: res.statusCode,
       ms: Math.round((performance.now() - startedAt) * 10) / 10,
       caller: stateOf(req).caller?.name,

@@ -53,9 +53,8 @@ export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
   router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
     const submission = toSubmission(req)
     // Args travel in the path here, and the log knows nothing of masks.
-    if (policies.current.record.args.length > 0) {
-      stateOf(req).shownPath = `${PREFIX}${submission.call.upstream}/…`
-    }
+    stateOf(req).shownPath = () =>
+      policies.current.record.args.length > 0 ? `${PREFIX}${submission.call.upstream}/…` : undefined
     const collected = header(req, 'portcullis-action')
     const answer = collected
       ? await pipeline.collect(submission, collected)
