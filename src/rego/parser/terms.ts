@@ -214,10 +214,11 @@ export class TermParser {
       case '{':
         return this.#braces()
       case '(': {
+        const { start } = c.token
         c.advance()
         const inner = this.infix()
         if (!inner) return undefined
-        if (c.is(')')) return inner
+        if (c.is(')')) return { ...inner, parens: { start, length: c.token.end - start } }
         return c.error(c.loc, 'non-terminated expression')
       }
       default:
