@@ -142,13 +142,13 @@ export abstract class ExpressionFormatter extends TermFormatter {
     this.write(' in ')
     this.term(node.domain)
     this.write(' ')
-    this.#braces(node.body, this.source.of(loc), loc.row)
+    this.#braces(node.body, this.source.of(loc), loc.row, node.body.length === 1)
   }
 
-  #braces(body: Body, span: Span, row: number, closesInLine = body[0]): void {
+  #braces(body: Body, span: Span, row: number, spaced = true): void {
     this.write('{')
     this.tolerant(() => this.enclosedBody('{}', body, row, span))
-    if (closesInLine?.loc.row === row) this.write(' ')
+    if (spaced && body.at(-1)?.loc.row === row) this.write(' ')
     this.write('}')
   }
 
@@ -205,7 +205,7 @@ export abstract class ExpressionFormatter extends TermFormatter {
     if (body.length > 1 || this.#bracesBehindNot(expr)) {
       this.#markUnion(first)
       const { row } = expr.loc
-      this.#braces(body, this.source.of(expr.loc), row, body.at(-1))
+      this.#braces(body, this.source.of(expr.loc), row)
       return
     }
     const parens = first.with.length > 0 || isLogical(first) || this.#leadsWithBrace(first)
@@ -246,7 +246,7 @@ export abstract class ExpressionFormatter extends TermFormatter {
       this.#markUnion(first)
       const span = this.source.of(braced.loc)
       const toEnd = { ...span, end: this.source.text.length }
-      this.#braces(body, toEnd, span.row, body.at(-1))
+      this.#braces(body, toEnd, span.row)
       return
     }
     if (parens) this.write('(')
@@ -284,9 +284,7 @@ export abstract class ExpressionFormatter extends TermFormatter {
   }
 
   #keepsParens(expr: Expr, word: 'and' | 'or', isRight: boolean): boolean {
-    return (
-      expr.with.length > 0 || needsParens(expr, word, isRight) || this.#leadsWithBrace(expr)
-    )
+    return expr.with.length > 0 || needsParens(expr, word, isRight) || this.#leadsWithBrace(expr)
   }
 
   #operandEndRow({ braced, body }: Operand): number {

@@ -1,6 +1,7 @@
 import type { Body, Head, Import, Module, Rule, Term } from '../ast/ast.ts'
-import { isGround } from '../ast/walk.ts'
+import { isGround, walkRule } from '../ast/walk.ts'
 import { BASE, FUTURE } from '../parser/cursor.ts'
+import { operatorName, operatorRef } from '../parser/terms.ts'
 import { ExpressionFormatter } from './expressions.ts'
 import { Source } from './spans.ts'
 import { type Dialect, variableText } from './terms.ts'
@@ -16,7 +17,7 @@ export function layOut(source: string, module: Module): string {
 class ModuleFormatter extends ExpressionFormatter {
   module(module: Module): string {
     this.#package(module)
-    const imports = this.#imports(module)
+    const imports = importsOf(module)
     const statements = [...imports, ...module.rules].sort(
       (a, b) => a.loc.row - b.loc.row || a.loc.col - b.loc.col,
     )
@@ -45,12 +46,6 @@ class ModuleFormatter extends ExpressionFormatter {
     })
     this.write(`package ${path[0] ?? ''}${steps.join('')}`)
     this.blankLine()
-  }
-
-  /** The new Rego needs no imports of its own words where `rego.v1` is imported. */
-  #imports({ imports, rules, v0 }: Module): readonly Import[] {
-    if (!imports.some(isRegoV1)) return imports
-    return imports.filter(({ path }) => variable(path.terms[0]) !== 'future')
   }
 
   #importGroups(imports: readonly Import[]): void {
@@ -121,7 +116,7 @@ class ModuleFormatter extends ExpressionFormatter {
     this.commentOnFinalLine = true
     if (this.#usesIf(rule)) {
       this.write(' if')
-      if (this.#oneLine(rule)) return
+      if (this.#oneLine(rule, isElse)) return
     }
     if (misplaced && this.pending.length > 0) this.write(' { ')
     else {
@@ -132,7 +127,7 @@ class ModuleFormatter extends ExpressionFormatter {
     if (this.#usesIf(rule) && !isElse && first) this.markUnionLead(first)
     this.level++
     this.tolerant(() => this.body(this.#bodyOf(rule, isElse)))
-    this.insertComments(this.#closingRow(rule))
+    this.insertComments(this.#closingRow(rule, isElse))
     this.level--
     this.startLine()
     this.write('}')
@@ -151,8 +146,8 @@ class ModuleFormatter extends ExpressionFormatter {
   }
 
   /** `if x` stays on the line of the head's end when it began there. */
-  #oneLine(rule: Rule): boolean {
-    const [expr, more] = this.#bodyOf(rule, rule.head.ref.length === 0)
+  #oneLine(rule: Rule, isElse: boolean): boolean {
+    const [expr, more] = this.#bodyOf(rule, isElse)
     if (!expr || more) return false
     const { head } = rule
     const headEnd = this.source.endRow(this.source.of(head.loc))
@@ -173,8 +168,9 @@ class ModuleFormatter extends ExpressionFormatter {
     return between.includes('{') ? rule.body : [this.source.pinned(expr, rule.loc.row)]
   }
 
-  #closingRow(rule: Rule): number {
+  #closingRow(rule: Rule, isElse: boolean): number {
     const span = this.source.of(rule.loc)
+    if (isElse) return this.source.closingRow(span, '{}')
     if (rule.head.args) return this.source.closingRow(span, '{}', '()')
     return this.source.closingRow(span, '{}', isKeyed(rule) ? '[]' : undefined)
   }
@@ -197,8 +193,12 @@ class ModuleFormatter extends ExpressionFormatter {
 
   #head(rule: Rule, isElse: boolean, isConstant: boolean): void {
     const { head } = rule
+    if (!isElse && this.#commentedStep(head)) {
+      this.asItStood(this.save(), this.source.of(head.loc))
+      return
+    }
     if (isElse) this.write('else')
-    else this.#name(rule)
+    else this.#name(head)
     if (!isElse && head.args) this.args(head.args, this.source.of(head.loc))
     if (head.key && !head.value) {
       this.write(this.dialect.contains ? ' contains ' : '[')
@@ -211,30 +211,32 @@ class ModuleFormatter extends ExpressionFormatter {
     const says = keyed || !isTrueTerm(value) || isConstant || rule.isDefault
     if (!says || (!isElse && this.#impliesTrue(rule, isConstant, keyed))) return
     this.write(head.assign || this.dialect.v1 ? ' := ' : ' = ')
-    this.term(value, isElse ? head.loc.row : valueRow(head))
+    this.term(value, isElse ? head.loc.row : valueRow(head, value))
   }
 
-  #name({ head }: Rule): void {
-    const [first, second] = head.ref
+  /** `p[{ # why` */
+  #commentedStep({ ref: [, step] }: Head): boolean {
+    return step !== undefined && !this.dialect.refHeads && this.pendingRow === step.loc.row
+  }
+
+  #name({ ref }: Head): void {
+    const [first, second] = ref
     if (this.dialect.refHeads || !second) {
-      this.ref(head.ref)
+      this.ref(ref)
       return
     }
-    if (this.pendingRow === second.loc.row) throw new UnexpectedComment()
     this.write(`${variableText(first.name)}[`)
     if (second.kind === 'string') this.write(JSON.stringify(second.value))
     else this.term(second)
     this.write(']')
   }
 
-  /** Whether the value stands for nothing that was written. */
+  /** Whether the value stands for nothing that was written: then it was given the place of the head. */
   #impliesTrue(rule: Rule, isConstant: boolean, keyed: boolean): boolean {
     const { head } = rule
-    if (!head.generatedValue || !head.value || !isTrueTerm(head.value)) return false
+    if (!head.value || !isTrueTerm(head.value)) return false
     if (this.dialect.v1 && isConstant && !keyed && !head.args) return false
-    return (
-      rule.chained === true || rule.generatedBody || (head.ref.length === 2 && head.hasIf && !head.args)
-    )
+    return rule.chained === true || head.value.loc === head.loc
   }
 }
 
@@ -246,9 +248,9 @@ function isKeyed({ head, isDefault }: Rule): boolean {
   return !head.hasIf || second.kind === 'ref' || !isGround(second)
 }
 
-function valueRow({ value, generatedValue, ref, hasIf, loc }: Head): number {
-  if (!generatedValue || !value) return value?.loc.row ?? loc.row
-  return ref.length === 2 && hasIf ? loc.row : 1
+/** A value that was not written stands before everything. */
+function valueRow({ generatedValue, loc }: Head, value: Term): number {
+  return generatedValue && value.loc !== loc ? 1 : value.loc.row
 }
 
 function isTrueTerm(term: Term): boolean {
@@ -290,13 +292,48 @@ function isRegoV1({ path }: Import): boolean {
   return variable(root) === 'rego' && !more && version?.kind === 'string' && version.value === 'v1'
 }
 
-function dialectOf({ v0, imports, rules }: Module): Dialect {
-  const imported = new Set<string>()
-  for (const own of imports) {
-    const [root, second, third] = steps(own)
-    if (root === 'future' && second === 'keywords') imported.add(third ?? 'all')
-    if (isRegoV1(own)) imported.add('all')
+/** The new Rego needs no imports of its own words where `rego.v1` is imported; the old one needs those it uses. */
+function importsOf({ imports, rules, v0 }: Module): readonly Import[] {
+  if (imports.some(isRegoV1)) {
+    return imports.filter(({ path }) => variable(path.terms[0]) !== 'future')
   }
+  const words = keywordImports(imports)
+  const known = words.some(({ word }) => word === 'all' || word === 'in' || word === 'every')
+  if (!v0 || known || !rules.some(hasMembership)) return imports
+  const row = 1 + Math.max(0, ...words.map(({ own }) => own.loc.row))
+  const loc = { file: '', row, col: 1, length: 1 }
+  const path = operatorRef('future.keywords.in', loc)
+  return [...imports, { kind: 'import', path, alias: undefined, loc }]
+}
+
+function hasMembership(rule: Rule): boolean {
+  let found = false
+  walkRule(
+    rule,
+    (term) => {
+      const { operator } = term.kind === 'call' ? term : {}
+      if (operator && (operatorName(operator) ?? '').startsWith('internal.member_')) found = true
+      return !found
+    },
+    ({ node }) => {
+      if (node.kind !== 'call') return !found
+      if ((operatorName(node.operator) ?? '').startsWith('internal.member_')) found = true
+      return !found
+    },
+  )
+  return found
+}
+
+function keywordImports(imports: readonly Import[]): { own: Import; word: string }[] {
+  return imports.flatMap((own) => {
+    const [root, second, third] = steps(own)
+    return root === 'future' && second === 'keywords' ? [{ own, word: third ?? 'all' }] : []
+  })
+}
+
+function dialectOf({ v0, imports, rules }: Module): Dialect {
+  const imported = new Set(keywordImports(imports).map(({ word }) => word))
+  if (imports.some(isRegoV1)) imported.add('all')
   const has = (word: string): boolean => !v0 || imported.has('all') || imported.has(word)
   return {
     v1: !v0,

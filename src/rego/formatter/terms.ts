@@ -132,9 +132,19 @@ export abstract class TermFormatter extends Writer {
       else if (step.kind === 'var') this.write(`[${variableText(step.name)}]`)
       else {
         this.write('[')
-        this.term(step)
+        this.#stepTerm(step)
         this.write(']')
       }
+    }
+  }
+
+  /** A term in brackets; behind the comment on its last line the bracket needs a line of its own. */
+  #stepTerm(step: Term): void {
+    try {
+      this.term(step)
+    } catch (error) {
+      if (!(error instanceof UnexpectedComment)) throw error
+      this.write('\n')
     }
   }
 
@@ -283,13 +293,7 @@ export abstract class TermFormatter extends Writer {
     this.write('}')
   }
 
-  #comprehension(
-    pair: '[]' | '{}',
-    head: Term,
-    body: Body,
-    whole: Term,
-    at = head,
-  ): void {
+  #comprehension(pair: '[]' | '{}', head: Term, body: Body, whole: Term, at = head): void {
     const { row } = at.loc
     if (row - whole.loc.row >= 1) {
       this.endLine()

@@ -167,7 +167,7 @@ export class ExpressionParser extends TermParser {
     } else if (c.is('(')) {
       c.advance()
       const inner = c.nested(() => this.#logical())
-      if (inner?.node.kind === 'body' && c.is(')')) {
+      if (inner && (inner.node.kind === 'body' || inner.with.length > 0) && c.is(')')) {
         c.advance()
         return { ...exprOf({ kind: 'body', body: [inner] }, c.from(loc, start)), negated: true }
       }

@@ -221,6 +221,12 @@ export class TermParser {
         if (c.is(')')) return { ...inner, parens: { start, length: c.token.end - start } }
         return c.error(c.loc, 'non-terminated expression')
       }
+      case 'and':
+      case 'or':
+        // No operator can stand here, so this is a call of the builtin of that name.
+        if (c.ahead.space || c.ahead.kind !== '(') return c.illegal()
+        c.takeAsName()
+        return this.variable()
       default:
         return c.illegal()
     }
