@@ -165,7 +165,7 @@ export abstract class ExpressionFormatter extends TermFormatter {
     const [first, ...rest] = expr.with
     if (!first) return
     let lastRow = this.source.termsEndRow(expr)
-    let others = expr.with as readonly With[]
+    let others: readonly With[] = expr.with
     if (first.loc.row === lastRow) {
       this.#with(first, false)
       others = rest
@@ -198,7 +198,7 @@ export abstract class ExpressionFormatter extends TermFormatter {
     const [first] = body
     if (!first) return
     if (!expr.negated) {
-      this.#operand(this.#operandOf(expr, 'or', false))
+      this.#operand(this.#operandOf({ ...expr, with: [] }, 'or', false))
       return
     }
     this.write('not ')
@@ -271,14 +271,14 @@ export abstract class ExpressionFormatter extends TermFormatter {
   }
 
   #operandOf(expr: Expr, word: 'and' | 'or', isRight: boolean): Operand {
-    if (expr.node.kind === 'body' && !expr.node.logical && !expr.negated) {
-      if (this.source.begins(this.source.of(expr.loc), '{')) {
-        return { body: expr.node.body, braced: expr, parens: false }
+    const { node, loc } = expr
+    if (node.kind === 'body' && !node.logical && !expr.negated && expr.with.length === 0) {
+      if (this.source.begins(this.source.of(loc), '{')) {
+        return { body: node.body, braced: expr, parens: false }
       }
-      const [inner] = expr.node.body
-      if (inner) {
-        return { body: [inner], braced: undefined, parens: this.#keepsParens(inner, word, isRight) }
-      }
+      // Parentheses are put where they are needed, however many there were.
+      const [inner] = node.body
+      if (inner) return this.#operandOf(inner, word, isRight)
     }
     return { body: [expr], braced: undefined, parens: this.#keepsParens(expr, word, isRight) }
   }

@@ -99,14 +99,17 @@ function isUnifiedOperator({ kind, operator, args }: Fields): boolean {
 function templateParts({ parts }: Fields): unknown[] {
   const found: unknown[] = []
   for (const part of parts as Fields[]) {
-    const own =
-      part.kind === 'expr' ? undefined : String(part.value ?? part.text ?? (part.kind as string))
+    const own = part.kind === 'expr' ? undefined : literalText(part)
     const last = found.at(-1)
     if (own === undefined) found.push(plain(part))
     else if (typeof last === 'string') found[found.length - 1] = last + own
     else found.push(own)
   }
   return found
+}
+
+function literalText({ kind, value = kind, text: digits = value }: Fields): string {
+  return typeof digits === 'string' ? digits : JSON.stringify(digits)
 }
 
 function comments({ comments: found }: Module): string {
