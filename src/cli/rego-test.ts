@@ -1,13 +1,14 @@
 import {
   type Compiled,
   compile,
+  type CompileOptions,
   type Diagnostic,
   EvalError,
   type Expression,
   expressionsOf,
   load,
   type Loaded,
-  parse,
+  ParseCache,
 } from '../rego/index.ts'
 import type { RegoFiles } from './rego-files.ts'
 import { failedCases, testRules, type TestRule } from './rego-test-rules.ts'
@@ -35,32 +36,43 @@ type RegoReport =
 export function runRegoTests(files: RegoFiles, options: Options): RegoReport {
   const { coverage, v0 } = options
   const { data } = files
-  const { tests, modules } = testRules(files.modules, v0)
+  const parsed = new ParseCache()
+  const { tests, modules } = testRules(files.modules, v0, parsed)
   const cases = tests.filter(({ entrypoint }) => options.wanted(entrypoint))
   const entrypoints = cases.map(({ entrypoint }) => entrypoint)
   // Nothing calls rules here; as entrypoints they are compiled, so that what no test reaches is counted.
-  const all = coverage ? [...entrypoints, ...ruleEntrypoints(modules, v0)] : entrypoints
+  const all = coverage ? [...entrypoints, ...ruleEntrypoints(modules, v0, parsed)] : entrypoints
   const foreign = Object.entries(options.functions ?? {})
   const functions = Object.fromEntries(foreign.map(([name, one]) => [name, one.signature]))
   const capabilities = foreign.length > 0 ? { capabilities: { functions } } : {}
-  const compiled = compile({ modules, entrypoints: all, trace: coverage, v0, ...capabilities })
+  const compiled = compile({
+    modules,
+    entrypoints: all,
+    trace: coverage,
+    v0,
+    parsed,
+    ...capabilities,
+  })
   if (!compiled.ok) return compiled
   const builtins = Object.fromEntries(
     foreign.map(([name, one]) => [name, (...args: unknown[]) => one.call(...args)]),
   )
   const loaded = load(compiled, { data, builtins })
-  const why = new Why(modules, data, entrypoints, v0)
+  const why = new Why(modules, data, { entrypoints, v0, parsed })
   const results = cases.map((one) => runCase(loaded, one, why))
   if (!coverage) return { ok: true, results }
   return { ok: true, results, coverage: coverageOf(compiled, loaded) }
 }
 
-function ruleEntrypoints(modules: Readonly<Record<string, string>>, v0: boolean): string[] {
+function ruleEntrypoints(
+  modules: Readonly<Record<string, string>>,
+  v0: boolean,
+  parsed: ParseCache,
+): string[] {
   const found = new Set<string>()
   for (const [file, source] of Object.entries(modules)) {
-    const parsed = parse(source, { file, v0 })
-    if (!parsed.ok || file.endsWith('_test.rego')) continue
-    const { module } = parsed
+    const { module } = parsed.parse(file, source, { v0, experimental: false })
+    if (!module || file.endsWith('_test.rego')) continue
     for (const { head } of module.rules) {
       if (head.args === undefined) found.add([...module.package.path, head.ref[0].name].join('/'))
     }
@@ -96,18 +108,17 @@ function gotInstead(loaded: Loaded, entrypoint: string): string | undefined {
 class Why {
   readonly #modules: Readonly<Record<string, string>>
   readonly #data: unknown
-  readonly #options: { readonly entrypoints: readonly string[]; readonly v0: boolean }
+  readonly #options: Pick<CompileOptions, 'entrypoints' | 'v0' | 'parsed'>
   #build: { readonly compiled: Compiled; readonly loaded: Loaded } | undefined
 
   constructor(
     modules: Readonly<Record<string, string>>,
     data: unknown,
-    entrypoints: readonly string[],
-    v0: boolean,
+    options: Pick<CompileOptions, 'entrypoints' | 'v0' | 'parsed'>,
   ) {
     this.#modules = modules
     this.#data = data
-    this.#options = { entrypoints, v0 }
+    this.#options = options
   }
 
   of({ entrypoint }: TestRule): Pick<TestResult, 'stopped' | 'expressions'> {

@@ -28,6 +28,7 @@ export class Constants {
   #length = 0
   readonly #strings = new Map<string, Laid>()
   readonly #known = new Map<string, Laid>()
+  readonly #seen = new Map<Constant, Laid>()
 
   constructor(base: number, fixed: Fixed) {
     this.#base = base
@@ -89,7 +90,12 @@ export class Constants {
   }
 
   address(constant: Constant): number {
-    return this.#lay(constant).address
+    let laid = this.#seen.get(constant)
+    if (!laid) {
+      laid = this.#lay(constant)
+      this.#seen.set(constant, laid)
+    }
+    return laid.address
   }
 
   #lay(c: Constant): Laid {

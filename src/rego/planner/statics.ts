@@ -10,6 +10,8 @@ export class Statics {
   readonly #stringIndex = new Map<string, number>()
   readonly #fileIndex = new Map<string, number>()
   readonly #constantIndex = new Map<string, number>()
+  /** Those that were asked for before, whose text need not be made again. */
+  readonly #seen = new Map<Constant, number>()
 
   string(text: string): number {
     let index = this.#stringIndex.get(text)
@@ -21,12 +23,15 @@ export class Statics {
   }
 
   constant(constant: Constant): number {
+    const seen = this.#seen.get(constant)
+    if (seen !== undefined) return seen
     const key = JSON.stringify(constant)
     let index = this.#constantIndex.get(key)
     if (index === undefined) {
       index = this.constants.push(constant) - 1
       this.#constantIndex.set(key, index)
     }
+    this.#seen.set(constant, index)
     return index
   }
 
@@ -40,8 +45,21 @@ export class Statics {
   }
 }
 
+/** What composite terms are: each is asked for again and again, in every function that it is planned in. */
+const COMPOSITES = new WeakMap<Term, { readonly constant: Constant | undefined }>()
+
 /** The constant that a term is, or undefined when it has to be computed. */
 export function constantOf(term: Term): Constant | undefined {
+  if (term.kind !== 'array' && term.kind !== 'set' && term.kind !== 'object') return computed(term)
+  let known = COMPOSITES.get(term)
+  if (!known) {
+    known = { constant: computed(term) }
+    COMPOSITES.set(term, known)
+  }
+  return known.constant
+}
+
+function computed(term: Term): Constant | undefined {
   switch (term.kind) {
     case 'null':
       return { kind: 'null' }
