@@ -122,7 +122,6 @@ function unique(items: Constant[]): Constant[] {
 }
 
 const RANK = { null: 0, boolean: 1, number: 2, string: 3, array: 4, object: 5, set: 6 } as const
-const utf8 = new TextEncoder()
 
 /** Equal constants have equal keys. */
 function constantKey(c: Constant): string {
@@ -160,14 +159,18 @@ function compareLists(a: readonly Constant[], b: readonly Constant[]): number {
 }
 
 export function compareText(a: string, b: string): number {
-  if (a === b) return 0
-  const x = utf8.encode(a)
-  const y = utf8.encode(b)
-  for (let i = 0; i < Math.min(x.length, y.length); i++) {
-    const d = (x[i] ?? 0) - (y[i] ?? 0)
+  const shorter = Math.min(a.length, b.length)
+  for (let i = 0; i < shorter; i++) {
+    const d = rank(a.charCodeAt(i)) - rank(b.charCodeAt(i))
     if (d !== 0) return d
   }
-  return x.length - y.length
+  return a.length - b.length
+}
+
+/** Halves of surrogate pairs come after all other characters, as their bytes do. */
+function rank(code: number): number {
+  if (code < 0xd800) return code
+  return code < 0xe000 ? code + 0x2000 : code - 0x800
 }
 
 interface Decimal {
