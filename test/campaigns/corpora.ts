@@ -5,6 +5,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { readRegoFiles, type RegoFiles } from '../../src/cli/rego-files.ts'
 import { runRegoTests, type ForeignFunction } from '../../src/cli/rego-test.ts'
+import { format } from '../../src/rego/index.ts'
+import { shortRun } from '../../src/cli/short-run.ts'
 
 export interface CorpusReport {
   sets: number
@@ -15,7 +17,7 @@ export interface CorpusReport {
 }
 
 /** What the programs that run these collections bring along; most of it their tests replace by `with`. */
-const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
+export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
   ...absent('(any) any', [
     ...[
       'blob',
@@ -50,6 +52,18 @@ const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
     call: (text) => ({
       transgressionFound: /AKIA[0-9A-Z]{16}|password|secret/i.test(String(text)),
     }),
+  },
+  'regal.parse_module': { signature: '(string, string) any', call: () => undefined },
+  'regal.is_formatted': {
+    signature: '(string, any) boolean',
+    call: (text) => {
+      const result = format(String(text))
+      return result.ok && result.text === text
+    },
+  },
+  'regal.last': {
+    signature: '(array[any]) any',
+    call: (list) => (Array.isArray(list) ? (list.at(-1) as unknown) : undefined),
   },
   'result.new': { signature: '(any, any) any', call: (msg, cause) => ({ msg, cause }) },
 }
@@ -151,6 +165,7 @@ if (isMain) {
     console.error('usage: npm run campaign:corpora -- DIR [LIBRARY ...]')
     process.exit(2)
   }
+  shortRun()
   const startedAt = process.cpuUsage()
   const { refused, failed, ...counts } = await corpus(
     dir,
