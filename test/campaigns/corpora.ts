@@ -27,13 +27,14 @@ export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
       'image_manifests',
       'image_referrers',
     ].map((name) => `ec.oci.${name}`),
-    ...['ec.oci.image_tag_refs', 'ec.purl.parse', 'image.parse_normalized_name'],
+    ...['ec.oci.image_tag_refs', 'image.parse_normalized_name'],
   ]),
   ...absent('(any, any) any', [
     ...['ec.oci.blob_files', 'ec.oci.image_files', 'ec.sigstore.verify_attestation'],
     ...['ec.sigstore.verify_image', 'cosign.verify', 'cosign.has_signature'],
   ]),
-  ...absent('(any) boolean', ['ec.purl.is_valid']),
+  'ec.purl.parse': { signature: '(any) any', call: parsePurl },
+  'ec.purl.is_valid': { signature: '(any) boolean', call: (text) => parsePurl(text) !== undefined },
   isManaged: { signature: '(any) boolean', call: () => true },
   'sh.parse_commands': { signature: '(any) any', call: (text) => [String(text).split(/\s+/)] },
   'cidr.count_addresses': {
@@ -66,6 +67,30 @@ export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
     call: (list) => (Array.isArray(list) ? (list.at(-1) as unknown) : undefined),
   },
   'result.new': { signature: '(any, any) any', call: (msg, cause) => ({ msg, cause }) },
+}
+
+/** A package URL in its parts: `pkg:type/namespace/name@version?qualifiers#subpath`. */
+function parsePurl(text: unknown): unknown {
+  const parts =
+    /^pkg:\/*([a-z][a-z0-9.+-]*)\/(?:([^@?#]+)\/)?([^/@?#]+)(?:@([^?#]*))?(?:\?([^#]*))?(?:#(.*))?$/i.exec(
+      String(text),
+    )
+  if (!parts) return undefined
+  const [type, namespace, name, version, query, subpath] = parts
+    .slice(1)
+    .map((part: string | undefined) => part ?? '')
+  const qualifiers = [...new URLSearchParams(query?.replaceAll('+', '%2B'))]
+    .map(([key, value]) => ({ key, value }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+  const decoded = [namespace, name, version, subpath].map((part) => decodeURIComponent(part ?? ''))
+  return {
+    type: type?.toLowerCase(),
+    namespace: decoded[0],
+    name: decoded[1],
+    version: decoded[2],
+    subpath: decoded[3],
+    qualifiers,
+  }
 }
 
 function absent(
