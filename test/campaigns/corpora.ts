@@ -35,11 +35,22 @@ export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
   ]),
   'ec.purl.parse': { signature: '(any) any', call: parsePurl },
   'ec.purl.is_valid': { signature: '(any) boolean', call: (text) => parsePurl(text) !== undefined },
-  isManaged: { signature: '(any) boolean', call: () => true },
-  'sh.parse_commands': { signature: '(any) any', call: (text) => [String(text).split(/\s+/)] },
+  isManaged: {
+    signature: '(any) boolean',
+    call: (thing) => metadataOf(thing)['managed'] !== false,
+  },
+  'sh.parse_commands': {
+    signature: '(any) any',
+    call: (text) =>
+      String(text)
+        .split(/&&|\|\||[;|&\n]/)
+        .map((command) => command.trim())
+        .filter((command) => command !== '')
+        .map((command) => command.split(/\s+/)),
+  },
   'cidr.count_addresses': {
     signature: '(any) number',
-    call: (text) => 2 ** (32 - Number(String(text).split('/')[1] ?? 32)),
+    call: (text) => (text === '*' ? 2 ** 32 : 2 ** (sizeOf(text) - bitsOf(text))),
   },
   'cidr.is_public': {
     signature: '(any) boolean',
@@ -66,8 +77,20 @@ export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
     signature: '(array[any]) any',
     call: (list) => (Array.isArray(list) ? (list.at(-1) as unknown) : undefined),
   },
-  'result.new': { signature: '(any, any) any', call: (msg, cause) => ({ msg, cause }) },
+  'result.new': {
+    signature: '(any, any) any',
+    call: (msg, cause) => ({ msg, ...metadataOf(cause) }),
+  },
 }
+
+/** Where something was found, as a scanner tells it to its checks. */
+function metadataOf(thing: unknown): Readonly<Record<string, unknown>> {
+  const { __defsec_metadata: found } = (thing ?? {}) as { __defsec_metadata?: object }
+  return { ...found }
+}
+
+const sizeOf = (text: unknown): number => (String(text).includes(':') ? 128 : 32)
+const bitsOf = (text: unknown): number => Number(String(text).split('/')[1] ?? sizeOf(text))
 
 /** A package URL in its parts: `pkg:type/namespace/name@version?qualifiers#subpath`. */
 function parsePurl(text: unknown): unknown {
