@@ -74,7 +74,7 @@ export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
     },
   },
   'regal.last': {
-    signature: '(array[any]) any',
+    signature: '([any]) any',
     call: (list) => (Array.isArray(list) ? (list.at(-1) as unknown) : undefined),
   },
   'result.new': {
