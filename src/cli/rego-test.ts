@@ -8,6 +8,7 @@ import {
   expressionsOf,
   load,
   type Loaded,
+  type LoadOptions,
   ParseCache,
 } from '../rego/index.ts'
 import type { RegoFiles } from './rego-files.ts'
@@ -58,7 +59,7 @@ export function runRegoTests(files: RegoFiles, options: Options): RegoReport {
     foreign.map(([name, one]) => [name, (...args: unknown[]) => one.call(...args)]),
   )
   const loaded = load(compiled, { data, builtins })
-  const why = new Why(modules, data, { entrypoints, v0, parsed })
+  const why = new Why(modules, { data, builtins }, { entrypoints, v0, parsed, ...capabilities })
   const results = cases.map((one) => runCase(loaded, one, why))
   if (!coverage) return { ok: true, results }
   return { ok: true, results, coverage: coverageOf(compiled, loaded) }
@@ -107,17 +108,17 @@ function gotInstead(loaded: Loaded, entrypoint: string): string | undefined {
 /** Says why a test failed, by running it again in a build that keeps values; made when the first one fails. */
 class Why {
   readonly #modules: Readonly<Record<string, string>>
-  readonly #data: unknown
-  readonly #options: Pick<CompileOptions, 'entrypoints' | 'v0' | 'parsed'>
-  #build: { readonly compiled: Compiled; readonly loaded: Loaded } | undefined
+  readonly #world: LoadOptions
+  readonly #options: Omit<CompileOptions, 'modules' | 'trace'>
+  #build: { readonly compiled: Compiled; readonly loaded: Loaded } | false | undefined
 
   constructor(
     modules: Readonly<Record<string, string>>,
-    data: unknown,
-    options: Pick<CompileOptions, 'entrypoints' | 'v0' | 'parsed'>,
+    world: LoadOptions,
+    options: Omit<CompileOptions, 'modules' | 'trace'>,
   ) {
     this.#modules = modules
-    this.#data = data
+    this.#world = world
     this.#options = options
   }
 
@@ -140,11 +141,11 @@ class Why {
   }
 
   #compiled() {
-    if (this.#build) return this.#build
+    if (this.#build !== undefined) return this.#build
     const modules = this.#modules
     const compiled = compile({ modules, ...this.#options, trace: 'values' })
-    if (!compiled.ok) return undefined
-    this.#build = { compiled, loaded: load(compiled, { data: this.#data }) }
+    // What cannot be built for one failed test cannot for the next.
+    this.#build = compiled.ok && { compiled, loaded: load(compiled, this.#world) }
     return this.#build
   }
 }
