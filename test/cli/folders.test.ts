@@ -57,10 +57,12 @@ test_nothing if data.teams.none == null
   })
 
   it('is checked and formatted whatever else is in it', () => {
-    const dir = folder({ 'a.rego': 'package a\n\np   if true\n', 'x.json': '[', 'y.yaml': '{' })
+    const dir = folder({ 'a.rego': 'package a\n\np   if input.x\n', 'x.json': '[', 'y.yaml': '{' })
     expect(run(dir, 'rego', 'check', '.').status).to.equal(0)
     expect(run(dir, 'rego', 'fmt', '.').stdout.trim()).to.equal('a.rego')
-    expect(fs.readFileSync(path.join(dir, 'a.rego'), 'utf8')).to.equal('package a\n\np if true\n')
+    expect(fs.readFileSync(path.join(dir, 'a.rego'), 'utf8')).to.equal(
+      'package a\n\np if input.x\n',
+    )
   })
 
   it('without tests says how to write one, and fails when one is required', () => {
