@@ -103,7 +103,9 @@ const FAULTS: Readonly<Record<string, readonly [file: string, title: string]>> =
   D22: ['record/ledger.test.ts', 'finds the one input that poisons its batch by halving'],
   E1: ['campaigns/corpora.test.ts', 'divides what is not one set'],
   E2: ['cli/folders.test.ts', 'is loaded as `opa test` does'],
+  E3: ['rego/replacements.test.ts', 'is compiled again only where it can be seen'],
   E4: ['rego/cases.test.ts', 'answers as OPA does on both hosts'],
+  E5: ['rego/layouts.json', 'a continued `with` is indented once'],
   E6: ['rego/cases.test.ts', 'answers as OPA does on both hosts'],
   E7: ['rego/answers-all.test.ts', 'answer as OPA does, all of them'],
 }

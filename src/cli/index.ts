@@ -1,11 +1,18 @@
 import { Command, CommanderError, Option } from 'commander'
 import { EXIT } from './exit.ts'
+import { shortRun } from './short-run.ts'
 
 // Subcommands are imported when they run: the whole gate takes half a second to load.
 const program = new Command('portcullis')
   .description('The gate between AI agents and the systems they act on.')
   .showSuggestionAfterError()
   .exitOverride()
+
+/** Commands that stay. */
+const SERVING = new Set(['start', 'demo'])
+program.hook('preAction', (_, command) => {
+  if (!SERVING.has(command.name())) shortRun()
+})
 
 const client = (command: Command): Command =>
   command

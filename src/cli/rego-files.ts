@@ -48,7 +48,6 @@ interface Found {
 function readInto(data: Record<string, Json>, { file, path: at }: Found): void {
   if (!DATA_FILE.test(file)) return
   const value = readDocument(file)
-  if (value === undefined) return
   const [last] = at.slice(-1)
   const isPlaced = isObject(value)
     ? place(data, at, value)
@@ -58,7 +57,7 @@ function readInto(data: Record<string, Json>, { file, path: at }: Found): void {
   else throw new CliError(EXIT.usage, `${file}: its data stands where that of another file does`)
 }
 
-function readDocument(file: string): Json | undefined {
+function readDocument(file: string): Json {
   const text = read(file, DATA_BYTES_MAX)
   try {
     if (file.endsWith('.json')) return firstJson(text)
@@ -66,7 +65,8 @@ function readDocument(file: string): Json | undefined {
     const [first] = parseAllDocuments(text, { logLevel: 'silent' })
     const [problem] = first?.errors ?? []
     if (problem) throw problem
-    return first?.toJS() as Json | undefined
+    // A file without a document holds null, which is a value.
+    return (first?.toJS() ?? null) as Json
   } catch (error) {
     const [message] = (error as Error).message.split('\n')
     throw new CliError(EXIT.usage, `${file} cannot be read: ${message}`)

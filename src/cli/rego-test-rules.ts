@@ -1,4 +1,4 @@
-import { parse } from '../rego/index.ts'
+import type { ParseCache } from '../rego/index.ts'
 
 // Tests are rules, and a rule may be written several times: Rego would take the definitions together, and one that
 // fails would hide behind another that holds. As OPA does, each definition of a plain test is a test of its own, so
@@ -19,18 +19,19 @@ const IS_TEST = /^(?:todo_)?test_/
 export function testRules(
   modules: Readonly<Record<string, string>>,
   v0: boolean,
+  parsed: ParseCache,
 ): { readonly tests: readonly TestRule[]; readonly modules: Readonly<Record<string, string>> } {
   const tests = new Map<string, TestRule>()
   const counts = new Map<string, number>()
   const renamed = Object.entries(modules).map(([file, source]) => {
-    const parsed = parse(source, { file, v0 })
-    if (!parsed.ok) return [file, source] as const // compiling reports it
+    const { module } = parsed.parse(file, source, { v0, experimental: false })
+    if (!module) return [file, source] as const // compiling reports it
     const lines = source.split('\n')
-    for (const { head, loc } of parsed.module.rules) {
+    for (const { head, loc } of module.rules) {
       const [{ name }] = head.ref
       if (!IS_TEST.test(name)) continue
       const isPlain = head.ref.length === 1 && head.key === undefined
-      const pkg = parsed.module.package.path.join('/')
+      const pkg = module.package.path.join('/')
       const seen = counts.get(`${pkg}/${name}`) ?? 0
       counts.set(`${pkg}/${name}`, seen + 1)
       const number = isPlain && seen > 0 ? String(seen).padStart(2, '0') : ''

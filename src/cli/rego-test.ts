@@ -1,13 +1,15 @@
 import {
   type Compiled,
   compile,
+  type CompileOptions,
   type Diagnostic,
   EvalError,
   type Expression,
   expressionsOf,
   load,
   type Loaded,
-  parse,
+  type LoadOptions,
+  ParseCache,
 } from '../rego/index.ts'
 import type { RegoFiles } from './rego-files.ts'
 import { failedCases, testRules, type TestRule } from './rego-test-rules.ts'
@@ -35,32 +37,43 @@ type RegoReport =
 export function runRegoTests(files: RegoFiles, options: Options): RegoReport {
   const { coverage, v0 } = options
   const { data } = files
-  const { tests, modules } = testRules(files.modules, v0)
+  const parsed = new ParseCache()
+  const { tests, modules } = testRules(files.modules, v0, parsed)
   const cases = tests.filter(({ entrypoint }) => options.wanted(entrypoint))
   const entrypoints = cases.map(({ entrypoint }) => entrypoint)
   // Nothing calls rules here; as entrypoints they are compiled, so that what no test reaches is counted.
-  const all = coverage ? [...entrypoints, ...ruleEntrypoints(modules, v0)] : entrypoints
+  const all = coverage ? [...entrypoints, ...ruleEntrypoints(modules, v0, parsed)] : entrypoints
   const foreign = Object.entries(options.functions ?? {})
   const functions = Object.fromEntries(foreign.map(([name, one]) => [name, one.signature]))
   const capabilities = foreign.length > 0 ? { capabilities: { functions } } : {}
-  const compiled = compile({ modules, entrypoints: all, trace: coverage, v0, ...capabilities })
+  const compiled = compile({
+    modules,
+    entrypoints: all,
+    trace: coverage,
+    v0,
+    parsed,
+    ...capabilities,
+  })
   if (!compiled.ok) return compiled
   const builtins = Object.fromEntries(
     foreign.map(([name, one]) => [name, (...args: unknown[]) => one.call(...args)]),
   )
   const loaded = load(compiled, { data, builtins })
-  const why = new Why(modules, data, entrypoints, v0)
+  const why = new Why(modules, { data, builtins }, { entrypoints, v0, parsed, ...capabilities })
   const results = cases.map((one) => runCase(loaded, one, why))
   if (!coverage) return { ok: true, results }
   return { ok: true, results, coverage: coverageOf(compiled, loaded) }
 }
 
-function ruleEntrypoints(modules: Readonly<Record<string, string>>, v0: boolean): string[] {
+function ruleEntrypoints(
+  modules: Readonly<Record<string, string>>,
+  v0: boolean,
+  parsed: ParseCache,
+): string[] {
   const found = new Set<string>()
   for (const [file, source] of Object.entries(modules)) {
-    const parsed = parse(source, { file, v0 })
-    if (!parsed.ok || file.endsWith('_test.rego')) continue
-    const { module } = parsed
+    const { module } = parsed.parse(file, source, { v0, experimental: false })
+    if (!module || file.endsWith('_test.rego')) continue
     for (const { head } of module.rules) {
       if (head.args === undefined) found.add([...module.package.path, head.ref[0].name].join('/'))
     }
@@ -95,19 +108,18 @@ function gotInstead(loaded: Loaded, entrypoint: string): string | undefined {
 /** Says why a test failed, by running it again in a build that keeps values; made when the first one fails. */
 class Why {
   readonly #modules: Readonly<Record<string, string>>
-  readonly #data: unknown
-  readonly #options: { readonly entrypoints: readonly string[]; readonly v0: boolean }
-  #build: { readonly compiled: Compiled; readonly loaded: Loaded } | undefined
+  readonly #world: LoadOptions
+  readonly #options: Omit<CompileOptions, 'modules' | 'trace'>
+  #build: { readonly compiled: Compiled; readonly loaded: Loaded } | false | undefined
 
   constructor(
     modules: Readonly<Record<string, string>>,
-    data: unknown,
-    entrypoints: readonly string[],
-    v0: boolean,
+    world: LoadOptions,
+    options: Omit<CompileOptions, 'modules' | 'trace'>,
   ) {
     this.#modules = modules
-    this.#data = data
-    this.#options = { entrypoints, v0 }
+    this.#world = world
+    this.#options = options
   }
 
   of({ entrypoint }: TestRule): Pick<TestResult, 'stopped' | 'expressions'> {
@@ -129,11 +141,11 @@ class Why {
   }
 
   #compiled() {
-    if (this.#build) return this.#build
+    if (this.#build !== undefined) return this.#build
     const modules = this.#modules
     const compiled = compile({ modules, ...this.#options, trace: 'values' })
-    if (!compiled.ok) return undefined
-    this.#build = { compiled, loaded: load(compiled, { data: this.#data }) }
+    // What cannot be built for one failed test cannot for the next.
+    this.#build = compiled.ok && { compiled, loaded: load(compiled, this.#world) }
     return this.#build
   }
 }

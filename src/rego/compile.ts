@@ -142,11 +142,13 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
   const query =
     options.query === undefined ? undefined : parseQuery(options.query, { v0, experimental })
   if (query) problems.push(...query.diagnostics)
-  if (problems.length > 0) return { ok: false, diagnostics: problems }
   const declared = new Map<string, FunctionType>()
   for (const [name, text] of Object.entries(options.capabilities?.functions ?? {})) {
-    declared.set(name, parseSignature(text))
+    const type = declaredType(text)
+    if (!type) problems.push(badSignature(name, text))
+    else declared.set(name, type)
   }
+  if (problems.length > 0) return { ok: false, diagnostics: problems }
   const checked = check(
     modules,
     query?.body && { body: query.body },
@@ -178,6 +180,19 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
       diagnostics: [{ code: 'rego_compile_error', message: error.message, location, hints: [] }],
     }
   }
+}
+
+function declaredType(signature: string): FunctionType | undefined {
+  try {
+    return parseSignature(signature)
+  } catch {
+    return undefined
+  }
+}
+
+function badSignature(name: string, signature: string): Diagnostic {
+  const message = `the signature of ${name} is not one such as \`(string, [any]) boolean\`: \`${signature}\``
+  return { code: 'rego_capability_error', message, location: NOWHERE, hints: [] }
 }
 
 function arityOf(name: string): number | undefined {

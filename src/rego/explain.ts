@@ -67,7 +67,7 @@ const byPlace = ({ point: a }: Seen, { point: b }: Seen): number =>
   (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) || a.row - b.row || a.col - b.col
 
 function described({ point, count }: Seen, kept: readonly TraceValue[], texts: Texts): Expression {
-  const { file, row, col, rule, negated } = point
+  const { file, row, col, rule } = point
   const values: Record<string, unknown> = {}
   const missing: string[] = []
   const cut: string[] = []
@@ -85,7 +85,7 @@ function described({ point, count }: Seen, kept: readonly TraceValue[], texts: T
     row,
     col,
     ...(rule ? { rule } : {}),
-    text: shorten(`${negated ? 'not ' : ''}${texts.at(point) ?? ''}`),
+    text: shorten(texts.at(point) ?? ''),
     outcome: count.held > 0 ? 'true' : count.valued > 0 ? 'false' : 'undefined',
     reached: count.reached,
     held: count.held,

@@ -1,4 +1,4 @@
-import { plain } from './checker/rewrites.ts'
+import { plain } from './checker/metadata.ts'
 import type { Diagnostic, SourceLocation } from './diagnostics.ts'
 import { parseModule } from './parser/parse.ts'
 

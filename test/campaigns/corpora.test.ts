@@ -2,7 +2,8 @@ import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { scratch } from '../support/database.ts'
-import { corpus } from './corpora.ts'
+import { runRegoTests } from '../../src/cli/rego-test.ts'
+import { corpus, FOREIGN } from './corpora.ts'
 
 function write(dir: string, files: Record<string, string>): string {
   for (const [name, text] of Object.entries(files)) {
@@ -42,5 +43,19 @@ describe('a collection of policies', () => {
       'two/src_test.rego test_limit',
     ])
     expect(refused.map(({ folder }) => path.relative(dir, folder))).to.deep.equal(['bad'])
+  })
+
+  it('is told why a test fails that calls a function of another program', () => {
+    const modules = {
+      'a.rego': 'package a\n\nallow if isManaged({"__defsec_metadata": {"managed": false}})\n',
+      'a_test.rego': 'package a_test\n\ntest_allow if data.a.allow\n',
+    }
+    const report = runRegoTests(
+      { modules, data: {} },
+      { wanted: () => true, coverage: false, v0: false, functions: FOREIGN },
+    )
+    const [failed] = report.ok ? report.results : []
+    expect(failed?.stopped?.text).to.equal('data.a.allow')
+    expect(failed?.expressions?.[0]?.file).to.equal('a.rego')
   })
 })

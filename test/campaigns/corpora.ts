@@ -5,6 +5,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { readRegoFiles, type RegoFiles } from '../../src/cli/rego-files.ts'
 import { runRegoTests, type ForeignFunction } from '../../src/cli/rego-test.ts'
+import { format } from '../../src/rego/index.ts'
+import { shortRun } from '../../src/cli/short-run.ts'
 
 export interface CorpusReport {
   sets: number
@@ -15,7 +17,7 @@ export interface CorpusReport {
 }
 
 /** What the programs that run these collections bring along; most of it their tests replace by `with`. */
-const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
+export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
   ...absent('(any) any', [
     ...[
       'blob',
@@ -25,18 +27,30 @@ const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
       'image_manifests',
       'image_referrers',
     ].map((name) => `ec.oci.${name}`),
-    ...['ec.oci.image_tag_refs', 'ec.purl.parse', 'image.parse_normalized_name'],
+    ...['ec.oci.image_tag_refs', 'image.parse_normalized_name'],
   ]),
   ...absent('(any, any) any', [
     ...['ec.oci.blob_files', 'ec.oci.image_files', 'ec.sigstore.verify_attestation'],
     ...['ec.sigstore.verify_image', 'cosign.verify', 'cosign.has_signature'],
   ]),
-  ...absent('(any) boolean', ['ec.purl.is_valid']),
-  isManaged: { signature: '(any) boolean', call: () => true },
-  'sh.parse_commands': { signature: '(any) any', call: (text) => [String(text).split(/\s+/)] },
+  'ec.purl.parse': { signature: '(any) any', call: parsePurl },
+  'ec.purl.is_valid': { signature: '(any) boolean', call: (text) => parsePurl(text) !== undefined },
+  isManaged: {
+    signature: '(any) boolean',
+    call: (thing) => metadataOf(thing)['managed'] !== false,
+  },
+  'sh.parse_commands': {
+    signature: '(any) any',
+    call: (text) =>
+      String(text)
+        .split(/&&|\|\||[;|&\n]/)
+        .map((command) => command.trim())
+        .filter((command) => command !== '')
+        .map((command) => command.split(/\s+/)),
+  },
   'cidr.count_addresses': {
     signature: '(any) number',
-    call: (text) => 2 ** (32 - Number(String(text).split('/')[1] ?? 32)),
+    call: (text) => (text === '*' ? 2 ** 32 : 2 ** (sizeOf(text) - bitsOf(text))),
   },
   'cidr.is_public': {
     signature: '(any) boolean',
@@ -51,7 +65,55 @@ const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
       transgressionFound: /AKIA[0-9A-Z]{16}|password|secret/i.test(String(text)),
     }),
   },
-  'result.new': { signature: '(any, any) any', call: (msg, cause) => ({ msg, cause }) },
+  'regal.parse_module': { signature: '(string, string) any', call: () => undefined },
+  'regal.is_formatted': {
+    signature: '(string, any) boolean',
+    call: (text) => {
+      const result = format(String(text))
+      return result.ok && result.text === text
+    },
+  },
+  'regal.last': {
+    signature: '([any]) any',
+    call: (list) => (Array.isArray(list) ? (list.at(-1) as unknown) : undefined),
+  },
+  'result.new': {
+    signature: '(any, any) any',
+    call: (msg, cause) => ({ msg, ...metadataOf(cause) }),
+  },
+}
+
+/** Where something was found, as a scanner tells it to its checks. */
+function metadataOf(thing: unknown): Readonly<Record<string, unknown>> {
+  const { __defsec_metadata: found } = (thing ?? {}) as { __defsec_metadata?: object }
+  return { ...found }
+}
+
+const sizeOf = (text: unknown): number => (String(text).includes(':') ? 128 : 32)
+const bitsOf = (text: unknown): number => Number(String(text).split('/')[1] ?? sizeOf(text))
+
+/** A package URL in its parts: `pkg:type/namespace/name@version?qualifiers#subpath`. */
+function parsePurl(text: unknown): unknown {
+  const parts =
+    /^pkg:\/*([a-z][a-z0-9.+-]*)\/(?:([^@?#]+)\/)?([^/@?#]+)(?:@([^?#]*))?(?:\?([^#]*))?(?:#(.*))?$/i.exec(
+      String(text),
+    )
+  if (!parts) return undefined
+  const [type, namespace, name, version, query, subpath] = parts
+    .slice(1)
+    .map((part: string | undefined) => part ?? '')
+  const qualifiers = [...new URLSearchParams(query?.replaceAll('+', '%2B'))]
+    .map(([key, value]) => ({ key, value }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+  const decoded = [namespace, name, version, subpath].map((part) => decodeURIComponent(part ?? ''))
+  return {
+    type: type?.toLowerCase(),
+    namespace: decoded[0],
+    name: decoded[1],
+    version: decoded[2],
+    subpath: decoded[3],
+    qualifiers,
+  }
 }
 
 function absent(
@@ -151,6 +213,7 @@ if (isMain) {
     console.error('usage: npm run campaign:corpora -- DIR [LIBRARY ...]')
     process.exit(2)
   }
+  shortRun()
   const startedAt = process.cpuUsage()
   const { refused, failed, ...counts } = await corpus(
     dir,

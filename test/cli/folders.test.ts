@@ -30,18 +30,20 @@ test_below if data.teams.blue.lead == "ann"
 test_list if data.teams.rows == [1, 2]
 test_yaml if data.teams.blue.size == 3
 test_anchors if data.both[1].x == 1
+test_nothing if data.teams.none == null
 `,
       'limits.json': '{"limits": {"day": 5}}',
       'anchors.yaml': 'both: [&a { x: 1 }, *a]\n---\nboth: 2\n',
       'teams/blue/data.json': '{"lead": "ann"}',
       'teams/blue/more.yml': 'size: 3\n',
+      'teams/none/data.yaml': '# nobody\n',
       'teams/rows/list.json': '[1, 2]',
       'package-lock.txt': 'not { json',
       'list.json': '[1, 2, 3]',
       'README.md': '# what',
     })
     const { status, stdout, stderr } = run(dir, 'test', '.')
-    expect([status, stdout.trim()], stderr).to.deep.equal([0, '5 passed, 0 failed, 0 todo'])
+    expect([status, stdout.trim()], stderr).to.deep.equal([0, '6 passed, 0 failed, 0 todo'])
     expect(stderr).to.match(/list\.json: left out/)
   })
 
@@ -55,10 +57,12 @@ test_anchors if data.both[1].x == 1
   })
 
   it('is checked and formatted whatever else is in it', () => {
-    const dir = folder({ 'a.rego': 'package a\n\np   if true\n', 'x.json': '[', 'y.yaml': '{' })
+    const dir = folder({ 'a.rego': 'package a\n\np   if input.x\n', 'x.json': '[', 'y.yaml': '{' })
     expect(run(dir, 'rego', 'check', '.').status).to.equal(0)
     expect(run(dir, 'rego', 'fmt', '.').stdout.trim()).to.equal('a.rego')
-    expect(fs.readFileSync(path.join(dir, 'a.rego'), 'utf8')).to.equal('package a\n\np if true\n')
+    expect(fs.readFileSync(path.join(dir, 'a.rego'), 'utf8')).to.equal(
+      'package a\n\np if input.x\n',
+    )
   })
 
   it('without tests says how to write one, and fails when one is required', () => {

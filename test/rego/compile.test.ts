@@ -134,6 +134,19 @@ describe('rego: compile and load', () => {
     ).to.equal(true)
   })
 
+  it('refuses a declared function whose signature is none, and says so', () => {
+    for (const signature of ['(array[any]) any', '(string', 'string', '(text) boolean']) {
+      const result = compile({
+        modules: { 'p.rego': 'package p\n\nq := f(["a"])\n' },
+        entrypoints: ['p/q'],
+        capabilities: { functions: { f: signature } },
+      })
+      expect(result.ok ? [] : result.diagnostics.map(({ code }) => code), signature).to.deep.equal([
+        'rego_capability_error',
+      ])
+    }
+  })
+
   it('calls functions that the embedder brings', () => {
     const source = 'package test\n\np := double(input.n)'
     const policy = load(

@@ -82,7 +82,12 @@ export interface TemplateTerm extends Node {
 }
 
 export type Comprehension = ArrayComprehension | SetComprehension | ObjectComprehension
-export type Term =
+/** Parentheses around a term, from the offset of the first; kept for the formatter. */
+interface Enclosed {
+  readonly parens?: { readonly start: number; readonly length: number }
+}
+export type Term = Enclosed & AnyTerm
+type AnyTerm =
   | NullTerm
   | BooleanTerm
   | NumberTerm

@@ -7,7 +7,7 @@ export function termKey(term: Term): string {
   if (term.kind === 'var') return `v${term.name}`
   return JSON.stringify(term, (key, value: unknown) => (PLACES.has(key) ? undefined : value))
 }
-const PLACES: ReadonlySet<string> = new Set(['loc', 'lastUse', 'raw'])
+const PLACES: ReadonlySet<string> = new Set(['loc', 'lastUse', 'raw', 'parens'])
 
 export function sameTerm(a: Term, b: Term): boolean {
   return termKey(a) === termKey(b)

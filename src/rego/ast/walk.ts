@@ -7,38 +7,41 @@ export type ExprVisitor = (expr: Expr) => boolean | undefined | void
 
 export function walkTerm(term: Term, visit: TermVisitor, visitExpr?: ExprVisitor): void {
   if (visit(term) === false) return
-  const go = (t: Term) => walkTerm(t, visit, visitExpr)
   switch (term.kind) {
     case 'ref':
-      return term.terms.forEach(go)
+      return walkTerms(term.terms, visit, visitExpr)
     case 'array':
     case 'set':
-      return term.items.forEach(go)
+      return walkTerms(term.items, visit, visitExpr)
     case 'object':
       for (const [k, v] of term.pairs) {
-        go(k)
-        go(v)
+        walkTerm(k, visit, visitExpr)
+        walkTerm(v, visit, visitExpr)
       }
       return
     case 'arrayComprehension':
     case 'setComprehension':
-      go(term.term)
+      walkTerm(term.term, visit, visitExpr)
       return walkBody(term.body, visit, visitExpr)
     case 'objectComprehension':
-      go(term.key)
-      go(term.value)
+      walkTerm(term.key, visit, visitExpr)
+      walkTerm(term.value, visit, visitExpr)
       return walkBody(term.body, visit, visitExpr)
     case 'call':
-      go(term.operator)
-      return term.args.forEach(go)
+      walkTerm(term.operator, visit, visitExpr)
+      return walkTerms(term.args, visit, visitExpr)
     case 'template':
       for (const part of term.parts) {
         if (part.kind === 'expr') walkExpr(part, visit, visitExpr)
-        else go(part)
+        else walkTerm(part, visit, visitExpr)
       }
       return
     default:
   }
+}
+
+function walkTerms(terms: readonly Term[], visit: TermVisitor, visitExpr?: ExprVisitor): void {
+  for (const term of terms) walkTerm(term, visit, visitExpr)
 }
 
 export function walkBody(body: Body, visit: TermVisitor, visitExpr?: ExprVisitor): void {
@@ -47,29 +50,24 @@ export function walkBody(body: Body, visit: TermVisitor, visitExpr?: ExprVisitor
 
 export function walkExpr(expr: Expr, visit: TermVisitor, visitExpr?: ExprVisitor): void {
   if (visitExpr?.(expr) === false) return
-  const go = (t: Term) => walkTerm(t, visit, visitExpr)
   const { node } = expr
   switch (node.kind) {
     case 'term':
-      go(node.term)
+      walkTerm(node.term, visit, visitExpr)
       break
     case 'call':
-      go(node.operator)
-      node.args.forEach(go)
+      walkTerm(node.operator, visit, visitExpr)
+      walkTerms(node.args, visit, visitExpr)
       break
     case 'some':
-      node.vars.forEach(go)
+      walkTerms(node.vars, visit, visitExpr)
       break
     case 'someIn':
-      if (node.key) go(node.key)
-      go(node.value)
-      go(node.domain)
-      break
     case 'every':
-      if (node.key) go(node.key)
-      go(node.value)
-      go(node.domain)
-      walkBody(node.body, visit, visitExpr)
+      if (node.key) walkTerm(node.key, visit, visitExpr)
+      walkTerm(node.value, visit, visitExpr)
+      walkTerm(node.domain, visit, visitExpr)
+      if (node.kind === 'every') walkBody(node.body, visit, visitExpr)
       break
     case 'body':
       walkBody(node.body, visit, visitExpr)
@@ -77,18 +75,18 @@ export function walkExpr(expr: Expr, visit: TermVisitor, visitExpr?: ExprVisitor
     default:
   }
   for (const w of expr.with) {
-    go(w.target)
-    go(w.value)
+    walkTerm(w.target, visit, visitExpr)
+    walkTerm(w.value, visit, visitExpr)
   }
 }
 
 /** Everything in a rule: head, body and its else branches. */
 export function walkRule(rule: Rule, visit: TermVisitor, visitExpr?: ExprVisitor): void {
-  const go = (t: Term) => walkTerm(t, visit, visitExpr)
-  rule.head.ref.forEach(go)
-  rule.head.args?.forEach(go)
-  if (rule.head.key) go(rule.head.key)
-  if (rule.head.value) go(rule.head.value)
+  const { ref, args, key, value } = rule.head
+  walkTerms(ref, visit, visitExpr)
+  if (args) walkTerms(args, visit, visitExpr)
+  if (key) walkTerm(key, visit, visitExpr)
+  if (value) walkTerm(value, visit, visitExpr)
   walkBody(rule.body, visit, visitExpr)
   if (rule.else) walkRule(rule.else, visit, visitExpr)
 }

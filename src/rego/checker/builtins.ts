@@ -259,7 +259,10 @@ export function builtinType(name: string): FunctionType | undefined {
   return type
 }
 
-/** `(string, [any]) boolean`, also for functions that an embedder declares. */
+/**
+ * `(string, [any]) boolean`, also for functions that an embedder declares.
+ * @throws Error for what is no signature
+ */
 export function parseSignature(text: string): FunctionType {
   let depth = 0
   let end = 0
@@ -273,6 +276,7 @@ export function parseSignature(text: string): FunctionType {
     }
     if (c === ',' && depth === 1) cuts.push(i)
   }
+  if (!text.startsWith('(') || end === 0) throw new Error(`bad signature ${text}`)
   const parts = cuts
     .map((from, i) => text.slice(from + 1, cuts[i + 1] ?? end).trim())
     .filter((part) => part !== '')

@@ -19,6 +19,7 @@ import { checkAnnotations } from './annotations.ts'
 import { checkVoidCalls, DeclaredChecker } from './declared.ts'
 import { Dynamics } from './dynamics.ts'
 import { shower } from './show.ts'
+import { Metadata } from './metadata.ts'
 import { dropPrints, metadataCalls } from './rewrites.ts'
 import { checkRecursion, type Needs } from './recursion.ts'
 import { SafetyChecker } from './safety.ts'
@@ -280,13 +281,13 @@ function rewrite(state: State, { diagnostics }: Context): void {
   checkArguments(state.modules, diagnostics)
   if (diagnostics.any) return
   const expander = new Expander(state.names, (mod) => standsForFunction(state.tree, mod))
-  const annotated = state.modules
+  const metadata = new Metadata(state.modules)
   state.modules = state.modules.map((module) => ({
     ...module,
     rules: module.rules.map((rule) => {
       const quiet = module.mentions.print ? dropPrints(rule) : rule
       return expander.rule(
-        module.mentions.metadata ? metadataCalls(quiet, module, annotated) : quiet,
+        module.mentions.metadata ? metadataCalls(quiet, module, metadata) : quiet,
       )
     }),
   }))

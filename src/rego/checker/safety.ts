@@ -96,17 +96,16 @@ export class SafetyChecker {
 
   #order(body: Body, globals: ReadonlySet<string>, unsafe: Unsafe[]): Body {
     const bodyVars = new Set<string>()
-    for (const expr of body) addAll(bodyVars, varsOf(expr))
+    const vars = body.map(varsOf)
+    for (const own of vars) addAll(bodyVars, own)
     const safe = new Set<string>()
-    const needs = body.map(
-      (expr) => new Set([...varsOf(expr)].filter((name) => !globals.has(name))),
-    )
+    const needs = vars.map((own) => new Set([...own].filter((name) => !globals.has(name))))
     // What a closure shares with its body must be known before its expression runs.
     const closed = body.map((expr) =>
       [...closureVars(expr)].filter((name) => bodyVars.has(name) && !globals.has(name)),
     )
     for (const name of globals) safe.add(name)
-    const ordered: Expr[] = []
+    const ordered: (readonly [number, Expr])[] = []
     const done = new Set<number>()
     for (let progress = true; progress; ) {
       progress = false
@@ -121,7 +120,7 @@ export class SafetyChecker {
         if (need.size > 0) continue
         addAll(safe, outputs)
         done.add(i)
-        ordered.push(expr)
+        ordered.push([i, expr])
         progress = true
       }
     }
@@ -129,9 +128,9 @@ export class SafetyChecker {
       for (const name of done.has(i) ? [] : (needs[i] ?? [])) unsafe.push({ name, loc: expr.loc })
     }
     const around = new Set(globals)
-    const result = ordered.map((expr) => {
+    const result = ordered.map(([i, expr]) => {
       const inner = this.#closures(expr, around, unsafe)
-      addAll(around, varsOf(expr))
+      addAll(around, vars[i] ?? [])
       return inner
     })
     // Keep what found no place: later stages see the whole body.

@@ -214,7 +214,11 @@ export class Scope {
         if (term.name.startsWith('$')) return term
         const frame = this.#top()
         const known = frame.vars.get(term.name)
-        if (known) return { ...term, name: known.unique }
+        if (known) {
+          // Arguments that have to be equal are both used.
+          known.uses++
+          return { ...term, name: known.unique }
+        }
         const unique = this.#names.fresh()
         this.#original.set(unique, term.name)
         frame.vars.set(term.name, { occurrence: 'arg', unique, loc: term.loc, uses: 0 })

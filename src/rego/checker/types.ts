@@ -262,7 +262,12 @@ function fixedUnify(a: ObjectType, b: ObjectType): boolean {
   return true
 }
 
-/** Reads the notation of the builtin table: `[t]`, `{t}`, `<a,b>`, `object{k:v}`, `(a|b)`, names. */
+const SCALARS = ['null', 'boolean', 'number', 'string'] as const satisfies readonly Scalar[]
+
+/**
+ * Reads the notation of the builtin table: `[t]`, `{t}`, `<a,b>`, `object{k:v}`, `(a|b)`, names.
+ * @throws Error for what is no type
+ */
 export function parseType(text: string): Type {
   let at = 0
   const skip = () => {
@@ -320,7 +325,9 @@ export function parseType(text: string): Type {
     at += word.length
     if (word === 'object') return object()
     if (word === 'any') return ANY
-    return { kind: word as Scalar }
+    const scalar = SCALARS.find((one) => one === word)
+    if (!scalar) throw new Error(`bad type ${text} at ${at - word.length}`)
+    return { kind: scalar }
   }
   const object = (): Type => {
     const fixed = new Map<string, Type>()
@@ -347,5 +354,7 @@ export function parseType(text: string): Type {
     }
     return { kind: 'object', fixed, rest }
   }
-  return type()
+  const found = type()
+  if (peek() !== undefined) throw new Error(`bad type ${text} at ${at}`)
+  return found
 }

@@ -1,8 +1,8 @@
 // Lays out constants the way the machine does (machine/assembly/value.ts), hashes included, at fixed addresses.
 import { TAG } from '../abi.ts'
 import type { Constant } from '../ir/ir.ts'
+import { bytesOf } from '../ir/text.ts'
 
-const utf8 = new TextEncoder()
 const HASH_NULL = 0x51ed270b
 const HASH_TRUE = 0x2545f491
 const HASH_FALSE = 0x1b873593
@@ -20,6 +20,17 @@ interface Laid {
   readonly hash: number
 }
 
+type Composite = Extract<Constant, { kind: 'array' | 'object' | 'set' }>
+
+/** The constants in a constant: of an object, each key before its value. */
+function partsOf(c: Composite): readonly Constant[] {
+  return c.kind === 'object' ? c.pairs.flat() : c.items
+}
+
+function inPairs<T>(items: readonly T[]): (readonly [T, T])[] {
+  return items.flatMap((item, i) => (i % 2 === 0 ? [[item, items[i + 1] as T] as const] : []))
+}
+
 export class Constants {
   readonly #base: number
   readonly #fixed: Fixed
@@ -28,6 +39,7 @@ export class Constants {
   #length = 0
   readonly #strings = new Map<string, Laid>()
   readonly #known = new Map<string, Laid>()
+  readonly #seen = new Map<Constant, Laid>()
 
   constructor(base: number, fixed: Fixed) {
     this.#base = base
@@ -62,7 +74,7 @@ export class Constants {
 
   /** NUL-terminated bytes, for texts the machine or the host reads. */
   text(text: string): { address: number; length: number } {
-    const bytes = utf8.encode(text)
+    const bytes = bytesOf(text)
     const address = this.room(bytes.length + 1)
     this.#bytes.set(bytes, address - this.#base)
     return { address, length: bytes.length }
@@ -75,7 +87,7 @@ export class Constants {
   #string(text: string): Laid {
     const known = this.#strings.get(text)
     if (known) return known
-    const bytes = utf8.encode(text)
+    const bytes = bytesOf(text)
     const hash = hashBytes(bytes)
     const address = this.room(16 + bytes.length)
     this.#u32(address, TAG.string)
@@ -89,7 +101,12 @@ export class Constants {
   }
 
   address(constant: Constant): number {
-    return this.#lay(constant).address
+    let laid = this.#seen.get(constant)
+    if (!laid) {
+      laid = this.#lay(constant)
+      this.#seen.set(constant, laid)
+    }
+    return laid.address
   }
 
   #lay(c: Constant): Laid {
@@ -102,16 +119,24 @@ export class Constants {
           : { address: this.#fixed.false, hash: HASH_FALSE }
       case 'string':
         return this.#string(c.value)
+      case 'number':
+        return this.#once(c.text, () => this.#number(c.text))
       default: {
-        const key = JSON.stringify(c)
-        let laid = this.#known.get(key)
-        if (!laid) {
-          laid = c.kind === 'number' ? this.#number(c.text) : this.#composite(c)
-          this.#known.set(key, laid)
-        }
-        return laid
+        // Equal parts have one address, so that addresses say which composites are equal.
+        const parts = partsOf(c).map((part) => this.#lay(part))
+        const key = `${c.kind}${parts.map(({ address }) => address).join()}`
+        return this.#once(key, () => this.#composite(c.kind, parts))
       }
     }
+  }
+
+  #once(key: string, make: () => Laid): Laid {
+    let laid = this.#known.get(key)
+    if (!laid) {
+      laid = make()
+      this.#known.set(key, laid)
+    }
+    return laid
   }
 
   #number(text: string): Laid {
@@ -131,9 +156,8 @@ export class Constants {
     return { address, hash }
   }
 
-  #composite(c: Extract<Constant, { kind: 'array' | 'object' | 'set' }>): Laid {
-    if (c.kind === 'array') {
-      const items = c.items.map((item) => this.#lay(item))
+  #composite(kind: Composite['kind'], items: readonly Laid[]): Laid {
+    if (kind === 'array') {
       const address = this.room(24)
       const elements = this.room(items.length * 4)
       this.#u32(address, TAG.array)
@@ -148,10 +172,8 @@ export class Constants {
       this.#u32(address + 16, hash)
       return { address, hash: hash >>> 0 }
     }
-    const isSet = c.kind === 'set'
-    const entries = isSet
-      ? c.items.map((item) => [this.#lay(item), this.#lay(item)] as const)
-      : c.pairs.map(([k, v]) => [this.#lay(k), this.#lay(v)] as const)
+    const isSet = kind === 'set'
+    const entries = isSet ? items.map((item) => [item, item] as const) : inPairs(items)
     const n = entries.length
     const tag = isSet ? TAG.set : TAG.object
     const address = this.room(32)
@@ -233,5 +255,5 @@ function hashDecimal(text: string): number {
     const n = BigInt(digits.padEnd(point, '0'))
     return hashInt(neg ? -n : n)
   }
-  return (hashBytes(utf8.encode(digits)) + Math.imul(point, 31) + (neg ? 7 : 0)) >>> 0
+  return (hashBytes(bytesOf(digits)) + Math.imul(point, 31) + (neg ? 7 : 0)) >>> 0
 }

@@ -8,7 +8,7 @@ export interface ParserOptions {
   readonly experimental: boolean
 }
 
-const BASE = [
+export const BASE = [
   'as',
   'default',
   'else',

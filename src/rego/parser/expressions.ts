@@ -98,13 +98,16 @@ export class ExpressionParser extends TermParser {
   #logicalOperand(isRight: boolean): Expr | undefined {
     const { c } = this
     const { loc } = c
+    const { start } = c.token
     const mark = c.mark()
     if (c.is('{')) {
       c.advance()
       const body = this.parseBody('}')
       if (body && c.is('}')) {
         c.advance()
-        if (isRight || c.is('and') || c.is('or')) return exprOf({ kind: 'body', body }, loc)
+        if (isRight || c.is('and') || c.is('or')) {
+          return exprOf({ kind: 'body', body }, c.from(loc, start))
+        }
       }
       c.reset(mark)
     }
@@ -114,7 +117,7 @@ export class ExpressionParser extends TermParser {
       if (inner && c.is(')')) {
         const modified = inner.node.kind === 'body' || inner.with.length > 0 || inner.negated
         c.advance()
-        if (modified) return { ...exprOf({ kind: 'body', body: [inner] }, loc) }
+        if (modified) return exprOf({ kind: 'body', body: [inner] }, c.from(loc, start))
       }
       c.reset(mark)
     }
@@ -128,25 +131,27 @@ export class ExpressionParser extends TermParser {
       return this.#plain(false)
     }
     const { loc } = c
+    const { start } = c.token
     let negated = false
     if (c.is('not')) {
       c.advance()
       negated = true
-      const body = this.#negatedBody(loc)
+      const body = this.#negatedBody(loc, start)
       if (body) return body
       // With \`import future.keywords.not\` a negation is a scope: what it reads is read inside.
       if (c.keywords.has('not {}') && !c.is('some') && !c.is('every')) {
         const inner = this.#plain(false)
-        return inner && { ...exprOf({ kind: 'body', body: [inner] }, loc), negated: true }
+        if (!inner) return undefined
+        return { ...exprOf({ kind: 'body', body: [inner] }, c.from(loc, start)), negated: true }
       }
     }
     if (c.is('some')) return negated ? c.illegal("illegal negation of 'some'") : this.some()
     if (c.is('every')) return negated ? c.illegal("illegal negation of 'every'") : this.every()
-    return this.#plain(negated)
+    return this.#plain(negated, loc, start)
   }
 
   /** `not { body }` and `not (a or b)`, experimental. */
-  #negatedBody(loc: Expr['loc']): Expr | undefined {
+  #negatedBody(loc: Expr['loc'], start: number): Expr | undefined {
     const { c } = this
     if (!c.keywords.has('not {}')) return undefined
     const mark = c.mark()
@@ -156,24 +161,23 @@ export class ExpressionParser extends TermParser {
       if (body && c.is('}')) {
         c.advance()
         const mods = c.begins('with') ? this.with() : []
-        if (mods) return { ...exprOf({ kind: 'body', body }, loc), negated: true, with: mods }
+        if (!mods) return undefined
+        return { ...exprOf({ kind: 'body', body }, c.from(loc, start)), negated: true, with: mods }
       }
     } else if (c.is('(')) {
       c.advance()
       const inner = c.nested(() => this.#logical())
-      if (inner?.node.kind === 'body' && c.is(')')) {
+      if (inner && (inner.node.kind === 'body' || inner.with.length > 0) && c.is(')')) {
         c.advance()
-        return { ...exprOf({ kind: 'body', body: [inner] }, loc), negated: true }
+        return { ...exprOf({ kind: 'body', body: [inner] }, c.from(loc, start)), negated: true }
       }
     }
     c.reset(mark)
     return undefined
   }
 
-  #plain(negated: boolean): Expr | undefined {
+  #plain(negated: boolean, loc = this.c.loc, start = this.c.token.start): Expr | undefined {
     const { c } = this
-    const { loc } = c
-    const start = c.token.start
     const node = this.#node()
     if (!node) return undefined
     let mods: readonly With[] = []

@@ -214,12 +214,19 @@ export class TermParser {
       case '{':
         return this.#braces()
       case '(': {
+        const { start } = c.token
         c.advance()
         const inner = this.infix()
         if (!inner) return undefined
-        if (c.is(')')) return inner
+        if (c.is(')')) return { ...inner, parens: { start, length: c.token.end - start } }
         return c.error(c.loc, 'non-terminated expression')
       }
+      case 'and':
+      case 'or':
+        // No operator can stand here, so this is a call of the builtin of that name.
+        if (c.ahead.space || c.ahead.kind !== '(') return c.illegal()
+        c.takeAsName()
+        return this.variable()
       default:
         return c.illegal()
     }
@@ -547,14 +554,16 @@ export function isOperator(operator: RefTerm, name: string): boolean {
 }
 
 /** The dotted name of a call's operator, or undefined when it is not made of names. */
-export function operatorName(operator: RefTerm): string | undefined {
-  const names: string[] = []
-  for (const [i, term] of operator.terms.entries()) {
-    if (i === 0 && term.kind === 'var') names.push(term.name)
-    else if (i > 0 && term.kind === 'string') names.push(term.value)
-    else return undefined
+export function operatorName({ terms }: RefTerm): string | undefined {
+  const [head] = terms
+  if (head.kind !== 'var') return undefined
+  let { name } = head
+  for (let i = 1; i < terms.length; i++) {
+    const step = terms[i]
+    if (step?.kind !== 'string') return undefined
+    name += `.${step.value}`
   }
-  return names.join('.')
+  return name
 }
 
 /** `data` and `input` alone are references. */

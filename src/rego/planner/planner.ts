@@ -5,6 +5,7 @@ import type { Func, Plan, Policy } from '../ir/ir.ts'
 import { Frame } from './frame.ts'
 import { planDocument } from './documents.ts'
 import { planEntry } from './entries.ts'
+import { Influence } from './influence.ts'
 import { planRules } from './rules.ts'
 import { Statics } from './statics.ts'
 import type { TracePoint } from './tracing.ts'
@@ -41,10 +42,12 @@ export class Planner {
   hasWrittenSets = false
   /** Expressions that may end the evaluation. */
   readonly failing = new WeakMap<Expr, boolean>()
+  readonly #influence: Influence
   #slots = 0
 
   constructor(input: PlannerInput) {
     this.input = input
+    this.#influence = new Influence(input.tree)
     for (const { file } of input.modules) this.statics.file(file)
   }
 
@@ -66,7 +69,8 @@ export class Planner {
   }
 
   /** The function of the rules at a node; planned when first asked for. */
-  rules(node: RuleNode, variant: Variant): string {
+  rules(node: RuleNode, under: Variant): string {
+    const variant = this.#influence.on(node, under)
     const name = `g${variant.key}.data.${node.path.join('.')}`
     if (!this.funcs.has(name)) {
       const args = isFunction(node) ? (node.rules[0]?.rule.head.args?.length ?? 0) : 0
@@ -78,7 +82,8 @@ export class Planner {
   }
 
   /** The function of the document at a node without rules of its own: virtual documents over base ones. */
-  document(node: RuleNode, variant: Variant): string {
+  document(node: RuleNode, under: Variant): string {
+    const variant = this.#influence.on(node, under)
     const name = `d${variant.key}.data.${node.path.join('.')}`
     if (!this.funcs.has(name)) {
       this.#reserve(name, node.path, 0)

@@ -10,6 +10,8 @@ export class Statics {
   readonly #stringIndex = new Map<string, number>()
   readonly #fileIndex = new Map<string, number>()
   readonly #constantIndex = new Map<string, number>()
+  /** Those that were asked for before, whose text need not be made again. */
+  readonly #seen = new Map<Constant, number>()
 
   string(text: string): number {
     let index = this.#stringIndex.get(text)
@@ -21,12 +23,15 @@ export class Statics {
   }
 
   constant(constant: Constant): number {
+    const seen = this.#seen.get(constant)
+    if (seen !== undefined) return seen
     const key = JSON.stringify(constant)
     let index = this.#constantIndex.get(key)
     if (index === undefined) {
       index = this.constants.push(constant) - 1
       this.#constantIndex.set(key, index)
     }
+    this.#seen.set(constant, index)
     return index
   }
 
@@ -40,8 +45,21 @@ export class Statics {
   }
 }
 
+/** What composite terms are: each is asked for again and again, in every function that it is planned in. */
+const COMPOSITES = new WeakMap<Term, { readonly constant: Constant | undefined }>()
+
 /** The constant that a term is, or undefined when it has to be computed. */
 export function constantOf(term: Term): Constant | undefined {
+  if (term.kind !== 'array' && term.kind !== 'set' && term.kind !== 'object') return computed(term)
+  let known = COMPOSITES.get(term)
+  if (!known) {
+    known = { constant: computed(term) }
+    COMPOSITES.set(term, known)
+  }
+  return known.constant
+}
+
+function computed(term: Term): Constant | undefined {
   switch (term.kind) {
     case 'null':
       return { kind: 'null' }
@@ -104,7 +122,6 @@ function unique(items: Constant[]): Constant[] {
 }
 
 const RANK = { null: 0, boolean: 1, number: 2, string: 3, array: 4, object: 5, set: 6 } as const
-const utf8 = new TextEncoder()
 
 /** Equal constants have equal keys. */
 function constantKey(c: Constant): string {
@@ -142,14 +159,18 @@ function compareLists(a: readonly Constant[], b: readonly Constant[]): number {
 }
 
 export function compareText(a: string, b: string): number {
-  if (a === b) return 0
-  const x = utf8.encode(a)
-  const y = utf8.encode(b)
-  for (let i = 0; i < Math.min(x.length, y.length); i++) {
-    const d = (x[i] ?? 0) - (y[i] ?? 0)
+  const shorter = Math.min(a.length, b.length)
+  for (let i = 0; i < shorter; i++) {
+    const d = rank(a.charCodeAt(i)) - rank(b.charCodeAt(i))
     if (d !== 0) return d
   }
-  return x.length - y.length
+  return a.length - b.length
+}
+
+/** Halves of surrogate pairs come after all other characters, as their bytes do. */
+function rank(code: number): number {
+  if (code < 0xd800) return code
+  return code < 0xe000 ? code + 0x2000 : code - 0x800
 }
 
 interface Decimal {

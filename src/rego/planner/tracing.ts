@@ -18,7 +18,6 @@ export interface TracePoint extends Loc {
   readonly rule: { readonly path: string; readonly row: number } | undefined
   /** `head`: computes what the head of a rule gives; `generated`: a rule without a body. Neither is written as a line. */
   readonly kind: 'expression' | 'head' | 'generated'
-  readonly negated: boolean
   readonly values: readonly TracedValue[]
 }
 
@@ -80,7 +79,6 @@ function begin(f: Frame, exprs: Body, kind: TracePoint['kind']): Tracing {
     ...expr.loc,
     rule: f.rule && { path: f.rule.path, row: f.rule.row },
     kind: f.rule?.isBare ? 'generated' : kind,
-    negated: expr.negated,
     values: kept.map(({ slot, loc, name }) => ({ slot, loc, name })),
   })
   for (const { slot } of kept) f.emit({ type: 'TraceValueStmt', point, slot, source: 'unseen' })

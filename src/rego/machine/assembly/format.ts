@@ -5,7 +5,7 @@ import { wrongType } from './errors'
 import { T_ARR, T_NUM, T_SET, T_STR, tag, mkInt, mkStr, mkArray, arrAt, count, keyAt, strLen, strPtr, isInt, intOf } from './value'
 import { display, putRune, runeBytes } from './strings'
 import { bnDigitCount, bnDigits, bnLow, bnShr, bnBits, bnFrom } from './bignum'
-import { doubleDigits, doubleExact, digitsCount, digitsPoint, digitsNeg, overflowsDouble, toBig, numNeg, writeInt, isPlainInt, intValue } from './numbers'
+import { doubleDigits, doubleExact, doubleExponent, doubleMantissa, digitsCount, digitsPoint, digitsNeg, overflowsDouble, toBig, numNeg, writeInt, isPlainInt, intValue } from './numbers'
 import { runes } from './collections'
 
 let out: usize = 0
@@ -226,9 +226,7 @@ function floating(v: usize, verb: i32): void {
   let n = <i32>digitsCount()
   let point = digitsPoint()
   const neg = digitsNeg()
-  if (neg) put(45)
-  else if (plus) put(43)
-  else if (space) put(32)
+  signed(neg)
   const numberFrom = here()
   if (form == 103) {
     let eprec = p
@@ -253,13 +251,75 @@ function floating(v: usize, verb: i32): void {
     if (carried) point++
     fixed(digits, n, point, p)
   }
+  padSigned(from, numberFrom)
+}
+
+function signed(neg: bool): void {
+  if (neg) put(45)
+  else if (plus) put(43)
+  else if (space) put(32)
+}
+
+/** Zeros go behind the sign, spaces before it. */
+function padSigned(from: usize, numberFrom: usize): void {
   if (zero && !minus && width >= 0) {
-    const sign = numberFrom - from
     const had = width
-    width -= <i32>sign
+    width -= <i32>(numberFrom - from)
     pad(numberFrom, true)
     width = had
   } else pad(from, false)
+}
+
+/** A double by its bits: `%b` as mantissa and power, `%x` as hexadecimal digits and power. */
+function binary(v: usize, verb: i32): void {
+  const from = here()
+  let mantissa = doubleMantissa(v)
+  let exp = mantissa ? doubleExponent() : 0
+  signed(digitsNeg())
+  const numberFrom = here()
+  if (verb == 98) {
+    decimal(<i64>mantissa)
+    put(112)
+    exp = mantissa ? exp - 52 : -1074
+    if (exp >= 0) put(43)
+    decimal(exp)
+    return padSigned(from, numberFrom)
+  }
+  const upper = verb == 88
+  // The first bit is bit 60, so that each digit behind the point is the four bits above.
+  mantissa <<= 8
+  if (precision >= 0 && precision < 15) {
+    const shift = <u64>precision * 4
+    const extra = (mantissa << shift) & 0xfffffffffffffff
+    mantissa >>= 60 - shift
+    if ((extra | (mantissa & 1)) > 0x800000000000000) mantissa++
+    mantissa <<= 60 - shift
+    if (mantissa & 0x2000000000000000) {
+      mantissa >>= 1
+      exp++
+    }
+  }
+  putPacked(upper ? 0x5830 : 0x7830)
+  put(48 + <u32>((mantissa >> 60) & 1))
+  mantissa <<= 4
+  if (precision > 0 || (precision < 0 && mantissa)) put(46)
+  if (precision > 0) charge(precision)
+  for (let i = 0; precision < 0 ? mantissa != 0 : i < precision; i++) {
+    const d = <u32>(mantissa >> 60)
+    put(d < 10 ? 48 + d : (upper ? 55 : 87) + d)
+    mantissa <<= 4
+  }
+  put(upper ? 80 : 112)
+  put(exp < 0 ? 45 : 43)
+  if (exp > -10 && exp < 10) put(48)
+  decimal(exp < 0 ? -exp : exp)
+  padSigned(from, numberFrom)
+}
+
+function decimal(n: i64): void {
+  const end = alloc(24) + 24
+  const begin = writeInt(n, end)
+  putBytes(begin, <u32>(end - begin))
 }
 
 function scientific(digits: usize, n: i32, point: i32, p: i32, upper: bool): void {
@@ -376,6 +436,7 @@ function printVerb(verb: i32, given: usize): void {
   if (kind == FLOAT) {
     const low = verb | 32
     if (verb == 118 || low == 101 || low == 102 || low == 103) floating(v, verb)
+    else if (verb == 98 || low == 120) binary(v, verb)
     else bad(verb, v, kind)
     return
   }

@@ -324,6 +324,15 @@ export function overflowsDouble(v: usize): bool {
   toDoubleFloat(v)
   return fMant != 0 && fExp + 64 > 1024
 }
+/** The 53 bits of v as a double, the first of them set; zero for zero. See doubleExponent, digitsNeg. */
+export function doubleMantissa(v: usize): u64 {
+  toDoubleFloat(v)
+  return fMant >> 11
+}
+/** The power of two of the first bit of doubleMantissa. */
+export function doubleExponent(): i32 {
+  return fExp + 63
+}
 export function doubleExact(v: usize): usize {
   toDoubleFloat(v)
   if (fMant == 0) return zeroDigits()
