@@ -1,7 +1,7 @@
 // Which expressions decided: what a trace build with values saw in one evaluation, in the words of the source.
 import type { Compiled } from './compile.ts'
 import type { Loaded, PointCount, TraceValue } from './host/load.ts'
-import type { TracePoint } from './planner/tracing.ts'
+import type { TracePoint } from './planner/points.ts'
 
 /** One expression of a rule (or of the query) that was reached. */
 export interface Expression {

@@ -4,14 +4,22 @@ import type { Local } from '../ir/ir.ts'
 import { operatorRef } from '../parser/terms.ts'
 import { planCallExpr } from './calls.ts'
 import { type Constraint, constraintsOf, mayFail } from './constraints.ts'
-import { type Frame, isInputPath, type Next, PlanError } from './frame.ts'
-import { scan } from './refs.ts'
-import { planTerm } from './terms.ts'
-import { planTraced, type Tracing, valued } from './tracing.ts'
+import {
+  type Frame,
+  isInputPath,
+  type Next,
+  planBody,
+  PlanError,
+  planExpr,
+  planTerm,
+} from './frame.ts'
+import type { Tracing } from './points.ts'
+import { scan } from './steps.ts'
+import { planTraced, valued } from './tracing.ts'
 import { unifyValue } from './unify.ts'
 import { planWith } from './with.ts'
 
-export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {
+export function bodyForm(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {
   if (i === 0) hoist(f, body)
   const expr = body[i]
   if (!expr) return next()
@@ -58,7 +66,7 @@ function hoist(f: Frame, body: Body): void {
   }
 }
 
-export function planExpr(f: Frame, expr: Expr, next: Next): void {
+export function exprForm(f: Frame, expr: Expr, next: Next): void {
   if (expr.with.length > 0) return planWith(f, expr, next)
   if (expr.negated) return planNot(f, expr, next)
   const { node } = expr

@@ -1,9 +1,7 @@
 // Plans of entry points: the value of a document, or the variables of a query, as objects in the result set.
 import type { Operand, Plan } from '../ir/ir.ts'
-import { planBody } from './bodies.ts'
-import { dataPath, type Frame } from './frame.ts'
-import type { Entrypoint } from './planner.ts'
-import { planTerm } from './terms.ts'
+import { dataPath, type Frame, planBody, planTerm } from './frame.ts'
+import type { Entrypoint } from './input.ts'
 
 export function planEntry(f: Frame, { name, path = [], query }: Entrypoint): Plan {
   const block = f.block(() => {

@@ -1,11 +1,11 @@
 // What is known while one function is planned. Bodies are planned in continuation-passing style: each expression emits its
 // statements and then asks for the rest, so that the rest of a body lies inside the loops of what comes before it.
-import type { Loc, RefTerm, Term } from '../ast/ast.ts'
+import type { Body, Expr, Loc, RefTerm, Term } from '../ast/ast.ts'
 import type { Block, Local, Operand, Stmt } from '../ir/ir.ts'
 import { Bindings } from './bindings.ts'
-import type { Planner } from './planner.ts'
-import { constantOf } from './statics.ts'
-import type { Tracing } from './tracing.ts'
+import type { PlannerInput } from './input.ts'
+import type { TracePoint, Tracing } from './points.ts'
+import { constantOf, type Statics } from './statics.ts'
 import type { RuleNode } from './tree.ts'
 import type { Variant } from './variant.ts'
 
@@ -24,9 +24,33 @@ export interface PlannedRule {
   readonly isBare: boolean
 }
 
+/** Forms that contain one another, however they are nested: each file that needs them asks here. */
+export interface Forms {
+  term(f: Frame, term: Term, next: WithValue): void
+  body(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void
+  expr(f: Frame, expr: Expr, next: Next): void
+}
+
+/** What the functions of one policy share. */
+export interface Whole {
+  readonly input: PlannerInput
+  readonly statics: Statics
+  readonly forms: Forms
+  /** Expressions that may end the evaluation. */
+  readonly failing: WeakMap<Expr, boolean>
+  hasWrittenSets: boolean
+  /** The function of the rules at a node; planned when first asked for. */
+  rules(node: RuleNode, under: Variant): string
+  /** The function of the document at a node without rules of its own. */
+  document(node: RuleNode, under: Variant): string
+  builtin(name: string): void
+  point(point: TracePoint): number
+  slot(): number
+}
+
 /** State of a function under way; a fresh one for each. */
 export class Frame {
-  readonly planner: Planner
+  readonly planner: Whole
   variant: Variant
   next: Local
   stmts: Stmt[] = []
@@ -47,7 +71,7 @@ export class Frame {
   /** Sets as they were written -> the same ones made. */
   readonly written = new Map<Local, Operand>()
 
-  constructor(planner: Planner, variant: Variant, params: number) {
+  constructor(planner: Whole, variant: Variant, params: number) {
     this.planner = planner
     this.variant = variant
     this.next = params
@@ -107,6 +131,21 @@ export class Frame {
     for (const key of path) node = node?.children.get(key)
     return node
   }
+}
+
+/** Plans a term and goes on with its value. */
+export function planTerm(f: Frame, term: Term, next: WithValue): void {
+  f.planner.forms.term(f, term, next)
+}
+
+/** Plans a body from its `i`-th expression on. */
+export function planBody(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {
+  f.planner.forms.body(f, body, i, next, begun)
+}
+
+/** Plans one expression and goes on where it holds. */
+export function planExpr(f: Frame, expr: Expr, next: Next): void {
+  f.planner.forms.expr(f, expr, next)
 }
 
 /** A reference to a document below `data`. */

@@ -1,40 +1,24 @@
 // Syntax tree -> IR: the functions a policy needs, each planned when it is first asked for.
-import type { Body, Expr, Module } from '../ast/ast.ts'
+import type { Expr } from '../ast/ast.ts'
 import { machineBuiltin } from '../codegen/machine.ts'
 import type { Func, Plan, Policy } from '../ir/ir.ts'
-import { Frame } from './frame.ts'
+import { bodyForm, exprForm } from './bodies.ts'
+import { type Forms, Frame, type Whole } from './frame.ts'
 import { planDocument } from './documents.ts'
 import { planEntry } from './entries.ts'
 import { Influence } from './influence.ts'
+import type { Entrypoint, PlannerInput } from './input.ts'
+import type { TracePoint } from './points.ts'
 import { planRules } from './rules.ts'
 import { Statics } from './statics.ts'
-import type { TracePoint } from './tracing.ts'
+import { termForm } from './terms.ts'
 import { isFunction, type RuleNode } from './tree.ts'
 import { PLAIN, type Variant } from './variant.ts'
 
-export interface PlannerInput {
-  readonly tree: RuleNode
-  readonly modules: readonly Module[]
-  /** Number of operands of a builtin or declared function by name. */
-  readonly arity: (name: string) => number | undefined
-  /** Functions that the embedder brings. */
-  readonly plain: ReadonlySet<string>
-  /** Errors of builtins end the evaluation. */
-  readonly strictErrors: boolean
-  /** Marks expressions; with `values` also what is in them. */
-  readonly trace: false | 'counts' | 'values'
-  /** Unique names of variables -> those in the source. */
-  readonly original: ReadonlyMap<string, string>
-}
+const FORMS: Forms = { term: termForm, body: bodyForm, expr: exprForm }
 
-export interface Entrypoint {
-  readonly name: string
-  /** Path below `data`, or a query whose variables are the result. */
-  readonly path?: readonly string[]
-  readonly query?: { readonly body: Body; readonly vars: readonly (readonly [string, string])[] }
-}
-
-export class Planner {
+export class Planner implements Whole {
+  readonly forms = FORMS
   readonly input: PlannerInput
   readonly statics = new Statics()
   readonly funcs = new Map<string, Func>()

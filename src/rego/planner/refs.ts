@@ -1,37 +1,14 @@
 // References: into `input` and values term by term, into `data` along the tree of rules as far as it goes.
 import type { RefTerm, Term } from '../ast/ast.ts'
-import type { Local, Operand } from '../ir/ir.ts'
-import { childrenOf, nodeValue } from './documents.ts'
-import { DATA, type Frame, INPUT, pathTerms, type WithValue } from './frame.ts'
+import type { Operand } from '../ir/ir.ts'
+import { mergeBlock, nodeValue, visibleChildren } from './documents.ts'
+import { DATA, type Frame, INPUT, pathTerms, planTerm, type WithValue } from './frame.ts'
+import { fail, isOpen } from './open.ts'
 import { longestKnown, stepKey } from './shared.ts'
 import { constantOf } from './statics.ts'
-import { planTerm } from './terms.ts'
+import { dot, scan } from './steps.ts'
 import { hasContent, isDynamic, isFunction, type RuleNode } from './tree.ts'
-import { fail, isOpen, unifyValue } from './unify.ts'
-
-export function dot(f: Frame, source: Operand, key: Operand, base = false): Operand {
-  const target = f.local()
-  f.emit({ type: 'DotStmt', source, key, target, ...(base ? { base } : {}) })
-  return { type: 'local', value: target }
-}
-
-export function scan(
-  f: Frame,
-  source: Local,
-  withKey: boolean,
-  withValue: boolean,
-  each: (key: Operand | undefined, value: Operand | undefined) => void,
-): void {
-  const key = withKey ? f.local() : -1
-  const value = withValue ? f.local() : -1
-  const block = f.block(() =>
-    each(
-      withKey ? { type: 'local', value: key } : undefined,
-      withValue ? { type: 'local', value } : undefined,
-    ),
-  )
-  f.emit({ type: 'ScanStmt', source, key, value, block, ordered: f.ordered })
-}
+import { unifyValue } from './unify.ts'
 
 export function planRef(f: Frame, ref: RefTerm, next: WithValue): void {
   const [head, ...rest] = ref.terms
@@ -160,4 +137,41 @@ function baseRef(
     true,
     next,
   )
+}
+
+/** An object with the children of a node, each cut down to the constant path that is asked of it. */
+function childrenOf(f: Frame, node: RuleNode, rest: readonly Term[]): Operand {
+  const names = constantStart(rest)
+  const virtual = f.local()
+  const result = f.local()
+  f.emit({ type: 'MakeObjectStmt', target: virtual })
+  for (const [key, child] of visibleChildren(node)) {
+    const block = f.block(() =>
+      dataRef(f, child, pathTerms(names), 0, (found) => {
+        // Rebuild the path around the value, as the rest of the reference expects it.
+        const value = names.reduceRight((inner, name) => wrap(f, name, inner), found)
+        f.emit({ type: 'ObjectInsertStmt', key: f.string(key), value, object: virtual })
+      }),
+    )
+    f.emit({ type: 'BlockStmt', blocks: [block] })
+  }
+  f.assign({ type: 'local', value: virtual }, result)
+  f.emit({ type: 'BlockStmt', blocks: [mergeBlock(f, node, virtual, result)] })
+  return { type: 'local', value: result }
+}
+
+function constantStart(terms: readonly Term[]): string[] {
+  const names: string[] = []
+  for (const term of terms) {
+    if (term.kind !== 'string') break
+    names.push(term.value)
+  }
+  return names
+}
+
+function wrap(f: Frame, name: string, value: Operand): Operand {
+  const object = f.local()
+  f.emit({ type: 'MakeObjectStmt', target: object })
+  f.emit({ type: 'ObjectInsertStmt', key: f.string(name), value, object })
+  return { type: 'local', value: object }
 }

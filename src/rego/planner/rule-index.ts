@@ -3,9 +3,8 @@
 import type { Expr, RefTerm, Rule, Term } from '../ast/ast.ts'
 import type { Block, Constant, Local, Operand } from '../ir/ir.ts'
 import { isOperator } from '../parser/terms.ts'
-import { type Frame, isInputPath, namesOf } from './frame.ts'
+import { type Frame, isInputPath, namesOf, planTerm } from './frame.ts'
 import { compareConstants, constantOf } from './statics.ts'
-import { planTerm } from './terms.ts'
 
 /** Fewer rules are tried one by one as fast. */
 const RULES_MIN = 4

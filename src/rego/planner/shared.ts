@@ -3,8 +3,7 @@
 import type { RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkRule } from '../ast/walk.ts'
 import type { Block, Local, Operand } from '../ir/ir.ts'
-import { type Frame, isInputPath, namesOf } from './frame.ts'
-import { planTerm } from './terms.ts'
+import { type Frame, isInputPath, namesOf, planTerm } from './frame.ts'
 import { nodeAt } from './tree.ts'
 
 /** Reading something once that nobody asks for costs more than reading it twice. */

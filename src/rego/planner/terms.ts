@@ -1,8 +1,7 @@
 // Terms to values. A constant is interned; everything else leaves its value in a local and hands that on.
 import type { Comprehension, Term, VarTerm } from '../ast/ast.ts'
 import type { Local, Operand, Stmt } from '../ir/ir.ts'
-import { planBody } from './bodies.ts'
-import { type Frame, PlanError, type WithValue } from './frame.ts'
+import { type Frame, planBody, PlanError, planTerm, type WithValue } from './frame.ts'
 import { planRef } from './refs.ts'
 
 export function planTerms(
@@ -17,7 +16,7 @@ export function planTerms(
   planTerm(f, term, (value) => planTerms(f, terms, i + 1, [...done, value], next))
 }
 
-export function planTerm(f: Frame, term: Term, next: WithValue): void {
+export function termForm(f: Frame, term: Term, next: WithValue): void {
   const constant = f.constant(term)
   if (constant) return next(constant)
   switch (term.kind) {

@@ -1,45 +1,16 @@
 // Trace builds: each expression of the source is a point that counts how often it was reached, had a value to judge and
 // held. With values it also keeps what the references and variables in it were. What the expander took out of an
 // expression belongs to the point of that expression.
-import type { Body, Expr, Loc, RefTerm, Term } from '../ast/ast.ts'
+import type { Body, Expr, RefTerm, Term } from '../ast/ast.ts'
 import { walkTerm } from '../ast/walk.ts'
 import { GENERATED } from '../checker/scope.ts'
 import { isOperator } from '../parser/terms.ts'
-import { planBody, planExpr } from './bodies.ts'
-import type { Frame, Next } from './frame.ts'
-import { planTerm } from './terms.ts'
-import { isOpen } from './unify.ts'
+import { type Frame, type Next, planBody, planExpr, planTerm } from './frame.ts'
+import { isOpen } from './open.ts'
+import type { Kept, TracePoint, Tracing } from './points.ts'
 
 /** More than these in one expression are not kept. */
 const VALUES_MAX = 8
-
-export interface TracePoint extends Loc {
-  /** The rule it stands in, as `data.authz.allow`; undefined in a query. */
-  readonly rule: { readonly path: string; readonly row: number } | undefined
-  /** `head`: computes what the head of a rule gives; `generated`: a rule without a body. Neither is written as a line. */
-  readonly kind: 'expression' | 'head' | 'generated'
-  readonly values: readonly TracedValue[]
-}
-
-/** A value that a point keeps, and where it is named in the source. */
-export interface TracedValue {
-  readonly slot: number
-  readonly loc: Loc
-  /** The name of a variable; a reference goes by its text. */
-  readonly name: string | undefined
-}
-
-interface Kept extends TracedValue {
-  readonly term: Term
-  /** Whether it was kept before what was taken out of the expression. */
-  early?: boolean
-}
-
-/** A point under way. */
-export interface Tracing {
-  readonly point: number
-  readonly kept: readonly Kept[]
-}
 
 /** Plans one expression of a body and goes on to the rest, counting on the way. */
 export function planTraced(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {

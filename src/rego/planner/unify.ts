@@ -1,22 +1,11 @@
 // Unification: both sides of `=` are made equal, binding the variables that have no value yet.
 import type { Term, VarTerm } from '../ast/ast.ts'
-import { walkTerm } from '../ast/walk.ts'
 import type { Operand } from '../ir/ir.ts'
-import { type Frame, type Next, PlanError } from './frame.ts'
-import { dot } from './refs.ts'
+import { type Frame, type Next, PlanError, planTerm } from './frame.ts'
+import { fail, isOpen } from './open.ts'
+import { dot } from './steps.ts'
 import { constantOf } from './statics.ts'
-import { planTerm } from './terms.ts'
 import { valued } from './tracing.ts'
-
-export function isOpen(f: Frame, term: Term): boolean {
-  let open = false
-  walkTerm(term, (t) => {
-    if (t.kind.endsWith('Comprehension') || t.kind === 'ref' || t.kind === 'call') return false
-    if (t.kind === 'var' && !f.vars.has(t.name)) open = true
-    return !open
-  })
-  return open
-}
 
 export function unify(f: Frame, a: Term, b: Term, next: Next): void {
   if (a.kind === 'var' && !f.vars.has(a.name)) {
@@ -56,12 +45,6 @@ function unifyAll(f: Frame, pairs: Partners, i: number, next: Next): void {
 /** Both sides have unknown variables: `x = [y, 1]` before `y` is known. */
 function unifyOpen(a: VarTerm, b: Term): never {
   throw new PlanError(`variables of ${b.kind} for ${a.name} are not known yet`)
-}
-
-export function fail(f: Frame): void {
-  const never = f.local()
-  f.emit({ type: 'ResetLocalStmt', target: never })
-  f.emit({ type: 'IsDefinedStmt', source: never })
 }
 
 /** Makes a term equal to a value, binding the variables it has. */
