@@ -1,7 +1,8 @@
 // What the rules of a policy are, and which documents each of them refers to. For an embedder that knows which documents
 // there are and which rules it asks for: with that it can tell a rule that nothing reads, or a name that means nothing,
 // which Rego itself takes for undefined and passes over in silence.
-import { type Checked, importName } from './checker/check.ts'
+import type { Checked } from './checker/check.ts'
+import { importName } from './checker/imports.ts'
 import type { Type } from './checker/types.ts'
 import type { Expr, Loc, Module, Rule, Term, With } from './ast/ast.ts'
 import { walkExpr, walkRule, walkTerm } from './ast/walk.ts'

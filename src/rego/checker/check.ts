@@ -18,6 +18,7 @@ import {
 import { checkAnnotations } from './annotations.ts'
 import { checkVoidCalls, DeclaredChecker } from './declared.ts'
 import { Dynamics } from './dynamics.ts'
+import { importName, importText } from './imports.ts'
 import { shower } from './show.ts'
 import { Metadata } from './metadata.ts'
 import { dropPrints, metadataCalls } from './rewrites.ts'
@@ -222,12 +223,6 @@ function globalsOf(
   return { refs, used: new Set(), packageRef }
 }
 
-export function importName({ alias, path }: Import): string | undefined {
-  if (alias !== undefined) return alias
-  const last = path.terms.at(-1)
-  return last?.kind === 'string' ? last.value : last?.kind === 'var' ? last.name : undefined
-}
-
 function resolveNames(state: State, context: Context): void {
   const { diagnostics, warnings, options, query } = context
   const byPackage = rulesByPackage(state.modules)
@@ -271,10 +266,6 @@ function reportUnusedImports(module: Module, globals: Globals, diagnostics: Diag
     }
   }
 }
-export function importText({ path, alias }: Import): string {
-  return `import ${operatorName(path) ?? ''}${alias === undefined ? '' : ` as ${alias}`}`
-}
-
 function rewrite(state: State, { diagnostics }: Context): void {
   state.named = state.modules
   state.resolved = buildTree(state.modules)

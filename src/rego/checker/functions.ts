@@ -4,7 +4,7 @@ import type { Diagnostics } from '../diagnostics.ts'
 import { operatorName } from '../parser/terms.ts'
 import { nodeAt, type RuleNode } from '../planner/tree.ts'
 import { DEPRECATED, isBuiltin, OUTSIDE } from './builtins.ts'
-import { importName, importText } from './check.ts'
+import { importName, importText } from './imports.ts'
 import type { FunctionType } from './types.ts'
 
 type TypeOf = (name: string) => FunctionType | undefined

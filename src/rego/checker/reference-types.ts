@@ -1,8 +1,16 @@
 // References: each step has to be a key that the document before it can have. Variables in them get the types of keys.
 import type { Body, Expr, Loc, RefTerm, Term } from '../ast/ast.ts'
 import { mapTerm } from '../ast/walk.ts'
-import { isRoot, nodeKey, selectTerm, type TypeEnv, type TypeNode } from './type-env.ts'
-import { isComprehension, type Show, type TypeChecker } from './typecheck.ts'
+import {
+  isComprehension,
+  isRoot,
+  nodeKey,
+  selectTerm,
+  type Show,
+  type TypeEnv,
+  type TypeNode,
+  type Types,
+} from './type-env.ts'
 import { unifyTerm } from './type-unify.ts'
 import { ANY, keys, STRING, type Type, typeText, unifies, values } from './types.ts'
 
@@ -21,11 +29,11 @@ function placeOf({ loc, terms: [head] }: RefTerm): Pick<Problem, 'loc' | 'hints'
 
 export class RefChecker {
   readonly problems: Problem[] = []
-  readonly #types: TypeChecker
+  readonly #types: Types
   readonly #env: TypeEnv
   readonly #show: Show
 
-  constructor(types: TypeChecker, env: TypeEnv, show: Show) {
+  constructor(types: Types, env: TypeEnv, show: Show) {
     this.#types = types
     this.#env = env
     this.#show = show

@@ -1,6 +1,6 @@
 // What is known of types at one point: a tree of the documents that rules make, with what one body knows of its variables
 // in a layer above it. A lookup goes from layer to layer; documents that no layer knows may be anything.
-import type { RefTerm, Term, VarTerm } from '../ast/ast.ts'
+import type { Comprehension, RefTerm, Term, VarTerm } from '../ast/ast.ts'
 import { operatorName } from '../parser/terms.ts'
 import {
   ANY,
@@ -237,4 +237,16 @@ export function constantKey(term: Term): string | undefined {
     default:
       return undefined
   }
+}
+
+/** How terms are shown in messages, with the names of the source. */
+export type Show = (term: Term) => string
+
+/** Tells the type of a term where it stands; undefined: nothing is known of it. */
+export interface Types {
+  of(term: Term, env: TypeEnv): Type | undefined
+}
+
+export function isComprehension(term: Term): term is Comprehension {
+  return term.kind.endsWith('Comprehension')
 }

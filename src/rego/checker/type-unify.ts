@@ -1,7 +1,6 @@
 // Types meet terms: variables without a type get one, everything else has to fit.
 import type { ArrayTerm, ObjectTerm, SetTerm, Term } from '../ast/ast.ts'
-import { constantKey, selectTerm, type TypeEnv } from './type-env.ts'
-import type { TypeChecker } from './typecheck.ts'
+import { constantKey, selectTerm, type TypeEnv, type Types } from './type-env.ts'
 import { ANY, type ArrayType, elementAt, isAny, isUnknown, type ObjectType } from './types.ts'
 import { or, type SetType, type Type, unifies } from './types.ts'
 
@@ -9,7 +8,7 @@ type Maybe = Type | undefined
 
 /** Whether two terms may be equal; undefined parts of their types are what is not known yet. */
 export function unify(
-  types: TypeChecker,
+  types: Types,
   env: TypeEnv,
   a: Term,
   typeA: Maybe,
@@ -34,17 +33,17 @@ export function unify(
 }
 
 /** Neither is known: the first may be anything, the second what the first is then. */
-function bothOpen(types: TypeChecker, env: TypeEnv, a: Term, b: Term): boolean {
+function bothOpen(types: Types, env: TypeEnv, a: Term, b: Term): boolean {
   return unifyTerm(types, env, a, ANY, false) && unifyTerm(types, env, b, types.of(a, env), false)
 }
 
-function unifyArrays(types: TypeChecker, env: TypeEnv, a: ArrayTerm, b: Term): boolean {
+function unifyArrays(types: Types, env: TypeEnv, a: ArrayTerm, b: Term): boolean {
   if (b.kind === 'var') return bothOpen(types, env, a, b)
   if (b.kind !== 'array' || a.items.length !== b.items.length) return false
   return a.items.every((item, i) => unifyPair(types, env, item, b.items[i] as Term))
 }
 
-function unifyObjects(types: TypeChecker, env: TypeEnv, a: ObjectTerm, b: Term): boolean {
+function unifyObjects(types: Types, env: TypeEnv, a: ObjectTerm, b: Term): boolean {
   if (b.kind === 'var') return bothOpen(types, env, a, b)
   if (b.kind !== 'object' || a.pairs.length !== b.pairs.length) return false
   return a.pairs.every(([key, value]) => {
@@ -59,13 +58,13 @@ function isSameKey(a: Term, b: Term): boolean {
   return key !== undefined && key === constantKey(b)
 }
 
-function unifyPair(types: TypeChecker, env: TypeEnv, a: Term, b: Term): boolean {
+function unifyPair(types: Types, env: TypeEnv, a: Term, b: Term): boolean {
   return unify(types, env, a, types.of(a, env), b, types.of(b, env))
 }
 
 /** Whether a term may be of a type; with `joins` a variable may be of others too. */
 export function unifyTerm(
-  types: TypeChecker,
+  types: Types,
   env: TypeEnv,
   term: Term,
   type: Maybe,
@@ -92,7 +91,7 @@ export function unifyTerm(
 }
 
 function unifyComposite(
-  types: TypeChecker,
+  types: Types,
   env: TypeEnv,
   term: ArrayTerm | ObjectTerm | SetTerm,
   type: Maybe,
@@ -106,7 +105,7 @@ function unifyComposite(
 }
 
 function unifyArray(
-  types: TypeChecker,
+  types: Types,
   env: TypeEnv,
   { items }: ArrayTerm,
   type: ArrayType,
@@ -117,7 +116,7 @@ function unifyArray(
 }
 
 function unifyObject(
-  types: TypeChecker,
+  types: Types,
   env: TypeEnv,
   { pairs }: ObjectTerm,
   type: ObjectType,
@@ -135,7 +134,7 @@ function unifyObject(
 }
 
 function unifySet(
-  types: TypeChecker,
+  types: Types,
   env: TypeEnv,
   { items }: SetTerm,
   type: SetType,

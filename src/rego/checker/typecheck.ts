@@ -11,7 +11,17 @@ import { type Needs, rulesOf } from './recursion.ts'
 import { inputTypeOf, SchemaError } from './schemas.ts'
 import { RefChecker } from './reference-types.ts'
 import { hasClosures } from './safety.ts'
-import { constantKey, isRoot, nodeKey, TypeEnv, TypeNode, type TypeOf } from './type-env.ts'
+import {
+  constantKey,
+  isComprehension,
+  isRoot,
+  nodeKey,
+  type Show,
+  TypeEnv,
+  TypeNode,
+  type TypeOf,
+  type Types,
+} from './type-env.ts'
 import {
   ANY,
   BOOLEAN,
@@ -26,9 +36,6 @@ import {
   unifies,
 } from './types.ts'
 import { unify, unifyTerm } from './type-unify.ts'
-
-/** How terms are shown in messages, with the names of the source. */
-export type Show = (term: Term) => string
 
 /** Reports what does not fit; the answer gives the type of what a rule defines, by where it stands. */
 export function checkTypes(
@@ -55,7 +62,7 @@ interface Problem {
   readonly hints?: readonly string[]
 }
 
-export class TypeChecker {
+class TypeChecker implements Types {
   readonly #tree: RuleNode
   readonly #diagnostics: Diagnostics
   readonly #show: Show
@@ -394,10 +401,6 @@ function comprehensionType(
         rest: [checker.of(term.key, env), checker.of(term.value, env)],
       }
   }
-}
-
-export function isComprehension(term: Term): term is Comprehension {
-  return term.kind.endsWith('Comprehension')
 }
 
 function asRef(term: Term): RefTerm | undefined {
