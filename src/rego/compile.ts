@@ -1,7 +1,8 @@
 import { check, type CheckedQuery } from './checker/check.ts'
-import { builtinType, OUTSIDE, parseSignature } from './checker/builtins.ts'
-import type { FunctionType } from './checker/types.ts'
+import { builtinType, OUTSIDE, parseSignature } from './builtins/builtins.ts'
+import type { FunctionType } from './builtins/types.ts'
 import { generate } from './codegen/codegen.ts'
+import { machineBuiltin } from './codegen/machine.ts'
 import { type Diagnostic, Diagnostics, sortDiagnostics } from './diagnostics.ts'
 import type { Module } from './ast/ast.ts'
 import { ParseCache } from './parser/cache.ts'
@@ -11,7 +12,7 @@ import type { Entrypoint } from './planner/input.ts'
 import { Planner } from './planner/planner.ts'
 import type { TracePoint } from './planner/points.ts'
 import type { Policy } from './ir/ir.ts'
-import { nodeAt, type RuleNode } from './planner/tree.ts'
+import { nodeAt, type RuleNode } from './ast/tree.ts'
 import { type RuleSurvey, surveyOf } from './survey.ts'
 
 export interface Capabilities {
@@ -164,6 +165,7 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
     modules: checked.modules,
     arity: (name) => declared.get(name)?.args.length ?? arityOf(name),
     plain: new Set(declared.keys()),
+    inMachine: (name) => machineBuiltin(name) !== undefined,
     strictErrors: options.strictBuiltinErrors ?? false,
     trace: TRACE[String(options.trace ?? false) as 'false' | 'true' | 'values'],
     original: checked.original,

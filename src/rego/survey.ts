@@ -3,11 +3,11 @@
 // which Rego itself takes for undefined and passes over in silence.
 import type { Checked } from './checker/check.ts'
 import { importName } from './checker/imports.ts'
-import type { Type } from './checker/types.ts'
+import type { Type } from './builtins/types.ts'
 import type { Expr, Loc, Module, Rule, Term, With } from './ast/ast.ts'
 import { walkExpr, walkRule, walkTerm } from './ast/walk.ts'
-import { isOperator } from './parser/terms.ts'
-import { splitRef } from './planner/tree.ts'
+import { isOperator } from './ast/operators.ts'
+import { splitRef } from './ast/tree.ts'
 
 /** One step of a reference: its key, or undefined when that is only known when the rule runs. */
 export interface Step {

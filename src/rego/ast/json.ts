@@ -1,5 +1,5 @@
 // A module's syntax tree in the form in which OPA writes its own as JSON.
-import { compareTerms } from '../checker/term-order.ts'
+import { compareTerms } from './term-order.ts'
 import type { Body, Expr, Head, Module, Rule, Term } from './ast.ts'
 
 /** What `rego.parse_module` gives; numbers as JSON texts by way of `number`. */

@@ -1,6 +1,6 @@
 import type { Annotations, Module, Rule } from '../ast/ast.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { splitRef } from '../planner/tree.ts'
+import { splitRef } from '../ast/tree.ts'
 
 /** One annotation each for a document, a package and what is below a package. */
 export function checkAnnotations(modules: readonly Module[], diagnostics: Diagnostics): void {

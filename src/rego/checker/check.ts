@@ -2,9 +2,9 @@
 import type { Annotations, Body, Import, Module, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkBody, walkRule } from '../ast/walk.ts'
 import { type Diagnostic, Diagnostics } from '../diagnostics.ts'
-import { isOperator, operatorName } from '../parser/terms.ts'
-import { buildTree, nodeAt, type RuleNode } from '../planner/tree.ts'
-import { builtinType } from './builtins.ts'
+import { isOperator, operatorName } from '../ast/operators.ts'
+import { buildTree, nodeAt, type RuleNode } from '../ast/tree.ts'
+import { builtinType } from '../builtins/builtins.ts'
 import { checkConflicts } from './conflicts.ts'
 import { Expander } from './expand.ts'
 import {
@@ -26,7 +26,7 @@ import { checkRecursion, type Needs } from './recursion.ts'
 import { SafetyChecker } from './safety.ts'
 import { type Globals, NameSource, Scope } from './scope.ts'
 import { checkTypes } from './typecheck.ts'
-import type { FunctionType, Type } from './types.ts'
+import type { FunctionType, Type } from '../builtins/types.ts'
 
 export interface CheckOptions {
   readonly strict: boolean

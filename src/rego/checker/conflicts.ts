@@ -1,6 +1,6 @@
 import type { Module } from '../ast/ast.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { nodeAt, type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
+import { nodeAt, type PlacedRule, type RuleNode, rulesBelow } from '../ast/tree.ts'
 
 /** Rules that cannot stand for one document, and rules where a package is. */
 export function checkConflicts(

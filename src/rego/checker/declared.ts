@@ -3,8 +3,8 @@
 import type { Body, Expr, Rule, Term } from '../ast/ast.ts'
 import { walkRule, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { isOperator, operatorName } from '../parser/terms.ts'
-import { GENERATED } from './scope.ts'
+import { isOperator, operatorName } from '../ast/operators.ts'
+import { GENERATED } from '../ast/names.ts'
 import { type SafetyChecker, termVars } from './safety.ts'
 import type { TypeOf } from './type-env.ts'
 

@@ -2,8 +2,8 @@
 // its own before the one it stands in, as in OPA. So `not [input.x]` is undefined when `input.x` is: what a negated
 // expression is made of is read before the negation. The sides of an equation and a term that is a whole expression stay.
 import type { Body, Expr, ExprNode, Rule, Term } from '../ast/ast.ts'
-import { isOperator, operatorRef } from '../parser/terms.ts'
-import { compareTerms } from './term-order.ts'
+import { isOperator, operatorRef } from '../ast/operators.ts'
+import { compareTerms } from '../ast/term-order.ts'
 import type { NameSource } from './scope.ts'
 
 export class Dynamics {

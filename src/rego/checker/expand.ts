@@ -14,7 +14,7 @@ import type {
   With,
 } from '../ast/ast.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
-import { operatorRef } from '../parser/terms.ts'
+import { operatorRef } from '../ast/operators.ts'
 import type { NameSource } from './scope.ts'
 
 /** Whether the value of a `with` stands for a function, and so is not evaluated. */

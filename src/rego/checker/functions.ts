@@ -1,11 +1,11 @@
 import type { Body, Expr, Import, Loc, Module, RefTerm, Rule, Term, With } from '../ast/ast.ts'
 import { walkBody, walkRule, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { operatorName } from '../parser/terms.ts'
-import { nodeAt, type RuleNode } from '../planner/tree.ts'
-import { DEPRECATED, isBuiltin, OUTSIDE } from './builtins.ts'
+import { operatorName } from '../ast/operators.ts'
+import { nodeAt, type RuleNode } from '../ast/tree.ts'
+import { DEPRECATED, isBuiltin, OUTSIDE } from '../builtins/builtins.ts'
 import { importName, importText } from './imports.ts'
-import type { FunctionType } from './types.ts'
+import type { FunctionType } from '../builtins/types.ts'
 
 type TypeOf = (name: string) => FunctionType | undefined
 

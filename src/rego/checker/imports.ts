@@ -1,5 +1,5 @@
 import type { Import } from '../ast/ast.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 
 /** The name by which an import is known in its module. */
 export function importName({ alias, path }: Import): string | undefined {

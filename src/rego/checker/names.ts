@@ -1,9 +1,9 @@
 // What bodies and expressions name, and expressions with their terms mapped: helpers of the walk that resolves names.
 import type { Body, Expr, Loc, RefTerm, Term, VarTerm } from '../ast/ast.ts'
 import { walkBody, walkTerm } from '../ast/walk.ts'
-import { isOperator } from '../parser/terms.ts'
-import { isBuiltin } from './builtins.ts'
-import { compareTerms } from './term-order.ts'
+import { isOperator } from '../ast/operators.ts'
+import { isBuiltin } from '../builtins/builtins.ts'
+import { compareTerms } from '../ast/term-order.ts'
 
 /** Names of builtins that a body, outside of comprehensions, has as variables: not as what it calls or replaces. */
 export function builtinNames(body: Body): string[] {

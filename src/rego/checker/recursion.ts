@@ -1,7 +1,7 @@
 import type { Loc, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkRule } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
+import { type PlacedRule, type RuleNode, rulesBelow } from '../ast/tree.ts'
 
 /** A rule must not need itself, through whatever other rules. */
 export function checkRecursion(tree: RuleNode, diagnostics: Diagnostics): Needs {

@@ -12,7 +12,7 @@ import {
   type Types,
 } from './type-env.ts'
 import { unifyTerm } from './type-unify.ts'
-import { ANY, keys, STRING, type Type, typeText, unifies, values } from './types.ts'
+import { ANY, keys, STRING, type Type, typeText, unifies, values } from '../builtins/types.ts'
 
 interface Problem {
   readonly loc: Loc

@@ -1,7 +1,7 @@
 // Calls that never reach evaluation as such: `print`, and what a rule asks about its own annotations.
 import type { Body, Expr, Loc, Module, Rule, Term } from '../ast/ast.ts'
 import { mapTerm } from '../ast/walk.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 import type { Metadata } from './metadata.ts'
 import { mapExpr } from './names.ts'
 

@@ -4,8 +4,8 @@ import type { Body, Expr, Loc, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { sameTerm } from '../ast/distinct.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { isOperator, operatorName } from '../parser/terms.ts'
-import { isBuiltin } from './builtins.ts'
+import { isOperator, operatorName } from '../ast/operators.ts'
+import { isBuiltin } from '../builtins/builtins.ts'
 
 /** The number of operands of a function, or undefined for an unknown one. */
 export type Arity = (operator: RefTerm) => number | undefined

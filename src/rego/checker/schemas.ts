@@ -1,6 +1,6 @@
 // Types from JSON schemas in annotations: `schemas: [{input: {...}}]` says what a rule's input looks like.
 import type { Annotations, Module, Rule } from '../ast/ast.ts'
-import { ANY, BOOLEAN, keyOf, NULL, NUMBER, STRING, type Type, union } from './types.ts'
+import { ANY, BOOLEAN, keyOf, NULL, NUMBER, STRING, type Type, union } from '../builtins/types.ts'
 
 type Json = Readonly<Record<string, unknown>>
 const NAMES = ['array', 'boolean', 'integer', 'number', 'null', 'object', 'string']

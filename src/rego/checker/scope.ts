@@ -2,9 +2,10 @@
 // references from `data`, and refuses declarations out of order. OPA does this in two stages (ResolveRefs,
 // RewriteLocalVars); what one declares anywhere in a body hides what is outside in the whole of it, as there.
 import type { Body, Expr, Head, LastUse, Loc, RefTerm, Rule, Term, VarTerm } from '../ast/ast.ts'
+import { GENERATED } from '../ast/names.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { isOperator, operatorRef } from '../parser/terms.ts'
+import { isOperator, operatorRef } from '../ast/operators.ts'
 import {
   argNames,
   assigns,
@@ -39,9 +40,6 @@ export interface Globals {
   /** The module's package, `data` included. */
   readonly packageRef: RefTerm
 }
-
-/** Begins the names that stages make up; no source can spell it. */
-export const GENERATED = '%'
 
 export class NameSource {
   #next = 0

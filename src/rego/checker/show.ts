@@ -1,5 +1,5 @@
 import type { Term } from '../ast/ast.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 
 /** What a made-up variable stands for. */
 export type Subjects = ReadonlyMap<string, Term>

@@ -1,7 +1,7 @@
 // What is known of types at one point: a tree of the documents that rules make, with what one body knows of its variables
 // in a layer above it. A lookup goes from layer to layer; documents that no layer knows may be anything.
 import type { Comprehension, RefTerm, Term, VarTerm } from '../ast/ast.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 import {
   ANY,
   BOOLEAN,
@@ -14,7 +14,7 @@ import {
   STRING,
   type Type,
   values,
-} from './types.ts'
+} from '../builtins/types.ts'
 
 export class TypeNode {
   value: Type | undefined

@@ -1,8 +1,15 @@
 // Types meet terms: variables without a type get one, everything else has to fit.
 import type { ArrayTerm, ObjectTerm, SetTerm, Term } from '../ast/ast.ts'
 import { constantKey, selectTerm, type TypeEnv, type Types } from './type-env.ts'
-import { ANY, type ArrayType, elementAt, isAny, isUnknown, type ObjectType } from './types.ts'
-import { or, type SetType, type Type, unifies } from './types.ts'
+import {
+  ANY,
+  type ArrayType,
+  elementAt,
+  isAny,
+  isUnknown,
+  type ObjectType,
+} from '../builtins/types.ts'
+import { or, type SetType, type Type, unifies } from '../builtins/types.ts'
 
 type Maybe = Type | undefined
 

@@ -5,8 +5,8 @@
 import type { Body, Comprehension, Expr, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkExpr, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
-import { isOperator, operatorName } from '../parser/terms.ts'
-import { type PlacedRule, type RuleNode, rulesBelow } from '../planner/tree.ts'
+import { isOperator, operatorName } from '../ast/operators.ts'
+import { type PlacedRule, type RuleNode, rulesBelow } from '../ast/tree.ts'
 import { type Needs, rulesOf } from './recursion.ts'
 import { inputTypeOf, SchemaError } from './schemas.ts'
 import { RefChecker } from './reference-types.ts'
@@ -34,7 +34,7 @@ import {
   type Type,
   typeText,
   unifies,
-} from './types.ts'
+} from '../builtins/types.ts'
 import { unify, unifyTerm } from './type-unify.ts'
 
 /** Reports what does not fit; the answer gives the type of what a rule defines, by where it stands. */

@@ -1,5 +1,5 @@
 import type { Body, BodyNode, CallNode, Expr, SomeNode, Term, With } from '../ast/ast.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 import { symbolOf } from './operators.ts'
 import { type Span, lineBreaks } from './spans.ts'
 import { TermFormatter, isUnion } from './terms.ts'

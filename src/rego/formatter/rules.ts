@@ -1,7 +1,7 @@
 import type { Body, Head, Import, Module, Rule, Term } from '../ast/ast.ts'
 import { isGround, walkRule } from '../ast/walk.ts'
 import { BASE, FUTURE } from '../parser/cursor.ts'
-import { operatorName, operatorRef } from '../parser/terms.ts'
+import { operatorName, operatorRef } from '../ast/operators.ts'
 import { ExpressionFormatter } from './expressions.ts'
 import { Source } from './spans.ts'
 import { type Dialect, variableText } from './terms.ts'

@@ -1,5 +1,5 @@
 import type { Comment, Module, RefTerm } from '../ast/ast.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 import { symbolOf } from './operators.ts'
 
 /** What says where or how something was written, not what it is. */

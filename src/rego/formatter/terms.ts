@@ -1,5 +1,5 @@
 import type { Body, CallTerm, Comment, Expr, RefTerm, Term, TemplateTerm } from '../ast/ast.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 import { symbolOf } from './operators.ts'
 import type { Source, Span } from './spans.ts'
 import { UnexpectedComment, Writer } from './writer.ts'

@@ -1,5 +1,5 @@
 import type * as Yaml from 'yaml'
-import { yaml } from '../host/libraries.ts'
+import { yaml } from '../libraries.ts'
 import type { Annotations, Comment, Loc } from '../ast/ast.ts'
 import { Cursor } from './cursor.ts'
 import { ExpressionParser } from './expressions.ts'

@@ -1,7 +1,8 @@
 import type { Body, CallTerm, Expr, ExprNode, Term, VarTerm, With } from '../ast/ast.ts'
 import type { Cursor } from './cursor.ts'
 import type { TokenKind } from './lexer.ts'
-import { isOperator, operatorName, OPERATORS, operatorRef, TermParser } from './terms.ts'
+import { OPERATORS, TermParser } from './terms.ts'
+import { isOperator, operatorName, operatorRef } from '../ast/operators.ts'
 
 /** Planning nests with the length of a body; no author writes one this long. */
 const BODY_MAX = 2000

@@ -1,11 +1,11 @@
 import type { Body, Expr, Head, Import, Loc, Module, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkRule } from '../ast/walk.ts'
-import { isBuiltin } from '../checker/builtins.ts'
+import { isBuiltin } from '../builtins/builtins.ts'
 import type { Diagnostic } from '../diagnostics.ts'
 import { type Target, parseAnnotations } from './annotations.ts'
 import { Cursor, type ParserOptions, V1_WORDS } from './cursor.ts'
 import { RuleParser, type Statement, trueTerm } from './rules.ts'
-import { isOperator, operatorName } from './terms.ts'
+import { isOperator, operatorName } from '../ast/operators.ts'
 
 export interface Parsed {
   readonly module?: Module

@@ -3,7 +3,7 @@ import { walkTerm } from '../ast/walk.ts'
 import type { Cursor } from './cursor.ts'
 import { EXPERIMENTAL, FUTURE } from './cursor.ts'
 import { ExpressionParser } from './expressions.ts'
-import { isGround } from './terms.ts'
+import { isGround } from '../ast/walk.ts'
 
 const IMPORT_ROOTS = new Set(['data', 'input', 'future', 'rego'])
 const INFIX = new Set(['+', '-', '*', '/', '%', '&', '|', '==', '!=', '<', '<=', '>', '>='])

@@ -1,3 +1,4 @@
+import { operatorRef, isOperator, asRoot } from '../ast/operators.ts'
 import type {
   ArrayTerm,
   Body,
@@ -9,7 +10,6 @@ import type {
   TemplateTerm,
 } from '../ast/ast.ts'
 import { distinctItems, lastPairs } from '../ast/distinct.ts'
-import { isGround } from '../ast/walk.ts'
 import type { Cursor } from './cursor.ts'
 import type { TokenKind } from './lexer.ts'
 import { parseNumber } from './numbers.ts'
@@ -41,8 +41,6 @@ const LEVELS: readonly (readonly TokenKind[])[] = [
   ['+', '-'],
   ['*', '/', '%'],
 ]
-
-const ROOTS = new Set(['data', 'input'])
 
 /** Parses a body up to (not over) its closing token; expressions are the next file's. */
 export type ParseBody = (end: TokenKind) => Body | undefined
@@ -535,45 +533,6 @@ export class TermParser {
     return { kind: 'object', pairs: lastPairs(pairs), loc: at() }
   }
 }
-
-export function operatorRef(name: string, loc: Loc): RefTerm {
-  const [first = '', ...rest] = name.split('.')
-  return {
-    kind: 'ref',
-    loc,
-    terms: [
-      { kind: 'var', name: first, loc },
-      ...rest.map((value) => ({ kind: 'string', value, loc }) as const),
-    ],
-  }
-}
-
-export function isOperator(operator: RefTerm, name: string): boolean {
-  const [head] = operator.terms
-  return operator.terms.length === 1 && head.kind === 'var' && head.name === name
-}
-
-/** The dotted name of a call's operator, or undefined when it is not made of names. */
-export function operatorName({ terms }: RefTerm): string | undefined {
-  const [head] = terms
-  if (head.kind !== 'var') return undefined
-  let { name } = head
-  for (let i = 1; i < terms.length; i++) {
-    const step = terms[i]
-    if (step?.kind !== 'string') return undefined
-    name += `.${step.value}`
-  }
-  return name
-}
-
-/** `data` and `input` alone are references. */
-export function asRoot(term: Term): Term {
-  return term.kind === 'var' && ROOTS.has(term.name)
-    ? { kind: 'ref', terms: [term], loc: term.loc }
-    : term
-}
-
-export { isGround }
 
 /** The value of a quoted literal, or undefined when an escape is broken. */
 function unescape(text: string): string | undefined {

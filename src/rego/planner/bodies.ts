@@ -1,7 +1,7 @@
 // Bodies and expressions: each goes on to the rest when it holds.
 import type { Body, EveryNode, Expr, Rule, Term } from '../ast/ast.ts'
 import type { Local } from '../ir/ir.ts'
-import { operatorRef } from '../parser/terms.ts'
+import { operatorRef } from '../ast/operators.ts'
 import { planCallExpr } from './calls.ts'
 import { type Constraint, constraintsOf, mayFail } from './constraints.ts'
 import {

@@ -1,13 +1,13 @@
 // Calls: comparisons and equations become statements, `walk` is iterated, everything else is called.
 import type { RefTerm, Term } from '../ast/ast.ts'
 import type { Local, Location, Operand, Stmt } from '../ir/ir.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 import { DATA, type Frame, INPUT, namesOf, type Next, PlanError, planTerm } from './frame.ts'
 import { nodeValue } from './documents.ts'
 import { dot, scan } from './steps.ts'
 import { made, planTerms } from './terms.ts'
 import { valued } from './tracing.ts'
-import { isFunction } from './tree.ts'
+import { isFunction } from '../ast/tree.ts'
 import { unify, unifyValue } from './unify.ts'
 import { keyed, MOCKS } from './variant.ts'
 

@@ -4,10 +4,10 @@
 import type { Expr, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { termKey } from '../ast/distinct.ts'
 import { walkExpr } from '../ast/walk.ts'
-import { isOperator, operatorName } from '../parser/terms.ts'
+import { isOperator, operatorName } from '../ast/operators.ts'
 import type { Frame } from './frame.ts'
 import { constantOf } from './statics.ts'
-import type { PlacedRule, RuleNode } from './tree.ts'
+import type { PlacedRule, RuleNode } from '../ast/tree.ts'
 
 export interface Constraint {
   /** A reference, or a variable among the arguments of a function. */

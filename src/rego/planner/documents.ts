@@ -2,7 +2,7 @@
 import type { Block, Func, Local, Operand } from '../ir/ir.ts'
 import { DATA, type Frame, INPUT } from './frame.ts'
 import { dot } from './steps.ts'
-import { hasContent, isDynamic, isFunction, type RuleNode } from './tree.ts'
+import { hasContent, isDynamic, isFunction, type RuleNode } from '../ast/tree.ts'
 
 /** The function of a node without rules of its own. */
 export function planDocument(f: Frame, name: string, node: RuleNode): Func {

@@ -6,7 +6,7 @@ import { Bindings } from './bindings.ts'
 import type { PlannerInput } from './input.ts'
 import type { TracePoint, Tracing } from './points.ts'
 import { constantOf, type Statics } from './statics.ts'
-import type { RuleNode } from './tree.ts'
+import type { RuleNode } from '../ast/tree.ts'
 import type { Variant } from './variant.ts'
 
 export const INPUT: Local = 0

@@ -3,8 +3,8 @@
 // replacements that can reach it: what reads a shadowed document or calls a swapped function, and what needs that.
 import type { Rule } from '../ast/ast.ts'
 import { walkRule } from '../ast/walk.ts'
-import { operatorName } from '../parser/terms.ts'
-import { nodeAt, type RuleNode } from './tree.ts'
+import { operatorName } from '../ast/operators.ts'
+import { nodeAt, type RuleNode } from '../ast/tree.ts'
 import { keyed, PLAIN, type Variant } from './variant.ts'
 
 type Nodes = Set<RuleNode>

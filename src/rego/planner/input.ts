@@ -1,6 +1,6 @@
 // What a plan is made of: the checked modules as a tree, and what of it is asked for.
 import type { Body, Module } from '../ast/ast.ts'
-import type { RuleNode } from './tree.ts'
+import type { RuleNode } from '../ast/tree.ts'
 
 export interface PlannerInput {
   readonly tree: RuleNode
@@ -9,6 +9,8 @@ export interface PlannerInput {
   readonly arity: (name: string) => number | undefined
   /** Functions that the embedder brings. */
   readonly plain: ReadonlySet<string>
+  /** Whether the machine has a builtin, so that no host is called for it. */
+  readonly inMachine: (name: string) => boolean
   /** Errors of builtins end the evaluation. */
   readonly strictErrors: boolean
   /** Marks expressions; with `values` also what is in them. */

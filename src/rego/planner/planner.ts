@@ -1,6 +1,5 @@
 // Syntax tree -> IR: the functions a policy needs, each planned when it is first asked for.
 import type { Expr } from '../ast/ast.ts'
-import { machineBuiltin } from '../codegen/machine.ts'
 import type { Func, Plan, Policy } from '../ir/ir.ts'
 import { bodyForm, exprForm } from './bodies.ts'
 import { type Forms, Frame, type Whole } from './frame.ts'
@@ -12,7 +11,7 @@ import type { TracePoint } from './points.ts'
 import { planRules } from './rules.ts'
 import { Statics } from './statics.ts'
 import { termForm } from './terms.ts'
-import { isFunction, type RuleNode } from './tree.ts'
+import { isFunction, type RuleNode } from '../ast/tree.ts'
 import { PLAIN, type Variant } from './variant.ts'
 
 const FORMS: Forms = { term: termForm, body: bodyForm, expr: exprForm }
@@ -89,7 +88,7 @@ export class Planner implements Whole {
     const args = this.input.arity(name) ?? 0
     const home = this.input.plain.has(name)
       ? 'plain'
-      : machineBuiltin(name) !== undefined
+      : this.input.inMachine(name)
         ? 'machine'
         : 'host'
     this.statics.builtins.set(name, { name, args, home })

@@ -7,7 +7,7 @@ import { fail, isOpen } from './open.ts'
 import { longestKnown, stepKey } from './shared.ts'
 import { constantOf } from './statics.ts'
 import { dot, scan } from './steps.ts'
-import { hasContent, isDynamic, isFunction, type RuleNode } from './tree.ts'
+import { hasContent, isDynamic, isFunction, type RuleNode } from '../ast/tree.ts'
 import { unifyValue } from './unify.ts'
 
 export function planRef(f: Frame, ref: RefTerm, next: WithValue): void {

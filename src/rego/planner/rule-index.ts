@@ -2,7 +2,7 @@
 // once in a table of the constants; each rule then only asks for its number before it does anything.
 import type { Expr, RefTerm, Rule, Term } from '../ast/ast.ts'
 import type { Block, Constant, Local, Operand } from '../ir/ir.ts'
-import { isOperator } from '../parser/terms.ts'
+import { isOperator } from '../ast/operators.ts'
 import { type Frame, isInputPath, namesOf, planTerm } from './frame.ts'
 import { compareConstants, constantOf } from './statics.ts'
 

@@ -8,7 +8,7 @@ import { indexRules, type RuleIndex } from './rule-index.ts'
 import { readShared } from './shared.ts'
 import { constantOf } from './statics.ts'
 import { made, planTerms } from './terms.ts'
-import { isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from './tree.ts'
+import { isDynamic, isFunction, type PlacedRule, type RuleNode, rulesBelow } from '../ast/tree.ts'
 import { unifyValue } from './unify.ts'
 
 type Base = Pick<Func, 'name' | 'path'>

@@ -4,7 +4,7 @@ import type { RefTerm, Rule, Term } from '../ast/ast.ts'
 import { walkRule } from '../ast/walk.ts'
 import type { Block, Local, Operand } from '../ir/ir.ts'
 import { type Frame, isInputPath, namesOf, planTerm } from './frame.ts'
-import { nodeAt } from './tree.ts'
+import { nodeAt } from '../ast/tree.ts'
 
 /** Reading something once that nobody asks for costs more than reading it twice. */
 const USERS_MIN = 2

@@ -3,8 +3,8 @@
 // expression belongs to the point of that expression.
 import type { Body, Expr, RefTerm, Term } from '../ast/ast.ts'
 import { walkTerm } from '../ast/walk.ts'
-import { GENERATED } from '../checker/scope.ts'
-import { isOperator } from '../parser/terms.ts'
+import { GENERATED } from '../ast/names.ts'
+import { isOperator } from '../ast/operators.ts'
 import { type Frame, type Next, planBody, planExpr, planTerm } from './frame.ts'
 import { isOpen } from './open.ts'
 import type { Kept, TracePoint, Tracing } from './points.ts'

@@ -1,5 +1,5 @@
 import type { RefTerm } from '../ast/ast.ts'
-import { operatorName } from '../parser/terms.ts'
+import { operatorName } from '../ast/operators.ts'
 
 /** Where values that stand in for functions travel: a key that no document of a user has. */
 export const MOCKS = '\u0001mocks'

@@ -2,11 +2,11 @@
 import type { Expr, RefTerm, Term } from '../ast/ast.ts'
 import { walkTerm } from '../ast/walk.ts'
 import type { Block, Local, Operand } from '../ir/ir.ts'
-import { isOperator, operatorName } from '../parser/terms.ts'
+import { isOperator, operatorName } from '../ast/operators.ts'
 import { DATA, type Frame, INPUT, namesOf, type Next, planExpr } from './frame.ts'
 import { planTerms } from './terms.ts'
 import { keepKnown } from './tracing.ts'
-import { hasRules, isFunction, type RuleNode } from './tree.ts'
+import { hasRules, isFunction, type RuleNode } from '../ast/tree.ts'
 import { type Mock, MOCKS, shadow, swap, type Variant } from './variant.ts'
 
 /** An expression whose documents or functions are replaced while it runs, and put back for the rest of the body. */

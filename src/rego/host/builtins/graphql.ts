@@ -13,7 +13,7 @@ import type {
   VariableDefinitionNode,
 } from 'graphql'
 import { Kind } from 'graphql/language/kinds.js'
-import { graphql as library, graphqlValidate } from '../libraries.ts'
+import { graphql as library, graphqlValidate } from '../../libraries.ts'
 import { fromJs, isArray, Num, RegoObject, type Value, writeJson } from '../value.ts'
 import { type Family, fail, text, wrongType } from './kind.ts'
 

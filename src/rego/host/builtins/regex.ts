@@ -1,6 +1,6 @@
 import type { RE2JS } from 're2js'
 import { matchGlob } from '../glob/glob.ts'
-import { re2 } from '../libraries.ts'
+import { re2 } from '../../libraries.ts'
 import { isArray, type Value, num } from '../value.ts'
 import { BuiltinError, type Family, fail, int, text, wrongType } from './kind.ts'
 

@@ -1,7 +1,7 @@
 // YAML as OPA reads and writes it: through sigs.k8s.io/yaml, on go-yaml 2. The library finds the structure, what a scalar
 // is and how one is written is go-yaml's.
 import type * as Yaml from 'yaml'
-import { yaml } from '../libraries.ts'
+import { yaml } from '../../libraries.ts'
 import { isArray, Num, num, RegoObject, RegoSet, type Value, writeJson } from '../value.ts'
 import { type Family, fail, text } from './kind.ts'
 import { isBase60, resolveScalar, type Scalar } from './yaml-scalars.ts'

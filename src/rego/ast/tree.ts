@@ -1,5 +1,5 @@
 // The tree of rules by path: packages are inner nodes, rules sit where their reference stops being constant.
-import type { Module, Rule, Term } from '../ast/ast.ts'
+import type { Module, Rule, Term } from './ast.ts'
 
 export interface PlacedRule {
   readonly rule: Rule

@@ -1,7 +1,7 @@
 // The order of terms: values as they are ordered when they run, then variables, references and what has to be computed
 // between and behind them, as in OPA. It decides which of two dynamic terms of one literal is read first.
-import type { Term } from '../ast/ast.ts'
-import { compareNumbers, compareText } from '../planner/statics.ts'
+import type { Term } from './ast.ts'
+import { compareNumbers, compareText } from './compare.ts'
 
 const RANK: Readonly<Record<Term['kind'], number>> = {
   null: 0,
