@@ -1,3 +1,4 @@
+import { liveReplicas } from './control/replica.ts'
 import { ensureDirectory } from './lib/directories.ts'
 import { createLogger } from './lib/log.ts'
 import type { Config } from './config.ts'
@@ -86,8 +87,6 @@ async function withRecord<Output>(
 // The embedded database has a lock of its own, and leases that a dead gate left there are over.
 async function assertNoGate(store: Store): Promise<void> {
   if (store.isEmbedded) return
-  const rows = await store.db.query<{ host: string }>(
-    'select host from replicas where lease_until > clock_timestamp()',
-  )
-  if (rows.length > 0) throw new Error(`a gate on ${rows[0]?.host} is running; stop it first`)
+  const [running] = await liveReplicas(store.db)
+  if (running) throw new Error(`a gate on ${running.host} is running; stop it first`)
 }

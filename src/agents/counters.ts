@@ -486,3 +486,27 @@ const SETTLE_BUDGETS = `update budgets b
   set reserved = b.reserved - q.amount, settled = b.settled + q.settled
   from unnest($1::text[], $2::date[], $3::bigint[], $4::bigint[]) as q (key, period_start, amount, settled)
   where b.key = q.key and b.period_start = q.period_start`
+
+/** What agents have spent of a month, by `own:agent:` budgets, those who spent most first; in micro-units. */
+export async function ownMonths(db: Db, periodStart: string, limit: number) {
+  return db.query<{
+    readonly agent: string
+    readonly name: string | null
+    readonly reserved: bigint
+    readonly settled: bigint
+  }>(
+    `select substr(b.key, 11) as agent, a.name, b.reserved, b.settled
+     from budgets b left join agents a on a.id = substr(b.key, 11)
+     where b.key like 'own:agent:%' and b.period_start = $1
+     order by b.settled + b.reserved desc, b.key limit $2`,
+    [periodStart, limit],
+  )
+}
+
+/** `YYYY-MM` by the database clock, which is what budgets roll over by. */
+export async function currentMonth(db: Db): Promise<string> {
+  const [row] = await db.query<{ month: string }>(
+    `select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM') as month`,
+  )
+  return row?.month ?? ''
+}

@@ -210,3 +210,11 @@ const isEnvironmentId = (keyId: string): boolean => keyId.startsWith(ENVIRONMENT
 function sameHash(a: string, b: string): boolean {
   return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
 }
+
+/** Whether somebody has an admin key that is alive. */
+export async function hasAdminKey(db: Db): Promise<boolean> {
+  const rows = await db.query(
+    `select 1 from api_keys where role = 'admin' and revoked_at is null limit 1`,
+  )
+  return rows.length > 0
+}

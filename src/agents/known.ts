@@ -61,3 +61,30 @@ const KNOWN = `select id from (
       where agent_name = $1 and agent_name <> '' order by id desc limit 1)
     union all (select agent_id, 6 from audit_entries where agent_id = $1 and $1 <> '' limit 1)
   ) as known order by rank limit 1`
+
+/** Names by id, of agents of today. */
+export async function agentNames(
+  db: Db,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map()
+  const rows = await db.query<{ id: string; name: string }>(
+    'select id, name from agents where id = any($1)',
+    [ids],
+  )
+  return new Map(rows.map(({ id, name }) => [id, name]))
+}
+
+/** The newest names there are, to suggest one of. */
+export async function newestNames(db: Db, limit: number): Promise<readonly string[]> {
+  const rows = await db.query<{ name: string }>(
+    'select name from agents order by id desc limit $1',
+    [limit],
+  )
+  return rows.map(({ name }) => name)
+}
+
+export async function countAgents(db: Db): Promise<number> {
+  const [row] = await db.query<{ n: bigint }>('select count(*) as n from agents')
+  return Number(row?.n ?? 0)
+}

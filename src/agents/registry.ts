@@ -295,3 +295,13 @@ const AGENT_STATS = `with kinds as (
     from kinds
   )
   select kind, value, n from ranked where rank <= $1`
+
+/** For how long active agents have been active, in seconds. */
+export async function agentUptime(db: Db): Promise<{ longest: number; mean: number }> {
+  const [row] = await db.query<{ longest: number | null; mean: number | null }>(
+    `select max(extract(epoch from clock_timestamp() - started_at))::float8 as longest,
+       avg(extract(epoch from clock_timestamp() - started_at))::float8 as mean
+     from agents where status = 'active' and started_at is not null`,
+  )
+  return { longest: row?.longest ?? 0, mean: row?.mean ?? 0 }
+}

@@ -167,3 +167,17 @@ const RENEW = `update replicas set lease_until = clock_timestamp() + $2 * interv
     coalesce((select json_agg(json_build_object('agent', agent, 'tool', tool, 'upstream', upstream,
       'reason', reason, 'actor', actor, 'epoch', epoch, 'engagedAt', engaged_at))
       from kill_switches), '[]') as rows`
+
+/** The replicas whose lease has not run out, oldest first. */
+export async function liveReplicas(db: Db) {
+  return db.query<{
+    readonly id: string
+    readonly host: string
+    readonly version: string
+    readonly revision: string
+    readonly started_at: Date
+  }>(
+    `select id, host, version, revision, started_at from replicas
+     where lease_until > clock_timestamp() order by started_at`,
+  )
+}

@@ -1,4 +1,5 @@
 import { newAgent } from '../agents/agent.ts'
+import { hasAdminKey } from '../agents/keys.ts'
 import { findAgent } from '../agents/registry.ts'
 import type { Db } from '../store/tx.ts'
 import type { Operations } from './operations.ts'
@@ -43,9 +44,6 @@ export class Bootstrap {
 
   async hasAdmin(): Promise<boolean> {
     if (this.#hasEnvironmentAdmin) return true
-    const rows = await this.#db.query(
-      `select 1 from api_keys where role = 'admin' and revoked_at is null limit 1`,
-    )
-    return rows.length > 0
+    return hasAdminKey(this.#db)
   }
 }

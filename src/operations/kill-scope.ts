@@ -1,9 +1,11 @@
+import { countAgents, newestNames } from '../agents/known.ts'
 import { findAgent } from '../agents/registry.ts'
 import type { KillScope } from '../control/kill-switch.ts'
 import { namesTool } from '../control/scope.ts'
 import { GatewayError } from '../errors.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import type { Bundle } from '../bundle/types.ts'
+import { hasReportsOf } from '../record/reports.ts'
 import type { Db } from '../store/tx.ts'
 
 /** How many agents, tools and upstreams a scope covers at the moment. */
@@ -48,44 +50,17 @@ export async function resolveScope(
   }
 }
 
-/** The names of the agents that scopes hold by id, for showing. */
-export async function agentNames(
-  db: Db,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, string>> {
-  if (ids.length === 0) return new Map()
-  const rows = await db.query<{ id: string; name: string }>(
-    'select id, name from agents where id = any($1)',
-    [ids],
-  )
-  return new Map(rows.map(({ id, name }) => [id, name]))
-}
-
 async function agentId(db: Db, idOrName: string): Promise<string> {
   const agent = await findAgent(db, idOrName)
   if (agent) return agent.id
-  const known = await db.query<{ name: string }>(
-    'select name from agents order by id desc limit $1',
-    [AGENTS_SUGGESTED_FROM],
-  )
-  throw nothing(
-    'agent',
-    idOrName,
-    known.map(({ name }) => name),
-  )
+  throw nothing('agent', idOrName, await newestNames(db, AGENTS_SUGGESTED_FROM))
 }
 
 // Actions that agents only report are stopped by their type, which no policy declares.
 async function toolNames(db: Db, { tools }: Bundle, asked: string | null): Promise<string[]> {
   const names = [...tools.keys(), PLAN]
   if (asked === null || names.some((name) => namesTool(asked, name))) return names
-  const rows = await db.query('select 1 from reports where type = $1 limit 1', [asked])
-  return rows.length > 0 ? [...names, asked] : names
-}
-
-async function countAgents(db: Db): Promise<number> {
-  const [row] = await db.query<{ n: bigint }>('select count(*) as n from agents')
-  return Number(row?.n ?? 0)
+  return (await hasReportsOf(db, asked)) ? [...names, asked] : names
 }
 
 function nothing(what: string, name: string, known: readonly string[]): GatewayError {

@@ -3,6 +3,7 @@ import type { Diagnostic } from '../sources/diagnostics.ts'
 import type { PolicyStore } from '../policy/store.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { raiseAlert } from '../record/alerts.ts'
+import { keepRevision } from '../record/policy-revisions.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Operations } from './operations.ts'
@@ -62,12 +63,7 @@ export class PolicyJournal {
     await this.#parts.operations.note(
       'policy.reloaded',
       { revision, reason, environment, files: list },
-      async (tx) => {
-        await tx.query(
-          'insert into policy_revisions (revision, files) values ($1, $2) on conflict do nothing',
-          [revision, JSON.stringify(list)],
-        )
-      },
+      (tx) => keepRevision(tx, revision, list),
     )
   }
 

@@ -317,3 +317,13 @@ const MOVE_ACTIONS = `update actions set state = $3,
     reserved = coalesce($7, reserved), revision = coalesce($8, revision),
     error_code = coalesce($9, error_code), error_message = coalesce($10, error_message)
   where id = any($1) and state = $2 returning ${COLUMNS}`
+
+/** Whether actions execute whose replica's lease has run out. */
+export async function hasOrphanedActions(db: Db): Promise<boolean> {
+  const rows = await db.query(
+    `select 1 from actions a where state = 'executing' and not exists
+       (select 1 from replicas r where r.id = a.replica_id and r.lease_until > clock_timestamp())
+     limit 1`,
+  )
+  return rows.length > 0
+}

@@ -78,3 +78,9 @@ export async function spendByType(
     [agentId, from, to],
   )
 }
+
+/** Whether an agent ever reported an action of this type. */
+export async function hasReportsOf(db: Db, type: string): Promise<boolean> {
+  const rows = await db.query('select 1 from reports where type = $1 limit 1', [type])
+  return rows.length > 0
+}

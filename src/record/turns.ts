@@ -1,4 +1,4 @@
-import type { Tx } from '../store/tx.ts'
+import type { Db, Tx } from '../store/tx.ts'
 
 export type TurnStatus = 'running' | 'completed' | 'stopped' | 'failed'
 
@@ -86,4 +86,14 @@ export async function orphanedTurns(tx: Tx, graceMs: number): Promise<TurnRow[]>
      order by id limit 500`,
     [new Date(tx.nowMs - graceMs)],
   )
+}
+
+/** Whether turns run whose replica's lease has run out. */
+export async function hasOrphanedTurns(db: Db): Promise<boolean> {
+  const rows = await db.query(
+    `select 1 from turns t where status = 'running' and not exists
+       (select 1 from replicas r where r.id = t.replica_id and r.lease_until > clock_timestamp())
+     limit 1`,
+  )
+  return rows.length > 0
 }

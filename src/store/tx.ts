@@ -55,3 +55,8 @@ export interface Tx extends Db {
   /** Runs once the batch is durable. */
   afterCommit(action: () => void): void
 }
+
+/** Asks for nothing. @throws where nobody answers */
+export async function ping(db: Db): Promise<void> {
+  await db.query('select 1')
+}

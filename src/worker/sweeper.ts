@@ -5,6 +5,8 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import { keepRecord, type RetentionParts } from '../operations/retention.ts'
 import type { Sandbox } from '../rehearsal/sandbox.ts'
 import type { Turns } from '../turns/turns.ts'
+import { hasOrphanedActions } from '../record/actions.ts'
+import { hasOrphanedTurns } from '../record/turns.ts'
 import type { Db } from '../store/tx.ts'
 
 const SWEEP_MS = 1_000
@@ -55,7 +57,7 @@ export class Sweeper {
       const orphans = await this.#orphans()
       if (orphans > 0)
         log.warn({ actions: orphans }, 'actions of a stopped replica are indeterminate')
-      if (await this.#hasOrphanedTurns()) await turns.sweep()
+      if (await hasOrphanedTurns(db)) await turns.sweep()
       await sandbox.sweep()
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
@@ -70,19 +72,6 @@ export class Sweeper {
   // Looking costs a read; only a find costs a ledger batch.
   async #orphans(): Promise<number> {
     const { db, operations } = this.#parts
-    const [row] = await db.query<{ n: bigint }>(
-      `select count(*) as n from actions a where state = 'executing' and not exists
-         (select 1 from replicas r where r.id = a.replica_id and r.lease_until > clock_timestamp())`,
-    )
-    return Number(row?.n ?? 0) > 0 ? operations.sweepOrphans() : 0
-  }
-
-  async #hasOrphanedTurns(): Promise<boolean> {
-    const rows = await this.#parts.db.query(
-      `select 1 from turns t where status = 'running' and not exists
-         (select 1 from replicas r where r.id = t.replica_id and r.lease_until > clock_timestamp())
-       limit 1`,
-    )
-    return rows.length > 0
+    return (await hasOrphanedActions(db)) ? operations.sweepOrphans() : 0
   }
 }

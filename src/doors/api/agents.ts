@@ -1,3 +1,4 @@
+import { currentMonth } from '../../agents/counters.ts'
 import { assertOwn } from '../../agents/known.ts'
 import { newAgent } from '../../agents/agent.ts'
 import { LIFECYCLE_ACTIONS, type LifecycleAction } from '../../agents/lifecycle.ts'
@@ -26,7 +27,7 @@ import {
   type AgentBody,
 } from './agent-json.ts'
 import { Calls } from '../edge/calls.ts'
-import { agentBudget, currentMonth } from './spend-json.ts'
+import { agentBudget } from './spend-json.ts'
 import { reportJson } from './reports.ts'
 import { textBody } from '../edge/edge.ts'
 import { IMPORT_BYTES_MAX, IMPORT_MEDIA, readImport } from './import-file.ts'

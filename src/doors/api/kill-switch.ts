@@ -1,6 +1,6 @@
 import type { KillScope } from '../../control/kill-switch.ts'
 import type { KillRow } from '../../store/tx.ts'
-import { agentNames } from '../../operations/kill-scope.ts'
+import { agentNames } from '../../agents/known.ts'
 import { Calls, Reply } from '../edge/calls.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ANYONE, OPERATORS } from '../edge/roles.ts'

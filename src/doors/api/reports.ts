@@ -1,3 +1,4 @@
+import { currentMonth, ownMonths } from '../../agents/counters.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { agentAsked, assertOwn, sees } from '../../agents/known.ts'
 import { agentOf } from '../../agents/registry.ts'
@@ -12,7 +13,7 @@ import { money } from './agent-json.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
 import { Calls } from '../edge/calls.ts'
 import { onceOf } from '../edge/once.ts'
-import { agentSpend, currentMonth, monthBounds, typeJson } from './spend-json.ts'
+import { agentSpend, monthBounds, typeJson } from './spend-json.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ACTORS, ANYONE, READERS } from '../edge/roles.ts'
 import {
@@ -233,20 +234,11 @@ export function reportJson(row: ReportRow): JsonObject {
   }
 }
 
+const AGENTS_SHOWN_MAX = 500
+
 async function totalSpend(db: Db, month: string): Promise<JsonObject> {
   const { from, to } = monthBounds(month)
-  const rows = await db.query<{
-    agent: string
-    name: string | null
-    reserved: bigint
-    settled: bigint
-  }>(
-    `select substr(b.key, 11) as agent, a.name, b.reserved, b.settled
-     from budgets b left join agents a on a.id = substr(b.key, 11)
-     where b.key like 'own:agent:%' and b.period_start = $1
-     order by b.settled + b.reserved desc, b.key limit 500`,
-    [`${month}-01`],
-  )
+  const rows = await ownMonths(db, `${month}-01`, AGENTS_SHOWN_MAX)
   const total = rows.reduce((sum, { settled }) => sum + settled, 0n)
   return {
     month,

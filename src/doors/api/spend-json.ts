@@ -6,14 +6,6 @@ import type { JsonObject } from '../../model/json.ts'
 import { spendByType, type TypeSpend } from '../../record/reports.ts'
 import type { Db } from '../../store/tx.ts'
 
-/** `YYYY-MM` by the database clock, which is what budgets roll over by. */
-export async function currentMonth(db: Db): Promise<string> {
-  const [row] = await db.query<{ month: string }>(
-    `select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM') as month`,
-  )
-  return row?.month ?? ''
-}
-
 export function monthBounds(month: string): { from: Date; to: Date } {
   const from = new Date(`${month}-01T00:00:00Z`)
   return { from, to: new Date(Date.UTC(from.getUTCFullYear(), from.getUTCMonth() + 1, 1)) }

@@ -1,4 +1,5 @@
-import { agentStats } from '../../agents/registry.ts'
+import { liveReplicas } from '../../control/replica.ts'
+import { agentStats, agentUptime } from '../../agents/registry.ts'
 import { countOpenActions } from '../../record/actions.ts'
 import { readHead } from '../../record/audit.ts'
 import { Calls, Reply } from '../edge/calls.ts'
@@ -122,10 +123,7 @@ export function statusCalls(parts: HttpParts): Calls {
 async function stateJson(parts: HttpParts) {
   const { policies, killState, db, replica, checkpoints } = parts
   const { size, head } = await readHead(db)
-  const replicas = await db.query(
-    `select id, host, version, revision, started_at from replicas
-     where lease_until > clock_timestamp() order by started_at`,
-  )
+  const replicas = await liveReplicas(db)
   return {
     policy: { revision: policies.current.revision, stale: policies.rejection !== undefined },
     kill_switch: { known: killState.isKnown, engaged: killState.rows.length },
@@ -165,11 +163,7 @@ async function refreshAgents({ db, metrics }: HttpParts): Promise<void> {
   const { by_status: byStatus } = await agentStats(db)
   metrics.agentsByStatus.reset()
   for (const [status, n] of Object.entries(byStatus)) metrics.agentsByStatus.set({ status }, n)
-  const [uptime] = await db.query<{ longest: number | null; mean: number | null }>(
-    `select max(extract(epoch from clock_timestamp() - started_at))::float8 as longest,
-       avg(extract(epoch from clock_timestamp() - started_at))::float8 as mean
-     from agents where status = 'active' and started_at is not null`,
-  )
-  metrics.agentUptime.set({ stat: 'longest' }, uptime?.longest ?? 0)
-  metrics.agentUptime.set({ stat: 'mean' }, uptime?.mean ?? 0)
+  const uptime = await agentUptime(db)
+  metrics.agentUptime.set({ stat: 'longest' }, uptime.longest)
+  metrics.agentUptime.set({ stat: 'mean' }, uptime.mean)
 }

@@ -5,7 +5,7 @@ import type { Pipeline } from '../../pipeline/pipeline.ts'
 import type { PolicyStore } from '../../policy/store.ts'
 import type { Checkpointer } from '../../record/checkpoints.ts'
 import type { Ledger } from '../../record/ledger.ts'
-import type { Db } from '../../store/tx.ts'
+import { ping, type Db } from '../../store/tx.ts'
 
 /** Whether one dependency is ready, and if not, why. */
 export interface Readiness {
@@ -35,7 +35,7 @@ export async function readiness(parts: ReadinessParts): Promise<readonly Readine
   const { db, ledger, replica, killState, policies, checkpoints, pipeline, isStopping } = parts
   const rollback = checkpoints.refusal
   return [
-    { name: 'database', ...(await asked(() => db.query('select 1'), NO_DATABASE)) },
+    { name: 'database', ...(await asked(() => ping(db), NO_DATABASE)) },
     { name: 'ledger', ...(await asked(() => ledger.probe(), NO_LEDGER)) },
     { name: 'kill_switch', ready: killState.isKnown },
     { name: 'policy', ready: true, ...(policies.rejection ? { detail: STALE_POLICY } : {}) },
