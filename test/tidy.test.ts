@@ -149,7 +149,10 @@ describe('tidy', () => {
       .flatMap((file) =>
         imports(file)
           .filter((target) => inner(target) !== inner(file))
-          .filter((target) => MAY_IMPORT_IN_REGO[inner(file)]?.includes(inner(target)) === false)
+          .filter(
+            (target) =>
+              !(MAY_IMPORT_IN_REGO[inner(file)] ?? [inner(target)]).includes(inner(target)),
+          )
           .map((target) => `${file} imports ${target}`),
       )
     expect(broken).to.deep.equal([])
@@ -202,12 +205,12 @@ describe('tidy', () => {
     expect(sources().filter((file) => vague.test(file))).to.deep.equal([])
   })
 
-  it('has no file beyond 700 lines', () => {
+  it('has no file beyond 600 lines', () => {
     const long = sources()
       .map(
         (file) => [file, fs.readFileSync(path.join(SRC, file), 'utf8').split('\n').length] as const,
       )
-      .filter(([, lines]) => lines > 700)
+      .filter(([, lines]) => lines > 600)
     expect(long).to.deep.equal([])
   })
 

@@ -424,6 +424,19 @@ function refOutputs(terms: readonly Term[], safe: ReadonlySet<string>): Vars {
   return out
 }
 
+/** The parts of two composites that are made equal with them. */
+function pairsOf(x: Term, y: Term): readonly (readonly [Term, Term])[] {
+  if (x.kind === 'array' && y.kind === 'array') {
+    if (x.items.length !== y.items.length) return []
+    return x.items.map((item, i) => [item, y.items[i] as Term] as const)
+  }
+  if (x.kind !== 'object' || y.kind !== 'object') return []
+  return x.pairs.flatMap(([k, v]) => {
+    const other = y.pairs.find(([key]) => sameTerm(key, k))
+    return other ? [[v, other[1]] as const] : []
+  })
+}
+
 /** Variables that become known when two terms are made equal. */
 function unify(safe: ReadonlySet<string>, a: Term, b: Term): Vars {
   const found: Vars = new Set()
@@ -473,17 +486,7 @@ function unify(safe: ReadonlySet<string>, a: Term, b: Term): Vars {
     }
     if (y.kind === 'ref' || y.kind === 'arrayComprehension' || y.kind === 'objectComprehension')
       return go(y, x)
-    if (x.kind === 'array' && y.kind === 'array') {
-      if (x.items.length === y.items.length)
-        x.items.forEach((item, i) => go(item, y.items[i] as Term))
-      return
-    }
-    if (x.kind === 'object' && y.kind === 'object') {
-      for (const [k, v] of x.pairs) {
-        const other = y.pairs.find(([key]) => sameTerm(key, k))
-        if (other) go(v, other[1])
-      }
-    }
+    for (const [one, other] of pairsOf(x, y)) go(one, other)
   }
   go(a, b)
   return found
