@@ -1,0 +1,3 @@
+package p
+
+r := concat("-", sort({upper(x) | some x in input.xs}))

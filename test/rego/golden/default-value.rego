@@ -1,0 +1,5 @@
+package p
+
+default r := false
+
+r if input.ok

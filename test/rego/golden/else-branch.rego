@@ -1,0 +1,7 @@
+package p
+
+r := 1 if {
+	input.a
+} else := 2 if {
+	input.b
+} else := 3

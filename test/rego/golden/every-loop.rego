@@ -1,0 +1,7 @@
+package p
+
+r if {
+	every x in input.xs {
+		x > 0
+	}
+}

@@ -1,0 +1,3 @@
+package p
+
+r if input.user.id == "ann"

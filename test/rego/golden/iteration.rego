@@ -1,0 +1,3 @@
+package p
+
+r contains x if some x in input.xs

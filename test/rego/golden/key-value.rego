@@ -1,0 +1,3 @@
+package p
+
+r[k] := v if some k, v in input.o

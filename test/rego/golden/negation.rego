@@ -1,0 +1,3 @@
+package p
+
+r if not input.blocked

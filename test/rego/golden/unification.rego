@@ -1,0 +1,5 @@
+package p
+
+r := [a, b] if {
+	[a, {"k": b}] = input.pair
+}
