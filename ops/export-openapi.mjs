@@ -5,12 +5,12 @@ import path from 'node:path'
 import { stringify } from 'yaml'
 
 const root = path.join(import.meta.dirname, '..')
-const { callGroups } = await import('../dist/doors/app.js')
+const { endpointGroups } = await import('../dist/doors/app.js')
 const { documentOf } = await import('../dist/doors/api/docs.js')
 const { version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'))
 
 // Declaring calls needs no gate behind them; only answering does.
-const groups = callGroups({ config: { publicServerUrl: null } })
+const groups = endpointGroups({ config: { publicServerUrl: null } })
 const document = documentOf(groups, version, process.env['PUBLIC_SERVER_URL'] || null)
 const text = stringify(document, { aliasDuplicateObjects: false, lineWidth: 100 })
 const file = path.join(root, 'docs', 'openapi.yaml')

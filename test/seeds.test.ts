@@ -95,7 +95,7 @@ const CURLS: readonly Documented[] = [
   },
 ]
 
-/** Calls the documents list without an example: method, path, body, status. */
+/** Endpoints the documents list without an example: method, path, body, status. */
 const LISTED: readonly (readonly [string, string, unknown, number, 'agent'?])[] = [
   // npc-manager
   ['POST', '/action', { tool: 'tickets.list', args: {} }, 200, 'agent'],

@@ -1,54 +1,54 @@
 import express, { type Express } from 'express'
 import { aliases } from './api/aliases.ts'
-import type { Calls } from './edge/calls.ts'
+import type { Endpoints } from './edge/endpoints.ts'
 import { authenticate, cors, identify, plainRequest } from './edge/edge.ts'
 import { errorHandler, noRoute } from './edge/errors.ts'
 import type { HttpParts } from './edge/parts.ts'
-import { actCalls } from './api/act.ts'
-import { actionCalls } from './api/actions.ts'
-import { metricCalls } from './api/agent-metrics.ts'
-import { agentCalls } from './api/agents.ts'
-import { alertCalls } from './api/alerts.ts'
-import { approvalCalls } from './api/approvals.ts'
-import { auditCalls } from './api/audit.ts'
-import { docCalls } from './api/docs.ts'
-import { eventCalls } from './streams/events.ts'
-import { ingestCalls } from './api/ingest.ts'
-import { keyCalls } from './api/keys.ts'
-import { killSwitchCalls } from './api/kill-switch.ts'
-import { planCalls } from './api/plans.ts'
-import { policyCalls } from './api/policy.ts'
+import { actEndpoints } from './api/act.ts'
+import { actionEndpoints } from './api/actions.ts'
+import { metricEndpoints } from './api/agent-metrics.ts'
+import { agentEndpoints } from './api/agents.ts'
+import { alertEndpoints } from './api/alerts.ts'
+import { approvalEndpoints } from './api/approvals.ts'
+import { auditEndpoints } from './api/audit.ts'
+import { docEndpoints } from './api/docs.ts'
+import { eventEndpoints } from './streams/events.ts'
+import { ingestEndpoints } from './api/ingest.ts'
+import { keyEndpoints } from './api/keys.ts'
+import { killSwitchEndpoints } from './api/kill-switch.ts'
+import { planEndpoints } from './api/plans.ts'
+import { policyEndpoints } from './api/policy.ts'
 import { proxyRoutes } from './proxy/proxy.ts'
-import { reportCalls } from './api/reports.ts'
-import { sandboxCalls } from './api/sandbox.ts'
-import { spawnCalls } from './api/spawn.ts'
-import { statusCalls } from './api/status.ts'
-import { turnCalls } from './api/turns.ts'
+import { reportEndpoints } from './api/reports.ts'
+import { sandboxEndpoints } from './api/sandbox.ts'
+import { spawnEndpoints } from './api/spawn.ts'
+import { statusEndpoints } from './api/status.ts'
+import { turnEndpoints } from './api/turns.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
 
 /** Every call there is, group by group. */
-export function callGroups(parts: HttpParts): Calls[] {
+export function endpointGroups(parts: HttpParts): Endpoints[] {
   const groups = [
-    actCalls(parts),
-    statusCalls(parts),
-    actionCalls(parts),
-    approvalCalls(parts),
-    policyCalls(parts),
-    killSwitchCalls(parts),
-    auditCalls(parts),
-    eventCalls(parts),
-    agentCalls(parts),
-    spawnCalls(parts),
-    keyCalls(parts),
-    alertCalls(parts),
-    planCalls(parts),
-    turnCalls(parts),
-    sandboxCalls(parts),
-    reportCalls(parts),
-    metricCalls(parts),
-    ingestCalls(parts),
+    actEndpoints(parts),
+    statusEndpoints(parts),
+    actionEndpoints(parts),
+    approvalEndpoints(parts),
+    policyEndpoints(parts),
+    killSwitchEndpoints(parts),
+    auditEndpoints(parts),
+    eventEndpoints(parts),
+    agentEndpoints(parts),
+    spawnEndpoints(parts),
+    keyEndpoints(parts),
+    alertEndpoints(parts),
+    planEndpoints(parts),
+    turnEndpoints(parts),
+    sandboxEndpoints(parts),
+    reportEndpoints(parts),
+    metricEndpoints(parts),
+    ingestEndpoints(parts),
   ]
-  return [...groups, docCalls(parts, groups)]
+  return [...groups, docEndpoints(parts, groups)]
 }
 
 /** The whole HTTP surface, in the order a request passes it. */
@@ -63,7 +63,7 @@ export function createApp(parts: HttpParts): Express {
   app.use(cors(parts.config.allowedOrigins))
   app.use(authenticate(parts.keyRing, parts.failedLogins))
   app.use(aliases(SEED_ALIASES))
-  const routers = [proxyRoutes(parts), ...callGroups(parts).map(({ router }) => router)]
+  const routers = [proxyRoutes(parts), ...endpointGroups(parts).map(({ router }) => router)]
   for (const router of routers) app.use(router)
   app.use(noRoute(routers))
   app.use(errorHandler(parts.log))

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { parse } from 'yaml'
-import { callGroups } from '../../src/doors/app.ts'
+import { endpointGroups } from '../../src/doors/app.ts'
 import type { HttpParts } from '../../src/doors/edge/parts.ts'
 import { SEED_ALIASES } from '../../src/doors/api/seed-aliases.ts'
 import { TestGate } from '../support/gate.ts'
@@ -31,7 +31,7 @@ describe('the API reference', () => {
     expect(servers).to.deep.equal([{ url: 'https://gate.example' }])
     expect(components.securitySchemes).to.have.all.keys('apiKey', 'bearer')
     const brace = (at: string) => at.replaceAll(/[:*](\w+)/g, '{$1}')
-    const groups = callGroups({ config: {} } as HttpParts)
+    const groups = endpointGroups({ config: {} } as HttpParts)
     const calls = groups
       .flatMap(({ table }) => table)
       .filter((call) => !call.path.startsWith('/docs/'))

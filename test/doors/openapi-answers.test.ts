@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { JsonObject } from '../../src/model/json.ts'
-import { CALLS, undeclared } from '../support/declared.ts'
+import { ENDPOINTS, undeclared } from '../support/declared.ts'
 import { TestGate } from '../support/gate.ts'
 
 type Found = { readonly at: string; readonly schema: JsonObject }
@@ -26,7 +26,7 @@ describe('what the API reference says of answers', () => {
     >
 
   it('each operation declares the schema of its success', async () => {
-    const lacking = CALLS.filter(
+    const lacking = ENDPOINTS.filter(
       ({ answer, media, status, path }) =>
         answer === undefined && media === undefined && status !== 204 && path !== '/openapi.json',
     )

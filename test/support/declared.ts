@@ -1,7 +1,7 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
-import { callGroups } from '../../src/doors/app.ts'
+import { endpointGroups } from '../../src/doors/app.ts'
 import type { ErrorCode } from '../../src/errors.ts'
-import type { Call } from '../../src/doors/edge/calls.ts'
+import type { Endpoint } from '../../src/doors/edge/endpoints.ts'
 import { ERROR, errorsOf } from '../../src/doors/edge/openapi.ts'
 import type { HttpParts } from '../../src/doors/edge/parts.ts'
 import type { JsonObject } from '../../src/model/json.ts'
@@ -13,10 +13,10 @@ const ajv = new Ajv2020({ strict: false, allErrors: true })
 ajv.addFormat('date-time', (text: string) => !Number.isNaN(Date.parse(text)))
 
 /** Every declared call; declaring needs no gate behind it. */
-export const CALLS: readonly Call[] = callGroups({ config: {} } as HttpParts).flatMap(
+export const ENDPOINTS: readonly Endpoint[] = endpointGroups({ config: {} } as HttpParts).flatMap(
   ({ table }) => table,
 )
-const ROUTES = CALLS.map((call) => ({
+const ROUTES = ENDPOINTS.map((call) => ({
   call,
   // What stands for itself is tried before what a parameter takes.
   params: [...call.path.matchAll(/:/g)].length,
@@ -50,7 +50,7 @@ export function undeclared(
   return `${method} ${at} ${status} is not as declared: ${problems}\n${JSON.stringify(body)}`
 }
 
-function schemaOf(call: Call, status: number): JsonObject | undefined {
+function schemaOf(call: Endpoint, status: number): JsonObject | undefined {
   if (status === (call.status ?? 200)) return call.answer
   const other = call.also?.[status]
   if (other) return other.answer

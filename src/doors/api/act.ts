@@ -5,7 +5,7 @@ import type { Resource } from '../../model/request.ts'
 import type { Submission } from '../../pipeline/submission.ts'
 import { sendAnswer } from './answers.ts'
 import { money } from './agent-json.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { callerOf, stateOf } from '../edge/context.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -43,10 +43,10 @@ const ACT = shape<ActBody>(
 )
 
 /** `POST /act` and its alias `POST /action`. */
-export function actCalls(parts: HttpParts): Calls {
-  const calls = new Calls(parts)
+export function actEndpoints(parts: HttpParts): Endpoints {
+  const endpoints = new Endpoints(parts)
   for (const path of ['/act', '/action']) {
-    calls.stream(
+    endpoints.stream(
       {
         method: 'post',
         path,
@@ -76,7 +76,7 @@ export function actCalls(parts: HttpParts): Calls {
       },
     )
   }
-  return calls
+  return endpoints
 }
 
 /** What taking an action may answer beyond what every call may. */

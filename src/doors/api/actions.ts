@@ -9,7 +9,7 @@ import type { StoredResult } from '../../model/result.ts'
 import { findAction, listActions, stored, type ActionRow } from '../../record/actions.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { callerOf } from '../edge/context.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
@@ -42,12 +42,12 @@ const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
-export function actionCalls(parts: HttpParts): Calls {
+export function actionEndpoints(parts: HttpParts): Endpoints {
   const { db, pipeline } = parts
   const tag = 'actions'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/actions',
@@ -70,7 +70,7 @@ export function actionCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/actions/:id',
@@ -96,7 +96,7 @@ export function actionCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/actions/:id/explain',
@@ -111,7 +111,7 @@ export function actionCalls(parts: HttpParts): Calls {
       explain(parts, await visible(db, req, id), caller.role === 'agent'),
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/actions/:id/settle',
@@ -127,7 +127,7 @@ export function actionCalls(parts: HttpParts): Calls {
         actionJson(await settleAction(tx, id, outcome, neededReason(why), caller)),
   )
 
-  return calls
+  return endpoints
 }
 
 type Db = HttpParts['db']

@@ -16,7 +16,7 @@ import {
 } from '../../record/agent-metrics.ts'
 import type { Db } from '../../store/tx.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ACTORS, ANYONE, READERS } from '../edge/roles.ts'
 import {
@@ -112,12 +112,12 @@ const METRIC = always({
 })
 
 /** `/api/v1/metrics`: how agents are doing, by their own account. */
-export function metricCalls(parts: HttpParts): Calls {
+export function metricEndpoints(parts: HttpParts): Endpoints {
   const { db } = parts
   const tag = 'metrics'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/metrics',
@@ -145,7 +145,7 @@ export function metricCalls(parts: HttpParts): Calls {
       },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/metrics',
@@ -164,7 +164,7 @@ export function metricCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/metrics/aggregate',
@@ -187,7 +187,7 @@ export function metricCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/metrics/agent/:id/summary',
@@ -218,7 +218,7 @@ export function metricCalls(parts: HttpParts): Calls {
     },
   )
 
-  return calls
+  return endpoints
 }
 
 const namedAgent = (body: { readonly agent?: string; readonly agent_id?: string }) =>

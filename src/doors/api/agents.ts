@@ -26,7 +26,7 @@ import {
   profileOf,
   type AgentBody,
 } from './agent-json.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { agentBudget } from './spend-json.ts'
 import { reportJson } from './reports.ts'
 import { textBody } from '../edge/edge.ts'
@@ -103,12 +103,12 @@ const LIFECYCLE = shape<{ action: LifecycleAction; instances?: number; reason?: 
 )
 
 /** `/api/v1/agents`: the registry and the life of its agents. */
-export function agentCalls(parts: HttpParts): Calls {
+export function agentEndpoints(parts: HttpParts): Endpoints {
   const { db, keyRing } = parts
   const tag = 'agents'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/agents',
@@ -128,7 +128,7 @@ export function agentCalls(parts: HttpParts): Calls {
       },
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/agents/import',
@@ -161,7 +161,7 @@ export function agentCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/agents',
@@ -178,7 +178,7 @@ export function agentCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/agents/stats/summary',
@@ -198,7 +198,7 @@ export function agentCalls(parts: HttpParts): Calls {
     () => agentStats(db),
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/agents/name/:name',
@@ -216,7 +216,7 @@ export function agentCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/agents/:id',
@@ -239,7 +239,7 @@ export function agentCalls(parts: HttpParts): Calls {
   )
 
   for (const method of ['put', 'patch'] as const) {
-    calls.write(
+    endpoints.write(
       {
         method,
         path: '/api/v1/agents/:id',
@@ -268,7 +268,7 @@ export function agentCalls(parts: HttpParts): Calls {
     )
   }
 
-  calls.write(
+  endpoints.write(
     {
       method: 'delete',
       path: '/api/v1/agents/:id',
@@ -285,7 +285,7 @@ export function agentCalls(parts: HttpParts): Calls {
       },
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/agents/:id/activate',
@@ -304,7 +304,7 @@ export function agentCalls(parts: HttpParts): Calls {
       },
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/agents/:id/action',
@@ -319,7 +319,7 @@ export function agentCalls(parts: HttpParts): Calls {
       async (tx) => ({ agent: agentJson(await liveAgent(tx, id, body, caller)) }),
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/agents/:id/status',
@@ -354,7 +354,7 @@ export function agentCalls(parts: HttpParts): Calls {
     },
   )
 
-  return calls
+  return endpoints
 }
 
 /** Ten thousand agents are one batch, which takes longer than a claim may. */

@@ -1,6 +1,6 @@
 import { knownAgentId } from '../../agents/known.ts'
 import { listAlerts, type AlertRow } from '../../record/alerts.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { READERS } from '../edge/roles.ts'
 import { always, AT, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
@@ -13,8 +13,8 @@ const LIST = params<{ agent?: string; type?: string; limit?: number; cursor?: st
 })
 
 /** `GET /api/v1/alerts`. */
-export function alertCalls(parts: HttpParts): Calls {
-  return new Calls(parts).on(
+export function alertEndpoints(parts: HttpParts): Endpoints {
+  return new Endpoints(parts).on(
     {
       method: 'get',
       path: '/api/v1/alerts',

@@ -7,7 +7,7 @@ import type { JsonObject } from '../../model/json.ts'
 import { approvalView, approvalViews } from '../../operations/approval-view.ts'
 import { cancelApproval, voteOn } from '../../operations/approvals.ts'
 import { findAction } from '../../record/actions.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { callerOf, idParam } from '../edge/context.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { REASON, reasonIn, type ReasonBody } from './reason.ts'
@@ -31,10 +31,10 @@ const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: 
 })
 
 /** `GET /approvals`, `GET /approvals/{id}`, `POST .../approve`, `/deny`, `/cancel`. */
-export function approvalCalls(parts: HttpParts): Calls {
+export function approvalEndpoints(parts: HttpParts): Endpoints {
   const { db } = parts
   const tag = 'approvals'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
   // Without a viewer: answers to writes may be stored, and what the record masks is in none of them.
   const shown = (viewer?: Caller) => ({
     bundle: parts.policies.current,
@@ -43,7 +43,7 @@ export function approvalCalls(parts: HttpParts): Calls {
     ...(viewer ? { viewer } : {}),
   })
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/approvals',
@@ -65,7 +65,7 @@ export function approvalCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/approvals/:id',
@@ -87,7 +87,7 @@ export function approvalCalls(parts: HttpParts): Calls {
   )
 
   for (const choice of ['approve', 'deny'] as const) {
-    calls.write(
+    endpoints.write(
       {
         method: 'post',
         path: `/approvals/:id/${choice}`,
@@ -109,7 +109,7 @@ export function approvalCalls(parts: HttpParts): Calls {
     )
   }
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/approvals/:id/cancel',
@@ -127,7 +127,7 @@ export function approvalCalls(parts: HttpParts): Calls {
       },
   )
 
-  return calls
+  return endpoints
 }
 
 async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> {

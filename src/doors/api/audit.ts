@@ -15,7 +15,7 @@ import {
   readTimeline,
 } from '../../record/audit.ts'
 import { readArchives } from '../../record/retention.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { drained } from '../edge/drained.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { READERS } from '../edge/roles.ts'
@@ -55,12 +55,12 @@ const TIMELINE = params<{
 })
 
 /** `GET /audit/timeline`, `/verify`, `/checkpoint`, `/export`. */
-export function auditCalls(parts: HttpParts): Calls {
+export function auditEndpoints(parts: HttpParts): Endpoints {
   const { db, checkpoints } = parts
   const tag = 'audit'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/audit/timeline',
@@ -92,7 +92,7 @@ export function auditCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/audit/verify',
@@ -133,7 +133,7 @@ export function auditCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/audit/checkpoint',
@@ -157,7 +157,7 @@ export function auditCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.stream(
+  endpoints.stream(
     {
       method: 'get',
       path: '/audit/export',
@@ -172,7 +172,7 @@ export function auditCalls(parts: HttpParts): Calls {
     },
   )
 
-  return calls
+  return endpoints
 }
 
 type Db = HttpParts['db']

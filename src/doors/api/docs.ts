@@ -1,12 +1,12 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import type { Call } from '../edge/calls.ts'
+import type { Endpoint } from '../edge/endpoints.ts'
 import { OPEN } from '../edge/validate.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { openApi } from '../edge/openapi.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { SEED_ALIASES } from './seed-aliases.ts'
-import { PROXY_CALLS } from '../proxy/proxy.ts'
+import { PROXY_ENDPOINTS } from '../proxy/proxy.ts'
 
 /** Written by the build: the page, and the three files of swagger-ui it needs. */
 const ASSETS = path.join(import.meta.dirname, '..', '..', '..', 'dist', 'docs')
@@ -22,11 +22,11 @@ const POLICY =
   "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 /** `/docs` and `/openapi.json`, for whatever calls the other groups hold. */
-export function docCalls(parts: HttpParts, others: readonly Calls[]): Calls {
+export function docEndpoints(parts: HttpParts, others: readonly Endpoints[]): Endpoints {
   const tag = 'reference'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
   const page = (path: string, file: string) =>
-    calls.stream(
+    endpoints.stream(
       {
         method: 'get',
         path,
@@ -46,7 +46,7 @@ export function docCalls(parts: HttpParts, others: readonly Calls[]): Calls {
   for (const file of Object.keys(FILES)) if (file !== 'index.html') page(`/docs/${file}`, file)
 
   let document: string | undefined
-  calls.stream(
+  endpoints.stream(
     {
       method: 'get',
       path: '/openapi.json',
@@ -57,20 +57,24 @@ export function docCalls(parts: HttpParts, others: readonly Calls[]): Calls {
     },
     ({ res }) => {
       document ??= JSON.stringify(
-        documentOf([...others, calls], parts.version, parts.config.publicServerUrl),
+        documentOf([...others, endpoints], parts.version, parts.config.publicServerUrl),
       )
       res.setHeader('Content-Type', 'application/json; charset=utf-8')
       res.end(document)
     },
   )
-  return calls
+  return endpoints
 }
 
 const assetPath = (file: string): string => path.join(ASSETS, file)
 
 /** The document of all calls there are, the proxy and the seeds' paths included. */
-export function documentOf(groups: readonly Calls[], version: string, serverUrl: string | null) {
-  const calls: Call[] = [...groups.flatMap(({ table }) => table), ...PROXY_CALLS]
+export function documentOf(
+  groups: readonly Endpoints[],
+  version: string,
+  serverUrl: string | null,
+) {
+  const calls: Endpoint[] = [...groups.flatMap(({ table }) => table), ...PROXY_ENDPOINTS]
   const shown = calls.filter(({ path: at }) => !at.startsWith('/docs/'))
   return openApi(shown, SEED_ALIASES, { version, serverUrl })
 }

@@ -8,7 +8,7 @@ import { readTimeline } from '../../record/audit.ts'
 import { auditStats } from '../../record/audit-stats.ts'
 import type { Db, Tx } from '../../store/tx.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ACTORS, READERS } from '../edge/roles.ts'
 import { always, AT, COUNTS, INTEGER, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
@@ -91,12 +91,12 @@ const AUDIT = params<AuditQuery>({
 const STATS = params<AuditQuery>(RANGE)
 
 /** `/api/v1/events`: what other systems tell the record, and the record in their words. */
-export function ingestCalls(parts: HttpParts): Calls {
+export function ingestEndpoints(parts: HttpParts): Endpoints {
   const { db } = parts
   const tag = 'events'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/events/ingest',
@@ -120,7 +120,7 @@ export function ingestCalls(parts: HttpParts): Calls {
         ),
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/events/audit',
@@ -163,7 +163,7 @@ export function ingestCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/events/audit/stats',
@@ -195,7 +195,7 @@ export function ingestCalls(parts: HttpParts): Calls {
     },
   )
 
-  return calls
+  return endpoints
 }
 
 async function ingest(tx: Tx, body: EventBody, caller: Caller): Promise<JsonObject> {

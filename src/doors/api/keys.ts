@@ -7,7 +7,7 @@ import {
   rotateApiKey,
   type Rotated,
 } from '../../operations/registry.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ACTORS, ADMINS, ANYONE } from '../edge/roles.ts'
 import { always, AT, list, MAYBE_AT, MAYBE_STRING, SHOWN_KEY, STRING } from '../edge/schemas.ts'
@@ -35,12 +35,12 @@ const ROLE = { enum: [...ANYONE] }
 const ROTATED = always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY, old_expire_at: AT })
 
 /** `/api/v1/keys` and the keys of an agent. */
-export function keyCalls(parts: HttpParts): Calls {
+export function keyEndpoints(parts: HttpParts): Endpoints {
   const { db, keyRing } = parts
   const tag = 'keys'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/keys',
@@ -58,7 +58,7 @@ export function keyCalls(parts: HttpParts): Calls {
       },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/keys',
@@ -83,7 +83,7 @@ export function keyCalls(parts: HttpParts): Calls {
     async () => ({ keys: (await listKeys(db)).map(keyJson) }),
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'delete',
       path: '/api/v1/keys/:id',
@@ -100,7 +100,7 @@ export function keyCalls(parts: HttpParts): Calls {
       },
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/keys/:id/rotate',
@@ -119,7 +119,7 @@ export function keyCalls(parts: HttpParts): Calls {
       },
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/agents/:id/keys/rotate',
@@ -141,7 +141,7 @@ export function keyCalls(parts: HttpParts): Calls {
       },
   )
 
-  return calls
+  return endpoints
 }
 
 function rotatedJson({ id, key, role, name, oldExpireAt }: Rotated): JsonObject {

@@ -1,7 +1,7 @@
 import type { KillScope } from '../../control/kill-switch.ts'
 import type { KillRow } from '../../store/tx.ts'
 import { agentNames } from '../../agents/known.ts'
-import { Calls, Reply } from '../edge/calls.ts'
+import { Endpoints, Reply } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ANYONE, OPERATORS } from '../edge/roles.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
@@ -45,12 +45,12 @@ const SWITCHED = always(
  * `GET /kill-switch` and `PUT /kill-switch`, which is the same however often it is sent. An `Idempotency-Key`
  * changes nothing here: an answer of yesterday must not stand in for a switch that is to be thrown today.
  */
-export function killSwitchCalls(parts: HttpParts): Calls {
+export function killSwitchEndpoints(parts: HttpParts): Endpoints {
   const { db, operations, killState, replica } = parts
   const tag = 'kill switch'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/kill-switch',
@@ -74,7 +74,7 @@ export function killSwitchCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'put',
       path: '/kill-switch',
@@ -118,7 +118,7 @@ export function killSwitchCalls(parts: HttpParts): Calls {
     },
   )
 
-  return calls
+  return endpoints
 }
 
 function toScope(scope: KillBody['scope'] = {}): KillScope {

@@ -7,7 +7,7 @@ import { changesOfGoal } from '../../plans/plan-model.ts'
 import { planJson, type PlanChange, type PlanVerdict } from '../../plans/plans.ts'
 import { findPlan, listPlans } from '../../record/plans.ts'
 import { refusalOf } from './answers.ts'
-import { Calls, Reply } from '../edge/calls.ts'
+import { Endpoints, Reply } from '../edge/endpoints.ts'
 import { idempotencyKey, onceOf } from '../edge/once.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ACTORS, ANYONE } from '../edge/roles.ts'
@@ -94,12 +94,12 @@ const PLAN_ERRORS: readonly ErrorCode[] = [
 ]
 
 /** `POST /plan`, `GET /plans`, `GET /plans/{id}`: changes that are proposed, never made. */
-export function planCalls(parts: HttpParts): Calls {
+export function planEndpoints(parts: HttpParts): Endpoints {
   const { db, plans } = parts
   const tag = 'plans'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.on(
+  endpoints.on(
     {
       method: 'post',
       path: '/plan',
@@ -130,7 +130,7 @@ export function planCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/plans',
@@ -148,7 +148,7 @@ export function planCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/plans/:id',
@@ -189,7 +189,7 @@ export function planCalls(parts: HttpParts): Calls {
     throw new Error(`a model call ended as ${end.type}`)
   }
 
-  return calls
+  return endpoints
 }
 
 // What is wrong with it is the model's doing, and nothing the caller could mend.

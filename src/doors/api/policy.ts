@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Diagnostic } from '../../sources/diagnostics.ts'
 import type { Bundle } from '../../bundle/types.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { OPERATORS, READERS } from '../edge/roles.ts'
 import { always, AT, BOOLEAN, bundleAnswer, DIAGNOSTICS, STRING } from '../edge/schemas.ts'
@@ -17,12 +17,12 @@ const CHECK = shape<{ path?: string; files?: Record<string, string> }>(
 )
 
 /** `GET /policy`, `POST /policy/reload`, `POST /policy/check`; each is the same however often it is sent. */
-export function policyCalls(parts: HttpParts): Calls {
+export function policyEndpoints(parts: HttpParts): Endpoints {
   const { policies } = parts
   const tag = 'policy'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/policy',
@@ -52,7 +52,7 @@ export function policyCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'post',
       path: '/policy/reload',
@@ -70,7 +70,7 @@ export function policyCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'post',
       path: '/policy/check',
@@ -91,7 +91,7 @@ export function policyCalls(parts: HttpParts): Calls {
     },
   )
 
-  return calls
+  return endpoints
 }
 
 function rejected(diagnostics: readonly Diagnostic[], revision: string): GatewayError {

@@ -11,7 +11,7 @@ import { listReports, spendByType, type ReportRow } from '../../record/reports.t
 import type { Db } from '../../store/tx.ts'
 import { money } from './agent-json.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { onceOf } from '../edge/once.ts'
 import { agentSpend, monthBounds, typeJson } from './spend-json.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -85,12 +85,12 @@ const MONTH = params<{ month?: string }>({
 })
 
 /** `/api/v1/actions`: what agents report, and what they spend. */
-export function reportCalls(parts: HttpParts): Calls {
+export function reportEndpoints(parts: HttpParts): Endpoints {
   const { db, operations } = parts
   const tag = 'spend'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.on(
+  endpoints.on(
     {
       method: 'post',
       path: '/api/v1/actions',
@@ -121,7 +121,7 @@ export function reportCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/actions',
@@ -146,7 +146,7 @@ export function reportCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/agents/:id/spend',
@@ -164,7 +164,7 @@ export function reportCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/spend',
@@ -184,7 +184,7 @@ export function reportCalls(parts: HttpParts): Calls {
     async ({ query: { month } }) => totalSpend(db, month ?? (await currentMonth(db))),
   )
 
-  return calls
+  return endpoints
 }
 
 /** The agent a report is about: the caller's own, or the one it names. */

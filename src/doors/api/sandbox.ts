@@ -7,7 +7,7 @@ import type { JsonObject } from '../../model/json.ts'
 import type { Scenario } from '../../rehearsal/rehearsal.ts'
 import { SCENARIO_ACTIONS_MAX } from '../../rehearsal/sandbox.ts'
 import { findRun, listRuns, type RunRow } from '../../record/sandbox-runs.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ACTORS, ANYONE } from '../edge/roles.ts'
 import { always, AT, INTEGER, list, MAYBE_AT, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
@@ -86,12 +86,12 @@ const RUN_ANSWER = always(
 const LIST = params<{ limit?: number; cursor?: string }>(PAGE)
 
 /** Sandbox runs: a scenario played for an agent, with no effect anywhere. */
-export function sandboxCalls(parts: HttpParts): Calls {
+export function sandboxEndpoints(parts: HttpParts): Endpoints {
   const { db, sandbox } = parts
   const tag = 'sandbox'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/agents/:id/sandbox/run',
@@ -109,7 +109,7 @@ export function sandboxCalls(parts: HttpParts): Calls {
     async ({ id, body, caller }) => sandbox.queue(await visible(id, caller), body.scenario, caller),
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/agents/:id/sandbox/runs',
@@ -127,7 +127,7 @@ export function sandboxCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/sandbox/runs/:id',
@@ -153,7 +153,7 @@ export function sandboxCalls(parts: HttpParts): Calls {
     throw new GatewayError('not_found', `there is no agent \`${id.slice(0, 64)}\``)
   }
 
-  return calls
+  return endpoints
 }
 
 function runJson(row: RunRow, { role }: Caller): JsonObject {

@@ -24,7 +24,7 @@ import {
   type ManifestContent,
 } from './agent-config.ts'
 import { AGENT_ANSWER, agentJson, changeOf, profileOf } from './agent-json.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ADMINS, READERS } from '../edge/roles.ts'
 import { always, AT, INTEGER, page, SHOWN_KEY, STRING } from '../edge/schemas.ts'
@@ -70,12 +70,12 @@ interface SpawnBody {
 }
 
 /** Templates, and agents made from them, from a configuration or from a signed manifest. */
-export function spawnCalls(parts: HttpParts): Calls {
+export function spawnEndpoints(parts: HttpParts): Endpoints {
   const { db, metrics } = parts
   const tag = 'templates'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/templates',
@@ -97,7 +97,7 @@ export function spawnCalls(parts: HttpParts): Calls {
       },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/templates',
@@ -114,7 +114,7 @@ export function spawnCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/api/v1/templates/:id',
@@ -130,7 +130,7 @@ export function spawnCalls(parts: HttpParts): Calls {
     }),
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'post',
       path: '/api/v1/agents/spawn',
@@ -163,7 +163,7 @@ export function spawnCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.write(
+  endpoints.write(
     {
       method: 'put',
       path: '/api/v1/agents/:id/manifest',
@@ -185,7 +185,7 @@ export function spawnCalls(parts: HttpParts): Calls {
       },
   )
 
-  return calls
+  return endpoints
 }
 
 async function spawned(tx: Tx, body: SpawnBody, parts: HttpParts): Promise<NewAgent> {

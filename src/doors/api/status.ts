@@ -2,7 +2,7 @@ import { liveReplicas } from '../../control/replica.ts'
 import { agentStats, agentUptime } from '../../agents/registry.ts'
 import { countOpenActions } from '../../record/actions.ts'
 import { readHead } from '../../record/audit.ts'
-import { Calls, Reply } from '../edge/calls.ts'
+import { Endpoints, Reply } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import type { Readiness } from '../edge/readiness.ts'
 import { ANYONE, READERS } from '../edge/roles.ts'
@@ -26,13 +26,13 @@ const STATE = always({
 })
 
 /** Liveness, readiness, metrics, and what the gate says of itself. */
-export function statusCalls(parts: HttpParts): Calls {
+export function statusEndpoints(parts: HttpParts): Endpoints {
   const tag = 'status'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
   // Liveness stays true whatever is broken: restarting the gate would mend nothing.
   for (const path of ['/health', '/healthz']) {
-    calls.on(
+    endpoints.on(
       { method: 'get', path, tag, summary: 'Liveness', roles: 'open', answer: ALIVE },
       () => ({
         status: 'ok',
@@ -41,7 +41,7 @@ export function statusCalls(parts: HttpParts): Calls {
     )
   }
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/readyz',
@@ -58,7 +58,7 @@ export function statusCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.stream(
+  endpoints.stream(
     {
       method: 'get',
       path: '/metrics',
@@ -74,7 +74,7 @@ export function statusCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/meta',
@@ -105,7 +105,7 @@ export function statusCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/state',
@@ -117,7 +117,7 @@ export function statusCalls(parts: HttpParts): Calls {
     () => stateJson(parts),
   )
 
-  return calls
+  return endpoints
 }
 
 async function stateJson(parts: HttpParts) {

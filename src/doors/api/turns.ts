@@ -6,7 +6,7 @@ import { completionOf, usageJson } from '../../protocols/model/outcome.ts'
 import type { Answer } from '../../pipeline/submission.ts'
 import type { TurnAnswer } from '../../turns/turns.ts'
 import { sendAnswer } from './answers.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { sendError } from '../edge/errors.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -100,12 +100,12 @@ const CHAT_ANSWER = always({
 })
 
 /** `POST /turn`, `POST /llm/chat`, `GET /llm/status`. */
-export function turnCalls(parts: HttpParts): Calls {
+export function turnEndpoints(parts: HttpParts): Endpoints {
   const { policies, config, pipeline, turns } = parts
   const tag = 'turns'
-  const calls = new Calls(parts)
+  const endpoints = new Endpoints(parts)
 
-  calls.stream(
+  endpoints.stream(
     {
       method: 'post',
       path: '/turn',
@@ -132,7 +132,7 @@ export function turnCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.stream(
+  endpoints.stream(
     {
       method: 'post',
       path: '/llm/chat',
@@ -168,7 +168,7 @@ export function turnCalls(parts: HttpParts): Calls {
     },
   )
 
-  calls.on(
+  endpoints.on(
     {
       method: 'get',
       path: '/llm/status',
@@ -207,7 +207,7 @@ export function turnCalls(parts: HttpParts): Calls {
     },
   )
 
-  return calls
+  return endpoints
 }
 
 function sendTurn(res: Response, { status, body }: TurnAnswer): void {

@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Alias } from '../api/aliases.ts'
-import type { Call } from './calls.ts'
+import type { Endpoint } from './endpoints.ts'
 import { always, AT, BOOLEAN, DIAGNOSTICS, list, REASONS, STRING } from './schemas.ts'
 import { object, OPEN } from './validate.ts'
 
@@ -28,7 +28,7 @@ const WRITES: readonly ErrorCode[] = ['idempotency_mismatch', 'audit_unavailable
  * it cannot promise what the gate refuses.
  */
 export function openApi(
-  calls: readonly Call[],
+  calls: readonly Endpoint[],
   aliases: readonly Alias[],
   info: ApiInfo,
 ): JsonObject {
@@ -117,7 +117,7 @@ const template = (path: string): string => path.replaceAll(/[:*](\w+)/g, '{$1}')
 const operationId = (method: string, path: string): string =>
   `${method.toLowerCase()}${path.replaceAll(/[^A-Za-z0-9]+/g, '_')}`
 
-function operationOf(call: Call): JsonObject {
+function operationOf(call: Endpoint): JsonObject {
   const roles =
     call.roles === 'open' ? 'No key is needed.' : `Keys of role ${call.roles.join(', ')}.`
   return {
@@ -132,7 +132,7 @@ function operationOf(call: Call): JsonObject {
   }
 }
 
-function aliasOperation(alias: Alias, call: Call): JsonObject {
+function aliasOperation(alias: Alias, call: Endpoint): JsonObject {
   const operation = operationOf({ ...call, path: alias.from })
   // Its body has the members of the system it comes from, which the handler puts into ours.
   const { requestBody: body, ...rest } = operation
@@ -146,12 +146,12 @@ function aliasOperation(alias: Alias, call: Call): JsonObject {
   }
 }
 
-function calledBy(alias: Alias, calls: readonly Call[]): Call | undefined {
+function calledBy(alias: Alias, calls: readonly Endpoint[]): Endpoint | undefined {
   const [path] = alias.to.split('?', 1)
   return calls.find((call) => call.path === path && call.method === alias.method.toLowerCase())
 }
 
-function parametersOf(call: Call): JsonObject[] {
+function parametersOf(call: Endpoint): JsonObject[] {
   const inPath = [...call.path.matchAll(/[:*](\w+)/g)].map(([, name = '']) => ({
     name,
     in: 'path',
@@ -176,7 +176,7 @@ function parametersOf(call: Call): JsonObject[] {
   return [...inPath, ...inQuery, ...inHeader]
 }
 
-function requestBody(call: Call): { requestBody?: JsonObject } {
+function requestBody(call: Endpoint): { requestBody?: JsonObject } {
   if (call.body) {
     const schema = call.body.schema
     if (Object.keys(schema['properties'] ?? {}).length === 0) return {} // at most `{}`
@@ -191,7 +191,7 @@ function requestBody(call: Call): { requestBody?: JsonObject } {
   return { requestBody: { required: true, content: Object.fromEntries(media) } }
 }
 
-function responsesOf(call: Call): JsonObject {
+function responsesOf(call: Endpoint): JsonObject {
   const status = call.status ?? 200
   const media = call.media ?? 'application/json'
   const schema = call.answer ?? (media === 'application/json' ? {} : { type: 'string' })
@@ -208,7 +208,7 @@ function responsesOf(call: Call): JsonObject {
 }
 
 /** The errors that a call may answer. */
-export function errorsOf(call: Call): ReadonlySet<ErrorCode> {
+export function errorsOf(call: Endpoint): ReadonlySet<ErrorCode> {
   return new Set<ErrorCode>([
     'invalid_request',
     ...(call.roles === 'open' ? [] : WITH_KEY),
@@ -219,7 +219,7 @@ export function errorsOf(call: Call): ReadonlySet<ErrorCode> {
   ])
 }
 
-function errorResponses(call: Call): JsonObject {
+function errorResponses(call: Endpoint): JsonObject {
   const codes = errorsOf(call)
   return Object.fromEntries(
     [...grouped([...codes])].map(([status, names]) => [

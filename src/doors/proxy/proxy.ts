@@ -4,7 +4,7 @@ import type { HttpCall } from '../../pipeline/submission.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { refusalOf, sendHeld } from '../api/answers.ts'
-import type { Call } from '../edge/calls.ts'
+import type { Endpoint } from '../edge/endpoints.ts'
 import { bodyObject, callerOf, header, stateOf } from '../edge/context.ts'
 import { allow, strictBody } from '../edge/edge.ts'
 import { sendError } from '../edge/errors.ts'
@@ -24,7 +24,7 @@ const WITHHELD =
   /^(?:portcullis-.*|access-control-.*|set-cookie2?|alt-svc|strict-transport-security)$/
 
 /** What the documentation says of the proxy, which takes any method and answers like the upstream. */
-export const PROXY_CALLS: readonly Call[] = (
+export const PROXY_ENDPOINTS: readonly Endpoint[] = (
   ['get', 'post', 'put', 'patch', 'delete'] as const
 ).map((method) => ({
   method,

@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
-import { Calls } from '../edge/calls.ts'
+import { Endpoints } from '../edge/endpoints.ts'
 import { header } from '../edge/context.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { Reader, startAt, STREAM, wantedBy } from './reader.ts'
@@ -16,9 +16,9 @@ const HEADERS = {
 }
 
 /** `GET /events`: the record as server-sent events, live and resumable. */
-export function eventCalls(parts: HttpParts): Calls {
-  const calls = new Calls(parts)
-  calls.stream(
+export function eventEndpoints(parts: HttpParts): Endpoints {
+  const endpoints = new Endpoints(parts)
+  endpoints.stream(
     {
       method: 'get',
       path: ACTIVITY_PATH,
@@ -36,7 +36,7 @@ export function eventCalls(parts: HttpParts): Calls {
       throw new GatewayError('upgrade_required', 'open this with a WebSocket, or use GET /events')
     },
   )
-  calls.stream(
+  endpoints.stream(
     {
       method: 'get',
       path: '/events',
@@ -69,7 +69,7 @@ export function eventCalls(parts: HttpParts): Calls {
       await new Reader(parts, { stream: res, send }, wanted).run(from)
     },
   )
-  return calls
+  return endpoints
 }
 
 // An entry goes to many readers; its text is made once.

@@ -15,7 +15,7 @@ import { queryObject, type Shape } from './validate.ts'
  * One call of the HTTP surface, declared once. Its schemas are what requests are checked by and what
  * the OpenAPI document shows, so the two cannot differ.
  */
-export interface Call<Body = unknown, Query = unknown> {
+export interface Endpoint<Body = unknown, Query = unknown> {
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete'
   /** An Express path, such as `/api/v1/agents/:id`. */
   readonly path: string
@@ -94,10 +94,10 @@ export class Reply {
 }
 
 type Handler<Body, Query, Answer> = (asked: Asked<Body, Query>) => Promise<Answer> | Answer
-/** A group of calls: an Express router, and the table that the documentation is made from. */
-export class Calls {
+/** A group of endpoints: an Express router, and the table that the documentation is made from. */
+export class Endpoints {
   readonly router: Router = Router({ caseSensitive: true })
-  readonly table: Call[] = []
+  readonly table: Endpoint[] = []
   readonly #parts: HttpParts
 
   constructor(parts: HttpParts) {
@@ -105,8 +105,8 @@ export class Calls {
   }
 
   /** A call that changes nothing, or whose change brings its own idempotency. */
-  on<Body, Query>(call: Call<Body, Query>, handler: Handler<Body, Query, unknown>): this {
-    return this.#add(call, async (asked) => send(asked, call.status, await handler(asked)))
+  on<Body, Query>(endpoint: Endpoint<Body, Query>, handler: Handler<Body, Query, unknown>): this {
+    return this.#add(endpoint, async (asked) => send(asked, endpoint.status, await handler(asked)))
   }
 
   /**
@@ -114,37 +114,41 @@ export class Calls {
    * and with an `Idempotency-Key` its answer is stored in the same batch: the same request again gets
    * that answer, another one with the same key gets 422.
    */
-  write<Body, Query>(call: Call<Body, Query>, handler: Handler<Body, Query, Work>): this {
-    return this.#add(call, async (asked) => {
+  write<Body, Query>(endpoint: Endpoint<Body, Query>, handler: Handler<Body, Query, Work>): this {
+    return this.#add(endpoint, async (asked) => {
       const work = await handler(asked)
       send(
         asked,
-        call.status,
-        await this.#parts.operations.once(onceOf(asked.req, this.#parts), work, call.deadlineMs),
+        endpoint.status,
+        await this.#parts.operations.once(
+          onceOf(asked.req, this.#parts),
+          work,
+          endpoint.deadlineMs,
+        ),
       )
     })
   }
 
   /** A call whose handler writes the response itself: streams, and answers of the upstream. */
-  stream<Body, Query>(call: Call<Body, Query>, handler: Handler<Body, Query, void>): this {
-    return this.#add(call, handler)
+  stream<Body, Query>(endpoint: Endpoint<Body, Query>, handler: Handler<Body, Query, void>): this {
+    return this.#add(endpoint, handler)
   }
 
   #add<Body, Query>(
-    call: Call<Body, Query>,
+    endpoint: Endpoint<Body, Query>,
     handle: (asked: Asked<Body, Query>) => Promise<void> | void,
   ): this {
-    this.table.push(call)
-    const guards: RequestHandler[] = call.roles === 'open' ? [] : [allow(...call.roles)]
-    if (call.body) guards.push(strictBody)
-    this.router[call.method](call.path, ...guards, async (req, res) => {
-      await handle(new Asked(req, res, bodyOf(req, call), queryOf(req, call)))
+    this.table.push(endpoint)
+    const guards: RequestHandler[] = endpoint.roles === 'open' ? [] : [allow(...endpoint.roles)]
+    if (endpoint.body) guards.push(strictBody)
+    this.router[endpoint.method](endpoint.path, ...guards, async (req, res) => {
+      await handle(new Asked(req, res, bodyOf(req, endpoint), queryOf(req, endpoint)))
     })
     return this
   }
 }
 
-function bodyOf<Body>(req: Request, { body }: Call<Body>): Body {
+function bodyOf<Body>(req: Request, { body }: Endpoint<Body>): Body {
   if (!body) return undefined as Body
   const given = bodyObject(req)
   return body(aliasOf(req)?.body?.(given) ?? given)
@@ -152,7 +156,7 @@ function bodyOf<Body>(req: Request, { body }: Call<Body>): Body {
 
 const NO_PARAMETERS: JsonObject = { properties: {} }
 
-function queryOf<Query>(req: Request, { query }: Call<unknown, Query>): Query {
+function queryOf<Query>(req: Request, { query }: Endpoint<unknown, Query>): Query {
   const given = queryObject(req.url, query?.schema ?? NO_PARAMETERS)
   return query ? query(given) : (given as Query)
 }
