@@ -64,13 +64,15 @@ const BODY =
 
 const request: ActionRequest = {
   subject: { type: 'agent', id: 'agent-1' },
-  tool: 'mail.send',
-  args: {
-    id: 'C-1001',
-    to: ['alice@example.com', 'carol@example.org'],
-    subject: 'Your request of last week',
-    body: BODY.repeat(5),
-    attachment: 'outbox/report.pdf',
+  action: {
+    name: 'mail.send',
+    properties: {
+      id: 'C-1001',
+      to: ['alice@example.com', 'carol@example.org'],
+      subject: 'Your request of last week',
+      body: BODY.repeat(5),
+      attachment: 'outbox/report.pdf',
+    },
   },
   resource: null,
   context: { ticket: 'T-1001', channel: 'mail', note: 'customer asked for the report' },
@@ -104,7 +106,9 @@ const { bundle } = loaded
 
 const effect = (await decide(request, facts, bundle)).effect
 const guards = bundle.guardsByTool.get('mail.send')?.length ?? 0
-console.log(`${guards} guards, ${JSON.stringify(request.args).length} bytes of args -> ${effect}`)
+console.log(
+  `${guards} guards, ${JSON.stringify(request.action.properties).length} bytes of args -> ${effect}`,
+)
 
 for (let n = 0; n < WARM_UP; n++) void decide(request, facts, bundle)
 const rounds = Array.from({ length: ROUNDS }, round)

@@ -16,10 +16,10 @@ export function killTargetOf({
   upstream,
 }: {
   readonly agent: { readonly id: string; readonly name: string }
-  readonly request: { readonly tool: string }
+  readonly request: { readonly action: { readonly name: string } }
   readonly upstream: string
 }): KillTarget {
-  return { agentId: agent.id, agentName: agent.name, tool: request.tool, upstream }
+  return { agentId: agent.id, agentName: agent.name, tool: request.action.name, upstream }
 }
 
 export type KillVerdict =

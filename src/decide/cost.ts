@@ -5,7 +5,10 @@ import type { Bundle } from '../bundle/types.ts'
 
 /** What an action with valid args costs: what its tool does, or what the request declares if more. */
 export function costOf(request: ActionRequest, tool: Tool, bundle: Bundle): bigint {
-  const fixed = protocolOf(bundle, tool).worstCaseMicros({ tool, args: request.args }, bundle)
+  const fixed = protocolOf(bundle, tool).worstCaseMicros(
+    { tool, args: request.action.properties },
+    bundle,
+  )
   return atLeast(fixed, request)
 }
 

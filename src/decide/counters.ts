@@ -13,7 +13,7 @@ export function counterKey(spec: GuardSpec, scope: Scope, input: GuardInput, wha
 
 function scopeMember(spec: GuardSpec, scope: Scope, input: GuardInput): string {
   if (scope === 'agent') return input.facts.agent.id
-  if (scope === 'tool') return input.request.tool
+  if (scope === 'tool') return input.request.action.name
   if (scope === 'global') return '*'
   return roleOf(spec, input)
 }

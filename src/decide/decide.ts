@@ -37,7 +37,7 @@ export function decide(
   facts: Facts,
   bundle: Bundle,
 ): Decision | Promise<Decision> {
-  const tool = bundle.tools.get(request.tool)
+  const tool = bundle.tools.get(request.action.name)
   const tally: Tally = {
     reasons: [],
     shadow: [],
@@ -84,8 +84,8 @@ function refuseEarly(
 ): Decision {
   tally.reasons.push(refusal)
   tally.trace.push(step(GATE, GATE, 'deny', [refusal], {}))
-  const guards = bundle.guardsByTool.get(request.tool) ?? bundle.guardsForAny
-  const tool = bundle.tools.get(request.tool) ?? UNKNOWN_TOOL
+  const guards = bundle.guardsByTool.get(request.action.name) ?? bundle.guardsForAny
+  const tool = bundle.tools.get(request.action.name) ?? UNKNOWN_TOOL
   const input = inputFor(request, facts, bundle, tool, atLeast(tool.costMicros, request))
   for (const guard of guards) if (guard.countsRequests) run(guard, input, tally)
   return conclude(request, facts, bundle, tally)
@@ -221,7 +221,7 @@ function conclude(
     shadow,
     obligations: effect === 'deny' ? [] : obligations,
     reservations: taken,
-    approval: approvalFor(request.tool, facts.agent.roles, bundle.approvals),
+    approval: approvalFor(request.action.name, facts.agent.roles, bundle.approvals),
     revision: bundle.revision,
     trace,
   }

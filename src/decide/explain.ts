@@ -16,7 +16,7 @@ export async function explainTrace(
   facts: Facts,
   bundle: Bundle,
 ): Promise<readonly ExplainedStep[]> {
-  const tool = bundle.tools.get(request.tool)
+  const tool = bundle.tools.get(request.action.name)
   if (!tool) return trace
   const input = moduleInput(inputFor(request, facts, bundle, tool, costOf(request, tool, bundle)))
   return Promise.all(

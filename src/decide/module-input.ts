@@ -24,7 +24,7 @@ export function moduleInput(input: GuardInput): JsonObject {
     action: {
       name: tool.name,
       properties: {
-        args: request.args,
+        args: request.action.properties,
         effect: tool.effectClass,
         upstream: tool.upstream,
         method: tool.method,

@@ -11,8 +11,7 @@ export function askingReservations(facts: Facts, bundle: Bundle): readonly Reser
   const input: GuardInput = {
     request: {
       subject: { type: 'agent', id: facts.agent.id },
-      tool: '',
-      args: {},
+      action: { name: '', properties: {} },
       resource: null,
       context: {},
       reason: null,

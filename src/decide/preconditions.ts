@@ -26,7 +26,7 @@ export function precondition(
     checkStatus(facts.agent.status) ??
     (tool
       ? undefined
-      : refuse('unknown_tool', `there is no tool \`${request.tool.slice(0, 128)}\``)) ??
+      : refuse('unknown_tool', `there is no tool \`${request.action.name.slice(0, 128)}\``)) ??
     checkArgs(request, bundle) ??
     (tool ? checkResource(request, tool) : undefined) ??
     checkFacts(facts, tool)
@@ -40,7 +40,7 @@ function checkStatus(status: AgentStatus): Reason | undefined {
 }
 
 function checkArgs(request: ActionRequest, bundle: Bundle): Reason | undefined {
-  const problem = bundle.argsChecks.get(request.tool)?.(request.args)
+  const problem = bundle.argsChecks.get(request.action.name)?.(request.action.properties)
   return problem === undefined ? undefined : refuse('invalid_args', problem, 'invalid_request')
 }
 
@@ -70,7 +70,9 @@ export function resourceOf(request: ActionRequest, tool: Tool): Resource {
 function mappedResource(request: ActionRequest, tool: Tool): Resource | undefined {
   const idArg = tool.resource?.idArg ?? null
   if (tool.resource === null || idArg === null) return undefined
-  const id = Object.hasOwn(request.args, idArg) ? request.args[idArg] : undefined
+  const id = Object.hasOwn(request.action.properties, idArg)
+    ? request.action.properties[idArg]
+    : undefined
   if (typeof id !== 'string' && typeof id !== 'number') return undefined
   return { type: tool.resource.type, id: String(id) }
 }

@@ -29,8 +29,7 @@ export function screen(
   const input: GuardInput = {
     request: {
       subject: { type: 'agent', id: facts.agent.id },
-      tool: tool ?? '',
-      args: text,
+      action: { name: tool ?? '', properties: text },
       resource: null,
       context: {},
       reason,

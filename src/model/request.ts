@@ -6,6 +6,12 @@ export interface Subject {
   readonly id: string
 }
 
+/** What they do, in AuthZEN's words: a call of the tool of this name; its args are the properties. */
+export interface ActionCall {
+  readonly name: string
+  readonly properties: JsonObject
+}
+
 /** What is acted on, in AuthZEN's words. */
 export interface Resource {
   readonly type: string
@@ -18,8 +24,7 @@ export interface Resource {
  */
 export interface ActionRequest {
   readonly subject: Subject
-  readonly tool: string
-  readonly args: JsonObject
+  readonly action: ActionCall
   /** As the caller named it, or null; the decision then uses the tool's own mapping. */
   readonly resource: Resource | null
   readonly context: JsonObject

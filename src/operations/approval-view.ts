@@ -119,7 +119,7 @@ function askedView(
   const bound = clear ?? (masked ? undefined : { request: recorded })
   return {
     decision_id: action.decision_id,
-    args: request.args,
+    args: request.action.properties,
     resource: request.resource && { ...request.resource },
     context: request.context,
     agent_reason: request.reason,
@@ -138,7 +138,7 @@ function askedView(
 }
 
 function costText(request: ActionRequest, bundle: Bundle): string | null {
-  const tool = bundle.tools.get(request.tool)
+  const tool = bundle.tools.get(request.action.name)
   const micros = tool ? costOf(request, tool, bundle) : (request.costMicros ?? 0n)
   return micros > 0n || request.costMicros !== null ? microsToText(micros) : null
 }
@@ -159,10 +159,15 @@ function sentView(
   const upstream = bundle.upstreams.get(action.upstream)
   if (!tool || !upstream) return null
   try {
-    const target = targetOf(bundle, tool, upstream, asked.bound.request.args)
+    const target = targetOf(bundle, tool, upstream, asked.bound.request.action.properties)
     const hash = effectHash({ target, tool, upstream })
     const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === row.target_hash
-    const { method, path, query, body } = targetOf(bundle, tool, upstream, asked.shown.args)
+    const { method, path, query, body } = targetOf(
+      bundle,
+      tool,
+      upstream,
+      asked.shown.action.properties,
+    )
     return { upstream: upstream.name, method, path, query, body, unchanged }
   } catch (error) {
     if (error instanceof GatewayError) return null

@@ -327,7 +327,7 @@ class ClaimBatch {
       id: newId('apr', this.#tx.nowMs),
       actionId: claim.actionId,
       agentId: claim.agent.id,
-      tool: claim.request.tool,
+      tool: claim.request.action.name,
       requestHash: claim.requestHash,
       targetHash: claim.targetHash,
       revision: claim.decision.revision,
@@ -338,7 +338,7 @@ class ClaimBatch {
     this.#tx.append({
       kind: 'approval.requested',
       agentId: claim.agent.id,
-      tool: claim.request.tool,
+      tool: claim.request.action.name,
       effect: '',
       actionId: claim.actionId,
       detail: {
@@ -369,7 +369,7 @@ function newAction(
     agent_id: claim.agent.id,
     agent_name: claim.agent.name,
     key_id: claim.keyId,
-    tool: claim.request.tool,
+    tool: claim.request.action.name,
     upstream: claim.upstream,
     request: claim.requestText,
     request_hash: claim.requestHash,

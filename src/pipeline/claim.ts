@@ -89,9 +89,9 @@ export function maskingOf(
 ): Masking | null {
   const any = Object.values(rules).some((pointers) => pointers.length > 0)
   if (!any) return null
-  return new Masking(mask, rules, ({ tool: name, args }) => {
+  return new Masking(mask, rules, ({ action: { name, properties } }) => {
     const tool = bundle.tools.get(name)
-    return (tool && protocolOf(bundle, tool).conversation?.(args)) ?? []
+    return (tool && protocolOf(bundle, tool).conversation?.(properties)) ?? []
   })
 }
 

@@ -44,7 +44,7 @@ export class Judge {
     bundle: Bundle,
     mayBeHeld = true,
   ): Promise<Judgement> {
-    const tool = bundle.tools.get(request.tool)
+    const tool = bundle.tools.get(request.action.name)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
     if (upstream) transportOf(this.#parts.transports, upstream).assertReady()
     const facts = {
@@ -60,7 +60,7 @@ export class Judge {
     if (!tool || !upstream || decision.effect === 'deny') {
       return { bundle, facts, tool, upstream, target: undefined, decision }
     }
-    const placed = withTarget(bundle, tool, upstream, request.args, decision)
+    const placed = withTarget(bundle, tool, upstream, request.action.properties, decision)
     return { bundle, facts, tool, upstream, ...placed }
   }
 
@@ -72,7 +72,7 @@ export class Judge {
     if (!tool || tool.facts.length === 0 || isBlocked) return { lookups: {}, unavailable: {} }
     return this.#parts.facts.gather(
       tool.facts,
-      request.args,
+      request.action.properties,
       bundle.revision,
       this.#factFetcher(bundle, killTargetOf({ request, agent, upstream: tool.upstream })),
     )

@@ -16,8 +16,7 @@ export function toRequest(
 ): ActionRequest {
   return {
     subject: { type: 'agent', id: agent.id },
-    tool,
-    args,
+    action: { name: tool, properties: args },
     resource,
     context,
     reason,
@@ -38,8 +37,7 @@ export function fromStored(row: Pick<ActionRow, 'request'>): ActionRequest {
   }
   return {
     subject: json.subject,
-    tool: json.action.name,
-    args: json.args,
+    action: { name: json.action.name, properties: json.args },
     resource: json.resource,
     context: json.context,
     reason: json.reason,

@@ -173,8 +173,10 @@ function requestOf(
   const idArg = resource && mapping?.type === resource.type ? mapping.idArg : null
   return {
     subject: { type: 'agent', id: subjectId },
-    tool,
-    args: resource && idArg !== null ? { ...args, [idArg]: resource.id } : args,
+    action: {
+      name: tool,
+      properties: resource && idArg !== null ? { ...args, [idArg]: resource.id } : args,
+    },
     resource: resource && toResource(resource),
     context,
     reason: reason ?? null,

@@ -15,9 +15,9 @@ const FACTS_CHARS_MAX = 32_768
 export function requestJson(request: ActionRequest): JsonObject {
   return {
     subject: { type: request.subject.type, id: request.subject.id },
-    action: { name: request.tool },
+    action: { name: request.action.name },
     resource: request.resource && { type: request.resource.type, id: request.resource.id },
-    args: request.args,
+    args: request.action.properties,
     context: request.context,
     reason: request.reason,
     cost: request.costMicros === null ? null : microsToText(request.costMicros),
@@ -74,11 +74,11 @@ export function decisionEntry(
   reasons: readonly Reason[],
 ): AuditDraft {
   const { request, decision, agent } = claim
-  const args = claim.requestText.length <= ARGS_CHARS_MAX ? request.args : null
+  const args = claim.requestText.length <= ARGS_CHARS_MAX ? request.action.properties : null
   return {
     kind: 'decision',
     agentId: agent.id,
-    tool: request.tool,
+    tool: request.action.name,
     effect,
     actionId: claim.dryRun ? '' : claim.actionId,
     detail: {

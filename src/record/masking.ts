@@ -36,16 +36,16 @@ export class Masking {
 
   /** The request as it is on record, and what its hash is over: equal requests are equal there too. */
   request(request: ActionRequest): ActionRequest {
-    const { args, context, resource, reason } = request
+    const { action, context, resource, reason } = request
     const hidden = {
-      args: this.#values.hide(args, this.#rules.args),
+      args: this.#values.hide(action.properties, this.#rules.args),
       context: this.#values.hide(context, this.#rules.context),
     }
     this.learn(this.#conversationOf(request))
     if (!this.any) return request
     return {
       ...request,
-      args: this.#swept(hidden.args),
+      action: { name: action.name, properties: this.#swept(hidden.args) },
       context: this.#swept(hidden.context),
       resource: resource && { type: resource.type, id: this.#values.data(resource.id) },
       reason: reason === null ? null : this.#values.data(reason),

@@ -102,8 +102,7 @@ export class Rehearsal {
   #request({ tool, args, resource, context, reason, cost }: ScenarioAction): ActionRequest {
     return {
       subject: { type: 'agent', id: this.#agent.id },
-      tool,
-      args: args ?? {},
+      action: { name: tool, properties: args ?? {} },
       resource: resource ?? null,
       context: context ?? {},
       reason: reason ?? null,
@@ -115,18 +114,18 @@ export class Rehearsal {
     const bundle = this.#bundle
     const facts = { nowMs: this.#nowMs, agent: this.#agent, lookups, unavailable: {} }
     const decision = honourable(await decide(request, facts, bundle))
-    const tool = bundle.tools.get(request.tool)
+    const tool = bundle.tools.get(request.action.name)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
     if (!tool || !upstream || decision.effect === 'deny') {
       return { decision, costMicros: 0n, upstream: tool?.upstream ?? '' }
     }
-    const placed = withTarget(bundle, tool, upstream, request.args, decision).decision
+    const placed = withTarget(bundle, tool, upstream, request.action.properties, decision).decision
     const costMicros = placed.effect === 'deny' ? 0n : costOf(request, tool, bundle)
     return { decision: placed, costMicros, upstream: upstream.name }
   }
 
   #count(
-    { tool }: ActionRequest,
+    { action: { name: tool } }: ActionRequest,
     { decision, costMicros, upstream }: Played,
   ): { effect: Effect; verdict: Verdict } {
     const counters = this.#counters

@@ -265,11 +265,12 @@ function maskedScenario(
   const actions = scenario.actions.map((action) => {
     const { tool, args = {}, resource = null, context = {}, reason = null, facts } = action
     const subject = { type: 'agent', id: agentId } as const
-    const asked = { subject, tool, args, resource, context, reason, costMicros: null }
+    const called = { name: tool, properties: args }
+    const asked = { subject, action: called, resource, context, reason, costMicros: null }
     const shown = masking.request(asked)
     return {
       ...action,
-      args: shown.args,
+      args: shown.action.properties,
       context: shown.context,
       ...(shown.resource ? { resource: shown.resource } : {}),
       ...(shown.reason === null ? {} : { reason: shown.reason }),

@@ -11,8 +11,7 @@ export const request = (
   change: Partial<ActionRequest> = {},
 ): ActionRequest => ({
   subject: { type: 'agent', id: 'agent-1' },
-  tool,
-  args,
+  action: { name: tool, properties: args },
   resource: null,
   context: {},
   reason: null,

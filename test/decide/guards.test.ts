@@ -374,7 +374,7 @@ describe('reservations', () => {
       expect(decision.effect).to.equal('deny')
       expect(
         decision.reservations.map((one) => one.phase),
-        asked.tool,
+        asked.action.name,
       ).to.deep.equal(['request'])
     }
   })

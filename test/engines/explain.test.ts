@@ -77,8 +77,7 @@ describe('explainTrace', () => {
     const bundle = { ...(await bundleOf()), modules: [module] }
     const request = {
       subject: { type: 'agent', id: 'a' },
-      tool: 'notes.list',
-      args: {},
+      action: { name: 'notes.list', properties: {} },
       resource: null,
       context: {},
       reason: null,

@@ -62,7 +62,7 @@ describe('A policy that is loaded in another thread', () => {
         const { trace: _, ...decision } = decideNow(asked, facts(), bundle)
         return decision
       }
-      expect(decide(other), asked.tool).to.deep.equal(decide(one))
+      expect(decide(other), asked.action.name).to.deep.equal(decide(one))
     }
     const brief = ({ revision, files, counts, warnings, approvals, llm, environment }: Bundle) => ({
       ...{ revision, files, counts, warnings, approvals, llm, environment },

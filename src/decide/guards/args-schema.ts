@@ -10,7 +10,7 @@ function compile(spec: GuardSpec, context: CompileContext) {
   const effect = effectOf(spec)
   return ({ request }: GuardInput) => {
     if (!check) throw new Error('no schema')
-    const problem = check(request.args)
+    const problem = check(request.action.properties)
     if (problem === undefined) return silent()
     return says([reasonOf(spec, effect, 'args_not_allowed', problem)], {
       problem: shorten(problem),

@@ -47,7 +47,10 @@ function compile(spec: GuardSpec, context: CompileContext) {
   const tooMany = reasonOf(spec, effect, 'too_many_items', `more than ${max} items in one action`)
   const uncountable = reasonOf(spec, 'deny', 'items_uncountable', 'items cannot be counted')
   return (input: GuardInput) => {
-    const count = countItems(items.get(input.request.tool)?.[0], input.request.args)
+    const count = countItems(
+      items.get(input.request.action.name)?.[0],
+      input.request.action.properties,
+    )
     if (count === undefined) return says([uncountable], { items: '(not countable)' })
     const reasons: Reason[] = count > max ? [tooMany] : []
     return says(
@@ -96,7 +99,7 @@ const PLAIN = { ids: true, stripPlusTags: false, ignoreDots: false }
 
 // Something unreadable still counts as someone: it must not slip under the limit.
 function membersOf({ request }: GuardInput, readers: Readers): readonly string[] {
-  const values = valuesAt(readers.get(request.tool) ?? [], request.args)
+  const values = valuesAt(readers.get(request.action.name) ?? [], request.action.properties)
   const members = values.map((value) =>
     memberDigest(canonicalRecipient(value, PLAIN)?.canonical ?? JSON.stringify(value)),
   )

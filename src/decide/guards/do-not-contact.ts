@@ -93,8 +93,11 @@ function recipientFinder(
     context.report(['tools'], 'nothing_to_check', message)
   }
   return (input) => {
-    if (!reaches(input.request.tool)) return undefined
-    const fromArgs = valuesAt(args.get(input.request.tool) ?? [], input.request.args)
+    if (!reaches(input.request.action.name)) return undefined
+    const fromArgs = valuesAt(
+      args.get(input.request.action.name) ?? [],
+      input.request.action.properties,
+    )
     return [...fromArgs, ...facts.flatMap((read) => listed(read(input)))]
   }
 }

@@ -28,7 +28,7 @@ function compile(spec: GuardSpec, context: CompileContext) {
     return problem && reasonOf(spec, effect, problem.code, problem.message)
   }
   return ({ request }: GuardInput) => {
-    const paths = valuesAt(readers.get(request.tool) ?? [], request.args)
+    const paths = valuesAt(readers.get(request.action.name) ?? [], request.action.properties)
     const reason = paths.map(judge).find((one) => one !== undefined)
     const observed = { paths: paths.slice(0, 5).map(shownPath) }
     return reason ? says([reason], observed) : silent(observed)

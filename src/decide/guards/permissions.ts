@@ -23,9 +23,11 @@ function compile(spec: GuardSpec, context: CompileContext) {
   const conditions = readConditions(spec, context)
   const answer = says([reasonOf(spec, effect, `permission_${effect}`, sentence(spec, effect))], {})
   return (input: GuardInput) => {
-    const miss = conditions.find((one) => !one.values.has(one.read(input.request.args) ?? ABSENT))
+    const miss = conditions.find(
+      (one) => !one.values.has(one.read(input.request.action.properties) ?? ABSENT),
+    )
     if (!miss) return answer
-    return silent({ unmet: miss.arg, value: shown(miss.read(input.request.args)) })
+    return silent({ unmet: miss.arg, value: shown(miss.read(input.request.action.properties)) })
   }
 }
 

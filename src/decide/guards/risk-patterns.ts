@@ -111,7 +111,7 @@ function collector(config: Config, context: CompileContext): (input: GuardInput)
     const text = new ScanText(max)
     if (scan.has('reason') && request.reason !== null) text.add(request.reason)
     if (scan.has('context')) text.add(request.context)
-    if (scan.has('args')) text.add(request.args, skip)
+    if (scan.has('args')) text.add(request.action.properties, skip)
     return text
   }
 }
