@@ -17,7 +17,7 @@ function tour(): string {
 }
 
 describe('the README', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
 
   it('has a tour that works as written', async () => {
     const dir = scratch('tour')
@@ -118,7 +118,7 @@ describe('the files around it', () => {
   })
 
   it('the demo plays its five acts', function () {
-    this.timeout(120_000)
+    this.timeout(600_000)
     const bin = path.join(ROOT, 'bin', 'portcullis.js')
     const { status, stdout, stderr } = spawnSync(process.execPath, [bin, 'demo'], {
       encoding: 'utf8',

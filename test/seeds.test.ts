@@ -154,7 +154,7 @@ const LISTED: readonly (readonly [string, string, unknown, number, 'agent'?])[] 
 ]
 
 describe('the five documents Portcullis descends from', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
   let gate: TestGate
   let demo: DemoService
   let model: ModelServer

@@ -215,7 +215,7 @@ describe('targets and routes', () => {
   })
 
   it('lets no public traversal payload out: path parameter, proxied path, path-valued arg', function () {
-    this.timeout(120_000)
+    this.timeout(600_000)
     const payloads = need(this, 'path-traversal.jsonl') as readonly string[]
     let naive = 0
     for (const payload of payloads) {

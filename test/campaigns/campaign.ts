@@ -236,7 +236,7 @@ export class Campaign {
   }
 
   async until(what: string, test: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 30_000
+    const deadline = Date.now() + 120_000
     while (!(await test())) {
       if (Date.now() > deadline) throw new Error(`never happened: ${what}\n${this.gate.output}`)
       await new Promise((resolve) => setTimeout(resolve, 20))

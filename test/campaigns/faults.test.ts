@@ -4,7 +4,7 @@ import { faultsCampaign } from './faults.ts'
 
 // A few rounds of what `npm run campaign:faults` does two hundred times, without its stop-watch.
 describe('suspended, cut off, frozen and filled under load', function () {
-  this.timeout(180_000)
+  this.timeout(600_000)
 
   it('the gate with its embedded database comes back by itself, loses nothing and repeats nothing', async () => {
     const report = await faultsCampaign('embedded', 2, { isTimed: false })

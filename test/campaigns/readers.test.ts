@@ -3,7 +3,7 @@ import { readersCampaign } from './readers.ts'
 
 // What `npm run campaign:readers` does with a thousand readers of each kind.
 describe('readers of the record, some of which never read', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
 
   it('the quick ones over SSE and WebSocket lose nothing', async () => {
     const options = { sse: 100, webSockets: 100, slow: 10, actions: 400 }

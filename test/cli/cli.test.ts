@@ -44,7 +44,7 @@ function policies(files: Record<string, string> = {}): string {
 const BROKEN = { 'gate.yaml': GATE.replace('effect: allow', 'effect: alow') }
 
 describe('portcullis', function () {
-  this.timeout(60_000)
+  this.timeout(600_000)
 
   describe('usage', () => {
     it('prints its help and exits 0', async () => {

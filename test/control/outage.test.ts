@@ -7,7 +7,7 @@ import { reply, TestUpstream } from '../support/upstream.ts'
 const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
 
 describe('a gate whose connections to PostgreSQL fall silent', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
   let server: PostgresServer
   let upstream: TestUpstream
   let proxy: TcpProxy

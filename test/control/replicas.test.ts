@@ -15,7 +15,7 @@ budgets:
 `
 
 describe('two gates on one PostgreSQL', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
   let server: PostgresServer
   let upstream: TestUpstream
   let a: TestGate

@@ -83,7 +83,7 @@ describe('text an agent sends', () => {
   })
 
   it('is matched in linear time, or the pattern is refused at load', async function () {
-    this.timeout(300_000)
+    this.timeout(600_000)
     const pairs = need(this, 'redos.jsonl') as readonly Redos[]
     let refused = 0
     for (const { pattern, attack } of pairs) {

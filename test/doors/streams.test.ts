@@ -163,7 +163,7 @@ describe('streams open at once', () => {
 })
 
 describe('open streams on two gates', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
   let server: PostgresServer
   let upstream: TestUpstream
   let a: TestGate

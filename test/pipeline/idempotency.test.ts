@@ -96,7 +96,7 @@ function suite(start: () => Promise<Gates>) {
 }
 
 describe('ten equal requests at once under one Idempotency-Key', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
   const policies = {
     'gate.yaml': RATE.replace(
       'limit: 3, per_s: 3600, scope: agent',

@@ -242,7 +242,7 @@ describe('what agents report and spend', () => {
   })
 
   describe('10,000 at once on a PostgreSQL server', function () {
-    this.timeout(180_000)
+    this.timeout(600_000)
     let server: PostgresServer
     let big: TestGate
     before(async function () {

@@ -21,7 +21,7 @@ function verify(file: string, dataDir: string, extra: string[] = []) {
 }
 
 describe('the audit record', function () {
-  this.timeout(120_000)
+  this.timeout(600_000)
   let gate: TestGate
   let lines: string[]
   let dataDir: string

@@ -31,7 +31,7 @@ function run(args: string[], cwd: string, env: Record<string, string>) {
 const SNAPSHOT = ['actions', 'audit_entries', 'audit_checkpoints', 'ledger_head']
 
 describe('a record that was rolled back', function () {
-  this.timeout(180_000)
+  this.timeout(600_000)
   let server: PostgresServer
   let upstream: TestUpstream
   let alerts: TestUpstream
@@ -302,7 +302,7 @@ describe('a record that was rolled back', function () {
 
 describe('the append-only record', () => {
   it('refuses TRUNCATE, of the whole and of each week', async function () {
-    this.timeout(60_000)
+    this.timeout(600_000)
     const gate = await TestGate.start()
     const weeks = await gate.gate.operations.write((tx) =>
       tx.query<{ name: string }>(

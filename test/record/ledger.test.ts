@@ -29,7 +29,7 @@ const WATCHING: LedgerKind<string, number> = {
 }
 
 describe('the ledger', function () {
-  this.timeout(60_000)
+  this.timeout(600_000)
   let store: Store
   let ledger: Ledger
   let failures: string[]

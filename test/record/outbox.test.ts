@@ -11,7 +11,7 @@ import { QUEUE_OPTIONS } from '../../src/worker/queues.ts'
 import { prepareEmbedded, scratch } from '../support/database.ts'
 
 describe('the jobs of a batch', function () {
-  this.timeout(60_000)
+  this.timeout(600_000)
   let store: Store
   let jobs: Jobs
   let ledger: Ledger

@@ -111,7 +111,7 @@ describe('retention of the audit record', () => {
   })
 
   it('is done once by replicas that start together', async function () {
-    this.timeout(60_000)
+    this.timeout(600_000)
     if (!postgresBin()) {
       console.log('      skipped: no PostgreSQL binaries (initdb, pg_ctl) on this machine')
       this.skip()

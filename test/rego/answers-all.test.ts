@@ -117,7 +117,7 @@ function batches(cases: readonly Case[]): Case[][] {
 describe('rego: generated programs', () => {
   for (const kind of ['negation', 'builtins']) {
     it(`answer as OPA does, all of them: ${kind}`, function () {
-      this.timeout(300_000)
+      this.timeout(600_000)
       expect(batches(casesOf(kind)).flatMap(wrongOf)).to.deep.equal([])
     })
   }

@@ -68,7 +68,7 @@ function toPlain(v: Value): unknown {
 
 describe('rego: answers', () => {
   it('gives what OPA gives for random policies', function () {
-    this.timeout(120_000)
+    this.timeout(600_000)
     const data = requireData(this)
     interface Case {
       seed: number
@@ -95,14 +95,14 @@ describe('rego: answers', () => {
   })
 
   it('gives one answer on both hosts, and with values kept, for mutated policies', function () {
-    this.timeout(120_000)
+    this.timeout(600_000)
     const { evaluated, failures } = fuzzCases(requireData(this), 400, 11)
     expect(failures).to.deep.equal([])
     expect(evaluated).to.be.greaterThan(50)
   })
 
   it('gives what OPA gives for policies of the domain', function () {
-    this.timeout(120_000)
+    this.timeout(600_000)
     const data = requireData(this)
     interface Case {
       id: string

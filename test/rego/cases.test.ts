@@ -9,7 +9,7 @@ const FOLDER = path.join(import.meta.dirname, 'cases')
 describe('rego: cases', () => {
   for (const file of readdirSync(FOLDER)) {
     it(`answers as OPA does on both hosts: ${path.basename(file, '.json')}`, function () {
-      this.timeout(120_000)
+      this.timeout(600_000)
       const cases = JSON.parse(readFileSync(path.join(FOLDER, file), 'utf8')) as Case[]
       expect(cases.flatMap((one) => differs(one) ?? [])).to.deep.equal([])
     })

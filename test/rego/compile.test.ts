@@ -453,7 +453,7 @@ q := 4 if input.k == "d"
   })
 
   it('answers mutated text with diagnostics or a module', function () {
-    this.timeout(60_000)
+    this.timeout(600_000)
     expect(fuzz(2000, 500, 7).failures).to.deep.equal([])
   })
 })

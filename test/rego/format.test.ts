@@ -96,7 +96,7 @@ describe('rego: format', () => {
   })
 
   it('changes no answer', function () {
-    this.timeout(240_000)
+    this.timeout(600_000)
     // Where a refusal stands and what a module's tree looks like may move with the layout.
     const settled = cases.filter(
       (one) =>

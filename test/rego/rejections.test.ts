@@ -13,7 +13,7 @@ interface Case {
 
 describe('rego: refusals', () => {
   it('agrees with OPA on what to refuse, and on code and row of the first error', function () {
-    this.timeout(60_000)
+    this.timeout(600_000)
     const data = requireData(this)
     const wrong: string[] = []
     for (const { id, modules, strict, want, first } of readLines<Case>(

@@ -160,7 +160,7 @@ export async function heard(ask: () => Promise<Answer>): Promise<Answer> {
 }
 
 export async function until(what: string, test: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 60_000
   while (!(await test())) {
     if (Date.now() > deadline) throw new Error(`never happened: ${what}`)
     await new Promise((resolve) => setImmediate(resolve))
