@@ -21,7 +21,8 @@ interface Decimal {
   readonly point: number
 }
 
-function decimal(text: string): Decimal {
+/** The digits of a number without zeros at either end, and where its point is. */
+export function decimal(text: string): Decimal {
   const [, sign, whole = '', fraction = '', exponent = '0'] =
     /^([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/.exec(text) ?? []
   const all = whole + fraction
@@ -30,6 +31,7 @@ function decimal(text: string): Decimal {
   if (digits === '') return { neg: false, digits: '', point: 0 }
   return { neg: sign === '-', digits, point: whole.length - lead + Number(exponent) }
 }
+
 /** Equal numbers have equal texts. */
 export function normal(text: string): string {
   const { neg, digits, point } = decimal(text)

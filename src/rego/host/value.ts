@@ -1,4 +1,5 @@
 // Rego values in JavaScript, without loss: numbers keep their text, sets stay sets, any value may be a key.
+import { compareNumbers, decimal } from '../ast/compare.ts'
 
 export class Num {
   readonly text: string
@@ -75,28 +76,6 @@ export function compareStrings(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
-interface Decimal {
-  readonly neg: boolean
-  readonly digits: string
-  readonly point: number
-}
-function decimal(text: string): Decimal {
-  const [, sign, whole = '', fraction = '', exponent = '0'] =
-    /^([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d+))?$/.exec(text) ?? []
-  const all = whole + fraction
-  const lead = /^0*/.exec(all)?.[0].length ?? 0
-  const digits = all.slice(lead).replace(/0+$/, '')
-  if (digits === '') return { neg: false, digits: '', point: 0 }
-  return { neg: sign === '-', digits, point: whole.length - lead + Number(exponent) }
-}
-export function compareNumbers(a: string, b: string): number {
-  const x = decimal(a)
-  const y = decimal(b)
-  const sign = (d: Decimal) => (d.digits === '' ? 0 : d.neg ? -1 : 1)
-  if (sign(x) !== sign(y)) return sign(x) - sign(y)
-  const c = x.point - y.point || (x.digits < y.digits ? -1 : x.digits > y.digits ? 1 : 0)
-  return sign(x) < 0 ? -c : c
-}
 /** The number as a bigint, or undefined when it has a fraction. */
 export function toBigInt(n: Num): bigint | undefined {
   const { neg, digits, point } = decimal(n.text)

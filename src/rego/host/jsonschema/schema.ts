@@ -1,16 +1,9 @@
 // A schema of JSON, read keyword by keyword in the order in which OPA's library reads them, with its words for what is wrong.
+import { compareNumbers } from '../../ast/compare.ts'
 import type { RE2JS } from 're2js'
 import { fail } from '../builtins/kind.ts'
 import { compilePattern } from '../builtins/regex.ts'
-import {
-  isArray,
-  Num,
-  parseValue,
-  RegoObject,
-  compareNumbers,
-  type Value,
-  writeJson,
-} from '../value.ts'
+import { isArray, Num, parseValue, RegoObject, type Value, writeJson } from '../value.ts'
 import { countOf, isInteger } from './decimal.ts'
 import { type Draft, METASCHEMAS } from './metaschemas.ts'
 import { pointedAt, type Reference, resolved } from './references.ts'

@@ -1,6 +1,7 @@
 // Whether a document is as a schema says; what is wrong with it in the order and the words of OPA's library.
 import { spend } from '../builtins/kind.ts'
-import { compareNumbers, isArray, Num, RegoObject, type Value } from '../value.ts'
+import { compareNumbers } from '../../ast/compare.ts'
+import { isArray, Num, RegoObject, type Value } from '../value.ts'
 import { isInteger, isMultiple, shown } from './decimal.ts'
 import { hasFormat } from './formats.ts'
 import { canonical, named, type Schema } from './schema.ts'
