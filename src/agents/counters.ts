@@ -392,10 +392,10 @@ function settledPart({ outcome, spent }: Settlement, amount: bigint): bigint {
   return spent === undefined || spent > amount ? amount : spent
 }
 
-export interface BudgetRow {
+export interface BudgetStand {
   readonly key: string
-  readonly period_start: string
-  readonly limit_micros: bigint
+  readonly periodStart: string
+  readonly limitMicros: bigint
   readonly reserved: bigint
   readonly settled: bigint
 }
@@ -414,9 +414,10 @@ export async function monthOf(
 }
 
 /** The budgets kept for one agent, newest period first. */
-export async function agentBudgets(db: Db, agentId: string): Promise<BudgetRow[]> {
-  return db.query<BudgetRow>(
-    `select key, period_start::text, limit_micros, reserved, settled from budgets
+export async function agentBudgets(db: Db, agentId: string): Promise<BudgetStand[]> {
+  return db.query<BudgetStand>(
+    `select key, period_start::text as "periodStart", limit_micros as "limitMicros", reserved, settled
+     from budgets
      where key like '%:agent:' || $1 order by period_start desc, key`,
     [agentId],
   )

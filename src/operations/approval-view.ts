@@ -1,6 +1,6 @@
 import { knownAgents, type KnownAgent } from '../agents/known.ts'
-import { votesOfAll, type ApprovalRow } from '../approvals/tasks.ts'
-import type { VoteRow } from '../approvals/voters.ts'
+import { votesOfAll, type Approval } from '../approvals/tasks.ts'
+import type { Vote } from '../approvals/voters.ts'
 import { costOf } from '../decide/cost.ts'
 import { GatewayError } from '../errors.ts'
 import { microsToText } from '../lib/money.ts'
@@ -8,7 +8,7 @@ import type { Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
-import { findActions, type ActionRow } from '../record/actions.ts'
+import { findActions, type Action } from '../record/actions.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
@@ -29,7 +29,7 @@ export interface ApprovalViewParts {
 /** Approvals with everything a person needs to judge them, in the order given. */
 export async function approvalViews(
   db: Db,
-  rows: readonly ApprovalRow[],
+  rows: readonly Approval[],
   parts: ApprovalViewParts,
 ): Promise<JsonObject[]> {
   if (rows.length === 0) return []
@@ -37,24 +37,24 @@ export async function approvalViews(
     (
       await findActions(
         db,
-        rows.map((row) => row.action_id),
+        rows.map((row) => row.actionId),
       )
     ).map((one) => [one.id, one]),
   )
-  const open = rows.filter((row) => !hasEnded(row)).map((row) => row.action_id)
+  const open = rows.filter((row) => !hasEnded(row)).map((row) => row.actionId)
   const held = await heldRequests(db, open)
-  const agents = await knownAgents(db, [...new Set(rows.map((row) => row.agent_id))])
+  const agents = await knownAgents(db, [...new Set(rows.map((row) => row.agentId))])
   const votes = await votesOfAll(
     db,
     rows.map(({ id }) => id),
   )
   return rows.map((row) => {
-    const action = actions.get(row.action_id)
+    const action = actions.get(row.actionId)
     return {
       ...taskView(row, parts),
-      ...whoseView(row, agents.get(row.agent_id), action),
+      ...whoseView(row, agents.get(row.agentId), action),
       ...(action ? askedView(row, action, held.get(action.id), parts) : {}),
-      votes: votes.filter((one) => one.approval_id === row.id).map(voteView),
+      votes: votes.filter((one) => one.approvalId === row.id).map(voteView),
     }
   })
 }
@@ -62,63 +62,63 @@ export async function approvalViews(
 /** One approval, as `approvalViews` shows it. */
 export async function approvalView(
   db: Db,
-  row: ApprovalRow,
+  row: Approval,
   parts: ApprovalViewParts,
 ): Promise<JsonObject> {
   const [view = {}] = await approvalViews(db, [row], parts)
   return view
 }
 
-function taskView(row: ApprovalRow, { serverUrl }: ApprovalViewParts): JsonObject {
-  const isOverdue = row.status === 'pending' && row.expires_at.getTime() <= Date.now()
+function taskView(row: Approval, { serverUrl }: ApprovalViewParts): JsonObject {
+  const isOverdue = row.status === 'pending' && row.expiresAt.getTime() <= Date.now()
   return {
     id: row.id,
-    action_id: row.action_id,
+    action_id: row.actionId,
     tool: row.tool,
     // The deadline counts, not the job that tidies up after it.
     status: isOverdue ? 'expired' : row.status,
     reason: row.reason,
     quorum: row.quorum,
-    approver_roles: row.approver_roles,
-    request_hash: row.request_hash,
+    approver_roles: row.approverRoles,
+    request_hash: row.requestHash,
     revision: row.revision,
-    created_at: row.created_at.toISOString(),
-    expires_at: row.expires_at.toISOString(),
-    decided_at: row.decided_at?.toISOString() ?? null,
+    created_at: row.createdAt.toISOString(),
+    expires_at: row.expiresAt.toISOString(),
+    decided_at: row.decidedAt?.toISOString() ?? null,
     url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals/${row.id}`,
   }
 }
 
 function whoseView(
-  row: ApprovalRow,
+  row: Approval,
   agent: KnownAgent | undefined,
-  action: ActionRow | undefined,
+  action: Action | undefined,
 ): JsonObject {
   return {
-    agent: row.agent_id,
-    agent_name: agent?.name ?? (action?.agent_name || null),
+    agent: row.agentId,
+    agent_name: agent?.name ?? (action?.agentName || null),
     owner: agent?.owner ?? null,
   }
 }
 
 /** Whether nothing of it is to be decided or run any more; the deadline counts, not the job that tidies up. */
-const hasEnded = ({ status, expires_at: at }: ApprovalRow): boolean =>
+const hasEnded = ({ status, expiresAt: at }: Approval): boolean =>
   !(status === 'pending' && at.getTime() > Date.now()) && status !== 'approved'
 
 function askedView(
-  row: ApprovalRow,
-  action: ActionRow,
+  row: Approval,
+  action: Action,
   sealed: string | undefined,
   { bundle, mask, viewer }: ApprovalViewParts,
 ): JsonObject {
   const clear = openedRequest(mask, action, sealed)
   const recorded = fromStored(action)
   const request =
-    clear && viewer && row.approver_roles.includes(viewer.role) ? clear.request : recorded
+    clear && viewer && row.approverRoles.includes(viewer.role) ? clear.request : recorded
   const { reasons, masked } = JSON.parse(action.explain) as { reasons: Reason[]; masked?: true }
   const bound = clear ?? (masked ? undefined : { request: recorded })
   return {
-    decision_id: action.decision_id,
+    decision_id: action.decisionId,
     args: request.action.properties,
     resource: request.resource && { ...request.resource },
     context: request.context,
@@ -146,8 +146,8 @@ function costText(request: ActionRequest, bundle: Bundle): string | null {
 // What the live policy would send for the request. An approval is for the call as it was when it was asked for, and
 // runs nothing else: `unchanged` says whether that still is this one.
 function sentView(
-  row: ApprovalRow,
-  action: ActionRow,
+  row: Approval,
+  action: Action,
   asked: {
     readonly shown: ActionRequest
     readonly bound: { readonly request: ActionRequest }
@@ -161,7 +161,7 @@ function sentView(
   try {
     const target = targetOf(bundle, tool, upstream, asked.bound.request.action.properties)
     const hash = effectHash({ target, tool, upstream })
-    const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === row.target_hash
+    const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === row.targetHash
     const { method, path, query, body } = targetOf(
       bundle,
       tool,
@@ -176,6 +176,6 @@ function sentView(
 }
 
 /** `comment` is what `reason` was called before. */
-export function voteView({ approver, vote, comment, at }: VoteRow): JsonObject {
+export function voteView({ approver, vote, comment, at }: Vote): JsonObject {
   return { approver, vote, reason: comment, comment, at: at.toISOString() }
 }

@@ -1,4 +1,4 @@
-import { agentBudgets, sweepCounters, type BudgetRow } from '../agents/counters.ts'
+import { agentBudgets, sweepCounters, type BudgetStand } from '../agents/counters.ts'
 import { findAgent } from '../agents/registry.ts'
 import type { KillState } from '../control/kill-state.ts'
 import {
@@ -11,7 +11,7 @@ import {
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
-import { moveAction, orphanedActions, type ActionRow } from '../record/actions.ts'
+import { moveAction, orphanedActions, type Action } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import { sweepAnswers } from '../record/answers.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
@@ -150,7 +150,7 @@ export class Operations {
   }
 
   /** What an agent's budgets hold at the moment, in micro-units. */
-  async budgetsOf(agent: string): Promise<BudgetRow[]> {
+  async budgetsOf(agent: string): Promise<BudgetStand[]> {
     const found = await findAgent(this.#parts.db, agent)
     return found ? agentBudgets(this.#parts.db, found.id) : []
   }
@@ -197,7 +197,7 @@ export class Operations {
   }
 }
 
-async function orphan(tx: Tx, row: ActionRow): Promise<void> {
+async function orphan(tx: Tx, row: Action): Promise<void> {
   const message = 'the replica that executed it stopped before it recorded an outcome'
   const moved = await moveAction(tx, row.id, 'executing', 'indeterminate', {
     errorCode: 'outcome_unknown',
@@ -207,5 +207,5 @@ async function orphan(tx: Tx, row: ActionRow): Promise<void> {
   const detail = { state: 'indeterminate', message, upstream: row.upstream, upstream_status: null }
   tx.append(actionEntry('outcome', moved, detail))
   const alert = `the outcome of ${row.tool} is unknown: ${message}`
-  await raiseAlert(tx, 'action_indeterminate', row.agent_id, alert, { action_id: row.id })
+  await raiseAlert(tx, 'action_indeterminate', row.agentId, alert, { action_id: row.id })
 }

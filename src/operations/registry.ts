@@ -255,7 +255,7 @@ export async function revokeApiKey(
   const row = await revokeKey(tx, id)
   if (!row) throw new GatewayError('not_found', `there is no live key \`${id}\``)
   const detail = { key_id: id, role: row.role, name: row.name, actor: caller.name }
-  tx.append(registryEntry('key.revoked', row.agent_id ?? '', detail))
+  tx.append(registryEntry('key.revoked', row.agentId ?? '', detail))
   tx.afterCommit(() => keyRing.clear())
 }
 
@@ -284,7 +284,7 @@ export async function rotateApiKey(
   const old = await rotateKeys(tx, which, oldExpireAt)
   const [first] = old
   if (!first) throw new GatewayError('not_found', 'there is no live key to rotate')
-  const { role, name, agent_id: agentId } = first
+  const { role, name, agentId } = first
   const created = await createKey(tx, { role, name, agentId, issuedBy: caller.name })
   const detail = {
     key_id: created.id,

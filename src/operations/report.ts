@@ -9,7 +9,7 @@ import type { Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
-import { insertReports, type ReportRow } from '../record/reports.ts'
+import { insertReports, type RecordedReport } from '../record/reports.ts'
 import { admit, type Judged, type Verdict } from '../pipeline/admission.ts'
 import { bearConsequences } from '../pipeline/consequences.ts'
 
@@ -26,7 +26,7 @@ export interface Report {
 }
 
 export interface Reported {
-  readonly row: ReportRow
+  readonly row: RecordedReport
   /** Of the agent's month, after this one; null limit: no budget of its own. */
   readonly spentMicros: bigint
   readonly limitMicros: bigint | null
@@ -50,7 +50,7 @@ const REPORTED: Judged = { effect: 'allow', reasons: [], shadow: [], reservation
 
 class ReportBatch {
   readonly #tx: Tx
-  readonly #rows: ReportRow[] = []
+  readonly #rows: RecordedReport[] = []
   readonly #held: Held[] = []
   readonly #consequences: { agentId: string; verdict: Verdict<Judged> }[] = []
   #states = new Map<string, AgentState>()
@@ -124,12 +124,12 @@ class ReportBatch {
     })
   }
 
-  #accept(report: Report): ReportRow {
+  #accept(report: Report): RecordedReport {
     const { nowMs } = this.#tx
     const { agentId, type, target, costMicros, outcome, metadata } = report
-    const row: ReportRow = {
+    const row: RecordedReport = {
       id: newId('rpt', nowMs),
-      agent_id: agentId,
+      agentId,
       type,
       target,
       cost: costMicros,
@@ -158,7 +158,7 @@ class ReportBatch {
   async #alert(reports: readonly Report[]): Promise<void> {
     const tx = this.#tx
     const failed = this.#rows.filter(({ outcome }) => outcome === 'failure')
-    for (const { agent_id: agentId, id, type, target } of failed) {
+    for (const { agentId, id, type, target } of failed) {
       const name = reports.find((one) => one.agentId === agentId)?.agentName ?? agentId
       const message = `${type} on ${target} failed, says ${name}`
       await raiseAlert(tx, 'action_failed', agentId, message, { report_id: id })

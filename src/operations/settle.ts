@@ -1,7 +1,7 @@
 import type { Caller } from '../agents/keys.ts'
 import { settleBudgets, type Held } from '../agents/counters.ts'
 import { GatewayError } from '../errors.ts'
-import { findAction, moveAction, type ActionRow } from '../record/actions.ts'
+import { findAction, moveAction, type Action } from '../record/actions.ts'
 import type { Tx } from '../record/ledger.ts'
 import { actionEntry } from '../record/entries.ts'
 
@@ -15,7 +15,7 @@ export async function settleAction(
   state: 'succeeded' | 'failed',
   reason: string,
   caller: Caller,
-): Promise<ActionRow> {
+): Promise<Action> {
   const moved = await moveAction(tx, id, 'indeterminate', state, { errorMessage: reason })
   if (!moved) throw await notIndeterminate(tx, id)
   const outcome = state === 'succeeded' ? ('settle' as const) : ('release' as const)

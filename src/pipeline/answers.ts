@@ -1,13 +1,13 @@
 import { performance } from 'node:perf_hooks'
 import { LRUCache } from 'lru-cache'
-import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
+import { approvalOfAction, type Approval } from '../approvals/tasks.ts'
 import { ERRORS, GatewayError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Seal } from '../lib/seal.ts'
 import type { Decision, Reason } from '../model/decision.ts'
 import { wireCode } from '../model/reason.ts'
 import type { StoredResult } from '../model/result.ts'
-import { findAction, isFinal, markCollected, stored, type ActionRow } from '../record/actions.ts'
+import { findAction, isFinal, markCollected, stored, type Action } from '../record/actions.ts'
 import { storedAnswer, type StoredAnswer } from '../record/answers.ts'
 import type { EventStream } from '../record/events.ts'
 import type { Ledger } from '../record/ledger.ts'
@@ -16,7 +16,7 @@ import type { Claim, ClaimResult } from './claim.ts'
 import type { Answer, Submission } from './submission.ts'
 
 /** What a recorded action answers now; `clear` is what the upstream said, where that is not what is on record. */
-export function answerWith(row: ActionRow, clear: StoredResult | null): Answer {
+export function answerWith(row: Action, clear: StoredResult | null): Answer {
   const result = clear ?? (stored(row.result) as unknown as StoredResult | null)
   if ((row.state === 'succeeded' || row.state === 'failed') && result) {
     return { type: 'executed', ...identify(row), state: row.state, result }
@@ -31,16 +31,16 @@ export function answerWith(row: ActionRow, clear: StoredResult | null): Answer {
   }
 }
 
-export const reasonsOf = (row: ActionRow): readonly Reason[] =>
+export const reasonsOf = (row: Action): readonly Reason[] =>
   (JSON.parse(row.explain) as { reasons: Reason[] }).reasons
 
-export function identify(row: ActionRow) {
-  return { actionId: row.id, decisionId: row.decision_id, revision: row.revision }
+export function identify(row: Action) {
+  return { actionId: row.id, decisionId: row.decisionId, revision: row.revision }
 }
 
 export function heldAnswer(
   of: { actionId: string; decisionId: string; revision?: string; decision?: Decision },
-  approval: ApprovalRow,
+  approval: Approval,
   reasons: readonly Reason[],
 ): Answer {
   return {
@@ -48,7 +48,7 @@ export function heldAnswer(
     actionId: of.actionId,
     decisionId: of.decisionId,
     revision: of.revision ?? of.decision?.revision ?? approval.revision,
-    approval: { id: approval.id, status: approval.status, expiresAt: approval.expires_at },
+    approval: { id: approval.id, status: approval.status, expiresAt: approval.expiresAt },
     reasons,
   }
 }
@@ -75,14 +75,14 @@ export function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_r
   return { type: 'dry_run', decisionId: claim.decisionId, revision, effect, reasons, shadow, trace }
 }
 
-function endOf(row: ActionRow): { code: ErrorCode; message: string } {
+function endOf(row: Action): { code: ErrorCode; message: string } {
   if (row.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
   if (row.state === 'cancelled')
-    return { code: 'policy_denied', message: row.error_message || 'the action was cancelled' }
+    return { code: 'policy_denied', message: row.errorMessage || 'the action was cancelled' }
   if (row.state === 'executing') return { code: 'in_flight', message: 'the action is under way' }
-  const known = row.error_code in ERRORS
-  const code = known ? (row.error_code as ErrorCode) : 'policy_denied'
-  return { code, message: row.error_message || 'the action did not happen' }
+  const known = row.errorCode in ERRORS
+  const code = known ? (row.errorCode as ErrorCode) : 'policy_denied'
+  return { code, message: row.errorMessage || 'the action did not happen' }
 }
 
 const POLL_HELD_MS = 500
@@ -111,12 +111,12 @@ export class StoredAnswers {
   }
 
   /** What it answers now; waits for a held one up to `waitMs`. */
-  async of(row: ActionRow, waitMs: number): Promise<Answer> {
+  async of(row: Action, waitMs: number): Promise<Answer> {
     return this.#fromRow(await this.#settled(row, waitMs))
   }
 
   /** The same, for the agent whose action it is, which has seen then how it ended. */
-  async collected(row: ActionRow, { waitMs, seal }: Submission): Promise<Answer> {
+  async collected(row: Action, { waitMs, seal }: Submission): Promise<Answer> {
     const settled = await this.#settled(row, waitMs)
     await this.noteCollected(settled)
     return this.#fromRow(settled, seal)
@@ -125,7 +125,7 @@ export class StoredAnswers {
   /** What was just held, or what became of it while the agent waited. */
   async held(
     claim: Claim,
-    approval: ApprovalRow,
+    approval: Approval,
     reasons: readonly Reason[],
     submission: Submission,
   ): Promise<Answer> {
@@ -136,14 +136,14 @@ export class StoredAnswers {
   }
 
   /** The same request without a key, held before: this is that one. */
-  async joined(row: ActionRow, submission: Submission): Promise<Answer> {
+  async joined(row: Action, submission: Submission): Promise<Answer> {
     const answer = await this.collected(row, submission)
     return answer.type === 'dry_run' ? answer : { ...answer, joined: true }
   }
 
   /** Remembers that the agent has seen how a held action ended, if it has ended. */
-  async noteCollected(row: ActionRow): Promise<void> {
-    if (row.effect !== 'require_approval' || row.collected_at !== null || !isFinal(row)) return
+  async noteCollected(row: Action): Promise<void> {
+    if (row.effect !== 'require_approval' || row.collectedAt !== null || !isFinal(row)) return
     try {
       await this.#parts.ledger.write((tx) => markCollected(tx, [row.id]))
     } catch (error) {
@@ -153,7 +153,7 @@ export class StoredAnswers {
   }
 
   /** The same request under the same key. @throws GatewayError `in_flight` */
-  async replay(action: ActionRow, { waitMs, seal }: Submission): Promise<Answer> {
+  async replay(action: Action, { waitMs, seal }: Submission): Promise<Answer> {
     const row = await this.#settled(action, waitMs)
     if (row.state === 'executing') {
       throw new GatewayError(
@@ -169,7 +169,7 @@ export class StoredAnswers {
   }
 
   /** The row once it is final, or as it is when the wait is over. */
-  async #settled(row: ActionRow, waitMs: number): Promise<ActionRow> {
+  async #settled(row: Action, waitMs: number): Promise<Action> {
     const { db, events } = this.#parts
     const deadline = performance.now() + Math.min(waitMs, WAIT_MS_MAX)
     let current = row
@@ -182,7 +182,7 @@ export class StoredAnswers {
     return current
   }
 
-  async #fromRow(row: ActionRow, seal?: Seal | null): Promise<Answer> {
+  async #fromRow(row: Action, seal?: Seal | null): Promise<Answer> {
     if (row.state === 'held' || row.state === 'executing') {
       const approval = await approvalOfAction(this.#parts.db, row.id)
       if (approval) return heldAnswer(identify(row), approval, reasonsOf(row))
@@ -232,11 +232,11 @@ export class ClearAnswers {
   }
 
   /** The answer in clear, if this replica has it still or the caller can open it. */
-  async find(row: ActionRow, seal: Seal | null | undefined): Promise<StoredResult | null> {
+  async find(row: Action, seal: Seal | null | undefined): Promise<StoredResult | null> {
     if (row.result === '') return null
     const recent = this.#recent.get(row.id)
-    if (recent || !seal || row.idempotency_key === null) return recent ?? null
-    const kept = await storedAnswer(this.#db, [holderOf(row.id)], row.idempotency_key)
+    if (recent || !seal || row.idempotencyKey === null) return recent ?? null
+    const kept = await storedAnswer(this.#db, [holderOf(row.id)], row.idempotencyKey)
     if (!kept) return null
     try {
       return JSON.parse(seal.open(kept.sealed)) as StoredResult
@@ -251,9 +251,9 @@ export function sealedAnswer(claim: Claim, result: StoredResult): StoredAnswer |
   const { seal, idempotencyKey, actionId, requestHash } = claim
   if (!seal || idempotencyKey === null) return undefined
   return {
-    key_id: holderOf(actionId),
+    keyId: holderOf(actionId),
     key: idempotencyKey,
-    request_hash: requestHash,
+    requestHash,
     sealed: seal.close(JSON.stringify(result)),
   }
 }

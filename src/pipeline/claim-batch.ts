@@ -1,6 +1,6 @@
 import { agentStates, type AgentState } from '../agents/registry.ts'
 import { Counters, settleBudgets, type Held } from '../agents/counters.ts'
-import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
+import { createApproval, type Approval } from '../approvals/tasks.ts'
 import { newId } from '../lib/ids.ts'
 import type { Effect, Reason, Reservation } from '../model/decision.ts'
 import { wireCode } from '../model/reason.ts'
@@ -13,7 +13,7 @@ import {
   joinableActions,
   markCollected,
   priorActions,
-  type ActionRow,
+  type Action,
   type NewAction,
 } from '../record/actions.ts'
 import { keepHeld, type HeldRequest } from '../record/held-requests.ts'
@@ -67,7 +67,7 @@ async function undoClaims(tx: Tx, claims: readonly Claim[]): Promise<void> {
 }
 
 /** The actions that unconfirmed claims of this replica left executing. */
-export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<ActionRow[]> {
+export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<Action[]> {
   const [first] = claims
   if (!first) return []
   return executingOn(
@@ -77,7 +77,7 @@ export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<Ac
   )
 }
 
-export async function releaseHeld(tx: Tx, actions: readonly ActionRow[]): Promise<void> {
+export async function releaseHeld(tx: Tx, actions: readonly Action[]): Promise<void> {
   const held = actions.flatMap(({ reserved }) => JSON.parse(reserved) as Held[])
   await settleBudgets(
     tx,
@@ -97,13 +97,13 @@ class ClaimBatch {
   readonly #approvals: {
     claim: Claim
     reasons: readonly Reason[]
-    result: { approval?: ApprovalRow }
+    result: { approval?: Approval }
   }[] = []
   readonly #consequences: { agentId: string; verdict: Verdict }[] = []
-  readonly #byKey = new Map<string, Pick<NewAction, 'id' | 'request_hash'>>()
+  readonly #byKey = new Map<string, Pick<NewAction, 'id' | 'requestHash'>>()
   /** Actions that several claims of this batch are answered with, and as they are stored. */
   readonly #shared = new Set<string>()
-  readonly #stored = new Map<string, ActionRow>()
+  readonly #stored = new Map<string, Action>()
   /** Unkeyed requests that are held, by `agent hash`. */
   readonly #joinable = new Map<string, string>()
   readonly #collected: string[] = []
@@ -177,7 +177,7 @@ class ClaimBatch {
         switches: this.#tx.killRows,
         agent: this.#states.get(asked.agent.id),
         counters,
-        prior: prior && { isSame: prior.request_hash === asked.requestHash },
+        prior: prior && { isSame: prior.requestHash === asked.requestHash },
         joinable: joinable !== undefined,
       },
     )
@@ -227,7 +227,7 @@ class ClaimBatch {
     this.#states.set(agent.id, { ...state, status, executing })
   }
 
-  #prior({ agent, idempotencyKey }: Claim): Pick<NewAction, 'id' | 'request_hash'> | undefined {
+  #prior({ agent, idempotencyKey }: Claim): Pick<NewAction, 'id' | 'requestHash'> | undefined {
     return idempotencyKey === null ? undefined : this.#byKey.get(`${agent.id} ${idempotencyKey}`)
   }
 
@@ -237,7 +237,7 @@ class ClaimBatch {
   }
 
   #answered(id: string, joined: boolean): () => ClaimResult {
-    return () => ({ type: 'replay', action: this.#stored.get(id) as ActionRow, joined })
+    return () => ({ type: 'replay', action: this.#stored.get(id) as Action, joined })
   }
 
   /** The same request without a key, while the first one is held or has just ended: one approval is enough. */
@@ -279,21 +279,21 @@ class ClaimBatch {
     const [first] = reasons
     const claim = full.length > 0 ? { ...asked, idempotencyKey: null } : asked
     this.#record(claim, 'deny', 'denied', reasons, {
-      error_code: first ? wireCode(first) : 'policy_denied',
-      error_message: storable(first?.message ?? ''),
+      errorCode: first ? wireCode(first) : 'policy_denied',
+      errorMessage: storable(first?.message ?? ''),
     })
     return () => ({ type: 'denied', reasons, retryAtMs: this.#opensAt(full) })
   }
 
   #hold(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
     this.#record(claim, 'require_approval', 'held', reasons, {})
-    if (claim.sealed !== null) this.#held.push({ action_id: claim.actionId, sealed: claim.sealed })
+    if (claim.sealed !== null) this.#held.push({ actionId: claim.actionId, sealed: claim.sealed })
     if (claim.idempotencyKey === null) {
       this.#joinable.set(`${claim.agent.id} ${claim.requestHash}`, claim.actionId)
     }
-    const result: { approval?: ApprovalRow } = {}
+    const result: { approval?: Approval } = {}
     this.#approvals.push({ claim, reasons, result })
-    return () => ({ type: 'held', approval: result.approval as ApprovalRow, reasons })
+    return () => ({ type: 'held', approval: result.approval as Approval, reasons })
   }
 
   #execute(claim: Claim, held: readonly Held[]): () => ClaimResult {
@@ -320,7 +320,7 @@ class ClaimBatch {
   async #open(pending: {
     claim: Claim
     reasons: readonly Reason[]
-    result: { approval?: ApprovalRow }
+    result: { approval?: Approval }
   }): Promise<void> {
     const { claim, reasons, result } = pending
     const approval = await createApproval(this.#tx, {
@@ -344,14 +344,14 @@ class ClaimBatch {
       detail: {
         approval_id: approval.id,
         quorum: approval.quorum,
-        approver_roles: approval.approver_roles,
-        expires_at: approval.expires_at.toISOString(),
+        approver_roles: approval.approverRoles,
+        expires_at: approval.expiresAt.toISOString(),
         request_hash: claim.requestHash,
         target_hash: claim.targetHash,
         revision: claim.decision.revision,
       },
     })
-    this.#tx.enqueue(expiryJob(approval.id, approval.expires_at))
+    this.#tx.enqueue(expiryJob(approval.id, approval.expiresAt))
     this.#tx.enqueue(approvalNotice(approval.id))
   }
 }
@@ -365,25 +365,25 @@ function newAction(
 ): NewAction {
   return {
     id: claim.actionId,
-    decision_id: claim.decisionId,
-    agent_id: claim.agent.id,
-    agent_name: claim.agent.name,
-    key_id: claim.keyId,
+    decisionId: claim.decisionId,
+    agentId: claim.agent.id,
+    agentName: claim.agent.name,
+    keyId: claim.keyId,
     tool: claim.request.action.name,
     upstream: claim.upstream,
     request: claim.requestText,
-    request_hash: claim.requestHash,
-    target_hash: claim.targetHash,
+    requestHash: claim.requestHash,
+    targetHash: claim.targetHash,
     effect,
     state,
     fence: 1,
-    replica_id: state === 'executing' ? claim.replicaId : '',
+    replicaId: state === 'executing' ? claim.replicaId : '',
     revision: claim.decision.revision,
     explain: explanation(claim.decision, reasons),
-    error_code: '',
-    error_message: '',
+    errorCode: '',
+    errorMessage: '',
     reserved: '[]',
-    idempotency_key: claim.idempotencyKey,
+    idempotencyKey: claim.idempotencyKey,
     ...more,
   }
 }

@@ -3,7 +3,7 @@ import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
-import { finishActions, type ActionOutcome, type ActionRow } from '../record/actions.ts'
+import { finishActions, type ActionOutcome, type Action } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import { insertAnswer, type StoredAnswer } from '../record/answers.ts'
 import { actionEntry } from '../record/entries.ts'
@@ -25,7 +25,7 @@ export interface Finish {
  * Outcomes, made durable before the agent hears of them. Succeeded actions spend what they reserved,
  * failed ones give it back, indeterminate ones keep it until an operator settles them.
  */
-export const FINISH: LedgerKind<Finish, ActionRow> = {
+export const FINISH: LedgerKind<Finish, Action> = {
   name: 'finish',
   order: 1,
   async apply(tx, finishes) {
@@ -49,7 +49,7 @@ export const FINISH: LedgerKind<Finish, ActionRow> = {
   },
 }
 
-function settlements({ spentMicros }: Finish, row: ActionRow | undefined) {
+function settlements({ spentMicros }: Finish, row: Action | undefined) {
   if (!row || row.state === 'indeterminate') return []
   const held = JSON.parse(row.reserved) as Held[]
   if (spentMicros !== undefined) {
@@ -59,35 +59,34 @@ function settlements({ spentMicros }: Finish, row: ActionRow | undefined) {
   return held.map((one) => ({ ...one, outcome }))
 }
 
-async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
+async function record(tx: Tx, finish: Finish, row: Action): Promise<void> {
   const detail = {
     request_id: finish.requestId,
     state: row.state,
     upstream: row.upstream,
     upstream_status: finish.upstreamStatus,
     ...finish.detail,
-    ...(row.error_code === '' ? {} : { error: row.error_code, message: row.error_message }),
+    ...(row.errorCode === '' ? {} : { error: row.errorCode, message: row.errorMessage }),
   }
   tx.append(actionEntry('outcome', row, detail))
-  if (finish.sealed && row.idempotency_key !== null) await insertAnswer(tx, finish.sealed)
+  if (finish.sealed && row.idempotencyKey !== null) await insertAnswer(tx, finish.sealed)
   if (row.state === 'failed' && row.effect === 'require_approval') await failApproval(tx, row.id)
   if (row.state === 'failed') await failureAlert(tx, finish, row)
   if (row.state !== 'indeterminate') return
-  const message = `the outcome of ${row.tool} is unknown: ${row.error_message}`
-  await raiseAlert(tx, 'action_indeterminate', row.agent_id, message, { action_id: row.id })
+  const message = `the outcome of ${row.tool} is unknown: ${row.errorMessage}`
+  await raiseAlert(tx, 'action_indeterminate', row.agentId, message, { action_id: row.id })
 }
 
 const SERVER_ERROR = 500
 
 // An upstream that says no has answered; one that breaks is something a person should look at.
-async function failureAlert(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
+async function failureAlert(tx: Tx, finish: Finish, row: Action): Promise<void> {
   const { upstreamStatus } = finish
   const isBroken = upstreamStatus === null || upstreamStatus >= SERVER_ERROR
-  if (!isBroken || row.error_code === 'kill_switch_engaged') return
-  const why =
-    upstreamStatus === null ? row.error_message : `the upstream answered ${upstreamStatus}`
+  if (!isBroken || row.errorCode === 'kill_switch_engaged') return
+  const why = upstreamStatus === null ? row.errorMessage : `the upstream answered ${upstreamStatus}`
   const message = `${row.tool} failed: ${why}`
-  await raiseAlert(tx, 'action_failed', row.agent_id, message, { action_id: row.id })
+  await raiseAlert(tx, 'action_failed', row.agentId, message, { action_id: row.id })
 }
 
 const RETRY_OUTCOME_MS = 250
@@ -109,7 +108,7 @@ export class Outcomes {
   }
 
   /** @throws GatewayError `outcome_unrecorded`: it happened, and cannot be recorded yet */
-  async record(finish: Finish): Promise<ActionRow> {
+  async record(finish: Finish): Promise<Action> {
     try {
       return await this.#ledger.submit(FINISH, finish)
     } catch (error) {

@@ -9,7 +9,7 @@ import { sha256 } from '../lib/canonical.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { CallOutcome } from '../record/actions.ts'
-import { findAction, type ActionRow } from '../record/actions.ts'
+import { findAction, type Action } from '../record/actions.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import {
@@ -111,13 +111,13 @@ export class Pipeline {
    */
   async collect(submission: Submission, actionId: string): Promise<Answer> {
     const row = await findAction(this.#parts.db, actionId)
-    if (!row || row.agent_id !== submission.caller.agentId) {
+    if (!row || row.agentId !== submission.caller.agentId) {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
     const agent = await this.#agent(submission)
     const bundle = this.#bundle()
     const request = toRequest(submission, named(submission.call, bundle), agent)
-    if (sha256(recordedText(this.#parts.mask, request, bundle)) !== row.request_hash) {
+    if (sha256(recordedText(this.#parts.mask, request, bundle)) !== row.requestHash) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
     return this.#stored.collected(row, submission)
@@ -130,7 +130,7 @@ export class Pipeline {
   }
 
   /** Remembers that the agent has seen how a held action ended, if it has ended. */
-  noteCollected(row: ActionRow): Promise<void> {
+  noteCollected(row: Action): Promise<void> {
     return this.#stored.noteCollected(row)
   }
 
@@ -253,7 +253,7 @@ export class Pipeline {
     this.#assertOpen()
     const row = await findAction(this.#parts.db, actionId)
     if (row?.state !== 'held') return
-    const agent = await this.#parts.agents.find(row.agent_id)
+    const agent = await this.#parts.agents.find(row.agentId)
     if (!agent || this.#isStopped(row, agent)) return
     const { db, mask } = this.#parts
     const held = openedRequest(mask, row, (await heldRequests(db, [row.id])).get(row.id))
@@ -268,7 +268,7 @@ export class Pipeline {
     await this.#execute(claim, judgement, result.fence)
   }
 
-  #isStopped(row: ActionRow, agent: Agent): boolean {
+  #isStopped(row: Action, agent: Agent): boolean {
     const { tool, upstream } = row
     const target = { agentId: agent.id, agentName: agent.name, tool, upstream }
     return this.#parts.killState.check(target).blocked

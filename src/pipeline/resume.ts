@@ -1,6 +1,11 @@
 import { agentStates } from '../agents/registry.ts'
 import { Counters } from '../agents/counters.ts'
-import { approvalOfAction, fail as failApproval, votesOf } from '../approvals/tasks.ts'
+import {
+  approvalOfAction,
+  fail as failApproval,
+  votesOf,
+  type Approval,
+} from '../approvals/tasks.ts'
 import {
   countingVoices,
   hasLostItsKeys,
@@ -9,7 +14,7 @@ import {
 } from '../approvals/voters.ts'
 import type { Reason } from '../model/decision.ts'
 import { denial, wireCode } from '../model/reason.ts'
-import { findAction, moveAction, moveActions, type ActionRow } from '../record/actions.ts'
+import { findAction, moveAction, moveActions, type Action } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { storable } from '../store/text.ts'
 import { admit, type Verdict } from './admission.ts'
@@ -112,11 +117,8 @@ async function execute(
   return { type: 'execute', fence: moved.fence }
 }
 
-function boundTo(
-  claim: Claim,
-  approval: { readonly request_hash: string; readonly target_hash: string },
-): Reason[] {
-  if (approval.request_hash !== claim.requestHash || approval.target_hash !== claim.targetHash) {
+function boundTo(claim: Claim, approval: Pick<Approval, 'requestHash' | 'targetHash'>): Reason[] {
+  if (approval.requestHash !== claim.requestHash || approval.targetHash !== claim.targetHash) {
     return [denial('approval_mismatch', 'what would be executed is not what was approved')]
   }
   return []
@@ -166,7 +168,7 @@ async function refuse(tx: Tx, claim: Claim, reasons: readonly Reason[]): Promise
 async function appendDecision(
   tx: Tx,
   claim: Claim,
-  action: ActionRow,
+  action: Action,
   approvalId: string,
 ): Promise<void> {
   const entry = decisionEntry(claim, 'allow', claim.decision.reasons)

@@ -18,7 +18,7 @@ import type { Bundle } from '../bundle/types.ts'
 import type { Tx } from '../record/ledger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { PlanFiles } from '../record/plan-files.ts'
-import { findPlan, insertPlan, listPlans, type NewPlan, type PlanRow } from '../record/plans.ts'
+import { findPlan, insertPlan, listPlans, type NewPlan, type Plan } from '../record/plans.ts'
 import { storable } from '../store/text.ts'
 import type { Db } from '../store/tx.ts'
 import { reasonJson } from '../record/entries.ts'
@@ -134,13 +134,13 @@ export class Plans {
     await insertPlan(tx, row)
     tx.append({
       kind: `plan.${row.status}`,
-      agentId: row.agent_id,
+      agentId: row.agentId,
       tool: '',
       effect: refusal ? 'deny' : 'allow',
       actionId: '',
       detail: entryDetail(submission, row, judged, refusal?.reasons ?? []),
     })
-    return { plan: planJson({ ...row, created_at: new Date(tx.nowMs) }), refusal }
+    return { plan: planJson({ ...row, createdAt: new Date(tx.nowMs) }), refusal }
   }
 
   /**
@@ -206,22 +206,22 @@ function person({ name }: Caller): AgentFacts {
 }
 
 /** A plan as the API shows it. The diff is in the artifact. */
-export function planJson(row: Omit<PlanRow, 'artifact'>): JsonObject {
+export function planJson(row: Omit<Plan, 'artifact'>): JsonObject {
   return {
     id: row.id,
     status: row.status,
-    agent: row.agent_id === '' ? null : row.agent_id,
+    agent: row.agentId === '' ? null : row.agentId,
     actor: row.actor,
     goal: row.goal === '' ? null : row.goal,
     paths: row.paths,
-    diff_sha256: row.diff_sha256,
+    diff_sha256: row.diffSha256,
     reasons: (JSON.parse(row.reasons) as JsonObject[]).map(({ code, message, source }) => ({
       code: code ?? '',
       message: message ?? '',
       source: source ?? '',
     })),
     revision: row.revision,
-    created_at: row.created_at.toISOString(),
+    created_at: row.createdAt.toISOString(),
   }
 }
 
@@ -285,13 +285,13 @@ function toRow(
   const isAccepted = reasons.length === 0
   const base = {
     id,
-    agent_id: agent.id,
+    agentId: agent.id,
     actor: caller.name,
-    key_id: caller.keyId,
+    keyId: caller.keyId,
     status: isAccepted ? ('accepted' as const) : ('refused' as const),
     goal: storable(goal ?? ''),
     paths: changes.map(({ path }) => storable(path)),
-    diff_sha256: sha256(diff),
+    diffSha256: sha256(diff),
     reasons: JSON.stringify(reasons.map(reasonJson)),
     revision: bundle.revision,
   }
@@ -310,12 +310,12 @@ function artifactOf(
     plan: 1,
     id: row.id,
     created_at: new Date(nowMs).toISOString(),
-    agent: row.agent_id === '' ? null : row.agent_id,
+    agent: row.agentId === '' ? null : row.agentId,
     actor: row.actor,
     goal: row.goal === '' ? null : row.goal,
     revision: row.revision,
     files: filesJson(files),
-    diff_sha256: row.diff_sha256,
+    diff_sha256: row.diffSha256,
     diff,
   }
   return `${JSON.stringify(artifact, null, 2)}\n`
@@ -343,7 +343,7 @@ function entryDetail(
     files: filesJson(files.slice(0, ENTRY_PATHS_MAX)),
     changes: changes.length,
     changes_sha256: digest(changes as unknown as Json),
-    diff_sha256: row.diff_sha256,
+    diff_sha256: row.diffSha256,
     reasons: reasons.map(reasonJson),
     revision: row.revision,
   }

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import type { StoredResult } from '../model/result.ts'
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { wipeHeld } from './held-requests.ts'
 
@@ -14,38 +15,38 @@ export type ActionState =
   | 'cancelled'
 
 /** An action as stored; the columns of table `actions` that callers read. */
-export interface ActionRow {
+export interface Action {
   readonly id: string
-  readonly decision_id: string
-  readonly agent_id: string
-  readonly agent_name: string
-  readonly key_id: string
+  readonly decisionId: string
+  readonly agentId: string
+  readonly agentName: string
+  readonly keyId: string
   readonly tool: string
   readonly upstream: string
   readonly request: string
-  readonly request_hash: string
-  readonly target_hash: string
+  readonly requestHash: string
+  readonly targetHash: string
   readonly effect: 'allow' | 'deny' | 'require_approval'
   readonly state: ActionState
   readonly fence: number
-  readonly replica_id: string
+  readonly replicaId: string
   readonly revision: string
   readonly explain: string
-  readonly error_code: string
-  readonly error_message: string
+  readonly errorCode: string
+  readonly errorMessage: string
   readonly result: string
   readonly reserved: string
-  readonly idempotency_key: string | null
-  readonly created_at: Date
-  readonly started_at: Date | null
-  readonly finished_at: Date | null
+  readonly idempotencyKey: string | null
+  readonly createdAt: Date
+  readonly startedAt: Date | null
+  readonly finishedAt: Date | null
   /** When the agent got the outcome of an action that was held. */
-  readonly collected_at: Date | null
+  readonly collectedAt: Date | null
 }
 
 export type NewAction = Omit<
-  ActionRow,
-  'created_at' | 'started_at' | 'finished_at' | 'collected_at' | 'result'
+  Action,
+  'createdAt' | 'startedAt' | 'finishedAt' | 'collectedAt' | 'result'
 >
 
 /** What became of an executing action. */
@@ -81,9 +82,10 @@ export interface ActionFilter {
   readonly limit: number
 }
 
-const COLUMNS = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request, request_hash, target_hash,
+const NAMES = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request, request_hash, target_hash,
   effect, state, fence, replica_id, revision, explain, error_code, error_message, result, reserved,
   idempotency_key, created_at, started_at, finished_at, collected_at`
+const COLUMNS = columns(NAMES)
 
 export async function insertActions(tx: Tx, actions: readonly NewAction[]): Promise<void> {
   if (actions.length === 0) return
@@ -94,14 +96,14 @@ export async function insertActions(tx: Tx, actions: readonly NewAction[]): Prom
 export async function priorActions(
   tx: Tx,
   keys: readonly { readonly agentId: string; readonly key: string }[],
-): Promise<Map<string, ActionRow>> {
+): Promise<Map<string, Action>> {
   if (keys.length === 0) return new Map()
-  const rows = await tx.query<ActionRow>(
+  const rows = await tx.query<Action>(
     `select ${COLUMNS} from actions where (agent_id, idempotency_key) in
        (select * from unnest($1::text[], $2::text[]))`,
     [keys.map(({ agentId }) => agentId), keys.map(({ key }) => key)],
   )
-  return new Map(rows.map((row) => [`${row.agent_id} ${row.idempotency_key}`, row]))
+  return new Map(rows.map((row) => [`${row.agentId} ${row.idempotencyKey}`, row]))
 }
 
 /**
@@ -111,13 +113,10 @@ export async function priorActions(
 export async function joinableActions(
   tx: Tx,
   requests: readonly { readonly agentId: string; readonly hash: string; readonly ttlMs: number }[],
-): Promise<Map<string, ActionRow>> {
+): Promise<Map<string, Action>> {
   if (requests.length === 0) return new Map()
-  const rows = await tx.query<ActionRow>(
-    `select ${COLUMNS.split(/,\s*/)
-      .map((name) => `a.${name}`)
-      .join(', ')}
-     from unnest($1::text[], $2::text[], $3::timestamptz[]) as q (agent_id, hash, since)
+  const rows = await tx.query<Action>(
+    `select ${columns(NAMES, 'a')} from unnest($1::text[], $2::text[], $3::timestamptz[]) as q (agent_id, hash, since)
      join actions a on a.agent_id = q.agent_id and a.request_hash = q.hash
      where a.effect = 'require_approval' and a.collected_at is null and a.idempotency_key is null
        and (a.finished_at is null or a.finished_at > q.since)
@@ -128,7 +127,7 @@ export async function joinableActions(
       requests.map(({ ttlMs }) => new Date(tx.nowMs - ttlMs)),
     ],
   )
-  return new Map(rows.map((row) => [`${row.agent_id} ${row.request_hash}`, row]))
+  return new Map(rows.map((row) => [`${row.agentId} ${row.requestHash}`, row]))
 }
 
 /** Remembers that the agent got the outcome: the same request asks for a new action from now on. */
@@ -151,8 +150,8 @@ export const isFinal = ({ state }: { readonly state: ActionState }): boolean =>
 export async function finishActions(
   tx: Tx,
   outcomes: readonly ActionOutcome[],
-): Promise<Map<string, ActionRow>> {
-  const rows = await tx.query<ActionRow>(FINISH_ACTIONS, [
+): Promise<Map<string, Action>> {
+  const rows = await tx.query<Action>(FINISH_ACTIONS, [
     JSON.stringify(outcomes),
     new Date(tx.nowMs),
   ])
@@ -161,7 +160,7 @@ export async function finishActions(
 }
 
 // What was kept in clear so that it can run is of no more use when it cannot run again.
-async function wipeEnded(tx: Tx, rows: readonly ActionRow[]): Promise<void> {
+async function wipeEnded(tx: Tx, rows: readonly Action[]): Promise<void> {
   const ended = rows.filter(
     ({ effect, state }) =>
       effect === 'require_approval' && state !== 'held' && state !== 'executing',
@@ -179,7 +178,7 @@ export async function moveAction(
   from: ActionState,
   to: ActionState,
   change: ActionChange = {},
-): Promise<ActionRow | undefined> {
+): Promise<Action | undefined> {
   const [row] = await moveActions(tx, [id], from, to, change)
   return row
 }
@@ -201,8 +200,8 @@ export async function moveActions(
   from: ActionState,
   to: ActionState,
   change: ActionChange = {},
-): Promise<ActionRow[]> {
-  const rows = await tx.query<ActionRow>(MOVE_ACTIONS, [
+): Promise<Action[]> {
+  const rows = await tx.query<Action>(MOVE_ACTIONS, [
     ids,
     from,
     to,
@@ -223,8 +222,8 @@ export async function executingOn(
   tx: Tx,
   replicaId: string,
   ids: readonly string[],
-): Promise<ActionRow[]> {
-  return tx.query<ActionRow>(
+): Promise<Action[]> {
+  return tx.query<Action>(
     `select ${COLUMNS} from actions
      where id = any($1) and state = 'executing' and replica_id = $2 order by id`,
     [ids, replicaId],
@@ -232,17 +231,17 @@ export async function executingOn(
 }
 
 /** The actions of these ids, in no particular order. */
-export async function findActions(db: Db, ids: readonly string[]): Promise<ActionRow[]> {
-  return db.query<ActionRow>(`select ${COLUMNS} from actions where id = any($1)`, [ids])
+export async function findActions(db: Db, ids: readonly string[]): Promise<Action[]> {
+  return db.query<Action>(`select ${COLUMNS} from actions where id = any($1)`, [ids])
 }
 
-export async function findAction(db: Db, id: string): Promise<ActionRow | undefined> {
-  const [row] = await db.query<ActionRow>(`select ${COLUMNS} from actions where id = $1`, [id])
+export async function findAction(db: Db, id: string): Promise<Action | undefined> {
+  const [row] = await db.query<Action>(`select ${COLUMNS} from actions where id = $1`, [id])
   return row
 }
 
-export async function listActions(db: Db, filter: ActionFilter): Promise<ActionRow[]> {
-  return db.query<ActionRow>(
+export async function listActions(db: Db, filter: ActionFilter): Promise<Action[]> {
+  return db.query<Action>(
     `select ${COLUMNS} from actions
      where ($1::text is null or agent_id = $1) and ($2::text is null or tool = $2)
        and ($3::text is null or state = $3) and ($4::text is null or id < $4)
@@ -262,8 +261,8 @@ export async function orphanedActions(
   tx: Tx,
   ownReplicaId: string,
   graceMs: number,
-): Promise<ActionRow[]> {
-  return tx.query<ActionRow>(
+): Promise<Action[]> {
+  return tx.query<Action>(
     `select ${COLUMNS} from actions a where state = 'executing' and replica_id <> $1
        and not exists (select 1 from replicas r
          where r.id = a.replica_id and r.lease_until > $2)
@@ -288,15 +287,15 @@ export function stored(text: string): Json {
 const INSERT_ACTIONS = `insert into actions (id, decision_id, agent_id, agent_name, key_id, tool, upstream, request,
     request_hash, target_hash, effect, state, fence, replica_id, revision, explain, error_code,
     error_message, reserved, idempotency_key, created_at, started_at, finished_at)
-  select a.id, a.decision_id, a.agent_id, a.agent_name, a.key_id, a.tool, a.upstream, a.request, a.request_hash,
-    a.target_hash, a.effect, a.state, a.fence, a.replica_id, a.revision, a.explain, a.error_code,
-    a.error_message, a.reserved, a.idempotency_key, $2,
+  select a.id, a."decisionId", a."agentId", a."agentName", a."keyId", a.tool, a.upstream, a.request,
+    a."requestHash", a."targetHash", a.effect, a.state, a.fence, a."replicaId", a.revision, a.explain,
+    a."errorCode", a."errorMessage", a.reserved, a."idempotencyKey", $2,
     case when a.state = 'executing' then $2::timestamptz end,
     case when a.state = 'denied' then $2::timestamptz end
-  from json_to_recordset($1::json) as a (id text, decision_id text, agent_id text, agent_name text, key_id text,
-    tool text, upstream text, request text, request_hash text, target_hash text, effect text,
-    state text, fence int, replica_id text, revision text, explain text, error_code text,
-    error_message text, reserved text, idempotency_key text)`
+  from json_to_recordset($1::json) as a (id text, "decisionId" text, "agentId" text, "agentName" text,
+    "keyId" text, tool text, upstream text, request text, "requestHash" text, "targetHash" text,
+    effect text, state text, fence int, "replicaId" text, revision text, explain text,
+    "errorCode" text, "errorMessage" text, reserved text, "idempotencyKey" text)`
 
 const FINISH_ACTIONS = `update actions a set state = o.state, error_code = o."errorCode",
     error_message = o."errorMessage", result = o.result, finished_at = $2,
@@ -304,9 +303,7 @@ const FINISH_ACTIONS = `update actions a set state = o.state, error_code = o."er
   from json_to_recordset($1::json) as o (id text, fence int, state text, "errorCode" text,
     "errorMessage" text, result text, "freesIdempotencyKey" boolean)
   where a.id = o.id and a.fence = o.fence and a.state in ('executing', 'indeterminate')
-  returning ${COLUMNS.split(/,\s*/)
-    .map((name) => `a.${name}`)
-    .join(', ')}`
+  returning ${columns(NAMES, 'a')}`
 
 // Presumed dead is not proven dead: `indeterminate` keeps the fence, so that the owner may still report.
 const MOVE_ACTIONS = `update actions set state = $3,

@@ -14,10 +14,10 @@ export type AlertType =
   | 'audit_broken'
   | 'credential_echoed'
 
-export interface AlertRow {
+export interface Alert {
   readonly id: string
   readonly type: AlertType
-  readonly agent_id: string
+  readonly agentId: string
   readonly message: string
   readonly details: string
   readonly at: Date
@@ -56,9 +56,9 @@ export async function listAlerts(
     readonly before: string | null
     readonly limit: number
   },
-): Promise<AlertRow[]> {
-  return db.query<AlertRow>(
-    `select id, type, agent_id, message, details, at from alerts
+): Promise<Alert[]> {
+  return db.query<Alert>(
+    `select id, type, agent_id as "agentId", message, details, at from alerts
      where ($1::text is null or agent_id = $1)
        and ($2::text is null or type = $2) and ($3::text is null or id < $3)
      order by id desc limit $4`,

@@ -2,7 +2,7 @@ import type { Db, Tx } from '../store/tx.ts'
 
 /** The clear request of a held action, sealed. It is there for as long as the action may still run. */
 export interface HeldRequest {
-  readonly action_id: string
+  readonly actionId: string
   readonly sealed: string
 }
 
@@ -11,7 +11,7 @@ export async function keepHeld(tx: Tx, requests: readonly HeldRequest[]): Promis
   await tx.query(
     `insert into held_requests (action_id, sealed)
      select * from unnest($1::text[], $2::text[])`,
-    [requests.map((one) => one.action_id), requests.map(({ sealed }) => sealed)],
+    [requests.map((one) => one.actionId), requests.map(({ sealed }) => sealed)],
   )
 }
 
@@ -22,10 +22,10 @@ export async function heldRequests(
 ): Promise<ReadonlyMap<string, string>> {
   if (actionIds.length === 0) return new Map()
   const rows = await db.query<HeldRequest>(
-    'select action_id, sealed from held_requests where action_id = any($1)',
+    'select action_id as "actionId", sealed from held_requests where action_id = any($1)',
     [actionIds],
   )
-  return new Map(rows.map((row) => [row.action_id, row.sealed]))
+  return new Map(rows.map((row) => [row.actionId, row.sealed]))
 }
 
 export async function wipeHeld(tx: Tx, actionIds: readonly string[]): Promise<void> {

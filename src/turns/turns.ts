@@ -22,7 +22,7 @@ import {
   insertTurn,
   orphanedTurns,
   priorTurn,
-  type TurnRow,
+  type RecordedTurn,
 } from '../record/turns.ts'
 import { maskingOf } from '../pipeline/claim.ts'
 import type { Masking } from '../record/masking.ts'
@@ -124,7 +124,7 @@ export class Turns {
     { caller, requestId, prompt, context, idempotencyKey }: TurnSubmission,
     agent: Agent,
     bundle: Bundle,
-  ): Promise<TurnRow | undefined> {
+  ): Promise<RecordedTurn | undefined> {
     const requestHash = digest({ prompt, context })
     const prior =
       idempotencyKey === null ? undefined : await priorTurn(tx, agent.id, idempotencyKey)
@@ -462,8 +462,8 @@ function actionJson(tool: string, answer: Answer): JsonObject {
   return { ...base, decision: 'deny', status: 'refused', code, message }
 }
 
-function checked(prior: TurnRow, requestHash: string): TurnRow {
-  if (prior.request_hash !== requestHash) {
+function checked(prior: RecordedTurn, requestHash: string): RecordedTurn {
+  if (prior.requestHash !== requestHash) {
     throw new GatewayError(
       'idempotency_mismatch',
       'this Idempotency-Key was used for a different request',
@@ -476,9 +476,9 @@ function checked(prior: TurnRow, requestHash: string): TurnRow {
   })
 }
 
-const answerOf = ({ answer }: TurnRow): TurnAnswer => JSON.parse(answer) as TurnAnswer
+const answerOf = ({ answer }: RecordedTurn): TurnAnswer => JSON.parse(answer) as TurnAnswer
 
-async function endOrphan(tx: Tx, row: TurnRow): Promise<void> {
+async function endOrphan(tx: Tx, row: RecordedTurn): Promise<void> {
   const message = 'the replica that ran the turn stopped; its actions are on record'
   const body = {
     turn_id: row.id,
@@ -493,9 +493,9 @@ async function endOrphan(tx: Tx, row: TurnRow): Promise<void> {
     turn_id: row.id,
     status: 'stopped',
     code: 'replica_gone',
-    replica: row.replica_id,
+    replica: row.replicaId,
   }
-  tx.append(entry('turn.finished', row.agent_id, detail))
+  tx.append(entry('turn.finished', row.agentId, detail))
 }
 
 function entry(kind: string, agentId: string, detail: JsonObject) {

@@ -1,4 +1,4 @@
-import { findApproval, type ApprovalRow } from '../approvals/tasks.ts'
+import { findApproval, type Approval } from '../approvals/tasks.ts'
 import type { JsonObject } from '../model/json.ts'
 import { approvalView } from '../operations/approval-view.ts'
 import type { Operations } from '../operations/operations.ts'
@@ -38,7 +38,7 @@ export interface WorkerParts {
 export function handlers(parts: WorkerParts): Readonly<Record<string, JobHandler>> {
   const { pipeline, operations, sandbox, webhooks, db, mask, bundle, serverUrl } = parts
   // All that a person needs to judge what is held.
-  const show = (approval: ApprovalRow) =>
+  const show = (approval: Approval) =>
     approvalView(db, approval, { bundle: bundle(), serverUrl, mask })
   return {
     [QUEUES.resume]: (data) => pipeline.resume(idIn(data, 'action_id')),

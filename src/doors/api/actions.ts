@@ -1,12 +1,12 @@
 import { agentAsked } from '../../agents/known.ts'
-import { approvalOfAction, votesOf, type ApprovalRow } from '../../approvals/tasks.ts'
+import { approvalOfAction, votesOf, type Approval } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { voteView } from '../../operations/approval-view.ts'
 import { explainAction } from '../../operations/explain.ts'
 import { settleAction } from '../../operations/settle.ts'
 import type { StoredResult } from '../../model/result.ts'
-import { findAction, listActions, stored, type ActionRow } from '../../record/actions.ts'
+import { findAction, listActions, stored, type Action } from '../../record/actions.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
@@ -139,7 +139,7 @@ function statusIn({ status, state }: { status?: string; state?: string }): strin
 }
 
 /** What became of the approval of an action, for the agent that waits for it: who decided, and why. */
-async function decidedJson(db: Db, { id, status }: ApprovalRow): Promise<JsonObject> {
+async function decidedJson(db: Db, { id, status }: Approval): Promise<JsonObject> {
   const votes = await votesOf(db, id)
   const decided = status === 'denied' ? votes.filter(({ vote }) => vote === 'deny') : votes
   const last = status === 'pending' ? undefined : decided.at(-1)
@@ -147,41 +147,39 @@ async function decidedJson(db: Db, { id, status }: ApprovalRow): Promise<JsonObj
 }
 
 /** The action, unless it belongs to another agent than the one asking. */
-async function visible(db: Db, req: object, id: string): Promise<ActionRow> {
+async function visible(db: Db, req: object, id: string): Promise<Action> {
   const row = await findAction(db, id)
   const { agentId } = callerOf(req)
-  if (row && (agentId === null || row.agent_id === agentId)) return row
+  if (row && (agentId === null || row.agentId === agentId)) return row
   throw new GatewayError('not_found', `there is no action \`${id.slice(0, 64)}\``)
 }
 
-export function actionJson(row: ActionRow): JsonObject {
+export function actionJson(row: Action): JsonObject {
   const result = stored(row.result) as unknown as StoredResult | null
   return {
     id: row.id,
-    decision_id: row.decision_id,
-    agent: row.agent_id,
-    agent_name: row.agent_name || null,
+    decision_id: row.decisionId,
+    agent: row.agentId,
+    agent_name: row.agentName || null,
     request: JSON.parse(row.request) as JsonObject,
     effect: row.effect,
     status: row.state,
     state: row.state,
     revision: row.revision,
-    ...(row.error_code === ''
-      ? {}
-      : { error: { code: row.error_code, message: row.error_message } }),
+    ...(row.errorCode === '' ? {} : { error: { code: row.errorCode, message: row.errorMessage } }),
     ...(result ? { result: resultJson(result) } : {}),
-    created_at: row.created_at.toISOString(),
-    started_at: row.started_at?.toISOString() ?? null,
-    finished_at: row.finished_at?.toISOString() ?? null,
+    created_at: row.createdAt.toISOString(),
+    started_at: row.startedAt?.toISOString() ?? null,
+    finished_at: row.finishedAt?.toISOString() ?? null,
   }
 }
 
 // An agent gets the rule that decided; the whole trace would teach it where the gaps are.
-async function explain({ db, policies }: HttpParts, row: ActionRow, forAgent: boolean) {
+async function explain({ db, policies }: HttpParts, row: Action, forAgent: boolean) {
   const { reasons, shadow, obligations } = JSON.parse(row.explain) as Record<string, JsonObject[]>
   const base = {
     action_id: row.id,
-    decision_id: row.decision_id,
+    decision_id: row.decisionId,
     tool: row.tool,
     effect: row.effect,
     status: row.state,

@@ -11,7 +11,7 @@ import {
   PERIODS,
   type MetricAggregate,
   type MetricFilter,
-  type MetricRow,
+  type Metric,
   type Period,
 } from '../../record/agent-metrics.ts'
 import type { Db } from '../../store/tx.ts'
@@ -224,14 +224,14 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
 const namedAgent = (body: { readonly agent?: string; readonly agent_id?: string }) =>
   body.agent ?? body.agent_id
 
-function metricRow(agentId: string, body: MetricBody, nowMs: number): MetricRow {
+function metricRow(agentId: string, body: MetricBody, nowMs: number): Metric {
   const atMs = body.timestamp === undefined ? nowMs : Date.parse(body.timestamp)
   if (atMs > nowMs + AHEAD_MS_MAX) {
     throw new GatewayError('invalid_request', '`timestamp` is more than a day ahead')
   }
   return {
     id: newId('met', nowMs),
-    agent_id: agentId,
+    agentId,
     type: body.metric_type,
     value: body.value,
     unit: body.unit ?? '',
@@ -250,10 +250,10 @@ async function filterOf(db: Db, query: FilterQuery, own: string | null): Promise
   }
 }
 
-function metricJson(row: MetricRow): JsonObject {
+function metricJson(row: Metric): JsonObject {
   return {
     id: row.id,
-    agent: row.agent_id,
+    agent: row.agentId,
     metric_type: row.type,
     value: row.value,
     unit: row.unit,
@@ -270,7 +270,7 @@ function aggregateJson(group: MetricAggregate): JsonObject {
   return {
     agent: group.agent,
     metric_type: group.type,
-    period_start: group.period_start?.toISOString() ?? null,
+    period_start: group.periodStart?.toISOString() ?? null,
     ...figures(group),
   }
 }

@@ -1,5 +1,5 @@
 import { knownAgentId } from '../../agents/known.ts'
-import { listAlerts, type AlertRow } from '../../record/alerts.ts'
+import { listAlerts, type Alert } from '../../record/alerts.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { READERS } from '../edge/roles.ts'
@@ -43,7 +43,7 @@ export function alertEndpoints(parts: HttpParts): Endpoints {
   )
 }
 
-function alertJson({ agent_id: agent, details, at, ...rest }: AlertRow) {
+function alertJson({ agentId: agent, details, at, ...rest }: Alert) {
   return {
     ...rest,
     agent: agent || null,

@@ -1,7 +1,7 @@
 import type { Request } from 'express'
 import type { Caller } from '../../agents/keys.ts'
 import { agentAsked } from '../../agents/known.ts'
-import { findApproval, listApprovals, type ApprovalRow } from '../../approvals/tasks.ts'
+import { findApproval, listApprovals, type Approval } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { approvalView, approvalViews } from '../../operations/approval-view.ts'
@@ -78,7 +78,7 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
     async ({ req, caller }) => {
       const row = await visible(db, req)
       const view = await approvalView(db, row, shown(caller))
-      const action = await findAction(db, row.action_id)
+      const action = await findAction(db, row.actionId)
       const request = action ? (JSON.parse(action.request) as JsonObject) : null
       const { args, resource, context, agent_reason: reason } = view
       const asked = { args, resource, context, reason } as JsonObject
@@ -130,10 +130,10 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
   return endpoints
 }
 
-async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> {
+async function visible(db: HttpParts['db'], req: Request): Promise<Approval> {
   const id = idParam(req)
   const row = await findApproval(db, id)
   const { agentId } = callerOf(req)
-  if (row && (agentId === null || row.agent_id === agentId)) return row
+  if (row && (agentId === null || row.agentId === agentId)) return row
   throw new GatewayError('not_found', `there is no approval \`${id.slice(0, 64)}\``)
 }

@@ -1,4 +1,4 @@
-import { listKeys, type KeyRole, type KeyRow } from '../../agents/keys.ts'
+import { listKeys, type KeyRole, type ApiKey } from '../../agents/keys.ts'
 import { agentOf } from '../../agents/registry.ts'
 import type { JsonObject } from '../../model/json.ts'
 import {
@@ -148,15 +148,15 @@ function rotatedJson({ id, key, role, name, oldExpireAt }: Rotated): JsonObject 
   return { id, role, name, key, old_expire_at: oldExpireAt.toISOString() }
 }
 
-function keyJson(row: KeyRow): JsonObject {
+function keyJson(row: ApiKey): JsonObject {
   return {
     id: row.id,
     role: row.role,
     name: row.name,
-    agent: row.agent_id,
-    issued_by: row.issued_by || null,
-    created_at: row.created_at.toISOString(),
-    revoked_at: row.revoked_at?.toISOString() ?? null,
-    expires_at: row.expires_at?.toISOString() ?? null,
+    agent: row.agentId,
+    issued_by: row.issuedBy || null,
+    created_at: row.createdAt.toISOString(),
+    revoked_at: row.revokedAt?.toISOString() ?? null,
+    expires_at: row.expiresAt?.toISOString() ?? null,
   }
 }

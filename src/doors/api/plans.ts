@@ -160,7 +160,7 @@ export function planEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ id, caller }) => {
       const row = await findPlan(db, id)
-      if (row && sees(caller, row.agent_id)) {
+      if (row && sees(caller, row.agentId)) {
         return { ...planJson(row), artifact: artifactOf(row) }
       }
       throw new GatewayError('not_found', `there is no plan \`${id.slice(0, 64)}\``)

@@ -7,7 +7,7 @@ import { GatewayError } from '../../errors.ts'
 import { microsToText } from '../../lib/money.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import type { Report, Reported } from '../../operations/report.ts'
-import { listReports, spendByType, type ReportRow } from '../../record/reports.ts'
+import { listReports, spendByType, type RecordedReport } from '../../record/reports.ts'
 import type { Db } from '../../store/tx.ts'
 import { money } from './agent-json.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
@@ -221,10 +221,10 @@ function reportedJson({ row, spentMicros, limitMicros }: Reported): JsonObject {
   }
 }
 
-export function reportJson(row: ReportRow): JsonObject {
+export function reportJson(row: RecordedReport): JsonObject {
   return {
     id: row.id,
-    agent: row.agent_id,
+    agent: row.agentId,
     action_type: row.type,
     target: row.target,
     cost: microsToText(row.cost),

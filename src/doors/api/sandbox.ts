@@ -6,7 +6,7 @@ import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Scenario } from '../../rehearsal/rehearsal.ts'
 import { SCENARIO_ACTIONS_MAX } from '../../rehearsal/sandbox.ts'
-import { findRun, listRuns, type RunRow } from '../../record/sandbox-runs.ts'
+import { findRun, listRuns, type SandboxRun } from '../../record/sandbox-runs.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { ACTORS, ANYONE } from '../edge/roles.ts'
@@ -139,7 +139,7 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ id, caller }) => {
       const row = await findRun(db, id)
-      if (row && sees(caller, row.agent_id)) {
+      if (row && sees(caller, row.agentId)) {
         return runJson(row, caller)
       }
       throw new GatewayError('not_found', `there is no run \`${id.slice(0, 64)}\``)
@@ -156,21 +156,21 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
   return endpoints
 }
 
-function runJson(row: RunRow, { role }: Caller): JsonObject {
+function runJson(row: SandboxRun, { role }: Caller): JsonObject {
   const steps = JSON.parse(row.steps) as JsonObject[]
   return {
     run_id: row.id,
-    agent: row.agent_id,
+    agent: row.agentId,
     name: row.name,
     status: row.status,
     ...(row.error === '' ? {} : { error: row.error }),
     steps: role === 'agent' ? steps.map(withoutPlaces) : steps,
     revision: row.revision === '' ? null : row.revision,
-    requested_by: row.requested_by,
+    requested_by: row.requestedBy,
     attempts: row.attempts,
-    created_at: row.created_at.toISOString(),
-    started_at: row.started_at?.toISOString() ?? null,
-    finished_at: row.finished_at?.toISOString() ?? null,
+    created_at: row.createdAt.toISOString(),
+    started_at: row.startedAt?.toISOString() ?? null,
+    finished_at: row.finishedAt?.toISOString() ?? null,
   }
 }
 

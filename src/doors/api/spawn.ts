@@ -1,12 +1,7 @@
 import { newAgent, type Agent, type NewAgent } from '../../agents/agent.ts'
 import { admitManifest, assertUnsigned, openManifest } from '../../agents/manifests.ts'
 import { agentOf } from '../../agents/registry.ts'
-import {
-  addTemplate,
-  findTemplate,
-  listTemplates,
-  type TemplateRow,
-} from '../../agents/templates.ts'
+import { addTemplate, findTemplate, listTemplates, type Template } from '../../agents/templates.ts'
 import { GatewayError } from '../../errors.ts'
 import { canonicalJson } from '../../lib/canonical.ts'
 import type { SignedManifest } from '../../lib/manifest.ts'
@@ -254,14 +249,14 @@ function assertSameName(agent: Agent, content: ManifestContent): void {
   throw new GatewayError('conflict', `the manifest is for \`${content.name}\``)
 }
 
-async function templateOf(db: Db, idOrName: string, version: number | null): Promise<TemplateRow> {
+async function templateOf(db: Db, idOrName: string, version: number | null): Promise<Template> {
   const row = await findTemplate(db, idOrName, version)
   if (row) return row
   const which = version === null ? '' : ` version ${version}`
   throw new GatewayError('not_found', `there is no template \`${idOrName.slice(0, 64)}\`${which}`)
 }
 
-function templateJson(row: TemplateRow): JsonObject {
+function templateJson(row: Template): JsonObject {
   return {
     id: row.id,
     name: row.name,
@@ -269,6 +264,6 @@ function templateJson(row: TemplateRow): JsonObject {
     description: row.description,
     config: JSON.parse(row.config) as JsonObject,
     created_by: row.actor,
-    created_at: row.created_at.toISOString(),
+    created_at: row.createdAt.toISOString(),
   }
 }
