@@ -29,26 +29,26 @@ export interface ApprovalViewParts {
 /** Approvals with everything a person needs to judge them, in the order given. */
 export async function approvalViews(
   db: Db,
-  rows: readonly Approval[],
+  approvals: readonly Approval[],
   parts: ApprovalViewParts,
 ): Promise<JsonObject[]> {
-  if (rows.length === 0) return []
+  if (approvals.length === 0) return []
   const actions = new Map(
     (
       await findActions(
         db,
-        rows.map((row) => row.actionId),
+        approvals.map((approval) => approval.actionId),
       )
     ).map((one) => [one.id, one]),
   )
-  const open = rows.filter((row) => !hasEnded(row)).map((row) => row.actionId)
+  const open = approvals.filter((row) => !hasEnded(row)).map((row) => row.actionId)
   const held = await heldRequests(db, open)
-  const agents = await knownAgents(db, [...new Set(rows.map((row) => row.agentId))])
+  const agents = await knownAgents(db, [...new Set(approvals.map((row) => row.agentId))])
   const votes = await votesOfAll(
     db,
-    rows.map(({ id }) => id),
+    approvals.map(({ id }) => id),
   )
-  return rows.map((row) => {
+  return approvals.map((row) => {
     const action = actions.get(row.actionId)
     return {
       ...taskView(row, parts),
@@ -62,40 +62,40 @@ export async function approvalViews(
 /** One approval, as `approvalViews` shows it. */
 export async function approvalView(
   db: Db,
-  row: Approval,
+  approval: Approval,
   parts: ApprovalViewParts,
 ): Promise<JsonObject> {
-  const [view = {}] = await approvalViews(db, [row], parts)
+  const [view = {}] = await approvalViews(db, [approval], parts)
   return view
 }
 
-function taskView(row: Approval, { serverUrl }: ApprovalViewParts): JsonObject {
-  const isOverdue = row.status === 'pending' && row.expiresAt.getTime() <= Date.now()
+function taskView(approval: Approval, { serverUrl }: ApprovalViewParts): JsonObject {
+  const isOverdue = approval.status === 'pending' && approval.expiresAt.getTime() <= Date.now()
   return {
-    id: row.id,
-    action_id: row.actionId,
-    tool: row.tool,
+    id: approval.id,
+    action_id: approval.actionId,
+    tool: approval.tool,
     // The deadline counts, not the job that tidies up after it.
-    status: isOverdue ? 'expired' : row.status,
-    reason: row.reason,
-    quorum: row.quorum,
-    approver_roles: row.approverRoles,
-    request_hash: row.requestHash,
-    revision: row.revision,
-    created_at: row.createdAt.toISOString(),
-    expires_at: row.expiresAt.toISOString(),
-    decided_at: row.decidedAt?.toISOString() ?? null,
-    url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals/${row.id}`,
+    status: isOverdue ? 'expired' : approval.status,
+    reason: approval.reason,
+    quorum: approval.quorum,
+    approver_roles: approval.approverRoles,
+    request_hash: approval.requestHash,
+    revision: approval.revision,
+    created_at: approval.createdAt.toISOString(),
+    expires_at: approval.expiresAt.toISOString(),
+    decided_at: approval.decidedAt?.toISOString() ?? null,
+    url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals/${approval.id}`,
   }
 }
 
 function whoseView(
-  row: Approval,
+  approval: Approval,
   agent: KnownAgent | undefined,
   action: Action | undefined,
 ): JsonObject {
   return {
-    agent: row.agentId,
+    agent: approval.agentId,
     agent_name: agent?.name ?? (action?.agentName || null),
     owner: agent?.owner ?? null,
   }
@@ -106,7 +106,7 @@ const hasEnded = ({ status, expiresAt: at }: Approval): boolean =>
   !(status === 'pending' && at.getTime() > Date.now()) && status !== 'approved'
 
 function askedView(
-  row: Approval,
+  approval: Approval,
   action: Action,
   sealed: string | undefined,
   { bundle, mask, viewer }: ApprovalViewParts,
@@ -114,7 +114,7 @@ function askedView(
   const clear = openedRequest(mask, action, sealed)
   const recorded = fromStored(action)
   const request =
-    clear && viewer && row.approverRoles.includes(viewer.role) ? clear.request : recorded
+    clear && viewer && approval.approverRoles.includes(viewer.role) ? clear.request : recorded
   const { reasons, masked } = JSON.parse(action.explain) as { reasons: Reason[]; masked?: true }
   const bound = clear ?? (masked ? undefined : { request: recorded })
   return {
@@ -128,7 +128,7 @@ function askedView(
     // What was sent cannot be made of digests.
     target: bound
       ? sentView(
-          row,
+          approval,
           action,
           { shown: request, bound, isKeyed: clear !== undefined },
           { bundle, mask },
@@ -146,7 +146,7 @@ function costText(request: ActionRequest, bundle: Bundle): string | null {
 // What the live policy would send for the request. An approval is for the call as it was when it was asked for, and
 // runs nothing else: `unchanged` says whether that still is this one.
 function sentView(
-  row: Approval,
+  approval: Approval,
   action: Action,
   asked: {
     readonly shown: ActionRequest
@@ -161,7 +161,7 @@ function sentView(
   try {
     const target = targetOf(bundle, tool, upstream, asked.bound.request.action.properties)
     const hash = effectHash({ target, tool, upstream })
-    const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === row.targetHash
+    const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === approval.targetHash
     const { method, path, query, body } = targetOf(
       bundle,
       tool,

@@ -166,9 +166,9 @@ export class Operations {
   /** Actions of replicas that are gone: nobody can say what became of them. */
   async sweepOrphans(): Promise<number> {
     return this.#parts.ledger.write(async (tx) => {
-      const rows = await orphanedActions(tx, this.#parts.replicaId, ORPHAN_GRACE_MS)
-      for (const row of rows) await orphan(tx, row)
-      return rows.length
+      const actions = await orphanedActions(tx, this.#parts.replicaId, ORPHAN_GRACE_MS)
+      for (const action of actions) await orphan(tx, action)
+      return actions.length
     })
   }
 
@@ -197,15 +197,20 @@ export class Operations {
   }
 }
 
-async function orphan(tx: Tx, row: Action): Promise<void> {
+async function orphan(tx: Tx, action: Action): Promise<void> {
   const message = 'the replica that executed it stopped before it recorded an outcome'
-  const moved = await moveAction(tx, row.id, 'executing', 'indeterminate', {
+  const moved = await moveAction(tx, action.id, 'executing', 'indeterminate', {
     errorCode: 'outcome_unknown',
     errorMessage: message,
   })
   if (!moved) return
-  const detail = { state: 'indeterminate', message, upstream: row.upstream, upstream_status: null }
+  const detail = {
+    state: 'indeterminate',
+    message,
+    upstream: action.upstream,
+    upstream_status: null,
+  }
   tx.append(actionEntry('outcome', moved, detail))
-  const alert = `the outcome of ${row.tool} is unknown: ${message}`
-  await raiseAlert(tx, 'action_indeterminate', row.agentId, alert, { action_id: row.id })
+  const alert = `the outcome of ${action.tool} is unknown: ${message}`
+  await raiseAlert(tx, 'action_indeterminate', action.agentId, alert, { action_id: action.id })
 }

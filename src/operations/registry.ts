@@ -252,10 +252,10 @@ export async function revokeApiKey(
   keyRing: KeyRing,
   caller: Caller,
 ): Promise<void> {
-  const row = await revokeKey(tx, id)
-  if (!row) throw new GatewayError('not_found', `there is no live key \`${id}\``)
-  const detail = { key_id: id, role: row.role, name: row.name, actor: caller.name }
-  tx.append(registryEntry('key.revoked', row.agentId ?? '', detail))
+  const key = await revokeKey(tx, id)
+  if (!key) throw new GatewayError('not_found', `there is no live key \`${id}\``)
+  const detail = { key_id: id, role: key.role, name: key.name, actor: caller.name }
+  tx.append(registryEntry('key.revoked', key.agentId ?? '', detail))
   tx.afterCommit(() => keyRing.clear())
 }
 

@@ -32,8 +32,8 @@ export async function settleAction(
 }
 
 async function notIndeterminate(tx: Tx, id: string): Promise<GatewayError> {
-  const row = await findAction(tx, id)
-  return row
-    ? new GatewayError('conflict', `the action is ${row.state}, not indeterminate`)
+  const action = await findAction(tx, id)
+  return action
+    ? new GatewayError('conflict', `the action is ${action.state}, not indeterminate`)
     : new GatewayError('not_found', `there is no action \`${id}\``)
 }

@@ -16,26 +16,26 @@ import type { Claim, ClaimResult } from './claim.ts'
 import type { Answer, Submission } from './submission.ts'
 
 /** What a recorded action answers now; `clear` is what the upstream said, where that is not what is on record. */
-export function answerWith(row: Action, clear: StoredResult | null): Answer {
-  const result = clear ?? (stored(row.result) as unknown as StoredResult | null)
-  if ((row.state === 'succeeded' || row.state === 'failed') && result) {
-    return { type: 'executed', ...identify(row), state: row.state, result }
+export function answerWith(action: Action, clear: StoredResult | null): Answer {
+  const result = clear ?? (stored(action.result) as unknown as StoredResult | null)
+  if ((action.state === 'succeeded' || action.state === 'failed') && result) {
+    return { type: 'executed', ...identify(action), state: action.state, result }
   }
-  const { code, message } = endOf(row)
+  const { code, message } = endOf(action)
   return {
     type: 'refused',
-    ...identify(row),
+    ...identify(action),
     code,
     message,
-    reasons: row.state === 'denied' ? reasonsOf(row) : [],
+    reasons: action.state === 'denied' ? reasonsOf(action) : [],
   }
 }
 
-export const reasonsOf = (row: Action): readonly Reason[] =>
-  (JSON.parse(row.explain) as { reasons: Reason[] }).reasons
+export const reasonsOf = (action: Action): readonly Reason[] =>
+  (JSON.parse(action.explain) as { reasons: Reason[] }).reasons
 
-export function identify(row: Action) {
-  return { actionId: row.id, decisionId: row.decisionId, revision: row.revision }
+export function identify(action: Action) {
+  return { actionId: action.id, decisionId: action.decisionId, revision: action.revision }
 }
 
 export function heldAnswer(
@@ -75,14 +75,14 @@ export function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_r
   return { type: 'dry_run', decisionId: claim.decisionId, revision, effect, reasons, shadow, trace }
 }
 
-function endOf(row: Action): { code: ErrorCode; message: string } {
-  if (row.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
-  if (row.state === 'cancelled')
-    return { code: 'policy_denied', message: row.errorMessage || 'the action was cancelled' }
-  if (row.state === 'executing') return { code: 'in_flight', message: 'the action is under way' }
-  const known = row.errorCode in ERRORS
-  const code = known ? (row.errorCode as ErrorCode) : 'policy_denied'
-  return { code, message: row.errorMessage || 'the action did not happen' }
+function endOf(action: Action): { code: ErrorCode; message: string } {
+  if (action.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
+  if (action.state === 'cancelled')
+    return { code: 'policy_denied', message: action.errorMessage || 'the action was cancelled' }
+  if (action.state === 'executing') return { code: 'in_flight', message: 'the action is under way' }
+  const known = action.errorCode in ERRORS
+  const code = known ? (action.errorCode as ErrorCode) : 'policy_denied'
+  return { code, message: action.errorMessage || 'the action did not happen' }
 }
 
 const POLL_HELD_MS = 500
@@ -111,15 +111,15 @@ export class StoredAnswers {
   }
 
   /** What it answers now; waits for a held one up to `waitMs`. */
-  async of(row: Action, waitMs: number): Promise<Answer> {
-    return this.#fromRow(await this.#settled(row, waitMs))
+  async of(action: Action, waitMs: number): Promise<Answer> {
+    return this.#fromAction(await this.#settled(action, waitMs))
   }
 
   /** The same, for the agent whose action it is, which has seen then how it ended. */
-  async collected(row: Action, { waitMs, seal }: Submission): Promise<Answer> {
-    const settled = await this.#settled(row, waitMs)
+  async collected(action: Action, { waitMs, seal }: Submission): Promise<Answer> {
+    const settled = await this.#settled(action, waitMs)
     await this.noteCollected(settled)
-    return this.#fromRow(settled, seal)
+    return this.#fromAction(settled, seal)
   }
 
   /** What was just held, or what became of it while the agent waited. */
@@ -131,31 +131,32 @@ export class StoredAnswers {
   ): Promise<Answer> {
     const answer = heldAnswer(claim, approval, reasons)
     if (submission.waitMs <= 0) return answer
-    const row = await findAction(this.#parts.db, claim.actionId)
-    return row ? this.collected(row, submission) : answer
+    const action = await findAction(this.#parts.db, claim.actionId)
+    return action ? this.collected(action, submission) : answer
   }
 
   /** The same request without a key, held before: this is that one. */
-  async joined(row: Action, submission: Submission): Promise<Answer> {
-    const answer = await this.collected(row, submission)
+  async joined(action: Action, submission: Submission): Promise<Answer> {
+    const answer = await this.collected(action, submission)
     return answer.type === 'dry_run' ? answer : { ...answer, joined: true }
   }
 
   /** Remembers that the agent has seen how a held action ended, if it has ended. */
-  async noteCollected(row: Action): Promise<void> {
-    if (row.effect !== 'require_approval' || row.collectedAt !== null || !isFinal(row)) return
+  async noteCollected(action: Action): Promise<void> {
+    if (action.effect !== 'require_approval' || action.collectedAt !== null || !isFinal(action))
+      return
     try {
-      await this.#parts.ledger.write((tx) => markCollected(tx, [row.id]))
+      await this.#parts.ledger.write((tx) => markCollected(tx, [action.id]))
     } catch (error) {
       // At worst the same request is answered with this outcome once more.
-      this.#parts.log.warn({ err: error, action: row.id }, 'not noted as collected')
+      this.#parts.log.warn({ err: error, action: action.id }, 'not noted as collected')
     }
   }
 
   /** The same request under the same key. @throws GatewayError `in_flight` */
   async replay(action: Action, { waitMs, seal }: Submission): Promise<Answer> {
-    const row = await this.#settled(action, waitMs)
-    if (row.state === 'executing') {
+    const settled = await this.#settled(action, waitMs)
+    if (settled.state === 'executing') {
       throw new GatewayError(
         'in_flight',
         'the first request with this Idempotency-Key is under way',
@@ -165,29 +166,29 @@ export class StoredAnswers {
         },
       )
     }
-    return this.#fromRow(row, seal)
+    return this.#fromAction(settled, seal)
   }
 
-  /** The row once it is final, or as it is when the wait is over. */
-  async #settled(row: Action, waitMs: number): Promise<Action> {
+  /** The action once it is final, or as it is when the wait is over. */
+  async #settled(action: Action, waitMs: number): Promise<Action> {
     const { db, events } = this.#parts
     const deadline = performance.now() + Math.min(waitMs, WAIT_MS_MAX)
-    let current = row
+    let current = action
     while (!isFinal(current) && current.state !== 'indeterminate') {
       const left = deadline - performance.now()
       if (left <= 0) return current
-      await nextEvent(events, row.id, Math.min(left, POLL_HELD_MS))
-      current = (await findAction(db, row.id)) ?? current
+      await nextEvent(events, action.id, Math.min(left, POLL_HELD_MS))
+      current = (await findAction(db, action.id)) ?? current
     }
     return current
   }
 
-  async #fromRow(row: Action, seal?: Seal | null): Promise<Answer> {
-    if (row.state === 'held' || row.state === 'executing') {
-      const approval = await approvalOfAction(this.#parts.db, row.id)
-      if (approval) return heldAnswer(identify(row), approval, reasonsOf(row))
+  async #fromAction(action: Action, seal?: Seal | null): Promise<Answer> {
+    if (action.state === 'held' || action.state === 'executing') {
+      const approval = await approvalOfAction(this.#parts.db, action.id)
+      if (approval) return heldAnswer(identify(action), approval, reasonsOf(action))
     }
-    return answerWith(row, await this.#clear.find(row, seal))
+    return answerWith(action, await this.#clear.find(action, seal))
   }
 }
 
@@ -232,11 +233,11 @@ export class ClearAnswers {
   }
 
   /** The answer in clear, if this replica has it still or the caller can open it. */
-  async find(row: Action, seal: Seal | null | undefined): Promise<StoredResult | null> {
-    if (row.result === '') return null
-    const recent = this.#recent.get(row.id)
-    if (recent || !seal || row.idempotencyKey === null) return recent ?? null
-    const kept = await storedAnswer(this.#db, [holderOf(row.id)], row.idempotencyKey)
+  async find(action: Action, seal: Seal | null | undefined): Promise<StoredResult | null> {
+    if (action.result === '') return null
+    const recent = this.#recent.get(action.id)
+    if (recent || !seal || action.idempotencyKey === null) return recent ?? null
+    const kept = await storedAnswer(this.#db, [holderOf(action.id)], action.idempotencyKey)
     if (!kept) return null
     try {
       return JSON.parse(seal.open(kept.sealed)) as StoredResult

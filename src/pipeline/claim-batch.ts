@@ -92,7 +92,7 @@ const DRY_RUN_EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
 
 class ClaimBatch {
   readonly #tx: Tx
-  readonly #rows: NewAction[] = []
+  readonly #actions: NewAction[] = []
   readonly #held: HeldRequest[] = []
   readonly #approvals: {
     claim: Claim
@@ -119,7 +119,7 @@ class ClaimBatch {
   async run(claims: readonly Claim[]): Promise<ClaimResult[]> {
     const counters = await this.#load(claims)
     const results = claims.map((claim) => this.#judge(claim, counters))
-    await insertActions(this.#tx, this.#rows)
+    await insertActions(this.#tx, this.#actions)
     await keepHeld(this.#tx, this.#held)
     await this.#readShared()
     await counters.flush(this.#tx)
@@ -136,9 +136,9 @@ class ClaimBatch {
     const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
       idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
     )
-    for (const [id, row] of await priorActions(tx, keyed)) {
-      this.#byKey.set(id, row)
-      this.#stored.set(row.id, row)
+    for (const [id, action] of await priorActions(tx, keyed)) {
+      this.#byKey.set(id, action)
+      this.#stored.set(action.id, action)
     }
     await this.#loadJoinable(claims)
     this.#states = await agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])
@@ -310,7 +310,7 @@ class ClaimBatch {
     more: Partial<NewAction>,
   ): void {
     const row = newAction(claim, effect, state, reasons, more)
-    this.#rows.push(row)
+    this.#actions.push(row)
     if (claim.idempotencyKey !== null) {
       this.#byKey.set(`${claim.agent.id} ${claim.idempotencyKey}`, row)
     }

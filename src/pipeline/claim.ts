@@ -150,25 +150,25 @@ export function newClaim(
 /** The claim of an action that was held, judged again. `held`: its clear request, where the row is masked. */
 export function resumedClaim(
   { mask, replicaId }: ClaimMaker,
-  row: Action,
+  action: Action,
   agent: Agent,
   held: HeldClear | undefined,
   judgement: Judgement,
 ): Claim {
-  const request = held?.request ?? fromStored(row)
+  const request = held?.request ?? fromStored(action)
   const masking = maskingOf(mask, judgement.bundle, bothRules(judgement.bundle.record, held?.rules))
   const shown = masking?.request(request) ?? request
   const targetHash = effectHash(judgement)
   return {
-    actionId: row.id,
-    decisionId: row.decisionId,
+    actionId: action.id,
+    decisionId: action.decisionId,
     requestId: newId('req'),
-    keyId: row.keyId,
+    keyId: action.keyId,
     replicaId,
     agent,
     request: shown,
-    requestText: row.request,
-    requestHash: sha256(row.request),
+    requestText: action.request,
+    requestHash: sha256(action.request),
     targetHash: held ? keyed(mask, targetHash) : targetHash,
     upstream: judgement.upstream?.name ?? '',
     decision: masking?.decision(judgement.decision, judgement.facts) ?? judgement.decision,

@@ -34,8 +34,8 @@ export const FINISH: LedgerKind<Finish, Action> = {
       finishes.map(({ outcome }) => outcome),
     )
     for (const finish of finishes) {
-      const row = rows.get(finish.outcome.id)
-      if (row) await record(tx, finish, row)
+      const action = rows.get(finish.outcome.id)
+      if (action) await record(tx, finish, action)
     }
     await settleBudgets(
       tx,
@@ -49,44 +49,46 @@ export const FINISH: LedgerKind<Finish, Action> = {
   },
 }
 
-function settlements({ spentMicros }: Finish, row: Action | undefined) {
-  if (!row || row.state === 'indeterminate') return []
-  const held = JSON.parse(row.reserved) as Held[]
+function settlements({ spentMicros }: Finish, action: Action | undefined) {
+  if (!action || action.state === 'indeterminate') return []
+  const held = JSON.parse(action.reserved) as Held[]
   if (spentMicros !== undefined) {
     return held.map((one) => ({ ...one, outcome: 'settle' as const, spent: spentMicros }))
   }
-  const outcome = row.state === 'succeeded' ? ('settle' as const) : ('release' as const)
+  const outcome = action.state === 'succeeded' ? ('settle' as const) : ('release' as const)
   return held.map((one) => ({ ...one, outcome }))
 }
 
-async function record(tx: Tx, finish: Finish, row: Action): Promise<void> {
+async function record(tx: Tx, finish: Finish, action: Action): Promise<void> {
   const detail = {
     request_id: finish.requestId,
-    state: row.state,
-    upstream: row.upstream,
+    state: action.state,
+    upstream: action.upstream,
     upstream_status: finish.upstreamStatus,
     ...finish.detail,
-    ...(row.errorCode === '' ? {} : { error: row.errorCode, message: row.errorMessage }),
+    ...(action.errorCode === '' ? {} : { error: action.errorCode, message: action.errorMessage }),
   }
-  tx.append(actionEntry('outcome', row, detail))
-  if (finish.sealed && row.idempotencyKey !== null) await insertAnswer(tx, finish.sealed)
-  if (row.state === 'failed' && row.effect === 'require_approval') await failApproval(tx, row.id)
-  if (row.state === 'failed') await failureAlert(tx, finish, row)
-  if (row.state !== 'indeterminate') return
-  const message = `the outcome of ${row.tool} is unknown: ${row.errorMessage}`
-  await raiseAlert(tx, 'action_indeterminate', row.agentId, message, { action_id: row.id })
+  tx.append(actionEntry('outcome', action, detail))
+  if (finish.sealed && action.idempotencyKey !== null) await insertAnswer(tx, finish.sealed)
+  if (action.state === 'failed' && action.effect === 'require_approval')
+    await failApproval(tx, action.id)
+  if (action.state === 'failed') await failureAlert(tx, finish, action)
+  if (action.state !== 'indeterminate') return
+  const message = `the outcome of ${action.tool} is unknown: ${action.errorMessage}`
+  await raiseAlert(tx, 'action_indeterminate', action.agentId, message, { action_id: action.id })
 }
 
 const SERVER_ERROR = 500
 
 // An upstream that says no has answered; one that breaks is something a person should look at.
-async function failureAlert(tx: Tx, finish: Finish, row: Action): Promise<void> {
+async function failureAlert(tx: Tx, finish: Finish, action: Action): Promise<void> {
   const { upstreamStatus } = finish
   const isBroken = upstreamStatus === null || upstreamStatus >= SERVER_ERROR
-  if (!isBroken || row.errorCode === 'kill_switch_engaged') return
-  const why = upstreamStatus === null ? row.errorMessage : `the upstream answered ${upstreamStatus}`
-  const message = `${row.tool} failed: ${why}`
-  await raiseAlert(tx, 'action_failed', row.agentId, message, { action_id: row.id })
+  if (!isBroken || action.errorCode === 'kill_switch_engaged') return
+  const why =
+    upstreamStatus === null ? action.errorMessage : `the upstream answered ${upstreamStatus}`
+  const message = `${action.tool} failed: ${why}`
+  await raiseAlert(tx, 'action_failed', action.agentId, message, { action_id: action.id })
 }
 
 const RETRY_OUTCOME_MS = 250

@@ -110,28 +110,28 @@ export class Pipeline {
    * @throws GatewayError `not_found`, or `idempotency_mismatch` when the request is another one
    */
   async collect(submission: Submission, actionId: string): Promise<Answer> {
-    const row = await findAction(this.#parts.db, actionId)
-    if (!row || row.agentId !== submission.caller.agentId) {
+    const action = await findAction(this.#parts.db, actionId)
+    if (!action || action.agentId !== submission.caller.agentId) {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
     const agent = await this.#agent(submission)
     const bundle = this.#bundle()
     const request = toRequest(submission, named(submission.call, bundle), agent)
-    if (sha256(recordedText(this.#parts.mask, request, bundle)) !== row.requestHash) {
+    if (sha256(recordedText(this.#parts.mask, request, bundle)) !== action.requestHash) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
-    return this.#stored.collected(row, submission)
+    return this.#stored.collected(action, submission)
   }
 
   /** The answer a recorded action gives now; waits for a held one up to `waitMs`. */
   async answerOf(actionId: string, waitMs: number): Promise<Answer | undefined> {
-    const row = await findAction(this.#parts.db, actionId)
-    return row && this.#stored.of(row, waitMs)
+    const action = await findAction(this.#parts.db, actionId)
+    return action && this.#stored.of(action, waitMs)
   }
 
   /** Remembers that the agent has seen how a held action ended, if it has ended. */
-  noteCollected(row: Action): Promise<void> {
-    return this.#stored.noteCollected(row)
+  noteCollected(action: Action): Promise<void> {
+    return this.#stored.noteCollected(action)
   }
 
   async #take(submission: Submission, dryRun: boolean): Promise<Answer> {
@@ -214,7 +214,7 @@ export class Pipeline {
     // What the agent gets, it must be able to get again, and the record no longer has it.
     const isMasked = result !== null && outcome.result !== judged.outcome.result
     if (isMasked) this.#stored.remember(claim.actionId, result)
-    const row = await this.#outcomes.record({
+    const action = await this.#outcomes.record({
       outcome: { id: claim.actionId, fence, ...outcome },
       requestId: claim.requestId,
       upstreamStatus: judged.upstreamStatus,
@@ -222,7 +222,7 @@ export class Pipeline {
       ...(detail === undefined ? {} : { detail }),
       ...(isMasked ? { sealed: sealedAnswer(claim, result) } : {}),
     })
-    return answerWith(row, result)
+    return answerWith(action, result)
   }
 
   async #dispatch(claim: Claim, judgement: Judgement): Promise<CallOutcome> {
@@ -251,25 +251,25 @@ export class Pipeline {
 
   async #resume(actionId: string): Promise<void> {
     this.#assertOpen()
-    const row = await findAction(this.#parts.db, actionId)
-    if (row?.state !== 'held') return
-    const agent = await this.#parts.agents.find(row.agentId)
-    if (!agent || this.#isStopped(row, agent)) return
+    const action = await findAction(this.#parts.db, actionId)
+    if (action?.state !== 'held') return
+    const agent = await this.#parts.agents.find(action.agentId)
+    if (!agent || this.#isStopped(action, agent)) return
     const { db, mask } = this.#parts
-    const held = openedRequest(mask, row, (await heldRequests(db, [row.id])).get(row.id))
-    const request = held?.request ?? fromStored(row)
+    const held = openedRequest(mask, action, (await heldRequests(db, [action.id])).get(action.id))
+    const request = held?.request ?? fromStored(action)
     const judgement = await this.#judge.judge(request, agent, this.#bundle())
     // Look-ups of a stopped action are not made, and what is decided without them must not stand.
-    if (this.#isStopped(row, agent)) return
-    const claim = resumedClaim(this.#parts, row, agent, held, judgement)
+    if (this.#isStopped(action, agent)) return
+    const claim = resumedClaim(this.#parts, action, agent, held, judgement)
     const result = await this.#parts.ledger.submit(this.#resumption, claim)
     if (result.type !== 'execute') return
     this.#cleared.add(claim.actionId)
     await this.#execute(claim, judgement, result.fence)
   }
 
-  #isStopped(row: Action, agent: Agent): boolean {
-    const { tool, upstream } = row
+  #isStopped(action: Action, agent: Agent): boolean {
+    const { tool, upstream } = action
     const target = { agentId: agent.id, agentName: agent.name, tool, upstream }
     return this.#parts.killState.check(target).blocked
   }

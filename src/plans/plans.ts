@@ -80,8 +80,8 @@ export class Plans {
   async start(): Promise<void> {
     const { db, files } = this.#parts
     const filter = { agentId: null, status: 'accepted', before: null, limit: RESTORED_MAX }
-    for (const row of await listPlans(db, filter)) {
-      if (!files.has(row.id)) await this.publish(row.id)
+    for (const plan of await listPlans(db, filter)) {
+      if (!files.has(plan.id)) await this.publish(plan.id)
     }
   }
 
@@ -328,23 +328,23 @@ const ENTRY_PATHS_MAX = 100
 
 function entryDetail(
   { caller, requestId, goal, changes }: PlanSubmission,
-  row: NewPlan,
+  plan: NewPlan,
   { agent, files }: JudgedPlan,
   reasons: readonly Reason[],
 ): JsonObject {
   return {
-    plan_id: row.id,
+    plan_id: plan.id,
     request_id: requestId,
     key_id: caller.keyId,
     actor: caller.name,
     agent_name: agent.id === '' ? null : agent.name,
     goal_sha256: goal === null ? null : sha256(goal),
-    paths: row.paths.slice(0, ENTRY_PATHS_MAX),
+    paths: plan.paths.slice(0, ENTRY_PATHS_MAX),
     files: filesJson(files.slice(0, ENTRY_PATHS_MAX)),
     changes: changes.length,
     changes_sha256: digest(changes as unknown as Json),
-    diff_sha256: row.diffSha256,
+    diff_sha256: plan.diffSha256,
     reasons: reasons.map(reasonJson),
-    revision: row.revision,
+    revision: plan.revision,
   }
 }

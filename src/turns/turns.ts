@@ -478,24 +478,24 @@ function checked(prior: RecordedTurn, requestHash: string): RecordedTurn {
 
 const answerOf = ({ answer }: RecordedTurn): TurnAnswer => JSON.parse(answer) as TurnAnswer
 
-async function endOrphan(tx: Tx, row: RecordedTurn): Promise<void> {
+async function endOrphan(tx: Tx, turn: RecordedTurn): Promise<void> {
   const message = 'the replica that ran the turn stopped; its actions are on record'
   const body = {
-    turn_id: row.id,
+    turn_id: turn.id,
     status: 'stopped',
     text: null,
     stopped_by: { code: 'replica_gone', message },
   }
   const answer = JSON.stringify({ status: 200, body })
-  const ended = await finishTurn(tx, row.id, { status: 'stopped', answer, freesKey: false })
+  const ended = await finishTurn(tx, turn.id, { status: 'stopped', answer, freesKey: false })
   if (!ended) return
   const detail = {
-    turn_id: row.id,
+    turn_id: turn.id,
     status: 'stopped',
     code: 'replica_gone',
-    replica: row.replicaId,
+    replica: turn.replicaId,
   }
-  tx.append(entry('turn.finished', row.agentId, detail))
+  tx.append(entry('turn.finished', turn.agentId, detail))
 }
 
 function entry(kind: string, agentId: string, detail: JsonObject) {

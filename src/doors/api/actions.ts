@@ -59,14 +59,14 @@ export function actionEndpoints(parts: HttpParts): Endpoints {
       answer: page('actions', ACTION_ANSWER),
     },
     async ({ caller, query: { limit = PAGE_DEFAULT, cursor, tool, agent, ...is } }) => {
-      const rows = await listActions(db, {
+      const actions = await listActions(db, {
         agentId: await agentAsked(db, caller, agent),
         tool,
         state: statusIn(is),
         before: cursor,
         limit,
       })
-      return { actions: rows.map(actionJson), next_cursor: nextCursor(rows, limit) }
+      return { actions: actions.map(actionJson), next_cursor: nextCursor(actions, limit) }
     },
   )
 
@@ -82,15 +82,15 @@ export function actionEndpoints(parts: HttpParts): Endpoints {
       errors: ['not_found'],
     },
     async ({ req, id, caller, query: { wait_s: waitS = 0 } }) => {
-      let row = await visible(db, req, id)
-      if (waitS > 0 && OPEN.has(row.state)) {
-        await pipeline.answerOf(row.id, waitS * 1000)
-        row = await visible(db, req, row.id)
+      let action = await visible(db, req, id)
+      if (waitS > 0 && OPEN.has(action.state)) {
+        await pipeline.answerOf(action.id, waitS * 1000)
+        action = await visible(db, req, action.id)
       }
-      if (caller.agentId !== null) await pipeline.noteCollected(row)
-      const approval = await approvalOfAction(db, row.id)
+      if (caller.agentId !== null) await pipeline.noteCollected(action)
+      const approval = await approvalOfAction(db, action.id)
       return {
-        ...actionJson(row),
+        ...actionJson(action),
         ...(approval ? { approval: await decidedJson(db, approval) } : {}),
       }
     },
@@ -148,55 +148,60 @@ async function decidedJson(db: Db, { id, status }: Approval): Promise<JsonObject
 
 /** The action, unless it belongs to another agent than the one asking. */
 async function visible(db: Db, req: object, id: string): Promise<Action> {
-  const row = await findAction(db, id)
+  const action = await findAction(db, id)
   const { agentId } = callerOf(req)
-  if (row && (agentId === null || row.agentId === agentId)) return row
+  if (action && (agentId === null || action.agentId === agentId)) return action
   throw new GatewayError('not_found', `there is no action \`${id.slice(0, 64)}\``)
 }
 
-export function actionJson(row: Action): JsonObject {
-  const result = stored(row.result) as unknown as StoredResult | null
+export function actionJson(action: Action): JsonObject {
+  const result = stored(action.result) as unknown as StoredResult | null
   return {
-    id: row.id,
-    decision_id: row.decisionId,
-    agent: row.agentId,
-    agent_name: row.agentName || null,
-    request: JSON.parse(row.request) as JsonObject,
-    effect: row.effect,
-    status: row.state,
-    state: row.state,
-    revision: row.revision,
-    ...(row.errorCode === '' ? {} : { error: { code: row.errorCode, message: row.errorMessage } }),
+    id: action.id,
+    decision_id: action.decisionId,
+    agent: action.agentId,
+    agent_name: action.agentName || null,
+    request: JSON.parse(action.request) as JsonObject,
+    effect: action.effect,
+    status: action.state,
+    state: action.state,
+    revision: action.revision,
+    ...(action.errorCode === ''
+      ? {}
+      : { error: { code: action.errorCode, message: action.errorMessage } }),
     ...(result ? { result: resultJson(result) } : {}),
-    created_at: row.createdAt.toISOString(),
-    started_at: row.startedAt?.toISOString() ?? null,
-    finished_at: row.finishedAt?.toISOString() ?? null,
+    created_at: action.createdAt.toISOString(),
+    started_at: action.startedAt?.toISOString() ?? null,
+    finished_at: action.finishedAt?.toISOString() ?? null,
   }
 }
 
 // An agent gets the rule that decided; the whole trace would teach it where the gaps are.
-async function explain({ db, policies }: HttpParts, row: Action, forAgent: boolean) {
-  const { reasons, shadow, obligations } = JSON.parse(row.explain) as Record<string, JsonObject[]>
+async function explain({ db, policies }: HttpParts, action: Action, forAgent: boolean) {
+  const { reasons, shadow, obligations } = JSON.parse(action.explain) as Record<
+    string,
+    JsonObject[]
+  >
   const base = {
-    action_id: row.id,
-    decision_id: row.decisionId,
-    tool: row.tool,
-    effect: row.effect,
-    status: row.state,
-    state: row.state,
-    revision: row.revision,
+    action_id: action.id,
+    decision_id: action.decisionId,
+    tool: action.tool,
+    effect: action.effect,
+    status: action.state,
+    state: action.state,
+    revision: action.revision,
   }
   if (forAgent) {
     const own = reasons?.map(({ code, message, source }) => ({ code, message, source }))
     return { ...base, reasons: own }
   }
-  const approval = await approvalOfAction(db, row.id)
+  const approval = await approvalOfAction(db, action.id)
   const entries = await readTimeline(db, {
     agentId: null,
     tool: null,
     effect: null,
     kind: null,
-    actionId: row.id,
+    actionId: action.id,
     since: null,
     until: null,
     before: null,
@@ -207,7 +212,7 @@ async function explain({ db, policies }: HttpParts, row: Action, forAgent: boole
     reasons,
     shadow,
     obligations,
-    trace: await explainAction(row, policies.current),
+    trace: await explainAction(action, policies.current),
     approvals: approval ? (await votesOf(db, approval.id)).map(voteView) : [],
     audit: entries.toReversed().map(entryJson),
   }

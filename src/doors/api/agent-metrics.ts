@@ -136,12 +136,12 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
         const agent = await agentOf(tx, which)
         assertOwn(caller, agent.id)
         const masking = maskingOf(parts.mask, parts.policies.current)
-        const row = metricRow(agent.id, masking?.said({ ...body }) ?? body, tx.nowMs)
-        await insertMetrics(tx, [row])
-        const { id, type, value, unit } = row
+        const metric = metricRow(agent.id, masking?.said({ ...body }) ?? body, tx.nowMs)
+        await insertMetrics(tx, [metric])
+        const { id, type, value, unit } = metric
         const detail = { metric_id: id, metric_type: type, value, unit, agent_name: agent.name }
         tx.append(registryEntry('metric.recorded', agent.id, { ...detail, actor: caller.name }))
-        return { metric: metricJson(row) }
+        return { metric: metricJson(metric) }
       },
   )
 
@@ -159,8 +159,8 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
     async ({ caller, query }) => {
       const { limit = PAGE_DEFAULT, cursor } = query
       const filter = await filterOf(db, query, caller.agentId)
-      const rows = await listMetrics(db, { ...filter, before: cursor, limit })
-      return { metrics: rows.map(metricJson), next_cursor: nextCursor(rows, limit) }
+      const metrics = await listMetrics(db, { ...filter, before: cursor, limit })
+      return { metrics: metrics.map(metricJson), next_cursor: nextCursor(metrics, limit) }
     },
   )
 
@@ -250,15 +250,15 @@ async function filterOf(db: Db, query: FilterQuery, own: string | null): Promise
   }
 }
 
-function metricJson(row: Metric): JsonObject {
+function metricJson(metric: Metric): JsonObject {
   return {
-    id: row.id,
-    agent: row.agentId,
-    metric_type: row.type,
-    value: row.value,
-    unit: row.unit,
-    metadata: JSON.parse(row.metadata) as JsonObject,
-    timestamp: row.at.toISOString(),
+    id: metric.id,
+    agent: metric.agentId,
+    metric_type: metric.type,
+    value: metric.value,
+    unit: metric.unit,
+    metadata: JSON.parse(metric.metadata) as JsonObject,
+    timestamp: metric.at.toISOString(),
   }
 }
 

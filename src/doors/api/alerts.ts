@@ -37,8 +37,8 @@ export function alertEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ query: { agent: named, type = null, cursor = null, limit = PAGE_DEFAULT } }) => {
       const agent = named === undefined ? null : await knownAgentId(parts.db, named)
-      const rows = await listAlerts(parts.db, { agent, type, before: cursor, limit })
-      return { alerts: rows.map(alertJson), next_cursor: nextCursor(rows, limit) }
+      const alerts = await listAlerts(parts.db, { agent, type, before: cursor, limit })
+      return { alerts: alerts.map(alertJson), next_cursor: nextCursor(alerts, limit) }
     },
   )
 }

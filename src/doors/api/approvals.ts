@@ -57,10 +57,10 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ caller, query: { status = null, agent, cursor = null, limit = PAGE_DEFAULT } }) => {
       const agentId = (await agentAsked(db, caller, agent)) ?? null
-      const rows = await listApprovals(db, { status, agentId, before: cursor, limit })
+      const approvals = await listApprovals(db, { status, agentId, before: cursor, limit })
       return {
-        approvals: await approvalViews(db, rows, shown(caller)),
-        next_cursor: nextCursor(rows, limit),
+        approvals: await approvalViews(db, approvals, shown(caller)),
+        next_cursor: nextCursor(approvals, limit),
       }
     },
   )
@@ -76,9 +76,9 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
       errors: ['not_found'],
     },
     async ({ req, caller }) => {
-      const row = await visible(db, req)
-      const view = await approvalView(db, row, shown(caller))
-      const action = await findAction(db, row.actionId)
+      const approval = await visible(db, req)
+      const view = await approvalView(db, approval, shown(caller))
+      const action = await findAction(db, approval.actionId)
       const request = action ? (JSON.parse(action.request) as JsonObject) : null
       const { args, resource, context, agent_reason: reason } = view
       const asked = { args, resource, context, reason } as JsonObject
@@ -132,8 +132,8 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
 
 async function visible(db: HttpParts['db'], req: Request): Promise<Approval> {
   const id = idParam(req)
-  const row = await findApproval(db, id)
+  const approval = await findApproval(db, id)
   const { agentId } = callerOf(req)
-  if (row && (agentId === null || row.agentId === agentId)) return row
+  if (approval && (agentId === null || approval.agentId === agentId)) return approval
   throw new GatewayError('not_found', `there is no approval \`${id.slice(0, 64)}\``)
 }

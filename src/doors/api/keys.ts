@@ -148,15 +148,15 @@ function rotatedJson({ id, key, role, name, oldExpireAt }: Rotated): JsonObject 
   return { id, role, name, key, old_expire_at: oldExpireAt.toISOString() }
 }
 
-function keyJson(row: ApiKey): JsonObject {
+function keyJson(key: ApiKey): JsonObject {
   return {
-    id: row.id,
-    role: row.role,
-    name: row.name,
-    agent: row.agentId,
-    issued_by: row.issuedBy || null,
-    created_at: row.createdAt.toISOString(),
-    revoked_at: row.revokedAt?.toISOString() ?? null,
-    expires_at: row.expiresAt?.toISOString() ?? null,
+    id: key.id,
+    role: key.role,
+    name: key.name,
+    agent: key.agentId,
+    issued_by: key.issuedBy || null,
+    created_at: key.createdAt.toISOString(),
+    revoked_at: key.revokedAt?.toISOString() ?? null,
+    expires_at: key.expiresAt?.toISOString() ?? null,
   }
 }

@@ -134,7 +134,7 @@ export function reportEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ caller, query }) => {
       const { limit = PAGE_DEFAULT, cursor, since, until, agent, ...filter } = query
-      const rows = await listReports(db, {
+      const reports = await listReports(db, {
         ...filter,
         agent: await agentAsked(db, caller, agent),
         since: since === undefined ? undefined : new Date(since),
@@ -142,7 +142,7 @@ export function reportEndpoints(parts: HttpParts): Endpoints {
         before: cursor,
         limit,
       })
-      return { actions: rows.map(reportJson), next_cursor: nextCursor(rows, limit) }
+      return { actions: reports.map(reportJson), next_cursor: nextCursor(reports, limit) }
     },
   )
 
@@ -210,9 +210,9 @@ function toReport(agent: Agent, body: ReportBody, caller: Caller): Report {
   }
 }
 
-function reportedJson({ row, spentMicros, limitMicros }: Reported): JsonObject {
+function reportedJson({ row: report, spentMicros, limitMicros }: Reported): JsonObject {
   return {
-    action: reportJson(row),
+    action: reportJson(report),
     budget: {
       spent: microsToText(spentMicros),
       limit: limitMicros === null ? null : microsToText(limitMicros),
@@ -221,16 +221,16 @@ function reportedJson({ row, spentMicros, limitMicros }: Reported): JsonObject {
   }
 }
 
-export function reportJson(row: RecordedReport): JsonObject {
+export function reportJson(report: RecordedReport): JsonObject {
   return {
-    id: row.id,
-    agent: row.agentId,
-    action_type: row.type,
-    target: row.target,
-    cost: microsToText(row.cost),
-    outcome: row.outcome,
-    metadata: JSON.parse(row.metadata) as Json,
-    created_at: row.at.toISOString(),
+    id: report.id,
+    agent: report.agentId,
+    action_type: report.type,
+    target: report.target,
+    cost: microsToText(report.cost),
+    outcome: report.outcome,
+    metadata: JSON.parse(report.metadata) as Json,
+    created_at: report.at.toISOString(),
   }
 }
 

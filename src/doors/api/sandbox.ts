@@ -122,8 +122,8 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ id, caller, query: { limit = PAGE_DEFAULT, cursor = null } }) => {
       const agent = await visible(id, caller)
-      const rows = await listRuns(db, { agentId: agent.id, before: cursor, limit })
-      return { runs: rows.map((row) => runJson(row, caller)), next_cursor: nextCursor(rows, limit) }
+      const runs = await listRuns(db, { agentId: agent.id, before: cursor, limit })
+      return { runs: runs.map((run) => runJson(run, caller)), next_cursor: nextCursor(runs, limit) }
     },
   )
 
@@ -156,21 +156,21 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
   return endpoints
 }
 
-function runJson(row: SandboxRun, { role }: Caller): JsonObject {
-  const steps = JSON.parse(row.steps) as JsonObject[]
+function runJson(run: SandboxRun, { role }: Caller): JsonObject {
+  const steps = JSON.parse(run.steps) as JsonObject[]
   return {
-    run_id: row.id,
-    agent: row.agentId,
-    name: row.name,
-    status: row.status,
-    ...(row.error === '' ? {} : { error: row.error }),
+    run_id: run.id,
+    agent: run.agentId,
+    name: run.name,
+    status: run.status,
+    ...(run.error === '' ? {} : { error: run.error }),
     steps: role === 'agent' ? steps.map(withoutPlaces) : steps,
-    revision: row.revision === '' ? null : row.revision,
-    requested_by: row.requestedBy,
-    attempts: row.attempts,
-    created_at: row.createdAt.toISOString(),
-    started_at: row.startedAt?.toISOString() ?? null,
-    finished_at: row.finishedAt?.toISOString() ?? null,
+    revision: run.revision === '' ? null : run.revision,
+    requested_by: run.requestedBy,
+    attempts: run.attempts,
+    created_at: run.createdAt.toISOString(),
+    started_at: run.startedAt?.toISOString() ?? null,
+    finished_at: run.finishedAt?.toISOString() ?? null,
   }
 }
 

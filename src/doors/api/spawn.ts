@@ -85,10 +85,10 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
       async (tx) => {
         profileOf(bodyOfConfig(config)) // money that is none shows now and not at the first spawn
         const added = { name, description, config: config as JsonObject, actor: caller.name }
-        const row = await addTemplate(tx, added)
-        const detail = { template: name, version: row.version, actor: caller.name }
+        const template = await addTemplate(tx, added)
+        const detail = { template: name, version: template.version, actor: caller.name }
         tx.append(registryEntry('template.added', '', detail))
-        return { template: templateJson(row) }
+        return { template: templateJson(template) }
       },
   )
 
@@ -103,9 +103,10 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
       query: LIST,
     },
     async ({ query: { name = null, cursor = '', limit = PAGE_DEFAULT } }) => {
-      const rows = await listTemplates(db, { name, after: cursor, limit })
-      const next = name === null && rows.length === limit ? (rows.at(-1)?.name ?? null) : null
-      return { templates: rows.map(templateJson), next_cursor: next }
+      const templates = await listTemplates(db, { name, after: cursor, limit })
+      const next =
+        name === null && templates.length === limit ? (templates.at(-1)?.name ?? null) : null
+      return { templates: templates.map(templateJson), next_cursor: next }
     },
   )
 
@@ -250,20 +251,20 @@ function assertSameName(agent: Agent, content: ManifestContent): void {
 }
 
 async function templateOf(db: Db, idOrName: string, version: number | null): Promise<Template> {
-  const row = await findTemplate(db, idOrName, version)
-  if (row) return row
+  const template = await findTemplate(db, idOrName, version)
+  if (template) return template
   const which = version === null ? '' : ` version ${version}`
   throw new GatewayError('not_found', `there is no template \`${idOrName.slice(0, 64)}\`${which}`)
 }
 
-function templateJson(row: Template): JsonObject {
+function templateJson(template: Template): JsonObject {
   return {
-    id: row.id,
-    name: row.name,
-    version: row.version,
-    description: row.description,
-    config: JSON.parse(row.config) as JsonObject,
-    created_by: row.actor,
-    created_at: row.createdAt.toISOString(),
+    id: template.id,
+    name: template.name,
+    version: template.version,
+    description: template.description,
+    config: JSON.parse(template.config) as JsonObject,
+    created_by: template.actor,
+    created_at: template.createdAt.toISOString(),
   }
 }
