@@ -8,7 +8,7 @@ import { money } from './agent-json.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { callerOf, stateOf } from '../edge/context.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { AGENTS } from '../edge/roles.ts'
 import { ACT_ANSWER, HELD_ANSWER } from '../edge/schemas.ts'
 import { MONEY, NAME, object, shape, TEXT, OPEN } from '../edge/validate.ts'
@@ -43,14 +43,13 @@ const ACT = shape<ActBody>(
 )
 
 /** `POST /act` and its alias `POST /action`. */
-export function actEndpoints(parts: HttpParts): Endpoints {
-  const endpoints = new Endpoints(parts)
+export function actEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
+  const endpoints = new Endpoints('actions', parts)
   for (const path of ['/act', '/action']) {
     endpoints.stream(
+      'post',
+      path,
       {
-        method: 'post',
-        path,
-        tag: 'actions',
         summary: 'Take one action through the gate',
         description:
           'Decided, recorded, carried out at most once and recorded again before the answer. With an ' +

@@ -11,7 +11,7 @@ import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { callerOf } from '../edge/context.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
 import { ANYONE, OPERATORS } from '../edge/roles.ts'
 import { ACTION_ANSWER, ACTION_STATES, EXPLANATION, page } from '../edge/schemas.ts'
@@ -42,16 +42,14 @@ const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
-export function actionEndpoints(parts: HttpParts): Endpoints {
+export function actionEndpoints(parts: PartsOf<'db' | 'pipeline'>): Endpoints {
   const { db, pipeline } = parts
-  const tag = 'actions'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('actions', parts)
 
   endpoints.on(
+    'get',
+    '/actions',
     {
-      method: 'get',
-      path: '/actions',
-      tag,
       summary: 'List actions, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
@@ -71,11 +69,10 @@ export function actionEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/actions/:id',
     {
-      method: 'get',
-      path: '/actions/:id',
       answer: ACTION_ANSWER,
-      tag,
       summary: 'Read an action; `wait_s` waits for one that is not final',
       roles: ANYONE,
       query: WAIT,
@@ -97,11 +94,10 @@ export function actionEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/actions/:id/explain',
     {
-      method: 'get',
-      path: '/actions/:id/explain',
       answer: EXPLANATION,
-      tag,
       summary: 'Why it was decided so, rule by rule',
       description: 'An agent gets the rule that decided; everybody else the whole trace.',
       roles: ANYONE,
@@ -112,11 +108,10 @@ export function actionEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'post',
+    '/actions/:id/settle',
     {
-      method: 'post',
-      path: '/actions/:id/settle',
       answer: ACTION_ANSWER,
-      tag,
       summary: 'Say what became of an action whose outcome is unknown',
       roles: OPERATORS,
       body: SETTLE,
@@ -177,7 +172,11 @@ export function actionJson(action: Action): JsonObject {
 }
 
 // An agent gets the rule that decided; the whole trace would teach it where the gaps are.
-async function explain({ db, policies }: HttpParts, action: Action, forAgent: boolean) {
+async function explain(
+  { db, policies }: Pick<HttpParts, 'db' | 'policies'>,
+  action: Action,
+  forAgent: boolean,
+) {
   const { reasons, shadow, obligations } = JSON.parse(action.explain) as Record<
     string,
     JsonObject[]

@@ -17,7 +17,7 @@ import {
 import type { Db } from '../../store/tx.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ANYONE, READERS } from '../edge/roles.ts'
 import {
   always,
@@ -112,17 +112,15 @@ const METRIC = always({
 })
 
 /** `/api/v1/metrics`: how agents are doing, by their own account. */
-export function metricEndpoints(parts: HttpParts): Endpoints {
+export function metricEndpoints(parts: PartsOf<'db'>): Endpoints {
   const { db } = parts
-  const tag = 'metrics'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('metrics', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/metrics',
     {
-      method: 'post',
-      path: '/api/v1/metrics',
       answer: always({ metric: METRIC }),
-      tag,
       summary: 'Record a figure of an agent',
       roles: ACTORS,
       body: RECORD,
@@ -146,11 +144,10 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/metrics',
     {
-      method: 'get',
-      path: '/api/v1/metrics',
       answer: page('metrics', METRIC),
-      tag,
       summary: 'List recorded figures, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
@@ -165,16 +162,15 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/metrics/aggregate',
     {
-      method: 'get',
-      path: '/api/v1/metrics/aggregate',
       answer: always({
         period: { enum: [...PERIODS] },
         aggregates: list(
           always({ agent: MAYBE_STRING, metric_type: STRING, period_start: MAYBE_AT, ...FIGURES }),
         ),
       }),
-      tag,
       summary: 'Count, sum, mean, p50 and p95 per type, agent and period',
       roles: READERS,
       query: AGGREGATE,
@@ -188,16 +184,15 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/metrics/agent/:id/summary',
     {
-      method: 'get',
-      path: '/api/v1/metrics/agent/:id/summary',
       answer: always({
         agent: STRING,
         name: STRING,
         success_rate: { type: ['number', 'null'] },
         metrics: { type: 'object', additionalProperties: always(FIGURES) },
       }),
-      tag,
       summary: 'All figures of one agent, by type, with its success rate',
       roles: ANYONE,
       query: RANGE,

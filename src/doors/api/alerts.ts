@@ -1,7 +1,7 @@
 import { knownAgentId } from '../../agents/known.ts'
 import { listAlerts, type Alert } from '../../record/alerts.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { READERS } from '../edge/roles.ts'
 import { always, AT, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
 import { NAME, PAGE, nextCursor, OPEN, PAGE_DEFAULT, params } from '../edge/validate.ts'
@@ -13,11 +13,11 @@ const LIST = params<{ agent?: string; type?: string; limit?: number; cursor?: st
 })
 
 /** `GET /api/v1/alerts`. */
-export function alertEndpoints(parts: HttpParts): Endpoints {
-  return new Endpoints(parts).on(
+export function alertEndpoints(parts: PartsOf<'db'>): Endpoints {
+  return new Endpoints('alerts', parts).on(
+    'get',
+    '/api/v1/alerts',
     {
-      method: 'get',
-      path: '/api/v1/alerts',
       answer: page(
         'alerts',
         always({
@@ -29,7 +29,6 @@ export function alertEndpoints(parts: HttpParts): Endpoints {
           at: AT,
         }),
       ),
-      tag: 'alerts',
       summary: 'List alerts, newest first',
       roles: READERS,
       query: LIST,

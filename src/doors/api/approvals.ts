@@ -9,7 +9,7 @@ import { cancelApproval, voteOn } from '../../operations/approvals.ts'
 import { findAction } from '../../record/actions.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { callerOf, idParam } from '../edge/context.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { REASON, reasonIn, type ReasonBody } from './reason.ts'
 import { ANYONE, READERS } from '../edge/roles.ts'
 import {
@@ -31,10 +31,9 @@ const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: 
 })
 
 /** `GET /approvals`, `GET /approvals/{id}`, `POST .../approve`, `/deny`, `/cancel`. */
-export function approvalEndpoints(parts: HttpParts): Endpoints {
+export function approvalEndpoints(parts: PartsOf<'db' | 'config' | 'keyRing'>): Endpoints {
   const { db } = parts
-  const tag = 'approvals'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('approvals', parts)
   // Without a viewer: answers to writes may be stored, and what the record masks is in none of them.
   const shown = (viewer?: Caller) => ({
     bundle: parts.policies.current,
@@ -44,11 +43,10 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
   })
 
   endpoints.on(
+    'get',
+    '/approvals',
     {
-      method: 'get',
-      path: '/approvals',
       answer: page('approvals', APPROVAL_ANSWER),
-      tag,
       summary:
         'List approvals with all it takes to judge them, newest first; an agent sees its own',
       roles: ANYONE,
@@ -66,11 +64,10 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/approvals/:id',
     {
-      method: 'get',
-      path: '/approvals/:id',
       answer: APPROVAL_WITH_REQUEST,
-      tag,
       summary: 'Read an approval with its votes and the request it is for',
       roles: ANYONE,
       errors: ['not_found'],
@@ -88,11 +85,10 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
 
   for (const choice of ['approve', 'deny'] as const) {
     endpoints.write(
+      'post',
+      `/approvals/:id/${choice}`,
       {
-        method: 'post',
-        path: `/approvals/:id/${choice}`,
         answer: ONE,
-        tag,
         summary: choice === 'approve' ? 'Approve what is held' : 'Deny what is held',
         // Everybody with a key may ask; whether the role may answer is the approval's own affair.
         roles: READERS,
@@ -110,11 +106,10 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
   }
 
   endpoints.write(
+    'post',
+    '/approvals/:id/cancel',
     {
-      method: 'post',
-      path: '/approvals/:id/cancel',
       answer: ONE,
-      tag,
       summary: 'Withdraw what is held: by the agent that asked, or an operator',
       roles: ANYONE,
       body: VOTE,

@@ -17,7 +17,7 @@ import {
 import { readArchives } from '../../record/retention.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { drained } from '../edge/drained.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { READERS } from '../edge/roles.ts'
 import {
   always,
@@ -55,17 +55,15 @@ const TIMELINE = params<{
 })
 
 /** `GET /audit/timeline`, `/verify`, `/checkpoint`, `/export`. */
-export function auditEndpoints(parts: HttpParts): Endpoints {
+export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints'>): Endpoints {
   const { db, checkpoints } = parts
-  const tag = 'audit'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('audit', parts)
 
   endpoints.on(
+    'get',
+    '/audit/timeline',
     {
-      method: 'get',
-      path: '/audit/timeline',
       answer: page('entries', ENTRY_ANSWER),
-      tag,
       summary: 'Who did what, why, when, and who approved; newest first',
       roles: READERS,
       query: TIMELINE,
@@ -93,9 +91,9 @@ export function auditEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/audit/verify',
     {
-      method: 'get',
-      path: '/audit/verify',
       answer: always({
         integrity: { enum: ['ok', 'broken'] },
         completeness: { enum: ['ok', 'broken', 'unknown'] },
@@ -118,7 +116,6 @@ export function auditEndpoints(parts: HttpParts): Endpoints {
         ),
         findings: list(always({ code: STRING, seq: STRING, message: STRING })),
       }),
-      tag,
       summary: 'Whether the record is whole and complete: two verdicts',
       roles: READERS,
     },
@@ -134,15 +131,14 @@ export function auditEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/audit/checkpoint',
     {
-      method: 'get',
-      path: '/audit/checkpoint',
       answer: always({
         checkpoint: { anyOf: [CHECKPOINT_ANSWER, { type: 'null' }] },
         public_key: STRING,
         keys: list(always({ key_id: STRING, public_key: STRING })),
       }),
-      tag,
       summary: 'The newest signed checkpoint, and the keys to check it by',
       roles: READERS,
     },
@@ -158,10 +154,9 @@ export function auditEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.stream(
+    'get',
+    '/audit/export',
     {
-      method: 'get',
-      path: '/audit/export',
-      tag,
       summary: 'The whole record as newline-delimited JSON, for `portcullis audit verify`',
       roles: READERS,
       media: 'application/x-ndjson',
@@ -180,7 +175,10 @@ type Db = HttpParts['db']
 const ALERT_AGAIN_MS = 3_600_000
 
 /** One alert an hour for each way the record can be broken, however often somebody looks. */
-async function alertBroken({ operations }: HttpParts, finding: AuditFinding): Promise<void> {
+async function alertBroken(
+  { operations }: Pick<HttpParts, 'operations'>,
+  finding: AuditFinding,
+): Promise<void> {
   const { code, seq } = finding
   await operations.write(async (tx) => {
     const filter = { agent: null, type: 'audit_broken', before: null, limit: PAGE_DEFAULT }

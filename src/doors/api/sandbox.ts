@@ -8,7 +8,7 @@ import type { Scenario } from '../../rehearsal/rehearsal.ts'
 import { SCENARIO_ACTIONS_MAX } from '../../rehearsal/sandbox.ts'
 import { findRun, listRuns, type SandboxRun } from '../../record/sandbox-runs.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ANYONE } from '../edge/roles.ts'
 import { always, AT, INTEGER, list, MAYBE_AT, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
 import {
@@ -86,16 +86,14 @@ const RUN_ANSWER = always(
 const LIST = params<{ limit?: number; cursor?: string }>(PAGE)
 
 /** Sandbox runs: a scenario played for an agent, with no effect anywhere. */
-export function sandboxEndpoints(parts: HttpParts): Endpoints {
+export function sandboxEndpoints(parts: PartsOf<'db' | 'sandbox'>): Endpoints {
   const { db, sandbox } = parts
-  const tag = 'sandbox'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('sandbox', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/agents/:id/sandbox/run',
     {
-      method: 'post',
-      path: '/api/v1/agents/:id/sandbox/run',
-      tag,
       summary: 'Queue a scenario to be played for an agent through the live policy',
       description:
         'No upstream call, no action, no budget: counters live as long as the run. Look-ups are answered ' +
@@ -110,10 +108,9 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/agents/:id/sandbox/runs',
     {
-      method: 'get',
-      path: '/api/v1/agents/:id/sandbox/runs',
-      tag,
       summary: 'List the sandbox runs of an agent, newest first',
       roles: ANYONE,
       query: LIST,
@@ -128,10 +125,9 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/sandbox/runs/:id',
     {
-      method: 'get',
-      path: '/api/v1/sandbox/runs/:id',
-      tag,
       summary: 'Read a sandbox run, step by step',
       roles: ANYONE,
       answer: RUN_ANSWER,

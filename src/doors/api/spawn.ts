@@ -20,7 +20,7 @@ import {
 } from './agent-config.ts'
 import { AGENT_ANSWER, agentJson, changeOf, profileOf } from './agent-json.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { ADMINS, READERS } from '../edge/roles.ts'
 import { always, AT, INTEGER, page, SHOWN_KEY, STRING } from '../edge/schemas.ts'
 import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT, OPEN } from '../edge/validate.ts'
@@ -65,17 +65,15 @@ interface SpawnBody {
 }
 
 /** Templates, and agents made from them, from a configuration or from a signed manifest. */
-export function spawnEndpoints(parts: HttpParts): Endpoints {
+export function spawnEndpoints(parts: PartsOf<'db' | 'metrics' | 'trust'>): Endpoints {
   const { db, metrics } = parts
-  const tag = 'templates'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('templates', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/templates',
     {
-      method: 'post',
-      path: '/api/v1/templates',
       answer: ONE_TEMPLATE,
-      tag,
       summary: 'Add a template, or the next version of one',
       roles: ADMINS,
       body: TEMPLATE,
@@ -93,11 +91,10 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/templates',
     {
-      method: 'get',
-      path: '/api/v1/templates',
       answer: page('templates', TEMPLATE_ANSWER),
-      tag,
       summary: 'List templates, the newest version of each',
       roles: READERS,
       query: LIST,
@@ -111,11 +108,10 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/templates/:id',
     {
-      method: 'get',
-      path: '/api/v1/templates/:id',
       answer: ONE_TEMPLATE,
-      tag,
       summary: 'Read a template by id or name: one version, or the newest',
       roles: READERS,
       query: ONE,
@@ -127,10 +123,9 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'post',
+    '/api/v1/agents/spawn',
     {
-      method: 'post',
-      path: '/api/v1/agents/spawn',
-      tag,
       summary: 'Make an agent from a template, a configuration or a signed manifest',
       description:
         'It begins as `initializing`: `start` or `activate` lets it act. Some profiles need a manifest ' +
@@ -160,11 +155,10 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'put',
+    '/api/v1/agents/:id/manifest',
     {
-      method: 'put',
-      path: '/api/v1/agents/:id/manifest',
       answer: always({ agent: AGENT_ANSWER }),
-      tag,
       summary: 'Bring an agent up to a newer signed manifest',
       roles: ADMINS,
       body: UPGRADE,
@@ -184,7 +178,11 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
   return endpoints
 }
 
-async function spawned(tx: Tx, body: SpawnBody, parts: HttpParts): Promise<NewAgent> {
+async function spawned(
+  tx: Tx,
+  body: SpawnBody,
+  parts: Pick<HttpParts, 'trust'>,
+): Promise<NewAgent> {
   const { template: from, agent_config: asked = {}, signed_manifest: signed } = body
   const template =
     from === undefined ? null : await templateOf(tx, from, body.template_version ?? null)
@@ -205,7 +203,7 @@ async function fromManifest(
   tx: Tx,
   signed: SignedManifest,
   config: AgentConfig,
-  parts: HttpParts,
+  parts: Pick<HttpParts, 'trust'>,
 ): Promise<NewAgent> {
   const { content, hash } = await admitted(tx, signed, parts)
   for (const [member, value] of Object.entries(config)) {
@@ -219,7 +217,7 @@ async function fromManifest(
 async function admitted(
   tx: Tx,
   signed: SignedManifest,
-  { trust }: HttpParts,
+  { trust }: Pick<HttpParts, 'trust'>,
 ): Promise<{ content: ManifestContent; hash: string }> {
   const opened = openManifest(signed, trust, tx.nowMs)
   const content = MANIFEST(opened.content)

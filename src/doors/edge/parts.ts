@@ -45,3 +45,12 @@ export interface HttpParts {
   readonly trust: ManifestTrust
   readonly readiness: () => Promise<readonly Readiness[]>
 }
+
+/**
+ * The parts that a group of endpoints names, beside those that any write of it goes through: what a group
+ * can reach is read off its signature.
+ */
+export type PartsOf<Name extends keyof HttpParts = never> = Pick<
+  HttpParts,
+  Name | 'operations' | 'mask' | 'policies'
+>

@@ -48,7 +48,10 @@ export const PROXY_ENDPOINTS: readonly Endpoint[] = (
  * and path choose the tool; the answer is the upstream's own. A held action answers 202, and the
  * same request with `Portcullis-Action: <action_id>` collects its result.
  */
-export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
+export function proxyRoutes({
+  pipeline,
+  policies,
+}: Pick<HttpParts, 'pipeline' | 'policies'>): Router {
   const router = Router({ caseSensitive: true })
   router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
     const submission = toSubmission(req)

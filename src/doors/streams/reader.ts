@@ -33,7 +33,7 @@ export const STREAM = params<StreamQuery>({
  * @throws GatewayError `not_found` for an agent that never was: its stream would stay silent for ever
  */
 export async function wantedBy(
-  { db }: HttpParts,
+  { db }: Pick<HttpParts, 'db'>,
   caller: Caller,
   { types = [], agent }: StreamQuery,
 ): Promise<(entry: AuditEntry) => boolean> {
@@ -48,7 +48,10 @@ function matchesType(kind: string, types: readonly string[]): boolean {
 }
 
 /** The id to go on from. @throws GatewayError `invalid_request` for one this stream never gave */
-export async function startAt({ db, events }: HttpParts, last: string | null): Promise<bigint> {
+export async function startAt(
+  { db, events }: Pick<HttpParts, 'db' | 'events'>,
+  last: string | null,
+): Promise<bigint> {
   if (last === null) return events.seq
   const seq = LAST_EVENT_ID.test(last) ? BigInt(last) : undefined
   // Another replica may be ahead of this one, but nobody is ahead of the record.
@@ -56,6 +59,9 @@ export async function startAt({ db, events }: HttpParts, last: string | null): P
   if (isKnown) return seq
   throw new GatewayError('invalid_request', 'Last-Event-ID must be an id this stream gave')
 }
+
+/** What a reader of the record reads from, and what it counts in. */
+export type ReaderParts = Pick<HttpParts, 'db' | 'events' | 'fanout' | 'metrics'>
 
 /** Where a reader's events go: what they are written to, and how one is put. */
 export interface Sink {
@@ -66,13 +72,13 @@ export interface Sink {
 
 /** One connection that follows the record, live where it keeps up and from the database where not. */
 export class Reader {
-  readonly #parts: HttpParts
+  readonly #parts: ReaderParts
   readonly #sink: Sink
   readonly #stream: Writable
   readonly #wanted: (entry: AuditEntry) => boolean
   #seq = 0n
 
-  constructor(parts: HttpParts, sink: Sink, wanted: (entry: AuditEntry) => boolean) {
+  constructor(parts: ReaderParts, sink: Sink, wanted: (entry: AuditEntry) => boolean) {
     this.#parts = parts
     this.#sink = sink
     this.#stream = sink.stream

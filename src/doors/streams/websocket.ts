@@ -8,7 +8,7 @@ import { clientOf } from '../edge/client.ts'
 import { assertPlain, callerOfKey, presentedKey } from '../edge/edge.ts'
 import { errorBody, toGatewayError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
-import { Reader, startAt, STREAM, wantedBy, type StreamQuery } from './reader.ts'
+import { Reader, startAt, STREAM, wantedBy, type StreamQuery, type ReaderParts } from './reader.ts'
 import { queryObject } from '../edge/validate.ts'
 
 export const ACTIVITY_PATH = '/api/v1/agents/activity/stream'
@@ -20,12 +20,15 @@ const PAYLOAD_BYTES_MAX = 4_096
 const PROTOCOL = 'portcullis'
 const KEY_PROTOCOL = /(?:^|,)\s*key\.([^\s,]+)/
 
+type ActivityParts = ReaderParts &
+  Pick<HttpParts, 'streams' | 'keyRing' | 'failedLogins' | 'config' | 'log'>
+
 /**
  * The record over WebSocket: the same events, filters and resuming (`last_event_id`) as `/events`, each
  * a JSON text `{id, type, data}`. A refusal is an HTTP answer in the one error shape.
  */
 export class ActivityStream {
-  readonly #parts: HttpParts
+  readonly #parts: ActivityParts
   readonly #server = new WebSocketServer({
     noServer: true,
     maxPayload: PAYLOAD_BYTES_MAX,
@@ -33,7 +36,7 @@ export class ActivityStream {
     handleProtocols: (offered) => (offered.has(PROTOCOL) ? PROTOCOL : false),
   })
 
-  constructor(parts: HttpParts) {
+  constructor(parts: ActivityParts) {
     this.#parts = parts
   }
 
