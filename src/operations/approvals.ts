@@ -52,7 +52,7 @@ export async function voteOn(
 async function assertNotKilled(tx: Tx, task: Approval, agentName: string): Promise<void> {
   const action = await findAction(tx, task.actionId)
   const target = { agentId: task.agentId, agentName, tool: task.tool }
-  const row = tx.killRows.find((one) =>
+  const row = tx.switches.find((one) =>
     covers(one, { ...target, upstream: action?.upstream ?? '' }),
   )
   if (!row) return

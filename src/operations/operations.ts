@@ -4,7 +4,7 @@ import type { KillState } from '../control/kill-state.ts'
 import {
   awaitConfirmation,
   engage,
-  killRow,
+  engagedSwitch,
   release,
   type KillScope,
 } from '../control/kill-switch.ts'
@@ -102,7 +102,7 @@ export class Operations {
   async engageKill(asked: KillScope, reason: string, actor: string): Promise<KillOutcome> {
     const { ledger, killState, control, replicaId } = this.#parts
     const { scope, covers } = await this.#resolved(asked)
-    const row = killRow(scope, reason, actor)
+    const row = engagedSwitch(scope, reason, actor)
     killState.engageLocally(row)
     try {
       const known = await ledger.writeFirst((tx) => engage(tx, row))
@@ -139,7 +139,7 @@ export class Operations {
   async releaseKill(asked: KillScope, reason: string, actor: string): Promise<void> {
     const { agent } = asked
     const found = agent === null ? undefined : await findAgent(this.#parts.control, agent)
-    const row = killRow({ ...asked, agent: found?.id ?? agent }, reason, actor)
+    const row = engagedSwitch({ ...asked, agent: found?.id ?? agent }, reason, actor)
     const { ledger, killState } = this.#parts
     const known = await ledger.writeFirst((tx) => release(tx, row))
     // One that waits to be recorded is released with it, or it would come back later.
@@ -180,11 +180,11 @@ export class Operations {
     })
   }
 
-  #recordLater(row: ReturnType<typeof killRow>): void {
+  #recordLater(row: ReturnType<typeof engagedSwitch>): void {
     setTimeout(() => void this.#recordNow(row), KILL_RETRY_MS).unref()
   }
 
-  async #recordNow(row: ReturnType<typeof killRow>): Promise<void> {
+  async #recordNow(row: ReturnType<typeof engagedSwitch>): Promise<void> {
     const { ledger, killState } = this.#parts
     if (!killState.isLocal(row)) return
     try {

@@ -92,7 +92,7 @@ class ReportBatch {
     const target = { agentId, agentName, tool: type, upstream: '' }
     const verdict = admit(
       { decision: REPORTED, costMicros, target, stage: 'accounted' },
-      { switches: this.#tx.killRows, agent: state, counters },
+      { switches: this.#tx.switches, agent: state, counters },
     )
     this.#held.push(...counters.takeAll(verdict.taken))
     this.#note(state, verdict)

@@ -3,7 +3,7 @@ import type { AgentState } from '../agents/registry.ts'
 import { covers, type KillTarget } from '../control/kill-state.ts'
 import type { Decision, Reason, Reservation } from '../model/decision.ts'
 import { denial } from '../model/reason.ts'
-import type { KillRow } from '../store/tx.ts'
+import type { EngagedSwitch } from '../store/tx.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
 
 /**
@@ -30,7 +30,7 @@ export interface Asking<D extends Judged = Decision> {
 
 /** What it is judged against. */
 export interface Standing {
-  readonly switches: readonly KillRow[]
+  readonly switches: readonly EngagedSwitch[]
   /** Undefined: no such agent. */
   readonly agent: AgentState | undefined
   readonly counters: Pick<Counters, 'fits' | 'crossings'>

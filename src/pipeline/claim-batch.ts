@@ -174,7 +174,7 @@ class ClaimBatch {
         stage: asked.dryRun ? 'dry_run' : 'action',
       },
       {
-        switches: this.#tx.killRows,
+        switches: this.#tx.switches,
         agent: this.#states.get(asked.agent.id),
         counters,
         prior: prior && { isSame: prior.requestHash === asked.requestHash },

@@ -93,7 +93,7 @@ async function judge(
   )
   const target = killTargetOf({ ...claim, agent })
   const asking = { decision, costMicros, target, stage: 'approved' as const }
-  return { verdict: admit(asking, { switches: tx.killRows, agent: state, counters }), counters }
+  return { verdict: admit(asking, { switches: tx.switches, agent: state, counters }), counters }
 }
 
 async function execute(

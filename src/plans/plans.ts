@@ -157,7 +157,7 @@ export class Plans {
     const verdict = admit(
       { decision, costMicros: 0n, target, stage: 'accounted' },
       {
-        switches: tx.killRows,
+        switches: tx.switches,
         agent: agentId === null ? PERSON : (await agentStates(tx, [agentId])).get(agentId),
         counters,
       },

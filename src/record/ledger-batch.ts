@@ -4,7 +4,7 @@ import { canonicalJson } from '../lib/canonical.ts'
 import { entryColumns, entryHash } from '../lib/chain.ts'
 import type { AuditDraft, AuditEntry } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Job, JobSink, KillRow, Tx } from '../store/tx.ts'
+import type { Job, JobSink, EngagedSwitch, Tx } from '../store/tx.ts'
 import type { Floor, HeadFloor } from '../store/head-floor.ts'
 
 // One ledger batch is one transaction: the head row is locked, what the batch needs is read after the wait
@@ -40,7 +40,7 @@ interface Mark {
   readonly jobs: number
   readonly after: number
   readonly epoch: bigint
-  readonly killRows: readonly KillRow[]
+  readonly switches: readonly EngagedSwitch[]
 }
 
 export class Batch implements Tx {
@@ -51,7 +51,7 @@ export class Batch implements Tx {
   readonly #drafts: AuditDraft[] = []
   readonly #jobs: Job[] = []
   readonly #after: (() => void)[] = []
-  #killRows: readonly KillRow[] = []
+  #switches: readonly EngagedSwitch[] = []
   commitSent = false
   nowMs = 0
   killEpoch = 0n
@@ -62,8 +62,8 @@ export class Batch implements Tx {
     this.#jobSink = jobSink
   }
 
-  get killRows(): readonly KillRow[] {
-    return this.#killRows
+  get switches(): readonly EngagedSwitch[] {
+    return this.#switches
   }
 
   /** What was to run once the batch is durable. */
@@ -84,8 +84,8 @@ export class Batch implements Tx {
     this.#jobs.push(job)
   }
 
-  changeKillSwitches(rows: readonly KillRow[]): void {
-    this.#killRows = rows
+  changeKillSwitches(rows: readonly EngagedSwitch[]): void {
+    this.#switches = rows
   }
 
   raiseKillEpoch(): bigint {
@@ -103,7 +103,7 @@ export class Batch implements Tx {
       jobs: this.#jobs.length,
       after: this.#after.length,
       epoch: this.killEpoch,
-      killRows: this.#killRows,
+      switches: this.#switches,
     }
   }
 
@@ -112,7 +112,7 @@ export class Batch implements Tx {
     this.#jobs.length = mark.jobs
     this.#after.length = mark.after
     this.killEpoch = mark.epoch
-    this.#killRows = mark.killRows
+    this.#switches = mark.switches
   }
 
   /** Recovers, applies and commits; the answers by operation. */
@@ -152,7 +152,7 @@ export class Batch implements Tx {
     const now = (clock?.rows[0] as { now: Date } | undefined)?.now ?? head.at
     this.nowMs = Math.max(head.at.getTime(), now.getTime())
     this.killEpoch = head.kill_epoch
-    this.#killRows = (switches?.rows ?? []) as KillRow[]
+    this.#switches = (switches?.rows ?? []) as EngagedSwitch[]
     await this.#assertGrown(floor, head)
     return head
   }

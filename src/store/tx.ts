@@ -2,7 +2,7 @@ import type { AuditDraft } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
 
 /** An engaged kill switch: empty strings stand for everything. */
-export interface KillRow {
+export interface EngagedSwitch {
   readonly agent: string
   readonly tool: string
   readonly upstream: string
@@ -42,14 +42,14 @@ export interface Tx extends Db {
   /** Ledger time in ms since the epoch: the database clock, never running backwards. */
   readonly nowMs: number
   /** The engaged switches, those that this batch engaged included. */
-  readonly killRows: readonly KillRow[]
+  readonly switches: readonly EngagedSwitch[]
   readonly killEpoch: bigint
   /** Adds an audit entry to this batch. It is durable when the batch is. */
   append(draft: AuditDraft): void
   /** Adds a job to this batch. */
   enqueue(job: Job): void
   /** Says which switches are engaged now, so that what this batch claims is held against them. */
-  changeKillSwitches(rows: readonly KillRow[]): void
+  changeKillSwitches(rows: readonly EngagedSwitch[]): void
   /** Makes every replica look at the kill switch again; returns the new epoch. */
   raiseKillEpoch(): bigint
   /** Runs once the batch is durable. */

@@ -1,5 +1,5 @@
 import type { KillScope } from '../../control/kill-switch.ts'
-import type { KillRow } from '../../store/tx.ts'
+import type { EngagedSwitch } from '../../store/tx.ts'
 import { agentNames } from '../../agents/known.ts'
 import { Endpoints, Reply } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
@@ -122,11 +122,11 @@ function toScope(scope: KillBody['scope'] = {}): KillScope {
   return { agent: scope.agent ?? null, tool: scope.tool ?? null, upstream: scope.upstream ?? null }
 }
 
-const agentsIn = (rows: readonly KillRow[]): string[] =>
+const agentsIn = (rows: readonly EngagedSwitch[]): string[] =>
   rows.flatMap(({ agent }) => (agent === '' ? [] : [agent]))
 
 // Shown by the name it has today; held by the id.
-function switchJson(row: KillRow, names: ReadonlyMap<string, string>) {
+function switchJson(row: EngagedSwitch, names: ReadonlyMap<string, string>) {
   const agent = names.get(row.agent) ?? (row.agent || null)
   return {
     scope: {
