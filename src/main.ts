@@ -135,6 +135,7 @@ async function openRecord(basics: Basics) {
     deadlineMs: store.commitMs,
     floor,
     isServer: !isAlone,
+    origin: replica.id,
     jobs: new Outbox(jobs, { approvals: approvalUrl !== null, alerts: alertUrl !== null }),
   })
   ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))

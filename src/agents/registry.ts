@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts'
 import { canonicalJson } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { AgentStatus } from '../model/facts.ts'
+import { textArray } from '../store/arrays.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import {
   AGENT_COLUMNS,
@@ -198,7 +199,7 @@ export async function agentStates(
   tx: Tx,
   ids: readonly string[],
 ): Promise<Map<string, AgentState>> {
-  const rows = await tx.query<AgentState>(AGENT_STATES, [ids])
+  const rows = await tx.query<AgentState>(AGENT_STATES, [textArray(ids)])
   return new Map(rows.map((row) => [row.id, row]))
 }
 

@@ -55,12 +55,15 @@ const COLUMNS =
   approver_roles, reason, created_at, expires_at, decided_at`)
 const VOTE_COLUMNS = columns('approval_id, key_id, approver, vote, comment, at')
 
-export async function createApproval(tx: Tx, approval: NewApproval): Promise<Approval> {
-  const { terms } = approval
-  const [row] = await tx.query<Approval>(
+/** Opens a task; it is written with its batch. */
+export function createApproval(tx: Tx, approval: NewApproval): Approval {
+  const { terms, ...rest } = approval
+  const createdAt = new Date(tx.nowMs)
+  const expiresAt = new Date(tx.nowMs + terms.expiresMs)
+  tx.send(
     `insert into approvals (id, action_id, agent_id, tool, status, request_hash, target_hash,
        revision, quorum, approver_roles, reason, created_at, expires_at)
-     values ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12) returning ${COLUMNS}`,
+     values ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12)`,
     [
       approval.id,
       approval.actionId,
@@ -72,11 +75,19 @@ export async function createApproval(tx: Tx, approval: NewApproval): Promise<App
       terms.quorum,
       terms.approverRoles,
       approval.reason,
-      new Date(tx.nowMs),
-      new Date(tx.nowMs + terms.expiresMs),
+      createdAt,
+      expiresAt,
     ],
   )
-  return row as Approval
+  return {
+    ...rest,
+    status: 'pending',
+    quorum: terms.quorum,
+    approverRoles: [...terms.approverRoles],
+    createdAt,
+    expiresAt,
+    decidedAt: null,
+  }
 }
 
 /** By what a vote counts: the terms of today's policy, and who asks. */
@@ -174,11 +185,10 @@ export async function expire(tx: Tx, id: string): Promise<Approval | undefined> 
 }
 
 /** Marks an approved task whose action could not run after all. */
-export async function fail(tx: Tx, actionId: string): Promise<void> {
-  await tx.query(
-    `update approvals set status = 'failed' where action_id = $1 and status = 'approved'`,
-    [actionId],
-  )
+export function fail(tx: Tx, actionId: string): void {
+  tx.send(`update approvals set status = 'failed' where action_id = $1 and status = 'approved'`, [
+    actionId,
+  ])
 }
 
 /** Approved, and still waiting for what stops it, such as the kill switch, a while after that. */

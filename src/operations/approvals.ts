@@ -95,7 +95,7 @@ export async function expireApproval(tx: Tx, id: string): Promise<void> {
   tx.append(approvalEntry('approval.expired', approval, {}))
   await endHeld(tx, approval, 'expired', 'nobody decided in time')
   const message = `approval of ${approval.tool} expired undecided`
-  await raiseAlert(tx, 'approval_expired', approval.agentId, message, { approval_id: id })
+  raiseAlert(tx, 'approval_expired', approval.agentId, message, { approval_id: id })
 }
 
 // The agent that waits is told who ended it and why.

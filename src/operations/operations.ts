@@ -84,7 +84,7 @@ export class Operations {
     // Without a key, reports of one batch are judged together, which is what makes many of them quick.
     if (once === null) return present(await this.#parts.ledger.submit(REPORT, report))
     return this.once(once, async (tx) => {
-      const [reported] = await REPORT.apply(tx, [report])
+      const [reported] = await REPORT.apply(tx, [report], undefined)
       if (!reported || reported instanceof GatewayError) return reported
       return present(reported)
     })
@@ -212,5 +212,5 @@ async function orphan(tx: Tx, action: Action): Promise<void> {
   }
   tx.append(actionEntry('outcome', moved, detail))
   const alert = `the outcome of ${action.tool} is unknown: ${message}`
-  await raiseAlert(tx, 'action_indeterminate', action.agentId, alert, { action_id: action.id })
+  raiseAlert(tx, 'action_indeterminate', action.agentId, alert, { action_id: action.id })
 }

@@ -80,7 +80,7 @@ export class PolicyJournal {
         async (tx) => {
           const about = { reason, revision }
           const message = 'the policy on disk does not load'
-          if (isLive) await raiseAlert(tx, 'policy_rejected', '', message, about)
+          if (isLive) raiseAlert(tx, 'policy_rejected', '', message, about)
         },
       )
     } catch (error) {

@@ -65,8 +65,8 @@ class ReportBatch {
     const counters = await Counters.load(tx, this.#reservations(reports))
     const results = reports.map((report) => this.#judge(report, counters))
     await insertReports(tx, this.#rows)
-    await counters.flush(tx)
-    await settleBudgets(
+    counters.flush(tx)
+    settleBudgets(
       tx,
       this.#held.map((one) => ({ ...one, outcome: 'settle' as const })),
     )
@@ -161,7 +161,7 @@ class ReportBatch {
     for (const { agentId, id, type, target } of failed) {
       const name = reports.find((one) => one.agentId === agentId)?.agentName ?? agentId
       const message = `${type} on ${target} failed, says ${name}`
-      await raiseAlert(tx, 'action_failed', agentId, message, { report_id: id })
+      raiseAlert(tx, 'action_failed', agentId, message, { report_id: id })
     }
   }
 }

@@ -20,7 +20,7 @@ export async function settleAction(
   if (!moved) throw await notIndeterminate(tx, id)
   const outcome = state === 'succeeded' ? ('settle' as const) : ('release' as const)
   const held = JSON.parse(moved.reserved) as Held[]
-  await settleBudgets(
+  settleBudgets(
     tx,
     held.map((one) => ({ ...one, outcome })),
   )

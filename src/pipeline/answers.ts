@@ -7,7 +7,14 @@ import type { Seal } from '../lib/seal.ts'
 import type { Decision, Reason } from '../model/decision.ts'
 import { wireCode } from '../model/reason.ts'
 import type { StoredResult } from '../model/result.ts'
-import { findAction, isFinal, markCollected, stored, type Action } from '../record/actions.ts'
+import {
+  findAction,
+  isFinal,
+  markCollected,
+  stored,
+  type Action,
+  type EndedAction,
+} from '../record/actions.ts'
 import { storedAnswer, type StoredAnswer } from '../record/answers.ts'
 import type { EventStream } from '../record/events.ts'
 import type { Ledger } from '../record/ledger.ts'
@@ -15,9 +22,12 @@ import type { Db } from '../store/tx.ts'
 import type { Claim, ClaimResult } from './claim.ts'
 import type { Answer, Submission } from './submission.ts'
 
+/** An action on record, or one that has just ended, whose answer is at hand. */
+type Answerable = EndedAction & Partial<Pick<Action, 'explain' | 'result'>>
+
 /** What a recorded action answers now; `clear` is what the upstream said, where that is not what is on record. */
-export function answerWith(action: Action, clear: StoredResult | null): Answer {
-  const result = clear ?? (stored(action.result) as unknown as StoredResult | null)
+export function answerWith(action: Answerable, clear: StoredResult | null): Answer {
+  const result = clear ?? (stored(action.result ?? '') as unknown as StoredResult | null)
   if ((action.state === 'succeeded' || action.state === 'failed') && result) {
     return { type: 'executed', ...identify(action), state: action.state, result }
   }
@@ -31,10 +41,10 @@ export function answerWith(action: Action, clear: StoredResult | null): Answer {
   }
 }
 
-export const reasonsOf = (action: Action): readonly Reason[] =>
-  (JSON.parse(action.explain) as { reasons: Reason[] }).reasons
+export const reasonsOf = ({ explain }: Pick<Answerable, 'explain'>): readonly Reason[] =>
+  explain === undefined ? [] : (JSON.parse(explain) as { reasons: Reason[] }).reasons
 
-export function identify(action: Action) {
+export function identify(action: EndedAction) {
   return { actionId: action.id, decisionId: action.decisionId, revision: action.revision }
 }
 
@@ -75,7 +85,7 @@ export function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_r
   return { type: 'dry_run', decisionId: claim.decisionId, revision, effect, reasons, shadow, trace }
 }
 
-function endOf(action: Action): { code: ErrorCode; message: string } {
+function endOf(action: EndedAction): { code: ErrorCode; message: string } {
   if (action.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
   if (action.state === 'cancelled')
     return { code: 'policy_denied', message: action.errorMessage || 'the action was cancelled' }
@@ -146,7 +156,7 @@ export class StoredAnswers {
     if (action.effect !== 'require_approval' || action.collectedAt !== null || !isFinal(action))
       return
     try {
-      await this.#parts.ledger.write((tx) => markCollected(tx, [action.id]))
+      await this.#parts.ledger.write(async (tx) => markCollected(tx, [action.id]))
     } catch (error) {
       // At worst the same request is answered with this outcome once more.
       this.#parts.log.warn({ err: error, action: action.id }, 'not noted as collected')

@@ -1,5 +1,5 @@
 import { agentStates, type AgentState } from '../agents/registry.ts'
-import { Counters, settleBudgets, type Held } from '../agents/counters.ts'
+import { Counters, settleBudgets, type CountersRead, type Held } from '../agents/counters.ts'
 import { createApproval, type Approval } from '../approvals/tasks.ts'
 import { newId } from '../lib/ids.ts'
 import type { Effect, Reason, Reservation } from '../model/decision.ts'
@@ -20,6 +20,7 @@ import { keepHeld, type HeldRequest } from '../record/held-requests.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { approvalNotice, expiryJob } from '../record/outbox.ts'
 import { storable } from '../store/text.ts'
+import { ahead } from '../store/tx.ts'
 import { admit, type Verdict } from './admission.ts'
 import type { Claim, ClaimResult } from './claim.ts'
 import { killTargetOf } from '../control/kill-state.ts'
@@ -32,15 +33,45 @@ import { withOwnLimits } from '../agents/own-limits.ts'
  * switch, agents, counters, earlier answers), then written together with their audit entries.
  * What is committed as `executing` is this replica's to dispatch, once.
  */
-export const CLAIM: LedgerKind<Claim, ClaimResult> = {
+export const CLAIM: LedgerKind<Claim, ClaimResult, ClaimsRead> = {
   name: 'claim',
   order: 2,
-  async apply(tx, claims) {
-    return new ClaimBatch(tx).run(claims)
+  begin: readAhead,
+  async apply(tx, claims, begun) {
+    return new ClaimBatch(tx).run(claims, begun)
   },
   async recover(tx, claims) {
     await undoClaims(tx, claims)
   },
+}
+
+/** The reads that need nothing but the claims, and travel with the lock. */
+interface ClaimsRead {
+  readonly prior: Promise<Map<string, Action>>
+  readonly joinable: Promise<Map<string, Action>>
+  readonly states: Promise<Map<string, AgentState>>
+  readonly counters: CountersRead
+}
+
+function readAhead(tx: Tx, claims: readonly Claim[]): ClaimsRead {
+  const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
+    idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
+  )
+  // Only what may be held can have been held before.
+  const joining = claims.filter(mayJoin).map(({ agent, requestHash, decision }) => ({
+    agentId: agent.id,
+    hash: requestHash,
+    ttlMs: decision.approval.resultTtlMs,
+  }))
+  return {
+    prior: ahead(priorActions(tx, keyed)),
+    joinable: ahead(joinableActions(tx, joining)),
+    states: ahead(agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])),
+    counters: Counters.begin(
+      tx,
+      claims.flatMap(({ decision }) => decision.reservations),
+    ),
+  }
 }
 
 // The commit got no answer, so nothing was dispatched: what did get through ends here as failed.
@@ -60,7 +91,7 @@ async function undoClaims(tx: Tx, claims: readonly Claim[]): Promise<void> {
       freesIdempotencyKey: true,
     })),
   )
-  await releaseHeld(tx, actions)
+  releaseHeld(tx, actions)
   for (const action of actions) {
     tx.append(actionEntry('outcome', action, { state: 'failed', message }))
   }
@@ -77,9 +108,9 @@ export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<Ac
   )
 }
 
-export async function releaseHeld(tx: Tx, actions: readonly Action[]): Promise<void> {
+export function releaseHeld(tx: Tx, actions: readonly Pick<Action, 'reserved'>[]): void {
   const held = actions.flatMap(({ reserved }) => JSON.parse(reserved) as Held[])
-  await settleBudgets(
+  settleBudgets(
     tx,
     held.map((one) => ({ ...one, outcome: 'release' as const })),
   )
@@ -116,50 +147,36 @@ class ClaimBatch {
     this.#tx = tx
   }
 
-  async run(claims: readonly Claim[]): Promise<ClaimResult[]> {
-    const counters = await this.#load(claims)
+  async run(claims: readonly Claim[], begun: ClaimsRead): Promise<ClaimResult[]> {
+    const counters = await this.#load(claims, begun)
     const results = claims.map((claim) => this.#judge(claim, counters))
-    await insertActions(this.#tx, this.#actions)
-    await keepHeld(this.#tx, this.#held)
+    insertActions(this.#tx, this.#actions)
+    keepHeld(this.#tx, this.#held)
     await this.#readShared()
-    await counters.flush(this.#tx)
+    counters.flush(this.#tx)
     if (this.#full.size > 0) this.#openings = await counters.opensAt(this.#tx, [...this.#full])
-    for (const pending of this.#approvals) await this.#open(pending)
+    for (const pending of this.#approvals) this.#open(pending)
     for (const { agentId, verdict } of this.#consequences) {
       await bearConsequences(this.#tx, agentId, verdict)
     }
     return results.map((result) => result())
   }
 
-  async #load(claims: readonly Claim[]): Promise<Counters> {
-    const tx = this.#tx
-    const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
-      idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
-    )
-    for (const [id, action] of await priorActions(tx, keyed)) {
+  async #load(claims: readonly Claim[], begun: ClaimsRead): Promise<Counters> {
+    for (const [id, action] of await begun.prior) {
       this.#byKey.set(id, action)
       this.#stored.set(action.id, action)
     }
-    await this.#loadJoinable(claims)
-    this.#states = await agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])
+    for (const [id, action] of await begun.joinable) {
+      this.#joinable.set(id, action.id)
+      this.#stored.set(action.id, action)
+    }
+    this.#states = await begun.states
     const reservations = claims.flatMap(
       ({ agent, decision, costMicros }) =>
         withOwnLimits(decision, costMicros, this.#states.get(agent.id)).reservations,
     )
-    return Counters.load(tx, reservations)
-  }
-
-  // Only what may be held can have been held before.
-  async #loadJoinable(claims: readonly Claim[]): Promise<void> {
-    const requests = claims.filter(mayJoin).map(({ agent, requestHash, decision }) => ({
-      agentId: agent.id,
-      hash: requestHash,
-      ttlMs: decision.approval.resultTtlMs,
-    }))
-    for (const [id, row] of await joinableActions(this.#tx, requests)) {
-      this.#joinable.set(id, row.id)
-      this.#stored.set(row.id, row)
-    }
+    return Counters.load(this.#tx, reservations, begun.counters)
   }
 
   // Answers a thunk, because approvals get their rows only when the whole batch is written.
@@ -259,7 +276,7 @@ class ClaimBatch {
   // What was claimed earlier in this very batch is read as everybody else will read it.
   async #readShared(): Promise<void> {
     const missing = [...this.#shared].filter((id) => !this.#stored.has(id))
-    await markCollected(this.#tx, this.#collected)
+    markCollected(this.#tx, this.#collected)
     if (missing.length === 0) return
     for (const row of await findActions(this.#tx, missing)) this.#stored.set(row.id, row)
   }
@@ -317,13 +334,13 @@ class ClaimBatch {
     this.#tx.append(decisionEntry(claim, effect, reasons))
   }
 
-  async #open(pending: {
+  #open(pending: {
     claim: Claim
     reasons: readonly Reason[]
     result: { approval?: Approval }
-  }): Promise<void> {
+  }): void {
     const { claim, reasons, result } = pending
-    const approval = await createApproval(this.#tx, {
+    const approval = createApproval(this.#tx, {
       id: newId('apr', this.#tx.nowMs),
       actionId: claim.actionId,
       agentId: claim.agent.id,

@@ -3,11 +3,12 @@ import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
-import { finishActions, type ActionOutcome, type Action } from '../record/actions.ts'
+import { finishActions, type ActionOutcome, type EndedAction } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import { insertAnswer, type StoredAnswer } from '../record/answers.ts'
 import { actionEntry } from '../record/entries.ts'
 import type { Ledger, LedgerKind, Tx } from '../record/ledger.ts'
+import { ahead } from '../store/tx.ts'
 
 export interface Finish {
   readonly outcome: ActionOutcome
@@ -25,19 +26,24 @@ export interface Finish {
  * Outcomes, made durable before the agent hears of them. Succeeded actions spend what they reserved,
  * failed ones give it back, indeterminate ones keep it until an operator settles them.
  */
-export const FINISH: LedgerKind<Finish, Action> = {
+export const FINISH: LedgerKind<Finish, EndedAction, Promise<Map<string, EndedAction>>> = {
   name: 'finish',
   order: 1,
-  async apply(tx, finishes) {
-    const rows = await finishActions(
-      tx,
-      finishes.map(({ outcome }) => outcome),
+  begin(tx, finishes) {
+    return ahead(
+      finishActions(
+        tx,
+        finishes.map(({ outcome }) => outcome),
+      ),
     )
+  },
+  async apply(tx, finishes, begun) {
+    const rows = await begun
     for (const finish of finishes) {
       const action = rows.get(finish.outcome.id)
-      if (action) await record(tx, finish, action)
+      if (action) record(tx, finish, action)
     }
-    await settleBudgets(
+    settleBudgets(
       tx,
       finishes.flatMap((finish) => settlements(finish, rows.get(finish.outcome.id))),
     )
@@ -49,7 +55,7 @@ export const FINISH: LedgerKind<Finish, Action> = {
   },
 }
 
-function settlements({ spentMicros }: Finish, action: Action | undefined) {
+function settlements({ spentMicros }: Finish, action: EndedAction | undefined) {
   if (!action || action.state === 'indeterminate') return []
   const held = JSON.parse(action.reserved) as Held[]
   if (spentMicros !== undefined) {
@@ -59,7 +65,7 @@ function settlements({ spentMicros }: Finish, action: Action | undefined) {
   return held.map((one) => ({ ...one, outcome }))
 }
 
-async function record(tx: Tx, finish: Finish, action: Action): Promise<void> {
+function record(tx: Tx, finish: Finish, action: EndedAction): void {
   const detail = {
     request_id: finish.requestId,
     state: action.state,
@@ -69,26 +75,25 @@ async function record(tx: Tx, finish: Finish, action: Action): Promise<void> {
     ...(action.errorCode === '' ? {} : { error: action.errorCode, message: action.errorMessage }),
   }
   tx.append(actionEntry('outcome', action, detail))
-  if (finish.sealed && action.idempotencyKey !== null) await insertAnswer(tx, finish.sealed)
-  if (action.state === 'failed' && action.effect === 'require_approval')
-    await failApproval(tx, action.id)
-  if (action.state === 'failed') await failureAlert(tx, finish, action)
+  if (finish.sealed && action.idempotencyKey !== null) insertAnswer(tx, finish.sealed)
+  if (action.state === 'failed' && action.effect === 'require_approval') failApproval(tx, action.id)
+  if (action.state === 'failed') failureAlert(tx, finish, action)
   if (action.state !== 'indeterminate') return
   const message = `the outcome of ${action.tool} is unknown: ${action.errorMessage}`
-  await raiseAlert(tx, 'action_indeterminate', action.agentId, message, { action_id: action.id })
+  raiseAlert(tx, 'action_indeterminate', action.agentId, message, { action_id: action.id })
 }
 
 const SERVER_ERROR = 500
 
 // An upstream that says no has answered; one that breaks is something a person should look at.
-async function failureAlert(tx: Tx, finish: Finish, action: Action): Promise<void> {
+function failureAlert(tx: Tx, finish: Finish, action: EndedAction): void {
   const { upstreamStatus } = finish
   const isBroken = upstreamStatus === null || upstreamStatus >= SERVER_ERROR
   if (!isBroken || action.errorCode === 'kill_switch_engaged') return
   const why =
     upstreamStatus === null ? action.errorMessage : `the upstream answered ${upstreamStatus}`
   const message = `${action.tool} failed: ${why}`
-  await raiseAlert(tx, 'action_failed', action.agentId, message, { action_id: action.id })
+  raiseAlert(tx, 'action_failed', action.agentId, message, { action_id: action.id })
 }
 
 const RETRY_OUTCOME_MS = 250
@@ -110,7 +115,7 @@ export class Outcomes {
   }
 
   /** @throws GatewayError `outcome_unrecorded`: it happened, and cannot be recorded yet */
-  async record(finish: Finish): Promise<Action> {
+  async record(finish: Finish): Promise<EndedAction> {
     try {
       return await this.#ledger.submit(FINISH, finish)
     } catch (error) {

@@ -44,7 +44,7 @@ export const resumeKind = (environment: EnvironmentKeys): LedgerKind<Claim, Resu
     const actions = await ownExecuting(tx, claims)
     const ids = actions.map(({ id }) => id)
     await moveActions(tx, ids, 'executing', 'held', { reserved: '[]', replicaId: '' })
-    await releaseHeld(tx, actions)
+    releaseHeld(tx, actions)
     for (const action of actions) {
       const detail = { state: 'held', message: 'not dispatched: held again' }
       tx.append(actionEntry('outcome', action, detail))
@@ -111,7 +111,7 @@ async function execute(
     reserved: JSON.stringify(held),
   })
   if (!moved) return { type: 'settled' }
-  await counters.flush(tx)
+  counters.flush(tx)
   await bearConsequences(tx, claim.agent.id, verdict)
   await appendDecision(tx, claim, moved, approvalId)
   return { type: 'execute', fence: moved.fence }
@@ -160,7 +160,7 @@ async function refuse(tx: Tx, claim: Claim, reasons: readonly Reason[]): Promise
     errorCode: first ? wireCode(first) : 'policy_denied',
     errorMessage: storable(first?.message ?? ''),
   })
-  await failApproval(tx, claim.actionId)
+  failApproval(tx, claim.actionId)
   tx.append(decisionEntry(claim, 'deny', reasons))
   return { type: 'refused', reasons }
 }

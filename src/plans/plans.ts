@@ -167,7 +167,7 @@ export class Plans {
       throw new GatewayError('rate_limited', first.message, { retryAfterS: 1 })
     }
     counters.takeAll(verdict.taken)
-    await counters.flush(tx)
+    counters.flush(tx)
     if (first?.code === 'kill_switch_engaged') return byGate(first.code, first)
     const local = this.#parts.killState.check(target)
     if (local.blocked) {

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import type { StoredResult } from '../model/result.ts'
+import { boolArray, intArray, textArray } from '../store/arrays.ts'
 import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { wipeHeld } from './held-requests.ts'
@@ -44,6 +45,9 @@ export interface Action {
   readonly collectedAt: Date | null
 }
 
+/** What is read back of an action that ends: not what it asked, nor why it was let, nor what came of it. */
+export type EndedAction = Omit<Action, 'request' | 'explain' | 'result'>
+
 export type NewAction = Omit<
   Action,
   'createdAt' | 'startedAt' | 'finishedAt' | 'collectedAt' | 'result'
@@ -87,9 +91,12 @@ const NAMES = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, re
   idempotency_key, created_at, started_at, finished_at, collected_at`
 const COLUMNS = columns(NAMES)
 
-export async function insertActions(tx: Tx, actions: readonly NewAction[]): Promise<void> {
+export function insertActions(tx: Tx, actions: readonly NewAction[]): void {
   if (actions.length === 0) return
-  await tx.query(INSERT_ACTIONS, [JSON.stringify(actions), new Date(tx.nowMs)])
+  tx.send(INSERT_ACTIONS, [
+    ...NEW_TEXTS.map((name) => textArray(actions.map((action) => action[name]))),
+    intArray(actions.map(({ fence }) => fence)),
+  ])
 }
 
 /** Actions already recorded under these agents' idempotency keys, by `agent key`. */
@@ -101,7 +108,7 @@ export async function priorActions(
   const rows = await tx.query<Action>(
     `select ${COLUMNS} from actions where (agent_id, idempotency_key) in
        (select * from unnest($1::text[], $2::text[]))`,
-    [keys.map(({ agentId }) => agentId), keys.map(({ key }) => key)],
+    [textArray(keys.map(({ agentId }) => agentId)), textArray(keys.map(({ key }) => key))],
   )
   return new Map(rows.map((row) => [`${row.agentId} ${row.idempotencyKey}`, row]))
 }
@@ -116,27 +123,27 @@ export async function joinableActions(
 ): Promise<Map<string, Action>> {
   if (requests.length === 0) return new Map()
   const rows = await tx.query<Action>(
-    `select ${columns(NAMES, 'a')} from unnest($1::text[], $2::text[], $3::timestamptz[]) as q (agent_id, hash, since)
+    `select ${columns(NAMES, 'a')} from unnest($1::text[], $2::text[], $3::int[]) as q (agent_id, hash, ttl_ms)
      join actions a on a.agent_id = q.agent_id and a.request_hash = q.hash
      where a.effect = 'require_approval' and a.collected_at is null and a.idempotency_key is null
-       and (a.finished_at is null or a.finished_at > q.since)
+       and (a.finished_at is null or a.finished_at > ledger_now() - q.ttl_ms * interval '1 ms')
      order by a.id`,
     [
-      requests.map(({ agentId }) => agentId),
-      requests.map(({ hash }) => hash),
-      requests.map(({ ttlMs }) => new Date(tx.nowMs - ttlMs)),
+      textArray(requests.map(({ agentId }) => agentId)),
+      textArray(requests.map(({ hash }) => hash)),
+      intArray(requests.map(({ ttlMs }) => ttlMs)),
     ],
   )
   return new Map(rows.map((row) => [`${row.agentId} ${row.requestHash}`, row]))
 }
 
 /** Remembers that the agent got the outcome: the same request asks for a new action from now on. */
-export async function markCollected(tx: Tx, ids: readonly string[]): Promise<void> {
+export function markCollected(tx: Tx, ids: readonly string[]): void {
   if (ids.length === 0) return
-  await tx.query(
-    'update actions set collected_at = $2 where id = any($1) and collected_at is null',
-    [ids, new Date(tx.nowMs)],
-  )
+  tx.send('update actions set collected_at = $2 where id = any($1) and collected_at is null', [
+    textArray(ids),
+    new Date(tx.nowMs),
+  ])
 }
 
 /** Whether the action has ended, one way or another. */
@@ -150,22 +157,27 @@ export const isFinal = ({ state }: { readonly state: ActionState }): boolean =>
 export async function finishActions(
   tx: Tx,
   outcomes: readonly ActionOutcome[],
-): Promise<Map<string, Action>> {
-  const rows = await tx.query<Action>(FINISH_ACTIONS, [
-    JSON.stringify(outcomes),
-    new Date(tx.nowMs),
+): Promise<Map<string, EndedAction>> {
+  const rows = await tx.query<EndedAction>(FINISH_ACTIONS, [
+    textArray(outcomes.map(({ id }) => id)),
+    intArray(outcomes.map(({ fence }) => fence)),
+    textArray(outcomes.map(({ state }) => state)),
+    textArray(outcomes.map(({ errorCode }) => errorCode)),
+    textArray(outcomes.map(({ errorMessage }) => errorMessage)),
+    textArray(outcomes.map(({ result }) => result)),
+    boolArray(outcomes.map(({ freesIdempotencyKey }) => freesIdempotencyKey)),
   ])
-  await wipeEnded(tx, rows)
+  wipeEnded(tx, rows)
   return new Map(rows.map((row) => [row.id, row]))
 }
 
 // What was kept in clear so that it can run is of no more use when it cannot run again.
-async function wipeEnded(tx: Tx, rows: readonly Action[]): Promise<void> {
+function wipeEnded(tx: Tx, rows: readonly EndedAction[]): void {
   const ended = rows.filter(
     ({ effect, state }) =>
       effect === 'require_approval' && state !== 'held' && state !== 'executing',
   )
-  await wipeHeld(
+  wipeHeld(
     tx,
     ended.map(({ id }) => id),
   )
@@ -213,7 +225,7 @@ export async function moveActions(
     change.errorCode ?? null,
     change.errorMessage ?? null,
   ])
-  await wipeEnded(tx, rows)
+  wipeEnded(tx, rows)
   return rows
 }
 
@@ -284,26 +296,50 @@ export function stored(text: string): Json {
   return text === '' ? null : (JSON.parse(text) as Json)
 }
 
-const INSERT_ACTIONS = `insert into actions (id, decision_id, agent_id, agent_name, key_id, tool, upstream, request,
-    request_hash, target_hash, effect, state, fence, replica_id, revision, explain, error_code,
-    error_message, reserved, idempotency_key, created_at, started_at, finished_at)
-  select a.id, a."decisionId", a."agentId", a."agentName", a."keyId", a.tool, a.upstream, a.request,
-    a."requestHash", a."targetHash", a.effect, a.state, a.fence, a."replicaId", a.revision, a.explain,
-    a."errorCode", a."errorMessage", a.reserved, a."idempotencyKey", $2,
-    case when a.state = 'executing' then $2::timestamptz end,
-    case when a.state = 'denied' then $2::timestamptz end
-  from json_to_recordset($1::json) as a (id text, "decisionId" text, "agentId" text, "agentName" text,
-    "keyId" text, tool text, upstream text, request text, "requestHash" text, "targetHash" text,
-    effect text, state text, fence int, "replicaId" text, revision text, explain text,
-    "errorCode" text, "errorMessage" text, reserved text, "idempotencyKey" text)`
+const NEW_TEXTS = [
+  ...([
+    'id',
+    'decisionId',
+    'agentId',
+    'agentName',
+    'keyId',
+    'tool',
+    'upstream',
+    'request',
+  ] as const),
+  ...([
+    'requestHash',
+    'targetHash',
+    'effect',
+    'state',
+    'replicaId',
+    'revision',
+    'explain',
+  ] as const),
+  ...(['errorCode', 'errorMessage', 'reserved', 'idempotencyKey'] as const),
+] as const
 
-const FINISH_ACTIONS = `update actions a set state = o.state, error_code = o."errorCode",
-    error_message = o."errorMessage", result = o.result, finished_at = $2,
-    idempotency_key = case when o."freesIdempotencyKey" then null else a.idempotency_key end
-  from json_to_recordset($1::json) as o (id text, fence int, state text, "errorCode" text,
-    "errorMessage" text, result text, "freesIdempotencyKey" boolean)
+const NEW_COLUMNS = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request, request_hash, target_hash,
+  effect, state, replica_id, revision, explain, error_code, error_message, reserved, idempotency_key, fence`
+
+const INSERT_ACTIONS = `insert into actions (${NEW_COLUMNS}, created_at, started_at, finished_at)
+  select a.*, ledger_now(), case when a.state = 'executing' then ledger_now() end,
+    case when a.state = 'denied' then ledger_now() end
+  from unnest(${NEW_TEXTS.map((_, index) => `$${index + 1}::text[]`).join(', ')},
+    $${NEW_TEXTS.length + 1}::int[]) as a (${NEW_COLUMNS})`
+
+const ENDED = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request_hash, target_hash, effect,
+  state, fence, replica_id, revision, error_code, error_message, reserved, idempotency_key, created_at,
+  started_at, finished_at, collected_at`
+
+// Travels with the lock: where that was not taken there is no `ledger_now()`, and nothing is done.
+const FINISH_ACTIONS = `update actions a set state = o.state, error_code = o.error_code,
+    error_message = o.error_message, result = o.result, finished_at = ledger_now(),
+    idempotency_key = case when o.frees then null else a.idempotency_key end
+  from unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[])
+    as o (id, fence, state, error_code, error_message, result, frees)
   where a.id = o.id and a.fence = o.fence and a.state in ('executing', 'indeterminate')
-  returning ${columns(NAMES, 'a')}`
+  returning ${columns(ENDED, 'a')}`
 
 // Presumed dead is not proven dead: `indeterminate` keeps the fence, so that the owner may still report.
 const MOVE_ACTIONS = `update actions set state = $3,

@@ -24,15 +24,15 @@ export interface Alert {
 }
 
 /** Stores an alert, puts it on the record, so that the event stream carries it, and queues its webhook. */
-export async function raiseAlert(
+export function raiseAlert(
   tx: Tx,
   type: AlertType,
   agentId: string,
   message: string,
   details: JsonObject,
-): Promise<void> {
+): void {
   const id = newId('alr', tx.nowMs)
-  await tx.query(
+  tx.send(
     'insert into alerts (id, type, agent_id, message, details, at) values ($1, $2, $3, $4, $5, $6)',
     [id, type, agentId, message, canonicalJson(details), new Date(tx.nowMs)],
   )

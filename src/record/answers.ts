@@ -26,8 +26,8 @@ export async function storedAnswer(
   return row
 }
 
-export async function insertAnswer(tx: Tx, answer: StoredAnswer): Promise<void> {
-  await tx.query(
+export function insertAnswer(tx: Tx, answer: StoredAnswer): void {
+  tx.send(
     `insert into idempotent_answers (key_id, key, request_hash, sealed, at)
      values ($1, $2, $3, $4, $5)`,
     [answer.keyId, answer.key, answer.requestHash, answer.sealed, new Date(tx.nowMs)],

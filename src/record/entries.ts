@@ -4,7 +4,7 @@ import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
-import type { Action } from './actions.ts'
+import type { EndedAction } from './actions.ts'
 
 /** Larger args stay in the action's own row; the entry then names them by the request's hash alone. */
 const ARGS_CHARS_MAX = 16_384
@@ -109,7 +109,7 @@ function costText({ costMicros, request }: Decided): string | null {
 }
 
 /** An entry about an action that exists already. */
-export function actionEntry(kind: string, row: Action, detail: JsonObject): AuditDraft {
+export function actionEntry(kind: string, row: EndedAction, detail: JsonObject): AuditDraft {
   return {
     kind,
     agentId: row.agentId,
@@ -121,5 +121,5 @@ export function actionEntry(kind: string, row: Action, detail: JsonObject): Audi
 }
 
 // An approved action was allowed in the end, whatever was said of it first.
-const effectOf = ({ effect, state }: Action): Action['effect'] =>
+const effectOf = ({ effect, state }: EndedAction): EndedAction['effect'] =>
   effect === 'require_approval' && state !== 'held' && state !== 'denied' ? 'allow' : effect

@@ -6,9 +6,9 @@ export interface HeldRequest {
   readonly sealed: string
 }
 
-export async function keepHeld(tx: Tx, requests: readonly HeldRequest[]): Promise<void> {
+export function keepHeld(tx: Tx, requests: readonly HeldRequest[]): void {
   if (requests.length === 0) return
-  await tx.query(
+  tx.send(
     `insert into held_requests (action_id, sealed)
      select * from unnest($1::text[], $2::text[])`,
     [requests.map((one) => one.actionId), requests.map(({ sealed }) => sealed)],
@@ -28,7 +28,7 @@ export async function heldRequests(
   return new Map(rows.map((row) => [row.actionId, row.sealed]))
 }
 
-export async function wipeHeld(tx: Tx, actionIds: readonly string[]): Promise<void> {
+export function wipeHeld(tx: Tx, actionIds: readonly string[]): void {
   if (actionIds.length === 0) return
-  await tx.query('delete from held_requests where action_id = any($1)', [actionIds])
+  tx.send('delete from held_requests where action_id = any($1)', [actionIds])
 }

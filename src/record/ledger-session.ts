@@ -57,7 +57,8 @@ export class LedgerSession {
     const client = new pg.Client({
       ...this.#config,
       connectionTimeoutMillis: this.#connectMs,
-    })
+      pipeline: this.#bounded,
+    } as ClientConfig)
     client.on('error', (error) => {
       this.#log.warn({ err: error }, 'ledger connection failed')
       this.discard(client)
@@ -78,5 +79,12 @@ export class LedgerSession {
   }
 }
 
+// Every statement of a batch finds its rows by a key. A plan that was kept from when a table was small would
+// read all of it, and one that looks dear would be compiled.
 const BOUNDS = `set lock_timeout = ${LOCK_TIMEOUT_MS};
-set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`
+set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS};
+set plan_cache_mode = force_generic_plan;
+set jit = off;
+set enable_seqscan = off;
+set enable_hashjoin = off;
+set enable_mergejoin = off`

@@ -54,6 +54,14 @@ export interface Tx extends Db {
   raiseKillEpoch(): bigint
   /** Runs once the batch is durable. */
   afterCommit(action: () => void): void
+  /** Sends a statement whose rows nobody needs. It is answered, and what it says is looked at, with the commit. */
+  send(text: string, values: readonly unknown[]): void
+}
+
+/** What was sent ahead and may fail before anybody waits for it: the batch fails then, and says why. */
+export function ahead<T>(sent: Promise<T>): Promise<T> {
+  sent.catch(() => {})
+  return sent
 }
 
 /** Asks for nothing. @throws where nobody answers */

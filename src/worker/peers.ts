@@ -18,9 +18,11 @@ export interface PeerParts {
 export function peerListener({ store, events, replica, jobs, killState }: PeerParts): Listener {
   const config = store.clientConfig('portcullis-listener')
   return new Listener(config, LEDGER_CHANNEL, (payload) => {
-    const [seq = '0', epoch = '0'] = payload.split(':')
+    const [seq = '0', epoch = '0', origin = '', queues = ''] = payload.split(':')
+    // Its own batch: published and woken already, or recovered by the next one.
+    if (origin === replica.id) return
     if (BigInt(epoch) > killState.epoch) void replica.beat()
     events.advanceTo(BigInt(seq)).catch(() => {})
-    jobs.wakeAll()
+    for (const queue of queues.split(',')) jobs.wake(queue)
   })
 }

@@ -44,7 +44,7 @@ describe('the jobs of a batch', function () {
     return row?.n
   }
   const alert = (message: string) =>
-    ledger.write((tx) => raiseAlert(tx, 'action_failed', '', message, {}))
+    ledger.write(async (tx) => raiseAlert(tx, 'action_failed', '', message, {}))
 
   it('are there as soon as it is, and carry the entry as it is recorded', async () => {
     await alert('first')

@@ -190,7 +190,7 @@ async function alertBroken(
     )
     if (isTold) return
     const message = `the audit record is broken: entry ${seq} ${finding.message}`
-    await raiseAlert(tx, 'audit_broken', '', message, { code, seq })
+    raiseAlert(tx, 'audit_broken', '', message, { code, seq })
   })
 }
 
