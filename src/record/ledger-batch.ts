@@ -188,7 +188,7 @@ export class Batch implements Tx {
       const locking = this.#lockHead()
       locking.catch(() => {})
       // What is not known yet may come before: then nothing travels ahead.
-      const isPlain = recovering.length === 0 && groups.every(([kind]) => kind.begin)
+      const isPlain = recovering.length === 0 && groups.every(([kind]) => kind.begin !== undefined)
       const begun = isPlain
         ? groups.map(([kind, group]) => kind.begin?.(this, inputsOf(group)))
         : []

@@ -58,7 +58,7 @@ export class LedgerSession {
       ...this.#config,
       connectionTimeoutMillis: this.#connectMs,
       pipeline: this.#bounded,
-    } as ClientConfig)
+    })
     client.on('error', (error) => {
       this.#log.warn({ err: error }, 'ledger connection failed')
       this.discard(client)
