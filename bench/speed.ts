@@ -21,6 +21,8 @@ const { values: options } = parseArgs({
 const ROUNDS = Number(options.rounds)
 const SECONDS = Number(options.seconds)
 const CONNECTIONS = 64
+/** `PROFILE_DIR=DIR`: each gate leaves a CPU profile there. */
+const PROFILED = process.env['PROFILE_DIR'] ? { PROFILE_DIR: process.env['PROFILE_DIR'] } : {}
 const ARGS = { id: 'i-1', note: 'x'.repeat(200) }
 const ACT = { tool: 'items.update', args: ARGS, reason: 'bench' }
 
@@ -100,7 +102,7 @@ async function gateVariants(prefix: string, env: Record<string, string>): Promis
   const all: Variant[] = []
   for (const database of await databases()) {
     const gate = await startProcess('gate-process.ts', {
-      ...{ ...env, ...database.env },
+      ...{ ...env, ...database.env, ...PROFILED },
       POLICY_DIR: writeBenchPolicies(),
       TICKETING_API_URL: upstream.url,
     })
