@@ -82,6 +82,8 @@ export class Batch implements Tx {
   readonly #after: (() => void)[] = []
   #sent: Promise<unknown>[] = []
   #corked = false
+  /** Where statements do not share packets, the next waits for the answer to this one. */
+  #lastAsked: Promise<unknown> = Promise.resolve()
   #switches: readonly EngagedSwitch[] = []
   commitSent = false
   nowMs = 0
@@ -120,11 +122,17 @@ export class Batch implements Tx {
 
   #ask(text: string, values?: readonly unknown[]): Promise<QueryResult> {
     const { client, isPipelined } = this.#wire
-    if (!isPipelined) return client.query(text, values as unknown[])
+    if (!isPipelined) return this.#askInTurn(text, values)
     this.#cork(client)
     if (!values) return client.query(text)
     const name = nameOf(text)
     return client.query({ ...(name ? { name } : {}), text, values: values as unknown[] })
+  }
+
+  #askInTurn(text: string, values?: readonly unknown[]): Promise<QueryResult> {
+    const answer = this.#lastAsked.then(() => this.#wire.client.query(text, values as unknown[]))
+    this.#lastAsked = answer.catch(() => {})
+    return answer
   }
 
   // What is asked before the next real wait leaves in one write: one packet, one wake-up of the server.

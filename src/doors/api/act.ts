@@ -1,4 +1,4 @@
-import type { Request } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ErrorCode } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Resource } from '../../model/request.ts'
@@ -6,7 +6,10 @@ import type { Submission } from '../../pipeline/submission.ts'
 import { sendAnswer } from './answers.ts'
 import { money } from './agent-json.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { callerOf, stateOf } from '../edge/context.ts'
+import { strictBody } from '../edge/body.ts'
+import { bodyObject, callerOf, stateOf } from '../edge/context.ts'
+import { allow } from '../edge/edge.ts'
+import type { DirectCall } from '../edge/front.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { AGENTS } from '../edge/roles.ts'
@@ -65,17 +68,29 @@ export function actEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
         },
         errors: ACT_ERRORS,
       },
-      async ({ req, res, body }) => {
-        const submission = toSubmission(req, body)
-        const { pipeline } = parts
-        sendAnswer(
-          res,
-          await (body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)),
-        )
-      },
+      ({ req, res, body }) => act(parts, req, res, body),
     )
   }
   return endpoints
+}
+
+/** The same without the framework. */
+export function directAct(parts: PartsOf<'pipeline'>): DirectCall {
+  return {
+    takes: (method, target) => method === 'POST' && (target === '/act' || target === '/action'),
+    steps: [allow(...AGENTS), strictBody, (req, res) => act(parts, req, res, ACT(bodyObject(req)))],
+  }
+}
+
+async function act(
+  { pipeline }: PartsOf<'pipeline'>,
+  req: IncomingMessage,
+  res: ServerResponse,
+  body: ActBody,
+): Promise<void> {
+  const submission = toSubmission(req, body)
+  const answer = body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)
+  sendAnswer(res, await answer)
 }
 
 /** What taking an action may answer beyond what every call may. */
@@ -100,7 +115,7 @@ export const ACT_ERRORS: readonly ErrorCode[] = [
   'outcome_unknown',
 ]
 
-function toSubmission(req: Request, body: ActBody): Submission {
+function toSubmission(req: IncomingMessage, body: ActBody): Submission {
   return {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,

@@ -29,7 +29,7 @@ import {
 import { Endpoints } from '../edge/endpoints.ts'
 import { agentBudget } from './spend-json.ts'
 import { reportJson } from './reports.ts'
-import { textBody } from '../edge/edge.ts'
+import { textBody } from '../edge/body.ts'
 import { IMPORT_BYTES_MAX, IMPORT_MEDIA, readImport } from './import-file.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ADMINS, OPERATORS, READERS } from '../edge/roles.ts'

@@ -6,7 +6,8 @@ import type { Work } from '../../operations/once.ts'
 import { aliasOf } from '../api/aliases.ts'
 import { sendJson } from '../api/answers.ts'
 import { bodyObject, callerOf, idParam, stateOf } from './context.ts'
-import { allow, strictBody } from './edge.ts'
+import { strictBody } from './body.ts'
+import { allow, middleware } from './edge.ts'
 import { onceOf } from './once.ts'
 import type { PartsOf } from './parts.ts'
 import { queryObject, type Shape } from './validate.ts'
@@ -169,8 +170,9 @@ export class Endpoints {
   ): this {
     const endpoint: Endpoint<Body, Query> = { ...declared, method, path, tag: this.#tag }
     this.table.push(endpoint)
-    const guards: RequestHandler[] = endpoint.roles === 'open' ? [] : [allow(...endpoint.roles)]
-    if (endpoint.body) guards.push(strictBody)
+    const guards: RequestHandler[] =
+      endpoint.roles === 'open' ? [] : [middleware(allow(...endpoint.roles))]
+    if (endpoint.body) guards.push(middleware(strictBody))
     this.router[endpoint.method](endpoint.path, ...guards, async (req, res) => {
       await handle(new Asked(req, res, bodyOf(req, endpoint), queryOf(req, endpoint)))
     })

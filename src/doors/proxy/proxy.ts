@@ -6,7 +6,8 @@ import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { bodyObject, callerOf, header, stateOf } from '../edge/context.ts'
-import { allow, strictBody } from '../edge/edge.ts'
+import { strictBody } from '../edge/body.ts'
+import { allow, middleware } from '../edge/edge.ts'
 import { sendError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
@@ -53,7 +54,7 @@ export function proxyRoutes({
   policies,
 }: Pick<HttpParts, 'pipeline' | 'policies'>): Router {
   const router = Router({ caseSensitive: true })
-  router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
+  router.use('/proxy', middleware(allow('agent')), middleware(strictBody), async (req, res) => {
     const submission = toSubmission(req)
     // Args travel in the path here, and the log knows nothing of masks.
     stateOf(req).shownPath = () =>
