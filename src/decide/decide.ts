@@ -1,10 +1,11 @@
-import type {
-  Decision,
-  Effect,
-  Obligation,
-  Reason,
-  Reservation,
-  TraceStep,
+import {
+  type Decision,
+  type Effect,
+  type Obligation,
+  ofPhase,
+  type Reason,
+  type Reservation,
+  type TraceStep,
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
@@ -214,7 +215,7 @@ function conclude(
   const carried = reasons.filter((reason) => reason.effect === effect)
   if (carried.length === 0) carried.push(NO_PERMISSION)
   // What a denied action would have taken is not taken; that it was asked still counts.
-  const taken = reservations.filter((one) => effect !== 'deny' || one.phase === 'request')
+  const taken = effect === 'deny' ? ofPhase({ reservations }, 'request') : reservations
   return {
     effect,
     reasons: carried,

@@ -1,4 +1,4 @@
-import type { Reservation } from '../model/decision.ts'
+import { ofPhase, type Reservation } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Bundle, GuardInput } from '../bundle/types.ts'
 import { UNKNOWN_TOOL } from './unknown-tool.ts'
@@ -26,6 +26,5 @@ export function askingReservations(facts: Facts, bundle: Bundle): readonly Reser
   return bundle.guardsForAny
     .filter(({ countsRequests, mode }) => countsRequests && mode === 'enforce')
     .filter(({ roles }) => roles.size === 0 || facts.agent.roles.some((role) => roles.has(role)))
-    .flatMap((guard) => guard.evaluate(input).reservations)
-    .filter(({ phase }) => phase === 'request')
+    .flatMap((guard) => ofPhase(guard.evaluate(input), 'request'))
 }

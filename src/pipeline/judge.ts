@@ -9,7 +9,7 @@ import type { FactLookups, FetchFact } from '../facts/lookups.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
-import type { Decision, Reason, Reservation } from '../model/decision.ts'
+import { type Decision, ofPhase, type Reason, type Reservation } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Target } from '../model/request.ts'
@@ -147,7 +147,7 @@ export function honourable(decision: Decision): Decision {
 export function unholdable(decision: Decision): Decision {
   const reservations = decision.reservations.map((one) => ({ ...one, exceeded: denied(one) }))
   if (decision.effect !== 'require_approval') return { ...decision, reservations }
-  const kept = reservations.filter(({ phase }) => phase === 'request')
+  const kept = ofPhase({ reservations }, 'request')
   const reasons = decision.reasons.map((reason): Reason => ({ ...reason, effect: 'deny' }))
   return { ...decision, effect: 'deny', reasons, reservations: kept, obligations: [] }
 }

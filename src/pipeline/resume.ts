@@ -7,7 +7,7 @@ import {
   objectionsTo,
   type EnvironmentKeys,
 } from '../approvals/voters.ts'
-import type { Reason } from '../model/decision.ts'
+import { ofPhase, type Reason } from '../model/decision.ts'
 import { denial, wireCode } from '../model/reason.ts'
 import { findAction, moveAction, moveActions, type ActionRow } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
@@ -82,9 +82,7 @@ async function judge(
   const state = (await agentStates(tx, [agent.id])).get(agent.id)
   const counters = await Counters.load(
     tx,
-    withOwnLimits(decision, costMicros, state).reservations.filter(
-      ({ phase }) => phase === 'effect',
-    ),
+    ofPhase(withOwnLimits(decision, costMicros, state), 'effect'),
   )
   const target = killTargetOf({ ...claim, agent })
   const asking = { decision, costMicros, target, stage: 'approved' as const }

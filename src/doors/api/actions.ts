@@ -1,4 +1,5 @@
-import { agentAsked } from '../../agents/known.ts'
+import type { Caller } from '../../agents/keys.ts'
+import { agentAsked, shownTo } from '../../agents/known.ts'
 import { approvalOfAction, votesOf, type ApprovalRow } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -10,7 +11,6 @@ import { findAction, listActions, stored, type ActionRow } from '../../record/ac
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { callerOf } from '../edge/context.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
 import { ANYONE, OPERATORS } from '../edge/roles.ts'
@@ -81,11 +81,11 @@ export function actionEndpoints(parts: HttpParts): Endpoints {
       query: WAIT,
       errors: ['not_found'],
     },
-    async ({ req, id, caller, query: { wait_s: waitS = 0 } }) => {
-      let row = await visible(db, req, id)
+    async ({ id, caller, query: { wait_s: waitS = 0 } }) => {
+      let row = await visible(db, caller, id)
       if (waitS > 0 && OPEN.has(row.state)) {
         await pipeline.answerOf(row.id, waitS * 1000)
-        row = await visible(db, req, row.id)
+        row = await visible(db, caller, row.id)
       }
       if (caller.agentId !== null) await pipeline.noteCollected(row)
       const approval = await approvalOfAction(db, row.id)
@@ -107,8 +107,8 @@ export function actionEndpoints(parts: HttpParts): Endpoints {
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ req, id, caller }) =>
-      explain(parts, await visible(db, req, id), caller.role === 'agent'),
+    async ({ id, caller }) =>
+      explain(parts, await visible(db, caller, id), caller.role === 'agent'),
   )
 
   endpoints.write(
@@ -146,13 +146,8 @@ async function decidedJson(db: Db, { id, status }: ApprovalRow): Promise<JsonObj
   return { id, status, decided_by: last?.approver ?? null, reason: last?.comment || null }
 }
 
-/** The action, unless it belongs to another agent than the one asking. */
-async function visible(db: Db, req: object, id: string): Promise<ActionRow> {
-  const row = await findAction(db, id)
-  const { agentId } = callerOf(req)
-  if (row && (agentId === null || row.agent_id === agentId)) return row
-  throw new GatewayError('not_found', `there is no action \`${id.slice(0, 64)}\``)
-}
+const visible = async (db: Db, caller: Caller, id: string): Promise<ActionRow> =>
+  shownTo(caller, await findAction(db, id), 'action', id)
 
 export function actionJson(row: ActionRow): JsonObject {
   const result = stored(row.result) as unknown as StoredResult | null

@@ -1,14 +1,11 @@
-import type { Request } from 'express'
 import type { Caller } from '../../agents/keys.ts'
-import { agentAsked } from '../../agents/known.ts'
-import { findApproval, listApprovals, type ApprovalRow } from '../../approvals/tasks.ts'
-import { GatewayError } from '../../errors.ts'
+import { agentAsked, shownTo } from '../../agents/known.ts'
+import { findApproval, listApprovals } from '../../approvals/tasks.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { approvalView, approvalViews } from '../../operations/approval-view.ts'
 import { cancelApproval, voteOn } from '../../operations/approvals.ts'
 import { findAction } from '../../record/actions.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { callerOf, idParam } from '../edge/context.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { REASON, reasonIn, type ReasonBody } from './reason.ts'
 import { ANYONE, READERS } from '../edge/roles.ts'
@@ -75,8 +72,8 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ req, caller }) => {
-      const row = await visible(db, req)
+    async ({ id, caller }) => {
+      const row = shownTo(caller, await findApproval(db, id), 'approval', id)
       const view = await approvalView(db, row, shown(caller))
       const action = await findAction(db, row.action_id)
       const request = action ? (JSON.parse(action.request) as JsonObject) : null
@@ -128,12 +125,4 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
   )
 
   return endpoints
-}
-
-async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> {
-  const id = idParam(req)
-  const row = await findApproval(db, id)
-  const { agentId } = callerOf(req)
-  if (row && (agentId === null || row.agent_id === agentId)) return row
-  throw new GatewayError('not_found', `there is no approval \`${id.slice(0, 64)}\``)
 }
