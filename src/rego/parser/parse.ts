@@ -4,7 +4,7 @@ import { isBuiltin } from '../builtins/builtins.ts'
 import type { Diagnostic } from '../diagnostics.ts'
 import { type Target, parseAnnotations } from './annotations.ts'
 import { Cursor, type ParserOptions, V1_WORDS } from './cursor.ts'
-import { RuleParser, type Statement, trueTerm } from './rules.ts'
+import { BARE_HEAD, RuleParser, type Statement, trueTerm } from './rules.ts'
 import { isOperator, operatorName } from '../ast/operators.ts'
 
 export interface Parsed {
@@ -254,16 +254,7 @@ function ruleOf(
   return {
     kind: 'rule',
     isDefault: false,
-    head: {
-      args: undefined,
-      key: undefined,
-      value: undefined,
-      assign: false,
-      generatedValue: false,
-      hasIf: false,
-      hasContains: false,
-      ...head,
-    },
+    head: { ...BARE_HEAD, ...head },
     body: [
       {
         kind: 'expr',

@@ -8,6 +8,17 @@ import { isGround } from '../ast/walk.ts'
 const IMPORT_ROOTS = new Set(['data', 'input', 'future', 'rego'])
 const INFIX = new Set(['+', '-', '*', '/', '%', '&', '|', '==', '!=', '<', '<=', '>', '>='])
 
+/** The head of a rule that has nothing but a name. */
+export const BARE_HEAD = {
+  args: undefined,
+  key: undefined,
+  value: undefined,
+  assign: false,
+  generatedValue: false,
+  hasIf: false,
+  hasContains: false,
+} as const
+
 export interface PackageStatement {
   readonly kind: 'package'
   readonly path: readonly string[]
@@ -374,15 +385,10 @@ export class RuleParser extends ExpressionParser {
     if (!ref) return undefined
     const name = ref[0].name
     const done = (rest: Partial<Head>): Head => ({
+      ...BARE_HEAD,
       ref,
       // `f() := 1` is a rule of one value.
       args: args && args.length > 0 ? args : undefined,
-      key: undefined,
-      value: undefined,
-      assign: false,
-      generatedValue: false,
-      hasIf: false,
-      hasContains: false,
       loc: c.from(loc, start),
       ...rest,
     })
