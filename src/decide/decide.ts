@@ -14,6 +14,7 @@ import { approvalFor } from './approval.ts'
 import { atLeast, costOf } from './cost.ts'
 import { moduleInput } from './module-input.ts'
 import { GATE, precondition, resourceOf } from './preconditions.ts'
+import { isForRoles } from '../bundle/roles.ts'
 import { UNKNOWN_TOOL } from './unknown-tool.ts'
 
 /** What guards and modules said so far. */
@@ -93,7 +94,7 @@ function refuseEarly(
 }
 
 function run(guard: Guard, input: GuardInput, tally: Tally): void {
-  if (guard.mode === 'off' || !isForRoles(guard, input.facts)) {
+  if (guard.mode === 'off' || !isForRoles(guard, input.facts.agent.roles)) {
     const observed = guard.mode === 'off' ? {} : { roles: [...input.facts.agent.roles] }
     tally.trace.push(guardStep(guard, 'none', NO_REASONS, observed))
     return
@@ -123,9 +124,6 @@ const guardStep = (
   reasons: readonly Reason[],
   observed: TraceStep['observed'],
 ): TraceStep => ({ source: id, kind, mode, outcome, location, reasons, observed })
-
-const isForRoles = (guard: Guard, facts: Facts): boolean =>
-  guard.roles.size === 0 || facts.agent.roles.some((role) => guard.roles.has(role))
 
 const failure = (guard: Guard): Reason => ({
   code: 'guard_error',

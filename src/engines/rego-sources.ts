@@ -11,6 +11,7 @@ import {
   type RuleSurvey,
   type SourceLocation,
 } from '../rego/index.ts'
+import type { Compiled } from '../bundle/types.ts'
 import type { JsonObject } from '../model/json.ts'
 import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
 import { nameHint } from './rego-hints.ts'
@@ -50,14 +51,7 @@ export interface CompiledRego {
   readonly image: DataImage
 }
 
-/** `module` is null when nothing decides. */
-export type CompiledSources =
-  | {
-      readonly ok: true
-      readonly module: CompiledRego | null
-      readonly warnings: readonly Diagnostic[]
-    }
-  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
+export type CompiledSources = Compiled<CompiledRego>
 
 /** From one reload to the next most files stay as they are. */
 export const parsed = new ParseCache()

@@ -34,6 +34,14 @@ export interface ActionRequest {
   readonly costMicros: bigint | null
 }
 
+/** Of a request that says nothing but what is to be done. */
+export const UNSAID = Object.freeze({
+  resource: null,
+  context: Object.freeze({}),
+  reason: null,
+  costMicros: null,
+} as const)
+
 /** The upstream call an allowed request turns into. `path` is canonical and starts with `/`. */
 export interface Target {
   readonly upstream: string

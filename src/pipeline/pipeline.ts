@@ -114,7 +114,7 @@ export class Pipeline {
     if (!row || row.agent_id !== submission.caller.agentId) {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
-    const agent = await this.#agent(submission)
+    const agent = await this.#parts.agents.acting(submission.caller)
     const bundle = this.#bundle()
     const request = toRequest(submission, named(submission.call, bundle), agent)
     if (sha256(recordedText(this.#parts.mask, request, bundle)) !== row.request_hash) {
@@ -136,7 +136,7 @@ export class Pipeline {
 
   async #take(submission: Submission, dryRun: boolean): Promise<Answer> {
     this.#assertOpen()
-    const agent = await this.#agent(submission)
+    const agent = await this.#parts.agents.acting(submission.caller)
     // Taken once: the bundle that finds the tool is the one that judges.
     const bundle = this.#bundle()
     const request = toRequest(submission, named(submission.call, bundle), agent)
@@ -166,16 +166,6 @@ export class Pipeline {
         retryAfterS: 1,
       })
     }
-  }
-
-  async #agent(submission: Submission): Promise<Agent> {
-    const { agentId } = submission.caller
-    if (submission.caller.role !== 'agent' || !agentId) {
-      throw new GatewayError('forbidden', 'only an agent key can act')
-    }
-    const agent = await this.#parts.agents.find(agentId)
-    if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
-    return agent
   }
 
   async #follow(

@@ -107,11 +107,8 @@ export class Plans {
   async propose(submission: PlanSubmission): Promise<(tx: Tx) => Promise<PlanVerdict>> {
     const startedAt = performance.now()
     const { agents, bundle: live, metrics } = this.#parts
-    const { agentId } = submission.caller
-    const agent = agentId === null ? undefined : await agents.find(agentId)
-    if (agentId !== null && !agent) {
-      throw new GatewayError('unauthenticated', 'the agent of this key is gone')
-    }
+    const { caller } = submission
+    const agent = caller.agentId === null ? undefined : await agents.acting(caller)
     const bundle = live()
     const { files, isTooLarge } = diffAll(submission.changes, bundle.plans.diffLinesMax)
     const paths = submission.changes.map(({ path }) => path)

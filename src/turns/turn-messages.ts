@@ -1,6 +1,7 @@
 import type { Agent } from '../agents/agent.ts'
 import { screen } from '../decide/screen.ts'
 import { jsonText, shownJson } from '../lib/raw-json.ts'
+import { isForRoles } from '../bundle/roles.ts'
 import { parseStrictJson, StrictJsonError } from '../lib/strict-json.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -49,10 +50,8 @@ export function offerable(agent: Agent, bundle: Bundle): string[] {
 
 const mayUse = (agent: Agent, bundle: Bundle, tool: string): boolean =>
   (bundle.guardsByTool.get(tool) ?? []).some(
-    ({ kind, mode, roles }) =>
-      kind === 'permissions' &&
-      mode === 'enforce' &&
-      (roles.size === 0 || agent.roles.some((role) => roles.has(role))),
+    (guard) =>
+      guard.kind === 'permissions' && guard.mode === 'enforce' && isForRoles(guard, agent.roles),
   )
 
 /** The model's args as an object, or what is wrong with them. */

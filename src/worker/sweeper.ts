@@ -58,7 +58,7 @@ export class Sweeper {
       if (orphans > 0)
         log.warn({ actions: orphans }, 'actions of a stopped replica are indeterminate')
       if (await hasOrphanedTurns(db)) await turns.sweep()
-      await sandbox.sweep()
+      await sandbox.sweep(LOST_WAKE_UP_MS)
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
       if (this.#rounds % COUNTERS_EVERY === 0) await operations.sweepCounters()

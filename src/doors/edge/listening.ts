@@ -8,12 +8,14 @@ import { keepRecent } from './request-line.ts'
 import type { ActivityStream } from '../streams/websocket.ts'
 
 const DRAIN_MS = 10_000
-/** Longer than load balancers hold a connection, which else send a request into one that closes. */
-const KEEP_ALIVE_MS = 65_000
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
-/** Node looks every 30 s by itself. */
-const TIMEOUT_CHECK_MS = 5_000
+/** In milliseconds, by Node's names. */
+const TIMEOUTS = {
+  // Longer than load balancers hold a connection, which else send a request into one that closes.
+  keepAliveTimeout: 65_000,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 5_000, // Node looks every 30 s by itself
+}
 /** Connections that wait to be taken; the kernel may allow fewer. */
 const LISTEN_BACKLOG = 4_096
 
@@ -34,16 +36,7 @@ export class Listening {
   constructor(parts: ListeningParts) {
     const { app, activity, log } = parts
     this.#parts = parts
-    this.#server = http.createServer(
-      {
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-        IncomingMessage: GateRequest,
-      },
-      app,
-    )
+    this.#server = http.createServer({ ...TIMEOUTS, IncomingMessage: GateRequest }, app)
     this.#server.on('connection', keepRecent)
     this.#server.on('clientError', malformed(log))
     this.#server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))

@@ -1,6 +1,7 @@
 import { Router, type Request, type Response } from 'express'
 import { GatewayError } from '../../errors.ts'
 import type { HttpCall } from '../../pipeline/submission.ts'
+import { UNSAID } from '../../model/request.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { refusalOf, sendHeld } from '../api/answers.ts'
@@ -85,10 +86,7 @@ function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,
     call: { ...at, method: req.method, body: () => bodyObject(req) },
-    resource: null,
-    context: {},
-    reason: null,
-    costMicros: null,
+    ...UNSAID,
     idempotencyKey: idempotencyKey(req),
     seal: sealOf(req),
     waitMs: waitMs(req),
