@@ -3,10 +3,6 @@ import { TAG } from '../abi.ts'
 import type { Constant } from '../ir/ir.ts'
 import { bytesOf } from '../ir/text.ts'
 
-const HASH = { null: 0x51ed270b, true: 0x2545f491, false: 0x1b873593 }
-const ROW_MAX = 8
-const ENTRY = 12
-
 export interface Fixed {
   readonly null: number
   readonly true: number
@@ -28,6 +24,10 @@ function partsOf(c: Composite): readonly Constant[] {
 function inPairs<T>(items: readonly T[]): (readonly [T, T])[] {
   return items.flatMap((item, i) => (i % 2 === 0 ? [[item, items[i + 1] as T] as const] : []))
 }
+
+const HASH = { null: 0x51ed270b, true: 0x2545f491, false: 0x1b873593 }
+const ROW_MAX = 8
+const ENTRY = 12
 
 export class Constants {
   readonly #base: number

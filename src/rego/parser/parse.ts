@@ -4,7 +4,8 @@ import { isBuiltin } from '../builtins/builtins.ts'
 import type { Diagnostic } from '../diagnostics.ts'
 import { type Target, parseAnnotations } from './annotations.ts'
 import { Cursor, type ParserOptions, V1_WORDS } from './cursor.ts'
-import { BARE_HEAD, RuleParser, type Statement, trueTerm } from './rules.ts'
+import { trueExpr, trueTerm } from '../ast/true.ts'
+import { BARE_HEAD, RuleParser, type Statement } from './rules.ts'
 import { isOperator, operatorName } from '../ast/operators.ts'
 
 export interface Parsed {
@@ -255,16 +256,7 @@ function ruleOf(
     kind: 'rule',
     isDefault: false,
     head: { ...BARE_HEAD, ...head },
-    body: [
-      {
-        kind: 'expr',
-        node: { kind: 'term', term: trueTerm(loc) },
-        negated: false,
-        with: [],
-        loc,
-        generated: true,
-      },
-    ],
+    body: [trueExpr(loc)],
     generatedBody: true,
     else: undefined,
     loc,

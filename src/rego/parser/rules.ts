@@ -1,4 +1,5 @@
-import type { Body, Expr, Head, Import, Loc, Rule, RefTerm, Term, VarTerm } from '../ast/ast.ts'
+import type { Body, Head, Import, Loc, Rule, RefTerm, Term, VarTerm } from '../ast/ast.ts'
+import { trueExpr, trueTerm } from '../ast/true.ts'
 import { walkTerm } from '../ast/walk.ts'
 import type { Cursor } from './cursor.ts'
 import { EXPERIMENTAL, FUTURE } from './cursor.ts'
@@ -213,7 +214,7 @@ export class RuleParser extends ExpressionParser {
     const parsed = this.#head(isDefault)
     if (!parsed) return undefined
     let head: Head = parsed
-    const yes = trueBody(loc)
+    const yes = [trueExpr(loc)]
     const base = { kind: 'rule', isDefault, loc, else: undefined } as const
     if (isDefault) {
       if (!this.#checkDefault(head, loc)) return undefined
@@ -328,7 +329,7 @@ export class RuleParser extends ExpressionParser {
       return {
         ...rule,
         head: own,
-        body: trueBody(loc),
+        body: [trueExpr(loc)],
         generatedBody: true,
         loc: c.from(loc, start),
       }
@@ -450,22 +451,6 @@ export class RuleParser extends ExpressionParser {
 function headRefOf(ref: RefTerm): Head['ref'] | undefined {
   const [head, ...rest] = ref.terms
   return head.kind === 'var' ? [head, ...rest] : undefined
-}
-
-export function trueTerm(loc: Loc): Term {
-  return { kind: 'boolean', value: true, loc }
-}
-export function trueBody(loc: Loc): readonly Expr[] {
-  return [
-    {
-      kind: 'expr',
-      node: { kind: 'term', term: trueTerm(loc) },
-      negated: false,
-      with: [],
-      loc,
-      generated: true,
-    },
-  ]
 }
 
 export type { VarTerm }
