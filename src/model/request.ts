@@ -18,6 +18,17 @@ export interface Resource {
   readonly id: string
 }
 
+/** An action as it is asked for in JSON, before anything is known of it. */
+export interface AskedAction {
+  readonly tool: string
+  readonly args?: JsonObject
+  readonly resource?: Resource
+  readonly context?: JsonObject
+  readonly reason?: string
+  /** A declared cost, in the budget's currency. */
+  readonly cost?: string | number
+}
+
 /**
  * The canonical request: everything the caller asked for, parsed and checked, nothing else.
  * Policy, approval hash, audit hash and upstream call all derive from this one object.

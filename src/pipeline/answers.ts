@@ -85,15 +85,15 @@ function endOf(row: ActionRow): { code: ErrorCode; message: string } {
   return { code, message: row.error_message || 'the action did not happen' }
 }
 
-const POLL_HELD_MS = 500
-const WAIT_MS_MAX = 60_000
-
 export interface StoredAnswersParts {
   readonly db: Db
   readonly ledger: Ledger
   readonly events: EventStream
   readonly log: Logger
 }
+
+const POLL_HELD_MS = 500
+const WAIT_MS_MAX = 60_000
 
 /** Answers from actions on record: to those who wait, repeat a request, or come back for its outcome. */
 export class StoredAnswers {

@@ -9,12 +9,6 @@ import { hasOrphanedActions } from '../record/actions.ts'
 import { hasOrphanedTurns } from '../record/turns.ts'
 import type { Db } from '../store/tx.ts'
 
-const SWEEP_MS = 1_000
-const COUNTERS_EVERY = 60
-const RECORD_EVERY = 3_600
-/** A wake-up that has not come after this long is taken for lost. */
-const LOST_WAKE_UP_MS = 5_000
-
 export interface SweeperParts {
   readonly db: Db
   readonly pipeline: Pipeline
@@ -24,6 +18,12 @@ export interface SweeperParts {
   readonly log: Logger
   readonly retention: RetentionParts
 }
+
+const SWEEP_MS = 1_000
+const COUNTERS_EVERY = 60
+const RECORD_EVERY = 3_600
+/** A wake-up that has not come after this long is taken for lost. */
+const LOST_WAKE_UP_MS = 5_000
 
 /** Finds what a lost wake-up left behind: overdue and approved tasks, actions of dead replicas. */
 export class Sweeper {
