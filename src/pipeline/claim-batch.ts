@@ -1,5 +1,5 @@
 import { agentStates, type AgentState } from '../agents/registry.ts'
-import { Counters, settleBudgets, type Held } from '../agents/counters.ts'
+import { type Charge, Counters, settleBudgets, settlementsOf } from '../agents/counters.ts'
 import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
 import { newId } from '../lib/ids.ts'
 import type { Effect, Reason, Reservation } from '../model/decision.ts'
@@ -60,7 +60,7 @@ async function undoClaims(tx: Tx, claims: readonly Claim[]): Promise<void> {
       freesIdempotencyKey: true,
     })),
   )
-  await releaseHeld(tx, actions)
+  await releaseCharges(tx, actions)
   for (const action of actions) {
     tx.append(actionEntry('outcome', action, { state: 'failed', message }))
   }
@@ -77,11 +77,10 @@ export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<Ac
   )
 }
 
-export async function releaseHeld(tx: Tx, actions: readonly ActionRow[]): Promise<void> {
-  const held = actions.flatMap(({ reserved }) => JSON.parse(reserved) as Held[])
+export async function releaseCharges(tx: Tx, actions: readonly ActionRow[]): Promise<void> {
   await settleBudgets(
     tx,
-    held.map((one) => ({ ...one, outcome: 'release' as const })),
+    actions.flatMap((row) => settlementsOf(row, 'release')),
   )
 }
 
@@ -181,17 +180,17 @@ class ClaimBatch {
         joinable: joinable !== undefined,
       },
     )
-    const held = counters.takeAll(verdict.taken)
+    const charges = counters.takeAll(verdict.taken)
     this.#note(asked, verdict)
     const claim = { ...asked, decision: verdict.decision }
     if (asked.dryRun) return this.#dryRun(claim, verdict)
-    return this.#follow(claim, verdict, held, prior?.id ?? joinable ?? '')
+    return this.#follow(claim, verdict, charges, prior?.id ?? joinable ?? '')
   }
 
   #follow(
     claim: Claim,
     verdict: Verdict,
-    held: readonly Held[],
+    charges: readonly Charge[],
     earlier: string,
   ): () => ClaimResult {
     const { reasons, full } = verdict
@@ -208,7 +207,7 @@ class ClaimBatch {
       case 'hold':
         return this.#hold(claim, reasons)
       case 'execute':
-        return this.#execute(claim, held)
+        return this.#execute(claim, charges)
       case 'rate_limited':
       case 'later':
         return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
@@ -296,10 +295,10 @@ class ClaimBatch {
     return () => ({ type: 'held', approval: result.approval as ApprovalRow, reasons })
   }
 
-  #execute(claim: Claim, held: readonly Held[]): () => ClaimResult {
-    const reserved = JSON.stringify(held)
+  #execute(claim: Claim, charges: readonly Charge[]): () => ClaimResult {
+    const reserved = JSON.stringify(charges)
     this.#record(claim, 'allow', 'executing', claim.decision.reasons, { reserved })
-    return () => ({ type: 'execute', fence: 1, held })
+    return () => ({ type: 'execute', fence: 1 })
   }
 
   #record(

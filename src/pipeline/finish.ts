@@ -1,4 +1,4 @@
-import { settleBudgets, type Held } from '../agents/counters.ts'
+import { settleBudgets, settlementsOf } from '../agents/counters.ts'
 import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
@@ -14,7 +14,7 @@ export interface Finish {
   readonly requestId: string
   /** HTTP status of the upstream's answer, or null. */
   readonly upstreamStatus: number | null
-  /** What it cost, when that is not simply what was reserved or nothing; at most the reservation. */
+  /** What it cost, when that is neither nothing nor what was charged; never more than that. */
   readonly spentMicros?: bigint
   readonly detail?: JsonObject
   /** The answer in clear, sealed for the agent, where the record has it masked. */
@@ -22,8 +22,8 @@ export interface Finish {
 }
 
 /**
- * Outcomes, made durable before the agent hears of them. Succeeded actions spend what they reserved,
- * failed ones give it back, indeterminate ones keep it until an operator settles them.
+ * Outcomes, made durable before the agent hears of them. Succeeded actions spend their charges,
+ * failed ones give them back, indeterminate ones keep them until an operator settles them.
  */
 export const FINISH: LedgerKind<Finish, ActionRow> = {
   name: 'finish',
@@ -51,12 +51,8 @@ export const FINISH: LedgerKind<Finish, ActionRow> = {
 
 function settlements({ spentMicros }: Finish, row: ActionRow | undefined) {
   if (!row || row.state === 'indeterminate') return []
-  const held = JSON.parse(row.reserved) as Held[]
-  if (spentMicros !== undefined) {
-    return held.map((one) => ({ ...one, outcome: 'settle' as const, spent: spentMicros }))
-  }
-  const outcome = row.state === 'succeeded' ? ('settle' as const) : ('release' as const)
-  return held.map((one) => ({ ...one, outcome }))
+  const isSpent = spentMicros !== undefined || row.state === 'succeeded'
+  return settlementsOf(row, isSpent ? 'settle' : 'release', spentMicros)
 }
 
 async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {

@@ -15,7 +15,7 @@ import { storable } from '../store/text.ts'
 import { admit, type Verdict } from './admission.ts'
 import type { Claim } from './claim.ts'
 import { killTargetOf } from '../control/kill-state.ts'
-import { ownExecuting, releaseHeld } from './claim-batch.ts'
+import { ownExecuting, releaseCharges } from './claim-batch.ts'
 import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
@@ -39,7 +39,7 @@ export const resumeKind = (environment: EnvironmentKeys): LedgerKind<Claim, Resu
     const actions = await ownExecuting(tx, claims)
     const ids = actions.map(({ id }) => id)
     await moveActions(tx, ids, 'executing', 'held', { reserved: '[]', replicaId: '' })
-    await releaseHeld(tx, actions)
+    await releaseCharges(tx, actions)
     for (const action of actions) {
       const detail = { state: 'held', message: 'not dispatched: held again' }
       tx.append(actionEntry('outcome', action, detail))
@@ -96,12 +96,12 @@ async function execute(
   counters: Counters,
   approvalId: string,
 ): Promise<ResumeResult> {
-  const held = counters.takeAll(verdict.taken)
+  const charges = counters.takeAll(verdict.taken)
   const moved = await moveAction(tx, claim.actionId, 'held', 'executing', {
     replicaId: claim.replicaId,
     revision: claim.decision.revision,
     explain: explanation(claim.decision, claim.decision.reasons),
-    reserved: JSON.stringify(held),
+    reserved: JSON.stringify(charges),
   })
   if (!moved) return { type: 'settled' }
   await counters.flush(tx)
