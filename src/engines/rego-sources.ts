@@ -29,6 +29,11 @@ import {
   type RegoProgram,
 } from './rego-program.ts'
 
+// From the Rego files of a policy to one module that decides, with every finding on the way: tests are
+// compiled along and run first, then reach (rules that read what is not there) and shape (values that are no
+// answer) are checked on the survey of the compiled rules. What does not fit at load does not load, so that
+// it cannot fail at the first decision.
+
 const TEST_RULE = /^test_/
 
 /** A rule of a test file that has to be true before the policy may decide. */

@@ -15,6 +15,11 @@ import type { Db } from '../store/tx.ts'
 import type { Claim, ClaimResult } from './claim.ts'
 import type { Answer, Submission } from './submission.ts'
 
+// How an action on record is answered: to who repeats the request under its key, waits for an approval, or
+// comes back. The row is the truth, so any replica can answer; waiting is for the event of the action, with
+// a slow poll beside it in case the event is late. The one thing a row may not have is an upstream's answer
+// in clear, which is why this replica keeps some for a while (`ClearAnswers`).
+
 /** What a recorded action answers now; `clear` is what the upstream said, where that is not what is on record. */
 export function answerWith(row: ActionRow, clear: StoredResult | null): Answer {
   const result = clear ?? (stored(row.result) as unknown as StoredResult | null)

@@ -27,6 +27,12 @@ import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
 
+// Claims are judged by the batch, not one by one: what they need is read with one query a kind for all of
+// them, each is admitted in its turn against what those before it have left, and everything is written
+// together. So a hundred claims cost a few statements and still cannot overdraw a budget between them. When
+// the commit of a batch gets no answer, `recover` ends in the next batch what did get through, because
+// nobody has dispatched it.
+
 /**
  * Claims: all of a batch are judged in order against the state that the batch has locked (kill
  * switch, agents, counters, earlier answers), then written together with their audit entries.

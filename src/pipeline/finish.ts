@@ -9,6 +9,11 @@ import { insertAnswer, type StoredAnswer } from '../record/answers.ts'
 import { actionEntry } from '../record/entries.ts'
 import type { Ledger, LedgerKind, Tx } from '../record/ledger.ts'
 
+// The end of an action on record. An outcome is written by compare-and-set on the fence of its claim, so a
+// replica that was taken for dead and comes back late cannot overwrite what an operator settled. Effects
+// cannot be undone; so an outcome that cannot be written is kept in memory and tried until it can, the
+// caller is told `outcome_unrecorded`, and the pipeline takes no new action meanwhile.
+
 export interface Finish {
   readonly outcome: ActionOutcome
   readonly requestId: string

@@ -18,6 +18,11 @@ import type { Transport } from '../protocols/transport.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { killTargetOf } from '../control/kill-state.ts'
 
+// Everything that is asked before the ledger is: look-ups, the decision, and the exact call that an allowed
+// action becomes, since its hash is what an approval is for. All of it sees one bundle, so a reload in
+// between cannot mix two policies. A look-up without a usable answer is no failure here: it is a fact that
+// is unavailable, and guards turn that into a denial. Nothing is taken or written, so it may be thrown away.
+
 const NO_FACT = 'the look-up got no usable answer'
 const INEXACT_FACT = 'the answer of the look-up is not JSON that has one meaning'
 

@@ -36,6 +36,12 @@ import { fromStored, toRequest, named } from './requests.ts'
 import { resumeKind } from './resume.ts'
 import type { Answer, Submission } from './submission.ts'
 
+// The way of one action, from any door to its answer, on one page. What has to be gathered is gathered and
+// decided first, without effect; then one ledger batch records the decision and takes what it costs; only
+// its `execute` lets the call be made, and the outcome is recorded before the agent hears of it. What fails
+// before the batch is not on record, what fails in it has no effect, and an effect whose outcome cannot be
+// recorded stops all new ones until it is.
+
 export interface PipelineParts extends JudgeParts, StoredAnswersParts {
   readonly agents: AgentCache
   readonly replicaId: string

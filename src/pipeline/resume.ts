@@ -20,6 +20,11 @@ import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
 
+// An approval releases nothing that was stored: it has the action judged again. Policy, kill switch, agent
+// and budgets are those of now, the approval must be for exactly this request and this call, and its votes
+// must still suffice. What no longer holds refuses the action for good; what only has to wait (an engaged
+// switch, no free instance) leaves it held, and the sweep wakes it again.
+
 export type ResumeResult =
   | { readonly type: 'execute'; readonly fence: number }
   | { readonly type: 'refused'; readonly reasons: readonly Reason[] }

@@ -24,6 +24,11 @@ import type { Db } from '../store/tx.ts'
 import { reasonJson } from '../record/entries.ts'
 import { admit } from '../pipeline/admission.ts'
 
+// A plan is judged outside the ledger, where diffing may take its time, and put on record inside, where
+// switch, agent and rate are asked once more under the lock. The artifact is text in the plan's row; the
+// file in `PLANS_DIR` is a copy of it, made after the commit and made again at the start, so a crash in
+// between loses nothing. A refused plan is on record too, without an artifact.
+
 /** One file of a plan, as the caller gives it: texts, or a patch. */
 export interface PlanChange {
   readonly path: string

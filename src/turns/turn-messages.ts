@@ -13,6 +13,10 @@ import type { Bundle } from '../bundle/types.ts'
 import type { StoredResult } from '../model/result.ts'
 import type { Answer } from '../pipeline/submission.ts'
 
+// What goes to the model and what comes from it. Both are text that somebody else wrote: results are told as
+// data, cut, and withheld where the risk patterns object; the model's args are parsed as strictly as a
+// request, because they become one. Nothing here decides whether a call may happen.
+
 /** Longer results are cut before the model sees them; the action's own record has them whole. */
 const RESULT_CHARS_MAX = 4_000
 

@@ -41,6 +41,12 @@ import {
   toolMessage,
 } from './turn-messages.ts'
 
+// A turn is a loop around the pipeline and has no powers of its own: the model's every call and every tool
+// it asks for are actions of the agent, decided and recorded one by one. Its row is written before the model
+// is asked, so an Idempotency-Key runs a turn once; it can stop at any step (a refusal, a limit, a caller
+// that is gone), and what was done until then is on record and in the answer. Whatever replica dies in a
+// turn, the sweep of another ends it.
+
 export interface TurnSubmission {
   readonly caller: Caller
   readonly requestId: string

@@ -9,6 +9,11 @@ import { hasOrphanedActions } from '../record/actions.ts'
 import { hasOrphanedTurns } from '../record/turns.ts'
 import type { Db } from '../store/tx.ts'
 
+// The safety net under the queues. Nothing depends on a wake-up alone: once a second each replica looks for
+// what should have gone on by itself (held actions that are approved, tasks that are overdue, actions, turns
+// and runs of a replica whose lease has run out) and has it done. Looking is a read; of two replicas that
+// find the same, the ledger lets one do it. A sweep that fails is logged and comes again.
+
 export interface SweeperParts {
   readonly db: Db
   readonly pipeline: Pipeline

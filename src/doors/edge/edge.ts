@@ -13,6 +13,11 @@ import { callerOf, header, setState, stateOf } from './context.ts'
 import type { FailedLogins } from './failed-logins.ts'
 import { tookPlainLine } from './request-line.ts'
 
+// What every request passes before a handler sees it: an id, refusal of what two parsers could read
+// differently, CORS, the key, and the strict body. Doubtful requests are refused rather than repaired,
+// because an upstream or a proxy may repair them in another way. Each check throws a GatewayError, which the
+// last middleware puts on the wire.
+
 export const BODY_BYTES_MAX = 1 << 20
 /** More is 100 ms of checking and judging for one request. */
 export const BODY_VALUES_MAX = 20_000

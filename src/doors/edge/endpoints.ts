@@ -11,6 +11,10 @@ import { onceOf } from './once.ts'
 import type { HttpParts } from './parts.ts'
 import { queryObject, type Shape } from './validate.ts'
 
+// An endpoint is declared once, as data: from it come the route, the roles, the check of body and query, the
+// ledger batch with its idempotency, and the OpenAPI document. A handler gets what was checked and returns
+// what it answers; only streams and the upstream's own answers write to the response themselves.
+
 /**
  * One call of the HTTP surface, declared once. Its schemas are what requests are checked by and what
  * the OpenAPI document shows, so the two cannot differ.

@@ -7,6 +7,10 @@ import { malformed } from './malformed.ts'
 import { keepRecent } from './request-line.ts'
 import type { ActivityStream } from '../streams/websocket.ts'
 
+// The HTTP server with its bounds in time, each of which is a defence: slow headers, slow bodies and idle
+// connections are cut, and so is a client that never ends. Stopping goes from the outside in: no new
+// connections, no new actions, a while for those under way, and then the streams and whatever is left.
+
 const DRAIN_MS = 10_000
 /** In milliseconds, by Node's names. */
 const TIMEOUTS = {

@@ -15,6 +15,11 @@ import { AGENTS } from '../edge/roles.ts'
 import { HELD_ANSWER } from '../edge/schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from '../api/act.ts'
 
+// Agents that know nothing of the gate but a base URL and a key. The request target is taken as it was sent,
+// since whatever normalises it may make another path of it than the one that policy judges; which tool it
+// stands for, the bundle says that judges. Towards the agent the upstream's answer is passed on but for
+// headers that would lead it, or a browser, past the gate.
+
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
 /**

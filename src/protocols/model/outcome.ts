@@ -9,6 +9,11 @@ import type { CallOutcome } from '../../record/actions.ts'
 import { outcomeOf } from '../http/outcome.ts'
 import type { StoredResult } from '../../model/result.ts'
 
+// Reads what a model said by what the gate needs and nothing else: text, proposed calls, usage. Usage is
+// only what the server says; where it says nothing or what cannot be, the whole charge is spent, so that an
+// unclear answer never makes calls cheaper. Text is screened like any other that goes to an agent; risky
+// text fails the action and stays hidden, though it was paid for.
+
 const CALLS_MAX = 100
 const TOKENS_MAX = 100_000_000
 const HTTP_OK = 200
