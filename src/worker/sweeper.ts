@@ -25,8 +25,8 @@ export interface SweeperParts {
 }
 
 const SWEEP_MS = 1_000
-const COUNTERS_EVERY = 60
-const RECORD_EVERY = 3_600
+/** Rounds from one time to the next, of what is not done in each. */
+const EVERY = { counters: 60, record: 3_600 }
 /** A wake-up that has not come after this long is taken for lost. */
 const LOST_WAKE_UP_MS = 5_000
 
@@ -66,8 +66,8 @@ export class Sweeper {
       await sandbox.sweep(LOST_WAKE_UP_MS)
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
-      if (this.#rounds % COUNTERS_EVERY === 0) await operations.sweepCounters()
-      if (this.#rounds % RECORD_EVERY === RECORD_EVERY - 1) await keepRecord(retention)
+      if (this.#rounds % EVERY.counters === 0) await operations.sweepCounters()
+      if (this.#rounds % EVERY.record === EVERY.record - 1) await keepRecord(retention)
       this.#rounds++
     } catch (error) {
       log.warn({ err: error }, 'sweep failed; it runs again')
