@@ -6,8 +6,8 @@ import { ahead, type Db, type Tx } from '../store/tx.ts'
 const SLOTS_PER_WINDOW = 12
 const EPOCH_DATE = '1970-01-01'
 
-/** A budget amount an action holds until its outcome is known. */
-export interface Held {
+/** Money of a budget that is reserved for an action until its outcome is known. */
+export interface Charge {
   readonly key: string
   readonly periodStart: string
   readonly amount: string
@@ -145,8 +145,8 @@ export class Counters {
     return this.#budget(reservation).used
   }
 
-  /** Takes it; answers what a budget then holds. A budget must fit (the database refuses otherwise); windows count even beyond. */
-  take(reservation: Reservation): Held | undefined {
+  /** Takes it; of a budget, as a charge. A budget must fit (the database refuses otherwise); windows count even beyond. */
+  take(reservation: Reservation): Charge | undefined {
     const { key, amount, members } = reservation
     if (reservation.kind === 'budget') return this.#takeBudget(reservation)
     if (reservation.kind === 'window') {
@@ -163,8 +163,8 @@ export class Counters {
     return undefined
   }
 
-  /** Takes all of these; answers what budgets hold of them. */
-  takeAll(reservations: readonly Reservation[]): readonly Held[] {
+  /** Takes all of these; answers what is charged for them. */
+  takeAll(reservations: readonly Reservation[]): readonly Charge[] {
     return reservations.flatMap((one) => this.take(one) ?? [])
   }
 
@@ -236,7 +236,7 @@ export class Counters {
       .map((share) => ({ key: state.key, percent: share, limit, used }))
   }
 
-  #takeBudget(reservation: Reservation): Held {
+  #takeBudget(reservation: Reservation): Charge {
     const state = this.#budget(reservation)
     const { limit, amount } = reservation
     const crossed = this.crossings(reservation).map(({ percent }) => percent)
@@ -373,36 +373,44 @@ function distinctOpens(
   return leaving ? leaving.at.getTime() + windowMs : nowMs
 }
 
-/** What becomes of a held amount. `spent` settles less than was held and gives the rest back. */
-export interface Settlement extends Held {
+/** What becomes of a charge. `spent` settles less than was charged and gives the rest back. */
+export interface Settlement extends Charge {
   readonly outcome: 'settle' | 'release'
-  readonly spent?: bigint
+  readonly spent?: bigint | undefined
 }
 
-/** Turns held amounts into spent ones (`settle`) or gives them back (`release`). */
-export function settleBudgets(tx: Tx, amounts: readonly Settlement[]): void {
-  const totals = new Map<string, { held: Held; settle: bigint; all: bigint }>()
-  for (const held of amounts) {
-    const id = `${held.key}@${held.periodStart}`
-    const total = totals.get(id) ?? { held, settle: 0n, all: 0n }
-    const amount = BigInt(held.amount)
+/** What becomes of all charges of an action, which its row has as text. */
+export const settlementsOf = (
+  { reserved }: { readonly reserved: string },
+  outcome: Settlement['outcome'],
+  spent?: bigint,
+): readonly Settlement[] =>
+  (JSON.parse(reserved) as Charge[]).map((charge) => ({ ...charge, outcome, spent }))
+
+/** Turns charges into spent money (`settle`) or gives them back (`release`). */
+export function settleBudgets(tx: Tx, charges: readonly Settlement[]): void {
+  const totals = new Map<string, { charge: Charge; settle: bigint; all: bigint }>()
+  for (const charge of charges) {
+    const id = `${charge.key}@${charge.periodStart}`
+    const total = totals.get(id) ?? { charge, settle: 0n, all: 0n }
+    const amount = BigInt(charge.amount)
     totals.set(id, {
-      held,
-      settle: total.settle + settledPart(held, amount),
+      charge,
+      settle: total.settle + settledPart(charge, amount),
       all: total.all + amount,
     })
   }
   if (totals.size === 0) return
   const rows = [...totals.values()]
   tx.send(SETTLE_BUDGETS, [
-    textArray(rows.map(({ held }) => held.key)),
-    textArray(rows.map(({ held }) => held.periodStart)),
+    textArray(rows.map(({ charge }) => charge.key)),
+    textArray(rows.map(({ charge }) => charge.periodStart)),
     bigintArray(rows.map(({ all }) => all)),
     bigintArray(rows.map(({ settle }) => settle)),
   ])
 }
 
-// Never more than was held: the limit holds whatever an upstream says it cost.
+// Never more than was charged: the limit holds whatever an upstream says it cost.
 function settledPart({ outcome, spent }: Settlement, amount: bigint): bigint {
   if (outcome === 'release') return 0n
   return spent === undefined || spent > amount ? amount : spent

@@ -108,6 +108,16 @@ export class AgentCache {
     return this.#cache.fetch(id)
   }
 
+  /** The agent that a caller is. @throws GatewayError `forbidden` for people, `unauthenticated` when it is gone */
+  async acting(caller: { readonly role: string; readonly agentId: string | null }): Promise<Agent> {
+    if (caller.role !== 'agent' || !caller.agentId) {
+      throw new GatewayError('forbidden', 'only an agent key can act')
+    }
+    const agent = await this.find(caller.agentId)
+    if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
+    return agent
+  }
+
   /** The agent has changed: the next look-up reads it anew. */
   forget(id: string): void {
     this.#cache.delete(id)

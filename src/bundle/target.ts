@@ -7,6 +7,10 @@ import { encodeSegment } from './segment.ts'
 import { isParam, parseTemplate } from './template.ts'
 import type { RouteSegment } from './types.ts'
 
+// From a tool and its args to the exact request upstream. It is built from nothing and canonical, because
+// its hash is what an approval is for: the same args give the same bytes on any replica. A value that would
+// lead to the path of another tool is refused, since that tool has rules of its own.
+
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE'])
 
 /** Whether a call with this method carries its remaining args as a JSON body. */

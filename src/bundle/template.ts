@@ -1,6 +1,10 @@
 import type { Tool } from '../model/tool.ts'
 import type { Route, RouteSegment, RouteTable } from './types.ts'
 
+// Path templates, and how two of them relate. `/tickets/{id}` and `/tickets/export` both match one path; the
+// more specific one stands for it, and the wider one must then never be filled in to reach it. Templates
+// that cross, so that neither is more specific, are an error of the policy.
+
 const LITERAL = /^[A-Za-z0-9._~!$&'()*+,=:@-]+$/
 const PARAM = /^\{([A-Za-z_][A-Za-z0-9_]*)\}$/
 

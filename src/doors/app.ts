@@ -26,6 +26,9 @@ import { statusEndpoints } from './api/status.ts'
 import { turnEndpoints } from './api/turns.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
 
+// The middlewares and their order, which is the order of trust: before the key is known nothing costs more
+// than a look at the headers, and before roles are checked no body is parsed.
+
 /** Every call there is, group by group. */
 export function endpointGroups(parts: HttpParts): Endpoints[] {
   const groups = [

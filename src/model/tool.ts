@@ -64,3 +64,15 @@ export interface Tool {
   readonly reservedPaths: readonly string[]
   readonly location: PolicyLocation
 }
+
+/** What a tool is that declares nothing but what it must. */
+export const UNDECLARED = Object.freeze({
+  query: [],
+  resource: null,
+  costMicros: 0n,
+  recipients: [],
+  items: null,
+  paths: [],
+  facts: [],
+  reservedPaths: [],
+} as const)

@@ -1,4 +1,5 @@
 import type { Caller } from '../agents/keys.ts'
+import { shownTo } from '../agents/known.ts'
 import { agentOf } from '../agents/registry.ts'
 import { cancel, expire, findApproval, openTask, vote, type Approval } from '../approvals/tasks.ts'
 import type { EnvironmentKeys } from '../approvals/voters.ts'
@@ -76,14 +77,9 @@ export async function cancelApproval(
 }
 
 async function assertMayCancel(tx: Tx, id: string, caller: Caller): Promise<void> {
-  const approval = await findApproval(tx, id)
-  const isOwn = caller.agentId !== null && approval?.agentId === caller.agentId
+  shownTo(caller, await findApproval(tx, id), 'approval', id)
   const isOperator = caller.role === 'operator' || caller.role === 'admin'
-  // An agent learns nothing of other agents' approvals, not even that they exist.
-  if (!approval || (caller.role === 'agent' && !isOwn)) {
-    throw new GatewayError('not_found', `there is no approval \`${id}\``)
-  }
-  if (!isOwn && !isOperator) {
+  if (caller.role !== 'agent' && !isOperator) {
     throw new GatewayError('forbidden', 'only the requester or an operator can cancel')
   }
 }

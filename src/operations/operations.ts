@@ -24,6 +24,11 @@ import { runOnce, type Once, type Work } from './once.ts'
 import { registryEntry } from './registry.ts'
 import { REPORT, type Report, type Reported } from './report.ts'
 
+// The writes of people and sweeps, with the kill switch as the one that may not wait: it goes to the head of
+// the ledger's queue and is asked about over a connection of its own. Engaging works without a database too:
+// this replica stops at once, the caller is told that it is not recorded, and the record is made up for as
+// soon as it can be. Releasing needs the record.
+
 const CONFIRM_DEADLINE_MS = 3_000
 const KILL_RETRY_MS = 500
 /** An owner that lost its lease gets this long to still report the outcome it is waiting for. */

@@ -29,6 +29,10 @@ import type { JsonObject } from '../model/json.ts'
 import type { Tx } from '../record/ledger.ts'
 import { approvalEntry, endHeld } from './approvals.ts'
 
+// People's changes of agents and keys, each one write of a ledger batch together with its entry. Caches of
+// keys are cleared once the batch is durable and not before, or a look-up in between would read the old key
+// into them again.
+
 /** Puts what happened to the registry on record. */
 export function registryEntry(kind: string, agentId: string, detail: JsonObject): AuditDraft {
   return { kind, agentId, tool: '', effect: '', actionId: '', detail }

@@ -1,5 +1,5 @@
 import type { Caller } from '../agents/keys.ts'
-import { Counters, settleBudgets, type Held } from '../agents/counters.ts'
+import { type Charge, Counters, settleBudgets } from '../agents/counters.ts'
 import { ownReservation } from '../agents/own-budget.ts'
 import { agentStates, type AgentState } from '../agents/registry.ts'
 import { ERRORS, GatewayError, type ErrorCode } from '../errors.ts'
@@ -51,7 +51,7 @@ const REPORTED: Judged = { effect: 'allow', reasons: [], shadow: [], reservation
 class ReportBatch {
   readonly #tx: Tx
   readonly #rows: RecordedReport[] = []
-  readonly #held: Held[] = []
+  readonly #charges: Charge[] = []
   readonly #consequences: { agentId: string; verdict: Verdict<Judged> }[] = []
   #states = new Map<string, AgentState>()
 
@@ -68,7 +68,7 @@ class ReportBatch {
     counters.flush(tx)
     settleBudgets(
       tx,
-      this.#held.map((one) => ({ ...one, outcome: 'settle' as const })),
+      this.#charges.map((one) => ({ ...one, outcome: 'settle' as const })),
     )
     for (const { agentId, verdict } of this.#consequences) {
       await bearConsequences(tx, agentId, verdict)
@@ -94,7 +94,7 @@ class ReportBatch {
       { decision: REPORTED, costMicros, target, stage: 'accounted' },
       { switches: this.#tx.switches, agent: state, counters },
     )
-    this.#held.push(...counters.takeAll(verdict.taken))
+    this.#charges.push(...counters.takeAll(verdict.taken))
     this.#note(state, verdict)
     const [refusal] = verdict.reasons
     if (refusal) return this.#refuse(report, refusal)

@@ -1,5 +1,5 @@
 import type { Caller } from '../agents/keys.ts'
-import { settleBudgets, type Held } from '../agents/counters.ts'
+import { settleBudgets, settlementsOf } from '../agents/counters.ts'
 import { GatewayError } from '../errors.ts'
 import { findAction, moveAction, type Action } from '../record/actions.ts'
 import type { Tx } from '../record/ledger.ts'
@@ -18,12 +18,8 @@ export async function settleAction(
 ): Promise<Action> {
   const moved = await moveAction(tx, id, 'indeterminate', state, { errorMessage: reason })
   if (!moved) throw await notIndeterminate(tx, id)
-  const outcome = state === 'succeeded' ? ('settle' as const) : ('release' as const)
-  const held = JSON.parse(moved.reserved) as Held[]
-  settleBudgets(
-    tx,
-    held.map((one) => ({ ...one, outcome })),
-  )
+  const outcome = state === 'succeeded' ? 'settle' : 'release'
+  settleBudgets(tx, settlementsOf(moved, outcome))
   const who = { settled_by: caller.name, key_id: caller.keyId }
   // `state` and `note` are what `status` and `reason` were called before.
   const detail = { status: state, state, reason, note: reason, ...who }

@@ -22,6 +22,11 @@ import type { Db } from '../store/tx.ts'
 import type { Claim, ClaimResult } from './claim.ts'
 import type { Answer, Submission } from './submission.ts'
 
+// How an action on record is answered: to who repeats the request under its key, waits for an approval, or
+// comes back. The row is the truth, so any replica can answer; waiting is for the event of the action, with
+// a slow poll beside it in case the event is late. The one thing a row may not have is an upstream's answer
+// in clear, which is why this replica keeps some for a while (`ClearAnswers`).
+
 /** An action on record, or one that has just ended, whose answer is at hand. */
 type Answerable = EndedAction & Partial<Pick<Action, 'explain' | 'result'>>
 
@@ -95,15 +100,15 @@ function endOf(action: EndedAction): { code: ErrorCode; message: string } {
   return { code, message: action.errorMessage || 'the action did not happen' }
 }
 
-const POLL_HELD_MS = 500
-const WAIT_MS_MAX = 60_000
-
 export interface StoredAnswersParts {
   readonly db: Db
   readonly ledger: Ledger
   readonly events: EventStream
   readonly log: Logger
 }
+
+const POLL_HELD_MS = 500
+const WAIT_MS_MAX = 60_000
 
 /** Answers from actions on record: to those who wait, repeat a request, or come back for its outcome. */
 export class StoredAnswers {

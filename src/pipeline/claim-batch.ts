@@ -1,5 +1,11 @@
 import { agentStates, type AgentState } from '../agents/registry.ts'
-import { Counters, settleBudgets, type CountersRead, type Held } from '../agents/counters.ts'
+import {
+  Counters,
+  settleBudgets,
+  settlementsOf,
+  type Charge,
+  type CountersRead,
+} from '../agents/counters.ts'
 import { createApproval, type Approval } from '../approvals/tasks.ts'
 import { newId } from '../lib/ids.ts'
 import type { Effect, Reason, Reservation } from '../model/decision.ts'
@@ -27,6 +33,12 @@ import { killTargetOf } from '../control/kill-state.ts'
 import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
+
+// Claims are judged by the batch, not one by one: what they need is read with one query a kind for all of
+// them, each is admitted in its turn against what those before it have left, and everything is written
+// together. So a hundred claims cost a few statements and still cannot overdraw a budget between them. When
+// the commit of a batch gets no answer, `recover` ends in the next batch what did get through, because
+// nobody has dispatched it.
 
 /**
  * Claims: all of a batch are judged in order against the state that the batch has locked (kill
@@ -91,7 +103,7 @@ async function undoClaims(tx: Tx, claims: readonly Claim[]): Promise<void> {
       freesIdempotencyKey: true,
     })),
   )
-  releaseHeld(tx, actions)
+  releaseCharges(tx, actions)
   for (const action of actions) {
     tx.append(actionEntry('outcome', action, { state: 'failed', message }))
   }
@@ -108,11 +120,10 @@ export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<Ac
   )
 }
 
-export function releaseHeld(tx: Tx, actions: readonly Pick<Action, 'reserved'>[]): void {
-  const held = actions.flatMap(({ reserved }) => JSON.parse(reserved) as Held[])
+export function releaseCharges(tx: Tx, actions: readonly Pick<Action, 'reserved'>[]): void {
   settleBudgets(
     tx,
-    held.map((one) => ({ ...one, outcome: 'release' as const })),
+    actions.flatMap((row) => settlementsOf(row, 'release')),
   )
 }
 
@@ -198,17 +209,17 @@ class ClaimBatch {
         joinable: joinable !== undefined,
       },
     )
-    const held = counters.takeAll(verdict.taken)
+    const charges = counters.takeAll(verdict.taken)
     this.#note(asked, verdict)
     const claim = { ...asked, decision: verdict.decision }
     if (asked.dryRun) return this.#dryRun(claim, verdict)
-    return this.#follow(claim, verdict, held, prior?.id ?? joinable ?? '')
+    return this.#follow(claim, verdict, charges, prior?.id ?? joinable ?? '')
   }
 
   #follow(
     claim: Claim,
     verdict: Verdict,
-    held: readonly Held[],
+    charges: readonly Charge[],
     earlier: string,
   ): () => ClaimResult {
     const { reasons, full } = verdict
@@ -225,7 +236,7 @@ class ClaimBatch {
       case 'hold':
         return this.#hold(claim, reasons)
       case 'execute':
-        return this.#execute(claim, held)
+        return this.#execute(claim, charges)
       case 'rate_limited':
       case 'later':
         return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
@@ -313,10 +324,10 @@ class ClaimBatch {
     return () => ({ type: 'held', approval: result.approval as Approval, reasons })
   }
 
-  #execute(claim: Claim, held: readonly Held[]): () => ClaimResult {
-    const reserved = JSON.stringify(held)
+  #execute(claim: Claim, charges: readonly Charge[]): () => ClaimResult {
+    const reserved = JSON.stringify(charges)
     this.#record(claim, 'allow', 'executing', claim.decision.reasons, { reserved })
-    return () => ({ type: 'execute', fence: 1, held })
+    return () => ({ type: 'execute', fence: 1 })
   }
 
   #record(

@@ -1,5 +1,4 @@
 import type { Agent } from '../agents/agent.ts'
-import type { Held } from '../agents/counters.ts'
 import type { Approval } from '../approvals/tasks.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle } from '../bundle/types.ts'
@@ -48,7 +47,7 @@ export interface Claim {
 
 /** What the ledger made of a claim. Only `execute` lets an effect start. */
 export type ClaimResult =
-  | { readonly type: 'execute'; readonly fence: number; readonly held: readonly Held[] }
+  | { readonly type: 'execute'; readonly fence: number }
   | { readonly type: 'held'; readonly approval: Approval; readonly reasons: readonly Reason[] }
   | {
       readonly type: 'denied'

@@ -1,4 +1,4 @@
-import { settleBudgets, type Held } from '../agents/counters.ts'
+import { settleBudgets, settlementsOf } from '../agents/counters.ts'
 import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
@@ -10,12 +10,17 @@ import { actionEntry } from '../record/entries.ts'
 import type { Ledger, LedgerKind, Tx } from '../record/ledger.ts'
 import { ahead } from '../store/tx.ts'
 
+// The end of an action on record. An outcome is written by compare-and-set on the fence of its claim, so a
+// replica that was taken for dead and comes back late cannot overwrite what an operator settled. Effects
+// cannot be undone; so an outcome that cannot be written is kept in memory and tried until it can, the
+// caller is told `outcome_unrecorded`, and the pipeline takes no new action meanwhile.
+
 export interface Finish {
   readonly outcome: ActionOutcome
   readonly requestId: string
   /** HTTP status of the upstream's answer, or null. */
   readonly upstreamStatus: number | null
-  /** What it cost, when that is not simply what was reserved or nothing; at most the reservation. */
+  /** What it cost, when that is neither nothing nor what was charged; never more than that. */
   readonly spentMicros?: bigint
   readonly detail?: JsonObject
   /** The answer in clear, sealed for the agent, where the record has it masked. */
@@ -23,8 +28,8 @@ export interface Finish {
 }
 
 /**
- * Outcomes, made durable before the agent hears of them. Succeeded actions spend what they reserved,
- * failed ones give it back, indeterminate ones keep it until an operator settles them.
+ * Outcomes, made durable before the agent hears of them. Succeeded actions spend their charges,
+ * failed ones give them back, indeterminate ones keep them until an operator settles them.
  */
 export const FINISH: LedgerKind<Finish, EndedAction, Promise<Map<string, EndedAction>>> = {
   name: 'finish',
@@ -57,12 +62,8 @@ export const FINISH: LedgerKind<Finish, EndedAction, Promise<Map<string, EndedAc
 
 function settlements({ spentMicros }: Finish, action: EndedAction | undefined) {
   if (!action || action.state === 'indeterminate') return []
-  const held = JSON.parse(action.reserved) as Held[]
-  if (spentMicros !== undefined) {
-    return held.map((one) => ({ ...one, outcome: 'settle' as const, spent: spentMicros }))
-  }
-  const outcome = action.state === 'succeeded' ? ('settle' as const) : ('release' as const)
-  return held.map((one) => ({ ...one, outcome }))
+  const isSpent = spentMicros !== undefined || action.state === 'succeeded'
+  return settlementsOf(action, isSpent ? 'settle' : 'release', spentMicros)
 }
 
 function record(tx: Tx, finish: Finish, action: EndedAction): void {

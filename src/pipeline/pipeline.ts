@@ -36,6 +36,12 @@ import { fromStored, toRequest, named } from './requests.ts'
 import { resumeKind } from './resume.ts'
 import type { Answer, Submission } from './submission.ts'
 
+// The way of one action, from any door to its answer, on one page. What has to be gathered is gathered and
+// decided first, without effect; then one ledger batch records the decision and takes what it costs; only
+// its `execute` lets the call be made, and the outcome is recorded before the agent hears of it. What fails
+// before the batch is not on record, what fails in it has no effect, and an effect whose outcome cannot be
+// recorded stops all new ones until it is.
+
 export interface PipelineParts extends JudgeParts, StoredAnswersParts {
   readonly agents: AgentCache
   readonly replicaId: string
@@ -114,7 +120,7 @@ export class Pipeline {
     if (!action || action.agentId !== submission.caller.agentId) {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
-    const agent = await this.#agent(submission)
+    const agent = await this.#parts.agents.acting(submission.caller)
     const bundle = this.#bundle()
     const request = toRequest(submission, named(submission.call, bundle), agent)
     if (sha256(recordedText(this.#parts.mask, request, bundle)) !== action.requestHash) {
@@ -136,7 +142,7 @@ export class Pipeline {
 
   async #take(submission: Submission, dryRun: boolean): Promise<Answer> {
     this.#assertOpen()
-    const agent = await this.#agent(submission)
+    const agent = await this.#parts.agents.acting(submission.caller)
     // Taken once: the bundle that finds the tool is the one that judges.
     const bundle = this.#bundle()
     const request = toRequest(submission, named(submission.call, bundle), agent)
@@ -166,16 +172,6 @@ export class Pipeline {
         retryAfterS: 1,
       })
     }
-  }
-
-  async #agent(submission: Submission): Promise<Agent> {
-    const { agentId } = submission.caller
-    if (submission.caller.role !== 'agent' || !agentId) {
-      throw new GatewayError('forbidden', 'only an agent key can act')
-    }
-    const agent = await this.#parts.agents.find(agentId)
-    if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
-    return agent
   }
 
   async #follow(

@@ -12,7 +12,7 @@ import {
   objectionsTo,
   type EnvironmentKeys,
 } from '../approvals/voters.ts'
-import type { Reason } from '../model/decision.ts'
+import { ofPhase, type Reason } from '../model/decision.ts'
 import { denial, wireCode } from '../model/reason.ts'
 import { findAction, moveAction, moveActions, type Action } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
@@ -20,10 +20,15 @@ import { storable } from '../store/text.ts'
 import { admit, type Verdict } from './admission.ts'
 import type { Claim } from './claim.ts'
 import { killTargetOf } from '../control/kill-state.ts'
-import { ownExecuting, releaseHeld } from './claim-batch.ts'
+import { ownExecuting, releaseCharges } from './claim-batch.ts'
 import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
+
+// An approval releases nothing that was stored: it has the action judged again. Policy, kill switch, agent
+// and budgets are those of now, the approval must be for exactly this request and this call, and its votes
+// must still suffice. What no longer holds refuses the action for good; what only has to wait (an engaged
+// switch, no free instance) leaves it held, and the sweep wakes it again.
 
 export type ResumeResult =
   | { readonly type: 'execute'; readonly fence: number }
@@ -44,7 +49,7 @@ export const resumeKind = (environment: EnvironmentKeys): LedgerKind<Claim, Resu
     const actions = await ownExecuting(tx, claims)
     const ids = actions.map(({ id }) => id)
     await moveActions(tx, ids, 'executing', 'held', { reserved: '[]', replicaId: '' })
-    releaseHeld(tx, actions)
+    releaseCharges(tx, actions)
     for (const action of actions) {
       const detail = { state: 'held', message: 'not dispatched: held again' }
       tx.append(actionEntry('outcome', action, detail))
@@ -87,9 +92,7 @@ async function judge(
   const state = (await agentStates(tx, [agent.id])).get(agent.id)
   const counters = await Counters.load(
     tx,
-    withOwnLimits(decision, costMicros, state).reservations.filter(
-      ({ phase }) => phase === 'effect',
-    ),
+    ofPhase(withOwnLimits(decision, costMicros, state), 'effect'),
   )
   const target = killTargetOf({ ...claim, agent })
   const asking = { decision, costMicros, target, stage: 'approved' as const }
@@ -103,12 +106,12 @@ async function execute(
   counters: Counters,
   approvalId: string,
 ): Promise<ResumeResult> {
-  const held = counters.takeAll(verdict.taken)
+  const charges = counters.takeAll(verdict.taken)
   const moved = await moveAction(tx, claim.actionId, 'held', 'executing', {
     replicaId: claim.replicaId,
     revision: claim.decision.revision,
     explain: explanation(claim.decision, claim.decision.reasons),
-    reserved: JSON.stringify(held),
+    reserved: JSON.stringify(charges),
   })
   if (!moved) return { type: 'settled' }
   counters.flush(tx)

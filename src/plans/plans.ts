@@ -24,6 +24,11 @@ import type { Db } from '../store/tx.ts'
 import { reasonJson } from '../record/entries.ts'
 import { admit } from '../pipeline/admission.ts'
 
+// A plan is judged outside the ledger, where diffing may take its time, and put on record inside, where
+// switch, agent and rate are asked once more under the lock. The artifact is text in the plan's row; the
+// file in `PLANS_DIR` is a copy of it, made after the commit and made again at the start, so a crash in
+// between loses nothing. A refused plan is on record too, without an artifact.
+
 /** One file of a plan, as the caller gives it: texts, or a patch. */
 export interface PlanChange {
   readonly path: string
@@ -107,11 +112,8 @@ export class Plans {
   async propose(submission: PlanSubmission): Promise<(tx: Tx) => Promise<PlanVerdict>> {
     const startedAt = performance.now()
     const { agents, bundle: live, metrics } = this.#parts
-    const { agentId } = submission.caller
-    const agent = agentId === null ? undefined : await agents.find(agentId)
-    if (agentId !== null && !agent) {
-      throw new GatewayError('unauthenticated', 'the agent of this key is gone')
-    }
+    const { caller } = submission
+    const agent = caller.agentId === null ? undefined : await agents.acting(caller)
     const bundle = live()
     const { files, isTooLarge } = diffAll(submission.changes, bundle.plans.diffLinesMax)
     const paths = submission.changes.map(({ path }) => path)

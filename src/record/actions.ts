@@ -71,7 +71,7 @@ export interface CallOutcome {
   /** The whole answer, for the caller that waits; null when there is none. */
   readonly result: StoredResult | null
   readonly upstreamStatus: number | null
-  /** What it really cost, where that is known apart from the reservation; the rest is given back. */
+  /** What it really cost, where that is known apart from its charge; the rest is given back. */
   readonly spentMicros?: bigint
   /** For the record, beside the outcome. */
   readonly detail?: JsonObject

@@ -3,6 +3,10 @@ import type { Client, ClientConfig } from 'pg'
 import type { Logger } from '../lib/log.ts'
 import { cut, deadline } from '../store/deadline.ts'
 
+// The ledger has a connection of its own, because its bounds are its own: a batch that does not end holds
+// the lock that everybody waits for. When something is late the connection is cut rather than waited for,
+// and the server ends what was going on in it.
+
 const RECONNECT_DELAY_MS = 100
 /**
  * A replica that is frozen inside a batch holds the row lock that all others wait for. The server ends

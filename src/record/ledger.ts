@@ -8,6 +8,12 @@ import type { HeadFloor } from '../store/head-floor.ts'
 import { Batch, type LedgerKind, type Operation } from './ledger-batch.ts'
 import { LedgerSession } from './ledger-session.ts'
 
+// How batches come about and how they fail. Whatever has come by the time a batch is through goes into the
+// next. A batch that the database refuses for its data is halved until the input at fault is alone, and the
+// others succeed; one that gets no answer in time loses its connection. When it was the COMMIT that got
+// none, nobody knows what became of it: its callers are told `audit_unavailable`, and a later batch undoes
+// what did get through.
+
 export type { Tx } from '../store/tx.ts'
 export { LEDGER_CHANNEL, type LedgerKind } from './ledger-batch.ts'
 

@@ -38,8 +38,6 @@ const SCENARIO_BYTES_MAX = 256 * 1024
 const OPEN_RUNS_MAX = 10
 const RUN_MS_MAX = 10_000
 const ATTEMPTS_MAX = 3
-/** A wake-up that has not come after this long is taken for lost. */
-const LOST_WAKE_UP_MS = 5_000
 const BUSY_RETRY_AFTER_S = 5
 
 export interface SandboxParts {
@@ -126,12 +124,12 @@ export class Sandbox {
   }
 
   /** Runs that nobody is playing any more are queued again, a few times; forgotten ones are played. */
-  async sweep(): Promise<void> {
+  async sweep(forgottenMs: number): Promise<void> {
     const { db, ledger, replicaId } = this.#parts
     const lost = await orphanedRuns(db, replicaId)
     for (const run of lost.filter(({ id }) => !this.#playing.has(id)))
       await ledger.write((tx) => this.#again(tx, run.id))
-    for (const id of await forgottenRuns(db, LOST_WAKE_UP_MS)) await this.run(id)
+    for (const id of await forgottenRuns(db, forgottenMs)) await this.run(id)
   }
 
   async #play(begun: Begun, bundle: Bundle, startedAt: number): Promise<RunEnd> {

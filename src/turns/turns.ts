@@ -12,6 +12,7 @@ import type { ChatMessage, Completion } from '../protocols/model/call.ts'
 import { chatCall, isModelTool } from '../protocols/model/protocol.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
+import { UNSAID } from '../model/request.ts'
 import { offeredTools } from '../protocols/model/tool.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
@@ -39,6 +40,12 @@ import {
   resultForModel,
   toolMessage,
 } from './turn-messages.ts'
+
+// A turn is a loop around the pipeline and has no powers of its own: the model's every call and every tool
+// it asks for are actions of the agent, decided and recorded one by one. Its row is written before the model
+// is asked, so an Idempotency-Key runs a turn once; it can stop at any step (a refusal, a limit, a caller
+// that is gone), and what was done until then is on record and in the answer. Whatever replica dies in a
+// turn, the sweep of another ends it.
 
 export interface TurnSubmission {
   readonly caller: Caller
@@ -88,7 +95,7 @@ export class Turns {
   /** @throws GatewayError before the turn is on record; afterwards every end is an answer. */
   async run(submission: TurnSubmission): Promise<TurnAnswer> {
     this.#parts.model.assertReady()
-    const agent = await this.#agent(submission.caller)
+    const agent = await this.#parts.agents.acting(submission.caller)
     const bundle = this.#parts.bundle()
     const id = newId('trn')
     const prior = await this.#parts.ledger.write((tx) =>
@@ -106,15 +113,6 @@ export class Turns {
     await this.#parts.ledger.write(async (tx) => {
       for (const row of await orphanedTurns(tx, ORPHAN_GRACE_MS)) await endOrphan(tx, row)
     })
-  }
-
-  async #agent({ role, agentId }: Caller): Promise<Agent> {
-    if (role !== 'agent' || !agentId) {
-      throw new GatewayError('forbidden', 'only an agent key can act')
-    }
-    const agent = await this.#parts.agents.find(agentId)
-    if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
-    return agent
   }
 
   // The row with the key is written before anything is asked, so two requests cannot both run.
@@ -357,10 +355,8 @@ class Turn {
       caller: this.#submission.caller,
       requestId: this.#submission.requestId,
       call,
-      resource: null,
+      ...UNSAID,
       context: this.#submission.context,
-      reason: null,
-      costMicros: null,
       idempotencyKey: null,
       waitMs: 0,
       mayBeHeld,

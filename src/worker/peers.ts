@@ -6,6 +6,10 @@ import type { Jobs } from '../store/jobs.ts'
 import { Listener } from '../store/listener.ts'
 import type { Store } from '../store/store.ts'
 
+// Replicas tell each other of every batch through the database's NOTIFY, with the size of the chain and the
+// epoch of the kill switch. It is an optimisation: a message that is lost costs the time until the next beat
+// or poll, and none of what must hold depends on one.
+
 export interface PeerParts {
   readonly store: Store
   readonly events: EventStream

@@ -11,6 +11,10 @@ import type { JobHandler, QueueOptions } from '../store/jobs.ts'
 import type { Db } from '../store/tx.ts'
 import type { WebhookSender } from './webhooks.ts'
 
+// What each queue does with a job. A job carries little more than an id: the handler reads what is true by
+// now and asks the same pipeline and operations as HTTP does, all of which do nothing when there is nothing
+// to do. So a job may come twice or late, and one that is lost is made up for by the sweeper.
+
 const SANDBOX_RETRIES = 2
 const WEBHOOK_RETRIES = 8
 

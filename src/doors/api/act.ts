@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ErrorCode } from '../../errors.ts'
-import type { JsonObject } from '../../model/json.ts'
-import type { Resource } from '../../model/request.ts'
+import type { AskedAction } from '../../model/request.ts'
 import type { Submission } from '../../pipeline/submission.ts'
 import { sendAnswer } from './answers.ts'
 import { money } from './agent-json.ts'
@@ -18,13 +17,7 @@ import { MONEY, NAME, object, shape, TEXT, OPEN } from '../edge/validate.ts'
 
 export const WAIT_S_MAX = 60
 
-interface ActBody {
-  readonly tool: string
-  readonly args?: JsonObject
-  readonly resource?: Resource
-  readonly context?: JsonObject
-  readonly reason?: string
-  readonly cost?: string | number
+interface ActBody extends AskedAction {
   readonly dry_run?: boolean
   readonly wait_s?: number
 }

@@ -1,4 +1,5 @@
-import { agentAsked } from '../../agents/known.ts'
+import type { Caller } from '../../agents/keys.ts'
+import { agentAsked, shownTo } from '../../agents/known.ts'
 import { approvalOfAction, votesOf, type Approval } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -10,7 +11,6 @@ import { findAction, listActions, stored, type Action } from '../../record/actio
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { callerOf } from '../edge/context.ts'
 import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
 import { ANYONE, OPERATORS } from '../edge/roles.ts'
@@ -78,11 +78,11 @@ export function actionEndpoints(parts: PartsOf<'db' | 'pipeline'>): Endpoints {
       query: WAIT,
       errors: ['not_found'],
     },
-    async ({ req, id, caller, query: { wait_s: waitS = 0 } }) => {
-      let action = await visible(db, req, id)
+    async ({ id, caller, query: { wait_s: waitS = 0 } }) => {
+      let action = await visible(db, caller, id)
       if (waitS > 0 && OPEN.has(action.state)) {
         await pipeline.answerOf(action.id, waitS * 1000)
-        action = await visible(db, req, action.id)
+        action = await visible(db, caller, action.id)
       }
       if (caller.agentId !== null) await pipeline.noteCollected(action)
       const approval = await approvalOfAction(db, action.id)
@@ -103,8 +103,8 @@ export function actionEndpoints(parts: PartsOf<'db' | 'pipeline'>): Endpoints {
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ req, id, caller }) =>
-      explain(parts, await visible(db, req, id), caller.role === 'agent'),
+    async ({ id, caller }) =>
+      explain(parts, await visible(db, caller, id), caller.role === 'agent'),
   )
 
   endpoints.write(
@@ -141,13 +141,8 @@ async function decidedJson(db: Db, { id, status }: Approval): Promise<JsonObject
   return { id, status, decided_by: last?.approver ?? null, reason: last?.comment || null }
 }
 
-/** The action, unless it belongs to another agent than the one asking. */
-async function visible(db: Db, req: object, id: string): Promise<Action> {
-  const action = await findAction(db, id)
-  const { agentId } = callerOf(req)
-  if (action && (agentId === null || action.agentId === agentId)) return action
-  throw new GatewayError('not_found', `there is no action \`${id.slice(0, 64)}\``)
-}
+const visible = async (db: Db, caller: Caller, id: string): Promise<Action> =>
+  shownTo(caller, await findAction(db, id), 'action', id)
 
 export function actionJson(action: Action): JsonObject {
   const result = stored(action.result) as unknown as StoredResult | null

@@ -1,15 +1,12 @@
-import type { Request } from 'express'
 import type { Caller } from '../../agents/keys.ts'
-import { agentAsked } from '../../agents/known.ts'
-import { findApproval, listApprovals, type Approval } from '../../approvals/tasks.ts'
-import { GatewayError } from '../../errors.ts'
+import { agentAsked, shownTo } from '../../agents/known.ts'
+import { findApproval, listApprovals } from '../../approvals/tasks.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { approvalView, approvalViews } from '../../operations/approval-view.ts'
 import { cancelApproval, voteOn } from '../../operations/approvals.ts'
 import { findAction } from '../../record/actions.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { callerOf, idParam } from '../edge/context.ts'
-import type { HttpParts, PartsOf } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { REASON, reasonIn, type ReasonBody } from './reason.ts'
 import { ANYONE, READERS } from '../edge/roles.ts'
 import {
@@ -72,8 +69,8 @@ export function approvalEndpoints(parts: PartsOf<'db' | 'config' | 'keyRing'>): 
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ req, caller }) => {
-      const approval = await visible(db, req)
+    async ({ id, caller }) => {
+      const approval = shownTo(caller, await findApproval(db, id), 'approval', id)
       const view = await approvalView(db, approval, shown(caller))
       const action = await findAction(db, approval.actionId)
       const request = action ? (JSON.parse(action.request) as JsonObject) : null
@@ -123,12 +120,4 @@ export function approvalEndpoints(parts: PartsOf<'db' | 'config' | 'keyRing'>): 
   )
 
   return endpoints
-}
-
-async function visible(db: HttpParts['db'], req: Request): Promise<Approval> {
-  const id = idParam(req)
-  const approval = await findApproval(db, id)
-  const { agentId } = callerOf(req)
-  if (approval && (agentId === null || approval.agentId === agentId)) return approval
-  throw new GatewayError('not_found', `there is no approval \`${id.slice(0, 64)}\``)
 }

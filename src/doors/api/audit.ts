@@ -1,7 +1,13 @@
 import type { Response } from 'express'
 import { knownAgentId } from '../../agents/known.ts'
+import {
+  checkpointJson,
+  endLine,
+  entryLine,
+  headLine,
+  statementLine,
+} from '../../lib/audit-export.ts'
 import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
-import { entryColumns } from '../../lib/chain.ts'
 import { lossDetail } from '../../lib/loss.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -217,53 +223,31 @@ async function verifyDatabase(db: Db, publicKey: string, outside: readonly Check
 async function exportRecord(db: Db, res: Response): Promise<void> {
   const { size, head } = await readHead(db)
   res.setHeader('Content-Type', 'application/x-ndjson')
-  const keys = await readAuditKeys(db)
-  await writeLine(res, {
-    type: 'head',
-    format: 'portcullis-audit/v1',
-    size: Number(size),
-    head,
-    keys,
-  })
+  await writeLine(res, headLine(size, head, await readAuditKeys(db)))
   let seq = 0n
   while (seq < size) {
     const entries = (await readEntriesAfter(db, seq, CHUNK)).filter((one) => one.seq <= size)
     if (entries.length === 0) break
-    for (const entry of entries) await writeLine(res, exportedEntry(entry))
+    for (const entry of entries) await writeLine(res, entryLine(entry))
     seq = entries.at(-1)?.seq ?? seq
   }
   for (const checkpoint of await readCheckpoints(db, 0n)) {
     if (checkpoint.size <= size) {
-      await writeLine(res, { type: 'checkpoint', ...checkpointJson(checkpoint) })
+      await writeLine(res, statementLine('checkpoint', checkpoint))
     }
   }
   for (const archive of await readArchives(db)) {
-    await writeLine(res, { type: 'archive', ...checkpointJson(archive) })
+    await writeLine(res, statementLine('archive', archive))
   }
-  res.end(`${JSON.stringify({ type: 'end', size: Number(size) })}\n`)
+  res.end(`${JSON.stringify(endLine(size))}\n`)
 }
 
 async function writeLine(res: Response, line: JsonObject): Promise<void> {
   if (!res.write(`${JSON.stringify(line)}\n`) && !res.destroyed) await drained(res)
 }
 
-function exportedEntry(entry: AuditEntry): JsonObject {
-  return {
-    type: 'entry',
-    ...entryColumns(entry),
-    body: entry.body,
-    prev_hash: entry.prevHash,
-    hash: entry.hash,
-  }
-}
-
 /** An entry for readers: the hashed body opened, with its place in the chain. */
 export function entryJson(entry: AuditEntry): JsonObject {
   const body = JSON.parse(entry.body) as JsonObject
   return { ...body, hash: entry.hash, prev_hash: entry.prevHash }
-}
-
-function checkpointJson(checkpoint: Checkpoint): JsonObject {
-  const { size, head, at, keyId, signature } = checkpoint
-  return { size: Number(size), head, at, key_id: keyId, signature }
 }

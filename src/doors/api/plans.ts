@@ -1,6 +1,6 @@
 import type { Request } from 'express'
 import type { Caller } from '../../agents/keys.ts'
-import { agentAsked, sees } from '../../agents/known.ts'
+import { agentAsked, shownTo } from '../../agents/known.ts'
 import { GatewayError, type ErrorCode } from '../../errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { changesOfGoal } from '../../plans/plan-model.ts'
@@ -155,11 +155,8 @@ export function planEndpoints(parts: PartsOf<'db' | 'plans' | 'config' | 'pipeli
       errors: ['not_found'],
     },
     async ({ id, caller }) => {
-      const row = await findPlan(db, id)
-      if (row && sees(caller, row.agentId)) {
-        return { ...planJson(row), artifact: artifactOf(row) }
-      }
-      throw new GatewayError('not_found', `there is no plan \`${id.slice(0, 64)}\``)
+      const row = shownTo(caller, await findPlan(db, id), 'plan', id)
+      return { ...planJson(row), artifact: artifactOf(row) }
     },
   )
 

@@ -1,4 +1,4 @@
-import { sees } from '../../agents/known.ts'
+import { sees, shownTo } from '../../agents/known.ts'
 import type { Agent } from '../../agents/agent.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { findAgent } from '../../agents/registry.ts'
@@ -133,13 +133,7 @@ export function sandboxEndpoints(parts: PartsOf<'db' | 'sandbox'>): Endpoints {
       answer: RUN_ANSWER,
       errors: ['not_found'],
     },
-    async ({ id, caller }) => {
-      const row = await findRun(db, id)
-      if (row && sees(caller, row.agentId)) {
-        return runJson(row, caller)
-      }
-      throw new GatewayError('not_found', `there is no run \`${id.slice(0, 64)}\``)
-    },
+    async ({ id, caller }) => runJson(shownTo(caller, await findRun(db, id), 'run', id), caller),
   )
 
   /** The agent, unless another one asks: an agent learns nothing of its like. */

@@ -9,6 +9,7 @@ import { sendAnswer } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { sendError } from '../edge/errors.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
+import { UNSAID } from '../../model/request.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { AGENTS, ANYONE } from '../edge/roles.ts'
 import { always, HELD_ANSWER, INTEGER, list, MAYBE_STRING, STRING } from '../edge/schemas.ts'
@@ -153,10 +154,7 @@ export function turnEndpoints(parts: PartsOf<'config' | 'pipeline' | 'turns'>): 
         caller,
         requestId,
         call: chatCall(chatArgs(body)),
-        resource: null,
-        context: {},
-        reason: null,
-        costMicros: null,
+        ...UNSAID,
         idempotencyKey: idempotencyKey(req),
         seal: sealOf(req),
         waitMs: 0,

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../../errors.ts'
-import { parseStrictJson, StrictJsonError } from '../../lib/strict-json.ts'
+import { parseStrictJson, StrictJsonError, type StrictJsonRules } from '../../lib/strict-json.ts'
 import type { Json } from '../../model/json.ts'
 import { header, stateOf } from './context.ts'
 import type { Step } from './edge.ts'
@@ -71,13 +71,13 @@ function readBody(req: IncomingMessage, bytesMax: number): Promise<Buffer> {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function parseBody(bytes: Buffer): Json {
-  return parseJsonText(decoded(bytes), BODY_VALUES_MAX)
+  return parseJsonText(decoded(bytes), { valuesMax: BODY_VALUES_MAX })
 }
 
 /** @throws GatewayError `invalid_request` for what is not JSON as the gate takes it */
-export function parseJsonText(text: string, valuesMax?: number): Json {
+export function parseJsonText(text: string, rules: StrictJsonRules = {}): Json {
   try {
-    return parseStrictJson(text, valuesMax)
+    return parseStrictJson(text, rules)
   } catch (error) {
     const message = error instanceof StrictJsonError ? error.message : 'unreadable'
     throw new GatewayError('invalid_request', `invalid JSON: ${message}`)

@@ -11,6 +11,11 @@ import { callerOf, header, setState, stateOf } from './context.ts'
 import type { FailedLogins } from './failed-logins.ts'
 import { tookPlainLine } from './request-line.ts'
 
+// What every request passes before a handler sees it: an id, refusal of what two parsers could read
+// differently, CORS, the key, and the strict body. Doubtful requests are refused rather than repaired,
+// because an upstream or a proxy may repair them in another way. Each check throws a GatewayError, which is
+// put on the wire in one place.
+
 /**
  * The steps a request takes before anything reads what it asks, in this order: identify, plainRequest, cors,
  * authenticate, allow, and the body. Each is a function of Node's request and response, so that the way of an

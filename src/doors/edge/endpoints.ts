@@ -12,6 +12,10 @@ import { onceOf } from './once.ts'
 import type { PartsOf } from './parts.ts'
 import { queryObject, type Shape } from './validate.ts'
 
+// An endpoint is declared once, as data: from it come the route, the roles, the check of body and query, the
+// ledger batch with its idempotency, and the OpenAPI document. A handler gets what was checked and returns
+// what it answers; only streams and the upstream's own answers write to the response themselves.
+
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
 
 /**

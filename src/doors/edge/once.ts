@@ -9,6 +9,10 @@ import type { Caller } from '../../agents/keys.ts'
 import { callerOf, stateOf } from './context.ts'
 import type { HttpParts } from './parts.ts'
 
+// An Idempotency-Key belongs to its holder (an agent, or a person's role and name) and not to the API key
+// that was presented, so that a rotation between two tries changes nothing. With it goes the hash of the
+// request: the same key for another one is an error, never the first answer.
+
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 
 /** @throws GatewayError `invalid_request` when the header is there and unusable */

@@ -1,6 +1,7 @@
 import { Router, type Request, type Response } from 'express'
 import { GatewayError } from '../../errors.ts'
 import type { HttpCall } from '../../pipeline/submission.ts'
+import { UNSAID } from '../../model/request.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { refusalOf, sendHeld } from '../api/answers.ts'
@@ -14,6 +15,11 @@ import { idempotencyKey, sealOf } from '../edge/once.ts'
 import { AGENTS } from '../edge/roles.ts'
 import { HELD_ANSWER } from '../edge/schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from '../api/act.ts'
+
+// Agents that know nothing of the gate but a base URL and a key. The request target is taken as it was sent,
+// since whatever normalises it may make another path of it than the one that policy judges; which tool it
+// stands for, the bundle says that judges. Towards the agent the upstream's answer is passed on but for
+// headers that would lead it, or a browser, past the gate.
 
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
@@ -89,10 +95,7 @@ function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,
     call: { ...at, method: req.method, body: () => bodyObject(req) },
-    resource: null,
-    context: {},
-    reason: null,
-    costMicros: null,
+    ...UNSAID,
     idempotencyKey: idempotencyKey(req),
     seal: sealOf(req),
     waitMs: waitMs(req),

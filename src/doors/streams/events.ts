@@ -7,6 +7,10 @@ import { Reader, startAt, STREAM, wantedBy, type ReaderParts } from './reader.ts
 import { ANYONE } from '../edge/roles.ts'
 import { ACTIVITY_PATH } from './websocket.ts'
 
+// Server-sent events over the record itself: an event's id is its place in the chain, so a reader that was
+// cut off names the last one it has and misses nothing, on whatever replica it comes back. A beat keeps
+// proxies from closing a silent stream.
+
 const RETRY_MS = 2_000
 const KEEPALIVE_MS = 15_000
 const HEADERS = {

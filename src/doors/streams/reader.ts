@@ -8,6 +8,11 @@ import { drained } from '../edge/drained.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { NAME, params } from '../edge/validate.ts'
 
+// A reader is always in one of two states: live, where each entry is written as it happens, or behind, where
+// it is read from the database at the reader's own pace. It changes over as it falls behind or catches up,
+// so that a slow reader costs memory up to a bound and holds up nobody. One that takes nothing for a while
+// is cut off and resumes by its last id.
+
 /** A reader this far behind gets no more until it has taken what it has. */
 const READER_BUFFER_BYTES_MAX = 1 << 20
 /** A reader that takes longer is cut off; it resumes from its last id, so it loses nothing. */

@@ -11,6 +11,10 @@ import type { HttpParts } from '../edge/parts.ts'
 import { Reader, startAt, STREAM, wantedBy, type StreamQuery, type ReaderParts } from './reader.ts'
 import { queryObject } from '../edge/validate.ts'
 
+// WebSockets get no middleware: an `upgrade` comes past Express, so what the edge does for a request (plain
+// headers, the key, the query) is asked for here by the same functions. Until the handshake a refusal is an
+// ordinary HTTP answer; from then on a connection can only be cut. Readers that answer no ping are.
+
 export const ACTIVITY_PATH = '/api/v1/agents/activity/stream'
 
 const PING_MS = 15_000

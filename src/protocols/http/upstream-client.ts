@@ -3,6 +3,11 @@ import type { Upstream } from '../../model/tool.ts'
 import type { Target } from '../../model/request.ts'
 import { CredentialMask } from './credential-mask.ts'
 
+// The only place where bytes leave for an upstream. What matters afterwards is whether they did: nothing
+// sent (a retry is safe), answered, or sent and no answer (nobody knows). So the exchange is driven by hand
+// over undici's dispatcher: `mayStart` is asked in the tick in which the first byte would go, nothing is
+// retried or redirected, and headers are written anew rather than passed on.
+
 /** What came of one upstream call. */
 export type CallResult =
   | {
