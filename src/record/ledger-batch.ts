@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 import type { Client, QueryResult } from 'pg'
 import { GatewayError } from '../errors.ts'
-import { canonicalJson } from '../lib/canonical.ts'
+import { canonicalMerged } from '../lib/canonical.ts'
 import { entryColumns, entryHash } from '../lib/chain.ts'
 import type { AuditDraft, AuditEntry } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
@@ -327,9 +327,10 @@ export class Batch implements Tx {
 
 function chained(draft: AuditDraft, seq: bigint, at: string, prevHash: string): AuditEntry {
   const { detail } = draft
-  const body = canonicalJson({ ...detail, ...entryColumns({ ...draft, seq, at }) })
-  const hash = entryHash(prevHash, body)
-  return { ...draft, seq, at, body, prevHash, hash }
+  const { kind, agentId, tool, effect, actionId } = draft
+  const columns = { seq, at, kind, agentId, tool, effect, actionId }
+  const body = canonicalMerged(detail, entryColumns(columns))
+  return { ...columns, detail, body, prevHash, hash: entryHash(prevHash, body) }
 }
 
 const inputsOf = (group: readonly Operation[]): unknown[] => group.map(({ input }) => input)
