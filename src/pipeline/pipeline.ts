@@ -142,6 +142,7 @@ export class Pipeline {
 
   async #take(submission: Submission, dryRun: boolean): Promise<Answer> {
     this.#assertOpen()
+    this.#parts.ledger.assertRoom()
     const agent = await this.#parts.agents.acting(submission.caller)
     // Taken once: the bundle that finds the tool is the one that judges.
     const bundle = this.#bundle()

@@ -8,6 +8,7 @@ import type { JsonObject } from '../model/json.ts'
 import { bigintArray, textArray } from '../store/arrays.ts'
 import type { Job, JobSink, EngagedSwitch, Tx } from '../store/tx.ts'
 import type { Floor, HeadFloor } from '../store/head-floor.ts'
+import type { Lane } from './ledger-queue.ts'
 
 // One ledger batch is one transaction: the head row is locked, what the batch needs is read after the wait
 // for that lock, operations run kind by kind, and entries, head and everything else commit together. The
@@ -30,6 +31,10 @@ export interface LedgerKind<Input, Output, Begun = unknown> {
    * kind of the batch writes in its `apply`.
    */
   begin?(tx: Tx, inputs: readonly Input[]): Begun
+  /** What it waits with; `write` unless said otherwise. */
+  readonly lane?: Lane
+  /** For new work: the agent whose turn it takes. */
+  agentOf?(input: Input): string
   apply(tx: Tx, inputs: readonly Input[], begun: Begun): Promise<readonly (Output | GatewayError)[]>
   /** Runs first in a later batch for inputs whose commit got no answer: undo what nobody acted on. */
   recover?(tx: Tx, inputs: readonly Input[]): Promise<void>

@@ -33,6 +33,7 @@ const ELSEWHERE: Partial<Record<ErrorCode, string>> = {
   upgrade_required: 'doors/websocket.test.ts',
   idempotency_mismatch: 'doors/act.test.ts',
   rate_limited: 'pipeline/budgets.test.ts',
+  overloaded: 'record/ledger.test.ts',
   upstream_unreachable: 'doors/act.test.ts',
   kill_switch_engaged: 'doors/act.test.ts',
   outcome_unknown: 'doors/act.test.ts',

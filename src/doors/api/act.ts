@@ -96,6 +96,7 @@ export const ACT_ERRORS: readonly ErrorCode[] = [
   'risky_content',
   'idempotency_mismatch',
   'rate_limited',
+  'overloaded',
   'upstream_unreachable',
   'outcome_unrecorded',
   'kill_switch_engaged',
