@@ -4,6 +4,7 @@ import { type ErrorObject, type ValidateFunction, Ajv2020 } from 'ajv/dist/2020.
 import ajvFormats from 'ajv-formats'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Findings } from '../sources/diagnostics.ts'
+import { isPlainSchema } from './plain-schema.ts'
 import { compileRegex } from './regex.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import type { ArgsCheck } from './types.ts'
@@ -196,6 +197,13 @@ export function compileArgsSchema(schema: JsonObject): CompiledCheck {
   } finally {
     authored.removeSchema(schema) // or every reload would leave its schemas behind
   }
+}
+
+/** What is wrong with a schema that a policy author wrote; undefined where it is known to compile. */
+export function schemaProblem(schema: JsonObject): string | undefined {
+  if (isPlainSchema(schema)) return costProblem(schema)
+  const compiled = compileArgsSchema(schema)
+  return compiled.ok ? undefined : compiled.message
 }
 
 /**

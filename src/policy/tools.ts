@@ -2,7 +2,7 @@ import type { Protocol } from '../bundle/types.ts'
 import { microsFromText } from '../lib/money.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'
-import { checkShape, compileArgsSchema } from '../bundle/ajv.ts'
+import { checkShape, schemaProblem } from '../bundle/ajv.ts'
 import { closeSchema } from '../bundle/close-schema.ts'
 import { type Findings, startOf } from '../sources/diagnostics.ts'
 import { type PolicyEnv, substituteEnv } from '../sources/env.ts'
@@ -193,8 +193,8 @@ class ToolReader {
       this.#error([name, 'args'], 'bad_schema', 'args must describe an object')
       return
     }
-    const compiled = compileArgsSchema(schema)
-    if (!compiled.ok) this.#error([name, 'args'], 'bad_schema', compiled.message)
+    const problem = schemaProblem(schema)
+    if (problem !== undefined) this.#error([name, 'args'], 'bad_schema', problem)
   }
 
   #checkPath(name: string, raw: RawTool, schema: JsonObject): void {
