@@ -15,23 +15,7 @@ function numbers(seed: number): () => number {
 }
 
 const VALUES: readonly Json[] = [
-  ...[
-    0,
-    1,
-    -1,
-    2.5,
-    1e400,
-    '',
-    'a',
-    '^a+$',
-    '(?=x)',
-    '(',
-    'email',
-    'uri',
-    'string',
-    'object',
-    true,
-  ],
+  ...[0, 1, -1, 2.5, '', 'a', '^a+$', '(?=x)', '(', 'email', 'uri', 'string', 'object', true],
   ...[false, null, [], ['a'], ['a', 'a'], [1, 2], [null, 'x'], ['string', 'null'], [{}], [[]], {}],
 ]
 const KEYWORDS = [
@@ -42,7 +26,7 @@ const KEYWORDS = [
 ]
 
 function schema(random: () => number, depth: number): JsonObject {
-  const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T
+  const pick = <T>(of: readonly T[]) => of[Math.floor(random() * of.length)] as T
   const value = (): Json => {
     if (depth === 0 || random() < 0.5) return pick(VALUES)
     const inner = schema(random, depth - 1)
