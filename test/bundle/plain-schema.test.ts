@@ -26,14 +26,17 @@ const KEYWORDS = [
 ]
 
 function schema(random: () => number, depth: number): JsonObject {
-  const pick = <T>(of: readonly T[]) => of[Math.floor(random() * of.length)] as T
+  const at = (of: readonly unknown[]): number => Math.floor(random() * of.length)
   const value = (): Json => {
-    if (depth === 0 || random() < 0.5) return pick(VALUES)
+    if (depth === 0 || random() < 0.5) return VALUES[at(VALUES)] ?? null
     const inner = schema(random, depth - 1)
     return random() < 0.3 ? [inner] : random() < 0.5 ? { a: inner } : inner
   }
   return Object.fromEntries(
-    Array.from({ length: 1 + Math.floor(random() * 3) }, () => [pick(KEYWORDS), value()]),
+    Array.from({ length: 1 + Math.floor(random() * 3) }, () => [
+      KEYWORDS[at(KEYWORDS)] ?? 'type',
+      value(),
+    ]),
   )
 }
 
