@@ -5,7 +5,7 @@ import { parseEnv } from 'node:util'
 import { addressRanges } from './lib/addresses.ts'
 import { secretsOf } from './lib/webhook-secrets.ts'
 
-export const KEY_ROLES = ['agent', 'observer', 'approver', 'operator', 'admin'] as const
+export const KEY_ROLES = ['agent', 'observer', 'approver', 'operator', 'admin', 'pep'] as const
 export type KeyRole = (typeof KEY_ROLES)[number]
 
 /** A key given by the environment rather than kept in the database. */

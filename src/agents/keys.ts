@@ -6,7 +6,8 @@ import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { findAgent } from './registry.ts'
 
-export type KeyRole = 'agent' | 'observer' | 'approver' | 'operator' | 'admin'
+/** `pep`: an enforcement point, which asks about anybody and carries out by itself. */
+export type KeyRole = 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
 
 /** Who a request comes from, once its key is known. */
 export interface Caller {

@@ -216,6 +216,8 @@ export interface ModuleSources {
   readonly data: JsonObject
   /** Names of the sources out of bundles that were built elsewhere. */
   readonly foreign: readonly string[]
+  /** Actions that are no tools are asked about, with properties of their own. */
+  readonly takesInquiries: boolean
 }
 
 /** Compiles the Rego of a policy directory into one module. */
@@ -332,10 +334,19 @@ export interface Bundle {
   readonly plans: PlanPolicy
   readonly llm: LlmPolicy
   readonly record: RecordRules
+  readonly decisionApi: DecisionApi
   readonly data: JsonObject
   readonly modules: readonly PolicyModule[]
   readonly warnings: readonly Diagnostic[]
   readonly counts: BundleCounts
+}
+
+/** What may be asked about by who enforces the answer. */
+export interface DecisionApi {
+  /** Actions that are no tools, with the types of resources each is for; null: any. */
+  readonly actions: ReadonlyMap<string, readonly string[] | null>
+  /** Whether a denial says all its reasons, or the code of the first alone. */
+  readonly disclosesReasons: boolean
 }
 
 export interface BundleCounts {

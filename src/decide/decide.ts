@@ -8,7 +8,9 @@ import {
   type TraceStep,
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
+import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
+import type { Tool } from '../model/tool.ts'
 import type { Bundle, Guard, GuardInput, ModuleAnswer, PolicyModule } from '../bundle/types.ts'
 import { approvalFor } from './approval.ts'
 import { atLeast, costOf } from './cost.ts'
@@ -28,6 +30,12 @@ interface Tally {
   isGranted: boolean
 }
 
+/** An action that is no tool of the gate: what guards are told of it, and modules, and who carries it out is the caller. */
+export interface Elsewhere {
+  readonly tool: Tool
+  readonly input: JsonObject
+}
+
 /**
  * Judges one request by one bundle. Pure: the time is in the facts, nothing is read or written.
  * Any deny wins; else there must be a grant (an allow, or a permission that wants approval), or it is a deny
@@ -38,8 +46,9 @@ export function decide(
   request: ActionRequest,
   facts: Facts,
   bundle: Bundle,
+  elsewhere?: Elsewhere,
 ): Decision | Promise<Decision> {
-  const tool = bundle.tools.get(request.action.name)
+  const tool = elsewhere?.tool ?? bundle.tools.get(request.action.name)
   const tally: Tally = {
     reasons: [],
     shadow: [],
@@ -51,10 +60,12 @@ export function decide(
   const refusal = precondition(request, facts, bundle, tool)
   if (refusal) return refuseEarly(refusal, request, facts, bundle, tally)
   if (!tool) throw new Error('a request without a tool passed the preconditions')
-  const input = inputFor(request, facts, bundle, tool, costOf(request, tool, bundle))
-  for (const guard of bundle.guardsByTool.get(tool.name) ?? []) run(guard, input, tally)
+  const costMicros = elsewhere ? 0n : costOf(request, tool, bundle)
+  const input = inputFor(request, facts, bundle, tool, costMicros)
+  const guards = elsewhere ? bundle.guardsForAny : bundle.guardsByTool.get(tool.name)
+  for (const guard of guards ?? []) run(guard, input, tally)
   if (bundle.modules.length === 0) return conclude(request, facts, bundle, tally)
-  return withModules(input, bundle, tally)
+  return withModules(input, elsewhere?.input ?? moduleInput(input), bundle, tally)
 }
 
 /** What guards and modules see of a request. */
@@ -143,10 +154,10 @@ const step = (
 
 function withModules(
   input: GuardInput,
+  asked: JsonObject,
   bundle: Bundle,
   tally: Tally,
 ): Decision | Promise<Decision> {
-  const asked = moduleInput(input)
   const answers = bundle.modules.map((module) => ask(module, asked))
   const finish = (all: readonly ModuleAnswer[]): Decision => {
     for (const [at, answer] of all.entries())

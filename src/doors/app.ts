@@ -4,6 +4,8 @@ import type { Endpoints } from './edge/endpoints.ts'
 import { authenticate, cors, identify, middleware, plainRequest } from './edge/edge.ts'
 import { errorHandler, noRoute } from './edge/errors.ts'
 import type { HttpParts } from './edge/parts.ts'
+import { authzenConfiguration } from './authzen/configuration.ts'
+import { authzenEndpoints } from './authzen/evaluations.ts'
 import { actEndpoints } from './api/act.ts'
 import { actionEndpoints } from './api/actions.ts'
 import { metricEndpoints } from './api/agent-metrics.ts'
@@ -50,6 +52,8 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     reportEndpoints(parts),
     metricEndpoints(parts),
     ingestEndpoints(parts),
+    authzenEndpoints(parts),
+    authzenConfiguration(parts),
   ]
   return [...groups, docEndpoints(parts, groups)]
 }

@@ -5,12 +5,18 @@ import type { PolicyFiles } from '../sources/files.ts'
 import { loadOpaModule } from './opa-module.ts'
 import type { ModuleCompiler, PolicyModule } from '../bundle/types.ts'
 
+/** What compiles Rego, and for whom it decides. */
+export interface Compiling {
+  readonly compiler: ModuleCompiler | undefined
+  readonly takesInquiries: boolean
+}
+
 /** Loads prebuilt modules and compiles the Rego sources, reporting what does not load. */
 export async function loadModules(
   files: PolicyFiles,
   texts: Map<string, string>,
   data: JsonObject,
-  compiler: ModuleCompiler | undefined,
+  compiling: Compiling,
   found: Findings,
 ): Promise<readonly PolicyModule[]> {
   const modules: PolicyModule[] = []
@@ -25,7 +31,7 @@ export async function loadModules(
     for (const [one, content] of wasm) modules.push(...(await loadOne(one, content, merged, found)))
   }
   const sources = archives.filter((one) => one.sources.length > 0)
-  return [...modules, ...(await compileSources(texts, sources, data, compiler, found))]
+  return [...modules, ...(await compileSources(texts, sources, data, compiling, found))]
 }
 
 function merge(name: string, data: JsonObject, own: JsonObject, found: Findings): JsonObject {
@@ -54,7 +60,7 @@ async function compileSources(
   texts: Map<string, string>,
   archives: readonly Archive[],
   own: JsonObject,
-  compiler: ModuleCompiler | undefined,
+  { compiler, takesInquiries }: Compiling,
   found: Findings,
 ): Promise<readonly PolicyModule[]> {
   const foreign = archives.flatMap((one) => one.sources)
@@ -72,6 +78,7 @@ async function compileSources(
     sources,
     data,
     foreign: foreign.map(([name]) => name),
+    takesInquiries,
   })
   if (compiled.ok) {
     for (const one of compiled.warnings) found.warn(one, one.code, one.message, one.hint)

@@ -7,8 +7,8 @@ import type { CompiledModule, ModuleCompiler } from '../bundle/types.ts'
 
 /** Compiles Rego sources to one WebAssembly module that decides in this process. No I/O builtin is allowed. */
 export const REGO_COMPILER: ModuleCompiler = {
-  async compile({ sources, data, foreign }): Promise<CompiledModule> {
-    const program = { id: nextId++, sources, data, foreign }
+  async compile(given): Promise<CompiledModule> {
+    const program = { id: nextId++, ...given }
     const compiled = compileSources(program)
     if (!compiled.ok) return compiled
     const { module, warnings } = compiled

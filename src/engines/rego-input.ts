@@ -35,7 +35,9 @@ export interface Missing {
 }
 
 /** Where a reference into `input` leaves what it can hold; undefined when it does not. */
-export function missingInput(steps: readonly Step[]): Missing | undefined {
+export function missingInput(steps: readonly Step[], takesInquiries: boolean): Missing | undefined {
+  const [root, member] = steps
+  if (takesInquiries && root?.key === 'action' && member?.key === 'properties') return undefined
   return missingContext(steps) ?? missingIn(INPUT_SHAPE, steps, 0)
 }
 

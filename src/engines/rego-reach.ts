@@ -30,6 +30,7 @@ export interface Surveyed {
   readonly policies: readonly RuleSurvey[]
   readonly tests: readonly RuleSurvey[]
   readonly data: JsonObject
+  readonly takesInquiries: boolean
 }
 
 /** Everything that nothing reaches, and every reference that leads nowhere. */
@@ -237,7 +238,7 @@ class Reach {
   }
 
   #input(read: Reference): void {
-    const missing = missingInput(read.steps)
+    const missing = missingInput(read.steps, this.#surveyed.takesInquiries)
     if (missing) this.#nowhere(read, missing, 'no_such_input')
   }
 

@@ -66,7 +66,7 @@ export const parsed = new ParseCache()
 
 /** Compiles sources to one module, having run the `test_` rules of their `*_test.rego` files. */
 export function compileSources(program: RegoProgram): CompiledSources {
-  const { sources, data } = program
+  const { sources, data, takesInquiries } = program
   const survey = surveyOf(program)
   // Policies and tests together first, so that what is wrong with either is said at once.
   const tested = runTests(sources, data, survey.tests)
@@ -79,7 +79,7 @@ export function compileSources(program: RegoProgram): CompiledSources {
   const policies = compiled?.survey ?? []
   const tests = tested.survey.filter(({ file }) => isTestFile(file))
   const findings = [
-    ...reachFindings({ files: survey.files, policies, tests, data }),
+    ...reachFindings({ files: survey.files, policies, tests, data, takesInquiries }),
     ...shapeFindings(policies),
     ...tested.failures,
   ]

@@ -1,8 +1,8 @@
 import type { JsonObject } from './json.ts'
 
-/** Who asks, in AuthZEN's words. Only agents act; people and services operate the gate. */
+/** Who asks, in AuthZEN's words. Only agents act; others are asked about. */
 export interface Subject {
-  readonly type: 'agent'
+  readonly type: string
   readonly id: string
 }
 

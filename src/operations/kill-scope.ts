@@ -56,9 +56,15 @@ async function agentId(db: Db, idOrName: string): Promise<string> {
   throw nothing('agent', idOrName, await newestNames(db, AGENTS_SUGGESTED_FROM))
 }
 
-// Actions that agents only report are stopped by their type, which no policy declares.
-async function toolNames(db: Db, { tools }: Bundle, asked: string | null): Promise<string[]> {
-  const names = [...tools.keys(), PLAN]
+// Actions that others carry out are stopped where they ask; those that agents only report by their type, which no
+// policy declares.
+async function toolNames(
+  db: Db,
+  { tools, decisionApi }: Bundle,
+  asked: string | null,
+): Promise<string[]> {
+  const elsewhere = asked === null ? [] : decisionApi.actions.keys()
+  const names = [...tools.keys(), PLAN, ...elsewhere]
   if (asked === null || names.some((name) => namesTool(asked, name))) return names
   return (await hasReportsOf(db, asked)) ? [...names, asked] : names
 }

@@ -23,9 +23,10 @@ export interface Asking<D extends Judged = Decision> {
   readonly target: KillTarget
   /**
    * action: to be carried out here. approved: the same, and its approval stands. dry_run: only asked about;
-   * it counts as asking and takes nothing else. accounted: happens elsewhere, so it needs no instance.
+   * it counts as asking and takes nothing else. inquiry: asked about by who carries it out, and takes nothing.
+   * accounted: happens elsewhere, so it needs no instance.
    */
-  readonly stage: 'action' | 'approved' | 'dry_run' | 'accounted'
+  readonly stage: 'action' | 'approved' | 'dry_run' | 'inquiry' | 'accounted'
 }
 
 /** What it is judged against. */
@@ -97,7 +98,8 @@ export function admit<D extends Judged>(asking: Asking<D>, standing: Standing): 
     return { ...NOTHING, outcome: 'rate_limited', reasons, decision, full: tooMany }
   }
   const { taken = [], ...outcome } = judged({ ...asking, decision }, standing)
-  return { ...NOTHING, decision, ...outcome, taken: [...rates, ...taken] }
+  const all = asking.stage === 'inquiry' ? [] : [...rates, ...taken]
+  return { ...NOTHING, decision, ...outcome, taken: all }
 }
 
 function judged<D extends Judged>(asking: Asking<D>, standing: Standing): Outcome<D> {
@@ -127,7 +129,7 @@ function executed<D extends Judged>(
 ): Outcome<D> {
   const { counters, agent } = standing
   const { reasons } = decision
-  if (stage === 'dry_run') return { outcome: 'execute', reasons }
+  if (isOnlyAsked(stage)) return { outcome: 'execute', reasons }
   if (stage !== 'accounted' && isAtCapacity(agent)) {
     const outcome = stage === 'approved' ? ('later' as const) : ('rate_limited' as const)
     return { outcome, reasons: [AT_CAPACITY] }
@@ -147,12 +149,14 @@ function overLimits<D extends Judged>(
 ): Outcome<D> {
   const reasons = denying.map(({ exceeded }) => exceeded)
   const full = denying.every((one) => Counters.fitsAlone(one)) ? denying : []
-  if (stage === 'dry_run') return { outcome: 'deny', reasons, full }
+  if (isOnlyAsked(stage)) return { outcome: 'deny', reasons, full }
   const pausing = decision.reservations.find(
     (one) => one.mode === 'enforce' && one.pausesAgent && !counters.fits(one),
   )
   return { outcome: 'deny', reasons, full, pause: pausing?.exceeded }
 }
+
+const isOnlyAsked = (stage: Asking['stage']): boolean => stage === 'dry_run' || stage === 'inquiry'
 
 function killedBy({ target }: Pick<Asking, 'target'>, { switches }: Standing): Reason | undefined {
   const row = switches.find((one) => covers(one, target))

@@ -201,11 +201,11 @@ class ClaimBatch {
         decision: asked.decision,
         costMicros: asked.costMicros,
         target: killTargetOf(asked),
-        stage: asked.dryRun ? 'dry_run' : 'action',
+        stage: asked.inquiry ? 'inquiry' : asked.dryRun ? 'dry_run' : 'action',
       },
       {
         switches: this.#tx.switches,
-        agent: this.#states.get(asked.agent.id),
+        agent: asked.inquiry?.standing ?? this.#states.get(asked.agent.id),
         counters,
         prior: prior && { isSame: prior.requestHash === asked.requestHash },
         joinable: joinable !== undefined,

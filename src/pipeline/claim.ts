@@ -1,4 +1,5 @@
 import type { Agent } from '../agents/agent.ts'
+import type { AgentState } from '../agents/registry.ts'
 import type { Approval } from '../approvals/tasks.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle } from '../bundle/types.ts'
@@ -38,6 +39,8 @@ export interface Claim {
   readonly costMicros: bigint
   readonly idempotencyKey: string | null
   readonly dryRun: boolean
+  /** Asked by who enforces it: nothing of it happens here. `standing`: of a subject the registry does not know. */
+  readonly inquiry?: { readonly surface: string; readonly standing?: AgentState } | undefined
   /** Masks what is written of the outcome; null where the policy hides nothing from the record. */
   readonly masking: Masking | null
   /** The clear request, to be kept while it is held; null where the request is on record as it is. */
@@ -103,16 +106,17 @@ export function recordedText(mask: RecordMask, request: ActionRequest, bundle: B
 
 /** An action that was judged, on its way to the ledger. */
 export interface Judged {
-  readonly submission: Submission
+  readonly submission: Pick<Submission, 'requestId' | 'caller' | 'idempotencyKey' | 'seal' | 'told'>
   readonly agent: Agent
   readonly request: ActionRequest
   readonly judgement: Judgement
   readonly dryRun: boolean
+  readonly inquiry?: Claim['inquiry']
 }
 
 export function newClaim(
   { mask, replicaId }: ClaimMaker,
-  { submission, agent, request, judgement, dryRun }: Judged,
+  { submission, agent, request, judgement, dryRun, inquiry }: Judged,
 ): Claim {
   const nowMs = Date.now()
   const actionId = newId('act', nowMs)
@@ -141,6 +145,7 @@ export function newClaim(
     costMicros: costIn(judgement, request),
     idempotencyKey: dryRun ? null : submission.idempotencyKey,
     dryRun,
+    inquiry,
     masking,
     sealed: isMasked
       ? sealedRequest(mask, { id: actionId, requestHash }, request, judgement.bundle)

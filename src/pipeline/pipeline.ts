@@ -5,6 +5,7 @@ import type { EnvironmentKeys } from '../approvals/voters.ts'
 import { screen } from '../decide/screen.ts'
 import { killTargetOf } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
+import type { Inquiry } from '../model/inquiry.ts'
 import { sha256 } from '../lib/canonical.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Bundle } from '../bundle/types.ts'
@@ -30,6 +31,7 @@ import {
   type ClaimResult,
 } from './claim.ts'
 import { CLAIM } from './claim-batch.ts'
+import { Inquiries, type Asker, type Evaluation } from './inquiries.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
 import { fromStored, toRequest, named } from './requests.ts'
@@ -64,6 +66,7 @@ export class Pipeline {
   readonly #judge: Judge
   readonly #outcomes: Outcomes
   readonly #stored: StoredAnswers
+  readonly #inquiries: Inquiries
   /** Actions whose decision is durable and whose call has not been made yet. */
   readonly #cleared = new Set<string>()
   #inFlight = 0
@@ -74,6 +77,7 @@ export class Pipeline {
     this.#judge = new Judge(parts)
     this.#outcomes = new Outcomes(parts.ledger, parts.log)
     this.#stored = new StoredAnswers(parts)
+    this.#inquiries = new Inquiries(parts, this.#judge)
     this.#resumption = resumeKind(parts.environment)
   }
 
@@ -99,6 +103,25 @@ export class Pipeline {
   /** Judges and records what would become of it. It takes its rate and nothing else, and nothing is carried out. */
   evaluate(submission: Submission): Promise<Answer> {
     return this.#counted(() => this.#take(submission, true))
+  }
+
+  /**
+   * Decides for somebody who enforces the answer; several by one bundle, until `isLast`.
+   * @throws GatewayError where it cannot be decided or recorded: who enforces refuses then
+   */
+  async inquire(
+    inquiries: readonly Inquiry[],
+    asker: Asker,
+    isLast?: (evaluation: Evaluation) => boolean,
+  ): Promise<Evaluation[]> {
+    this.#assertOpen()
+    this.#parts.ledger.assertRoom()
+    this.#inFlight++
+    try {
+      return await this.#inquiries.evaluate(inquiries, asker, this.#bundle(), isLast)
+    } finally {
+      this.#inFlight--
+    }
   }
 
   /** Runs an approved action, if it is still to be run. Safe to call any number of times. */

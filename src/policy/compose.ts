@@ -32,6 +32,7 @@ export interface PolicyParts {
   readonly llm: GateFile['llm']
   readonly approvals: ApprovalRules
   readonly record: RecordRules
+  readonly decisionApi: Bundle['decisionApi']
   readonly upstreams: readonly Upstream[]
   readonly warnings: readonly Diagnostic[]
   readonly counts: BundleCounts
@@ -113,6 +114,7 @@ export async function assemble(
     plans: Object.freeze({ ...parts.plans, checkPath: pathCheck(parts.plans) }),
     llm,
     record: parts.record,
+    decisionApi: parts.decisionApi,
     data,
     modules: Object.freeze([...modules]),
     warnings,

@@ -7,11 +7,13 @@ import { deepFreeze } from '../lib/freeze.ts'
 import type { RawGuard } from './guards.ts'
 import { compilePathRules } from '../bundle/paths.ts'
 import { resolveNames } from '../bundle/patterns.ts'
+import { readDecisionApi, type RawDecisionApi } from './decision-api.ts'
 import type { RawRecord } from './record.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import type {
   ApprovalRule,
   ApprovalRules,
+  DecisionApi,
   LlmPolicy,
   PlanPolicy,
   TokenPrice,
@@ -31,6 +33,7 @@ export interface GateFile {
   readonly plans: PlanBounds
   readonly llm: LlmPolicy
   readonly record: RawRecord
+  readonly decisionApi: DecisionApi
 }
 
 interface RawTerms {
@@ -64,6 +67,7 @@ interface RawGate {
   readonly rate_limits?: readonly JsonObject[]
   readonly plans?: RawPlans
   readonly record?: RawRecord
+  readonly decision_api?: RawDecisionApi
   readonly llm?: {
     readonly model?: string
     readonly temperature?: number
@@ -102,6 +106,7 @@ export function readGate(source: SourceDocument, found: Findings): GateFile | un
     plans: readPlans(raw.plans ?? {}, ['plans'], source, found),
     llm: readLlm(raw.llm ?? {}, source, found),
     record: raw.record ?? {},
+    decisionApi: readDecisionApi(raw.decision_api),
   }
 }
 

@@ -180,7 +180,13 @@ async function compile(
   const rules =
     source && gate && tools && (await readRules(gate, tools, source, data, options, found))
   const cases = tools ? readMatrices(texts, tools.tools, found) : []
-  const modules = await loadModules(files, texts, data.values, options.compiler, found)
+  const modules = await loadModules(
+    files,
+    texts,
+    data.values,
+    { compiler: options.compiler, takesInquiries: (gate?.decisionApi.actions.size ?? 0) > 0 },
+    found,
+  )
   if (!found.hasErrors && rules) {
     warnOfUngranted(rules.placed, tools.tools, modules, found)
     const parts = toParts({ files, gate, tools, ...rules, modules, options }, found)
@@ -308,6 +314,7 @@ function toParts(read: Read, found: Findings): PolicyParts {
     environment: gate.environment,
     plans: gate.plans,
     llm: gate.llm,
+    decisionApi: gate.decisionApi,
     approvals,
     record,
     upstreams: [...tools.upstreams.values()],

@@ -71,6 +71,8 @@ export interface Decided {
   readonly decision: Decision
   readonly costMicros: bigint
   readonly dryRun: boolean
+  /** Where it was asked, by whom it is enforced, where that is not the gate. */
+  readonly inquiry?: { readonly surface: string } | undefined
 }
 
 /** The entry that must be durable before the effect may start. */
@@ -102,10 +104,17 @@ export function decisionEntry(
       revision: decision.revision,
       request_hash: claim.requestHash,
       target_hash: claim.targetHash,
-      dry_run: claim.dryRun,
+      dry_run: claim.dryRun && !claim.inquiry,
+      ...(claim.inquiry ? inquiryDetail(claim, claim.inquiry) : {}),
     },
   }
 }
+
+const inquiryDetail = ({ request }: Decided, { surface }: { readonly surface: string }) => ({
+  surface,
+  enforced_by: 'caller',
+  subject: { type: request.subject.type, id: request.subject.id },
+})
 
 // What it costs, which the tool may say where the request does not; a denied action costs nothing, and then
 // what it declared is what there is to tell.

@@ -290,9 +290,9 @@ describe('Rego that nothing reaches, and references to nothing,', () => {
     const known = { request: asked, facts: facts(), tool, resource }
     const input = moduleInput({ ...known, environment: 'production', costMicros: 0n })
     const paths = pathsOf(input, [])
-    const unknown = paths.filter((steps) => missingInput(steps.map(toStep)) !== undefined)
+    const unknown = paths.filter((steps) => missingInput(steps.map(toStep), false) !== undefined)
     expect(unknown).to.deep.equal([])
-    expect(missingInput(['subject', 'name'].map(toStep))?.known).to.deep.equal([
+    expect(missingInput(['subject', 'name'].map(toStep), false)?.known).to.deep.equal([
       'type',
       'id',
       'properties',

@@ -9,7 +9,7 @@ import {
 } from '../../operations/registry.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
-import { ACTORS, ADMINS, ANYONE } from '../edge/roles.ts'
+import { ACTORS, ADMINS, ALL_ROLES } from '../edge/roles.ts'
 import { always, AT, list, MAYBE_AT, MAYBE_STRING, SHOWN_KEY, STRING } from '../edge/schemas.ts'
 import { NAME, object, shape } from '../edge/validate.ts'
 import { assertOwn } from '../../agents/known.ts'
@@ -18,7 +18,7 @@ const OVERLAP_S_DEFAULT = 3_600
 const OVERLAP_S_MAX = 30 * 86_400
 
 const CREATE = shape<{ role: KeyRole; name: string; agent?: string }>(
-  object({ role: { enum: [...ANYONE] }, name: NAME, agent: NAME }, ['role', 'name']),
+  object({ role: { enum: [...ALL_ROLES] }, name: NAME, agent: NAME }, ['role', 'name']),
 )
 const ROTATE = shape<{ overlap_s?: number }>(
   object({
@@ -31,7 +31,7 @@ const ROTATE = shape<{ overlap_s?: number }>(
   }),
 )
 
-const ROLE = { enum: [...ANYONE] }
+const ROLE = { enum: [...ALL_ROLES] }
 const ROTATED = always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY, old_expire_at: AT })
 
 /** `/api/v1/keys` and the keys of an agent. */

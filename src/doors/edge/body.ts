@@ -11,7 +11,10 @@ export const BODY_VALUES_MAX = 20_000
 const JSON_ONLY = ['application/json']
 
 /** Reads and parses the body once, strictly; what is not understood is refused, never passed on. */
-export const strictBody: Step = async (req) => {
+export const strictBody: Step = (req) => readJson(req)
+
+/** The same, for a handler that reads it itself. */
+export async function readJson(req: IncomingMessage): Promise<void> {
   const bytes = await readBody(req, BODY_BYTES_MAX)
   if (bytes.length === 0) return
   mediaType(req, JSON_ONLY)

@@ -33,6 +33,8 @@ export function middleware(step: Step): RequestHandler {
 }
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
+/** AuthZEN 1.0, section 10.1.3: whatever was given comes back. */
+const ANY_REQUEST_ID = /^[\x21-\x7e]{1,256}$/
 const KEY_CHARS_MAX = 512
 /** Node keeps the first, joins, or lists duplicates depending on the header; none of these is safe. */
 const SINGLE_HEADERS = new Set([
@@ -51,7 +53,8 @@ const SINGLE_HEADERS = new Set([
 export function identify(log: Logger, metrics: Metrics, proxies: BlockList): Step {
   return (req, res) => {
     const given = header(req, 'x-request-id')
-    const requestId = given && REQUEST_ID.test(given) ? given : newId('req')
+    const allowed = req.url?.startsWith('/access/') ? ANY_REQUEST_ID : REQUEST_ID
+    const requestId = given && allowed.test(given) ? given : newId('req')
     const startedAt = performance.now()
     setState(req, {
       requestId,

@@ -1,0 +1,37 @@
+import { GatewayError } from '../../errors.ts'
+import { Endpoints } from '../edge/endpoints.ts'
+import type { PartsOf } from '../edge/parts.ts'
+import { always, list, STRING } from '../edge/schemas.ts'
+
+/** `/.well-known/authzen-configuration`: where the decisions are to be had (AuthZEN 1.0, section 9). */
+export function authzenConfiguration(parts: PartsOf<'config'>): Endpoints {
+  return new Endpoints('decisions', parts).on(
+    'get',
+    '/.well-known/authzen-configuration',
+    {
+      summary: 'Where this gate answers AuthZEN requests',
+      description: 'There is none without a `PUBLIC_SERVER_URL` that is https.',
+      roles: 'open',
+      answer: always({
+        policy_decision_point: STRING,
+        access_evaluation_endpoint: STRING,
+        access_evaluations_endpoint: STRING,
+        capabilities: list(STRING),
+      }),
+      errors: ['not_found'],
+    },
+    () => {
+      const { publicServerUrl: url } = parts.config
+      if (!url || !/^https:\/\/[^?#]+$/.test(url)) {
+        throw new GatewayError('not_found', 'PUBLIC_SERVER_URL is not an https URL without a query')
+      }
+      const base = url.replace(/\/+$/, '')
+      return {
+        policy_decision_point: url,
+        access_evaluation_endpoint: `${base}/access/v1/evaluation`,
+        access_evaluations_endpoint: `${base}/access/v1/evaluations`,
+        capabilities: [],
+      }
+    },
+  )
+}

@@ -1,0 +1,182 @@
+import type { IncomingMessage } from 'node:http'
+import { GatewayError } from '../../errors.ts'
+import type { Inquiry } from '../../model/inquiry.ts'
+import type { Json, JsonObject } from '../../model/json.ts'
+import type { Asker, Evaluation } from '../../pipeline/inquiries.ts'
+import type { Pipeline } from '../../pipeline/pipeline.ts'
+import { readJson } from '../edge/body.ts'
+import { bodyObject, callerOf, stateOf } from '../edge/context.ts'
+import { Endpoints } from '../edge/endpoints.ts'
+import type { PartsOf } from '../edge/parts.ts'
+import { INQUIRERS } from '../edge/roles.ts'
+import { always, BOOLEAN, list } from '../edge/schemas.ts'
+import { OPEN } from '../edge/validate.ts'
+import { decisionJson, inquiryOf, objectOf, partsOf, refusedItem, type Parts } from './wire.ts'
+
+// AuthZEN Authorization API 1.0, evaluation and evaluations: a door over `pipeline.inquire`. A denial is an
+// answer (200); only what is no request of the API, or cannot be decided, is an error.
+
+const EVALUATIONS_MAX = 100
+
+const DECISION = always({ decision: BOOLEAN, context: OPEN })
+const ERRORS = [
+  ...['invalid_request', 'audit_unavailable', 'overloaded', 'kill_state_unknown'],
+  ...['no_policy', 'clock_skew', 'shutting_down'],
+] as const
+
+/** `/access/v1/evaluation` and `/access/v1/evaluations`. */
+export function authzenEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
+  const { pipeline } = parts
+  const endpoints = new Endpoints('decisions', parts)
+
+  endpoints.on(
+    'post',
+    '/access/v1/evaluation',
+    {
+      summary: 'Whether a subject may do something to a resource (AuthZEN 1.0)',
+      description:
+        'Who asks enforces the answer: nothing is carried out, and an error is a refusal. An agent asks ' +
+        'about itself.',
+      roles: INQUIRERS,
+      accepts: ['application/json'],
+      answer: DECISION,
+      errors: ERRORS,
+    },
+    async ({ req }) => single(pipeline, await bodyOf(req), askerOf(req)),
+  )
+
+  endpoints.on(
+    'post',
+    '/access/v1/evaluations',
+    {
+      summary: 'The same for several questions at once, by one policy',
+      description:
+        'Each of `evaluations` takes from the request what it does not say itself. ' +
+        '`options.evaluations_semantic`: `execute_all`, `deny_on_first_deny` or `permit_on_first_permit`.',
+      roles: INQUIRERS,
+      accepts: ['application/json'],
+      answer: { anyOf: [DECISION, always({ evaluations: list(DECISION) })] },
+      errors: ERRORS,
+    },
+    async ({ req }) => {
+      const body = await bodyOf(req)
+      const { evaluations } = body
+      const isSingle = evaluations === undefined || isEmptyList(evaluations)
+      if (isSingle) return single(pipeline, body, askerOf(req))
+      return { evaluations: await several(pipeline, body, itemsOf(evaluations), askerOf(req)) }
+    },
+  )
+
+  return endpoints
+}
+
+// Section 10.1.1: another media type is a malformed request here.
+async function bodyOf(req: IncomingMessage): Promise<JsonObject> {
+  try {
+    await readJson(req)
+  } catch (error) {
+    const isOther = error instanceof GatewayError && error.code === 'unsupported_media_type'
+    if (!isOther) throw error
+    throw new GatewayError('invalid_request', error.message)
+  }
+  if (stateOf(req).body === undefined) {
+    throw new GatewayError('invalid_request', 'the body must be a JSON object')
+  }
+  return bodyObject(req)
+}
+
+const askerOf = (req: IncomingMessage): Asker => ({
+  caller: callerOf(req),
+  requestId: stateOf(req).requestId,
+  surface: 'authzen',
+})
+
+async function single(pipeline: Pipeline, body: JsonObject, asker: Asker): Promise<JsonObject> {
+  const [evaluation] = await pipeline.inquire([inquiryOf(partsOf(body))], asker)
+  return decisionJson(evaluation as Evaluation, Date.now())
+}
+
+/** When to stop, by semantic (section 7.1.2). */
+const LAST: Readonly<Record<string, ((isPermitted: boolean) => boolean) | undefined>> = {
+  execute_all: undefined,
+  deny_on_first_deny: (isPermitted) => !isPermitted,
+  permit_on_first_permit: (isPermitted) => isPermitted,
+}
+
+async function several(
+  pipeline: Pipeline,
+  body: JsonObject,
+  items: readonly JsonObject[],
+  asker: Asker,
+): Promise<JsonObject[]> {
+  const isLast = LAST[semanticOf(body)]
+  const defaults = partsOf(body)
+  const asked = items.map((item) => readItem({ ...defaults, ...given(partsOf(item)) }))
+  const whole = asked.filter((one): one is Inquiry => !(one instanceof GatewayError))
+  const stops = asked.findIndex((one) => one instanceof GatewayError && isLast?.(false))
+  const within = stops < 0 ? whole : whole.slice(0, asked.slice(0, stops).filter(isInquiry).length)
+  const evaluations =
+    within.length === 0
+      ? []
+      : await pipeline.inquire(
+          within,
+          asker,
+          isLast && (({ effect }) => isLast(effect === 'allow')),
+        )
+  return answersOf(asked, evaluations, isLast)
+}
+
+const isInquiry = (one: Inquiry | GatewayError): one is Inquiry => !(one instanceof GatewayError)
+
+function answersOf(
+  asked: readonly (Inquiry | GatewayError)[],
+  evaluations: readonly Evaluation[],
+  isLast: ((isPermitted: boolean) => boolean) | undefined,
+): JsonObject[] {
+  const nowMs = Date.now()
+  const left = [...evaluations]
+  const answers: JsonObject[] = []
+  for (const one of asked) {
+    const evaluation = isInquiry(one) ? left.shift() : undefined
+    if (isInquiry(one) && !evaluation) break
+    const answer = isInquiry(one) ? decisionJson(evaluation as Evaluation, nowMs) : refusedItem(one)
+    answers.push(answer)
+    if (isLast?.(answer['decision'] === true)) break
+  }
+  return answers
+}
+
+// An item takes a part over whole or gives it whole: properties are not merged (section 7.1.1).
+const given = (parts: Parts): Partial<Parts> =>
+  Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined))
+
+function readItem(parts: Parts): Inquiry | GatewayError {
+  try {
+    return inquiryOf(parts)
+  } catch (error) {
+    if (error instanceof GatewayError) return error
+    throw error
+  }
+}
+
+function semanticOf({ options }: JsonObject): string {
+  const given = options === undefined ? {} : objectOf(options, 'options')
+  const semantic = given['evaluations_semantic'] ?? 'execute_all'
+  if (typeof semantic === 'string' && Object.hasOwn(LAST, semantic)) return semantic
+  throw new GatewayError(
+    'invalid_request',
+    `\`options.evaluations_semantic\` must be ${Object.keys(LAST).join(', ')}`,
+  )
+}
+
+const isEmptyList = (value: Json): boolean => Array.isArray(value) && value.length === 0
+
+function itemsOf(evaluations: Json): JsonObject[] {
+  if (!Array.isArray(evaluations)) {
+    throw new GatewayError('invalid_request', '`evaluations` must be a list')
+  }
+  if (evaluations.length > EVALUATIONS_MAX) {
+    throw new GatewayError('invalid_request', `at most ${EVALUATIONS_MAX} evaluations at once`)
+  }
+  return evaluations.map((item: Json, index) => objectOf(item, `evaluations[${index}]`))
+}

@@ -1,0 +1,199 @@
+import { BARE_PROFILE, type Agent } from '../agents/agent.ts'
+import type { Caller } from '../agents/keys.ts'
+import type { AgentCache, AgentState } from '../agents/registry.ts'
+import type { Bundle } from '../bundle/types.ts'
+import { decide } from '../decide/decide.ts'
+import { elsewhere } from '../decide/inquiry.ts'
+import { GatewayError } from '../errors.ts'
+import type { Decision, Effect, Obligation, Reason } from '../model/decision.ts'
+import type { Inquiry } from '../model/inquiry.ts'
+import { denial } from '../model/reason.ts'
+import type { ActionRequest } from '../model/request.ts'
+import type { Ledger } from '../record/ledger.ts'
+import { CLAIM } from './claim-batch.ts'
+import { newClaim, type Claim, type ClaimMaker } from './claim.ts'
+import type { Judge, Judgement } from './judge.ts'
+
+// Decisions for enforcement points of others. An inquiry takes the way of an action (one bundle, look-ups,
+// guards and modules, then the ledger with its kill switch, windows and budgets) and ends there: it is on
+// record before it is answered, takes nothing, and nothing is called. An answer that cannot be recorded is an
+// error, and who enforces must refuse then.
+
+/** Who asks, and through which surface. */
+export interface Asker {
+  readonly caller: Caller
+  readonly requestId: string
+  /** Such as `authzen`. */
+  readonly surface: string
+}
+
+/** What the gate says to an inquiry. Only `allow` permits. */
+export interface Evaluation {
+  readonly decisionId: string
+  readonly revision: string
+  readonly effect: Effect
+  readonly reasons: readonly Reason[]
+  /** What who enforces has to do besides; one that cannot must refuse. */
+  readonly obligations: readonly Obligation[]
+  /** What the policy lets be told of a denial. */
+  readonly disclosesReasons: boolean
+}
+
+/** A subject that the registry knows nothing of has no status, budget or instances. */
+const UNREGISTERED: AgentState = Object.freeze({
+  id: '',
+  status: 'active',
+  monthlyBudget: null,
+  perActionLimit: null,
+  thresholds: [],
+  instances: null,
+  executing: 0,
+})
+
+export interface InquiryParts extends ClaimMaker {
+  readonly agents: AgentCache
+  readonly ledger: Ledger
+}
+
+export class Inquiries {
+  readonly #parts: InquiryParts
+  readonly #judge: Judge
+
+  constructor(parts: InquiryParts, judge: Judge) {
+    this.#parts = parts
+    this.#judge = judge
+  }
+
+  /**
+   * Answers several by one bundle, in order; `isLast` says after which to stop.
+   * @throws GatewayError `forbidden` for an agent that asks about another, `audit_unavailable`
+   */
+  async evaluate(
+    inquiries: readonly Inquiry[],
+    asker: Asker,
+    bundle: Bundle,
+    isLast?: (evaluation: Evaluation) => boolean,
+  ): Promise<Evaluation[]> {
+    for (const { subject } of inquiries) assertMayAsk(asker.caller, subject)
+    if (!isLast) {
+      return Promise.all(inquiries.map((inquiry) => this.#evaluate(inquiry, asker, bundle)))
+    }
+    const evaluations: Evaluation[] = []
+    for (const inquiry of inquiries) {
+      const evaluation = await this.#evaluate(inquiry, asker, bundle)
+      evaluations.push(evaluation)
+      if (isLast(evaluation)) break
+    }
+    return evaluations
+  }
+
+  async #evaluate(inquiry: Inquiry, asker: Asker, bundle: Bundle): Promise<Evaluation> {
+    const known = await this.#subject(inquiry)
+    const agent = known ?? stranger(inquiry)
+    const request = requestOf(inquiry, agent)
+    const isUnknownAgent = inquiry.subject.type === 'agent' && !known
+    const judgement = isUnknownAgent
+      ? refusal(bundle, agent, 'unknown_subject', 'there is no such agent')
+      : await this.#judgement(inquiry, request, agent, bundle)
+    const { surface, caller, requestId } = asker
+    const claim = newClaim(this.#parts, {
+      submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
+      ...{ agent, request, judgement, dryRun: true },
+      inquiry: { surface, ...(known ? {} : { standing: UNREGISTERED }) },
+    })
+    return this.#recorded(claim, bundle)
+  }
+
+  async #recorded(claim: Claim, bundle: Bundle): Promise<Evaluation> {
+    const result = await this.#parts.ledger.submit(CLAIM, claim)
+    const { decisionId } = claim
+    const common = {
+      decisionId,
+      revision: bundle.revision,
+      disclosesReasons: bundle.decisionApi.disclosesReasons,
+    }
+    if (result.type === 'dry_run') {
+      const { effect, reasons } = result
+      const obligations = effect === 'deny' ? [] : claim.decision.obligations
+      return { ...common, effect, reasons, obligations }
+    }
+    if (result.type === 'rate_limited') {
+      return { ...common, effect: 'deny', reasons: result.reasons, obligations: [] }
+    }
+    throw new Error(`an inquiry became ${result.type}`)
+  }
+
+  /** The agent that is meant, by id or name; undefined for others. */
+  async #subject({ subject }: Inquiry): Promise<Agent | undefined> {
+    return subject.type === 'agent' ? this.#parts.agents.find(subject.id) : undefined
+  }
+
+  async #judgement(
+    inquiry: Inquiry,
+    request: ActionRequest,
+    agent: Agent,
+    bundle: Bundle,
+  ): Promise<Judgement> {
+    if (bundle.tools.has(inquiry.action.name)) {
+      return this.#judge.judge(request, agent, bundle)
+    }
+    const facts = { nowMs: Date.now(), agent, lookups: {}, unavailable: {} }
+    const asked = elsewhere(inquiry, facts, bundle)
+    if (!asked) {
+      const message = 'no action of this name may be asked about for such a resource'
+      return refusal(bundle, agent, 'no_such_action', message)
+    }
+    const decision = await decide(request, facts, bundle, asked)
+    return { bundle, facts, tool: undefined, upstream: undefined, target: undefined, decision }
+  }
+}
+
+/** An agent asks about itself; it cannot speak for another. @throws GatewayError `forbidden` */
+function assertMayAsk({ role, agentId, name }: Caller, subject: Inquiry['subject']): void {
+  if (role !== 'agent') return
+  if (subject.type === 'agent' && (subject.id === agentId || subject.id === name)) return
+  throw new GatewayError('forbidden', 'an agent may ask about itself only')
+}
+
+function requestOf({ subject, action, resource, context }: Inquiry, agent: Agent): ActionRequest {
+  return {
+    subject: { type: subject.type, id: agent.id === '' ? subject.id : agent.id },
+    action: { name: action.name, properties: action.properties },
+    resource: { type: resource.type, id: resource.id },
+    context,
+    reason: null,
+    costMicros: null,
+  }
+}
+
+function stranger({ subject }: Inquiry): Agent {
+  const never = new Date(0)
+  return {
+    ...BARE_PROFILE,
+    id: '',
+    name: `${subject.type}:${subject.id}`,
+    status: 'active',
+    properties: subject.properties,
+    template: '',
+    manifestHash: '',
+    statusReason: '',
+    startedAt: null,
+    createdAt: never,
+    updatedAt: never,
+  }
+}
+
+function refusal(bundle: Bundle, agent: Agent, code: string, message: string): Judgement {
+  const decision: Decision = {
+    effect: 'deny',
+    reasons: [denial(code, message)],
+    shadow: [],
+    reservations: [],
+    obligations: [],
+    trace: [],
+    approval: bundle.approvals.default,
+    revision: bundle.revision,
+  }
+  const facts = { nowMs: Date.now(), agent, lookups: {}, unavailable: {} }
+  return { bundle, facts, tool: undefined, upstream: undefined, target: undefined, decision }
+}
