@@ -183,8 +183,9 @@ export class Ledger {
         this.#refuseLate()
         const batch = this.#queue.take()
         const beganAt = performance.now()
-        if (batch.length > 0) await this.#runBatch(batch)
-        this.#queue.learn(batch, performance.now() - beganAt)
+        // One that failed says nothing of what such a batch costs.
+        const isWritten = batch.length > 0 && (await this.#runBatch(batch))
+        if (isWritten) this.#queue.learn(batch, performance.now() - beganAt)
       }
     } finally {
       this.#running = false
@@ -198,7 +199,8 @@ export class Ledger {
     }
   }
 
-  async #runBatch(pending: readonly Pending[]): Promise<void> {
+  /** Whether it was written as a whole, at the first try. */
+  async #runBatch(pending: readonly Pending[]): Promise<boolean> {
     const recovering = this.#unanswered.splice(0, RECOVERY_MAX)
     let batch: Batch | undefined
     let results: Map<Pending, unknown>
@@ -209,12 +211,14 @@ export class Ledger {
       results = await this.#withDeadline(client, batch.run(recovering, pending), pending)
     } catch (error) {
       this.#unanswered.push(...recovering, ...(batch?.commitSent ? pending : []))
-      return this.#failed(pending, error)
+      await this.#failed(pending, error)
+      return false
     }
     // It is durable: nothing from here on may undo or repeat it.
     for (const [one, result] of results) settle(one, result)
     this.#publish(batch)
     if (this.#unanswered.length > 0) this.#scheduleRecovery()
+    return true
   }
 
   // A statement that never returns must not hold the gate: the connection is cut, and what may or
