@@ -1,3 +1,4 @@
+import { PLAIN_CALL } from '../model/http-defaults.ts'
 import type { Tool } from '../model/tool.ts'
 
 /** Stands where a guard wants a tool and there is none. It can do the worst. */
@@ -17,5 +18,7 @@ export const UNKNOWN_TOOL: Tool = Object.freeze({
   paths: [],
   facts: [],
   reservedPaths: [],
+  http: PLAIN_CALL,
+  declared: {},
   location: { file: 'tools.yaml', line: 1, col: 1 },
 })

@@ -13,7 +13,7 @@ import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
 import { keyed, openedRequest } from '../pipeline/claim.ts'
-import { effectHash, targetOf } from '../pipeline/judge.ts'
+import { effectHash, sentAlong, targetOf } from '../pipeline/judge.ts'
 import { fromStored } from '../pipeline/requests.ts'
 
 /** What an approval is shown by: the live policy, and where people find the gate. */
@@ -159,16 +159,17 @@ function sentView(
   const upstream = bundle.upstreams.get(action.upstream)
   if (!tool || !upstream) return null
   try {
-    const target = targetOf(bundle, tool, upstream, asked.bound.request.action.properties)
+    const { bound, shown } = asked
+    const callOf = (request: ActionRequest) => ({
+      ...{ tool, upstream, args: request.action.properties },
+      ...sentAlong(request),
+    })
+    const target = targetOf(bundle, callOf(bound.request))
     const hash = effectHash({ target, tool, upstream })
     const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === row.target_hash
-    const { method, path, query, body } = targetOf(
-      bundle,
-      tool,
-      upstream,
-      asked.shown.action.properties,
-    )
-    return { upstream: upstream.name, method, path, query, body, unchanged }
+    const { method, path, query, body, headers } = targetOf(bundle, callOf(shown))
+    const more = headers ? { headers: { ...headers } } : {}
+    return { upstream: upstream.name, method, path, query, body, ...more, unchanged }
   } catch (error) {
     if (error instanceof GatewayError) return null
     throw error

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Agent } from '../agents/agent.ts'
 import { protocolOf } from '../bundle/protocol.ts'
-import type { Bundle } from '../bundle/types.ts'
+import type { Bundle, ToolCall } from '../bundle/types.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
 import { decide } from '../decide/decide.ts'
 import { GatewayError } from '../errors.ts'
@@ -60,7 +60,8 @@ export class Judge {
     if (!tool || !upstream || decision.effect === 'deny') {
       return { bundle, facts, tool, upstream, target: undefined, decision }
     }
-    const placed = withTarget(bundle, tool, upstream, request.action.properties, decision)
+    const call = { tool, upstream, args: request.action.properties, ...sentAlong(request) }
+    const placed = withTarget(bundle, call, decision)
     return { bundle, facts, tool, upstream, ...placed }
   }
 
@@ -83,7 +84,7 @@ export class Judge {
       const tool = bundle.tools.get(lookup.tool)
       const upstream = tool && bundle.upstreams.get(tool.upstream)
       if (!tool || !upstream) throw new Error(`tool ${lookup.tool} is not declared`)
-      const target = targetOf(bundle, tool, upstream, args)
+      const target = targetOf(bundle, { tool, upstream, args })
       const transport = transportOf(this.#parts.transports, upstream)
       const { exchange: result } = await transport.call(upstream, target, {
         requestId: newId('req'),
@@ -155,28 +156,30 @@ export function unholdable(decision: Decision): Decision {
 const denied = ({ exceeded }: Reservation): Reason => ({ ...exceeded, effect: 'deny' })
 
 /** The call that these args stand for. @throws GatewayError `invalid_request` where they do not fit into it */
-export function targetOf(bundle: Bundle, tool: Tool, upstream: Upstream, args: JsonObject): Target {
-  return protocolOf(bundle, tool).target({ tool, upstream, args }, bundle)
+export function targetOf(bundle: Bundle, call: ToolCall): Target {
+  return protocolOf(bundle, call.tool).target(call, bundle)
 }
+
+/** What the client of a request sends along with its call. */
+export const sentAlong = ({ headers }: ActionRequest): Pick<ToolCall, 'headers'> =>
+  headers ? { headers } : {}
 
 // Arguments that cannot be put into the upstream call are a denial, and recorded like any other.
 export function withTarget(
   bundle: Bundle,
-  tool: Tool,
-  upstream: Upstream,
-  args: JsonObject,
+  call: ToolCall,
   decision: Decision,
 ): { target: Target | undefined; decision: Decision } {
   try {
-    return { target: targetOf(bundle, tool, upstream, args), decision }
+    return { target: targetOf(bundle, call), decision }
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
     const reason: Reason = {
       code: 'invalid_target',
       message: error.message,
       effect: 'deny',
-      source: tool.name,
-      location: tool.location,
+      source: call.tool.name,
+      location: call.tool.location,
       wire: 'invalid_request',
     }
     return { target: undefined, decision: { ...decision, effect: 'deny', reasons: [reason] } }
@@ -194,7 +197,21 @@ export function effectHash({
   upstream,
 }: Pick<Judgement, 'target' | 'tool' | 'upstream'>): string {
   if (!target || !tool || !upstream) return ''
-  return sha256(canonicalJson({ target: { ...target }, declared: declaredHash(tool, upstream) }))
+  const { parts, file, headers, ...call } = target
+  const more = {
+    ...(headers ? { headers: { ...headers } } : {}),
+    ...(parts
+      ? {
+          parts: parts.map((part) =>
+            'file' in part ? { ...part, file: { ...part.file } } : { ...part },
+          ),
+        }
+      : {}),
+    ...(file ? { file: { ...file } } : {}),
+  }
+  return sha256(
+    canonicalJson({ target: { ...call, ...more }, declared: declaredHash(tool, upstream) }),
+  )
 }
 
 // Tools and upstreams live as long as their bundle, and every action needs this.
@@ -205,11 +222,26 @@ function declaredHash(tool: Tool, upstream: Upstream): string {
   declaredHashes.set(tool, ofTool)
   const known = ofTool.get(upstream)
   if (known !== undefined) return known
-  const { location: _, description: __, reservedPaths: ___, ...declared } = tool
-  const all = JSON.stringify({ upstream, tool: declared }, bigintAsText)
+  const { location: _, description: __, reservedPaths: ___, argsSchema, ...rest } = tool
+  const { args = argsSchema, ...said } = tool.declared
+  const declared = {
+    upstream: asApproved(upstream, upstream.declared),
+    tool: asApproved({ ...rest, argsSchema: args }, said),
+  }
+  const all = JSON.stringify(declared, bigintAsText)
   const hash = sha256(canonicalJson(JSON.parse(all) as JsonObject))
   ofTool.set(upstream, hash)
   return hash
+}
+
+// What is made of the words of newer files is left out, and the words stand for it: so hashes of what was approved
+// before there were any stay as they are.
+function asApproved<T extends Pick<Tool | Upstream, 'http' | 'declared'>>(
+  one: T,
+  said: JsonObject,
+) {
+  const { http: _, declared: __, ...plain } = one
+  return Object.keys(said).length === 0 ? plain : { ...plain, declared: said }
 }
 
 const bigintAsText = (_key: string, value: unknown): unknown =>

@@ -1,5 +1,7 @@
 import type { Agent } from '../agents/agent.ts'
-import { matchRoute, withBody } from '../bundle/route.ts'
+import { withReadBody } from '../bundle/body-args.ts'
+import { passedHeaders, readHeaders } from '../bundle/headers.ts'
+import { matchRoute } from '../bundle/route.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { GatewayError } from '../errors.ts'
 import { microsFromJson } from '../lib/money.ts'
@@ -11,10 +13,11 @@ import type { Call, NamedCall, Submission } from './submission.ts'
 /** The canonical request of a submission, of which `named` says the tool. */
 export function toRequest(
   { resource, context, reason, costMicros }: Submission,
-  { tool, args }: NamedCall,
+  { tool, args, headers = {} }: NamedCall,
   agent: Agent,
 ): ActionRequest {
   return {
+    ...(Object.keys(headers).length > 0 ? { headers } : {}),
     subject: { type: 'agent', id: agent.id },
     action: { name: tool, properties: args },
     resource,
@@ -34,8 +37,10 @@ export function fromStored(row: Pick<ActionRow, 'request'>): ActionRequest {
     context: JsonObject
     reason: string | null
     cost: string | null
+    headers?: Readonly<Record<string, string>>
   }
   return {
+    ...(json.headers ? { headers: json.headers } : {}),
     subject: json.subject,
     action: { name: json.action.name, properties: json.args },
     resource: json.resource,
@@ -53,7 +58,14 @@ export function named(call: Call, bundle: Bundle): NamedCall {
   const { upstream, method, path, query } = call
   const match = matchRoute(bundle.routes, upstream, method, path, query)
   if (match.ok) {
-    return { tool: match.tool.name, args: withBody(match.tool, match.args, call.body()) }
+    const { tool } = match
+    const known = { ...match.args, ...Object.fromEntries(readHeaders(tool, call.headers)) }
+    const on = bundle.upstreams.get(upstream)
+    return {
+      tool: tool.name,
+      args: withReadBody(tool, known, call.body()),
+      headers: on ? passedHeaders(tool, on, call.headers) : {},
+    }
   }
   if (match.code === 'not_canonical') throw new GatewayError('invalid_request', match.message)
   // A path no tool stands for is an action all the same: it is denied, and the denial is on record.

@@ -1,3 +1,5 @@
+import type { ReadBody } from '../bundle/body-args.ts'
+import type { SentHeaders } from '../bundle/headers.ts'
 import type { Caller } from '../agents/keys.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Seal } from '../lib/seal.ts'
@@ -11,6 +13,8 @@ import type { ActionState } from '../record/actions.ts'
 export interface NamedCall {
   readonly tool: string
   readonly args: JsonObject
+  /** What the client sends along, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** An HTTP request as it was sent, for which a tool stands: which one, the bundle that judges it says. */
@@ -20,8 +24,9 @@ export interface HttpCall {
   /** What follows the proxy prefix, as sent: nothing that normalises may touch it before it is matched. */
   readonly path: string
   readonly query: string
-  /** The members of its JSON body; asked for only when a tool stands for the request. */
-  readonly body: () => JsonObject
+  readonly headers: SentHeaders
+  /** Its body, in its own form; asked for only when a tool stands for the request. */
+  readonly body: () => ReadBody
 }
 
 export type Call = NamedCall | HttpCall

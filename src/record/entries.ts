@@ -21,6 +21,7 @@ export function requestJson(request: ActionRequest): JsonObject {
     context: request.context,
     reason: request.reason,
     cost: request.costMicros === null ? null : microsToText(request.costMicros),
+    ...(request.headers ? { headers: { ...request.headers } } : {}),
   }
 }
 

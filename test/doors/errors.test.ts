@@ -34,6 +34,7 @@ const ELSEWHERE: Partial<Record<ErrorCode, string>> = {
   idempotency_mismatch: 'doors/act.test.ts',
   rate_limited: 'pipeline/budgets.test.ts',
   upstream_unreachable: 'doors/act.test.ts',
+  credential_unavailable: 'doors/http-calls.test.ts',
   kill_switch_engaged: 'doors/act.test.ts',
   outcome_unknown: 'doors/act.test.ts',
 }

@@ -90,6 +90,7 @@ export const ACT_ERRORS: readonly ErrorCode[] = [
   'idempotency_mismatch',
   'rate_limited',
   'upstream_unreachable',
+  'credential_unavailable',
   'outcome_unrecorded',
   'kill_switch_engaged',
   'kill_state_unknown',

@@ -22,6 +22,7 @@ export const NUMBER = { type: 'number' } as const
 export const BOOLEAN = { type: 'boolean' } as const
 export const AT = { type: 'string', format: 'date-time' } as const
 export const MAYBE_AT = { type: ['string', 'null'], format: 'date-time' } as const
+const TEXTS = { type: 'object', additionalProperties: STRING } as const
 export const COUNTS = { type: 'object', additionalProperties: INTEGER } as const
 /** Any JSON at all. */
 export const ANY: JsonObject = {}
@@ -98,15 +99,19 @@ export const ACTION_STATES = [
 ] as const
 const ACTION_STATE = { enum: [...ACTION_STATES] }
 
-const REQUEST = always({
-  subject: always({ type: STRING, id: STRING }),
-  action: always({ name: STRING }),
-  resource: { anyOf: [always({ type: STRING, id: STRING }), { type: 'null' }] },
-  args: OPEN,
-  context: OPEN,
-  reason: MAYBE_STRING,
-  cost: MAYBE_STRING,
-})
+const REQUEST = always(
+  {
+    subject: always({ type: STRING, id: STRING }),
+    action: always({ name: STRING }),
+    resource: { anyOf: [always({ type: STRING, id: STRING }), { type: 'null' }] },
+    args: OPEN,
+    context: OPEN,
+    reason: MAYBE_STRING,
+    cost: MAYBE_STRING,
+    headers: { ...TEXTS, description: 'what a client sent along; only where it did' },
+  },
+  ['headers'],
+)
 
 export const APPROVAL_STATUSES = [
   'pending',
@@ -171,17 +176,26 @@ export const EXPLANATION = always(
   ['shadow', 'obligations', 'trace', 'approvals', 'audit'],
 )
 
-const TARGET = always({
-  upstream: STRING,
-  method: STRING,
-  path: STRING,
-  query: STRING,
-  body: MAYBE_STRING,
-  unchanged: {
-    ...BOOLEAN,
-    description: 'whether it still is what the approval was asked for; nothing else is ever sent',
+const TARGET = always(
+  {
+    upstream: STRING,
+    method: STRING,
+    path: STRING,
+    query: STRING,
+    body: MAYBE_STRING,
+    headers: {
+      ...OPEN,
+      description: 'those that are not of every call; only where there are some',
+    },
+    parts: { type: 'array', items: OPEN, description: 'of a multipart body' },
+    file: { ...OPEN, description: 'the whole body, where it is one file' },
+    unchanged: {
+      ...BOOLEAN,
+      description: 'whether it still is what the approval was asked for; nothing else is ever sent',
+    },
   },
-})
+  ['headers', 'parts', 'file'],
+)
 
 const APPROVAL_MEMBERS: JsonObject = {
   id: STRING,

@@ -1,11 +1,13 @@
 import { Router, type Request, type Response } from 'express'
+import type { ReadBody } from '../../bundle/body-args.ts'
+import type { SentHeaders } from '../../bundle/headers.ts'
 import { GatewayError } from '../../errors.ts'
 import type { HttpCall } from '../../pipeline/submission.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
-import { bodyObject, callerOf, header, stateOf } from '../edge/context.ts'
+import { callerOf, header, stateOf } from '../edge/context.ts'
 import { allow, strictBody } from '../edge/edge.ts'
 import { sendError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -84,7 +86,7 @@ function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
   return {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,
-    call: { ...at, method: req.method, body: () => bodyObject(req) },
+    call: { ...at, method: req.method, headers: sentHeaders(req), body: () => bodyOf(req) },
     resource: null,
     context: {},
     reason: null,
@@ -93,6 +95,21 @@ function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
     seal: sealOf(req),
     waitMs: waitMs(req),
   }
+}
+
+function bodyOf(req: Request): ReadBody {
+  const { body } = stateOf(req)
+  return body === undefined ? { kind: 'empty' } : { kind: 'json', value: body }
+}
+
+/** As they came: Node drops some of what is there twice, and joins the rest. */
+function sentHeaders({ rawHeaders }: Request): SentHeaders {
+  const sent = new Map<string, string[]>()
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? '').toLowerCase()
+    sent.set(name, [...(sent.get(name) ?? []), rawHeaders[at + 1] ?? ''])
+  }
+  return sent
 }
 
 /** RFC 7240: `Prefer: wait=10` waits that many seconds for a held action. */

@@ -38,6 +38,9 @@ function answered(call: Extract<CallResult, { type: 'answered' }>): CallOutcome 
 }
 
 function notSent(call: Extract<CallResult, { type: 'not_sent' }>): CallOutcome {
+  if (call.code === 'no_credential') {
+    return ended('failed', 'credential_unavailable', `nothing was sent: ${call.message}`, true)
+  }
   return call.code === 'refused'
     ? ended('failed', 'kill_switch_engaged', 'stopped before it was sent', true)
     : ended('failed', 'upstream_unreachable', `nothing was sent: ${call.message}`, true)

@@ -2,6 +2,7 @@ import { Pool, type Dispatcher } from 'undici'
 import type { Upstream } from '../../model/tool.ts'
 import type { Target } from '../../model/request.ts'
 import { CredentialMask } from './credential-mask.ts'
+import { Credentials, NoCredential, type Shown } from './credentials.ts'
 
 /** What came of one upstream call. */
 export type CallResult =
@@ -16,7 +17,7 @@ export type CallResult =
   /** No byte of the request left: there was no effect. */
   | {
       readonly type: 'not_sent'
-      readonly code: 'unreachable' | 'refused'
+      readonly code: 'unreachable' | 'refused' | 'no_credential'
       readonly message: string
     }
   /** Bytes left and no answer came: nobody knows. */
@@ -53,7 +54,8 @@ const CONNECTIONS_MAX = 64
 /** Calls upstreams over HTTP/1.1 with the gate's own credentials. Redirects are never followed. */
 export class UpstreamClient {
   readonly #env: Readonly<Record<string, string>>
-  readonly #credentials: () => Iterable<string>
+  readonly #credentials: Credentials
+  readonly #variables: () => Iterable<string>
   readonly #onEcho: (upstream: string) => void
   readonly #masks = new Map<string, CredentialMask>()
   readonly #pools = new Map<string, Pool>()
@@ -66,7 +68,8 @@ export class UpstreamClient {
     readonly onEcho: (upstream: string) => void
   }) {
     this.#env = parts.env
-    this.#credentials = parts.credentials
+    this.#credentials = new Credentials(parts.env)
+    this.#variables = parts.credentials
     this.#onEcho = parts.onEcho
   }
 
@@ -75,23 +78,43 @@ export class UpstreamClient {
   }
 
   call(upstream: Upstream, target: Target, options: CallOptions): Promise<CallResult> {
-    const base = new URL(upstream.baseUrl)
-    const headers = this.#headers(upstream, target, options)
-    if (headers === null) {
-      const message = `the credential of upstream ${upstream.name} is not set`
-      return Promise.resolve({ type: 'not_sent', code: 'unreachable', message })
+    if (!options.mayStart()) {
+      return Promise.resolve({ type: 'not_sent', code: 'refused', message: 'refused' })
     }
+    return this.#credentials.of(upstream).then(
+      (shown) => this.#send(upstream, target, options, shown),
+      (error: unknown): CallResult => {
+        if (!(error instanceof NoCredential)) throw error
+        const code = error.isRefused ? 'no_credential' : 'unreachable'
+        return { type: 'not_sent', code, message: error.message }
+      },
+    )
+  }
+
+  #send(
+    upstream: Upstream,
+    target: Target,
+    options: CallOptions,
+    shown: Shown,
+  ): Promise<CallResult> {
+    const base = new URL(upstream.baseUrl)
+    const headers = headersFor(upstream, target, options, shown)
+    const query = [target.query, shown.query].filter((part) => part !== '').join('&')
     const prefix = base.pathname === '/' ? '' : base.pathname
     const request: Dispatcher.DispatchOptions = {
       method: target.method,
-      path: `${prefix}${target.path}${target.query === '' ? '' : `?${target.query}`}`,
+      path: `${prefix}${target.path}${query === '' ? '' : `?${query}`}`,
       headers,
       body: target.body,
       headersTimeout: upstream.timeoutMs,
       bodyTimeout: upstream.timeoutMs,
     }
     return new Promise((resolve) => {
-      const done = (result: CallResult) => resolve(this.#masked(result, upstream))
+      const done = (result: CallResult) => {
+        const masked = this.#masked(result, upstream)
+        if (result.type === 'answered' && result.status === 401) this.#credentials.refused(upstream)
+        resolve(masked)
+      }
       const exchange = new Exchange(upstream, options.mayStart, done)
       this.#pool(base.origin, upstream).dispatch(request, exchange)
     })
@@ -118,13 +141,15 @@ export class UpstreamClient {
   }
 
   #mask({ credential }: Upstream): CredentialMask {
-    const names = new Set(this.#credentials())
-    if (credential) names.add(credential.env)
-    const id = [...names].sort().join()
+    const names = [...this.#variables()].sort()
+    const tokens = this.#credentials.tokens()
+    const own = this.#credentials.secretsOf(credential)
+    const id = [...names, ...tokens, ...own].join()
     let mask = this.#masks.get(id)
     if (!mask) {
       this.#masks.clear() // a policy that was replaced needs none
-      mask = new CredentialMask([...names].map((name) => this.#env[name] ?? ''))
+      const values = names.map((name) => this.#env[name] ?? '')
+      mask = new CredentialMask([...values, ...tokens, ...own])
       this.#masks.set(id, mask)
     }
     return mask
@@ -143,27 +168,33 @@ export class UpstreamClient {
     }
     return pool
   }
+}
 
-  // Rebuilt from nothing: no header of the agent reaches an upstream.
-  #headers(
-    upstream: Upstream,
-    target: Target,
-    options: CallOptions,
-  ): Record<string, string> | null {
-    const headers: Record<string, string> = {
-      accept: 'application/json, */*;q=0.5',
-      'user-agent': 'portcullis',
-      'x-request-id': options.requestId,
-    }
-    if (target.body !== null) headers['content-type'] = 'application/json'
-    if (upstream.idempotencyHeader) headers[upstream.idempotencyHeader] = options.actionId
-    if (upstream.credential) {
-      const secret = this.#env[upstream.credential.env]
-      if (!secret) return null
-      headers[upstream.credential.header] = `${upstream.credential.prefix}${secret}`
-    }
-    return headers
+// Rebuilt from nothing: no header of the agent reaches an upstream but those that the policy names.
+function headersFor(
+  upstream: Upstream,
+  target: Target,
+  options: CallOptions,
+  shown: Shown,
+): Record<string, string> {
+  const headers: Record<string, string> = {
+    accept: 'application/json, */*;q=0.5',
+    'accept-encoding': 'identity',
+    'user-agent': 'portcullis',
   }
+  if (target.body !== null) headers['content-type'] = 'application/json'
+  Object.assign(headers, target.headers, upstream.http.headers)
+  headers['x-request-id'] = options.requestId
+  const { idempotencyHeader } = upstream
+  if (idempotencyHeader) setHeader(headers, idempotencyHeader, options.actionId)
+  // The credential wins over all else.
+  for (const [name, value] of Object.entries(shown.headers)) setHeader(headers, name, value)
+  return headers
+}
+
+function setHeader(headers: Record<string, string>, name: string, value: string): void {
+  delete headers[name.toLowerCase()]
+  headers[name] = value
 }
 
 /** One request on the wire, as undici reports it. */

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import { canonicalJson } from '../../lib/canonical.ts'
+import { PLAIN_CALL, PLAIN_UPSTREAM } from '../../model/http-defaults.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from './call.ts'
 import type { Target } from '../../model/request.ts'
@@ -85,6 +86,8 @@ export const MODEL_TOOL_DECLARATION: Tool = deepFreeze({
   paths: [],
   facts: [],
   reservedPaths: [],
+  http: PLAIN_CALL,
+  declared: {},
   location: { file: 'gate.yaml', line: 1, col: 1 },
 })
 
@@ -98,6 +101,8 @@ export function modelUpstream({ timeoutMs }: LlmPolicy): Upstream {
     connectionsMax: CONNECTIONS_MAX,
     credential: null,
     idempotencyHeader: null,
+    http: PLAIN_UPSTREAM,
+    declared: {},
   })
 }
 
