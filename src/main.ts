@@ -1,3 +1,4 @@
+import path from 'node:path'
 import { KeyRing } from './agents/keys.ts'
 import { AgentCache } from './agents/registry.ts'
 import type { Config } from './config.ts'
@@ -13,6 +14,7 @@ import { refusal } from './doors/edge/readiness.ts'
 import { ensureDirectory } from './lib/directories.ts'
 import { Lifetime } from './lib/lifetime.ts'
 import { createLogger, type Logger } from './lib/log.ts'
+import { Spool } from './lib/spool.ts'
 import { readVersion } from './lib/version.ts'
 import { Bootstrap } from './operations/bootstrap.ts'
 import { Operations } from './operations/operations.ts'
@@ -26,6 +28,7 @@ import { Checkpointer } from './record/checkpoints.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger } from './record/ledger.ts'
+import { HeldFiles } from './record/held-files.ts'
 import { maskSecret, RecordMask } from './record/mask.ts'
 import { Outbox } from './record/outbox.ts'
 import { PlanFiles } from './record/plan-files.ts'
@@ -143,13 +146,29 @@ async function openRecord(basics: Basics) {
   ledger.onCommitted((entries) => entries.forEach((entry) => countEntry(metrics, entry)))
   await life.begin(ledger)
   const mask = new RecordMask(await maskSecret(db))
-  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ledger, mask }
+  const spool = await life.begin(new Spool(path.join(dataDir, 'spool')))
+  const heldFiles = new HeldFiles(db, spool)
+  return {
+    spool,
+    heldFiles,
+    store,
+    db,
+    reads,
+    control,
+    replica,
+    webhooks,
+    checkpoints,
+    events,
+    jobs,
+    ledger,
+    mask,
+  }
 }
 
 /** What judges actions and carries them out, and what is made of actions. */
 async function openActions(basics: Basics, record: RecordParts) {
   const { config, log, metrics, killState, policies, life } = basics
-  const { db, control, ledger, events, replica, checkpoints, mask } = record
+  const { db, control, ledger, events, replica, checkpoints, mask, heldFiles } = record
   const bundle = () => policies.current
   const replicaId = replica.id
   const keyRing = new KeyRing(db, config.apiTokens)
@@ -164,7 +183,7 @@ async function openActions(basics: Basics, record: RecordParts) {
     new Transports({ env, model: config.model, upstreams, onEcho }),
   )
   const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
-  const recording = { db, ledger, events, metrics, log, replicaId, mask }
+  const recording = { db, ledger, events, metrics, log, replicaId, mask, heldFiles }
   const pipeline = new Pipeline({
     ...{ transports, ...judging, ...recording },
     refusal: () => refusal({ checkpoints, replica }),

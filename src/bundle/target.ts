@@ -88,7 +88,7 @@ function buildBody(tool: Tool, args: JsonObject): Body {
     case 'form':
       return { body: formText(params, args), ...type('application/x-www-form-urlencoded') }
     case 'multipart':
-      return { body: null, parts: params.flatMap((param) => partsOf(tool, param, args)) }
+      return { body: null, parts: multipartOf(tool, params, args) }
     case 'text':
       return textBody(own(args, bodyArg ?? ''), contentType ?? 'text/plain')
     case 'raw':
@@ -114,9 +114,18 @@ function bodyText(body: Json): string {
 }
 
 function formText(params: readonly Param[], args: JsonObject): string {
-  const sorted = params.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-  return encodePairs(sorted.flatMap((param) => pairsOf(param, own(args, param.arg))))
+  return encodePairs(byName(params).flatMap((param) => pairsOf(param, own(args, param.arg))))
 }
+
+// Fields by name, then files: a request that is stored and read again has its args in another order, and some servers
+// take no field behind a file.
+function multipartOf(tool: Tool, params: readonly Param[], args: JsonObject): readonly BodyPart[] {
+  const parts = byName(params).flatMap((param) => partsOf(tool, param, args))
+  return [...parts.filter((part) => !('file' in part)), ...parts.filter((part) => 'file' in part)]
+}
+
+const byName = (params: readonly Param[]): readonly Param[] =>
+  params.toSorted((a, b) => (a.name < b.name ? -1 : 1))
 
 // What is neither plain nor a file travels as JSON, as OpenAPI has it.
 function partsOf(tool: Tool, { arg, name }: Param, args: JsonObject): readonly BodyPart[] {

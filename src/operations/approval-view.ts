@@ -1,12 +1,13 @@
 import { knownAgents, type KnownAgent } from '../agents/known.ts'
 import { votesOfAll, type ApprovalRow } from '../approvals/tasks.ts'
 import type { VoteRow } from '../approvals/voters.ts'
+import { asFile, type NamedFile } from '../bundle/files.ts'
 import { costOf } from '../decide/cost.ts'
 import { GatewayError } from '../errors.ts'
 import { microsToText } from '../lib/money.ts'
 import type { Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import type { ActionRequest } from '../model/request.ts'
+import type { ActionRequest, BodyPart } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { findActions, type ActionRow } from '../record/actions.ts'
 import { heldRequests } from '../record/held-requests.ts'
@@ -125,6 +126,7 @@ function askedView(
     agent_reason: request.reason,
     cost: costText(request, bundle),
     reasons: reasons.map(({ code, message, source }) => ({ code, message, source })),
+    ...filesView(row, action),
     // What was sent cannot be made of digests.
     target: bound
       ? sentView(
@@ -134,6 +136,26 @@ function askedView(
           { bundle, mask },
         )
       : null,
+  }
+}
+
+/** A file of a held action. */
+export type HeldFile = NamedFile['file'] & { readonly arg: string }
+
+/** The files of an action, in the order of their numbers. What is no file but looks like one has no bytes to download. */
+export function filesOf({ request }: Pick<ActionRow, 'request'>): readonly HeldFile[] {
+  const { args } = JSON.parse(request) as { args: JsonObject }
+  const named = Object.entries(args).flatMap(([arg, value]) =>
+    [value].flat().map((one) => ({ arg, file: asFile(one as Json) })),
+  )
+  return named.flatMap(({ arg, file }) => (file ? [{ arg, ...file }] : []))
+}
+
+function filesView(row: ApprovalRow, action: ActionRow): { readonly files?: JsonObject[] } {
+  const files = filesOf(action)
+  if (files.length === 0) return {}
+  return {
+    files: files.map((file, n) => ({ n, ...file, url: `/approvals/${row.id}/files/${n}` })),
   }
 }
 
@@ -167,14 +189,21 @@ function sentView(
     const target = targetOf(bundle, callOf(bound.request))
     const hash = effectHash({ target, tool, upstream })
     const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === row.target_hash
-    const { method, path, query, body, headers } = targetOf(bundle, callOf(shown))
-    const more = headers ? { headers: { ...headers } } : {}
+    const { method, path, query, body, headers, parts, file } = targetOf(bundle, callOf(shown))
+    const more = {
+      ...(headers ? { headers: { ...headers } } : {}),
+      ...(parts ? { parts: partsView(parts) } : {}),
+      ...(file ? { file: { ...file } } : {}),
+    }
     return { upstream: upstream.name, method, path, query, body, ...more, unchanged }
   } catch (error) {
     if (error instanceof GatewayError) return null
     throw error
   }
 }
+
+const partsView = (parts: readonly BodyPart[]): JsonObject[] =>
+  parts.map((part) => ('file' in part ? { name: part.name, file: { ...part.file } } : { ...part }))
 
 /** `comment` is what `reason` was called before. */
 export function voteView({ approver, vote, comment, at }: VoteRow): JsonObject {

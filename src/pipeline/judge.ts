@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Agent } from '../agents/agent.ts'
+import { filesIn } from '../bundle/files.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle, ToolCall } from '../bundle/types.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
@@ -8,6 +9,7 @@ import { GatewayError } from '../errors.ts'
 import type { FactLookups, FetchFact } from '../facts/lookups.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
+import type { SentFiles } from '../lib/spool.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
 import type { Decision, Reason, Reservation } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
@@ -29,6 +31,16 @@ export interface JudgeParts {
   readonly killState: KillState
 }
 
+/** What is to be judged. */
+export interface AskedToJudge {
+  readonly request: ActionRequest
+  readonly agent: Agent
+  readonly bundle: Bundle
+  readonly files: SentFiles | undefined
+  /** Whether somebody comes back for what a person must approve first. */
+  readonly mayBeHeld: boolean
+}
+
 /** Gathers what a decision needs and the request does not carry, and decides. Nothing is written or taken. */
 export class Judge {
   readonly #parts: JudgeParts
@@ -37,13 +49,7 @@ export class Judge {
     this.#parts = parts
   }
 
-  /** `mayBeHeld`: whether somebody comes back for what a person must approve first. */
-  async judge(
-    request: ActionRequest,
-    agent: Agent,
-    bundle: Bundle,
-    mayBeHeld = true,
-  ): Promise<Judgement> {
+  async judge({ request, agent, bundle, files, mayBeHeld }: AskedToJudge): Promise<Judgement> {
     const tool = bundle.tools.get(request.action.name)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
     if (upstream) transportOf(this.#parts.transports, upstream).assertReady()
@@ -61,7 +67,7 @@ export class Judge {
       return { bundle, facts, tool, upstream, target: undefined, decision }
     }
     const call = { tool, upstream, args: request.action.properties, ...sentAlong(request) }
-    const placed = withTarget(bundle, call, decision)
+    const placed = withTarget(bundle, call, decision, files)
     return { bundle, facts, tool, upstream, ...placed }
   }
 
@@ -164,14 +170,28 @@ export function targetOf(bundle: Bundle, call: ToolCall): Target {
 export const sentAlong = ({ headers }: ActionRequest): Pick<ToolCall, 'headers'> =>
   headers ? { headers } : {}
 
+// A digest alone is nothing to send, and would tell whoever names it that somebody else has such a file.
+function assertThere({ tool, args }: ToolCall, files: SentFiles | undefined): void {
+  for (const { arg, file } of filesIn(tool.http, args)) {
+    if (files?.get(file.sha256)?.bytes === file.bytes) continue
+    throw new GatewayError(
+      'invalid_request',
+      `the bytes of file \`${arg.slice(0, 80)}\` are not there`,
+    )
+  }
+}
+
 // Arguments that cannot be put into the upstream call are a denial, and recorded like any other.
 export function withTarget(
   bundle: Bundle,
   call: ToolCall,
   decision: Decision,
+  files?: SentFiles,
 ): { target: Target | undefined; decision: Decision } {
   try {
-    return { target: targetOf(bundle, call), decision }
+    const target = targetOf(bundle, call)
+    assertThere(call, files)
+    return { target, decision }
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
     const reason: Reason = {

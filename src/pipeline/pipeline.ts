@@ -6,10 +6,13 @@ import { screen } from '../decide/screen.ts'
 import { killTargetOf } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
 import { sha256 } from '../lib/canonical.ts'
+import type { SentFiles } from '../lib/spool.ts'
 import type { JsonObject } from '../model/json.ts'
+import type { ActionRequest } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { CallOutcome } from '../record/actions.ts'
 import { findAction, type ActionRow } from '../record/actions.ts'
+import type { HeldFiles } from '../record/held-files.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import {
@@ -29,10 +32,10 @@ import {
   type Claim,
   type ClaimResult,
 } from './claim.ts'
-import { CLAIM } from './claim-batch.ts'
+import { CLAIM, mayBeHeld } from './claim-batch.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
-import { fromStored, toRequest, named } from './requests.ts'
+import { fileTexts, fromStored, toRequest, named } from './requests.ts'
 import { resumeKind } from './resume.ts'
 import type { Answer, Submission } from './submission.ts'
 
@@ -40,6 +43,8 @@ export interface PipelineParts extends JudgeParts, StoredAnswersParts {
   readonly agents: AgentCache
   readonly replicaId: string
   readonly mask: RecordMask
+  /** Files of what is held. */
+  readonly heldFiles: HeldFiles
   readonly environment: EnvironmentKeys
   /** The live policy, or undefined when none ever loaded. */
   readonly bundle: () => Bundle | undefined
@@ -114,10 +119,11 @@ export class Pipeline {
     if (!row || row.agent_id !== submission.caller.agentId) {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
+    // Today's policy reads it, and it may come in slowly; who asks is looked up behind that.
+    const { bundle, call } = await named(submission, () => this.#bundle())
     const agent = await this.#agent(submission)
-    const bundle = this.#bundle()
-    const request = toRequest(submission, named(submission.call, bundle), agent)
-    if (sha256(recordedText(this.#parts.mask, request, bundle)) !== row.request_hash) {
+    const request = toRequest(submission, call, agent)
+    if (!this.#isOf(row, request, bundle)) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
     return this.#stored.collected(row, submission)
@@ -136,14 +142,38 @@ export class Pipeline {
 
   async #take(submission: Submission, dryRun: boolean): Promise<Answer> {
     this.#assertOpen()
+    await this.#agent(submission)
+    // The bundle that finds the tool is the one that judges.
+    const { bundle, call } = await named(submission, () => this.#bundle())
     const agent = await this.#agent(submission)
-    // Taken once: the bundle that finds the tool is the one that judges.
-    const bundle = this.#bundle()
-    const request = toRequest(submission, named(submission.call, bundle), agent)
-    const judgement = await this.#judge.judge(request, agent, bundle, submission.mayBeHeld)
+    const request = toRequest(submission, call, agent)
+    const { files } = submission
+    const asked = { request, agent, bundle, files, mayBeHeld: submission.mayBeHeld ?? true }
+    const judgement = await this.#judge.judge(asked)
     const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun })
-    const result = await this.#parts.ledger.submit(CLAIM, claim)
+    const result = await this.#claimed(claim, files)
     return this.#follow(submission, claim, judgement, result)
+  }
+
+  // What a held action needs to run is durable before it is held.
+  async #claimed(claim: Claim, files: SentFiles | undefined): Promise<ClaimResult> {
+    const { ledger, heldFiles } = this.#parts
+    const mayHold = !claim.dryRun && files && files.all.length > 0 && mayBeHeld(claim)
+    if (!mayHold) return ledger.submit(CLAIM, claim)
+    await heldFiles.keep(claim.actionId, files.all)
+    // Where the answer is lost it may be held: then the sweep knows.
+    const result = await ledger.submit(CLAIM, claim)
+    if (result.type !== 'held') await heldFiles.forget(claim.actionId)
+    return result
+  }
+
+  /** Whether it is the request of this action; what an earlier version did not record of it does not count. */
+  #isOf(row: ActionRow, request: ActionRequest, bundle: Bundle): boolean {
+    const { mask } = this.#parts
+    const hashOf = (one: ActionRequest) => sha256(recordedText(mask, one, bundle))
+    if (hashOf(request) === row.request_hash) return true
+    const { headers, ...plain } = request
+    return headers !== undefined && hashOf(plain) === row.request_hash
   }
 
   #bundle(): Bundle {
@@ -187,7 +217,7 @@ export class Pipeline {
     switch (result.type) {
       case 'execute':
         this.#cleared.add(claim.actionId)
-        return this.#execute(claim, judgement, result.fence)
+        return this.#execute(claim, judgement, result.fence, submission)
       case 'held':
         return this.#stored.held(claim, result.approval, result.reasons, submission)
       case 'denied':
@@ -208,8 +238,13 @@ export class Pipeline {
     }
   }
 
-  async #execute(claim: Claim, judgement: Judgement, fence: number): Promise<Answer> {
-    const { result, ...judged } = await this.#dispatch(claim, judgement)
+  async #execute(
+    claim: Claim,
+    judgement: Judgement,
+    fence: number,
+    sent: Pick<Submission, 'files'>,
+  ): Promise<Answer> {
+    const { result, ...judged } = await this.#dispatch(claim, judgement, sent)
     const { outcome, detail } = claim.masking?.judged({ ...judged, result }) ?? judged
     // What the agent gets, it must be able to get again, and the record no longer has it.
     const isMasked = result !== null && outcome.result !== judged.outcome.result
@@ -225,7 +260,11 @@ export class Pipeline {
     return answerWith(row, result)
   }
 
-  async #dispatch(claim: Claim, judgement: Judgement): Promise<CallOutcome> {
+  async #dispatch(
+    claim: Claim,
+    judgement: Judgement,
+    { files }: Pick<Submission, 'files'>,
+  ): Promise<CallOutcome> {
     const { tool, upstream, target } = judgement
     if (!tool || !upstream || !target) throw new Error('an allowed action has no target')
     const { transports, killState, metrics } = this.#parts
@@ -239,6 +278,7 @@ export class Pipeline {
       requestId: claim.requestId,
       actionId: claim.actionId,
       mayStart: () => !killState.check(killTargetOf(claim)).blocked,
+      files: (digest: string) => files?.get(digest),
     }
     const called = await transportOf(transports, upstream).call(upstream, target, options)
     const seconds = (performance.now() - startedAt) / 1000
@@ -257,15 +297,23 @@ export class Pipeline {
     if (!agent || this.#isStopped(row, agent)) return
     const { db, mask } = this.#parts
     const held = openedRequest(mask, row, (await heldRequests(db, [row.id])).get(row.id))
-    const request = held?.request ?? fromStored(row)
-    const judgement = await this.#judge.judge(request, agent, this.#bundle())
-    // Look-ups of a stopped action are not made, and what is decided without them must not stand.
-    if (this.#isStopped(row, agent)) return
-    const claim = resumedClaim(this.#parts, row, agent, held, judgement)
-    const result = await this.#parts.ledger.submit(this.#resumption, claim)
-    if (result.type !== 'execute') return
-    this.#cleared.add(claim.actionId)
-    await this.#execute(claim, judgement, result.fence)
+    const files = await this.#parts.heldFiles.load(row.id)
+    try {
+      const stored = held?.request ?? fromStored(row)
+      const texts = fileTexts(files)
+      const request = texts.size > 0 ? { ...stored, fileTexts: texts } : stored
+      const asked = { request, agent, bundle: this.#bundle(), files, mayBeHeld: true }
+      const judgement = await this.#judge.judge(asked)
+      // Look-ups of a stopped action are not made, and what is decided without them must not stand.
+      if (this.#isStopped(row, agent)) return
+      const claim = resumedClaim(this.#parts, row, agent, held, judgement)
+      const result = await this.#parts.ledger.submit(this.#resumption, claim)
+      if (result.type !== 'execute') return
+      this.#cleared.add(claim.actionId)
+      await this.#execute(claim, judgement, result.fence, { files })
+    } finally {
+      files.discard()
+    }
   }
 
   #isStopped(row: ActionRow, agent: Agent): boolean {

@@ -3,10 +3,12 @@ import type { SentHeaders } from '../bundle/headers.ts'
 import type { Caller } from '../agents/keys.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Seal } from '../lib/seal.ts'
+import type { SentFiles } from '../lib/spool.ts'
 import type { Effect, Reason, TraceStep } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
 import type { StoredResult } from '../model/result.ts'
+import type { Tool } from '../model/tool.ts'
 import type { ActionState } from '../record/actions.ts'
 
 /** A tool by its name. */
@@ -25,8 +27,8 @@ export interface HttpCall {
   readonly path: string
   readonly query: string
   readonly headers: SentHeaders
-  /** Its body, in its own form; asked for only when a tool stands for the request. */
-  readonly body: () => ReadBody
+  /** Reads its body, in its own form, as the tool takes it; asked for once, when a tool stands for the request. */
+  readonly body: (tool: Tool) => Promise<ReadBody>
 }
 
 export type Call = NamedCall | HttpCall
@@ -47,6 +49,8 @@ export interface Submission {
   readonly mayBeHeld?: boolean
   /** Seals the answer for whoever repeats the request with the same secret, where the record is masked. */
   readonly seal?: Seal | null
+  /** The files it came with. */
+  readonly files?: SentFiles
   /** What a model was told and proposed before, uncut, where it may hold what the record must not. */
   readonly told?: readonly JsonObject[]
 }

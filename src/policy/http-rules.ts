@@ -1,6 +1,8 @@
 import { EXTRA_QUERY } from '../bundle/params.ts'
 import { withFiles } from '../bundle/files.ts'
+import { closeSchema } from '../bundle/close-schema.ts'
 import { isOwnHeader } from '../bundle/headers.ts'
+import { fromOpenApi } from '../bundle/openapi-keywords.ts'
 import { isObject, schemaAt, typeBesideNull } from '../bundle/pointer.ts'
 import { typesOf } from '../bundle/scalars.ts'
 import { hasBody } from '../bundle/target.ts'
@@ -63,10 +65,12 @@ export interface ReadHttpCall {
 }
 
 /** Reads how a tool is called, and reports what cannot be. */
-export function readHttpCall(raw: RawHttpCall, schema: JsonObject, report: Report): ReadHttpCall {
+export function readHttpCall(raw: RawHttpCall, args: JsonObject, report: Report): ReadHttpCall {
   const kind = raw.body ?? PLAIN_CALL.body
   const hasFiles = kind === 'multipart' || kind === 'raw'
-  const { schema: argsSchema, files } = hasFiles ? withFiles(schema) : { schema, files: [] }
+  // Files first: that a text is binary says nothing to a schema.
+  const { schema: said, files } = hasFiles ? withFiles(args) : { schema: args, files: [] }
+  const schema = closeSchema(fromOpenApi(said))
   const params = new ParamReader(raw, schema, report).read()
   const bodyArg = readBody(raw, schema, params, files, report)
   const isParsed = !hasFiles
@@ -79,7 +83,7 @@ export function readHttpCall(raw: RawHttpCall, schema: JsonObject, report: Repor
   }
   const declared = pick(raw)
   return {
-    argsSchema: raw.extra_query === 'pass' ? withExtraQuery(argsSchema, report) : argsSchema,
+    argsSchema: raw.extra_query === 'pass' ? withExtraQuery(schema, report) : schema,
     declared: files.length > 0 ? { ...declared, files } : declared,
     http: {
       params,

@@ -8,7 +8,6 @@ import { closeSchema } from '../bundle/close-schema.ts'
 import { type Findings, startOf } from '../sources/diagnostics.ts'
 import type { PolicyEnv } from '../sources/env.ts'
 import { deepFreeze } from '../lib/freeze.ts'
-import { fromOpenApi } from '../bundle/openapi-keywords.ts'
 import { isObject, parsePointer, schemaAt, schemaHas } from '../bundle/pointer.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { TemplateIndex } from '../bundle/template-index.ts'
@@ -105,8 +104,7 @@ class ToolReader {
 
   #read(name: string, raw: RawTool): Tool {
     const written = closeSchema(raw.args)
-    const said = closeSchema(fromOpenApi(raw.args))
-    const { http, argsSchema, declared } = readHttpCall(raw, said, (at, ...finding) =>
+    const { http, argsSchema, declared } = readHttpCall(raw, raw.args, (at, ...finding) =>
       this.#error([name, ...at], ...finding),
     )
     this.#compileArgs(name, argsSchema)

@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import type { StoredResult } from '../model/result.ts'
 import type { Db, Tx } from '../store/tx.ts'
+import { wipeHeldFiles } from './held-files.ts'
 import { wipeHeld } from './held-requests.ts'
 
 export type ActionState =
@@ -166,10 +167,9 @@ async function wipeEnded(tx: Tx, rows: readonly ActionRow[]): Promise<void> {
     ({ effect, state }) =>
       effect === 'require_approval' && state !== 'held' && state !== 'executing',
   )
-  await wipeHeld(
-    tx,
-    ended.map(({ id }) => id),
-  )
+  const ids = ended.map(({ id }) => id)
+  await wipeHeld(tx, ids)
+  await wipeHeldFiles(tx, ids)
 }
 
 /** Moves one action if it is still as expected; undefined when somebody else moved it first. */

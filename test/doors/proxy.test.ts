@@ -225,19 +225,39 @@ describe('ANY /proxy/{upstream}/{path}', () => {
     for (const [method, route] of [
       ['GET', '/admin'],
       ['PUT', '/items/i-1'],
-      ['OPTIONS', '/items'],
       ['GET', '/'],
       ['GET', '/items/i-1/x'],
     ] as const) {
       const answer = await proxy(method, route)
-      expect(codeOf(answer)).to.deep.equal([403, 'policy_denied'])
+      expect(codeOf(answer)).to.deep.equal([403, 'no_such_tool'])
+      expect(answer.body.error.message).to.include(`\`${method} ${route}\``)
       expect(answer.body.error.reasons[0].code).to.equal('unknown_tool')
       const { body } = await gate.call('GET', `/actions/${answer.body.error.action_id}`)
       expect(body.request.action.name).to.equal('proxy/test')
       expect(body.request.args).to.deep.equal({ method, path: route })
     }
     const other = await gate.call('GET', '/proxy/elsewhere/items', { key })
-    expect(codeOf(other)).to.deep.equal([403, 'policy_denied'])
+    expect(codeOf(other)).to.deep.equal([403, 'no_such_tool'])
+    expect(calls()).to.deep.equal([])
+  })
+
+  it('names the routes that are nearest to one that is not there', async () => {
+    const { body } = await proxy('PUT', '/item/i-1')
+    expect(body.error.message).to.match(
+      /^no tool stands for `PUT \/item\/i-1`; the nearest are `(?:PATCH|GET|DELETE) \/items\/\{id\}`, `/,
+    )
+  })
+
+  it('answers OPTIONS itself, with the methods that tools have there', async () => {
+    for (const [route, allow] of [
+      ['/items', 'GET, HEAD, POST, OPTIONS'],
+      ['/items/i-1', 'GET, PATCH, DELETE, HEAD, OPTIONS'],
+      ['/nowhere', 'OPTIONS'],
+    ] as const) {
+      const answer = await proxy('OPTIONS', route)
+      const methods = answer.headers.get('allow')?.split(', ').sort()
+      expect([answer.status, methods]).to.deep.equal([204, allow.split(', ').sort()])
+    }
     expect(calls()).to.deep.equal([])
   })
 

@@ -1,5 +1,6 @@
 import type { Request } from 'express'
 import type { ErrorCode } from '../../errors.ts'
+import { SentFiles } from '../../lib/spool.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Resource } from '../../model/request.ts'
 import type { Submission } from '../../pipeline/submission.ts'
@@ -67,12 +68,17 @@ export function actEndpoints(parts: HttpParts): Endpoints {
         errors: ACT_ERRORS,
       },
       async ({ req, res, body }) => {
-        const submission = toSubmission(req, body)
+        const files = new SentFiles()
+        const submission = { ...toSubmission(req, body), files }
         const { pipeline } = parts
-        sendAnswer(
-          res,
-          await (body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)),
-        )
+        try {
+          sendAnswer(
+            res,
+            await (body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)),
+          )
+        } finally {
+          files.discard()
+        }
       },
     )
   }
@@ -91,6 +97,9 @@ export const ACT_ERRORS: readonly ErrorCode[] = [
   'rate_limited',
   'upstream_unreachable',
   'credential_unavailable',
+  'upstream_redirected',
+  'response_too_large',
+  'response_unreadable',
   'outcome_unrecorded',
   'kill_switch_engaged',
   'kill_state_unknown',

@@ -1,12 +1,19 @@
-import type { Request } from 'express'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Request, Response } from 'express'
 import type { Caller } from '../../agents/keys.ts'
 import { agentAsked } from '../../agents/known.ts'
 import { findApproval, listApprovals, type ApprovalRow } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
-import { approvalView, approvalViews } from '../../operations/approval-view.ts'
+import {
+  approvalView,
+  approvalViews,
+  filesOf,
+  type HeldFile,
+} from '../../operations/approval-view.ts'
 import { cancelApproval, voteOn } from '../../operations/approvals.ts'
-import { findAction } from '../../record/actions.ts'
+import { findAction, type ActionRow } from '../../record/actions.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { callerOf, idParam } from '../edge/context.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -86,6 +93,27 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
     },
   )
 
+  endpoints.stream(
+    {
+      method: 'get',
+      path: '/approvals/:id/files/:n',
+      tag,
+      summary: 'Download a file of what is held, by its number in `files`',
+      roles: ANYONE,
+      answer: { type: 'string', format: 'binary' },
+      media: 'application/octet-stream',
+      errors: ['not_found'],
+    },
+    async ({ req, res, caller }) => {
+      const row = await visible(db, req)
+      if (caller.agentId === null && !row.approver_roles.includes(caller.role)) {
+        throw new GatewayError('forbidden', 'only whoever may decide reads what is held')
+      }
+      const action = await findAction(db, row.action_id)
+      await sendFile(res, row, heldFileOf(action, idParam(req, 'n')), parts)
+    },
+  )
+
   for (const choice of ['approve', 'deny'] as const) {
     endpoints.write(
       {
@@ -129,6 +157,34 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
 
   return endpoints
 }
+
+/** The file of this number of a held action. @throws GatewayError `not_found` */
+function heldFileOf(action: ActionRow | undefined, n: string): HeldFile {
+  const files = action && action.state === 'held' ? filesOf(action) : []
+  const file = /^(?:0|[1-9]\d{0,5})$/.test(n) ? files[Number(n)] : undefined
+  if (file) return file
+  throw new GatewayError('not_found', 'there is no such file, or its action is not held any more')
+}
+
+// An agent wrote it: it is saved, and never shown as if it were the gate's own page.
+async function sendFile(
+  res: Response,
+  row: ApprovalRow,
+  file: HeldFile,
+  { heldFiles }: Pick<HttpParts, 'heldFiles'>,
+): Promise<void> {
+  res.setHeader('Content-Type', 'application/octet-stream')
+  res.setHeader('Content-Length', String(file.bytes))
+  res.setHeader('Content-Disposition', attachment(file.filename ?? 'file'))
+  res.setHeader('X-Content-Type-Options', 'nosniff')
+  res.setHeader('Content-Security-Policy', "sandbox; default-src 'none'")
+  res.setHeader('Cache-Control', 'no-store')
+  // One that is shorter than it says ends the connection.
+  await pipeline(Readable.from(heldFiles.read(row.action_id, file.sha256)), res)
+}
+
+const attachment = (name: string): string =>
+  `attachment; filename*=UTF-8''${encodeURIComponent(name).replaceAll("'", '%27')}`
 
 async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> {
   const id = idParam(req)

@@ -16,6 +16,8 @@ import { tookPlainLine } from './request-line.ts'
 export const BODY_BYTES_MAX = 1 << 20
 /** More is 100 ms of checking and judging for one request. */
 export const BODY_VALUES_MAX = 20_000
+/** How long a body may take that is no upload. */
+const BODY_MS = 30_000
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 const KEY_CHARS_MAX = 512
 /** Node keeps the first, joins, or lists duplicates depending on the header; none of these is safe. */
@@ -234,21 +236,26 @@ function mediaType(req: Request, allowed: readonly string[]): string {
 }
 
 // Events rather than an async iterator: this runs for every action, and the iterator costs more than it.
-function readBody(req: Request, bytesMax: number): Promise<Buffer> {
+export function readBody(req: Request, bytesMax: number, ms = BODY_MS): Promise<Buffer> {
   const tooLarge = () =>
     new GatewayError('payload_too_large', `the body is larger than ${bytesMax} bytes`)
   if (Number(req.headers['content-length'] ?? 0) > bytesMax) return Promise.reject(tooLarge())
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
+    const timer = setTimeout(() => {
+      reject(new GatewayError('invalid_request', 'the request did not arrive in time'))
+    }, ms)
+    req.on('close', () => clearTimeout(timer))
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size <= bytesMax) chunks.push(chunk)
       else reject(tooLarge())
     })
-    req.on('end', () =>
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)),
-    )
+    req.on('end', () => {
+      clearTimeout(timer)
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
+    })
     req.on('error', (error) => {
       reject(new GatewayError('invalid_request', 'the body ended early', { cause: error }))
     })
@@ -271,7 +278,8 @@ export function parseJsonText(text: string, valuesMax?: number): Json {
   }
 }
 
-function decoded(bytes: Buffer): string {
+/** @throws GatewayError `invalid_request` */
+export function decoded(bytes: Buffer): string {
   try {
     return utf8.decode(bytes)
   } catch {

@@ -11,7 +11,9 @@ const DRAIN_MS = 10_000
 /** Longer than load balancers hold a connection, which else send a request into one that closes. */
 const KEEP_ALIVE_MS = 65_000
 const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 30_000
+/** Uploads take long; whoever reads another body waits for it no longer than half a minute. */
+const REQUEST_TIMEOUT_MS = 600_000
+const UNREAD_MS = 30_000
 /** Node looks every 30 s by itself. */
 const TIMEOUT_CHECK_MS = 5_000
 /** Connections that wait to be taken; the kernel may allow fewer. */
@@ -45,6 +47,7 @@ export class Listening {
       app,
     )
     this.#server.on('connection', keepRecent)
+    this.#server.on('request', dropUnread)
     this.#server.on('clientError', malformed(log))
     this.#server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))
   }
@@ -72,4 +75,13 @@ export class Listening {
     this.#server.closeAllConnections()
     await closed
   }
+}
+
+// A body that nobody read is thrown away as it comes, and must not come for ever.
+function dropUnread(req: http.IncomingMessage, res: http.ServerResponse): void {
+  res.on('finish', () => {
+    if (req.complete) return
+    const timer = setTimeout(() => req.socket.destroy(), UNREAD_MS)
+    req.on('close', () => clearTimeout(timer))
+  })
 }

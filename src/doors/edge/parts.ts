@@ -4,6 +4,7 @@ import type { Config } from '../../config.ts'
 import type { KillState } from '../../control/kill-state.ts'
 import type { Replica } from '../../control/replica.ts'
 import type { Logger } from '../../lib/log.ts'
+import type { Spool } from '../../lib/spool.ts'
 import type { Operations } from '../../operations/operations.ts'
 import type { Pipeline } from '../../pipeline/pipeline.ts'
 import type { Sandbox } from '../../rehearsal/sandbox.ts'
@@ -12,6 +13,7 @@ import type { Turns } from '../../turns/turns.ts'
 import type { PolicyStore } from '../../policy/store.ts'
 import type { Checkpointer } from '../../record/checkpoints.ts'
 import type { EventStream } from '../../record/events.ts'
+import type { HeldFiles } from '../../record/held-files.ts'
 import type { RecordMask } from '../../record/mask.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Db } from '../../store/tx.ts'
@@ -39,6 +41,8 @@ export interface HttpParts {
   readonly replica: Replica
   readonly events: EventStream
   readonly mask: RecordMask
+  readonly spool: Spool
+  readonly heldFiles: HeldFiles
   readonly fanout: Fanout
   readonly streams: OpenStreams
   readonly checkpoints: Checkpointer

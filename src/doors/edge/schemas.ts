@@ -210,6 +210,17 @@ const APPROVAL_MEMBERS: JsonObject = {
   context: OPEN,
   agent_reason: { ...MAYBE_STRING, description: 'why the agent asks for it' },
   cost: MAYBE_STRING,
+  files: list(
+    always({
+      n: INTEGER,
+      arg: STRING,
+      filename: MAYBE_STRING,
+      content_type: STRING,
+      bytes: INTEGER,
+      sha256: STRING,
+      url: { ...STRING, description: 'where its bytes are, while it is held' },
+    }),
+  ),
   target: { anyOf: [TARGET, { type: 'null' }], description: 'what would be sent' },
   status: APPROVAL_STATUS,
   reason: { ...STRING, description: 'why it is held' },
@@ -233,6 +244,7 @@ const OF_ACTION = [
   'agent_reason',
   'cost',
   'reasons',
+  'files',
   'target',
 ]
 export const APPROVAL_ANSWER = always(APPROVAL_MEMBERS, OF_ACTION)

@@ -1,20 +1,23 @@
 import { Router, type Request, type Response } from 'express'
-import type { ReadBody } from '../../bundle/body-args.ts'
 import type { SentHeaders } from '../../bundle/headers.ts'
+import type { KeyRing } from '../../agents/keys.ts'
+import { methodsFor } from '../../bundle/route.ts'
 import { GatewayError } from '../../errors.ts'
+import { SentFiles } from '../../lib/spool.ts'
 import type { HttpCall } from '../../pipeline/submission.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { callerOf, header, stateOf } from '../edge/context.ts'
-import { allow, strictBody } from '../edge/edge.ts'
+import { allow } from '../edge/edge.ts'
 import { sendError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
 import { AGENTS } from '../edge/roles.ts'
 import { HELD_ANSWER } from '../edge/schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from '../api/act.ts'
+import { readProxied } from './body.ts'
 
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
@@ -42,7 +45,7 @@ export const PROXY_ENDPOINTS: readonly Endpoint[] = (
       answer: HELD_ANSWER,
     },
   },
-  errors: ACT_ERRORS,
+  errors: [...ACT_ERRORS, 'no_such_tool', 'approval_required'],
 }))
 
 /**
@@ -50,20 +53,48 @@ export const PROXY_ENDPOINTS: readonly Endpoint[] = (
  * and path choose the tool; the answer is the upstream's own. A held action answers 202, and the
  * same request with `Portcullis-Action: <action_id>` collects its result.
  */
-export function proxyRoutes({ pipeline, policies }: HttpParts): Router {
+export function proxyRoutes(parts: HttpParts): Router {
   const router = Router({ caseSensitive: true })
-  router.use('/proxy', allow('agent'), strictBody, async (req, res) => {
-    const submission = toSubmission(req)
-    // Args travel in the path here, and the log knows nothing of masks.
-    stateOf(req).shownPath = () =>
-      policies.current.record.args.length > 0 ? `${PREFIX}${submission.call.upstream}/…` : undefined
-    const collected = header(req, 'portcullis-action')
-    const answer = collected
-      ? await pipeline.collect(submission, collected)
-      : await pipeline.act(submission)
-    sendProxied(res, answer, submission.call.upstream)
+  router.use('/proxy', allow('agent'), async (req, res) => {
+    if (req.method === 'OPTIONS') {
+      sendMethods(req, res, parts)
+      return
+    }
+    const files = new SentFiles()
+    try {
+      await answerProxied(req, res, toSubmission(req, files, parts), parts)
+    } finally {
+      files.discard()
+    }
   })
   return router
+}
+
+// Asking what may be called has no effect, so it is answered here and never forwarded.
+function sendMethods(req: Request, res: Response, { policies }: HttpParts): void {
+  const { upstream, path } = split(req.originalUrl)
+  const methods = methodsFor(policies.current.routes, upstream, path)
+  res.setHeader('Allow', [...methods, 'OPTIONS'].join(', '))
+  res.status(204).end()
+}
+
+async function answerProxied(
+  req: Request,
+  res: Response,
+  submission: Submission & { readonly call: HttpCall },
+  { pipeline, policies }: HttpParts,
+): Promise<void> {
+  const { upstream } = submission.call
+  // Args travel in the path here, and the log knows nothing of masks.
+  stateOf(req).shownPath = () =>
+    policies.current.record.args.length > 0 ? `${PREFIX}${upstream}/…` : undefined
+  const collected = header(req, 'portcullis-action')
+  const answer = collected
+    ? await pipeline.collect(submission, collected)
+    : await pipeline.act(submission)
+  // What nobody read of a body must not be taken for a request.
+  if (!req.complete) res.setHeader('Connection', 'close')
+  sendProxied(res, answer, upstream)
 }
 
 // The target as it was sent: nothing that normalises may touch it before the route match.
@@ -81,12 +112,28 @@ function split(url: string): { upstream: string; path: string; query: string } {
   }
 }
 
-function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
+function toSubmission(
+  req: Request,
+  files: SentFiles,
+  { spool, config, keyRing }: HttpParts,
+): Submission & { readonly call: HttpCall } {
   const at = split(req.originalUrl)
+  const { uploadBytesMax } = config
   return {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,
-    call: { ...at, method: req.method, headers: sentHeaders(req), body: () => bodyOf(req) },
+    files,
+    call: {
+      ...at,
+      method: req.method,
+      headers: sentHeaders(req),
+      body: async (tool) => {
+        const startedAt = performance.now()
+        const body = await readProxied(req, tool, { spool, files, uploadBytesMax })
+        if (performance.now() - startedAt > KEY_CACHE_MS) await assertStillKnown(req, keyRing)
+        return body
+      },
+    },
     resource: null,
     context: {},
     reason: null,
@@ -97,9 +144,15 @@ function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
   }
 }
 
-function bodyOf(req: Request): ReadBody {
-  const { body } = stateOf(req)
-  return body === undefined ? { kind: 'empty' } : { kind: 'json', value: body }
+/** As long as a key that was looked up is believed in. */
+const KEY_CACHE_MS = 1_000
+
+// A body may take minutes to come in, and a key that was revoked meanwhile acts no more.
+async function assertStillKnown(req: Request, keyRing: KeyRing): Promise<void> {
+  const { presentedKey, caller } = stateOf(req)
+  const again = presentedKey === undefined ? null : await keyRing.authenticate(presentedKey)
+  if (again?.keyId === caller?.keyId) return
+  throw new GatewayError('unauthenticated', 'the key is unknown or revoked')
 }
 
 /** As they came: Node drops some of what is there twice, and joins the rest. */

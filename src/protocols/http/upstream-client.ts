@@ -1,7 +1,9 @@
+import { Readable } from 'node:stream'
 import { Pool, type Dispatcher } from 'undici'
 import type { Upstream } from '../../model/tool.ts'
 import type { Target } from '../../model/request.ts'
 import { CredentialMask } from './credential-mask.ts'
+import { type FilesByDigest, writeBody, type WrittenBody } from './request-body.ts'
 import { Credentials, NoCredential, type Shown } from './credentials.ts'
 
 /** What came of one upstream call. */
@@ -28,6 +30,8 @@ export interface CallOptions {
   readonly actionId: string
   /** Asked at the last moment before bytes leave; false means they never do. */
   readonly mayStart: () => boolean
+  /** The bytes of the files that the target names. */
+  readonly files?: FilesByDigest
 }
 
 /** Hop-by-hop headers of RFC 9110 section 7.6.1, and those the gate writes itself. */
@@ -98,14 +102,19 @@ export class UpstreamClient {
     shown: Shown,
   ): Promise<CallResult> {
     const base = new URL(upstream.baseUrl)
-    const headers = headersFor(upstream, target, options, shown)
+    const body = bodyOf(target, options)
+    if (body === undefined) {
+      const message = 'the bytes of a file are not there'
+      return Promise.resolve({ type: 'not_sent', code: 'unreachable', message })
+    }
+    const headers = headersFor(upstream, target, options, shown, body)
     const query = [target.query, shown.query].filter((part) => part !== '').join('&')
     const prefix = base.pathname === '/' ? '' : base.pathname
     const request: Dispatcher.DispatchOptions = {
       method: target.method,
       path: `${prefix}${target.path}${query === '' ? '' : `?${query}`}`,
       headers,
-      body: target.body,
+      body: bodyStream(body),
       headersTimeout: upstream.timeoutMs,
       bodyTimeout: upstream.timeoutMs,
     }
@@ -176,13 +185,15 @@ function headersFor(
   target: Target,
   options: CallOptions,
   shown: Shown,
+  body: WrittenBody | null,
 ): Record<string, string> {
   const headers: Record<string, string> = {
     accept: 'application/json, */*;q=0.5',
     'accept-encoding': 'identity',
     'user-agent': 'portcullis',
   }
-  if (target.body !== null) headers['content-type'] = 'application/json'
+  if (body?.contentType) headers['content-type'] = body.contentType
+  if (body && typeof body.content !== 'string') headers['content-length'] = String(body.bytes)
   Object.assign(headers, target.headers, upstream.http.headers)
   headers['x-request-id'] = options.requestId
   const { idempotencyHeader } = upstream
@@ -190,6 +201,20 @@ function headersFor(
   // The credential wins over all else.
   for (const [name, value] of Object.entries(shown.headers)) setHeader(headers, name, value)
   return headers
+}
+
+function bodyOf(target: Target, { files }: CallOptions): WrittenBody | null | undefined {
+  try {
+    return writeBody(target, files ?? (() => undefined))
+  } catch {
+    return undefined
+  }
+}
+
+const bodyStream = (body: WrittenBody | null): string | Readable | null => {
+  if (body === null) return null
+  const { content } = body
+  return typeof content === 'string' ? content : Readable.from(content, { objectMode: false })
 }
 
 function setHeader(headers: Record<string, string>, name: string, value: string): void {
