@@ -64,6 +64,8 @@ export async function startProcess(
 export interface BenchDatabase {
   readonly name: string
   readonly env: Record<string, string>
+  /** Process of a server. */
+  readonly pid?: number
   readonly stop: () => void
 }
 
@@ -75,7 +77,7 @@ export async function databases(): Promise<BenchDatabase[]> {
   if (postgresBin()) {
     const server = await PostgresServer.start()
     const env = { DATABASE_URL: await server.createDatabase(), DATA_DIR: scratch('bench-data') }
-    all.push({ name: 'postgresql', env, stop: () => server.stop() })
+    all.push({ name: 'postgresql', env, pid: server.pid, stop: () => server.stop() })
   }
   return all
 }

@@ -1,4 +1,3 @@
-import path from 'node:path'
 import { KeyRing } from './agents/keys.ts'
 import { AgentCache } from './agents/registry.ts'
 import type { Config } from './config.ts'
@@ -14,7 +13,6 @@ import { refusal } from './doors/edge/readiness.ts'
 import { ensureDirectory } from './lib/directories.ts'
 import { Lifetime } from './lib/lifetime.ts'
 import { createLogger, type Logger } from './lib/log.ts'
-import { Spool } from './lib/spool.ts'
 import { readVersion } from './lib/version.ts'
 import { Bootstrap } from './operations/bootstrap.ts'
 import { Operations } from './operations/operations.ts'
@@ -138,6 +136,7 @@ async function openRecord(basics: Basics) {
     deadlineMs: store.commitMs,
     floor,
     isServer: !isAlone,
+    origin: replica.id,
     jobs: new Outbox(jobs, { approvals: approvalUrl !== null, alerts: alertUrl !== null }),
   })
   ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))
@@ -145,24 +144,9 @@ async function openRecord(basics: Basics) {
   // Counted by the replica that wrote them, so that a sum over replicas is right.
   ledger.onCommitted((entries) => entries.forEach((entry) => countEntry(metrics, entry)))
   await life.begin(ledger)
-  const mask = new RecordMask(await maskSecret(db))
-  const spool = await life.begin(new Spool(path.join(dataDir, 'spool')))
-  const heldFiles = new HeldFiles(db, spool)
-  return {
-    spool,
-    heldFiles,
-    store,
-    db,
-    reads,
-    control,
-    replica,
-    webhooks,
-    checkpoints,
-    events,
-    jobs,
-    ledger,
-    mask,
-  }
+  const heldFiles = await life.begin(new HeldFiles(db, dataDir))
+  const kept = { ledger, heldFiles, mask: new RecordMask(await maskSecret(db)) }
+  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ...kept }
 }
 
 /** What judges actions and carries them out, and what is made of actions. */
@@ -208,8 +192,7 @@ async function openWork(basics: Basics, record: RecordParts, actions: ActionPart
   // One process on an embedded database has no peers.
   if (!store.isEmbedded) await life.begin(peerListener({ ...record, killState }))
   const announce = (revision: string) => replica.announceRevision(revision)
-  const { operations } = actions
-  await life.begin(new PolicyJournal({ policies, operations, metrics, log, announce }))
+  await life.begin(new PolicyJournal({ ...actions, policies, metrics, log, announce }))
 }
 
 type RecordParts = Awaited<ReturnType<typeof openRecord>>

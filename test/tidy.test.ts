@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
+import { repeats } from './support/repeats.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
 const SRC = path.join(ROOT, 'src')
@@ -105,6 +106,18 @@ function imports(file: string): string[] {
   )
 }
 
+/** What a file imports by name, and where from. */
+function imported(file: string): { name: string; from: string }[] {
+  const text = fs.readFileSync(path.join(SRC, file), 'utf8')
+  return [...text.matchAll(/import (?:type )?\{([^}]*)\} from '(\.[^']+)'/g)].flatMap(
+    ([, names = '', from = '']) =>
+      names.split(',').map((name) => ({
+        name: name.replace(/^\s*type /, '').trim(),
+        from: path.relative(SRC, path.resolve(SRC, path.dirname(file), from)),
+      })),
+  )
+}
+
 /** The nodes of some cycle, in order; empty where there is none. */
 function cycleIn(graph: ReadonlyMap<string, readonly string[]>): readonly string[] {
   const done = new Set<string>()
@@ -189,6 +202,23 @@ describe('tidy', () => {
         ),
     )
     expect(outside).to.deep.equal([])
+  })
+
+  it('lets no row of a table out of the room that owns it', () => {
+    const taken = sources().flatMap((file) =>
+      imported(file)
+        .filter(({ name, from }) => name.endsWith('Row') && roomOf(from) !== roomOf(file))
+        .map(({ name, from }) => `${file}: ${name} of ${from}`),
+    )
+    expect(taken).to.deep.equal([])
+  })
+
+  it('says things once: fewer than 40 pairs of places share six lines', () => {
+    const texts = sources().map((file) => ({
+      file,
+      text: fs.readFileSync(path.join(SRC, file), 'utf8'),
+    }))
+    expect(repeats(texts, 6)).to.have.length.below(40)
   })
 
   it('knows of the model in its protocol only', () => {

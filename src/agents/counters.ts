@@ -1,12 +1,13 @@
 import type { Reservation } from '../model/decision.ts'
-import type { Db, Tx } from '../store/tx.ts'
+import { bigintArray, intArray, textArray } from '../store/arrays.ts'
+import { ahead, type Db, type Tx } from '../store/tx.ts'
 
 /** Sub-buckets a sliding window is counted in; one extra makes the count never too small. */
 const SLOTS_PER_WINDOW = 12
 const EPOCH_DATE = '1970-01-01'
 
-/** A budget amount an action holds until its outcome is known. */
-export interface Held {
+/** Money of a budget that is reserved for an action until its outcome is known. */
+export interface Charge {
   readonly key: string
   readonly periodStart: string
   readonly amount: string
@@ -63,20 +64,39 @@ export class Counters {
     this.#nowMs = nowMs
   }
 
-  static async load(tx: Tx, reservations: readonly Reservation[]): Promise<Counters> {
+  /** Sends the reads of windows and distinct counts, which may travel ahead; budgets are settled by others of the batch. */
+  static begin(tx: Tx, reservations: readonly Reservation[]): CountersRead {
+    const ofKind = (kind: Reservation['kind']) => reservations.filter((one) => one.kind === kind)
+    return {
+      windows: ahead(readWindows(tx, ofKind('window'))),
+      members: ahead(readMembers(tx, ofKind('distinct'))),
+    }
+  }
+
+  static async load(
+    tx: Tx,
+    reservations: readonly Reservation[],
+    begun: CountersRead = Counters.begin(tx, reservations),
+  ): Promise<Counters> {
     const counters = new Counters(tx.nowMs)
-    await counters.#loadWindows(
-      tx,
-      reservations.filter(({ kind }) => kind === 'window'),
+    const budgets = ahead(
+      counters.#loadBudgets(
+        tx,
+        reservations.filter(({ kind }) => kind === 'budget'),
+      ),
     )
-    await counters.#loadDistinct(
-      tx,
-      reservations.filter(({ kind }) => kind === 'distinct'),
-    )
-    await counters.#loadBudgets(
-      tx,
-      reservations.filter(({ kind }) => kind === 'budget'),
-    )
+    for (const one of reservations) {
+      if (one.kind === 'window') counters.#addWindow(one)
+      else if (one.kind === 'distinct') counters.#addDistinct(one)
+    }
+    for (const { key, used } of await begun.windows) {
+      const window = counters.#windows.get(key)
+      if (window) window.used = BigInt(used)
+    }
+    for (const { key, member } of await begun.members) {
+      counters.#distinct.get(key)?.members.add(member)
+    }
+    await budgets
     return counters
   }
 
@@ -125,8 +145,8 @@ export class Counters {
     return this.#budget(reservation).used
   }
 
-  /** Takes it; answers what a budget then holds. A budget must fit (the database refuses otherwise); windows count even beyond. */
-  take(reservation: Reservation): Held | undefined {
+  /** Takes it; of a budget, as a charge. A budget must fit (the database refuses otherwise); windows count even beyond. */
+  take(reservation: Reservation): Charge | undefined {
     const { key, amount, members } = reservation
     if (reservation.kind === 'budget') return this.#takeBudget(reservation)
     if (reservation.kind === 'window') {
@@ -143,8 +163,8 @@ export class Counters {
     return undefined
   }
 
-  /** Takes all of these; answers what budgets hold of them. */
-  takeAll(reservations: readonly Reservation[]): readonly Held[] {
+  /** Takes all of these; answers what is charged for them. */
+  takeAll(reservations: readonly Reservation[]): readonly Charge[] {
     return reservations.flatMap((one) => this.take(one) ?? [])
   }
 
@@ -180,10 +200,10 @@ export class Counters {
     return openings
   }
 
-  async flush(tx: Tx): Promise<void> {
-    await this.#flushWindows(tx)
-    await this.#flushDistinct(tx)
-    await this.#flushBudgets(tx)
+  flush(tx: Tx): void {
+    this.#flushWindows(tx)
+    this.#flushDistinct(tx)
+    this.#flushBudgets(tx)
   }
 
   #budget(reservation: Reservation): BudgetState {
@@ -216,7 +236,7 @@ export class Counters {
       .map((share) => ({ key: state.key, percent: share, limit, used }))
   }
 
-  #takeBudget(reservation: Reservation): Held {
+  #takeBudget(reservation: Reservation): Charge {
     const state = this.#budget(reservation)
     const { limit, amount } = reservation
     const crossed = this.crossings(reservation).map(({ percent }) => percent)
@@ -251,31 +271,6 @@ export class Counters {
     return state
   }
 
-  async #loadWindows(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
-    if (reservations.length === 0) return
-    for (const reservation of reservations) this.#addWindow(reservation)
-    const states = [...this.#windows.values()]
-    const rows = await tx.query<{ key: string; used: string }>(LOAD_WINDOWS, [
-      states.map(({ key }) => key),
-      states.map(({ slot }) => slot - BigInt(SLOTS_PER_WINDOW)),
-    ])
-    for (const { key, used } of rows) this.#window(key).used = BigInt(used)
-  }
-
-  async #loadDistinct(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
-    if (reservations.length === 0) return
-    const since = new Map<string, Date>()
-    for (const reservation of reservations) {
-      this.#addDistinct(reservation)
-      since.set(reservation.key, new Date(this.#nowMs - reservation.windowMs))
-    }
-    const rows = await tx.query<{ key: string; member: string }>(LOAD_MEMBERS, [
-      [...since.keys()],
-      [...since.values()],
-    ])
-    for (const { key, member } of rows) this.#distinctState(key).members.add(member)
-  }
-
   async #loadBudgets(tx: Tx, reservations: readonly Reservation[]): Promise<void> {
     if (reservations.length === 0) return
     for (const reservation of reservations) this.#addBudget(reservation)
@@ -290,42 +285,63 @@ export class Counters {
     }
   }
 
-  async #flushWindows(tx: Tx): Promise<void> {
+  #flushWindows(tx: Tx): void {
     const changed = [...this.#windows.values()].filter(({ added }) => added > 0n)
     if (changed.length === 0) return
-    await tx.query(ADD_WINDOWS, [
-      changed.map(({ key }) => key),
-      changed.map(({ slot }) => slot),
-      changed.map(({ added }) => added),
+    tx.send(ADD_WINDOWS, [
+      textArray(changed.map(({ key }) => key)),
+      bigintArray(changed.map(({ slot }) => slot)),
+      bigintArray(changed.map(({ added }) => added)),
       changed.map(({ expiresAt }) => expiresAt),
     ])
   }
 
-  async #flushDistinct(tx: Tx): Promise<void> {
+  #flushDistinct(tx: Tx): void {
     const rows = [...this.#distinct.values()].flatMap(({ key, expiresAt, touched }) =>
       [...touched].map((member) => ({ key, member, expiresAt })),
     )
     if (rows.length === 0) return
-    await tx.query(ADD_MEMBERS, [
-      rows.map(({ key }) => key),
-      rows.map(({ member }) => member),
+    tx.send(ADD_MEMBERS, [
+      textArray(rows.map(({ key }) => key)),
+      textArray(rows.map(({ member }) => member)),
       rows.map(({ expiresAt }) => expiresAt),
       new Date(this.#nowMs),
     ])
   }
 
-  async #flushBudgets(tx: Tx): Promise<void> {
+  #flushBudgets(tx: Tx): void {
     const changed = [...this.#budgets.values()].filter(({ added }) => added > 0n)
     if (changed.length === 0) return
-    const rows = await tx.query(RESERVE_BUDGETS, [
-      changed.map(({ key }) => key),
-      changed.map(({ periodStart }) => periodStart),
-      changed.map(({ limit }) => limit),
-      changed.map(({ added }) => added),
-      changed.map(({ alertedPercent }) => alertedPercent),
+    tx.send(RESERVE_BUDGETS, [
+      textArray(changed.map(({ key }) => key)),
+      textArray(changed.map(({ periodStart }) => periodStart)),
+      bigintArray(changed.map(({ limit }) => limit)),
+      bigintArray(changed.map(({ added }) => added)),
+      intArray(changed.map(({ alertedPercent }) => alertedPercent)),
+      changed.length,
     ])
-    if (rows.length !== changed.length) throw new Error('a budget changed outside the ledger')
   }
+}
+
+/** What `Counters.begin` asked for. */
+export interface CountersRead {
+  readonly windows: Promise<readonly { readonly key: string; readonly used: string }[]>
+  readonly members: Promise<readonly { readonly key: string; readonly member: string }[]>
+}
+
+function readWindows(tx: Tx, reservations: readonly Reservation[]): CountersRead['windows'] {
+  const slots = new Map(reservations.map(({ key, windowMs }) => [key, slotMsOf(windowMs)]))
+  if (slots.size === 0) return Promise.resolve([])
+  return tx.query(LOAD_WINDOWS, [textArray([...slots.keys()]), bigintArray([...slots.values()])])
+}
+
+function readMembers(tx: Tx, reservations: readonly Reservation[]): CountersRead['members'] {
+  const windows = new Map(reservations.map(({ key, windowMs }) => [key, BigInt(windowMs)]))
+  if (windows.size === 0) return Promise.resolve([])
+  return tx.query(LOAD_MEMBERS, [
+    textArray([...windows.keys()]),
+    bigintArray([...windows.values()]),
+  ])
 }
 
 const slotMsOf = (windowMs: number): bigint =>
@@ -357,45 +373,53 @@ function distinctOpens(
   return leaving ? leaving.at.getTime() + windowMs : nowMs
 }
 
-/** What becomes of a held amount. `spent` settles less than was held and gives the rest back. */
-export interface Settlement extends Held {
+/** What becomes of a charge. `spent` settles less than was charged and gives the rest back. */
+export interface Settlement extends Charge {
   readonly outcome: 'settle' | 'release'
-  readonly spent?: bigint
+  readonly spent?: bigint | undefined
 }
 
-/** Turns held amounts into spent ones (`settle`) or gives them back (`release`). */
-export async function settleBudgets(tx: Tx, amounts: readonly Settlement[]): Promise<void> {
-  const totals = new Map<string, { held: Held; settle: bigint; all: bigint }>()
-  for (const held of amounts) {
-    const id = `${held.key}@${held.periodStart}`
-    const total = totals.get(id) ?? { held, settle: 0n, all: 0n }
-    const amount = BigInt(held.amount)
+/** What becomes of all charges of an action, which its row has as text. */
+export const settlementsOf = (
+  { reserved }: { readonly reserved: string },
+  outcome: Settlement['outcome'],
+  spent?: bigint,
+): readonly Settlement[] =>
+  (JSON.parse(reserved) as Charge[]).map((charge) => ({ ...charge, outcome, spent }))
+
+/** Turns charges into spent money (`settle`) or gives them back (`release`). */
+export function settleBudgets(tx: Tx, charges: readonly Settlement[]): void {
+  const totals = new Map<string, { charge: Charge; settle: bigint; all: bigint }>()
+  for (const charge of charges) {
+    const id = `${charge.key}@${charge.periodStart}`
+    const total = totals.get(id) ?? { charge, settle: 0n, all: 0n }
+    const amount = BigInt(charge.amount)
     totals.set(id, {
-      held,
-      settle: total.settle + settledPart(held, amount),
+      charge,
+      settle: total.settle + settledPart(charge, amount),
       all: total.all + amount,
     })
   }
   if (totals.size === 0) return
   const rows = [...totals.values()]
-  await tx.query(SETTLE_BUDGETS, [
-    rows.map(({ held }) => held.key),
-    rows.map(({ held }) => held.periodStart),
-    rows.map(({ all }) => all),
-    rows.map(({ settle }) => settle),
+  tx.send(SETTLE_BUDGETS, [
+    textArray(rows.map(({ charge }) => charge.key)),
+    textArray(rows.map(({ charge }) => charge.periodStart)),
+    bigintArray(rows.map(({ all }) => all)),
+    bigintArray(rows.map(({ settle }) => settle)),
   ])
 }
 
-// Never more than was held: the limit holds whatever an upstream says it cost.
+// Never more than was charged: the limit holds whatever an upstream says it cost.
 function settledPart({ outcome, spent }: Settlement, amount: bigint): bigint {
   if (outcome === 'release') return 0n
   return spent === undefined || spent > amount ? amount : spent
 }
 
-export interface BudgetRow {
+export interface BudgetStand {
   readonly key: string
-  readonly period_start: string
-  readonly limit_micros: bigint
+  readonly periodStart: string
+  readonly limitMicros: bigint
   readonly reserved: bigint
   readonly settled: bigint
 }
@@ -414,9 +438,10 @@ export async function monthOf(
 }
 
 /** The budgets kept for one agent, newest period first. */
-export async function agentBudgets(db: Db, agentId: string): Promise<BudgetRow[]> {
-  return db.query<BudgetRow>(
-    `select key, period_start::text, limit_micros, reserved, settled from budgets
+export async function agentBudgets(db: Db, agentId: string): Promise<BudgetStand[]> {
+  return db.query<BudgetStand>(
+    `select key, period_start::text as "periodStart", limit_micros as "limitMicros", reserved, settled
+     from budgets
      where key like '%:agent:' || $1 order by period_start desc, key`,
     [agentId],
   )
@@ -441,13 +466,15 @@ export function periodOf(reservation: Pick<Reservation, 'period'>, nowMs: number
 }
 
 const LOAD_WINDOWS = `select q.key, sum(c.amount)::text as used
-  from unnest($1::text[], $2::bigint[]) as q (key, from_slot)
-  join window_counts c on c.key = q.key and c.slot >= q.from_slot
+  from unnest($1::text[], $2::bigint[]) as q (key, slot_ms)
+  join window_counts c on c.key = q.key
+    and c.slot >= (extract(epoch from ledger_now()) * 1000)::bigint / q.slot_ms - ${SLOTS_PER_WINDOW}
   group by q.key`
 
 const LOAD_MEMBERS = `select q.key, m.member
-  from unnest($1::text[], $2::timestamptz[]) as q (key, since)
-  join window_members m on m.key = q.key and m.last_at > q.since`
+  from unnest($1::text[], $2::bigint[]) as q (key, window_ms)
+  join window_members m on m.key = q.key
+    and m.last_at > ledger_now() - q.window_ms * interval '1 ms'`
 
 const SLOTS = `select c.key, c.slot, c.amount
   from unnest($1::text[], $2::bigint[]) as q (key, from_slot)
@@ -461,8 +488,8 @@ const MEMBERS_BY_AGE = `select m.key, m.member, m.last_at as at
 
 const LOAD_BUDGETS = `select b.key || '@' || b.period_start::text as id,
     b.settled + b.reserved as used, b.alerted_percent as alerted
-  from unnest($1::text[], $2::date[]) as q (key, period_start)
-  join budgets b on b.key = q.key and b.period_start = q.period_start`
+  from unnest($1::text[], $2::text[]) as q (key, period_start)
+  join budgets b on b.key = q.key and b.period_start = q.period_start::date`
 
 const ADD_WINDOWS = `insert into window_counts (key, slot, amount, expires_at)
   select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[])
@@ -474,18 +501,23 @@ const ADD_MEMBERS = `insert into window_members (key, member, expires_at, last_a
   on conflict (key, member) do update
     set last_at = excluded.last_at, expires_at = excluded.expires_at`
 
-const RESERVE_BUDGETS = `insert into budgets (key, period_start, limit_micros, reserved, alerted_percent)
-  select * from unnest($1::text[], $2::date[], $3::bigint[], $4::bigint[], $5::int[])
+const RESERVE_BUDGETS = `with reserved as (
+  insert into budgets (key, period_start, limit_micros, reserved, alerted_percent)
+  select key, period_start::date, limit_micros, reserved, alerted
+  from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::int[])
+    as q (key, period_start, limit_micros, reserved, alerted)
   on conflict (key, period_start) do update
     set reserved = budgets.reserved + excluded.reserved, limit_micros = excluded.limit_micros,
       alerted_percent = excluded.alerted_percent
     where budgets.settled + budgets.reserved + excluded.reserved <= excluded.limit_micros
-  returning key`
+  returning key
+)
+select ledger_require((select count(*) from reserved) = $6::int, 'a budget changed outside the ledger')`
 
 const SETTLE_BUDGETS = `update budgets b
   set reserved = b.reserved - q.amount, settled = b.settled + q.settled
-  from unnest($1::text[], $2::date[], $3::bigint[], $4::bigint[]) as q (key, period_start, amount, settled)
-  where b.key = q.key and b.period_start = q.period_start`
+  from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) as q (key, period_start, amount, settled)
+  where b.key = q.key and b.period_start = q.period_start::date`
 
 /** What agents have spent of a month, by `own:agent:` budgets, those who spent most first; in micro-units. */
 export async function ownMonths(db: Db, periodStart: string, limit: number) {

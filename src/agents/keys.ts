@@ -2,6 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { findAgent } from './registry.ts'
 
@@ -23,19 +24,21 @@ export interface EnvironmentKey {
   readonly key: string
 }
 
-export interface KeyRow {
+export interface ApiKey {
   readonly id: string
   readonly role: KeyRole
   readonly name: string
-  readonly agent_id: string | null
-  readonly issued_by: string
-  readonly created_at: Date
-  readonly revoked_at: Date | null
+  readonly agentId: string | null
+  readonly issuedBy: string
+  readonly createdAt: Date
+  readonly revokedAt: Date | null
   /** When a rotated key stops working; null: never by itself. */
-  readonly expires_at: Date | null
+  readonly expiresAt: Date | null
 }
 
-const KEY_COLUMNS = 'id, role, name, agent_id, issued_by, created_at, revoked_at, expires_at'
+const KEY_COLUMNS = columns(
+  'id, role, name, agent_id, issued_by, created_at, revoked_at, expires_at',
+)
 const ALIVE = `
   select held.key_id from unnest($1::text[], $2::text[], $3::text[]) as held (key_id, agent_id, name)
   where exists (
@@ -91,8 +94,8 @@ export async function createAgentKeys(
 }
 
 /** Marks a key revoked; undefined when there is no such live key. */
-export async function revokeKey(tx: Tx, id: string): Promise<KeyRow | undefined> {
-  const [row] = await tx.query<KeyRow>(
+export async function revokeKey(tx: Tx, id: string): Promise<ApiKey | undefined> {
+  const [row] = await tx.query<ApiKey>(
     `update api_keys set revoked_at = $2 where id = $1 and revoked_at is null
      returning ${KEY_COLUMNS}`,
     [id, new Date(tx.nowMs)],
@@ -100,8 +103,8 @@ export async function revokeKey(tx: Tx, id: string): Promise<KeyRow | undefined>
   return row
 }
 
-export async function listKeys(db: Db): Promise<KeyRow[]> {
-  return db.query<KeyRow>(`select ${KEY_COLUMNS} from api_keys order by id`)
+export async function listKeys(db: Db): Promise<ApiKey[]> {
+  return db.query<ApiKey>(`select ${KEY_COLUMNS} from api_keys order by id`)
 }
 
 /** Lets live keys expire: one by its id, or all of an agent. Answers those it touched, newest first. */
@@ -109,9 +112,9 @@ export async function rotateKeys(
   tx: Tx,
   which: { readonly id: string } | { readonly agentId: string },
   expireAt: Date,
-): Promise<KeyRow[]> {
+): Promise<ApiKey[]> {
   const [column, value] = 'id' in which ? ['id', which.id] : ['agent_id', which.agentId]
-  return tx.query<KeyRow>(
+  return tx.query<ApiKey>(
     `with rotated as (
        update api_keys set expires_at = least(expires_at, $2)
        where ${column} = $1 and revoked_at is null and (expires_at is null or expires_at > $3)
@@ -185,14 +188,14 @@ export class KeyRing {
     if (token) return this.#fromEnvironment(token, hash)
     const [, suffix, secret] = KEY_PATTERN.exec(presented) ?? []
     if (!suffix || !secret) return null
-    const [row] = await this.#db.query<KeyRow & { secret_hash: string }>(
-      `select ${KEY_COLUMNS}, secret_hash from api_keys
+    const [row] = await this.#db.query<ApiKey & { secretHash: string }>(
+      `select ${KEY_COLUMNS}, secret_hash as "secretHash" from api_keys
        where id = $1 and revoked_at is null
          and (expires_at is null or expires_at > clock_timestamp())`,
       [`key_${suffix}`],
     )
-    if (!row || !sameHash(row.secret_hash, sha256(secret))) return null
-    return { keyId: row.id, role: row.role, name: row.name, agentId: row.agent_id }
+    if (!row || !sameHash(row.secretHash, sha256(secret))) return null
+    return { keyId: row.id, role: row.role, name: row.name, agentId: row.agentId }
   }
 
   async #fromEnvironment(token: EnvironmentKey, hash: string): Promise<Caller | null> {

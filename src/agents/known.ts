@@ -27,6 +27,20 @@ export async function agentAsked(
 export const sees = (caller: { readonly agentId: string | null }, agentId: string): boolean =>
   caller.agentId === null || caller.agentId === agentId
 
+/**
+ * A row that belongs to an agent, for who asks for it by its id.
+ * @throws GatewayError `not_found`, in the same words where there is none and where it is another agent's
+ */
+export function shownTo<Row extends { readonly agentId: string }>(
+  caller: { readonly agentId: string | null },
+  row: Row | undefined,
+  noun: 'action' | 'approval' | 'plan' | 'run',
+  id: string,
+): Row {
+  if (row && sees(caller, row.agentId)) return row
+  throw new GatewayError('not_found', `there is no ${noun} \`${id.slice(0, 64)}\``)
+}
+
 /** @throws GatewayError `not_found`, in the same words as for an agent that is not there */
 export function assertOwn(caller: { readonly agentId: string | null }, agentId: string): void {
   if (!sees(caller, agentId)) throw new GatewayError('not_found', 'there is no such agent')

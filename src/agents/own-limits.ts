@@ -1,6 +1,6 @@
 import { overOwnLimit, ownReservation } from './own-budget.ts'
 import type { AgentState } from './registry.ts'
-import type { Decision } from '../model/decision.ts'
+import { type Decision, ofPhase } from '../model/decision.ts'
 
 /**
  * A decision within the bounds the registry sets this agent, read in the ledger and not from a cache: one
@@ -14,7 +14,7 @@ export function withOwnLimits<D extends Pick<Decision, 'effect' | 'reasons' | 'r
   if (!state || decision.effect === 'deny') return decision
   const tooDear = overOwnLimit(state, costMicros)
   if (tooDear) {
-    const reservations = decision.reservations.filter(({ phase }) => phase === 'request')
+    const reservations = ofPhase(decision, 'request')
     return { ...decision, effect: 'deny', reasons: [tooDear], reservations }
   }
   if (costMicros === 0n && state.monthlyBudget === null) return decision

@@ -15,5 +15,5 @@ export async function keepPace(tx: Tx, reservations: readonly Reservation[]): Pr
     throw new GatewayError('rate_limited', tooMany.exceeded.message, { retryAfterS: 1 })
   }
   counters.takeAll(reservations)
-  await counters.flush(tx)
+  counters.flush(tx)
 }

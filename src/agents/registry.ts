@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts'
 import { canonicalJson } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { AgentStatus } from '../model/facts.ts'
+import { textArray } from '../store/arrays.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import {
   AGENT_COLUMNS,
@@ -107,6 +108,16 @@ export class AgentCache {
     return this.#cache.fetch(id)
   }
 
+  /** The agent that a caller is. @throws GatewayError `forbidden` for people, `unauthenticated` when it is gone */
+  async acting(caller: { readonly role: string; readonly agentId: string | null }): Promise<Agent> {
+    if (caller.role !== 'agent' || !caller.agentId) {
+      throw new GatewayError('forbidden', 'only an agent key can act')
+    }
+    const agent = await this.find(caller.agentId)
+    if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
+    return agent
+  }
+
   /** The agent has changed: the next look-up reads it anew. */
   forget(id: string): void {
     this.#cache.delete(id)
@@ -198,7 +209,7 @@ export async function agentStates(
   tx: Tx,
   ids: readonly string[],
 ): Promise<Map<string, AgentState>> {
-  const rows = await tx.query<AgentState>(AGENT_STATES, [ids])
+  const rows = await tx.query<AgentState>(AGENT_STATES, [textArray(ids)])
   return new Map(rows.map((row) => [row.id, row]))
 }
 

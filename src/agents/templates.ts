@@ -1,10 +1,11 @@
 import { newId } from '../lib/ids.ts'
 import { canonicalJson } from '../lib/canonical.ts'
 import type { JsonObject } from '../model/json.ts'
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
 /** One version of a blueprint for agents. Versions are never changed, only followed by the next. */
-export interface TemplateRow {
+export interface Template {
   readonly id: string
   readonly name: string
   readonly version: number
@@ -12,10 +13,10 @@ export interface TemplateRow {
   /** JSON text: members of an agent. */
   readonly config: string
   readonly actor: string
-  readonly created_at: Date
+  readonly createdAt: Date
 }
 
-const COLUMNS = 'id, name, version, description, config, actor, created_at'
+const COLUMNS = columns('id, name, version, description, config, actor, created_at')
 
 /** Adds a version: the first of a new name, or the next of a known one. */
 export async function addTemplate(
@@ -26,8 +27,8 @@ export async function addTemplate(
     readonly config: JsonObject
     readonly actor: string
   },
-): Promise<TemplateRow> {
-  const [row] = await tx.query<TemplateRow>(
+): Promise<Template> {
+  const [row] = await tx.query<Template>(
     `insert into templates (id, name, version, description, config, actor, created_at)
      select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6 from templates where name = $2
      returning ${COLUMNS}`,
@@ -40,7 +41,7 @@ export async function addTemplate(
       new Date(tx.nowMs),
     ],
   )
-  return row as TemplateRow
+  return row as Template
 }
 
 /** A template by its id, or by its name: then this version, or the newest. */
@@ -48,8 +49,8 @@ export async function findTemplate(
   db: Db,
   idOrName: string,
   version: number | null,
-): Promise<TemplateRow | undefined> {
-  const [row] = await db.query<TemplateRow>(
+): Promise<Template | undefined> {
+  const [row] = await db.query<Template>(
     `select ${COLUMNS} from templates
      where (id = $1 or name = $1) and ($2::int is null or version = $2)
      order by (id = $1) desc, version desc limit 1`,
@@ -62,14 +63,14 @@ export async function findTemplate(
 export async function listTemplates(
   db: Db,
   filter: { readonly name: string | null; readonly after: string; readonly limit: number },
-): Promise<TemplateRow[]> {
+): Promise<Template[]> {
   if (filter.name !== null) {
-    return db.query<TemplateRow>(
+    return db.query<Template>(
       `select ${COLUMNS} from templates where name = $1 order by version desc limit $2`,
       [filter.name, filter.limit],
     )
   }
-  return db.query<TemplateRow>(
+  return db.query<Template>(
     `select distinct on (name) ${COLUMNS} from templates where name > $1
      order by name, version desc limit $2`,
     [filter.after, filter.limit],

@@ -1,33 +1,34 @@
 import { GatewayError } from '../errors.ts'
 import type { ApprovalTerms } from '../model/decision.ts'
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import {
   countingVoices,
   objectionsTo,
   voiceOf,
   type EnvironmentKeys,
-  type VoteRow,
+  type Vote,
   type Requester,
 } from './voters.ts'
 
 export type ApprovalStatus = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
 
 /** A task as stored; terminal states are final. */
-export interface ApprovalRow {
+export interface Approval {
   readonly id: string
-  readonly action_id: string
-  readonly agent_id: string
+  readonly actionId: string
+  readonly agentId: string
   readonly tool: string
   readonly status: ApprovalStatus
-  readonly request_hash: string
-  readonly target_hash: string
+  readonly requestHash: string
+  readonly targetHash: string
   readonly revision: string
   readonly quorum: number
-  readonly approver_roles: string[]
+  readonly approverRoles: string[]
   readonly reason: string
-  readonly created_at: Date
-  readonly expires_at: Date
-  readonly decided_at: Date | null
+  readonly createdAt: Date
+  readonly expiresAt: Date
+  readonly decidedAt: Date | null
 }
 
 export interface NewApproval {
@@ -49,15 +50,20 @@ export interface Voter {
   readonly role: string
 }
 
-const COLUMNS = `id, action_id, agent_id, tool, status, request_hash, target_hash, revision, quorum,
-  approver_roles, reason, created_at, expires_at, decided_at`
+const COLUMNS =
+  columns(`id, action_id, agent_id, tool, status, request_hash, target_hash, revision, quorum,
+  approver_roles, reason, created_at, expires_at, decided_at`)
+const VOTE_COLUMNS = columns('approval_id, key_id, approver, vote, comment, at')
 
-export async function createApproval(tx: Tx, approval: NewApproval): Promise<ApprovalRow> {
-  const { terms } = approval
-  const [row] = await tx.query<ApprovalRow>(
+/** Opens a task; it is written with its batch. */
+export function createApproval(tx: Tx, approval: NewApproval): Approval {
+  const { terms, ...rest } = approval
+  const createdAt = new Date(tx.nowMs)
+  const expiresAt = new Date(tx.nowMs + terms.expiresMs)
+  tx.send(
     `insert into approvals (id, action_id, agent_id, tool, status, request_hash, target_hash,
        revision, quorum, approver_roles, reason, created_at, expires_at)
-     values ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12) returning ${COLUMNS}`,
+     values ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12)`,
     [
       approval.id,
       approval.actionId,
@@ -69,11 +75,19 @@ export async function createApproval(tx: Tx, approval: NewApproval): Promise<App
       terms.quorum,
       terms.approverRoles,
       approval.reason,
-      new Date(tx.nowMs),
-      new Date(tx.nowMs + terms.expiresMs),
+      createdAt,
+      expiresAt,
     ],
   )
-  return row as ApprovalRow
+  return {
+    ...rest,
+    status: 'pending',
+    quorum: terms.quorum,
+    approverRoles: [...terms.approverRoles],
+    createdAt,
+    expiresAt,
+    decidedAt: null,
+  }
 }
 
 /** By what a vote counts: the terms of today's policy, and who asks. */
@@ -100,7 +114,7 @@ export async function vote(
   choice: 'approve' | 'deny',
   comment: string,
   { terms, requester, environment }: VoteRules,
-): Promise<{ approval: ApprovalRow; counted: boolean }> {
+): Promise<{ approval: Approval; counted: boolean }> {
   const task = await withTerms(tx, await openTask(tx, id), terms)
   const objection = await objectionsTo(tx, requester, terms, tx.nowMs)
   assertMayVote(voter, choice, terms, objection(voter.name))
@@ -135,8 +149,8 @@ function assertMayVote(
 }
 
 // The terms are those of today's policy, and what people are shown says so.
-async function withTerms(tx: Tx, task: ApprovalRow, terms: ApprovalTerms): Promise<ApprovalRow> {
-  const [row] = await tx.query<ApprovalRow>(
+async function withTerms(tx: Tx, task: Approval, terms: ApprovalTerms): Promise<Approval> {
+  const [row] = await tx.query<Approval>(
     `update approvals set quorum = $2, approver_roles = $3 where id = $1 returning ${COLUMNS}`,
     [task.id, terms.quorum, terms.approverRoles],
   )
@@ -144,14 +158,14 @@ async function withTerms(tx: Tx, task: ApprovalRow, terms: ApprovalTerms): Promi
 }
 
 /** Withdraws a pending task. @throws GatewayError `not_found` or `conflict` */
-export async function cancel(tx: Tx, id: string): Promise<ApprovalRow> {
+export async function cancel(tx: Tx, id: string): Promise<Approval> {
   await openTask(tx, id)
   return end(tx, id, 'cancelled')
 }
 
 /** Withdraws every task of an agent that has not run yet; answers them. */
-export async function cancelOfAgent(tx: Tx, agentId: string): Promise<ApprovalRow[]> {
-  return tx.query<ApprovalRow>(
+export async function cancelOfAgent(tx: Tx, agentId: string): Promise<Approval[]> {
+  return tx.query<Approval>(
     `update approvals set status = 'cancelled', decided_at = $2
      where agent_id = $1 and (status = 'pending' or (status = 'approved' and exists
        (select 1 from actions where actions.id = approvals.action_id and state = 'held')))
@@ -161,8 +175,8 @@ export async function cancelOfAgent(tx: Tx, agentId: string): Promise<ApprovalRo
 }
 
 /** Ends a task as expired if it is pending, or approved and held up, and its time is over. */
-export async function expire(tx: Tx, id: string): Promise<ApprovalRow | undefined> {
-  const [row] = await tx.query<ApprovalRow>(
+export async function expire(tx: Tx, id: string): Promise<Approval | undefined> {
+  const [row] = await tx.query<Approval>(
     `update approvals set status = 'expired', decided_at = $2
      where id = $1 and expires_at <= $2 and (status = 'pending' or (${WAITS})) returning ${COLUMNS}`,
     [id, new Date(tx.nowMs)],
@@ -171,11 +185,10 @@ export async function expire(tx: Tx, id: string): Promise<ApprovalRow | undefine
 }
 
 /** Marks an approved task whose action could not run after all. */
-export async function fail(tx: Tx, actionId: string): Promise<void> {
-  await tx.query(
-    `update approvals set status = 'failed' where action_id = $1 and status = 'approved'`,
-    [actionId],
-  )
+export function fail(tx: Tx, actionId: string): void {
+  tx.send(`update approvals set status = 'failed' where action_id = $1 and status = 'approved'`, [
+    actionId,
+  ])
 }
 
 /** Approved, and still waiting for what stops it, such as the kill switch, a while after that. */
@@ -201,31 +214,30 @@ export async function approvedButHeld(db: Db, olderThanMs: number): Promise<stri
   return rows.map(({ action_id }) => action_id)
 }
 
-export async function findApproval(db: Db, id: string): Promise<ApprovalRow | undefined> {
-  const [row] = await db.query<ApprovalRow>(`select ${COLUMNS} from approvals where id = $1`, [id])
+export async function findApproval(db: Db, id: string): Promise<Approval | undefined> {
+  const [row] = await db.query<Approval>(`select ${COLUMNS} from approvals where id = $1`, [id])
   return row
 }
 
-export async function approvalOfAction(db: Db, actionId: string): Promise<ApprovalRow | undefined> {
-  const [row] = await db.query<ApprovalRow>(
-    `select ${COLUMNS} from approvals where action_id = $1`,
-    [actionId],
-  )
+export async function approvalOfAction(db: Db, actionId: string): Promise<Approval | undefined> {
+  const [row] = await db.query<Approval>(`select ${COLUMNS} from approvals where action_id = $1`, [
+    actionId,
+  ])
   return row
 }
 
-export async function votesOf(db: Db, approvalId: string): Promise<VoteRow[]> {
-  return db.query<VoteRow>(
-    `select approval_id, key_id, approver, vote, comment, at from approval_votes
+export async function votesOf(db: Db, approvalId: string): Promise<Vote[]> {
+  return db.query<Vote>(
+    `select ${VOTE_COLUMNS} from approval_votes
      where approval_id = $1 order by at, approver`,
     [approvalId],
   )
 }
 
 /** The votes on several tasks, in the order they were given. */
-export async function votesOfAll(db: Db, approvalIds: readonly string[]): Promise<VoteRow[]> {
-  return db.query<VoteRow>(
-    `select approval_id, key_id, approver, vote, comment, at from approval_votes
+export async function votesOfAll(db: Db, approvalIds: readonly string[]): Promise<Vote[]> {
+  return db.query<Vote>(
+    `select ${VOTE_COLUMNS} from approval_votes
      where approval_id = any($1) order by at, approver`,
     [approvalIds],
   )
@@ -239,8 +251,8 @@ export async function listApprovals(
     readonly before: string | null
     readonly limit: number
   },
-): Promise<ApprovalRow[]> {
-  return db.query<ApprovalRow>(
+): Promise<Approval[]> {
+  return db.query<Approval>(
     `select ${COLUMNS} from approvals
      where ($1::text is null or status = $1) and ($2::text is null or agent_id = $2)
        and ($3::text is null or id < $3)
@@ -250,15 +262,15 @@ export async function listApprovals(
 }
 
 /** The task, if it can still be decided. @throws GatewayError `not_found`, `conflict` */
-export async function openTask(tx: Tx, id: string): Promise<ApprovalRow> {
-  const [task] = await tx.query<ApprovalRow>(`select ${COLUMNS} from approvals where id = $1`, [id])
+export async function openTask(tx: Tx, id: string): Promise<Approval> {
+  const [task] = await tx.query<Approval>(`select ${COLUMNS} from approvals where id = $1`, [id])
   if (!task) throw new GatewayError('not_found', `there is no approval \`${id}\``)
   if (task.status !== 'pending') {
     throw new GatewayError('conflict', `this approval is already ${task.status}`, {
       details: { status: task.status },
     })
   }
-  if (task.expires_at.getTime() <= tx.nowMs) {
+  if (task.expiresAt.getTime() <= tx.nowMs) {
     throw new GatewayError('conflict', 'this approval has expired', {
       details: { status: 'expired' },
     })
@@ -266,8 +278,8 @@ export async function openTask(tx: Tx, id: string): Promise<ApprovalRow> {
   return task
 }
 
-async function end(tx: Tx, id: string, status: ApprovalStatus): Promise<ApprovalRow> {
-  const [row] = await tx.query<ApprovalRow>(
+async function end(tx: Tx, id: string, status: ApprovalStatus): Promise<Approval> {
+  const [row] = await tx.query<Approval>(
     `update approvals set status = $2, decided_at = $3 where id = $1 and status = 'pending'
      returning ${COLUMNS}`,
     [id, status, new Date(tx.nowMs)],

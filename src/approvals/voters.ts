@@ -6,9 +6,9 @@ import type { Db } from '../store/tx.ts'
 // somebody who could have made the agent's request look like another's do not count, whenever they voted.
 
 /** A vote as it is stored. */
-export interface VoteRow {
-  readonly approval_id: string
-  readonly key_id: string
+export interface Vote {
+  readonly approvalId: string
+  readonly keyId: string
   readonly approver: string
   readonly vote: 'approve' | 'deny'
   readonly comment: string
@@ -73,7 +73,7 @@ export async function objectionsTo(
 /** The voices among these votes that approve and count by these terms, today. */
 export async function countingVoices(
   db: Db,
-  votes: readonly VoteRow[],
+  votes: readonly Vote[],
   terms: ApprovalTerms,
   objection: Objection,
   environment: EnvironmentKeys,
@@ -82,7 +82,7 @@ export async function countingVoices(
   const alive = await liveKeys(db, approving)
   return new Set(
     approving
-      .filter(({ key_id: id, approver }) => {
+      .filter(({ keyId: id, approver }) => {
         const key = environment.environmentKey(id) ?? alive.get(id)
         const mayApprove = key !== undefined && terms.approverRoles.includes(key.role)
         return mayApprove && objection(approver) === null
@@ -91,12 +91,12 @@ export async function countingVoices(
   )
 }
 
-async function liveKeys(db: Db, votes: readonly VoteRow[]): Promise<ReadonlyMap<string, LiveKey>> {
+async function liveKeys(db: Db, votes: readonly Vote[]): Promise<ReadonlyMap<string, LiveKey>> {
   if (votes.length === 0) return new Map()
   const rows = await db.query<LiveKey & { readonly id: string }>(
     `select id, role, name from api_keys where id = any($1) and revoked_at is null
        and (expires_at is null or expires_at > clock_timestamp())`,
-    [votes.map(({ key_id: id }) => id)],
+    [votes.map(({ keyId: id }) => id)],
   )
   return new Map(rows.map((row) => [row.id, row]))
 }

@@ -1,6 +1,10 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import { isObject } from './pointer.ts'
 
+// JSON Schema is open by default, and an arg that no schema names is one that no guard looks at. Closing it
+// is not simply `additionalProperties: false`: in a composed schema that keyword sees its own `properties`
+// only, so there the whole gets `unevaluatedProperties` and its parts stay as they are.
+
 const COMPOSED = ['$ref', '$dynamicRef', 'allOf', 'anyOf', 'oneOf', 'if', 'dependentSchemas']
 
 /**

@@ -1,5 +1,9 @@
 import { RE2JS, RE2JSSyntaxException } from 're2js'
 
+// Patterns are the policy's, but texts are the agent's, and a backtracking engine lets a text choose how
+// long it takes. RE2 has no such texts; what it lacks for that (back-references, look-around) is an error at
+// load, with its place. Size is bounded too, because a counted repeat is copied out.
+
 const PATTERN_LENGTH_MAX = 2000
 const PROGRAM_MAX = 20_000 // instructions; beyond, a repeat such as (a{500}){500} costs too much
 

@@ -7,6 +7,11 @@ import { readQuery } from './query.ts'
 import { valuesIn } from './template.ts'
 import type { Route, RouteTable } from './types.ts'
 
+// From a raw request target to a tool and its args. A path is matched segment by segment in its encoded
+// form, decoded once, encoded again, and has to come out as it was sent; so there is one spelling of each
+// call, and no upstream can decode another path out of it than the one that was judged. Everything else is
+// refused with the reason.
+
 /** What a proxied request stands for, or why it is refused. */
 export type RouteMatch =
   | { readonly ok: true; readonly tool: Tool; readonly args: JsonObject }

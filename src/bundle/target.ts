@@ -12,6 +12,10 @@ import { buildQuery, encodePairs, own } from './query.ts'
 import { scalarText } from './scalars.ts'
 import { parseTemplate } from './template.ts'
 
+// From a tool and its args to the exact request upstream. It is built from nothing and canonical, because
+// its hash is what an approval is for: the same args give the same bytes on any replica. A value that would
+// lead to the path of another tool is refused, since that tool has rules of its own.
+
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE'])
 
 /** Whether a call with this method carries its remaining args as a JSON body, where its tool does not say. */

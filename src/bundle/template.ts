@@ -1,9 +1,11 @@
 import type { Tool } from '../model/tool.ts'
 import type { Route, RouteSegment, RouteTable } from './types.ts'
 
-// A segment is text, a variable, or text and variables in turn (`{id}.json`, `{name}:{verb}`). What a segment matches is
-// one pattern: of two templates the wider one is the one whose pattern takes the other with a character of no text in
-// place of its variables, and two that take neither each other are apart only where no text can begin and end like both.
+// Path templates, and how two of them relate. `/tickets/{id}` and `/tickets/export` both match one path; the more specific
+// one stands for it, and the wider one must then never be filled in to reach it. Templates that cross, so that neither is
+// more specific, are an error of the policy. A segment is text, a variable, or text and variables in turn (`{id}.json`):
+// the wider of two is the one that takes the other with a character of no text in place of its variables, and two that
+// take neither each other are apart only where no text can begin and end like both.
 
 const LITERAL = /^[A-Za-z0-9._~!$&'()*+,=:@-]+$/
 const PARAM = /\{([A-Za-z_][A-Za-z0-9_.-]*)\}/g

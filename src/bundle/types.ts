@@ -221,13 +221,16 @@ export interface ModuleCompiler {
   compile(sources: ModuleSources): Promise<CompiledModule>
 }
 
-export type CompiledModule =
+/** `module` is null when nothing decides. */
+export type Compiled<Module> =
   | {
       readonly ok: true
-      readonly module: PolicyModule | null
+      readonly module: Module | null
       readonly warnings: readonly Diagnostic[]
     }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
+
+export type CompiledModule = Compiled<PolicyModule>
 
 export interface BundleFile {
   readonly path: string

@@ -2,9 +2,10 @@ import fs from 'node:fs'
 import readline from 'node:readline'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { type ExportLine, readExportLine } from '../lib/audit-export.ts'
 import { AuditVerifier, type AuditVerdict } from '../lib/audit-verify.ts'
 import { parseCheckpoints } from '../lib/checkpoint.ts'
-import type { Archive, AuditEntry, Checkpoint } from '../model/audit.ts'
+import type { Archive, Checkpoint } from '../model/audit.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { call, type ClientOptions } from './gate-client.ts'
 
@@ -55,69 +56,27 @@ async function verifyExport(
   const inside: Checkpoint[] = []
   const archives: Archive[] = []
   let hasEnd = false
-  for await (const { value } of lines(file)) {
-    if (value?.['type'] === 'checkpoint') inside.push(toCheckpoint(value))
-    if (value?.['type'] === 'archive') archives.push(toCheckpoint(value))
-    hasEnd ||= value?.['type'] === 'end'
+  for await (const { line } of linesOf(file)) {
+    if (line.type === 'checkpoint') inside.push(line.statement)
+    if (line.type === 'archive') archives.push(line.statement)
+    hasEnd ||= line.type === 'end'
   }
   const verifier = new AuditVerifier(keys, [...inside, ...outside], archives)
   if (!hasEnd) verifier.malformed('end', 'the file has no end line: the export was cut off')
-  for await (const { value, number } of lines(file)) {
-    if (!value) verifier.malformed(`line ${number}`, 'not JSON')
-    else if (value['type'] === 'entry') verifier.entry(toEntry(value))
+  for await (const { line, number } of linesOf(file)) {
+    if (line.type === 'malformed') verifier.malformed(`line ${number}`, 'not JSON')
+    else if (line.type === 'entry') verifier.entry(line.entry)
   }
   return verifier.finish()
 }
 
-type Line = Record<string, unknown>
-
-async function* lines(file: string): AsyncGenerator<{ value: Line | undefined; number: number }> {
+async function* linesOf(file: string): AsyncGenerator<{ line: ExportLine; number: number }> {
   let number = 0
   for await (const text of readline.createInterface({ input: fs.createReadStream(file) })) {
     number++
-    if (text !== '') yield { value: parse(text), number }
+    const line = readExportLine(text)
+    if (line) yield { line, number }
   }
-}
-
-function parse(text: string): Line | undefined {
-  try {
-    return JSON.parse(text) as Line
-  } catch {
-    return undefined
-  }
-}
-
-function toEntry(line: Line): AuditEntry {
-  const text = (name: string) => {
-    const value = line[name]
-    return typeof value === 'string' ? value : ''
-  }
-  return {
-    seq: toBigInt(line['seq']),
-    at: text('at'),
-    kind: text('kind'),
-    agentId: text('agent_id'),
-    tool: text('tool'),
-    effect: text('effect'),
-    actionId: text('action_id'),
-    body: text('body'),
-    prevHash: text('prev_hash'),
-    hash: text('hash'),
-  }
-}
-
-function toCheckpoint(line: Line): Checkpoint {
-  return {
-    size: toBigInt(line['size']),
-    head: String(line['head']),
-    at: String(line['at']),
-    keyId: String(line['key_id']),
-    signature: String(line['signature']),
-  }
-}
-
-function toBigInt(value: unknown): bigint {
-  return /^\d+$/.test(String(value)) ? BigInt(String(value)) : 0n
 }
 
 const bigintAsText = (_key: string, value: unknown): unknown =>

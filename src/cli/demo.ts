@@ -3,6 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import pc from 'picocolors'
 import { parseConfig } from '../config.ts'
+import { readExportLine } from '../lib/audit-export.ts'
 import { AuditVerifier } from '../lib/audit-verify.ts'
 import { Gate } from '../main.ts'
 import { DemoService } from './demo-service.ts'
@@ -197,16 +198,16 @@ class Play {
     const response = await fetch(`${this.#gate.url}/audit/export`, {
       headers: { 'x-api-key': ADMIN_TOKEN },
     })
-    const lines = (await response.text()).split('\n').flatMap((line) => {
-      return line.includes('"type":"entry"') ? [JSON.parse(line)] : []
+    const entries = (await response.text()).split('\n').flatMap((text) => {
+      const line = readExportLine(text)
+      return line?.type === 'entry' ? [line.entry] : []
     })
     const verifier = new AuditVerifier([], [])
-    for (const [index, line] of lines.entries()) {
-      const body = index === 3 ? line.body.replace('2026', '2025') : line.body
-      const { agent_id: agentId, action_id: actionId, prev_hash: prevHash } = line
-      verifier.entry({ ...line, seq: BigInt(line.seq), body, agentId, actionId, prevHash })
+    for (const [index, entry] of entries.entries()) {
+      const body = index === 3 ? entry.body.replace('2026', '2025') : entry.body
+      verifier.entry({ ...entry, body })
     }
-    return verifier.finish().findings.some(({ seq }) => seq === String(lines[3].seq))
+    return verifier.finish().findings.some(({ seq }) => seq === String(entries[3]?.seq))
   }
 
   async #ledger(): Promise<unknown[]> {

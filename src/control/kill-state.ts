@@ -1,4 +1,4 @@
-import type { KillRow } from '../store/tx.ts'
+import type { EngagedSwitch } from '../store/tx.ts'
 import { namesTool } from './scope.ts'
 
 /** What an action touches, as a kill switch sees it. */
@@ -24,7 +24,7 @@ export function killTargetOf({
 
 export type KillVerdict =
   | { readonly blocked: false }
-  | { readonly blocked: true; readonly code: 'kill_switch_engaged'; readonly row: KillRow }
+  | { readonly blocked: true; readonly code: 'kill_switch_engaged'; readonly row: EngagedSwitch }
   | { readonly blocked: true; readonly code: 'kill_state_unknown' }
 
 const FREE: KillVerdict = { blocked: false }
@@ -34,7 +34,7 @@ const UNKNOWN: KillVerdict = { blocked: true, code: 'kill_state_unknown' }
  * Whether an engaged switch covers the target. Scopes hold agents by id; one that was engaged while the
  * database could not be asked has what was sent, which may be a name.
  */
-export function covers(row: KillRow, target: KillTarget): boolean {
+export function covers(row: EngagedSwitch, target: KillTarget): boolean {
   return (
     (row.agent === '' || row.agent === target.agentId || row.agent === target.agentName) &&
     namesTool(row.tool, target.tool) &&
@@ -47,8 +47,8 @@ export function covers(row: KillRow, target: KillTarget): boolean {
  * Knowledge ages: without a renewal inside the lease the state is unknown, and unknown is engaged.
  */
 export class KillState {
-  #rows: readonly KillRow[] = []
-  #local: readonly KillRow[] = []
+  #rows: readonly EngagedSwitch[] = []
+  #local: readonly EngagedSwitch[] = []
   #epoch = -1n
   #validUntil = 0
 
@@ -56,7 +56,7 @@ export class KillState {
     return this.#epoch
   }
 
-  get rows(): readonly KillRow[] {
+  get rows(): readonly EngagedSwitch[] {
     return [...this.#rows, ...this.#local]
   }
 
@@ -65,7 +65,7 @@ export class KillState {
   }
 
   /** Takes over what the database says; older knowledge never replaces newer. */
-  apply(epoch: bigint, rows: readonly KillRow[]): void {
+  apply(epoch: bigint, rows: readonly EngagedSwitch[]): void {
     if (epoch < this.#epoch) return
     this.#epoch = epoch
     this.#rows = rows
@@ -77,21 +77,21 @@ export class KillState {
   }
 
   /** Engages on this replica alone, while the database cannot be reached. */
-  engageLocally(row: KillRow): void {
+  engageLocally(row: EngagedSwitch): void {
     this.#local = [...this.#local, row]
   }
 
-  dropLocal(row: KillRow): void {
+  dropLocal(row: EngagedSwitch): void {
     this.#local = this.#local.filter((one) => one !== row)
   }
 
   /** Whether it is still engaged here alone: a release of its scope takes that back too. */
-  isLocal(row: KillRow): boolean {
+  isLocal(row: EngagedSwitch): boolean {
     return this.#local.includes(row)
   }
 
   /** Takes back what was engaged here alone with exactly this scope; whether there was any. */
-  releaseLocally({ agent, tool, upstream }: KillRow): boolean {
+  releaseLocally({ agent, tool, upstream }: EngagedSwitch): boolean {
     const before = this.#local.length
     this.#local = this.#local.filter(
       (one) => one.agent !== agent || one.tool !== tool || one.upstream !== upstream,

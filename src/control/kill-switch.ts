@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Db, KillRow, Tx } from '../store/tx.ts'
+import type { Db, EngagedSwitch, Tx } from '../store/tx.ts'
 
 /** What a switch stops. All null: everything. Several named: only what matches all of them. */
 export interface KillScope {
@@ -10,7 +10,7 @@ export interface KillScope {
 
 const CONFIRM_POLL_MS = 15
 
-export function killRow(scope: KillScope, reason: string, actor: string): KillRow {
+export function engagedSwitch(scope: KillScope, reason: string, actor: string): EngagedSwitch {
   return {
     agent: scope.agent ?? '',
     tool: scope.tool ?? '',
@@ -25,11 +25,11 @@ export function killRow(scope: KillScope, reason: string, actor: string): KillRo
 /** What a replica has to know after a change: the epoch and every engaged switch. */
 export interface KillKnowledge {
   readonly epoch: bigint
-  readonly rows: readonly KillRow[]
+  readonly rows: readonly EngagedSwitch[]
 }
 
 /** Engages a switch inside a ledger batch; from its commit on, no batch claims what it covers. */
-export async function engage(tx: Tx, row: KillRow): Promise<KillKnowledge> {
+export async function engage(tx: Tx, row: EngagedSwitch): Promise<KillKnowledge> {
   const epoch = tx.raiseKillEpoch()
   await tx.query(
     `insert into kill_switches (agent, tool, upstream, reason, actor, epoch, engaged_at)
@@ -44,7 +44,7 @@ export async function engage(tx: Tx, row: KillRow): Promise<KillKnowledge> {
 }
 
 /** Releases the switch with exactly this scope; undefined when it was not engaged. */
-export async function release(tx: Tx, row: KillRow): Promise<KillKnowledge | undefined> {
+export async function release(tx: Tx, row: EngagedSwitch): Promise<KillKnowledge | undefined> {
   const removed = await tx.query(
     `delete from kill_switches where agent = $1 and tool = $2 and upstream = $3 returning agent`,
     [row.agent, row.tool, row.upstream],
@@ -55,8 +55,8 @@ export async function release(tx: Tx, row: KillRow): Promise<KillKnowledge | und
   return { epoch, rows: await changed(tx) }
 }
 
-async function changed(tx: Tx): Promise<KillRow[]> {
-  const rows = await tx.query<KillRow>(
+async function changed(tx: Tx): Promise<EngagedSwitch[]> {
+  const rows = await tx.query<EngagedSwitch>(
     'select agent, tool, upstream, reason, actor, epoch, engaged_at as "engagedAt" from kill_switches',
   )
   tx.changeKillSwitches(rows)
@@ -86,7 +86,7 @@ export async function awaitConfirmation(
   }
 }
 
-function killEntry(kind: string, row: KillRow, epoch: bigint) {
+function killEntry(kind: string, row: EngagedSwitch, epoch: bigint) {
   return {
     kind,
     agentId: '',

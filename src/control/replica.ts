@@ -2,7 +2,7 @@ import os from 'node:os'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
-import type { Db, KillRow } from '../store/tx.ts'
+import type { Db, EngagedSwitch } from '../store/tx.ts'
 import type { KillState } from './kill-state.ts'
 
 const LEASE_MS = 1_000
@@ -15,7 +15,10 @@ const FORGET_AFTER = '1 hour'
 interface Beat {
   readonly epoch: bigint
   /** As JSON: the epoch is a number and the time is text. */
-  readonly rows: (Omit<KillRow, 'epoch' | 'engagedAt'> & { epoch: number; engagedAt: string })[]
+  readonly rows: (Omit<EngagedSwitch, 'epoch' | 'engagedAt'> & {
+    epoch: number
+    engagedAt: string
+  })[]
   readonly now: Date
   readonly seq: bigint
   readonly hash: string
@@ -154,7 +157,7 @@ export class Replica {
   }
 }
 
-function fromJson(row: Beat['rows'][number]): KillRow {
+function fromJson(row: Beat['rows'][number]): EngagedSwitch {
   return { ...row, epoch: BigInt(row.epoch), engagedAt: new Date(row.engagedAt) }
 }
 

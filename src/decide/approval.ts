@@ -1,4 +1,5 @@
 import type { ApprovalTerms } from '../model/decision.ts'
+import { isForRoles } from '../bundle/roles.ts'
 import type { ApprovalRule, ApprovalRules } from '../bundle/types.ts'
 
 /** Who must agree to this tool being used by an agent of these roles: the first rule that fits. */
@@ -11,5 +12,4 @@ export function approvalFor(
 }
 
 const fits = (rule: ApprovalRule, tool: string, roles: readonly string[]): boolean =>
-  (rule.tools === null || rule.tools.has(tool)) &&
-  (rule.roles.size === 0 || roles.some((role) => rule.roles.has(role)))
+  (rule.tools === null || rule.tools.has(tool)) && isForRoles(rule, roles)

@@ -1,10 +1,11 @@
-import type {
-  Decision,
-  Effect,
-  Obligation,
-  Reason,
-  Reservation,
-  TraceStep,
+import {
+  type Decision,
+  type Effect,
+  type Obligation,
+  ofPhase,
+  type Reason,
+  type Reservation,
+  type TraceStep,
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
@@ -13,6 +14,7 @@ import { approvalFor } from './approval.ts'
 import { atLeast, costOf } from './cost.ts'
 import { moduleInput } from './module-input.ts'
 import { GATE, precondition, resourceOf } from './preconditions.ts'
+import { isForRoles } from '../bundle/roles.ts'
 import { UNKNOWN_TOOL } from './unknown-tool.ts'
 
 /** What guards and modules said so far. */
@@ -92,7 +94,7 @@ function refuseEarly(
 }
 
 function run(guard: Guard, input: GuardInput, tally: Tally): void {
-  if (guard.mode === 'off' || !isForRoles(guard, input.facts)) {
+  if (guard.mode === 'off' || !isForRoles(guard, input.facts.agent.roles)) {
     const observed = guard.mode === 'off' ? {} : { roles: [...input.facts.agent.roles] }
     tally.trace.push(guardStep(guard, 'none', NO_REASONS, observed))
     return
@@ -122,9 +124,6 @@ const guardStep = (
   reasons: readonly Reason[],
   observed: TraceStep['observed'],
 ): TraceStep => ({ source: id, kind, mode, outcome, location, reasons, observed })
-
-const isForRoles = (guard: Guard, facts: Facts): boolean =>
-  guard.roles.size === 0 || facts.agent.roles.some((role) => guard.roles.has(role))
 
 const failure = (guard: Guard): Reason => ({
   code: 'guard_error',
@@ -214,7 +213,7 @@ function conclude(
   const carried = reasons.filter((reason) => reason.effect === effect)
   if (carried.length === 0) carried.push(NO_PERMISSION)
   // What a denied action would have taken is not taken; that it was asked still counts.
-  const taken = reservations.filter((one) => effect !== 'deny' || one.phase === 'request')
+  const taken = effect === 'deny' ? ofPhase({ reservations }, 'request') : reservations
   return {
     effect,
     reasons: carried,

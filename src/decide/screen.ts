@@ -1,8 +1,9 @@
 import type { Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
+import { isForRoles } from '../bundle/roles.ts'
 import type { Bundle, Guard, GuardInput } from '../bundle/types.ts'
-import { UNKNOWN_TOOL } from './unknown-tool.ts'
+import { inputOfText } from './text-input.ts'
 
 /** Text that is not an action's: a plan, what a model says, what a tool answered. */
 export interface Screened {
@@ -26,28 +27,12 @@ export function screen(
     (tool === undefined ? undefined : bundle.guardsByTool.get(tool)) ?? bundle.guardsForAny
   const asked = guards.filter((guard) => isAsked(guard, facts))
   if (asked.length === 0) return []
-  const input: GuardInput = {
-    request: {
-      subject: { type: 'agent', id: facts.agent.id },
-      action: { name: tool ?? '', properties: text },
-      resource: null,
-      context: {},
-      reason,
-      costMicros: null,
-    },
-    facts,
-    tool: bundle.tools.get(tool ?? '') ?? UNKNOWN_TOOL,
-    resource: { type: 'text', id: '' },
-    environment: bundle.environment,
-    costMicros: 0n,
-  }
+  const input = inputOfText({ name: tool ?? '', properties: text }, reason, facts, bundle)
   return asked.flatMap((guard) => reasonsOf(guard, input)).filter(({ effect }) => effect === 'deny')
 }
 
 const isAsked = (guard: Guard, facts: Facts): boolean =>
-  guard.kind === 'risk_patterns' &&
-  guard.mode === 'enforce' &&
-  (guard.roles.size === 0 || facts.agent.roles.some((role) => guard.roles.has(role)))
+  guard.kind === 'risk_patterns' && guard.mode === 'enforce' && isForRoles(guard, facts.agent.roles)
 
 function reasonsOf(guard: Guard, input: GuardInput): readonly Reason[] {
   try {

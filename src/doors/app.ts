@@ -1,7 +1,7 @@
 import express, { type Express } from 'express'
 import { aliases } from './api/aliases.ts'
 import type { Endpoints } from './edge/endpoints.ts'
-import { authenticate, cors, identify, plainRequest } from './edge/edge.ts'
+import { authenticate, cors, identify, middleware, plainRequest } from './edge/edge.ts'
 import { errorHandler, noRoute } from './edge/errors.ts'
 import type { HttpParts } from './edge/parts.ts'
 import { actEndpoints } from './api/act.ts'
@@ -25,6 +25,9 @@ import { spawnEndpoints } from './api/spawn.ts'
 import { statusEndpoints } from './api/status.ts'
 import { turnEndpoints } from './api/turns.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
+
+// The middlewares and their order, which is the order of trust: before the key is known nothing costs more
+// than a look at the headers, and before roles are checked no body is parsed.
 
 /** Every call there is, group by group. */
 export function endpointGroups(parts: HttpParts): Endpoints[] {
@@ -58,10 +61,10 @@ export function createApp(parts: HttpParts): Express {
   app.disable('etag')
   app.set('query parser', false) // calls read the query themselves, strictly
   app.set('case sensitive routing', true) // each router says so for itself too
-  app.use(identify(parts.log, parts.metrics, parts.config.trustedProxies))
-  app.use(plainRequest)
+  app.use(middleware(identify(parts.log, parts.metrics, parts.config.trustedProxies)))
+  app.use(middleware(plainRequest))
   app.use(cors(parts.config.allowedOrigins))
-  app.use(authenticate(parts.keyRing, parts.failedLogins))
+  app.use(middleware(authenticate(parts.keyRing, parts.failedLogins)))
   app.use(aliases(SEED_ALIASES))
   const routers = [proxyRoutes(parts), ...endpointGroups(parts).map(({ router }) => router)]
   for (const router of routers) app.use(router)

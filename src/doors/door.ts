@@ -1,8 +1,10 @@
 import { trustedKeys } from '../agents/manifests.ts'
 import type { Db } from '../store/tx.ts'
+import { directAct } from './api/act.ts'
 import { createApp } from './app.ts'
 import { FailedLogins } from './edge/failed-logins.ts'
 import { Fanout } from './streams/fanout.ts'
+import { frontDoor } from './edge/front.ts'
 import { Listening } from './edge/listening.ts'
 import type { HttpParts } from './edge/parts.ts'
 import { readiness, type ReadinessParts } from './edge/readiness.ts'
@@ -39,6 +41,7 @@ export function httpDoor(given: DoorParts): Listening {
     readiness: () => readiness({ ...given, db: given.quick }),
   }
   const { host, port } = config
-  const [app, activity] = [createApp(parts), new ActivityStream(parts)]
+  const app = frontDoor(parts, [directAct(parts)], createApp(parts))
+  const activity = new ActivityStream(parts)
   return new Listening({ host, port, app, activity, pipeline, log })
 }

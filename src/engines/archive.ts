@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import { Findings, wholeFile } from '../sources/diagnostics.ts'
-import { parseStrictJson } from '../sources/json.ts'
+import { parseJson } from '../sources/json.ts'
 import { isObject } from '../bundle/pointer.ts'
 import { isTestFile } from './rego-program.ts'
 import { readTarGz } from '../sources/tar.ts'
@@ -87,8 +87,7 @@ function readDocument(
   const text = decode(name, member, content, found)
   if (text === undefined) return undefined
   const inner = new Findings()
-  const value =
-    type === 'json' ? parseStrictJson(name, text, inner) : parseYaml(name, text, inner)?.value
+  const value = (type === 'json' ? parseJson : parseYaml)(name, text, inner)?.value
   if (isObject(value)) return value
   const [first] = inner.list('error', 1)
   const what = first ? `${first.message} (line ${first.line})` : 'it is not an object'

@@ -7,6 +7,11 @@ import { closest } from '../lib/suggest.ts'
 import { shareBytes } from './shared.ts'
 import type { ModuleAnswer, ModuleParts, ModuleReason, PolicyModule } from '../bundle/types.ts'
 
+// Modules that `opa build` made are other people's code, without a budget inside that ends them. So each
+// runs in a thread with bounded memory and is given a deadline: one that hangs is stopped from outside,
+// fails this decision closed, and its next thread has been standing by. Questions are asked one at a time;
+// who waits too long gets an error and not a late answer.
+
 const DEADLINE_MS = 100
 const QUEUE_MAX = 256
 const WAIT_MS_MAX = 1_000 // behind others that hang; after that the answer is no longer wanted

@@ -2,6 +2,10 @@ import path from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Json, JsonObject } from '../model/json.ts'
 
+// One worker thread with one module, without environment, output or more memory than it is given. A thread
+// that missed its deadline is never asked again, as its answer to the last question could be taken for one
+// to the next.
+
 const WORKER = path.join(import.meta.dirname, 'opa-worker.mjs')
 const LOAD_MS_MAX = 5_000
 const MEMORY_PAGES_MAX = 1024 // 64 MiB

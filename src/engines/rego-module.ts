@@ -4,6 +4,10 @@ import { readRules } from './opa-module.ts'
 import { PACKAGE, rulesOf } from './rego-program.ts'
 import type { ModuleAnswer, ModuleExplanation, ModuleParts, PolicyModule } from '../bundle/types.ts'
 
+// Rego that the gate compiled itself runs in this thread: the compiled code counts its steps and its memory
+// and ends by itself, so it needs no deadline, and a decision costs no message to another thread. An
+// evaluation that fails is an answer with an error, which denies.
+
 export type RegoParts = Extract<ModuleParts, { kind: 'rego' }>
 
 /** Says which expressions made an answer, wherever the sources are. */

@@ -3,6 +3,10 @@ import { type Diagnostic, diagnosticAt } from '../sources/diagnostics.ts'
 import { placeAt } from './rego-place.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
 
+// The gate reads four rules, and Rego lets each be anything. `deny := "why"` compiles and is no set of
+// reasons; the types that the compiler inferred tell so before it is live, and not its first decision. Only
+// what is surely wrong is a finding: where a type is not known, the value is checked when it decides.
+
 const CODE = 'wrong_rule_shape'
 
 /** Definitions of the rules that decide whose values the gate could not read as an answer. */

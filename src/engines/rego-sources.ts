@@ -11,6 +11,7 @@ import {
   type RuleSurvey,
   type SourceLocation,
 } from '../rego/index.ts'
+import type { Compiled } from '../bundle/types.ts'
 import type { JsonObject } from '../model/json.ts'
 import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
 import { nameHint } from './rego-hints.ts'
@@ -27,6 +28,11 @@ import {
   queryFor,
   type RegoProgram,
 } from './rego-program.ts'
+
+// From the Rego files of a policy to one module that decides, with every finding on the way: tests are
+// compiled along and run first, then reach (rules that read what is not there) and shape (values that are no
+// answer) are checked on the survey of the compiled rules. What does not fit at load does not load, so that
+// it cannot fail at the first decision.
 
 const TEST_RULE = /^test_/
 
@@ -50,14 +56,7 @@ export interface CompiledRego {
   readonly image: DataImage
 }
 
-/** `module` is null when nothing decides. */
-export type CompiledSources =
-  | {
-      readonly ok: true
-      readonly module: CompiledRego | null
-      readonly warnings: readonly Diagnostic[]
-    }
-  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
+export type CompiledSources = Compiled<CompiledRego>
 
 /** From one reload to the next most files stay as they are. */
 export const parsed = new ParseCache()

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Json, JsonObject } from '../model/json.ts'
 
 /**
@@ -52,7 +52,7 @@ function canonicalString(text: string): string {
 
 /** SHA-256 of UTF-8 text (or bytes), in lower-case hex. */
 export function sha256(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex')
+  return hash('sha256', data, 'hex')
 }
 
 /** SHA-256 over the RFC 8785 form of a value, in lower-case hex. */

@@ -6,6 +6,11 @@ import { JSON_DEPTH_MAX } from './strict-json.ts'
 // is another JSON. What is only handed on is therefore never parsed: it travels as text and is put into the
 // answer as it came, where a value would stand.
 
+/** Stands where a raw text will: nobody can have written it, and it never leaves this process. */
+const MARK = randomUUID()
+/** The raw texts of what is being written, in order; undefined while nobody asks for them. */
+let written: string[] | undefined
+
 /** JSON text that stands for its value, digit by digit. Who does not know it sees the parsed value. */
 export class RawJson {
   readonly text: string
@@ -15,6 +20,7 @@ export class RawJson {
   }
 
   toJSON(): Json {
+    if (written) return `${MARK}${written.push(this.text) - 1}`
     return JSON.parse(this.text) as Json
   }
 }
@@ -27,16 +33,17 @@ export function shownJson(text: string): Json {
 
 /** `JSON.stringify`, with every `RawJson` in it as it came. */
 export function jsonText(value: unknown): string {
-  const mark = randomUUID() // nobody can have written it before
   const raw: string[] = []
-  const text = JSON.stringify(value, function replacer(this: unknown, key: string, plain: unknown) {
-    // `toJSON` has been called on `plain` already; the holder still has the original.
-    const held = (this as Readonly<Record<string, unknown>>)[key]
-    return held instanceof RawJson ? `${mark}${raw.push(held.text) - 1}` : plain
-  })
-  if (raw.length === 0) return text
-  const pattern = new RegExp(`"${mark}(\\d+)"`, 'g')
-  return text.replace(pattern, (_whole, at: string) => raw[Number(at)] ?? 'null')
+  written = raw
+  try {
+    const [first = '', ...rest] = JSON.stringify(value).split(`"${MARK}`)
+    return rest.reduce((text, part) => {
+      const end = part.indexOf('"')
+      return text + (raw[Number(part.slice(0, end))] ?? 'null') + part.slice(end + 1)
+    }, first)
+  } finally {
+    written = undefined
+  }
 }
 
 function isJson(text: string): boolean {
@@ -50,6 +57,7 @@ function isJson(text: string): boolean {
 
 // Brackets outside strings, for text that need not be JSON at all.
 function depthOf(text: string): number {
+  if (text.length <= JSON_DEPTH_MAX) return text.length // each level takes a character
   let depth = 0
   let deepest = 0
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{]|[\]}]/gs)) {

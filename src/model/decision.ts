@@ -63,6 +63,12 @@ export interface Reservation {
   readonly exceeded: Reason
 }
 
+/** `request`: what asking takes, whatever the answer. `effect`: what is taken with the effect alone. */
+export const ofPhase = (
+  { reservations }: Pick<Decision, 'reservations'>,
+  phase: Reservation['phase'],
+): readonly Reservation[] => reservations.filter((one) => one.phase === phase)
+
 /** An instruction that comes with an allow. One the gate cannot honour makes it a deny. */
 export interface Obligation {
   readonly id: string

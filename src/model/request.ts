@@ -18,6 +18,17 @@ export interface Resource {
   readonly id: string
 }
 
+/** An action as it is asked for in JSON, before anything is known of it. */
+export interface AskedAction {
+  readonly tool: string
+  readonly args?: JsonObject
+  readonly resource?: Resource
+  readonly context?: JsonObject
+  readonly reason?: string
+  /** A declared cost, in the budget's currency. */
+  readonly cost?: string | number
+}
+
 /**
  * The canonical request: everything the caller asked for, parsed and checked, nothing else.
  * Policy, approval hash, audit hash and upstream call all derive from this one object.
@@ -50,6 +61,14 @@ export interface FileArg {
 export type BodyPart =
   | { readonly name: string; readonly text: string; readonly content_type: string | null }
   | { readonly name: string; readonly file: FileArg }
+
+/** Of a request that says nothing but what is to be done. */
+export const UNSAID = Object.freeze({
+  resource: null,
+  context: Object.freeze({}),
+  reason: null,
+  costMicros: null,
+} as const)
 
 /** The upstream call an allowed request turns into. `path` is canonical and starts with `/`. */
 export interface Target {

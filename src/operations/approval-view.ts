@@ -1,6 +1,6 @@
 import { knownAgents, type KnownAgent } from '../agents/known.ts'
-import { votesOfAll, type ApprovalRow } from '../approvals/tasks.ts'
-import type { VoteRow } from '../approvals/voters.ts'
+import { votesOfAll, type Approval } from '../approvals/tasks.ts'
+import type { Vote } from '../approvals/voters.ts'
 import { asFile, type NamedFile } from '../bundle/files.ts'
 import { costOf } from '../decide/cost.ts'
 import { GatewayError } from '../errors.ts'
@@ -9,7 +9,7 @@ import type { Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, BodyPart } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
-import { findActions, type ActionRow } from '../record/actions.ts'
+import { findActions, type Action } from '../record/actions.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
@@ -30,32 +30,32 @@ export interface ApprovalViewParts {
 /** Approvals with everything a person needs to judge them, in the order given. */
 export async function approvalViews(
   db: Db,
-  rows: readonly ApprovalRow[],
+  approvals: readonly Approval[],
   parts: ApprovalViewParts,
 ): Promise<JsonObject[]> {
-  if (rows.length === 0) return []
+  if (approvals.length === 0) return []
   const actions = new Map(
     (
       await findActions(
         db,
-        rows.map((row) => row.action_id),
+        approvals.map((approval) => approval.actionId),
       )
     ).map((one) => [one.id, one]),
   )
-  const open = rows.filter((row) => !hasEnded(row)).map((row) => row.action_id)
+  const open = approvals.filter((row) => !hasEnded(row)).map((row) => row.actionId)
   const held = await heldRequests(db, open)
-  const agents = await knownAgents(db, [...new Set(rows.map((row) => row.agent_id))])
+  const agents = await knownAgents(db, [...new Set(approvals.map((row) => row.agentId))])
   const votes = await votesOfAll(
     db,
-    rows.map(({ id }) => id),
+    approvals.map(({ id }) => id),
   )
-  return rows.map((row) => {
-    const action = actions.get(row.action_id)
+  return approvals.map((row) => {
+    const action = actions.get(row.actionId)
     return {
       ...taskView(row, parts),
-      ...whoseView(row, agents.get(row.agent_id), action),
+      ...whoseView(row, agents.get(row.agentId), action),
       ...(action ? askedView(row, action, held.get(action.id), parts) : {}),
-      votes: votes.filter((one) => one.approval_id === row.id).map(voteView),
+      votes: votes.filter((one) => one.approvalId === row.id).map(voteView),
     }
   })
 }
@@ -63,74 +63,74 @@ export async function approvalViews(
 /** One approval, as `approvalViews` shows it. */
 export async function approvalView(
   db: Db,
-  row: ApprovalRow,
+  approval: Approval,
   parts: ApprovalViewParts,
 ): Promise<JsonObject> {
-  const [view = {}] = await approvalViews(db, [row], parts)
+  const [view = {}] = await approvalViews(db, [approval], parts)
   return view
 }
 
-function taskView(row: ApprovalRow, { serverUrl }: ApprovalViewParts): JsonObject {
-  const isOverdue = row.status === 'pending' && row.expires_at.getTime() <= Date.now()
+function taskView(approval: Approval, { serverUrl }: ApprovalViewParts): JsonObject {
+  const isOverdue = approval.status === 'pending' && approval.expiresAt.getTime() <= Date.now()
   return {
-    id: row.id,
-    action_id: row.action_id,
-    tool: row.tool,
+    id: approval.id,
+    action_id: approval.actionId,
+    tool: approval.tool,
     // The deadline counts, not the job that tidies up after it.
-    status: isOverdue ? 'expired' : row.status,
-    reason: row.reason,
-    quorum: row.quorum,
-    approver_roles: row.approver_roles,
-    request_hash: row.request_hash,
-    revision: row.revision,
-    created_at: row.created_at.toISOString(),
-    expires_at: row.expires_at.toISOString(),
-    decided_at: row.decided_at?.toISOString() ?? null,
-    url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals/${row.id}`,
+    status: isOverdue ? 'expired' : approval.status,
+    reason: approval.reason,
+    quorum: approval.quorum,
+    approver_roles: approval.approverRoles,
+    request_hash: approval.requestHash,
+    revision: approval.revision,
+    created_at: approval.createdAt.toISOString(),
+    expires_at: approval.expiresAt.toISOString(),
+    decided_at: approval.decidedAt?.toISOString() ?? null,
+    url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals/${approval.id}`,
   }
 }
 
 function whoseView(
-  row: ApprovalRow,
+  approval: Approval,
   agent: KnownAgent | undefined,
-  action: ActionRow | undefined,
+  action: Action | undefined,
 ): JsonObject {
   return {
-    agent: row.agent_id,
-    agent_name: agent?.name ?? (action?.agent_name || null),
+    agent: approval.agentId,
+    agent_name: agent?.name ?? (action?.agentName || null),
     owner: agent?.owner ?? null,
   }
 }
 
 /** Whether nothing of it is to be decided or run any more; the deadline counts, not the job that tidies up. */
-const hasEnded = ({ status, expires_at: at }: ApprovalRow): boolean =>
+const hasEnded = ({ status, expiresAt: at }: Approval): boolean =>
   !(status === 'pending' && at.getTime() > Date.now()) && status !== 'approved'
 
 function askedView(
-  row: ApprovalRow,
-  action: ActionRow,
+  approval: Approval,
+  action: Action,
   sealed: string | undefined,
   { bundle, mask, viewer }: ApprovalViewParts,
 ): JsonObject {
   const clear = openedRequest(mask, action, sealed)
   const recorded = fromStored(action)
   const request =
-    clear && viewer && row.approver_roles.includes(viewer.role) ? clear.request : recorded
+    clear && viewer && approval.approverRoles.includes(viewer.role) ? clear.request : recorded
   const { reasons, masked } = JSON.parse(action.explain) as { reasons: Reason[]; masked?: true }
   const bound = clear ?? (masked ? undefined : { request: recorded })
   return {
-    decision_id: action.decision_id,
+    decision_id: action.decisionId,
     args: request.action.properties,
     resource: request.resource && { ...request.resource },
     context: request.context,
     agent_reason: request.reason,
     cost: costText(request, bundle),
     reasons: reasons.map(({ code, message, source }) => ({ code, message, source })),
-    ...filesView(row, action),
+    ...filesView(approval, action),
     // What was sent cannot be made of digests.
     target: bound
       ? sentView(
-          row,
+          approval,
           action,
           { shown: request, bound, isKeyed: clear !== undefined },
           { bundle, mask },
@@ -143,19 +143,19 @@ function askedView(
 export type HeldFile = NamedFile['file'] & { readonly arg: string }
 
 /** The files of an action, in the order of their numbers. What is no file but looks like one has no bytes to download. */
-export function filesOf({ request }: Pick<ActionRow, 'request'>): readonly HeldFile[] {
+export function filesOf({ request }: Pick<Action, 'request'>): readonly HeldFile[] {
   const { args } = JSON.parse(request) as { args: JsonObject }
   const named = Object.entries(args).flatMap(([arg, value]) =>
-    [value].flat().map((one) => ({ arg, file: asFile(one as Json) })),
+    [value].flat().map((one) => ({ arg, file: asFile(one) })),
   )
   return named.flatMap(({ arg, file }) => (file ? [{ arg, ...file }] : []))
 }
 
-function filesView(row: ApprovalRow, action: ActionRow): { readonly files?: JsonObject[] } {
+function filesView(approval: Approval, action: Action): { readonly files?: JsonObject[] } {
   const files = filesOf(action)
   if (files.length === 0) return {}
   return {
-    files: files.map((file, n) => ({ n, ...file, url: `/approvals/${row.id}/files/${n}` })),
+    files: files.map((file, n) => ({ n, ...file, url: `/approvals/${approval.id}/files/${n}` })),
   }
 }
 
@@ -168,8 +168,8 @@ function costText(request: ActionRequest, bundle: Bundle): string | null {
 // What the live policy would send for the request. An approval is for the call as it was when it was asked for, and
 // runs nothing else: `unchanged` says whether that still is this one.
 function sentView(
-  row: ApprovalRow,
-  action: ActionRow,
+  approval: Approval,
+  action: Action,
   asked: {
     readonly shown: ActionRequest
     readonly bound: { readonly request: ActionRequest }
@@ -188,7 +188,7 @@ function sentView(
     })
     const target = targetOf(bundle, callOf(bound.request))
     const hash = effectHash({ target, tool, upstream })
-    const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === row.target_hash
+    const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === approval.targetHash
     const { method, path, query, body, headers, parts, file } = targetOf(bundle, callOf(shown))
     const more = {
       ...(headers ? { headers: { ...headers } } : {}),
@@ -206,6 +206,6 @@ const partsView = (parts: readonly BodyPart[]): JsonObject[] =>
   parts.map((part) => ('file' in part ? { name: part.name, file: { ...part.file } } : { ...part }))
 
 /** `comment` is what `reason` was called before. */
-export function voteView({ approver, vote, comment, at }: VoteRow): JsonObject {
+export function voteView({ approver, vote, comment, at }: Vote): JsonObject {
   return { approver, vote, reason: comment, comment, at: at.toISOString() }
 }

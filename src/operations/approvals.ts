@@ -1,13 +1,7 @@
 import type { Caller } from '../agents/keys.ts'
+import { shownTo } from '../agents/known.ts'
 import { agentOf } from '../agents/registry.ts'
-import {
-  cancel,
-  expire,
-  findApproval,
-  openTask,
-  vote,
-  type ApprovalRow,
-} from '../approvals/tasks.ts'
+import { cancel, expire, findApproval, openTask, vote, type Approval } from '../approvals/tasks.ts'
 import type { EnvironmentKeys } from '../approvals/voters.ts'
 import { covers } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
@@ -35,9 +29,9 @@ export async function voteOn(
   choice: 'approve' | 'deny',
   reason: string,
   { approvals, environment }: VoteParts,
-): Promise<ApprovalRow> {
+): Promise<Approval> {
   const task = await openTask(tx, id)
-  const agent = await agentOf(tx, task.agent_id)
+  const agent = await agentOf(tx, task.agentId)
   if (choice === 'approve') await assertNotKilled(tx, task, agent.name)
   const requester = { agentId: agent.id, agentName: agent.name, owner: agent.owner }
   const terms = approvalFor(task.tool, agent.roles, approvals)
@@ -50,16 +44,16 @@ export async function voteOn(
   // `comment` is what `reason` was called before.
   const detail = { vote: choice, ...who, reason, comment: reason, quorum }
   tx.append(approvalEntry(kind, approval, detail))
-  if (status === 'approved') tx.enqueue(resumeJob(approval.action_id))
+  if (status === 'approved') tx.enqueue(resumeJob(approval.actionId))
   if (status === 'denied') await endHeld(tx, approval, 'denied', by('denied', caller, reason))
   return approval
 }
 
 // To approve what is stopped at the moment would lose it: it stays held, to be approved after the release.
-async function assertNotKilled(tx: Tx, task: ApprovalRow, agentName: string): Promise<void> {
-  const action = await findAction(tx, task.action_id)
-  const target = { agentId: task.agent_id, agentName, tool: task.tool }
-  const row = tx.killRows.find((one) =>
+async function assertNotKilled(tx: Tx, task: Approval, agentName: string): Promise<void> {
+  const action = await findAction(tx, task.actionId)
+  const target = { agentId: task.agentId, agentName, tool: task.tool }
+  const row = tx.switches.find((one) =>
     covers(one, { ...target, upstream: action?.upstream ?? '' }),
   )
   if (!row) return
@@ -73,7 +67,7 @@ export async function cancelApproval(
   id: string,
   caller: Caller,
   reason: string,
-): Promise<ApprovalRow> {
+): Promise<Approval> {
   await assertMayCancel(tx, id, caller)
   const approval = await cancel(tx, id)
   const detail = { actor: caller.name, key_id: caller.keyId, reason }
@@ -83,14 +77,9 @@ export async function cancelApproval(
 }
 
 async function assertMayCancel(tx: Tx, id: string, caller: Caller): Promise<void> {
-  const approval = await findApproval(tx, id)
-  const isOwn = caller.agentId !== null && approval?.agent_id === caller.agentId
+  shownTo(caller, await findApproval(tx, id), 'approval', id)
   const isOperator = caller.role === 'operator' || caller.role === 'admin'
-  // An agent learns nothing of other agents' approvals, not even that they exist.
-  if (!approval || (caller.role === 'agent' && !isOwn)) {
-    throw new GatewayError('not_found', `there is no approval \`${id}\``)
-  }
-  if (!isOwn && !isOperator) {
+  if (caller.role !== 'agent' && !isOperator) {
     throw new GatewayError('forbidden', 'only the requester or an operator can cancel')
   }
 }
@@ -102,7 +91,7 @@ export async function expireApproval(tx: Tx, id: string): Promise<void> {
   tx.append(approvalEntry('approval.expired', approval, {}))
   await endHeld(tx, approval, 'expired', 'nobody decided in time')
   const message = `approval of ${approval.tool} expired undecided`
-  await raiseAlert(tx, 'approval_expired', approval.agent_id, message, { approval_id: id })
+  raiseAlert(tx, 'approval_expired', approval.agentId, message, { approval_id: id })
 }
 
 // The agent that waits is told who ended it and why.
@@ -112,23 +101,23 @@ const by = (what: string, { name }: Caller, reason: string): string =>
 /** Ends the held action of a task that ended without an approval. */
 export async function endHeld(
   tx: Tx,
-  approval: ApprovalRow,
+  approval: Approval,
   state: 'denied' | 'expired' | 'cancelled',
   message: string,
 ): Promise<void> {
-  await moveAction(tx, approval.action_id, 'held', state, {
+  await moveAction(tx, approval.actionId, 'held', state, {
     errorCode: 'policy_denied',
     errorMessage: `approval ${message}`,
   })
 }
 
-export function approvalEntry(kind: string, approval: ApprovalRow, detail: JsonObject): AuditDraft {
+export function approvalEntry(kind: string, approval: Approval, detail: JsonObject): AuditDraft {
   return {
     kind,
-    agentId: approval.agent_id,
+    agentId: approval.agentId,
     tool: approval.tool,
     effect: '',
-    actionId: approval.action_id,
-    detail: { approval_id: approval.id, request_hash: approval.request_hash, ...detail },
+    actionId: approval.actionId,
+    detail: { approval_id: approval.id, request_hash: approval.requestHash, ...detail },
   }
 }

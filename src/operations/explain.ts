@@ -2,14 +2,14 @@ import { explainTrace, withoutExpressions } from '../decide/index.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Bundle, ExplainedStep } from '../bundle/types.ts'
-import type { ActionRow } from '../record/actions.ts'
+import type { Action } from '../record/actions.ts'
 import { fromStored } from '../pipeline/requests.ts'
 
 type Trace = Decision['trace']
 
 /** The recorded trace of an action with the Rego expressions that decided, as far as they can still be told. */
 export async function explainAction(
-  row: Pick<ActionRow, 'request' | 'explain' | 'revision'>,
+  row: Pick<Action, 'request' | 'explain' | 'revision'>,
   bundle: Bundle,
 ): Promise<readonly ExplainedStep[]> {
   const { trace, facts, masked } = JSON.parse(row.explain) as {

@@ -48,17 +48,17 @@ export async function runOnce(tx: Tx, once: Once | null, work: Work): ReturnType
   const prior = await storedAnswer(tx, [once.holder, once.keyId], once.key)
   if (prior) return replayed(once, prior)
   const answer = await work(tx)
-  await insertAnswer(tx, {
-    key_id: once.holder,
+  insertAnswer(tx, {
+    keyId: once.holder,
     key: once.key,
-    request_hash: once.requestHash,
+    requestHash: once.requestHash,
     sealed: JSON.stringify(enveloped(answer, once.seal)),
   })
   return answer
 }
 
 function replayed(once: Once, prior: StoredAnswer): JsonObject | GatewayError | undefined {
-  if (prior.request_hash !== once.requestHash) {
+  if (prior.requestHash !== once.requestHash) {
     throw new GatewayError(
       'idempotency_mismatch',
       'this Idempotency-Key was used for a different request',

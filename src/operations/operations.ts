@@ -1,17 +1,17 @@
-import { agentBudgets, sweepCounters, type BudgetRow } from '../agents/counters.ts'
+import { agentBudgets, sweepCounters, type BudgetStand } from '../agents/counters.ts'
 import { findAgent } from '../agents/registry.ts'
 import type { KillState } from '../control/kill-state.ts'
 import {
   awaitConfirmation,
   engage,
-  killRow,
+  engagedSwitch,
   release,
   type KillScope,
 } from '../control/kill-switch.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
-import { moveAction, orphanedActions, type ActionRow } from '../record/actions.ts'
+import { moveAction, orphanedActions, type Action } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import { sweepAnswers } from '../record/answers.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
@@ -23,6 +23,11 @@ import { resolveScope, type Coverage } from './kill-scope.ts'
 import { runOnce, type Once, type Work } from './once.ts'
 import { registryEntry } from './registry.ts'
 import { REPORT, type Report, type Reported } from './report.ts'
+
+// The writes of people and sweeps, with the kill switch as the one that may not wait: it goes to the head of
+// the ledger's queue and is asked about over a connection of its own. Engaging works without a database too:
+// this replica stops at once, the caller is told that it is not recorded, and the record is made up for as
+// soon as it can be. Releasing needs the record.
 
 const CONFIRM_DEADLINE_MS = 3_000
 const KILL_RETRY_MS = 500
@@ -84,7 +89,7 @@ export class Operations {
     // Without a key, reports of one batch are judged together, which is what makes many of them quick.
     if (once === null) return present(await this.#parts.ledger.submit(REPORT, report))
     return this.once(once, async (tx) => {
-      const [reported] = await REPORT.apply(tx, [report])
+      const [reported] = await REPORT.apply(tx, [report], undefined)
       if (!reported || reported instanceof GatewayError) return reported
       return present(reported)
     })
@@ -102,7 +107,7 @@ export class Operations {
   async engageKill(asked: KillScope, reason: string, actor: string): Promise<KillOutcome> {
     const { ledger, killState, control, replicaId } = this.#parts
     const { scope, covers } = await this.#resolved(asked)
-    const row = killRow(scope, reason, actor)
+    const row = engagedSwitch(scope, reason, actor)
     killState.engageLocally(row)
     try {
       const known = await ledger.writeFirst((tx) => engage(tx, row))
@@ -139,7 +144,7 @@ export class Operations {
   async releaseKill(asked: KillScope, reason: string, actor: string): Promise<void> {
     const { agent } = asked
     const found = agent === null ? undefined : await findAgent(this.#parts.control, agent)
-    const row = killRow({ ...asked, agent: found?.id ?? agent }, reason, actor)
+    const row = engagedSwitch({ ...asked, agent: found?.id ?? agent }, reason, actor)
     const { ledger, killState } = this.#parts
     const known = await ledger.writeFirst((tx) => release(tx, row))
     // One that waits to be recorded is released with it, or it would come back later.
@@ -150,7 +155,7 @@ export class Operations {
   }
 
   /** What an agent's budgets hold at the moment, in micro-units. */
-  async budgetsOf(agent: string): Promise<BudgetRow[]> {
+  async budgetsOf(agent: string): Promise<BudgetStand[]> {
     const found = await findAgent(this.#parts.db, agent)
     return found ? agentBudgets(this.#parts.db, found.id) : []
   }
@@ -166,9 +171,9 @@ export class Operations {
   /** Actions of replicas that are gone: nobody can say what became of them. */
   async sweepOrphans(): Promise<number> {
     return this.#parts.ledger.write(async (tx) => {
-      const rows = await orphanedActions(tx, this.#parts.replicaId, ORPHAN_GRACE_MS)
-      for (const row of rows) await orphan(tx, row)
-      return rows.length
+      const actions = await orphanedActions(tx, this.#parts.replicaId, ORPHAN_GRACE_MS)
+      for (const action of actions) await orphan(tx, action)
+      return actions.length
     })
   }
 
@@ -180,11 +185,11 @@ export class Operations {
     })
   }
 
-  #recordLater(row: ReturnType<typeof killRow>): void {
+  #recordLater(row: ReturnType<typeof engagedSwitch>): void {
     setTimeout(() => void this.#recordNow(row), KILL_RETRY_MS).unref()
   }
 
-  async #recordNow(row: ReturnType<typeof killRow>): Promise<void> {
+  async #recordNow(row: ReturnType<typeof engagedSwitch>): Promise<void> {
     const { ledger, killState } = this.#parts
     if (!killState.isLocal(row)) return
     try {
@@ -197,15 +202,20 @@ export class Operations {
   }
 }
 
-async function orphan(tx: Tx, row: ActionRow): Promise<void> {
+async function orphan(tx: Tx, action: Action): Promise<void> {
   const message = 'the replica that executed it stopped before it recorded an outcome'
-  const moved = await moveAction(tx, row.id, 'executing', 'indeterminate', {
+  const moved = await moveAction(tx, action.id, 'executing', 'indeterminate', {
     errorCode: 'outcome_unknown',
     errorMessage: message,
   })
   if (!moved) return
-  const detail = { state: 'indeterminate', message, upstream: row.upstream, upstream_status: null }
+  const detail = {
+    state: 'indeterminate',
+    message,
+    upstream: action.upstream,
+    upstream_status: null,
+  }
   tx.append(actionEntry('outcome', moved, detail))
-  const alert = `the outcome of ${row.tool} is unknown: ${message}`
-  await raiseAlert(tx, 'action_indeterminate', row.agent_id, alert, { action_id: row.id })
+  const alert = `the outcome of ${action.tool} is unknown: ${message}`
+  raiseAlert(tx, 'action_indeterminate', action.agentId, alert, { action_id: action.id })
 }

@@ -8,6 +8,10 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Operations } from './operations.ts'
 
+// A policy decides only what the record knows it by: the store asks this journal before it adopts a
+// revision, and an error here keeps the old one live. A policy that was refused is recorded afterwards and
+// on a best effort, since nothing was decided by it.
+
 export interface PolicyJournalParts {
   readonly policies: PolicyStore
   readonly operations: Operations
@@ -80,7 +84,7 @@ export class PolicyJournal {
         async (tx) => {
           const about = { reason, revision }
           const message = 'the policy on disk does not load'
-          if (isLive) await raiseAlert(tx, 'policy_rejected', '', message, about)
+          if (isLive) raiseAlert(tx, 'policy_rejected', '', message, about)
         },
       )
     } catch (error) {

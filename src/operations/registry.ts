@@ -29,6 +29,10 @@ import type { JsonObject } from '../model/json.ts'
 import type { Tx } from '../record/ledger.ts'
 import { approvalEntry, endHeld } from './approvals.ts'
 
+// People's changes of agents and keys, each one write of a ledger batch together with its entry. Caches of
+// keys are cleared once the batch is durable and not before, or a look-up in between would read the old key
+// into them again.
+
 /** Puts what happened to the registry on record. */
 export function registryEntry(kind: string, agentId: string, detail: JsonObject): AuditDraft {
   return { kind, agentId, tool: '', effect: '', actionId: '', detail }
@@ -252,10 +256,10 @@ export async function revokeApiKey(
   keyRing: KeyRing,
   caller: Caller,
 ): Promise<void> {
-  const row = await revokeKey(tx, id)
-  if (!row) throw new GatewayError('not_found', `there is no live key \`${id}\``)
-  const detail = { key_id: id, role: row.role, name: row.name, actor: caller.name }
-  tx.append(registryEntry('key.revoked', row.agent_id ?? '', detail))
+  const key = await revokeKey(tx, id)
+  if (!key) throw new GatewayError('not_found', `there is no live key \`${id}\``)
+  const detail = { key_id: id, role: key.role, name: key.name, actor: caller.name }
+  tx.append(registryEntry('key.revoked', key.agentId ?? '', detail))
   tx.afterCommit(() => keyRing.clear())
 }
 
@@ -284,7 +288,7 @@ export async function rotateApiKey(
   const old = await rotateKeys(tx, which, oldExpireAt)
   const [first] = old
   if (!first) throw new GatewayError('not_found', 'there is no live key to rotate')
-  const { role, name, agent_id: agentId } = first
+  const { role, name, agentId } = first
   const created = await createKey(tx, { role, name, agentId, issuedBy: caller.name })
   const detail = {
     key_id: created.id,

@@ -1,5 +1,5 @@
 import type { Caller } from '../agents/keys.ts'
-import { Counters, settleBudgets, type Held } from '../agents/counters.ts'
+import { type Charge, Counters, settleBudgets } from '../agents/counters.ts'
 import { ownReservation } from '../agents/own-budget.ts'
 import { agentStates, type AgentState } from '../agents/registry.ts'
 import { ERRORS, GatewayError, type ErrorCode } from '../errors.ts'
@@ -9,7 +9,7 @@ import type { Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
-import { insertReports, type ReportRow } from '../record/reports.ts'
+import { insertReports, type RecordedReport } from '../record/reports.ts'
 import { admit, type Judged, type Verdict } from '../pipeline/admission.ts'
 import { bearConsequences } from '../pipeline/consequences.ts'
 
@@ -26,7 +26,7 @@ export interface Report {
 }
 
 export interface Reported {
-  readonly row: ReportRow
+  readonly row: RecordedReport
   /** Of the agent's month, after this one; null limit: no budget of its own. */
   readonly spentMicros: bigint
   readonly limitMicros: bigint | null
@@ -50,8 +50,8 @@ const REPORTED: Judged = { effect: 'allow', reasons: [], shadow: [], reservation
 
 class ReportBatch {
   readonly #tx: Tx
-  readonly #rows: ReportRow[] = []
-  readonly #held: Held[] = []
+  readonly #rows: RecordedReport[] = []
+  readonly #charges: Charge[] = []
   readonly #consequences: { agentId: string; verdict: Verdict<Judged> }[] = []
   #states = new Map<string, AgentState>()
 
@@ -65,10 +65,10 @@ class ReportBatch {
     const counters = await Counters.load(tx, this.#reservations(reports))
     const results = reports.map((report) => this.#judge(report, counters))
     await insertReports(tx, this.#rows)
-    await counters.flush(tx)
-    await settleBudgets(
+    counters.flush(tx)
+    settleBudgets(
       tx,
-      this.#held.map((one) => ({ ...one, outcome: 'settle' as const })),
+      this.#charges.map((one) => ({ ...one, outcome: 'settle' as const })),
     )
     for (const { agentId, verdict } of this.#consequences) {
       await bearConsequences(tx, agentId, verdict)
@@ -92,9 +92,9 @@ class ReportBatch {
     const target = { agentId, agentName, tool: type, upstream: '' }
     const verdict = admit(
       { decision: REPORTED, costMicros, target, stage: 'accounted' },
-      { switches: this.#tx.killRows, agent: state, counters },
+      { switches: this.#tx.switches, agent: state, counters },
     )
-    this.#held.push(...counters.takeAll(verdict.taken))
+    this.#charges.push(...counters.takeAll(verdict.taken))
     this.#note(state, verdict)
     const [refusal] = verdict.reasons
     if (refusal) return this.#refuse(report, refusal)
@@ -124,12 +124,12 @@ class ReportBatch {
     })
   }
 
-  #accept(report: Report): ReportRow {
+  #accept(report: Report): RecordedReport {
     const { nowMs } = this.#tx
     const { agentId, type, target, costMicros, outcome, metadata } = report
-    const row: ReportRow = {
+    const row: RecordedReport = {
       id: newId('rpt', nowMs),
-      agent_id: agentId,
+      agentId,
       type,
       target,
       cost: costMicros,
@@ -158,10 +158,10 @@ class ReportBatch {
   async #alert(reports: readonly Report[]): Promise<void> {
     const tx = this.#tx
     const failed = this.#rows.filter(({ outcome }) => outcome === 'failure')
-    for (const { agent_id: agentId, id, type, target } of failed) {
+    for (const { agentId, id, type, target } of failed) {
       const name = reports.find((one) => one.agentId === agentId)?.agentName ?? agentId
       const message = `${type} on ${target} failed, says ${name}`
-      await raiseAlert(tx, 'action_failed', agentId, message, { report_id: id })
+      raiseAlert(tx, 'action_failed', agentId, message, { report_id: id })
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Caller } from '../agents/keys.ts'
-import { settleBudgets, type Held } from '../agents/counters.ts'
+import { settleBudgets, settlementsOf } from '../agents/counters.ts'
 import { GatewayError } from '../errors.ts'
-import { findAction, moveAction, type ActionRow } from '../record/actions.ts'
+import { findAction, moveAction, type Action } from '../record/actions.ts'
 import type { Tx } from '../record/ledger.ts'
 import { actionEntry } from '../record/entries.ts'
 
@@ -15,15 +15,11 @@ export async function settleAction(
   state: 'succeeded' | 'failed',
   reason: string,
   caller: Caller,
-): Promise<ActionRow> {
+): Promise<Action> {
   const moved = await moveAction(tx, id, 'indeterminate', state, { errorMessage: reason })
   if (!moved) throw await notIndeterminate(tx, id)
-  const outcome = state === 'succeeded' ? ('settle' as const) : ('release' as const)
-  const held = JSON.parse(moved.reserved) as Held[]
-  await settleBudgets(
-    tx,
-    held.map((one) => ({ ...one, outcome })),
-  )
+  const outcome = state === 'succeeded' ? 'settle' : 'release'
+  settleBudgets(tx, settlementsOf(moved, outcome))
   const who = { settled_by: caller.name, key_id: caller.keyId }
   // `state` and `note` are what `status` and `reason` were called before.
   const detail = { status: state, state, reason, note: reason, ...who }
@@ -32,8 +28,8 @@ export async function settleAction(
 }
 
 async function notIndeterminate(tx: Tx, id: string): Promise<GatewayError> {
-  const row = await findAction(tx, id)
-  return row
-    ? new GatewayError('conflict', `the action is ${row.state}, not indeterminate`)
+  const action = await findAction(tx, id)
+  return action
+    ? new GatewayError('conflict', `the action is ${action.state}, not indeterminate`)
     : new GatewayError('not_found', `there is no action \`${id}\``)
 }

@@ -1,9 +1,9 @@
 import { Counters, type Crossing } from '../agents/counters.ts'
 import type { AgentState } from '../agents/registry.ts'
 import { covers, type KillTarget } from '../control/kill-state.ts'
-import type { Decision, Reason, Reservation } from '../model/decision.ts'
+import { type Decision, ofPhase, type Reason, type Reservation } from '../model/decision.ts'
 import { denial } from '../model/reason.ts'
-import type { KillRow } from '../store/tx.ts'
+import type { EngagedSwitch } from '../store/tx.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
 
 /**
@@ -30,7 +30,7 @@ export interface Asking<D extends Judged = Decision> {
 
 /** What it is judged against. */
 export interface Standing {
-  readonly switches: readonly KillRow[]
+  readonly switches: readonly EngagedSwitch[]
   /** Undefined: no such agent. */
   readonly agent: AgentState | undefined
   readonly counters: Pick<Counters, 'fits' | 'crossings'>
@@ -168,9 +168,6 @@ function statusOf({ agent }: Standing): Reason | undefined {
 function isAtCapacity(agent: AgentState | undefined): boolean {
   return agent !== undefined && agent.instances !== null && agent.executing >= agent.instances
 }
-
-const ofPhase = ({ reservations }: Judged, phase: Reservation['phase']): readonly Reservation[] =>
-  reservations.filter((one) => one.phase === phase)
 
 /** The enforced reservations that do not fit. */
 function overdrawn(

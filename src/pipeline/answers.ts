@@ -1,13 +1,20 @@
 import { performance } from 'node:perf_hooks'
 import { LRUCache } from 'lru-cache'
-import { approvalOfAction, type ApprovalRow } from '../approvals/tasks.ts'
+import { approvalOfAction, type Approval } from '../approvals/tasks.ts'
 import { ERRORS, GatewayError, type ErrorCode } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Seal } from '../lib/seal.ts'
 import type { Decision, Reason } from '../model/decision.ts'
 import { wireCode } from '../model/reason.ts'
 import type { StoredResult } from '../model/result.ts'
-import { findAction, isFinal, markCollected, stored, type ActionRow } from '../record/actions.ts'
+import {
+  findAction,
+  isFinal,
+  markCollected,
+  stored,
+  type Action,
+  type EndedAction,
+} from '../record/actions.ts'
 import { storedAnswer, type StoredAnswer } from '../record/answers.ts'
 import type { EventStream } from '../record/events.ts'
 import type { Ledger } from '../record/ledger.ts'
@@ -15,32 +22,40 @@ import type { Db } from '../store/tx.ts'
 import type { Claim, ClaimResult } from './claim.ts'
 import type { Answer, Submission } from './submission.ts'
 
+// How an action on record is answered: to who repeats the request under its key, waits for an approval, or
+// comes back. The row is the truth, so any replica can answer; waiting is for the event of the action, with
+// a slow poll beside it in case the event is late. The one thing a row may not have is an upstream's answer
+// in clear, which is why this replica keeps some for a while (`ClearAnswers`).
+
+/** An action on record, or one that has just ended, whose answer is at hand. */
+type Answerable = EndedAction & Partial<Pick<Action, 'explain' | 'result'>>
+
 /** What a recorded action answers now; `clear` is what the upstream said, where that is not what is on record. */
-export function answerWith(row: ActionRow, clear: StoredResult | null): Answer {
-  const result = clear ?? (stored(row.result) as unknown as StoredResult | null)
-  if ((row.state === 'succeeded' || row.state === 'failed') && result) {
-    return { type: 'executed', ...identify(row), state: row.state, result }
+export function answerWith(action: Answerable, clear: StoredResult | null): Answer {
+  const result = clear ?? (stored(action.result ?? '') as unknown as StoredResult | null)
+  if ((action.state === 'succeeded' || action.state === 'failed') && result) {
+    return { type: 'executed', ...identify(action), state: action.state, result }
   }
-  const { code, message } = endOf(row)
+  const { code, message } = endOf(action)
   return {
     type: 'refused',
-    ...identify(row),
+    ...identify(action),
     code,
     message,
-    reasons: row.state === 'denied' ? reasonsOf(row) : [],
+    reasons: action.state === 'denied' ? reasonsOf(action) : [],
   }
 }
 
-export const reasonsOf = (row: ActionRow): readonly Reason[] =>
-  (JSON.parse(row.explain) as { reasons: Reason[] }).reasons
+export const reasonsOf = ({ explain }: Pick<Answerable, 'explain'>): readonly Reason[] =>
+  explain === undefined ? [] : (JSON.parse(explain) as { reasons: Reason[] }).reasons
 
-export function identify(row: ActionRow) {
-  return { actionId: row.id, decisionId: row.decision_id, revision: row.revision }
+export function identify(action: EndedAction) {
+  return { actionId: action.id, decisionId: action.decisionId, revision: action.revision }
 }
 
 export function heldAnswer(
   of: { actionId: string; decisionId: string; revision?: string; decision?: Decision },
-  approval: ApprovalRow,
+  approval: Approval,
   reasons: readonly Reason[],
 ): Answer {
   return {
@@ -48,7 +63,7 @@ export function heldAnswer(
     actionId: of.actionId,
     decisionId: of.decisionId,
     revision: of.revision ?? of.decision?.revision ?? approval.revision,
-    approval: { id: approval.id, status: approval.status, expiresAt: approval.expires_at },
+    approval: { id: approval.id, status: approval.status, expiresAt: approval.expiresAt },
     reasons,
   }
 }
@@ -75,18 +90,15 @@ export function dryRun(claim: Claim, result: Extract<ClaimResult, { type: 'dry_r
   return { type: 'dry_run', decisionId: claim.decisionId, revision, effect, reasons, shadow, trace }
 }
 
-function endOf(row: ActionRow): { code: ErrorCode; message: string } {
-  if (row.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
-  if (row.state === 'cancelled')
-    return { code: 'policy_denied', message: row.error_message || 'the action was cancelled' }
-  if (row.state === 'executing') return { code: 'in_flight', message: 'the action is under way' }
-  const known = row.error_code in ERRORS
-  const code = known ? (row.error_code as ErrorCode) : 'policy_denied'
-  return { code, message: row.error_message || 'the action did not happen' }
+function endOf(action: EndedAction): { code: ErrorCode; message: string } {
+  if (action.state === 'expired') return { code: 'policy_denied', message: 'the approval expired' }
+  if (action.state === 'cancelled')
+    return { code: 'policy_denied', message: action.errorMessage || 'the action was cancelled' }
+  if (action.state === 'executing') return { code: 'in_flight', message: 'the action is under way' }
+  const known = action.errorCode in ERRORS
+  const code = known ? (action.errorCode as ErrorCode) : 'policy_denied'
+  return { code, message: action.errorMessage || 'the action did not happen' }
 }
-
-const POLL_HELD_MS = 500
-const WAIT_MS_MAX = 60_000
 
 export interface StoredAnswersParts {
   readonly db: Db
@@ -94,6 +106,9 @@ export interface StoredAnswersParts {
   readonly events: EventStream
   readonly log: Logger
 }
+
+const POLL_HELD_MS = 500
+const WAIT_MS_MAX = 60_000
 
 /** Answers from actions on record: to those who wait, repeat a request, or come back for its outcome. */
 export class StoredAnswers {
@@ -111,51 +126,52 @@ export class StoredAnswers {
   }
 
   /** What it answers now; waits for a held one up to `waitMs`. */
-  async of(row: ActionRow, waitMs: number): Promise<Answer> {
-    return this.#fromRow(await this.#settled(row, waitMs))
+  async of(action: Action, waitMs: number): Promise<Answer> {
+    return this.#fromAction(await this.#settled(action, waitMs))
   }
 
   /** The same, for the agent whose action it is, which has seen then how it ended. */
-  async collected(row: ActionRow, { waitMs, seal }: Submission): Promise<Answer> {
-    const settled = await this.#settled(row, waitMs)
+  async collected(action: Action, { waitMs, seal }: Submission): Promise<Answer> {
+    const settled = await this.#settled(action, waitMs)
     await this.noteCollected(settled)
-    return this.#fromRow(settled, seal)
+    return this.#fromAction(settled, seal)
   }
 
   /** What was just held, or what became of it while the agent waited. */
   async held(
     claim: Claim,
-    approval: ApprovalRow,
+    approval: Approval,
     reasons: readonly Reason[],
     submission: Submission,
   ): Promise<Answer> {
     const answer = heldAnswer(claim, approval, reasons)
     if (submission.waitMs <= 0) return answer
-    const row = await findAction(this.#parts.db, claim.actionId)
-    return row ? this.collected(row, submission) : answer
+    const action = await findAction(this.#parts.db, claim.actionId)
+    return action ? this.collected(action, submission) : answer
   }
 
   /** The same request without a key, held before: this is that one. */
-  async joined(row: ActionRow, submission: Submission): Promise<Answer> {
-    const answer = await this.collected(row, submission)
+  async joined(action: Action, submission: Submission): Promise<Answer> {
+    const answer = await this.collected(action, submission)
     return answer.type === 'dry_run' ? answer : { ...answer, joined: true }
   }
 
   /** Remembers that the agent has seen how a held action ended, if it has ended. */
-  async noteCollected(row: ActionRow): Promise<void> {
-    if (row.effect !== 'require_approval' || row.collected_at !== null || !isFinal(row)) return
+  async noteCollected(action: Action): Promise<void> {
+    if (action.effect !== 'require_approval' || action.collectedAt !== null || !isFinal(action))
+      return
     try {
-      await this.#parts.ledger.write((tx) => markCollected(tx, [row.id]))
+      await this.#parts.ledger.write(async (tx) => markCollected(tx, [action.id]))
     } catch (error) {
       // At worst the same request is answered with this outcome once more.
-      this.#parts.log.warn({ err: error, action: row.id }, 'not noted as collected')
+      this.#parts.log.warn({ err: error, action: action.id }, 'not noted as collected')
     }
   }
 
   /** The same request under the same key. @throws GatewayError `in_flight` */
-  async replay(action: ActionRow, { waitMs, seal }: Submission): Promise<Answer> {
-    const row = await this.#settled(action, waitMs)
-    if (row.state === 'executing') {
+  async replay(action: Action, { waitMs, seal }: Submission): Promise<Answer> {
+    const settled = await this.#settled(action, waitMs)
+    if (settled.state === 'executing') {
       throw new GatewayError(
         'in_flight',
         'the first request with this Idempotency-Key is under way',
@@ -165,29 +181,29 @@ export class StoredAnswers {
         },
       )
     }
-    return this.#fromRow(row, seal)
+    return this.#fromAction(settled, seal)
   }
 
-  /** The row once it is final, or as it is when the wait is over. */
-  async #settled(row: ActionRow, waitMs: number): Promise<ActionRow> {
+  /** The action once it is final, or as it is when the wait is over. */
+  async #settled(action: Action, waitMs: number): Promise<Action> {
     const { db, events } = this.#parts
     const deadline = performance.now() + Math.min(waitMs, WAIT_MS_MAX)
-    let current = row
+    let current = action
     while (!isFinal(current) && current.state !== 'indeterminate') {
       const left = deadline - performance.now()
       if (left <= 0) return current
-      await nextEvent(events, row.id, Math.min(left, POLL_HELD_MS))
-      current = (await findAction(db, row.id)) ?? current
+      await nextEvent(events, action.id, Math.min(left, POLL_HELD_MS))
+      current = (await findAction(db, action.id)) ?? current
     }
     return current
   }
 
-  async #fromRow(row: ActionRow, seal?: Seal | null): Promise<Answer> {
-    if (row.state === 'held' || row.state === 'executing') {
-      const approval = await approvalOfAction(this.#parts.db, row.id)
-      if (approval) return heldAnswer(identify(row), approval, reasonsOf(row))
+  async #fromAction(action: Action, seal?: Seal | null): Promise<Answer> {
+    if (action.state === 'held' || action.state === 'executing') {
+      const approval = await approvalOfAction(this.#parts.db, action.id)
+      if (approval) return heldAnswer(identify(action), approval, reasonsOf(action))
     }
-    return answerWith(row, await this.#clear.find(row, seal))
+    return answerWith(action, await this.#clear.find(action, seal))
   }
 }
 
@@ -232,11 +248,11 @@ export class ClearAnswers {
   }
 
   /** The answer in clear, if this replica has it still or the caller can open it. */
-  async find(row: ActionRow, seal: Seal | null | undefined): Promise<StoredResult | null> {
-    if (row.result === '') return null
-    const recent = this.#recent.get(row.id)
-    if (recent || !seal || row.idempotency_key === null) return recent ?? null
-    const kept = await storedAnswer(this.#db, [holderOf(row.id)], row.idempotency_key)
+  async find(action: Action, seal: Seal | null | undefined): Promise<StoredResult | null> {
+    if (action.result === '') return null
+    const recent = this.#recent.get(action.id)
+    if (recent || !seal || action.idempotencyKey === null) return recent ?? null
+    const kept = await storedAnswer(this.#db, [holderOf(action.id)], action.idempotencyKey)
     if (!kept) return null
     try {
       return JSON.parse(seal.open(kept.sealed)) as StoredResult
@@ -251,9 +267,9 @@ export function sealedAnswer(claim: Claim, result: StoredResult): StoredAnswer |
   const { seal, idempotencyKey, actionId, requestHash } = claim
   if (!seal || idempotencyKey === null) return undefined
   return {
-    key_id: holderOf(actionId),
+    keyId: holderOf(actionId),
     key: idempotencyKey,
-    request_hash: requestHash,
+    requestHash,
     sealed: seal.close(JSON.stringify(result)),
   }
 }

@@ -1,6 +1,12 @@
 import { agentStates, type AgentState } from '../agents/registry.ts'
-import { Counters, settleBudgets, type Held } from '../agents/counters.ts'
-import { createApproval, type ApprovalRow } from '../approvals/tasks.ts'
+import {
+  Counters,
+  settleBudgets,
+  settlementsOf,
+  type Charge,
+  type CountersRead,
+} from '../agents/counters.ts'
+import { createApproval, type Approval } from '../approvals/tasks.ts'
 import { newId } from '../lib/ids.ts'
 import type { Effect, Reason, Reservation } from '../model/decision.ts'
 import { wireCode } from '../model/reason.ts'
@@ -13,13 +19,14 @@ import {
   joinableActions,
   markCollected,
   priorActions,
-  type ActionRow,
+  type Action,
   type NewAction,
 } from '../record/actions.ts'
 import { keepHeld, type HeldRequest } from '../record/held-requests.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { approvalNotice, expiryJob } from '../record/outbox.ts'
 import { storable } from '../store/text.ts'
+import { ahead } from '../store/tx.ts'
 import { admit, type Verdict } from './admission.ts'
 import type { Claim, ClaimResult } from './claim.ts'
 import { killTargetOf } from '../control/kill-state.ts'
@@ -27,20 +34,56 @@ import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
 
+// Claims are judged by the batch, not one by one: what they need is read with one query a kind for all of
+// them, each is admitted in its turn against what those before it have left, and everything is written
+// together. So a hundred claims cost a few statements and still cannot overdraw a budget between them. When
+// the commit of a batch gets no answer, `recover` ends in the next batch what did get through, because
+// nobody has dispatched it.
+
 /**
  * Claims: all of a batch are judged in order against the state that the batch has locked (kill
  * switch, agents, counters, earlier answers), then written together with their audit entries.
  * What is committed as `executing` is this replica's to dispatch, once.
  */
-export const CLAIM: LedgerKind<Claim, ClaimResult> = {
+export const CLAIM: LedgerKind<Claim, ClaimResult, ClaimsRead> = {
   name: 'claim',
   order: 2,
-  async apply(tx, claims) {
-    return new ClaimBatch(tx).run(claims)
+  begin: readAhead,
+  async apply(tx, claims, begun) {
+    return new ClaimBatch(tx).run(claims, begun)
   },
   async recover(tx, claims) {
     await undoClaims(tx, claims)
   },
+}
+
+/** The reads that need nothing but the claims, and travel with the lock. */
+interface ClaimsRead {
+  readonly prior: Promise<Map<string, Action>>
+  readonly joinable: Promise<Map<string, Action>>
+  readonly states: Promise<Map<string, AgentState>>
+  readonly counters: CountersRead
+}
+
+function readAhead(tx: Tx, claims: readonly Claim[]): ClaimsRead {
+  const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
+    idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
+  )
+  // Only what may be held can have been held before.
+  const joining = claims.filter(mayJoin).map(({ agent, requestHash, decision }) => ({
+    agentId: agent.id,
+    hash: requestHash,
+    ttlMs: decision.approval.resultTtlMs,
+  }))
+  return {
+    prior: ahead(priorActions(tx, keyed)),
+    joinable: ahead(joinableActions(tx, joining)),
+    states: ahead(agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])),
+    counters: Counters.begin(
+      tx,
+      claims.flatMap(({ decision }) => decision.reservations),
+    ),
+  }
 }
 
 // The commit got no answer, so nothing was dispatched: what did get through ends here as failed.
@@ -60,14 +103,14 @@ async function undoClaims(tx: Tx, claims: readonly Claim[]): Promise<void> {
       freesIdempotencyKey: true,
     })),
   )
-  await releaseHeld(tx, actions)
+  releaseCharges(tx, actions)
   for (const action of actions) {
     tx.append(actionEntry('outcome', action, { state: 'failed', message }))
   }
 }
 
 /** The actions that unconfirmed claims of this replica left executing. */
-export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<ActionRow[]> {
+export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<Action[]> {
   const [first] = claims
   if (!first) return []
   return executingOn(
@@ -77,11 +120,10 @@ export async function ownExecuting(tx: Tx, claims: readonly Claim[]): Promise<Ac
   )
 }
 
-export async function releaseHeld(tx: Tx, actions: readonly ActionRow[]): Promise<void> {
-  const held = actions.flatMap(({ reserved }) => JSON.parse(reserved) as Held[])
-  await settleBudgets(
+export function releaseCharges(tx: Tx, actions: readonly Pick<Action, 'reserved'>[]): void {
+  settleBudgets(
     tx,
-    held.map((one) => ({ ...one, outcome: 'release' as const })),
+    actions.flatMap((row) => settlementsOf(row, 'release')),
   )
 }
 
@@ -92,18 +134,18 @@ const DRY_RUN_EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
 
 class ClaimBatch {
   readonly #tx: Tx
-  readonly #rows: NewAction[] = []
+  readonly #actions: NewAction[] = []
   readonly #held: HeldRequest[] = []
   readonly #approvals: {
     claim: Claim
     reasons: readonly Reason[]
-    result: { approval?: ApprovalRow }
+    result: { approval?: Approval }
   }[] = []
   readonly #consequences: { agentId: string; verdict: Verdict }[] = []
-  readonly #byKey = new Map<string, Pick<NewAction, 'id' | 'request_hash'>>()
+  readonly #byKey = new Map<string, Pick<NewAction, 'id' | 'requestHash'>>()
   /** Actions that several claims of this batch are answered with, and as they are stored. */
   readonly #shared = new Set<string>()
-  readonly #stored = new Map<string, ActionRow>()
+  readonly #stored = new Map<string, Action>()
   /** Unkeyed requests that are held, by `agent hash`. */
   readonly #joinable = new Map<string, string>()
   readonly #collected: string[] = []
@@ -116,50 +158,36 @@ class ClaimBatch {
     this.#tx = tx
   }
 
-  async run(claims: readonly Claim[]): Promise<ClaimResult[]> {
-    const counters = await this.#load(claims)
+  async run(claims: readonly Claim[], begun: ClaimsRead): Promise<ClaimResult[]> {
+    const counters = await this.#load(claims, begun)
     const results = claims.map((claim) => this.#judge(claim, counters))
-    await insertActions(this.#tx, this.#rows)
-    await keepHeld(this.#tx, this.#held)
+    insertActions(this.#tx, this.#actions)
+    keepHeld(this.#tx, this.#held)
     await this.#readShared()
-    await counters.flush(this.#tx)
+    counters.flush(this.#tx)
     if (this.#full.size > 0) this.#openings = await counters.opensAt(this.#tx, [...this.#full])
-    for (const pending of this.#approvals) await this.#open(pending)
+    for (const pending of this.#approvals) this.#open(pending)
     for (const { agentId, verdict } of this.#consequences) {
       await bearConsequences(this.#tx, agentId, verdict)
     }
     return results.map((result) => result())
   }
 
-  async #load(claims: readonly Claim[]): Promise<Counters> {
-    const tx = this.#tx
-    const keyed = claims.flatMap(({ agent, idempotencyKey }) =>
-      idempotencyKey === null ? [] : [{ agentId: agent.id, key: idempotencyKey }],
-    )
-    for (const [id, row] of await priorActions(tx, keyed)) {
-      this.#byKey.set(id, row)
-      this.#stored.set(row.id, row)
+  async #load(claims: readonly Claim[], begun: ClaimsRead): Promise<Counters> {
+    for (const [id, action] of await begun.prior) {
+      this.#byKey.set(id, action)
+      this.#stored.set(action.id, action)
     }
-    await this.#loadJoinable(claims)
-    this.#states = await agentStates(tx, [...new Set(claims.map(({ agent }) => agent.id))])
+    for (const [id, action] of await begun.joinable) {
+      this.#joinable.set(id, action.id)
+      this.#stored.set(action.id, action)
+    }
+    this.#states = await begun.states
     const reservations = claims.flatMap(
       ({ agent, decision, costMicros }) =>
         withOwnLimits(decision, costMicros, this.#states.get(agent.id)).reservations,
     )
-    return Counters.load(tx, reservations)
-  }
-
-  // Only what may be held can have been held before.
-  async #loadJoinable(claims: readonly Claim[]): Promise<void> {
-    const requests = claims.filter(mayJoin).map(({ agent, requestHash, decision }) => ({
-      agentId: agent.id,
-      hash: requestHash,
-      ttlMs: decision.approval.resultTtlMs,
-    }))
-    for (const [id, row] of await joinableActions(this.#tx, requests)) {
-      this.#joinable.set(id, row.id)
-      this.#stored.set(row.id, row)
-    }
+    return Counters.load(this.#tx, reservations, begun.counters)
   }
 
   // Answers a thunk, because approvals get their rows only when the whole batch is written.
@@ -174,24 +202,24 @@ class ClaimBatch {
         stage: asked.dryRun ? 'dry_run' : 'action',
       },
       {
-        switches: this.#tx.killRows,
+        switches: this.#tx.switches,
         agent: this.#states.get(asked.agent.id),
         counters,
-        prior: prior && { isSame: prior.request_hash === asked.requestHash },
+        prior: prior && { isSame: prior.requestHash === asked.requestHash },
         joinable: joinable !== undefined,
       },
     )
-    const held = counters.takeAll(verdict.taken)
+    const charges = counters.takeAll(verdict.taken)
     this.#note(asked, verdict)
     const claim = { ...asked, decision: verdict.decision }
     if (asked.dryRun) return this.#dryRun(claim, verdict)
-    return this.#follow(claim, verdict, held, prior?.id ?? joinable ?? '')
+    return this.#follow(claim, verdict, charges, prior?.id ?? joinable ?? '')
   }
 
   #follow(
     claim: Claim,
     verdict: Verdict,
-    held: readonly Held[],
+    charges: readonly Charge[],
     earlier: string,
   ): () => ClaimResult {
     const { reasons, full } = verdict
@@ -208,7 +236,7 @@ class ClaimBatch {
       case 'hold':
         return this.#hold(claim, reasons)
       case 'execute':
-        return this.#execute(claim, held)
+        return this.#execute(claim, charges)
       case 'rate_limited':
       case 'later':
         return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
@@ -227,7 +255,7 @@ class ClaimBatch {
     this.#states.set(agent.id, { ...state, status, executing })
   }
 
-  #prior({ agent, idempotencyKey }: Claim): Pick<NewAction, 'id' | 'request_hash'> | undefined {
+  #prior({ agent, idempotencyKey }: Claim): Pick<NewAction, 'id' | 'requestHash'> | undefined {
     return idempotencyKey === null ? undefined : this.#byKey.get(`${agent.id} ${idempotencyKey}`)
   }
 
@@ -237,7 +265,7 @@ class ClaimBatch {
   }
 
   #answered(id: string, joined: boolean): () => ClaimResult {
-    return () => ({ type: 'replay', action: this.#stored.get(id) as ActionRow, joined })
+    return () => ({ type: 'replay', action: this.#stored.get(id) as Action, joined })
   }
 
   /** The same request without a key, while the first one is held or has just ended: one approval is enough. */
@@ -259,7 +287,7 @@ class ClaimBatch {
   // What was claimed earlier in this very batch is read as everybody else will read it.
   async #readShared(): Promise<void> {
     const missing = [...this.#shared].filter((id) => !this.#stored.has(id))
-    await markCollected(this.#tx, this.#collected)
+    markCollected(this.#tx, this.#collected)
     if (missing.length === 0) return
     for (const row of await findActions(this.#tx, missing)) this.#stored.set(row.id, row)
   }
@@ -279,27 +307,27 @@ class ClaimBatch {
     const [first] = reasons
     const claim = full.length > 0 ? { ...asked, idempotencyKey: null } : asked
     this.#record(claim, 'deny', 'denied', reasons, {
-      error_code: first ? wireCode(first) : 'policy_denied',
-      error_message: storable(first?.message ?? ''),
+      errorCode: first ? wireCode(first) : 'policy_denied',
+      errorMessage: storable(first?.message ?? ''),
     })
     return () => ({ type: 'denied', reasons, retryAtMs: this.#opensAt(full) })
   }
 
   #hold(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
     this.#record(claim, 'require_approval', 'held', reasons, {})
-    if (claim.sealed !== null) this.#held.push({ action_id: claim.actionId, sealed: claim.sealed })
+    if (claim.sealed !== null) this.#held.push({ actionId: claim.actionId, sealed: claim.sealed })
     if (claim.idempotencyKey === null) {
       this.#joinable.set(`${claim.agent.id} ${claim.requestHash}`, claim.actionId)
     }
-    const result: { approval?: ApprovalRow } = {}
+    const result: { approval?: Approval } = {}
     this.#approvals.push({ claim, reasons, result })
-    return () => ({ type: 'held', approval: result.approval as ApprovalRow, reasons })
+    return () => ({ type: 'held', approval: result.approval as Approval, reasons })
   }
 
-  #execute(claim: Claim, held: readonly Held[]): () => ClaimResult {
-    const reserved = JSON.stringify(held)
+  #execute(claim: Claim, charges: readonly Charge[]): () => ClaimResult {
+    const reserved = JSON.stringify(charges)
     this.#record(claim, 'allow', 'executing', claim.decision.reasons, { reserved })
-    return () => ({ type: 'execute', fence: 1, held })
+    return () => ({ type: 'execute', fence: 1 })
   }
 
   #record(
@@ -310,20 +338,20 @@ class ClaimBatch {
     more: Partial<NewAction>,
   ): void {
     const row = newAction(claim, effect, state, reasons, more)
-    this.#rows.push(row)
+    this.#actions.push(row)
     if (claim.idempotencyKey !== null) {
       this.#byKey.set(`${claim.agent.id} ${claim.idempotencyKey}`, row)
     }
     this.#tx.append(decisionEntry(claim, effect, reasons))
   }
 
-  async #open(pending: {
+  #open(pending: {
     claim: Claim
     reasons: readonly Reason[]
-    result: { approval?: ApprovalRow }
-  }): Promise<void> {
+    result: { approval?: Approval }
+  }): void {
     const { claim, reasons, result } = pending
-    const approval = await createApproval(this.#tx, {
+    const approval = createApproval(this.#tx, {
       id: newId('apr', this.#tx.nowMs),
       actionId: claim.actionId,
       agentId: claim.agent.id,
@@ -344,14 +372,14 @@ class ClaimBatch {
       detail: {
         approval_id: approval.id,
         quorum: approval.quorum,
-        approver_roles: approval.approver_roles,
-        expires_at: approval.expires_at.toISOString(),
+        approver_roles: approval.approverRoles,
+        expires_at: approval.expiresAt.toISOString(),
         request_hash: claim.requestHash,
         target_hash: claim.targetHash,
         revision: claim.decision.revision,
       },
     })
-    this.#tx.enqueue(expiryJob(approval.id, approval.expires_at))
+    this.#tx.enqueue(expiryJob(approval.id, approval.expiresAt))
     this.#tx.enqueue(approvalNotice(approval.id))
   }
 }
@@ -365,25 +393,25 @@ function newAction(
 ): NewAction {
   return {
     id: claim.actionId,
-    decision_id: claim.decisionId,
-    agent_id: claim.agent.id,
-    agent_name: claim.agent.name,
-    key_id: claim.keyId,
+    decisionId: claim.decisionId,
+    agentId: claim.agent.id,
+    agentName: claim.agent.name,
+    keyId: claim.keyId,
     tool: claim.request.action.name,
     upstream: claim.upstream,
     request: claim.requestText,
-    request_hash: claim.requestHash,
-    target_hash: claim.targetHash,
+    requestHash: claim.requestHash,
+    targetHash: claim.targetHash,
     effect,
     state,
     fence: 1,
-    replica_id: state === 'executing' ? claim.replicaId : '',
+    replicaId: state === 'executing' ? claim.replicaId : '',
     revision: claim.decision.revision,
     explain: explanation(claim.decision, reasons),
-    error_code: '',
-    error_message: '',
+    errorCode: '',
+    errorMessage: '',
     reserved: '[]',
-    idempotency_key: claim.idempotencyKey,
+    idempotencyKey: claim.idempotencyKey,
     ...more,
   }
 }

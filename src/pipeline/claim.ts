@@ -1,6 +1,5 @@
 import type { Agent } from '../agents/agent.ts'
-import type { Held } from '../agents/counters.ts'
-import type { ApprovalRow } from '../approvals/tasks.ts'
+import type { Approval } from '../approvals/tasks.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { costOf } from '../decide/cost.ts'
@@ -10,7 +9,7 @@ import type { Seal } from '../lib/seal.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
-import type { ActionRow } from '../record/actions.ts'
+import type { Action } from '../record/actions.ts'
 import { requestJson } from '../record/entries.ts'
 import type { RecordMask } from '../record/mask.ts'
 import { Masking } from '../record/masking.ts'
@@ -48,8 +47,8 @@ export interface Claim {
 
 /** What the ledger made of a claim. Only `execute` lets an effect start. */
 export type ClaimResult =
-  | { readonly type: 'execute'; readonly fence: number; readonly held: readonly Held[] }
-  | { readonly type: 'held'; readonly approval: ApprovalRow; readonly reasons: readonly Reason[] }
+  | { readonly type: 'execute'; readonly fence: number }
+  | { readonly type: 'held'; readonly approval: Approval; readonly reasons: readonly Reason[] }
   | {
       readonly type: 'denied'
       readonly reasons: readonly Reason[]
@@ -64,7 +63,7 @@ export type ClaimResult =
       readonly shadow: readonly Reason[]
     }
   /** `joined`: sent again without a key while the first one is held, or to collect what became of it. */
-  | { readonly type: 'replay'; readonly action: ActionRow; readonly joined: boolean }
+  | { readonly type: 'replay'; readonly action: Action; readonly joined: boolean }
   | { readonly type: 'mismatch' }
   /** Refused for its rate: no record is made of it, or a flood would fill the record. */
   | {
@@ -141,7 +140,7 @@ export function newClaim(
     dryRun,
     masking,
     sealed: isMasked
-      ? sealedRequest(mask, { id: actionId, request_hash: requestHash }, request, judgement.bundle)
+      ? sealedRequest(mask, { id: actionId, requestHash }, request, judgement.bundle)
       : null,
     seal: submission.seal ?? null,
   }
@@ -150,25 +149,25 @@ export function newClaim(
 /** The claim of an action that was held, judged again. `held`: its clear request, where the row is masked. */
 export function resumedClaim(
   { mask, replicaId }: ClaimMaker,
-  row: ActionRow,
+  action: Action,
   agent: Agent,
   held: HeldClear | undefined,
   judgement: Judgement,
 ): Claim {
-  const request = held?.request ?? fromStored(row)
+  const request = held?.request ?? fromStored(action)
   const masking = maskingOf(mask, judgement.bundle, bothRules(judgement.bundle.record, held?.rules))
   const shown = masking?.request(request) ?? request
   const targetHash = effectHash(judgement)
   return {
-    actionId: row.id,
-    decisionId: row.decision_id,
+    actionId: action.id,
+    decisionId: action.decisionId,
     requestId: newId('req'),
-    keyId: row.key_id,
+    keyId: action.keyId,
     replicaId,
     agent,
     request: shown,
-    requestText: row.request,
-    requestHash: sha256(row.request),
+    requestText: action.request,
+    requestHash: sha256(action.request),
     targetHash: held ? keyed(mask, targetHash) : targetHash,
     upstream: judgement.upstream?.name ?? '',
     decision: masking?.decision(judgement.decision, judgement.facts) ?? judgement.decision,
@@ -187,10 +186,10 @@ export interface HeldClear {
   readonly rules: RecordRules
 }
 
-type Masked = Pick<ActionRow, 'id' | 'request_hash'>
+type Masked = Pick<Action, 'id' | 'requestHash'>
 
 // Bound to its row: what was sealed for one action cannot be put beside another.
-const placeOf = (row: Masked): string => `held request ${row.id} ${row.request_hash}`
+const placeOf = (row: Masked): string => `held request ${row.id} ${row.requestHash}`
 
 function sealedRequest(
   mask: RecordMask,

@@ -28,12 +28,12 @@ async function pauseForBudget(tx: Tx, agentId: string, why: Reason): Promise<voi
     actionId: '',
     detail: { reason: why.message, actor: 'portcullis', source: why.source },
   })
-  await raiseAlert(tx, 'budget_exceeded', agentId, why.message, { source: why.source })
+  raiseAlert(tx, 'budget_exceeded', agentId, why.message, { source: why.source })
 }
 
 async function thresholdAlert(tx: Tx, agentId: string, crossing: Crossing): Promise<void> {
   const { key, percent, limit, used } = crossing
   const message = `${percent} % of budget ${key} is used: ${microsToText(used)} of ${microsToText(limit)}`
   const details: JsonObject = { budget: key, percent }
-  await raiseAlert(tx, 'budget_threshold', agentId, message, details)
+  raiseAlert(tx, 'budget_threshold', agentId, message, details)
 }

@@ -1,20 +1,26 @@
-import { settleBudgets, type Held } from '../agents/counters.ts'
+import { settleBudgets, settlementsOf } from '../agents/counters.ts'
 import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
-import { finishActions, type ActionOutcome, type ActionRow } from '../record/actions.ts'
+import { finishActions, type ActionOutcome, type EndedAction } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import { insertAnswer, type StoredAnswer } from '../record/answers.ts'
 import { actionEntry } from '../record/entries.ts'
 import type { Ledger, LedgerKind, Tx } from '../record/ledger.ts'
+import { ahead } from '../store/tx.ts'
+
+// The end of an action on record. An outcome is written by compare-and-set on the fence of its claim, so a
+// replica that was taken for dead and comes back late cannot overwrite what an operator settled. Effects
+// cannot be undone; so an outcome that cannot be written is kept in memory and tried until it can, the
+// caller is told `outcome_unrecorded`, and the pipeline takes no new action meanwhile.
 
 export interface Finish {
   readonly outcome: ActionOutcome
   readonly requestId: string
   /** HTTP status of the upstream's answer, or null. */
   readonly upstreamStatus: number | null
-  /** What it cost, when that is not simply what was reserved or nothing; at most the reservation. */
+  /** What it cost, when that is neither nothing nor what was charged; never more than that. */
   readonly spentMicros?: bigint
   readonly detail?: JsonObject
   /** The answer in clear, sealed for the agent, where the record has it masked. */
@@ -22,22 +28,27 @@ export interface Finish {
 }
 
 /**
- * Outcomes, made durable before the agent hears of them. Succeeded actions spend what they reserved,
- * failed ones give it back, indeterminate ones keep it until an operator settles them.
+ * Outcomes, made durable before the agent hears of them. Succeeded actions spend their charges,
+ * failed ones give them back, indeterminate ones keep them until an operator settles them.
  */
-export const FINISH: LedgerKind<Finish, ActionRow> = {
+export const FINISH: LedgerKind<Finish, EndedAction, Promise<Map<string, EndedAction>>> = {
   name: 'finish',
   order: 1,
-  async apply(tx, finishes) {
-    const rows = await finishActions(
-      tx,
-      finishes.map(({ outcome }) => outcome),
+  begin(tx, finishes) {
+    return ahead(
+      finishActions(
+        tx,
+        finishes.map(({ outcome }) => outcome),
+      ),
     )
+  },
+  async apply(tx, finishes, begun) {
+    const rows = await begun
     for (const finish of finishes) {
-      const row = rows.get(finish.outcome.id)
-      if (row) await record(tx, finish, row)
+      const action = rows.get(finish.outcome.id)
+      if (action) record(tx, finish, action)
     }
-    await settleBudgets(
+    settleBudgets(
       tx,
       finishes.flatMap((finish) => settlements(finish, rows.get(finish.outcome.id))),
     )
@@ -49,45 +60,41 @@ export const FINISH: LedgerKind<Finish, ActionRow> = {
   },
 }
 
-function settlements({ spentMicros }: Finish, row: ActionRow | undefined) {
-  if (!row || row.state === 'indeterminate') return []
-  const held = JSON.parse(row.reserved) as Held[]
-  if (spentMicros !== undefined) {
-    return held.map((one) => ({ ...one, outcome: 'settle' as const, spent: spentMicros }))
-  }
-  const outcome = row.state === 'succeeded' ? ('settle' as const) : ('release' as const)
-  return held.map((one) => ({ ...one, outcome }))
+function settlements({ spentMicros }: Finish, action: EndedAction | undefined) {
+  if (!action || action.state === 'indeterminate') return []
+  const isSpent = spentMicros !== undefined || action.state === 'succeeded'
+  return settlementsOf(action, isSpent ? 'settle' : 'release', spentMicros)
 }
 
-async function record(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
+function record(tx: Tx, finish: Finish, action: EndedAction): void {
   const detail = {
     request_id: finish.requestId,
-    state: row.state,
-    upstream: row.upstream,
+    state: action.state,
+    upstream: action.upstream,
     upstream_status: finish.upstreamStatus,
     ...finish.detail,
-    ...(row.error_code === '' ? {} : { error: row.error_code, message: row.error_message }),
+    ...(action.errorCode === '' ? {} : { error: action.errorCode, message: action.errorMessage }),
   }
-  tx.append(actionEntry('outcome', row, detail))
-  if (finish.sealed && row.idempotency_key !== null) await insertAnswer(tx, finish.sealed)
-  if (row.state === 'failed' && row.effect === 'require_approval') await failApproval(tx, row.id)
-  if (row.state === 'failed') await failureAlert(tx, finish, row)
-  if (row.state !== 'indeterminate') return
-  const message = `the outcome of ${row.tool} is unknown: ${row.error_message}`
-  await raiseAlert(tx, 'action_indeterminate', row.agent_id, message, { action_id: row.id })
+  tx.append(actionEntry('outcome', action, detail))
+  if (finish.sealed && action.idempotencyKey !== null) insertAnswer(tx, finish.sealed)
+  if (action.state === 'failed' && action.effect === 'require_approval') failApproval(tx, action.id)
+  if (action.state === 'failed') failureAlert(tx, finish, action)
+  if (action.state !== 'indeterminate') return
+  const message = `the outcome of ${action.tool} is unknown: ${action.errorMessage}`
+  raiseAlert(tx, 'action_indeterminate', action.agentId, message, { action_id: action.id })
 }
 
 const SERVER_ERROR = 500
 
 // An upstream that says no has answered; one that breaks is something a person should look at.
-async function failureAlert(tx: Tx, finish: Finish, row: ActionRow): Promise<void> {
+function failureAlert(tx: Tx, finish: Finish, action: EndedAction): void {
   const { upstreamStatus } = finish
   const isBroken = upstreamStatus === null || upstreamStatus >= SERVER_ERROR
-  if (!isBroken || row.error_code === 'kill_switch_engaged') return
+  if (!isBroken || action.errorCode === 'kill_switch_engaged') return
   const why =
-    upstreamStatus === null ? row.error_message : `the upstream answered ${upstreamStatus}`
-  const message = `${row.tool} failed: ${why}`
-  await raiseAlert(tx, 'action_failed', row.agent_id, message, { action_id: row.id })
+    upstreamStatus === null ? action.errorMessage : `the upstream answered ${upstreamStatus}`
+  const message = `${action.tool} failed: ${why}`
+  raiseAlert(tx, 'action_failed', action.agentId, message, { action_id: action.id })
 }
 
 const RETRY_OUTCOME_MS = 250
@@ -109,7 +116,7 @@ export class Outcomes {
   }
 
   /** @throws GatewayError `outcome_unrecorded`: it happened, and cannot be recorded yet */
-  async record(finish: Finish): Promise<ActionRow> {
+  async record(finish: Finish): Promise<EndedAction> {
     try {
       return await this.#ledger.submit(FINISH, finish)
     } catch (error) {

@@ -11,7 +11,7 @@ import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { SentFiles } from '../lib/spool.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
-import type { Decision, Reason, Reservation } from '../model/decision.ts'
+import { type Decision, ofPhase, type Reason, type Reservation } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Target } from '../model/request.ts'
@@ -19,6 +19,11 @@ import type { Tool, Upstream } from '../model/tool.ts'
 import type { Transport } from '../protocols/transport.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { killTargetOf } from '../control/kill-state.ts'
+
+// Everything that is asked before the ledger is: look-ups, the decision, and the exact call that an allowed
+// action becomes, since its hash is what an approval is for. All of it sees one bundle, so a reload in
+// between cannot mix two policies. A look-up without a usable answer is no failure here: it is a fact that
+// is unavailable, and guards turn that into a denial. Nothing is taken or written, so it may be thrown away.
 
 const NO_FACT = 'the look-up got no usable answer'
 const INEXACT_FACT = 'the answer of the look-up is not JSON that has one meaning'
@@ -154,7 +159,7 @@ export function honourable(decision: Decision): Decision {
 export function unholdable(decision: Decision): Decision {
   const reservations = decision.reservations.map((one) => ({ ...one, exceeded: denied(one) }))
   if (decision.effect !== 'require_approval') return { ...decision, reservations }
-  const kept = reservations.filter(({ phase }) => phase === 'request')
+  const kept = ofPhase({ reservations }, 'request')
   const reasons = decision.reasons.map((reason): Reason => ({ ...reason, effect: 'deny' }))
   return { ...decision, effect: 'deny', reasons, reservations: kept, obligations: [] }
 }

@@ -11,7 +11,7 @@ import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { CallOutcome } from '../record/actions.ts'
-import { findAction, type ActionRow } from '../record/actions.ts'
+import { findAction, type Action } from '../record/actions.ts'
 import type { HeldFiles } from '../record/held-files.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
@@ -38,6 +38,12 @@ import { Outcomes } from './finish.ts'
 import { fileTexts, fromStored, toRequest, named } from './requests.ts'
 import { resumeKind } from './resume.ts'
 import type { Answer, Submission } from './submission.ts'
+
+// The way of one action, from any door to its answer, on one page. What has to be gathered is gathered and
+// decided first, without effect; then one ledger batch records the decision and takes what it costs; only
+// its `execute` lets the call be made, and the outcome is recorded before the agent hears of it. What fails
+// before the batch is not on record, what fails in it has no effect, and an effect whose outcome cannot be
+// recorded stops all new ones until it is.
 
 export interface PipelineParts extends JudgeParts, StoredAnswersParts {
   readonly agents: AgentCache
@@ -115,37 +121,36 @@ export class Pipeline {
    * @throws GatewayError `not_found`, or `idempotency_mismatch` when the request is another one
    */
   async collect(submission: Submission, actionId: string): Promise<Answer> {
-    const row = await findAction(this.#parts.db, actionId)
-    if (!row || row.agent_id !== submission.caller.agentId) {
+    const action = await findAction(this.#parts.db, actionId)
+    if (!action || action.agentId !== submission.caller.agentId) {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
     // Today's policy reads it, and it may come in slowly; who asks is looked up behind that.
     const { bundle, call } = await named(submission, () => this.#bundle())
-    const agent = await this.#agent(submission)
+    const agent = await this.#parts.agents.acting(submission.caller)
     const request = toRequest(submission, call, agent)
-    if (!this.#isOf(row, request, bundle)) {
+    if (!this.#isOf(action, request, bundle)) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
-    return this.#stored.collected(row, submission)
+    return this.#stored.collected(action, submission)
   }
 
   /** The answer a recorded action gives now; waits for a held one up to `waitMs`. */
   async answerOf(actionId: string, waitMs: number): Promise<Answer | undefined> {
-    const row = await findAction(this.#parts.db, actionId)
-    return row && this.#stored.of(row, waitMs)
+    const action = await findAction(this.#parts.db, actionId)
+    return action && this.#stored.of(action, waitMs)
   }
 
   /** Remembers that the agent has seen how a held action ended, if it has ended. */
-  noteCollected(row: ActionRow): Promise<void> {
-    return this.#stored.noteCollected(row)
+  noteCollected(action: Action): Promise<void> {
+    return this.#stored.noteCollected(action)
   }
 
   async #take(submission: Submission, dryRun: boolean): Promise<Answer> {
     this.#assertOpen()
-    await this.#agent(submission)
-    // The bundle that finds the tool is the one that judges.
+    // The bundle that finds the tool is the one that judges, and both are of when the body was here.
     const { bundle, call } = await named(submission, () => this.#bundle())
-    const agent = await this.#agent(submission)
+    const agent = await this.#parts.agents.acting(submission.caller)
     const request = toRequest(submission, call, agent)
     const { files } = submission
     const asked = { request, agent, bundle, files, mayBeHeld: submission.mayBeHeld ?? true }
@@ -168,12 +173,12 @@ export class Pipeline {
   }
 
   /** Whether it is the request of this action; what an earlier version did not record of it does not count. */
-  #isOf(row: ActionRow, request: ActionRequest, bundle: Bundle): boolean {
+  #isOf(action: Action, request: ActionRequest, bundle: Bundle): boolean {
     const { mask } = this.#parts
     const hashOf = (one: ActionRequest) => sha256(recordedText(mask, one, bundle))
-    if (hashOf(request) === row.request_hash) return true
+    if (hashOf(request) === action.requestHash) return true
     const { headers, ...plain } = request
-    return headers !== undefined && hashOf(plain) === row.request_hash
+    return headers !== undefined && hashOf(plain) === action.requestHash
   }
 
   #bundle(): Bundle {
@@ -196,16 +201,6 @@ export class Pipeline {
         retryAfterS: 1,
       })
     }
-  }
-
-  async #agent(submission: Submission): Promise<Agent> {
-    const { agentId } = submission.caller
-    if (submission.caller.role !== 'agent' || !agentId) {
-      throw new GatewayError('forbidden', 'only an agent key can act')
-    }
-    const agent = await this.#parts.agents.find(agentId)
-    if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
-    return agent
   }
 
   async #follow(
@@ -249,7 +244,7 @@ export class Pipeline {
     // What the agent gets, it must be able to get again, and the record no longer has it.
     const isMasked = result !== null && outcome.result !== judged.outcome.result
     if (isMasked) this.#stored.remember(claim.actionId, result)
-    const row = await this.#outcomes.record({
+    const action = await this.#outcomes.record({
       outcome: { id: claim.actionId, fence, ...outcome },
       requestId: claim.requestId,
       upstreamStatus: judged.upstreamStatus,
@@ -257,7 +252,7 @@ export class Pipeline {
       ...(detail === undefined ? {} : { detail }),
       ...(isMasked ? { sealed: sealedAnswer(claim, result) } : {}),
     })
-    return answerWith(row, result)
+    return answerWith(action, result)
   }
 
   async #dispatch(
@@ -291,22 +286,22 @@ export class Pipeline {
 
   async #resume(actionId: string): Promise<void> {
     this.#assertOpen()
-    const row = await findAction(this.#parts.db, actionId)
-    if (row?.state !== 'held') return
-    const agent = await this.#parts.agents.find(row.agent_id)
-    if (!agent || this.#isStopped(row, agent)) return
+    const action = await findAction(this.#parts.db, actionId)
+    if (action?.state !== 'held') return
+    const agent = await this.#parts.agents.find(action.agentId)
+    if (!agent || this.#isStopped(action, agent)) return
     const { db, mask } = this.#parts
-    const held = openedRequest(mask, row, (await heldRequests(db, [row.id])).get(row.id))
-    const files = await this.#parts.heldFiles.load(row.id)
+    const held = openedRequest(mask, action, (await heldRequests(db, [action.id])).get(action.id))
+    const files = await this.#parts.heldFiles.load(action.id)
     try {
-      const stored = held?.request ?? fromStored(row)
+      const stored = held?.request ?? fromStored(action)
       const texts = fileTexts(files)
       const request = texts.size > 0 ? { ...stored, fileTexts: texts } : stored
       const asked = { request, agent, bundle: this.#bundle(), files, mayBeHeld: true }
       const judgement = await this.#judge.judge(asked)
       // Look-ups of a stopped action are not made, and what is decided without them must not stand.
-      if (this.#isStopped(row, agent)) return
-      const claim = resumedClaim(this.#parts, row, agent, held, judgement)
+      if (this.#isStopped(action, agent)) return
+      const claim = resumedClaim(this.#parts, action, agent, held, judgement)
       const result = await this.#parts.ledger.submit(this.#resumption, claim)
       if (result.type !== 'execute') return
       this.#cleared.add(claim.actionId)
@@ -316,8 +311,8 @@ export class Pipeline {
     }
   }
 
-  #isStopped(row: ActionRow, agent: Agent): boolean {
-    const { tool, upstream } = row
+  #isStopped(action: Action, agent: Agent): boolean {
+    const { tool, upstream } = action
     const target = { agentId: agent.id, agentName: agent.name, tool, upstream }
     return this.#parts.killState.check(target).blocked
   }

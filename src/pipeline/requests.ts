@@ -11,7 +11,7 @@ import { bytesOfBase64 } from '../lib/base64.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
-import type { ActionRow } from '../record/actions.ts'
+import type { Action } from '../record/actions.ts'
 import type { HttpCall, NamedCall, Submission } from './submission.ts'
 
 /** The canonical request of a submission, of which `named` says the tool. */
@@ -33,7 +33,7 @@ export function toRequest(
 }
 
 /** The request as it was stored, which is what the approval was given for. */
-export function fromStored(row: Pick<ActionRow, 'request'>): ActionRequest {
+export function fromStored(row: Pick<Action, 'request'>): ActionRequest {
   const json = JSON.parse(row.request) as {
     subject: ActionRequest['subject']
     action: { name: string }

@@ -1,24 +1,34 @@
 import { agentStates } from '../agents/registry.ts'
 import { Counters } from '../agents/counters.ts'
-import { approvalOfAction, fail as failApproval, votesOf } from '../approvals/tasks.ts'
+import {
+  approvalOfAction,
+  fail as failApproval,
+  votesOf,
+  type Approval,
+} from '../approvals/tasks.ts'
 import {
   countingVoices,
   hasLostItsKeys,
   objectionsTo,
   type EnvironmentKeys,
 } from '../approvals/voters.ts'
-import type { Reason } from '../model/decision.ts'
+import { ofPhase, type Reason } from '../model/decision.ts'
 import { denial, wireCode } from '../model/reason.ts'
-import { findAction, moveAction, moveActions, type ActionRow } from '../record/actions.ts'
+import { findAction, moveAction, moveActions, type Action } from '../record/actions.ts'
 import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { storable } from '../store/text.ts'
 import { admit, type Verdict } from './admission.ts'
 import type { Claim } from './claim.ts'
 import { killTargetOf } from '../control/kill-state.ts'
-import { ownExecuting, releaseHeld } from './claim-batch.ts'
+import { ownExecuting, releaseCharges } from './claim-batch.ts'
 import { bearConsequences } from './consequences.ts'
 import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
+
+// An approval releases nothing that was stored: it has the action judged again. Policy, kill switch, agent
+// and budgets are those of now, the approval must be for exactly this request and this call, and its votes
+// must still suffice. What no longer holds refuses the action for good; what only has to wait (an engaged
+// switch, no free instance) leaves it held, and the sweep wakes it again.
 
 export type ResumeResult =
   | { readonly type: 'execute'; readonly fence: number }
@@ -39,7 +49,7 @@ export const resumeKind = (environment: EnvironmentKeys): LedgerKind<Claim, Resu
     const actions = await ownExecuting(tx, claims)
     const ids = actions.map(({ id }) => id)
     await moveActions(tx, ids, 'executing', 'held', { reserved: '[]', replicaId: '' })
-    await releaseHeld(tx, actions)
+    releaseCharges(tx, actions)
     for (const action of actions) {
       const detail = { state: 'held', message: 'not dispatched: held again' }
       tx.append(actionEntry('outcome', action, detail))
@@ -82,13 +92,11 @@ async function judge(
   const state = (await agentStates(tx, [agent.id])).get(agent.id)
   const counters = await Counters.load(
     tx,
-    withOwnLimits(decision, costMicros, state).reservations.filter(
-      ({ phase }) => phase === 'effect',
-    ),
+    ofPhase(withOwnLimits(decision, costMicros, state), 'effect'),
   )
   const target = killTargetOf({ ...claim, agent })
   const asking = { decision, costMicros, target, stage: 'approved' as const }
-  return { verdict: admit(asking, { switches: tx.killRows, agent: state, counters }), counters }
+  return { verdict: admit(asking, { switches: tx.switches, agent: state, counters }), counters }
 }
 
 async function execute(
@@ -98,25 +106,22 @@ async function execute(
   counters: Counters,
   approvalId: string,
 ): Promise<ResumeResult> {
-  const held = counters.takeAll(verdict.taken)
+  const charges = counters.takeAll(verdict.taken)
   const moved = await moveAction(tx, claim.actionId, 'held', 'executing', {
     replicaId: claim.replicaId,
     revision: claim.decision.revision,
     explain: explanation(claim.decision, claim.decision.reasons),
-    reserved: JSON.stringify(held),
+    reserved: JSON.stringify(charges),
   })
   if (!moved) return { type: 'settled' }
-  await counters.flush(tx)
+  counters.flush(tx)
   await bearConsequences(tx, claim.agent.id, verdict)
   await appendDecision(tx, claim, moved, approvalId)
   return { type: 'execute', fence: moved.fence }
 }
 
-function boundTo(
-  claim: Claim,
-  approval: { readonly request_hash: string; readonly target_hash: string },
-): Reason[] {
-  if (approval.request_hash !== claim.requestHash || approval.target_hash !== claim.targetHash) {
+function boundTo(claim: Claim, approval: Pick<Approval, 'requestHash' | 'targetHash'>): Reason[] {
+  if (approval.requestHash !== claim.requestHash || approval.targetHash !== claim.targetHash) {
     return [denial('approval_mismatch', 'what would be executed is not what was approved')]
   }
   return []
@@ -158,7 +163,7 @@ async function refuse(tx: Tx, claim: Claim, reasons: readonly Reason[]): Promise
     errorCode: first ? wireCode(first) : 'policy_denied',
     errorMessage: storable(first?.message ?? ''),
   })
-  await failApproval(tx, claim.actionId)
+  failApproval(tx, claim.actionId)
   tx.append(decisionEntry(claim, 'deny', reasons))
   return { type: 'refused', reasons }
 }
@@ -166,7 +171,7 @@ async function refuse(tx: Tx, claim: Claim, reasons: readonly Reason[]): Promise
 async function appendDecision(
   tx: Tx,
   claim: Claim,
-  action: ActionRow,
+  action: Action,
   approvalId: string,
 ): Promise<void> {
   const entry = decisionEntry(claim, 'allow', claim.decision.reasons)

@@ -1,6 +1,7 @@
 import type { Caller } from '../agents/keys.ts'
 import { GatewayError } from '../errors.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
+import { UNSAID } from '../model/request.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { chatCall } from '../protocols/model/protocol.ts'
 import type { PlanPolicy } from '../bundle/types.ts'
@@ -34,10 +35,7 @@ export async function changesOfGoal(
         { role: 'user', content: goal },
       ],
     }),
-    resource: null,
-    context: {},
-    reason: null,
-    costMicros: null,
+    ...UNSAID,
     // The key is the plan's; its model call must not be taken for an action of that name.
     idempotencyKey: idempotencyKey === null ? null : `plan ${idempotencyKey}`,
     waitMs: 0,

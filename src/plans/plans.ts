@@ -18,11 +18,16 @@ import type { Bundle } from '../bundle/types.ts'
 import type { Tx } from '../record/ledger.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { PlanFiles } from '../record/plan-files.ts'
-import { findPlan, insertPlan, listPlans, type NewPlan, type PlanRow } from '../record/plans.ts'
+import { findPlan, insertPlan, listPlans, type NewPlan, type Plan } from '../record/plans.ts'
 import { storable } from '../store/text.ts'
 import type { Db } from '../store/tx.ts'
 import { reasonJson } from '../record/entries.ts'
 import { admit } from '../pipeline/admission.ts'
+
+// A plan is judged outside the ledger, where diffing may take its time, and put on record inside, where
+// switch, agent and rate are asked once more under the lock. The artifact is text in the plan's row; the
+// file in `PLANS_DIR` is a copy of it, made after the commit and made again at the start, so a crash in
+// between loses nothing. A refused plan is on record too, without an artifact.
 
 /** One file of a plan, as the caller gives it: texts, or a patch. */
 export interface PlanChange {
@@ -80,8 +85,8 @@ export class Plans {
   async start(): Promise<void> {
     const { db, files } = this.#parts
     const filter = { agentId: null, status: 'accepted', before: null, limit: RESTORED_MAX }
-    for (const row of await listPlans(db, filter)) {
-      if (!files.has(row.id)) await this.publish(row.id)
+    for (const plan of await listPlans(db, filter)) {
+      if (!files.has(plan.id)) await this.publish(plan.id)
     }
   }
 
@@ -107,11 +112,8 @@ export class Plans {
   async propose(submission: PlanSubmission): Promise<(tx: Tx) => Promise<PlanVerdict>> {
     const startedAt = performance.now()
     const { agents, bundle: live, metrics } = this.#parts
-    const { agentId } = submission.caller
-    const agent = agentId === null ? undefined : await agents.find(agentId)
-    if (agentId !== null && !agent) {
-      throw new GatewayError('unauthenticated', 'the agent of this key is gone')
-    }
+    const { caller } = submission
+    const agent = caller.agentId === null ? undefined : await agents.acting(caller)
     const bundle = live()
     const { files, isTooLarge } = diffAll(submission.changes, bundle.plans.diffLinesMax)
     const paths = submission.changes.map(({ path }) => path)
@@ -134,13 +136,13 @@ export class Plans {
     await insertPlan(tx, row)
     tx.append({
       kind: `plan.${row.status}`,
-      agentId: row.agent_id,
+      agentId: row.agentId,
       tool: '',
       effect: refusal ? 'deny' : 'allow',
       actionId: '',
       detail: entryDetail(submission, row, judged, refusal?.reasons ?? []),
     })
-    return { plan: planJson({ ...row, created_at: new Date(tx.nowMs) }), refusal }
+    return { plan: planJson({ ...row, createdAt: new Date(tx.nowMs) }), refusal }
   }
 
   /**
@@ -157,7 +159,7 @@ export class Plans {
     const verdict = admit(
       { decision, costMicros: 0n, target, stage: 'accounted' },
       {
-        switches: tx.killRows,
+        switches: tx.switches,
         agent: agentId === null ? PERSON : (await agentStates(tx, [agentId])).get(agentId),
         counters,
       },
@@ -167,7 +169,7 @@ export class Plans {
       throw new GatewayError('rate_limited', first.message, { retryAfterS: 1 })
     }
     counters.takeAll(verdict.taken)
-    await counters.flush(tx)
+    counters.flush(tx)
     if (first?.code === 'kill_switch_engaged') return byGate(first.code, first)
     const local = this.#parts.killState.check(target)
     if (local.blocked) {
@@ -206,22 +208,22 @@ function person({ name }: Caller): AgentFacts {
 }
 
 /** A plan as the API shows it. The diff is in the artifact. */
-export function planJson(row: Omit<PlanRow, 'artifact'>): JsonObject {
+export function planJson(row: Omit<Plan, 'artifact'>): JsonObject {
   return {
     id: row.id,
     status: row.status,
-    agent: row.agent_id === '' ? null : row.agent_id,
+    agent: row.agentId === '' ? null : row.agentId,
     actor: row.actor,
     goal: row.goal === '' ? null : row.goal,
     paths: row.paths,
-    diff_sha256: row.diff_sha256,
+    diff_sha256: row.diffSha256,
     reasons: (JSON.parse(row.reasons) as JsonObject[]).map(({ code, message, source }) => ({
       code: code ?? '',
       message: message ?? '',
       source: source ?? '',
     })),
     revision: row.revision,
-    created_at: row.created_at.toISOString(),
+    created_at: row.createdAt.toISOString(),
   }
 }
 
@@ -285,13 +287,13 @@ function toRow(
   const isAccepted = reasons.length === 0
   const base = {
     id,
-    agent_id: agent.id,
+    agentId: agent.id,
     actor: caller.name,
-    key_id: caller.keyId,
+    keyId: caller.keyId,
     status: isAccepted ? ('accepted' as const) : ('refused' as const),
     goal: storable(goal ?? ''),
     paths: changes.map(({ path }) => storable(path)),
-    diff_sha256: sha256(diff),
+    diffSha256: sha256(diff),
     reasons: JSON.stringify(reasons.map(reasonJson)),
     revision: bundle.revision,
   }
@@ -310,12 +312,12 @@ function artifactOf(
     plan: 1,
     id: row.id,
     created_at: new Date(nowMs).toISOString(),
-    agent: row.agent_id === '' ? null : row.agent_id,
+    agent: row.agentId === '' ? null : row.agentId,
     actor: row.actor,
     goal: row.goal === '' ? null : row.goal,
     revision: row.revision,
     files: filesJson(files),
-    diff_sha256: row.diff_sha256,
+    diff_sha256: row.diffSha256,
     diff,
   }
   return `${JSON.stringify(artifact, null, 2)}\n`
@@ -328,23 +330,23 @@ const ENTRY_PATHS_MAX = 100
 
 function entryDetail(
   { caller, requestId, goal, changes }: PlanSubmission,
-  row: NewPlan,
+  plan: NewPlan,
   { agent, files }: JudgedPlan,
   reasons: readonly Reason[],
 ): JsonObject {
   return {
-    plan_id: row.id,
+    plan_id: plan.id,
     request_id: requestId,
     key_id: caller.keyId,
     actor: caller.name,
     agent_name: agent.id === '' ? null : agent.name,
     goal_sha256: goal === null ? null : sha256(goal),
-    paths: row.paths.slice(0, ENTRY_PATHS_MAX),
+    paths: plan.paths.slice(0, ENTRY_PATHS_MAX),
     files: filesJson(files.slice(0, ENTRY_PATHS_MAX)),
     changes: changes.length,
     changes_sha256: digest(changes as unknown as Json),
-    diff_sha256: row.diff_sha256,
+    diff_sha256: plan.diffSha256,
     reasons: reasons.map(reasonJson),
-    revision: row.revision,
+    revision: plan.revision,
   }
 }

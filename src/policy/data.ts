@@ -2,7 +2,7 @@ import type { Json, JsonObject } from '../model/json.ts'
 import { lineOf, parseTable } from '../sources/csv.ts'
 import { type Findings, type Place, wholeFile } from '../sources/diagnostics.ts'
 import { deepFreeze } from '../lib/freeze.ts'
-import { parseJsonDocument } from '../sources/json.ts'
+import { parseJson } from '../sources/json.ts'
 import { parseYaml } from '../sources/yaml.ts'
 
 const DATA_FILE = /^data\/([A-Za-z_][A-Za-z0-9_]*)\.(json|ya?ml|csv)$/
@@ -55,8 +55,7 @@ function readDocument(
   found: Findings,
 ): (DataSource & { readonly value: Json }) | undefined {
   if (type === 'csv') return readTable(file, text, found)
-  const parsed =
-    type === 'json' ? parseJsonDocument(file, text, found) : parseYaml(file, text, found)
+  const parsed = (type === 'json' ? parseJson : parseYaml)(file, text, found)
   if (!parsed) return undefined
   const at = (row: number | 'header') => parsed.at(row === 'header' ? [] : [row])
   return { file, columns: undefined, value: parsed.value, at }

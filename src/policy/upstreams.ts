@@ -1,5 +1,5 @@
 import { deepFreeze } from '../lib/freeze.ts'
-import { PASS_HEADERS, PLAIN_UPSTREAM } from '../model/http-defaults.ts'
+import { PASS_HEADERS, PLAIN_UPSTREAM } from '../model/tool.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Credential, HttpUpstream, Upstream } from '../model/tool.ts'
 import { isOwnHeader, isUnpassable } from '../bundle/headers.ts'

@@ -1,5 +1,7 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import type { StoredResult } from '../model/result.ts'
+import { boolArray, intArray, textArray } from '../store/arrays.ts'
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { wipeHeldFiles } from './held-files.ts'
 import { wipeHeld } from './held-requests.ts'
@@ -15,38 +17,41 @@ export type ActionState =
   | 'cancelled'
 
 /** An action as stored; the columns of table `actions` that callers read. */
-export interface ActionRow {
+export interface Action {
   readonly id: string
-  readonly decision_id: string
-  readonly agent_id: string
-  readonly agent_name: string
-  readonly key_id: string
+  readonly decisionId: string
+  readonly agentId: string
+  readonly agentName: string
+  readonly keyId: string
   readonly tool: string
   readonly upstream: string
   readonly request: string
-  readonly request_hash: string
-  readonly target_hash: string
+  readonly requestHash: string
+  readonly targetHash: string
   readonly effect: 'allow' | 'deny' | 'require_approval'
   readonly state: ActionState
   readonly fence: number
-  readonly replica_id: string
+  readonly replicaId: string
   readonly revision: string
   readonly explain: string
-  readonly error_code: string
-  readonly error_message: string
+  readonly errorCode: string
+  readonly errorMessage: string
   readonly result: string
   readonly reserved: string
-  readonly idempotency_key: string | null
-  readonly created_at: Date
-  readonly started_at: Date | null
-  readonly finished_at: Date | null
+  readonly idempotencyKey: string | null
+  readonly createdAt: Date
+  readonly startedAt: Date | null
+  readonly finishedAt: Date | null
   /** When the agent got the outcome of an action that was held. */
-  readonly collected_at: Date | null
+  readonly collectedAt: Date | null
 }
 
+/** What is read back of an action that ends: not what it asked, nor why it was let, nor what came of it. */
+export type EndedAction = Omit<Action, 'request' | 'explain' | 'result'>
+
 export type NewAction = Omit<
-  ActionRow,
-  'created_at' | 'started_at' | 'finished_at' | 'collected_at' | 'result'
+  Action,
+  'createdAt' | 'startedAt' | 'finishedAt' | 'collectedAt' | 'result'
 >
 
 /** What became of an executing action. */
@@ -67,7 +72,7 @@ export interface CallOutcome {
   /** The whole answer, for the caller that waits; null when there is none. */
   readonly result: StoredResult | null
   readonly upstreamStatus: number | null
-  /** What it really cost, where that is known apart from the reservation; the rest is given back. */
+  /** What it really cost, where that is known apart from its charge; the rest is given back. */
   readonly spentMicros?: bigint
   /** For the record, beside the outcome. */
   readonly detail?: JsonObject
@@ -82,27 +87,31 @@ export interface ActionFilter {
   readonly limit: number
 }
 
-const COLUMNS = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request, request_hash, target_hash,
+const NAMES = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request, request_hash, target_hash,
   effect, state, fence, replica_id, revision, explain, error_code, error_message, result, reserved,
   idempotency_key, created_at, started_at, finished_at, collected_at`
+const COLUMNS = columns(NAMES)
 
-export async function insertActions(tx: Tx, actions: readonly NewAction[]): Promise<void> {
+export function insertActions(tx: Tx, actions: readonly NewAction[]): void {
   if (actions.length === 0) return
-  await tx.query(INSERT_ACTIONS, [JSON.stringify(actions), new Date(tx.nowMs)])
+  tx.send(INSERT_ACTIONS, [
+    ...NEW_TEXTS.map((name) => textArray(actions.map((action) => action[name]))),
+    intArray(actions.map(({ fence }) => fence)),
+  ])
 }
 
 /** Actions already recorded under these agents' idempotency keys, by `agent key`. */
 export async function priorActions(
   tx: Tx,
   keys: readonly { readonly agentId: string; readonly key: string }[],
-): Promise<Map<string, ActionRow>> {
+): Promise<Map<string, Action>> {
   if (keys.length === 0) return new Map()
-  const rows = await tx.query<ActionRow>(
+  const rows = await tx.query<Action>(
     `select ${COLUMNS} from actions where (agent_id, idempotency_key) in
        (select * from unnest($1::text[], $2::text[]))`,
-    [keys.map(({ agentId }) => agentId), keys.map(({ key }) => key)],
+    [textArray(keys.map(({ agentId }) => agentId)), textArray(keys.map(({ key }) => key))],
   )
-  return new Map(rows.map((row) => [`${row.agent_id} ${row.idempotency_key}`, row]))
+  return new Map(rows.map((row) => [`${row.agentId} ${row.idempotencyKey}`, row]))
 }
 
 /**
@@ -112,33 +121,30 @@ export async function priorActions(
 export async function joinableActions(
   tx: Tx,
   requests: readonly { readonly agentId: string; readonly hash: string; readonly ttlMs: number }[],
-): Promise<Map<string, ActionRow>> {
+): Promise<Map<string, Action>> {
   if (requests.length === 0) return new Map()
-  const rows = await tx.query<ActionRow>(
-    `select ${COLUMNS.split(/,\s*/)
-      .map((name) => `a.${name}`)
-      .join(', ')}
-     from unnest($1::text[], $2::text[], $3::timestamptz[]) as q (agent_id, hash, since)
+  const rows = await tx.query<Action>(
+    `select ${columns(NAMES, 'a')} from unnest($1::text[], $2::text[], $3::int[]) as q (agent_id, hash, ttl_ms)
      join actions a on a.agent_id = q.agent_id and a.request_hash = q.hash
      where a.effect = 'require_approval' and a.collected_at is null and a.idempotency_key is null
-       and (a.finished_at is null or a.finished_at > q.since)
+       and (a.finished_at is null or a.finished_at > ledger_now() - q.ttl_ms * interval '1 ms')
      order by a.id`,
     [
-      requests.map(({ agentId }) => agentId),
-      requests.map(({ hash }) => hash),
-      requests.map(({ ttlMs }) => new Date(tx.nowMs - ttlMs)),
+      textArray(requests.map(({ agentId }) => agentId)),
+      textArray(requests.map(({ hash }) => hash)),
+      intArray(requests.map(({ ttlMs }) => ttlMs)),
     ],
   )
-  return new Map(rows.map((row) => [`${row.agent_id} ${row.request_hash}`, row]))
+  return new Map(rows.map((row) => [`${row.agentId} ${row.requestHash}`, row]))
 }
 
 /** Remembers that the agent got the outcome: the same request asks for a new action from now on. */
-export async function markCollected(tx: Tx, ids: readonly string[]): Promise<void> {
+export function markCollected(tx: Tx, ids: readonly string[]): void {
   if (ids.length === 0) return
-  await tx.query(
-    'update actions set collected_at = $2 where id = any($1) and collected_at is null',
-    [ids, new Date(tx.nowMs)],
-  )
+  tx.send('update actions set collected_at = $2 where id = any($1) and collected_at is null', [
+    textArray(ids),
+    new Date(tx.nowMs),
+  ])
 }
 
 /** Whether the action has ended, one way or another. */
@@ -152,24 +158,29 @@ export const isFinal = ({ state }: { readonly state: ActionState }): boolean =>
 export async function finishActions(
   tx: Tx,
   outcomes: readonly ActionOutcome[],
-): Promise<Map<string, ActionRow>> {
-  const rows = await tx.query<ActionRow>(FINISH_ACTIONS, [
-    JSON.stringify(outcomes),
-    new Date(tx.nowMs),
+): Promise<Map<string, EndedAction>> {
+  const rows = await tx.query<EndedAction>(FINISH_ACTIONS, [
+    textArray(outcomes.map(({ id }) => id)),
+    intArray(outcomes.map(({ fence }) => fence)),
+    textArray(outcomes.map(({ state }) => state)),
+    textArray(outcomes.map(({ errorCode }) => errorCode)),
+    textArray(outcomes.map(({ errorMessage }) => errorMessage)),
+    textArray(outcomes.map(({ result }) => result)),
+    boolArray(outcomes.map(({ freesIdempotencyKey }) => freesIdempotencyKey)),
   ])
-  await wipeEnded(tx, rows)
+  wipeEnded(tx, rows)
   return new Map(rows.map((row) => [row.id, row]))
 }
 
 // What was kept in clear so that it can run is of no more use when it cannot run again.
-async function wipeEnded(tx: Tx, rows: readonly ActionRow[]): Promise<void> {
+function wipeEnded(tx: Tx, rows: readonly EndedAction[]): void {
   const ended = rows.filter(
     ({ effect, state }) =>
       effect === 'require_approval' && state !== 'held' && state !== 'executing',
   )
   const ids = ended.map(({ id }) => id)
-  await wipeHeld(tx, ids)
-  await wipeHeldFiles(tx, ids)
+  wipeHeld(tx, ids)
+  wipeHeldFiles(tx, ids)
 }
 
 /** Moves one action if it is still as expected; undefined when somebody else moved it first. */
@@ -179,7 +190,7 @@ export async function moveAction(
   from: ActionState,
   to: ActionState,
   change: ActionChange = {},
-): Promise<ActionRow | undefined> {
+): Promise<Action | undefined> {
   const [row] = await moveActions(tx, [id], from, to, change)
   return row
 }
@@ -201,8 +212,8 @@ export async function moveActions(
   from: ActionState,
   to: ActionState,
   change: ActionChange = {},
-): Promise<ActionRow[]> {
-  const rows = await tx.query<ActionRow>(MOVE_ACTIONS, [
+): Promise<Action[]> {
+  const rows = await tx.query<Action>(MOVE_ACTIONS, [
     ids,
     from,
     to,
@@ -214,7 +225,7 @@ export async function moveActions(
     change.errorCode ?? null,
     change.errorMessage ?? null,
   ])
-  await wipeEnded(tx, rows)
+  wipeEnded(tx, rows)
   return rows
 }
 
@@ -223,8 +234,8 @@ export async function executingOn(
   tx: Tx,
   replicaId: string,
   ids: readonly string[],
-): Promise<ActionRow[]> {
-  return tx.query<ActionRow>(
+): Promise<Action[]> {
+  return tx.query<Action>(
     `select ${COLUMNS} from actions
      where id = any($1) and state = 'executing' and replica_id = $2 order by id`,
     [ids, replicaId],
@@ -232,17 +243,17 @@ export async function executingOn(
 }
 
 /** The actions of these ids, in no particular order. */
-export async function findActions(db: Db, ids: readonly string[]): Promise<ActionRow[]> {
-  return db.query<ActionRow>(`select ${COLUMNS} from actions where id = any($1)`, [ids])
+export async function findActions(db: Db, ids: readonly string[]): Promise<Action[]> {
+  return db.query<Action>(`select ${COLUMNS} from actions where id = any($1)`, [ids])
 }
 
-export async function findAction(db: Db, id: string): Promise<ActionRow | undefined> {
-  const [row] = await db.query<ActionRow>(`select ${COLUMNS} from actions where id = $1`, [id])
+export async function findAction(db: Db, id: string): Promise<Action | undefined> {
+  const [row] = await db.query<Action>(`select ${COLUMNS} from actions where id = $1`, [id])
   return row
 }
 
-export async function listActions(db: Db, filter: ActionFilter): Promise<ActionRow[]> {
-  return db.query<ActionRow>(
+export async function listActions(db: Db, filter: ActionFilter): Promise<Action[]> {
+  return db.query<Action>(
     `select ${COLUMNS} from actions
      where ($1::text is null or agent_id = $1) and ($2::text is null or tool = $2)
        and ($3::text is null or state = $3) and ($4::text is null or id < $4)
@@ -262,8 +273,8 @@ export async function orphanedActions(
   tx: Tx,
   ownReplicaId: string,
   graceMs: number,
-): Promise<ActionRow[]> {
-  return tx.query<ActionRow>(
+): Promise<Action[]> {
+  return tx.query<Action>(
     `select ${COLUMNS} from actions a where state = 'executing' and replica_id <> $1
        and not exists (select 1 from replicas r
          where r.id = a.replica_id and r.lease_until > $2)
@@ -285,28 +296,50 @@ export function stored(text: string): Json {
   return text === '' ? null : (JSON.parse(text) as Json)
 }
 
-const INSERT_ACTIONS = `insert into actions (id, decision_id, agent_id, agent_name, key_id, tool, upstream, request,
-    request_hash, target_hash, effect, state, fence, replica_id, revision, explain, error_code,
-    error_message, reserved, idempotency_key, created_at, started_at, finished_at)
-  select a.id, a.decision_id, a.agent_id, a.agent_name, a.key_id, a.tool, a.upstream, a.request, a.request_hash,
-    a.target_hash, a.effect, a.state, a.fence, a.replica_id, a.revision, a.explain, a.error_code,
-    a.error_message, a.reserved, a.idempotency_key, $2,
-    case when a.state = 'executing' then $2::timestamptz end,
-    case when a.state = 'denied' then $2::timestamptz end
-  from json_to_recordset($1::json) as a (id text, decision_id text, agent_id text, agent_name text, key_id text,
-    tool text, upstream text, request text, request_hash text, target_hash text, effect text,
-    state text, fence int, replica_id text, revision text, explain text, error_code text,
-    error_message text, reserved text, idempotency_key text)`
+const NEW_TEXTS = [
+  ...([
+    'id',
+    'decisionId',
+    'agentId',
+    'agentName',
+    'keyId',
+    'tool',
+    'upstream',
+    'request',
+  ] as const),
+  ...([
+    'requestHash',
+    'targetHash',
+    'effect',
+    'state',
+    'replicaId',
+    'revision',
+    'explain',
+  ] as const),
+  ...(['errorCode', 'errorMessage', 'reserved', 'idempotencyKey'] as const),
+] as const
 
-const FINISH_ACTIONS = `update actions a set state = o.state, error_code = o."errorCode",
-    error_message = o."errorMessage", result = o.result, finished_at = $2,
-    idempotency_key = case when o."freesIdempotencyKey" then null else a.idempotency_key end
-  from json_to_recordset($1::json) as o (id text, fence int, state text, "errorCode" text,
-    "errorMessage" text, result text, "freesIdempotencyKey" boolean)
+const NEW_COLUMNS = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request, request_hash, target_hash,
+  effect, state, replica_id, revision, explain, error_code, error_message, reserved, idempotency_key, fence`
+
+const INSERT_ACTIONS = `insert into actions (${NEW_COLUMNS}, created_at, started_at, finished_at)
+  select a.*, ledger_now(), case when a.state = 'executing' then ledger_now() end,
+    case when a.state = 'denied' then ledger_now() end
+  from unnest(${NEW_TEXTS.map((_, index) => `$${index + 1}::text[]`).join(', ')},
+    $${NEW_TEXTS.length + 1}::int[]) as a (${NEW_COLUMNS})`
+
+const ENDED = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request_hash, target_hash, effect,
+  state, fence, replica_id, revision, error_code, error_message, reserved, idempotency_key, created_at,
+  started_at, finished_at, collected_at`
+
+// Travels with the lock: where that was not taken there is no `ledger_now()`, and nothing is done.
+const FINISH_ACTIONS = `update actions a set state = o.state, error_code = o.error_code,
+    error_message = o.error_message, result = o.result, finished_at = ledger_now(),
+    idempotency_key = case when o.frees then null else a.idempotency_key end
+  from unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[])
+    as o (id, fence, state, error_code, error_message, result, frees)
   where a.id = o.id and a.fence = o.fence and a.state in ('executing', 'indeterminate')
-  returning ${COLUMNS.split(/,\s*/)
-    .map((name) => `a.${name}`)
-    .join(', ')}`
+  returning ${columns(ENDED, 'a')}`
 
 // Presumed dead is not proven dead: `indeterminate` keeps the fence, so that the owner may still report.
 const MOVE_ACTIONS = `update actions set state = $3,

@@ -1,9 +1,10 @@
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
 /** One figure that an agent, or somebody who watches it, reports. */
-export interface MetricRow {
+export interface Metric {
   readonly id: string
-  readonly agent_id: string
+  readonly agentId: string
   /** Such as `execution_time_ms`, `success`, `cost_usd`, `tokens`, `api_calls` or `quality`. */
   readonly type: string
   readonly value: number
@@ -25,7 +26,7 @@ export interface MetricAggregate {
   readonly agent: string | null
   readonly type: string
   /** Beginning of the period; null over all time. */
-  readonly period_start: Date | null
+  readonly periodStart: Date | null
   readonly count: bigint
   readonly sum: number
   readonly mean: number
@@ -38,13 +39,14 @@ export interface MetricAggregate {
 export const PERIODS = ['hour', 'day', 'week', 'month', 'all'] as const
 export type Period = (typeof PERIODS)[number]
 
-const COLUMNS = 'id, agent_id, type, value, unit, metadata, at'
+const NAMES = 'id, agent_id, type, value, unit, metadata, at'
+const COLUMNS = columns(NAMES)
 const GROUPS_MAX = 1_000
 
-export async function insertMetrics(tx: Tx, metrics: readonly MetricRow[]): Promise<void> {
+export async function insertMetrics(tx: Tx, metrics: readonly Metric[]): Promise<void> {
   await tx.query(
-    `insert into agent_metrics (${COLUMNS}) select ${COLUMNS} from json_to_recordset($1::json) as m
-       (id text, agent_id text, type text, value double precision, unit text, metadata text,
+    `insert into agent_metrics (${NAMES}) select id, "agentId", type, value, unit, metadata, at
+     from json_to_recordset($1::json) as m (id text, "agentId" text, type text, value double precision, unit text, metadata text,
         at timestamptz)`,
     [JSON.stringify(metrics)],
   )
@@ -54,8 +56,8 @@ export async function insertMetrics(tx: Tx, metrics: readonly MetricRow[]): Prom
 export async function listMetrics(
   db: Db,
   filter: MetricFilter & { readonly before?: string | undefined; readonly limit: number },
-): Promise<MetricRow[]> {
-  return db.query<MetricRow>(
+): Promise<Metric[]> {
+  return db.query<Metric>(
     `select ${COLUMNS} from agent_metrics where ${MATCHES} and ($5::text is null or id < $5)
      order by id desc limit $6`,
     [...valuesOf(filter), filter.before ?? null, filter.limit],
@@ -74,7 +76,7 @@ export async function aggregateMetrics(
       ? 'null::timestamptz'
       : `date_trunc('${by.period}', at at time zone 'utc') at time zone 'utc'`
   return db.query<MetricAggregate>(
-    `select ${agent} as agent, type, ${start} as period_start, count(*) as count, sum(value) as sum,
+    `select ${agent} as agent, type, ${start} as "periodStart", count(*) as count, sum(value) as sum,
        avg(value) as mean, min(value) as min, max(value) as max,
        percentile_cont(0.5) within group (order by value) as p50,
        percentile_cont(0.95) within group (order by value) as p95

@@ -14,25 +14,25 @@ export type AlertType =
   | 'audit_broken'
   | 'credential_echoed'
 
-export interface AlertRow {
+export interface Alert {
   readonly id: string
   readonly type: AlertType
-  readonly agent_id: string
+  readonly agentId: string
   readonly message: string
   readonly details: string
   readonly at: Date
 }
 
 /** Stores an alert, puts it on the record, so that the event stream carries it, and queues its webhook. */
-export async function raiseAlert(
+export function raiseAlert(
   tx: Tx,
   type: AlertType,
   agentId: string,
   message: string,
   details: JsonObject,
-): Promise<void> {
+): void {
   const id = newId('alr', tx.nowMs)
-  await tx.query(
+  tx.send(
     'insert into alerts (id, type, agent_id, message, details, at) values ($1, $2, $3, $4, $5, $6)',
     [id, type, agentId, message, canonicalJson(details), new Date(tx.nowMs)],
   )
@@ -56,9 +56,9 @@ export async function listAlerts(
     readonly before: string | null
     readonly limit: number
   },
-): Promise<AlertRow[]> {
-  return db.query<AlertRow>(
-    `select id, type, agent_id, message, details, at from alerts
+): Promise<Alert[]> {
+  return db.query<Alert>(
+    `select id, type, agent_id as "agentId", message, details, at from alerts
      where ($1::text is null or agent_id = $1)
        and ($2::text is null or type = $2) and ($3::text is null or id < $3)
      order by id desc limit $4`,

@@ -1,11 +1,12 @@
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
 /** The answer to a write that came with an `Idempotency-Key`; API keys in it are sealed. */
 export interface StoredAnswer {
   /** Whose it is: a holder, or in rows of earlier versions an API key. */
-  readonly key_id: string
+  readonly keyId: string
   readonly key: string
-  readonly request_hash: string
+  readonly requestHash: string
   readonly sealed: string
 }
 
@@ -18,17 +19,18 @@ export async function storedAnswer(
   key: string,
 ): Promise<StoredAnswer | undefined> {
   const [row] = await db.query<StoredAnswer>(
-    'select key_id, key, request_hash, sealed from idempotent_answers where key_id = any($1) and key = $2',
+    `select ${columns('key_id, key, request_hash, sealed')} from idempotent_answers
+     where key_id = any($1) and key = $2`,
     [owners, key],
   )
   return row
 }
 
-export async function insertAnswer(tx: Tx, answer: StoredAnswer): Promise<void> {
-  await tx.query(
+export function insertAnswer(tx: Tx, answer: StoredAnswer): void {
+  tx.send(
     `insert into idempotent_answers (key_id, key, request_hash, sealed, at)
      values ($1, $2, $3, $4, $5)`,
-    [answer.key_id, answer.key, answer.request_hash, answer.sealed, new Date(tx.nowMs)],
+    [answer.keyId, answer.key, answer.requestHash, answer.sealed, new Date(tx.nowMs)],
   )
 }
 

@@ -16,6 +16,12 @@ import {
 import { readArchives } from './retention.ts'
 import { KEY_LOST, SigningKey, toPem } from './signing-key.ts'
 
+// The hash chain shows that something was changed only to who knows its head. So the head is signed with a
+// key that is not in the database, and kept in a file that is not either, about a second old at most. At the
+// start the database is compared with the largest one kept: if the chain does not descend from it, no effect
+// starts any more. The same when signing fails for too long, since a tail that nobody signed could be cut
+// unseen.
+
 const INTERVAL_MS = 1_000
 /** Without a new checkpoint outside the database for this long, or this many entries, effects stop. */
 const UNSIGNED_MS_MAX = 60_000

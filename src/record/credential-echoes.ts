@@ -30,5 +30,5 @@ async function raise(tx: Tx, upstream: string): Promise<void> {
   )
   if (rows.some(({ details }) => JSON.parse(details).upstream === upstream)) return
   const message = `upstream \`${upstream}\` sent back a credential of the gate, which was masked`
-  await raiseAlert(tx, 'credential_echoed', '', message, { upstream })
+  raiseAlert(tx, 'credential_echoed', '', message, { upstream })
 }

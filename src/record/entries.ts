@@ -4,7 +4,7 @@ import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
-import type { ActionRow } from './actions.ts'
+import type { EndedAction } from './actions.ts'
 
 /** Larger args stay in the action's own row; the entry then names them by the request's hash alone. */
 const ARGS_CHARS_MAX = 16_384
@@ -110,17 +110,17 @@ function costText({ costMicros, request }: Decided): string | null {
 }
 
 /** An entry about an action that exists already. */
-export function actionEntry(kind: string, row: ActionRow, detail: JsonObject): AuditDraft {
+export function actionEntry(kind: string, row: EndedAction, detail: JsonObject): AuditDraft {
   return {
     kind,
-    agentId: row.agent_id,
+    agentId: row.agentId,
     tool: row.tool,
     effect: effectOf(row),
     actionId: row.id,
-    detail: { decision_id: row.decision_id, agent_name: row.agent_name, ...detail },
+    detail: { decision_id: row.decisionId, agent_name: row.agentName, ...detail },
   }
 }
 
 // An approved action was allowed in the end, whatever was said of it first.
-const effectOf = ({ effect, state }: ActionRow): ActionRow['effect'] =>
+const effectOf = ({ effect, state }: EndedAction): EndedAction['effect'] =>
   effect === 'require_approval' && state !== 'held' && state !== 'denied' ? 'allow' : effect

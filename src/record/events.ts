@@ -2,6 +2,10 @@ import type { AuditEntry } from '../model/audit.ts'
 import type { Db } from '../store/tx.ts'
 import { readEntriesAfter } from './audit.ts'
 
+// Every replica delivers every entry, its own and those of others, in chain order and without a gap. Its own
+// come straight from the commit; when one is missing in between, the record is read from the last delivered
+// on. So a notice from a peer is only a hint how far to read, and may be lost or come twice.
+
 const CATCH_UP_PAGE = 1_000
 
 export type EventListener = (entry: AuditEntry) => void

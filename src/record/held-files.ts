@@ -1,5 +1,6 @@
 import { GatewayError } from '../errors.ts'
-import { type Bytes, SentFiles, type Spool } from '../lib/spool.ts'
+import path from 'node:path'
+import { type Bytes, SentFiles, Spool } from '../lib/spool.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
 // Files of held actions are in the database, where every replica finds them and a backup has them. They are written
@@ -22,11 +23,20 @@ interface Piece {
 
 export class HeldFiles {
   readonly #db: Db
-  readonly #spool: Spool
+  /** Where bytes are on their way in and out. */
+  readonly spool: Spool
 
-  constructor(db: Db, spool: Spool) {
+  constructor(db: Db, dataDir: string) {
     this.#db = db
-    this.#spool = spool
+    this.spool = new Spool(path.join(dataDir, 'spool'))
+  }
+
+  start(): Promise<void> {
+    return this.spool.start()
+  }
+
+  stop(): Promise<void> {
+    return this.spool.stop()
   }
 
   /** @throws GatewayError `payload_too_large`, `store_unavailable` */
@@ -81,7 +91,7 @@ export class HeldFiles {
     )
     const files = new SentFiles()
     for (const { sha256 } of rows) {
-      const writer = this.#spool.writer()
+      const writer = this.spool.writer()
       try {
         for await (const data of this.read(actionId, sha256)) await writer.write(data)
         const bytes = await writer.end()
@@ -110,9 +120,9 @@ export class HeldFiles {
 }
 
 /** Takes away files of actions that will not run any more. */
-export async function wipeHeldFiles(tx: Tx, actionIds: readonly string[]): Promise<void> {
+export function wipeHeldFiles(tx: Tx, actionIds: readonly string[]): void {
   if (actionIds.length === 0) return
-  await tx.query('delete from held_files where action_id = any($1)', [actionIds])
+  tx.send('delete from held_files where action_id = any($1)', [actionIds])
 }
 
 /** Takes away what belongs to no action that may still run. */

@@ -2,16 +2,16 @@ import type { Db, Tx } from '../store/tx.ts'
 
 /** The clear request of a held action, sealed. It is there for as long as the action may still run. */
 export interface HeldRequest {
-  readonly action_id: string
+  readonly actionId: string
   readonly sealed: string
 }
 
-export async function keepHeld(tx: Tx, requests: readonly HeldRequest[]): Promise<void> {
+export function keepHeld(tx: Tx, requests: readonly HeldRequest[]): void {
   if (requests.length === 0) return
-  await tx.query(
+  tx.send(
     `insert into held_requests (action_id, sealed)
      select * from unnest($1::text[], $2::text[])`,
-    [requests.map((one) => one.action_id), requests.map(({ sealed }) => sealed)],
+    [requests.map((one) => one.actionId), requests.map(({ sealed }) => sealed)],
   )
 }
 
@@ -22,13 +22,13 @@ export async function heldRequests(
 ): Promise<ReadonlyMap<string, string>> {
   if (actionIds.length === 0) return new Map()
   const rows = await db.query<HeldRequest>(
-    'select action_id, sealed from held_requests where action_id = any($1)',
+    'select action_id as "actionId", sealed from held_requests where action_id = any($1)',
     [actionIds],
   )
-  return new Map(rows.map((row) => [row.action_id, row.sealed]))
+  return new Map(rows.map((row) => [row.actionId, row.sealed]))
 }
 
-export async function wipeHeld(tx: Tx, actionIds: readonly string[]): Promise<void> {
+export function wipeHeld(tx: Tx, actionIds: readonly string[]): void {
   if (actionIds.length === 0) return
-  await tx.query('delete from held_requests where action_id = any($1)', [actionIds])
+  tx.send('delete from held_requests where action_id = any($1)', [actionIds])
 }

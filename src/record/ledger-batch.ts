@@ -1,23 +1,36 @@
-import type { Client } from 'pg'
+import type { Writable } from 'node:stream'
+import type { Client, QueryResult } from 'pg'
 import { GatewayError } from '../errors.ts'
 import { canonicalJson } from '../lib/canonical.ts'
 import { entryColumns, entryHash } from '../lib/chain.ts'
 import type { AuditDraft, AuditEntry } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
-import type { Job, JobSink, KillRow, Tx } from '../store/tx.ts'
+import { bigintArray, textArray } from '../store/arrays.ts'
+import type { Job, JobSink, EngagedSwitch, Tx } from '../store/tx.ts'
 import type { Floor, HeadFloor } from '../store/head-floor.ts'
 
 // One ledger batch is one transaction: the head row is locked, what the batch needs is read after the wait
 // for that lock, operations run kind by kind, and entries, head and everything else commit together. The
 // head moves (`batch_no`) with every batch, also with one that leaves no entry, so that nothing guarded is
 // ever written without it.
+//
+// On a server, statements are pipelined: those that are asked for before the next wait leave in one packet,
+// named, so that the server has parsed and planned them before. A batch of claims and outcomes takes two
+// round trips: the lock with the kinds' first reads, then the writes with COMMIT. In a transaction where a
+// statement failed, COMMIT answers ROLLBACK without an error, so its tag decides and nothing else does.
 
 /** A kind of ledger write. All inputs of one kind in a batch are applied together, in order. */
-export interface LedgerKind<Input, Output> {
+export interface LedgerKind<Input, Output, Begun = unknown> {
   readonly name: string
   /** Kinds run in ascending order within a batch: what stops things runs before what starts them. */
   readonly order: number
-  apply(tx: Tx, inputs: readonly Input[]): Promise<readonly (Output | GatewayError)[]>
+  /**
+   * Sends the statements that `apply` begins with, without waiting: they travel with the lock. They count by
+   * the database's `ledger_now()`, because the batch's time is not known yet, and read nothing that an earlier
+   * kind of the batch writes in its `apply`.
+   */
+  begin?(tx: Tx, inputs: readonly Input[]): Begun
+  apply(tx: Tx, inputs: readonly Input[], begun: Begun): Promise<readonly (Output | GatewayError)[]>
   /** Runs first in a later batch for inputs whose commit got no answer: undo what nobody acted on. */
   recover?(tx: Tx, inputs: readonly Input[]): Promise<void>
 }
@@ -32,7 +45,23 @@ interface Head {
   readonly audit_seq: bigint
   readonly audit_hash: string
   readonly kill_epoch: bigint
+  /** The time of the batch. */
   readonly at: Date
+  readonly switches: readonly SwitchJson[] | null
+}
+
+type SwitchJson = Omit<EngagedSwitch, 'epoch' | 'engagedAt'> & {
+  readonly epoch: number
+  readonly engaged_at: string
+}
+
+/** How the statements of a batch travel. */
+export interface BatchWire {
+  readonly client: Client
+  /** Whether statements are named and share packets: a server's session. The embedded database takes one at a time. */
+  readonly isPipelined: boolean
+  /** The replica that writes, for those who hear of it. */
+  readonly origin: string
 }
 
 interface Mark {
@@ -40,30 +69,34 @@ interface Mark {
   readonly jobs: number
   readonly after: number
   readonly epoch: bigint
-  readonly killRows: readonly KillRow[]
+  readonly switches: readonly EngagedSwitch[]
 }
 
 export class Batch implements Tx {
   readonly entries: AuditEntry[] = []
-  readonly #client: Client
+  readonly #wire: BatchWire
   readonly #floor: HeadFloor
   readonly #jobSink: JobSink
   readonly #drafts: AuditDraft[] = []
   readonly #jobs: Job[] = []
   readonly #after: (() => void)[] = []
-  #killRows: readonly KillRow[] = []
+  #sent: Promise<unknown>[] = []
+  #corked = false
+  /** Where statements do not share packets, the next waits for the answer to this one. */
+  #lastAsked: Promise<unknown> = Promise.resolve()
+  #switches: readonly EngagedSwitch[] = []
   commitSent = false
   nowMs = 0
   killEpoch = 0n
 
-  constructor(client: Client, floor: HeadFloor, jobSink: JobSink) {
-    this.#client = client
+  constructor(wire: BatchWire, floor: HeadFloor, jobSink: JobSink) {
+    this.#wire = wire
     this.#floor = floor
     this.#jobSink = jobSink
   }
 
-  get killRows(): readonly KillRow[] {
-    return this.#killRows
+  get switches(): readonly EngagedSwitch[] {
+    return this.#switches
   }
 
   /** What was to run once the batch is durable. */
@@ -71,9 +104,47 @@ export class Batch implements Tx {
     return this.#after
   }
 
-  async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-    const { rows } = await this.#client.query(text, values as unknown[])
+  async query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]> {
+    const { rows } = await this.#ask(text, values)
     return rows as Row[]
+  }
+
+  send(text: string, values: readonly unknown[]): void {
+    const answer = this.#ask(text, values)
+    answer.catch(() => {}) // looked at in `settled`
+    this.#sent.push(answer)
+  }
+
+  /** Waits for what was sent. @throws the first error of it */
+  async settled(): Promise<void> {
+    await Promise.all(this.#sent.splice(0))
+  }
+
+  #ask(text: string, values?: readonly unknown[]): Promise<QueryResult> {
+    const { client, isPipelined } = this.#wire
+    if (!isPipelined) return this.#askInTurn(text, values)
+    this.#cork(client)
+    if (!values) return client.query(text)
+    const name = nameOf(text)
+    return client.query({ ...(name ? { name } : {}), text, values: values as unknown[] })
+  }
+
+  #askInTurn(text: string, values?: readonly unknown[]): Promise<QueryResult> {
+    const answer = this.#lastAsked.then(() => this.#wire.client.query(text, values as unknown[]))
+    this.#lastAsked = answer.catch(() => {})
+    return answer
+  }
+
+  // What is asked before the next real wait leaves in one write: one packet, one wake-up of the server.
+  #cork(client: Client): void {
+    if (this.#corked) return
+    const { stream } = (client as unknown as { connection: { stream: Writable } }).connection
+    this.#corked = true
+    stream.cork()
+    process.nextTick(() => {
+      this.#corked = false
+      stream.uncork()
+    })
   }
 
   append(draft: AuditDraft): void {
@@ -84,8 +155,8 @@ export class Batch implements Tx {
     this.#jobs.push(job)
   }
 
-  changeKillSwitches(rows: readonly KillRow[]): void {
-    this.#killRows = rows
+  changeKillSwitches(rows: readonly EngagedSwitch[]): void {
+    this.#switches = rows
   }
 
   raiseKillEpoch(): bigint {
@@ -103,7 +174,7 @@ export class Batch implements Tx {
       jobs: this.#jobs.length,
       after: this.#after.length,
       epoch: this.killEpoch,
-      killRows: this.#killRows,
+      switches: this.#switches,
     }
   }
 
@@ -112,7 +183,7 @@ export class Batch implements Tx {
     this.#jobs.length = mark.jobs
     this.#after.length = mark.after
     this.killEpoch = mark.epoch
-    this.#killRows = mark.killRows
+    this.#switches = mark.switches
   }
 
   /** Recovers, applies and commits; the answers by operation. */
@@ -121,38 +192,65 @@ export class Batch implements Tx {
     pending: readonly Op[],
   ): Promise<Map<Op, unknown>> {
     try {
-      const head = await this.#lockHead()
+      const groups = byKind(pending)
+      const locking = this.#lockHead()
+      locking.catch(() => {})
+      // What is not known yet may come before: then nothing travels ahead.
+      const isPlain = recovering.length === 0 && groups.every(([kind]) => kind.begin !== undefined)
+      const begun = isPlain
+        ? groups.map(([kind, group]) => kind.begin?.(this, inputsOf(group)))
+        : []
+      const head = await locking
       for (const [kind, group] of byKind(recovering)) {
         await kind.recover?.(this, inputsOf(group))
       }
       const results = new Map<Op, unknown>()
-      for (const [kind, group] of byKind(pending)) {
-        const outputs = await kind.apply(this, inputsOf(group))
+      for (const [at, [kind, group]] of groups.entries()) {
+        const inputs = inputsOf(group)
+        const outputs = await kind.apply(this, inputs, begun[at] ?? kind.begin?.(this, inputs))
         group.forEach((one, index) => results.set(one, outputs[index]))
       }
       this.#chain(head)
       await this.#putJobs()
-      const moved = await this.#writeHead(head)
-      this.commitSent = true
-      await this.#client.query('commit')
+      const moved = this.#writeHead(head)
+      await this.#commit()
       this.#floor.raise(moved.audit_seq, moved.audit_hash)
       return results
     } catch (error) {
-      if (!this.commitSent) await this.#client.query('rollback').catch(() => {})
+      if (!this.commitSent) await this.#rollBack()
       throw error
     }
   }
 
-  // Statements of their own: each must read with a snapshot, and a clock, from after the wait for the lock.
+  // The tag decides, both ways: a transaction in which a statement failed answers COMMIT with ROLLBACK and no
+  // error, and one whose failures were undone to a savepoint answers COMMIT.
+  async #commit(): Promise<void> {
+    this.commitSent = true
+    const [committed, ...others] = await Promise.allSettled([this.#ask('commit'), ...this.#sent])
+    if (committed.status === 'rejected') throw committed.reason
+    if (committed.value.command === 'COMMIT') return
+    this.commitSent = false
+    const failed = others.find(({ status }) => status === 'rejected')
+    throw failed?.status === 'rejected' ? failed.reason : new Error('the batch was rolled back')
+  }
+
+  async #rollBack(): Promise<void> {
+    await Promise.allSettled([...this.#sent, this.#ask('rollback')])
+  }
+
   async #lockHead(): Promise<Head> {
     const floor = this.#floor.current
-    const answers = (await this.#client.query(LOCK_HEAD)) as unknown as { rows: unknown[] }[]
-    const [, heads, clock, switches] = answers
-    const head = heads?.rows[0] as Head
-    const now = (clock?.rows[0] as { now: Date } | undefined)?.now ?? head.at
-    this.nowMs = Math.max(head.at.getTime(), now.getTime())
+    const [began, locked] = await Promise.all([this.#ask(BEGIN), this.#ask(LOCK, [])])
+    const head = locked.rows[0] as Head
+    // A lock without a transaction around it is gone already.
+    if (began.command !== 'BEGIN') throw new Error('the transaction of the batch did not begin')
+    this.nowMs = head.at.getTime()
     this.killEpoch = head.kill_epoch
-    this.#killRows = (switches?.rows ?? []) as KillRow[]
+    this.#switches = (head.switches ?? []).map(({ epoch, engaged_at: at, ...rest }) => ({
+      ...rest,
+      epoch: BigInt(epoch),
+      engagedAt: new Date(at),
+    }))
     await this.#assertGrown(floor, head)
     return head
   }
@@ -170,22 +268,26 @@ export class Batch implements Tx {
   }
 
   async #putJobs(): Promise<void> {
-    for (const { entry, ...job } of this.#jobs) {
-      const recorded = entry && this.entries.find(({ detail }) => detail === entry.detail)
-      const carried = recorded ? { entry: JSON.parse(recorded.body) as JsonObject } : {}
-      await this.#jobSink.put(this, { ...job, data: { ...job.data, ...carried } })
-    }
+    await Promise.all(
+      this.#jobs.map(({ entry, ...job }) => {
+        const recorded = entry && this.entries.find(({ detail }) => detail === entry.detail)
+        const carried = recorded ? { entry: JSON.parse(recorded.body) as JsonObject } : {}
+        return this.#jobSink.put(this, { ...job, data: { ...job.data, ...carried } })
+      }),
+    )
   }
 
-  async #writeHead(head: Head): Promise<Pick<Head, 'audit_seq' | 'audit_hash'>> {
+  #writeHead(head: Head): Pick<Head, 'audit_seq' | 'audit_hash'> {
     const last = this.entries.at(-1)
     const moved = {
       audit_seq: last?.seq ?? head.audit_seq,
       audit_hash: last?.hash ?? head.audit_hash,
     }
-    const column = <Key extends keyof AuditEntry>(key: Key) => this.entries.map((e) => e[key])
-    await this.#client.query(APPEND, [
-      column('seq'),
+    const column = (
+      key: 'kind' | 'agentId' | 'tool' | 'effect' | 'actionId' | 'body' | 'prevHash' | 'hash',
+    ) => textArray(this.entries.map((entry) => entry[key]))
+    this.send(APPEND, [
+      bigintArray(this.entries.map(({ seq }) => seq)),
       column('kind'),
       column('agentId'),
       column('tool'),
@@ -198,10 +300,16 @@ export class Batch implements Tx {
       moved.audit_seq,
       moved.audit_hash,
       this.killEpoch,
-      `${moved.audit_seq}:${this.killEpoch}`,
+      this.#notice(moved.audit_seq),
       last !== undefined || this.killEpoch !== head.kill_epoch,
     ])
     return moved
+  }
+
+  /** What is announced: how far the record goes, and what others have to look into. */
+  #notice(seq: bigint): string {
+    const queues = new Set(this.#jobs.filter((job) => !job.startAfterMs).map(({ queue }) => queue))
+    return [seq, this.killEpoch, this.#wire.origin, [...queues].join(',')].join(':')
   }
 
   #chain(head: Head): void {
@@ -238,14 +346,25 @@ function byKind<Op extends Operation>(
   return [...groups].sort(([a], [b]) => a.order - b.order)
 }
 
-const LOCK_HEAD = `begin isolation level read committed;
-select audit_seq, audit_hash, kill_epoch, at from ledger_head for update;
-select date_trunc('milliseconds', clock_timestamp()) as now;
-select agent, tool, upstream, reason, actor, epoch, engaged_at as "engagedAt" from kill_switches`
+/** Names of the statements that a session has prepared; what is made up as it goes is not kept for ever. */
+const names = new Map<string, string>()
+const NAMES_MAX = 200
+
+function nameOf(text: string): string | undefined {
+  const known = names.get(text)
+  if (known !== undefined || names.size >= NAMES_MAX) return known
+  const name = `l${names.size}`
+  names.set(text, name)
+  return name
+}
+
+const BEGIN = 'begin isolation level read committed'
+
+const LOCK = 'select * from ledger_lock()'
 
 const HASH_AT = 'select hash from audit_entries where seq = $1'
 
-/** The channel each durable batch is announced on, with `<head seq>:<kill epoch>`. */
+/** The channel each durable batch is announced on, with `<head seq>:<kill epoch>:<replica>:<queues>`. */
 export const LEDGER_CHANNEL = 'portcullis_ledger'
 
 const APPEND = `with entries as (

@@ -3,6 +3,10 @@ import type { Client, ClientConfig } from 'pg'
 import type { Logger } from '../lib/log.ts'
 import { cut, deadline } from '../store/deadline.ts'
 
+// The ledger has a connection of its own, because its bounds are its own: a batch that does not end holds
+// the lock that everybody waits for. When something is late the connection is cut rather than waited for,
+// and the server ends what was going on in it.
+
 const RECONNECT_DELAY_MS = 100
 /**
  * A replica that is frozen inside a batch holds the row lock that all others wait for. The server ends
@@ -57,6 +61,7 @@ export class LedgerSession {
     const client = new pg.Client({
       ...this.#config,
       connectionTimeoutMillis: this.#connectMs,
+      pipeline: this.#bounded,
     })
     client.on('error', (error) => {
       this.#log.warn({ err: error }, 'ledger connection failed')
@@ -78,5 +83,12 @@ export class LedgerSession {
   }
 }
 
+// Every statement of a batch finds its rows by a key. A plan that was kept from when a table was small would
+// read all of it, and one that looks dear would be compiled.
 const BOUNDS = `set lock_timeout = ${LOCK_TIMEOUT_MS};
-set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`
+set idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS};
+set plan_cache_mode = force_generic_plan;
+set jit = off;
+set enable_seqscan = off;
+set enable_hashjoin = off;
+set enable_mergejoin = off`

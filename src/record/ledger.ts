@@ -8,6 +8,12 @@ import type { HeadFloor } from '../store/head-floor.ts'
 import { Batch, type LedgerKind, type Operation } from './ledger-batch.ts'
 import { LedgerSession } from './ledger-session.ts'
 
+// How batches come about and how they fail. Whatever has come by the time a batch is through goes into the
+// next. A batch that the database refuses for its data is halved until the input at fault is alone, and the
+// others succeed; one that gets no answer in time loses its connection. When it was the COMMIT that got
+// none, nobody knows what became of it: its callers are told `audit_unavailable`, and a later batch undoes
+// what did get through.
+
 export type { Tx } from '../store/tx.ts'
 export { LEDGER_CHANNEL, type LedgerKind } from './ledger-batch.ts'
 
@@ -39,6 +45,8 @@ export class Ledger {
   readonly #session: LedgerSession
   readonly #floor: HeadFloor
   readonly #jobs: JobSink
+  readonly #isPipelined: boolean
+  readonly #origin: string
   readonly #queue: Pending[] = []
   /** What stops things, ahead of everything that waits. */
   readonly #urgent: Pending[] = []
@@ -56,6 +64,8 @@ export class Ledger {
     floor: HeadFloor
     /** A server bounds waits inside its sessions; the embedded database cannot. */
     isServer: boolean
+    /** The replica that writes, named in what is announced. */
+    origin?: string
     /** Where the jobs of batches go; without it a job is an error. */
     jobs?: JobSink
   }) {
@@ -63,6 +73,8 @@ export class Ledger {
     this.#deadlineMs = options.deadlineMs
     this.#floor = options.floor
     this.#jobs = options.jobs ?? NO_JOBS
+    this.#isPipelined = options.isServer
+    this.#origin = options.origin ?? ''
     this.#session = new LedgerSession({
       config: options.config,
       log: options.log,
@@ -171,7 +183,8 @@ export class Ledger {
     let results: Map<Pending, unknown>
     try {
       const client = await this.#session.client()
-      batch = new Batch(client, this.#floor, this.#jobs)
+      const wire = { client, isPipelined: this.#isPipelined, origin: this.#origin }
+      batch = new Batch(wire, this.#floor, this.#jobs)
       results = await this.#withDeadline(client, batch.run(recovering, pending), pending)
     } catch (error) {
       this.#unanswered.push(...recovering, ...(batch?.commitSent ? pending : []))
@@ -258,10 +271,14 @@ function unavailable(message: string, cause?: unknown): GatewayError {
   return new GatewayError('audit_unavailable', message, { cause, retryAfterS: 1 })
 }
 
+/** A session whose statements are not those it is believed to know: it is given up. */
+const LOST_NAMES = new Set(['42P05', '26000'])
+
 // A RangeError is what canonical JSON makes of an entry it cannot hold.
 function isDataError(error: unknown): boolean {
   if (error instanceof RangeError) return true
-  return DATA_ERROR.test((error as { code?: string }).code ?? '')
+  const { code = '' } = error as { code?: string }
+  return DATA_ERROR.test(code) && !LOST_NAMES.has(code)
 }
 
 const single = (
@@ -285,10 +302,12 @@ async function runAlone(batch: Batch, work: (tx: Tx) => Promise<unknown>): Promi
   await batch.query('savepoint one')
   try {
     const output = await work(batch)
+    await batch.settled()
     await batch.query('release savepoint one')
     return output
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
+    await batch.settled()
     await batch.query('rollback to savepoint one')
     batch.undoTo(mark)
     return error

@@ -1,9 +1,10 @@
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
 /** What an agent says it did by itself, with what it cost in micro-units. */
-export interface ReportRow {
+export interface RecordedReport {
   readonly id: string
-  readonly agent_id: string
+  readonly agentId: string
   readonly type: string
   readonly target: string
   readonly cost: bigint
@@ -23,22 +24,23 @@ export interface ReportFilter {
   readonly limit: number
 }
 
-const COLUMNS = 'id, agent_id, type, target, cost, outcome, metadata, at'
+const NAMES = 'id, agent_id, type, target, cost, outcome, metadata, at'
+const COLUMNS = columns(NAMES)
 
-export async function insertReports(tx: Tx, reports: readonly ReportRow[]): Promise<void> {
+export async function insertReports(tx: Tx, reports: readonly RecordedReport[]): Promise<void> {
   if (reports.length === 0) return
   const rows = reports.map((report) => ({ ...report, cost: String(report.cost) }))
   await tx.query(
-    `insert into reports (${COLUMNS}) select ${COLUMNS} from json_to_recordset($1::json) as r
-       (id text, agent_id text, type text, target text, cost bigint, outcome text, metadata text,
+    `insert into reports (${NAMES}) select id, "agentId", type, target, cost, outcome, metadata, at
+     from json_to_recordset($1::json) as r (id text, "agentId" text, type text, target text, cost bigint, outcome text, metadata text,
         at timestamptz)`,
     [JSON.stringify(rows)],
   )
 }
 
 /** Newest first. */
-export async function listReports(db: Db, filter: ReportFilter): Promise<ReportRow[]> {
-  return db.query<ReportRow>(
+export async function listReports(db: Db, filter: ReportFilter): Promise<RecordedReport[]> {
+  return db.query<RecordedReport>(
     `select ${COLUMNS} from reports
      where ($1::text is null or agent_id = $1) and ($2::text is null or type = $2)
        and ($3::text is null or outcome = $3) and ($4::timestamptz is null or at >= $4)

@@ -1,6 +1,10 @@
 import type { Archive } from '../model/audit.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
+// The entries are partitioned by week, so that dropping old ones is dropping a table: no row of the record
+// is ever deleted, and the trigger that forbids it stays. Only the oldest week may go, and only when nobody
+// reads it, since a lock that is waited for would hold up the ledger.
+
 const DAY_MS = 86_400_000
 const WEEK_MS = 7 * DAY_MS
 /** 1970-01-05, the first Monday there is. */

@@ -1,37 +1,39 @@
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
 export type RunStatus = 'queued' | 'running' | 'passed' | 'failed' | 'error'
 
 /** A sandbox run as stored; the columns of table `sandbox_runs`. */
-export interface RunRow {
+export interface SandboxRun {
   readonly id: string
-  readonly agent_id: string
+  readonly agentId: string
   readonly name: string
   readonly scenario: string
   readonly status: RunStatus
   readonly attempts: number
-  readonly replica_id: string
+  readonly replicaId: string
   readonly revision: string
   readonly steps: string
   readonly error: string
-  readonly requested_by: string
-  readonly created_at: Date
-  readonly started_at: Date | null
-  readonly finished_at: Date | null
+  readonly requestedBy: string
+  readonly createdAt: Date
+  readonly startedAt: Date | null
+  readonly finishedAt: Date | null
 }
 
-const COLUMNS = `id, agent_id, name, scenario, status, attempts, replica_id, revision, steps, error,
-  requested_by, created_at, started_at, finished_at`
+const COLUMNS =
+  columns(`id, agent_id, name, scenario, status, attempts, replica_id, revision, steps, error,
+  requested_by, created_at, started_at, finished_at`)
 const SWEPT_MAX = 50
 
 export async function insertRun(
   tx: Tx,
-  run: Pick<RunRow, 'id' | 'agent_id' | 'name' | 'scenario' | 'requested_by'>,
+  run: Pick<SandboxRun, 'id' | 'agentId' | 'name' | 'scenario' | 'requestedBy'>,
 ): Promise<void> {
   await tx.query(
     `insert into sandbox_runs (id, agent_id, name, scenario, status, requested_by, created_at, queued_at)
      values ($1, $2, $3, $4, 'queued', $5, $6, $6)`,
-    [run.id, run.agent_id, run.name, run.scenario, run.requested_by, new Date(tx.nowMs)],
+    [run.id, run.agentId, run.name, run.scenario, run.requestedBy, new Date(tx.nowMs)],
   )
 }
 
@@ -46,8 +48,12 @@ export async function countOpenRuns(db: Db, agentId: string): Promise<number> {
 }
 
 /** Takes a queued run for this replica; undefined when somebody else has it. */
-export async function startRun(tx: Tx, id: string, replicaId: string): Promise<RunRow | undefined> {
-  const [row] = await tx.query<RunRow>(
+export async function startRun(
+  tx: Tx,
+  id: string,
+  replicaId: string,
+): Promise<SandboxRun | undefined> {
+  const [row] = await tx.query<SandboxRun>(
     `update sandbox_runs set status = 'running', replica_id = $2, attempts = attempts + 1,
        started_at = $3
      where id = $1 and status = 'queued' returning ${COLUMNS}`,
@@ -59,10 +65,10 @@ export async function startRun(tx: Tx, id: string, replicaId: string): Promise<R
 /** Ends a running run by compare-and-set on the attempt; undefined when it is no longer that one. */
 export async function finishRun(
   tx: Tx,
-  run: Pick<RunRow, 'id' | 'attempts'>,
-  end: Pick<RunRow, 'status' | 'revision' | 'steps' | 'error' | 'scenario'>,
-): Promise<RunRow | undefined> {
-  const [row] = await tx.query<RunRow>(
+  run: Pick<SandboxRun, 'id' | 'attempts'>,
+  end: Pick<SandboxRun, 'status' | 'revision' | 'steps' | 'error' | 'scenario'>,
+): Promise<SandboxRun | undefined> {
+  const [row] = await tx.query<SandboxRun>(
     `update sandbox_runs set status = $3, revision = $4, steps = $5, error = $6, finished_at = $7, scenario = $8
      where id = $1 and attempts = $2 and status = 'running' returning ${COLUMNS}`,
     [
@@ -80,7 +86,7 @@ export async function finishRun(
 }
 
 /** Queues a run again that was started and never finished. */
-export async function requeueRun(tx: Tx, run: Pick<RunRow, 'id' | 'attempts'>): Promise<void> {
+export async function requeueRun(tx: Tx, run: Pick<SandboxRun, 'id' | 'attempts'>): Promise<void> {
   await tx.query(
     `update sandbox_runs set status = 'queued', replica_id = '', started_at = null, queued_at = $3
      where id = $1 and attempts = $2 and status = 'running'`,
@@ -89,8 +95,8 @@ export async function requeueRun(tx: Tx, run: Pick<RunRow, 'id' | 'attempts'>): 
 }
 
 /** Runs that claim to be played by a replica whose lease has ended, or by this one. */
-export async function orphanedRuns(db: Db, ownReplicaId: string): Promise<RunRow[]> {
-  return db.query<RunRow>(
+export async function orphanedRuns(db: Db, ownReplicaId: string): Promise<SandboxRun[]> {
+  return db.query<SandboxRun>(
     `select ${COLUMNS} from sandbox_runs s where status = 'running' and (replica_id = $1 or not exists
        (select 1 from replicas r where r.id = s.replica_id and r.lease_until > clock_timestamp()))
      order by id limit ${SWEPT_MAX}`,
@@ -109,8 +115,10 @@ export async function forgottenRuns(db: Db, afterMs: number): Promise<string[]> 
   return rows.map(({ id }) => id)
 }
 
-export async function findRun(db: Db, id: string): Promise<RunRow | undefined> {
-  const [row] = await db.query<RunRow>(`select ${COLUMNS} from sandbox_runs where id = $1`, [id])
+export async function findRun(db: Db, id: string): Promise<SandboxRun | undefined> {
+  const [row] = await db.query<SandboxRun>(`select ${COLUMNS} from sandbox_runs where id = $1`, [
+    id,
+  ])
   return row
 }
 
@@ -118,8 +126,8 @@ export async function findRun(db: Db, id: string): Promise<RunRow | undefined> {
 export async function listRuns(
   db: Db,
   filter: { readonly agentId: string; readonly before: string | null; readonly limit: number },
-): Promise<RunRow[]> {
-  return db.query<RunRow>(
+): Promise<SandboxRun[]> {
+  return db.query<SandboxRun>(
     `select ${COLUMNS} from sandbox_runs
      where agent_id = $1 and ($2::text is null or id < $2) order by id desc limit $3`,
     [filter.agentId, filter.before, filter.limit],

@@ -4,6 +4,10 @@ import path from 'node:path'
 import { keyIdOf } from '../lib/checkpoint.ts'
 import { publicKeysOf } from '../lib/manifest.ts'
 
+// The private key is a file that only the gate's user can read, made at the first start and never replaced
+// by itself: a record that was signed by a key which is gone refuses to start, because a new key would sign
+// whatever had been put in its place.
+
 const KEY_FILE = 'audit-signing-key.pem'
 const PUBLIC_FILE = 'audit-public-key.pem'
 

@@ -1,14 +1,15 @@
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
 export type TurnStatus = 'running' | 'completed' | 'stopped' | 'failed'
 
 /** A turn as stored; the columns of table `turns` that are read. */
-export interface TurnRow {
+export interface RecordedTurn {
   readonly id: string
-  readonly agent_id: string
+  readonly agentId: string
   readonly status: TurnStatus
-  readonly request_hash: string
-  readonly replica_id: string
+  readonly requestHash: string
+  readonly replicaId: string
   readonly answer: string
 }
 
@@ -22,7 +23,7 @@ export interface NewTurn {
   readonly revision: string
 }
 
-const COLUMNS = 'id, agent_id, status, request_hash, replica_id, answer'
+const COLUMNS = columns('id, agent_id, status, request_hash, replica_id, answer')
 
 export async function insertTurn(tx: Tx, turn: NewTurn): Promise<void> {
   await tx.query(
@@ -47,8 +48,8 @@ export async function priorTurn(
   tx: Tx,
   agentId: string,
   key: string,
-): Promise<TurnRow | undefined> {
-  const [row] = await tx.query<TurnRow>(
+): Promise<RecordedTurn | undefined> {
+  const [row] = await tx.query<RecordedTurn>(
     `select ${COLUMNS} from turns where agent_id = $1 and idempotency_key = $2`,
     [agentId, key],
   )
@@ -68,8 +69,8 @@ export async function finishTurn(
   tx: Tx,
   id: string,
   end: { readonly status: TurnStatus; readonly answer: string; readonly freesKey: boolean },
-): Promise<TurnRow | undefined> {
-  const [row] = await tx.query<TurnRow>(
+): Promise<RecordedTurn | undefined> {
+  const [row] = await tx.query<RecordedTurn>(
     `update turns set status = $2, answer = $3, finished_at = $4,
        idempotency_key = case when $5 then null else idempotency_key end
      where id = $1 and status = 'running' returning ${COLUMNS}`,
@@ -79,8 +80,8 @@ export async function finishTurn(
 }
 
 /** Turns that claim to run on a replica whose lease has ended. */
-export async function orphanedTurns(tx: Tx, graceMs: number): Promise<TurnRow[]> {
-  return tx.query<TurnRow>(
+export async function orphanedTurns(tx: Tx, graceMs: number): Promise<RecordedTurn[]> {
+  return tx.query<RecordedTurn>(
     `select ${COLUMNS} from turns t where status = 'running' and not exists
        (select 1 from replicas r where r.id = t.replica_id and r.lease_until > $1)
      order by id limit 500`,

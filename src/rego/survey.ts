@@ -6,6 +6,7 @@ import { importName } from './checker/imports.ts'
 import type { Type } from './builtins/types.ts'
 import type { Expr, Loc, Module, Rule, Term, With } from './ast/ast.ts'
 import { walkExpr, walkRule, walkTerm } from './ast/walk.ts'
+import { scalarText } from './ast/scalar-text.ts'
 import { isOperator } from './ast/operators.ts'
 import { splitRef } from './ast/tree.ts'
 
@@ -61,7 +62,7 @@ function surveyRule(module: Module, rule: Rule, type: Type | undefined): RuleSur
     isDefault: rule.isDefault,
     isFunction: args !== undefined,
     makes: key && !value ? 'set' : suffix.length > 0 || key ? 'object' : 'value',
-    constants: branches(rule).map(({ head }) => head.value && constantText(head.value)),
+    constants: branches(rule).map(({ head }) => head.value && scalarText(head.value)),
     type,
     reads: reader.reads,
     replaces: reader.replaces,
@@ -69,21 +70,6 @@ function surveyRule(module: Module, rule: Rule, type: Type | undefined): RuleSur
 }
 
 const branches = (rule: Rule): Rule[] => [rule, ...(rule.else ? branches(rule.else) : [])]
-
-function constantText(term: Term): string | undefined {
-  switch (term.kind) {
-    case 'null':
-      return 'null'
-    case 'boolean':
-      return String(term.value)
-    case 'number':
-      return term.text
-    case 'string':
-      return JSON.stringify(term.value)
-    default:
-      return undefined
-  }
-}
 
 interface Alias {
   readonly root: Reference['root']

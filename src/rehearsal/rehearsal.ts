@@ -7,7 +7,7 @@ import { decide } from '../decide/decide.ts'
 import { MICROS, microsFromJson } from '../lib/money.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import type { ActionRequest, Resource } from '../model/request.ts'
+import type { ActionRequest, AskedAction } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { admit, type Verdict } from '../pipeline/admission.ts'
 import { honourable, withTarget } from '../pipeline/judge.ts'
@@ -25,13 +25,7 @@ export interface Scenario {
   readonly actions: readonly ScenarioAction[]
 }
 
-export interface ScenarioAction {
-  readonly tool: string
-  readonly args?: JsonObject
-  readonly resource?: Resource
-  readonly context?: JsonObject
-  readonly reason?: string
-  readonly cost?: string | number
+export interface ScenarioAction extends AskedAction {
   readonly facts?: JsonObject
   readonly expect?: {
     readonly effect?: Effect

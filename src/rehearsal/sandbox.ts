@@ -20,7 +20,7 @@ import {
   orphanedRuns,
   requeueRun,
   startRun,
-  type RunRow,
+  type SandboxRun,
   type RunStatus,
 } from '../record/sandbox-runs.ts'
 import type { RecordMask } from '../record/mask.ts'
@@ -38,8 +38,6 @@ const SCENARIO_BYTES_MAX = 256 * 1024
 const OPEN_RUNS_MAX = 10
 const RUN_MS_MAX = 10_000
 const ATTEMPTS_MAX = 3
-/** A wake-up that has not come after this long is taken for lost. */
-const LOST_WAKE_UP_MS = 5_000
 const BUSY_RETRY_AFTER_S = 5
 
 export interface SandboxParts {
@@ -87,10 +85,10 @@ export class Sandbox {
       const name = scenario.name ?? ''
       await insertRun(tx, {
         id,
-        agent_id: agent.id,
+        agentId: agent.id,
         name,
         scenario: shown === text ? text : this.#sealed(id, text),
-        requested_by: caller.name,
+        requestedBy: caller.name,
       })
       tx.enqueue(sandboxJob(id))
       const detail = { actor: caller.name, key_id: caller.keyId, scenario_sha256: sha256(shown) }
@@ -126,12 +124,12 @@ export class Sandbox {
   }
 
   /** Runs that nobody is playing any more are queued again, a few times; forgotten ones are played. */
-  async sweep(): Promise<void> {
+  async sweep(forgottenMs: number): Promise<void> {
     const { db, ledger, replicaId } = this.#parts
     const lost = await orphanedRuns(db, replicaId)
     for (const run of lost.filter(({ id }) => !this.#playing.has(id)))
       await ledger.write((tx) => this.#again(tx, run.id))
-    for (const id of await forgottenRuns(db, LOST_WAKE_UP_MS)) await this.run(id)
+    for (const id of await forgottenRuns(db, forgottenMs)) await this.run(id)
   }
 
   async #play(begun: Begun, bundle: Bundle, startedAt: number): Promise<RunEnd> {
@@ -151,13 +149,13 @@ export class Sandbox {
 
   async #finish(
     tx: Tx,
-    run: RunRow,
+    run: SandboxRun,
     { revision }: Bundle,
     { status, steps, scenario, error }: RunEnd,
     seconds: number,
   ): Promise<void> {
     const masking = this.#masking()
-    const shown = maskedScenario(played(this.#opened(run)), run.agent_id, masking)
+    const shown = maskedScenario(played(this.#opened(run)), run.agentId, masking)
     const told = JSON.stringify(
       steps.map((step, at) => stepJson(masking ? maskedStep(step, masking) : step, scenario, at)),
     )
@@ -166,7 +164,7 @@ export class Sandbox {
     const end = { status, revision, steps: told, error, scenario: kept }
     if (!(await finishRun(tx, run, end))) return
     tx.append(
-      entry('sandbox.finished', run.agent_id, run.id, {
+      entry('sandbox.finished', run.agentId, run.id, {
         status,
         name: run.name,
         steps: steps.length,
@@ -187,7 +185,7 @@ export class Sandbox {
     return JSON.stringify({ sealed: this.#parts.mask.sealFor(`scenario ${id}`).close(text) })
   }
 
-  #opened({ id, scenario }: RunRow): string {
+  #opened({ id, scenario }: SandboxRun): string {
     const { sealed } = JSON.parse(scenario) as { sealed?: string }
     if (sealed === undefined) return scenario
     try {
@@ -204,7 +202,7 @@ export class Sandbox {
       await requeueRun(tx, run)
       tx.enqueue(sandboxJob(id))
       const reason = 'it was started and not finished'
-      tx.append(entry('sandbox.queued', run.agent_id, id, { name: run.name, reason }))
+      tx.append(entry('sandbox.queued', run.agentId, id, { name: run.name, reason }))
       return
     }
     await this.#finish(
@@ -218,7 +216,7 @@ export class Sandbox {
 }
 
 interface Begun {
-  readonly run: RunRow
+  readonly run: SandboxRun
   readonly agent: Agent
   readonly state: AgentState
 }
@@ -240,12 +238,12 @@ const failed = (error: string): RunEnd => ({
 async function begin(tx: Tx, id: string, replicaId: string): Promise<Begun | undefined> {
   const run = await startRun(tx, id, replicaId)
   if (!run) return undefined
-  const agent = await findAgent(tx, run.agent_id)
-  const state = (await agentStates(tx, [run.agent_id])).get(run.agent_id)
+  const agent = await findAgent(tx, run.agentId)
+  const state = (await agentStates(tx, [run.agentId])).get(run.agentId)
   if (!agent || !state) return undefined // gone, and its runs with it
   const { name, attempts } = run
   tx.append(
-    entry('sandbox.started', run.agent_id, id, { name, attempt: attempts, replica: replicaId }),
+    entry('sandbox.started', run.agentId, id, { name, attempt: attempts, replica: replicaId }),
   )
   return { run, agent, state }
 }
@@ -253,7 +251,7 @@ async function begin(tx: Tx, id: string, replicaId: string): Promise<Begun | und
 const NOTHING = JSON.stringify({ actions: [] })
 const played = (text: string): Scenario => JSON.parse(text) as Scenario
 
-const isSealed = ({ scenario }: RunRow): boolean => scenario.startsWith('{"sealed":')
+const isSealed = ({ scenario }: SandboxRun): boolean => scenario.startsWith('{"sealed":')
 
 /** The scenario as it is on record; undefined where nothing of it is masked. */
 function maskedScenario(

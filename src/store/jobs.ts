@@ -87,10 +87,6 @@ export class Jobs {
     this.#loops.get(queue)?.wake()
   }
 
-  wakeAll(): void {
-    for (const loop of this.#loops.values()) loop.wake()
-  }
-
   get #started(): PgBoss {
     if (!this.#boss) throw new Error('the job queue is not started')
     return this.#boss

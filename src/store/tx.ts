@@ -2,7 +2,7 @@ import type { AuditDraft } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
 
 /** An engaged kill switch: empty strings stand for everything. */
-export interface KillRow {
+export interface EngagedSwitch {
   readonly agent: string
   readonly tool: string
   readonly upstream: string
@@ -42,18 +42,26 @@ export interface Tx extends Db {
   /** Ledger time in ms since the epoch: the database clock, never running backwards. */
   readonly nowMs: number
   /** The engaged switches, those that this batch engaged included. */
-  readonly killRows: readonly KillRow[]
+  readonly switches: readonly EngagedSwitch[]
   readonly killEpoch: bigint
   /** Adds an audit entry to this batch. It is durable when the batch is. */
   append(draft: AuditDraft): void
   /** Adds a job to this batch. */
   enqueue(job: Job): void
   /** Says which switches are engaged now, so that what this batch claims is held against them. */
-  changeKillSwitches(rows: readonly KillRow[]): void
+  changeKillSwitches(rows: readonly EngagedSwitch[]): void
   /** Makes every replica look at the kill switch again; returns the new epoch. */
   raiseKillEpoch(): bigint
   /** Runs once the batch is durable. */
   afterCommit(action: () => void): void
+  /** Sends a statement whose rows nobody needs. It is answered, and what it says is looked at, with the commit. */
+  send(text: string, values: readonly unknown[]): void
+}
+
+/** What was sent ahead and may fail before anybody waits for it: the batch fails then, and says why. */
+export function ahead<T>(sent: Promise<T>): Promise<T> {
+  sent.catch(() => {})
+  return sent
 }
 
 /** Asks for nothing. @throws where nobody answers */

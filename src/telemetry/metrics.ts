@@ -68,13 +68,12 @@ export class Metrics {
   readonly ready = this.#gauge('portcullis_ready', '1 while every dependency is ready')
   readonly policyInfo = this.#gauge('portcullis_policy_info', 'The live revision', ['revision'])
   readonly act = this.#histogram('act_seconds', 'From request to answer', FAST_BUCKETS, ['kind'])
-  readonly plan = this.#histogram('plan_seconds', 'Time to judge a change plan', FAST_BUCKETS, [])
+  readonly plan = this.#histogram('plan_seconds', 'Time to judge a change plan', FAST_BUCKETS)
   /** The seeds' names, with `_` for `.`; the share is of the runs this replica finished. */
   readonly sandboxDuration = this.#histogram(
     'sandbox_run_duration',
     'Seconds a sandbox run took',
     FAST_BUCKETS,
-    [],
   )
   readonly sandboxSuccess = this.#gauge(
     'sandbox_run_success_rate',
@@ -87,14 +86,12 @@ export class Metrics {
     'portcullis_decision_seconds',
     'Time to decide, without I/O',
     MICRO_BUCKETS,
-    [],
   )
   /** The seed's name, in Prometheus' letters; seconds. */
   readonly spawnSeconds = this.#histogram(
     'agent_manager_agent_spawn_duration',
     'From the request to a spawned agent, in seconds',
     FAST_BUCKETS,
-    [],
   )
   readonly agentUptime = this.#gauge(
     'agent_manager_agent_uptime',
@@ -147,7 +144,7 @@ export class Metrics {
     return new Gauge({ name, help, labelNames, registers: [this.registry] })
   }
 
-  #histogram(name: string, help: string, buckets: number[], labelNames: string[]): Histogram {
+  #histogram(name: string, help: string, buckets: number[], labelNames: string[] = []): Histogram {
     return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] })
   }
 }

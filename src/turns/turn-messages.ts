@@ -1,6 +1,7 @@
 import type { Agent } from '../agents/agent.ts'
 import { screen } from '../decide/screen.ts'
 import { jsonText, shownJson } from '../lib/raw-json.ts'
+import { isForRoles } from '../bundle/roles.ts'
 import { parseStrictJson, StrictJsonError } from '../lib/strict-json.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -11,6 +12,10 @@ import { OFFERED_TOOLS_MAX } from '../protocols/model/tool.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { StoredResult } from '../model/result.ts'
 import type { Answer } from '../pipeline/submission.ts'
+
+// What goes to the model and what comes from it. Both are text that somebody else wrote: results are told as
+// data, cut, and withheld where the risk patterns object; the model's args are parsed as strictly as a
+// request, because they become one. Nothing here decides whether a call may happen.
 
 /** Longer results are cut before the model sees them; the action's own record has them whole. */
 const RESULT_CHARS_MAX = 4_000
@@ -49,10 +54,8 @@ export function offerable(agent: Agent, bundle: Bundle): string[] {
 
 const mayUse = (agent: Agent, bundle: Bundle, tool: string): boolean =>
   (bundle.guardsByTool.get(tool) ?? []).some(
-    ({ kind, mode, roles }) =>
-      kind === 'permissions' &&
-      mode === 'enforce' &&
-      (roles.size === 0 || agent.roles.some((role) => roles.has(role))),
+    (guard) =>
+      guard.kind === 'permissions' && guard.mode === 'enforce' && isForRoles(guard, agent.roles),
   )
 
 /** The model's args as an object, or what is wrong with them. */

@@ -12,6 +12,7 @@ import type { ChatMessage, Completion } from '../protocols/model/call.ts'
 import { chatCall, isModelTool } from '../protocols/model/protocol.ts'
 import type { Facts } from '../model/facts.ts'
 import type { JsonObject } from '../model/json.ts'
+import { UNSAID } from '../model/request.ts'
 import { offeredTools } from '../protocols/model/tool.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { Ledger, Tx } from '../record/ledger.ts'
@@ -22,7 +23,7 @@ import {
   insertTurn,
   orphanedTurns,
   priorTurn,
-  type TurnRow,
+  type RecordedTurn,
 } from '../record/turns.ts'
 import { maskingOf } from '../pipeline/claim.ts'
 import type { Masking } from '../record/masking.ts'
@@ -39,6 +40,12 @@ import {
   resultForModel,
   toolMessage,
 } from './turn-messages.ts'
+
+// A turn is a loop around the pipeline and has no powers of its own: the model's every call and every tool
+// it asks for are actions of the agent, decided and recorded one by one. Its row is written before the model
+// is asked, so an Idempotency-Key runs a turn once; it can stop at any step (a refusal, a limit, a caller
+// that is gone), and what was done until then is on record and in the answer. Whatever replica dies in a
+// turn, the sweep of another ends it.
 
 export interface TurnSubmission {
   readonly caller: Caller
@@ -88,7 +95,7 @@ export class Turns {
   /** @throws GatewayError before the turn is on record; afterwards every end is an answer. */
   async run(submission: TurnSubmission): Promise<TurnAnswer> {
     this.#parts.model.assertReady()
-    const agent = await this.#agent(submission.caller)
+    const agent = await this.#parts.agents.acting(submission.caller)
     const bundle = this.#parts.bundle()
     const id = newId('trn')
     const prior = await this.#parts.ledger.write((tx) =>
@@ -108,15 +115,6 @@ export class Turns {
     })
   }
 
-  async #agent({ role, agentId }: Caller): Promise<Agent> {
-    if (role !== 'agent' || !agentId) {
-      throw new GatewayError('forbidden', 'only an agent key can act')
-    }
-    const agent = await this.#parts.agents.find(agentId)
-    if (!agent) throw new GatewayError('unauthenticated', 'the agent of this key is gone')
-    return agent
-  }
-
   // The row with the key is written before anything is asked, so two requests cannot both run.
   async #open(
     tx: Tx,
@@ -124,7 +122,7 @@ export class Turns {
     { caller, requestId, prompt, context, idempotencyKey }: TurnSubmission,
     agent: Agent,
     bundle: Bundle,
-  ): Promise<TurnRow | undefined> {
+  ): Promise<RecordedTurn | undefined> {
     const requestHash = digest({ prompt, context })
     const prior =
       idempotencyKey === null ? undefined : await priorTurn(tx, agent.id, idempotencyKey)
@@ -357,10 +355,8 @@ class Turn {
       caller: this.#submission.caller,
       requestId: this.#submission.requestId,
       call,
-      resource: null,
+      ...UNSAID,
       context: this.#submission.context,
-      reason: null,
-      costMicros: null,
       idempotencyKey: null,
       waitMs: 0,
       mayBeHeld,
@@ -462,8 +458,8 @@ function actionJson(tool: string, answer: Answer): JsonObject {
   return { ...base, decision: 'deny', status: 'refused', code, message }
 }
 
-function checked(prior: TurnRow, requestHash: string): TurnRow {
-  if (prior.request_hash !== requestHash) {
+function checked(prior: RecordedTurn, requestHash: string): RecordedTurn {
+  if (prior.requestHash !== requestHash) {
     throw new GatewayError(
       'idempotency_mismatch',
       'this Idempotency-Key was used for a different request',
@@ -476,26 +472,26 @@ function checked(prior: TurnRow, requestHash: string): TurnRow {
   })
 }
 
-const answerOf = ({ answer }: TurnRow): TurnAnswer => JSON.parse(answer) as TurnAnswer
+const answerOf = ({ answer }: RecordedTurn): TurnAnswer => JSON.parse(answer) as TurnAnswer
 
-async function endOrphan(tx: Tx, row: TurnRow): Promise<void> {
+async function endOrphan(tx: Tx, turn: RecordedTurn): Promise<void> {
   const message = 'the replica that ran the turn stopped; its actions are on record'
   const body = {
-    turn_id: row.id,
+    turn_id: turn.id,
     status: 'stopped',
     text: null,
     stopped_by: { code: 'replica_gone', message },
   }
   const answer = JSON.stringify({ status: 200, body })
-  const ended = await finishTurn(tx, row.id, { status: 'stopped', answer, freesKey: false })
+  const ended = await finishTurn(tx, turn.id, { status: 'stopped', answer, freesKey: false })
   if (!ended) return
   const detail = {
-    turn_id: row.id,
+    turn_id: turn.id,
     status: 'stopped',
     code: 'replica_gone',
-    replica: row.replica_id,
+    replica: turn.replicaId,
   }
-  tx.append(entry('turn.finished', row.agent_id, detail))
+  tx.append(entry('turn.finished', turn.agentId, detail))
 }
 
 function entry(kind: string, agentId: string, detail: JsonObject) {

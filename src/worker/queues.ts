@@ -1,4 +1,4 @@
-import { findApproval, type ApprovalRow } from '../approvals/tasks.ts'
+import { findApproval, type Approval } from '../approvals/tasks.ts'
 import type { JsonObject } from '../model/json.ts'
 import { approvalView } from '../operations/approval-view.ts'
 import type { Operations } from '../operations/operations.ts'
@@ -10,6 +10,10 @@ import { QUEUES } from '../record/outbox.ts'
 import type { JobHandler, QueueOptions } from '../store/jobs.ts'
 import type { Db } from '../store/tx.ts'
 import type { WebhookSender } from './webhooks.ts'
+
+// What each queue does with a job. A job carries little more than an id: the handler reads what is true by
+// now and asks the same pipeline and operations as HTTP does, all of which do nothing when there is nothing
+// to do. So a job may come twice or late, and one that is lost is made up for by the sweeper.
 
 const SANDBOX_RETRIES = 2
 const WEBHOOK_RETRIES = 8
@@ -38,7 +42,7 @@ export interface WorkerParts {
 export function handlers(parts: WorkerParts): Readonly<Record<string, JobHandler>> {
   const { pipeline, operations, sandbox, webhooks, db, mask, bundle, serverUrl } = parts
   // All that a person needs to judge what is held.
-  const show = (approval: ApprovalRow) =>
+  const show = (approval: Approval) =>
     approvalView(db, approval, { bundle: bundle(), serverUrl, mask })
   return {
     [QUEUES.resume]: (data) => pipeline.resume(idIn(data, 'action_id')),

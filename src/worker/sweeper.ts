@@ -10,11 +10,10 @@ import { sweepHeldFiles } from '../record/held-files.ts'
 import { hasOrphanedTurns } from '../record/turns.ts'
 import type { Db } from '../store/tx.ts'
 
-const SWEEP_MS = 1_000
-const COUNTERS_EVERY = 60
-const RECORD_EVERY = 3_600
-/** A wake-up that has not come after this long is taken for lost. */
-const LOST_WAKE_UP_MS = 5_000
+// The safety net under the queues. Nothing depends on a wake-up alone: once a second each replica looks for
+// what should have gone on by itself (held actions that are approved, tasks that are overdue, actions, turns
+// and runs of a replica whose lease has run out) and has it done. Looking is a read; of two replicas that
+// find the same, the ledger lets one do it. A sweep that fails is logged and comes again.
 
 export interface SweeperParts {
   readonly db: Db
@@ -25,6 +24,12 @@ export interface SweeperParts {
   readonly log: Logger
   readonly retention: RetentionParts
 }
+
+const SWEEP_MS = 1_000
+/** Rounds from one time to the next, of what is not done in each. */
+const EVERY = { counters: 60, record: 3_600 }
+/** A wake-up that has not come after this long is taken for lost. */
+const LOST_WAKE_UP_MS = 5_000
 
 /** Finds what a lost wake-up left behind: overdue and approved tasks, actions of dead replicas. */
 export class Sweeper {
@@ -59,14 +64,14 @@ export class Sweeper {
       if (orphans > 0)
         log.warn({ actions: orphans }, 'actions of a stopped replica are indeterminate')
       if (await hasOrphanedTurns(db)) await turns.sweep()
-      await sandbox.sweep()
+      await sandbox.sweep(LOST_WAKE_UP_MS)
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
-      if (this.#rounds % COUNTERS_EVERY === 0) {
+      if (this.#rounds % EVERY.counters === 0) {
         await operations.sweepCounters()
         await sweepHeldFiles(db)
       }
-      if (this.#rounds % RECORD_EVERY === RECORD_EVERY - 1) await keepRecord(retention)
+      if (this.#rounds % EVERY.record === EVERY.record - 1) await keepRecord(retention)
       this.#rounds++
     } catch (error) {
       log.warn({ err: error }, 'sweep failed; it runs again')

@@ -6,6 +6,10 @@ import type { JsonObject } from '../model/json.ts'
 import type { CheckpointSink } from '../record/checkpoints.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
+// Notices leave through the queue, whose jobs are part of the batch that caused them: a notice of something
+// that was rolled back cannot exist, and one that fails is sent again under the same id. So a receiver may
+// get one twice and knows it by its id. The answer of a receiver is not read beyond its status.
+
 const TIMEOUT_MS = 10_000
 
 /**

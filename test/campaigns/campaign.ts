@@ -3,6 +3,7 @@
 // has no known outcome is listed. The upstream's own ledger is what is believed.
 import { expect } from 'chai'
 import path from 'node:path'
+import { entriesIn } from '../support/audit-export.ts'
 import { scratch } from '../support/database.ts'
 import { freePort, GateProcess } from '../support/gate-process.ts'
 import { ADMIN, MAKER } from '../support/gate.ts'
@@ -209,11 +210,7 @@ export class Campaign {
     const response = await fetch(`${this.gate.url}/audit/export`, {
       headers: { 'x-api-key': ADMIN },
     })
-    const lines = (await response.text()).trim().split('\n')
-    return lines.flatMap((line) => {
-      const one = JSON.parse(line)
-      return one.type === 'entry' ? [JSON.parse(one.body)] : []
-    })
+    return entriesIn(await response.text()).map(({ body }) => JSON.parse(body))
   }
 
   /** Undefined when the gate is not there. */

@@ -1,6 +1,10 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { parseStrictJson, StrictJsonError } from '../../src/lib/strict-json.ts'
+import {
+  parseStrictJson,
+  StrictJsonError,
+  type StrictJsonRules,
+} from '../../src/lib/strict-json.ts'
 
 describe('strict JSON', () => {
   it('reads whatever JSON.stringify writes, with the same value', () => {
@@ -52,6 +56,7 @@ describe('strict JSON', () => {
     ['a duplicate key', '{"a":1,"a":1}', /duplicate key "a" at position 7/],
     ['a duplicate key, escaped', '{"ab":1,"a\\u0062":2}', /duplicate key/],
     ['a duplicate key in an array', '[{"a":{"x":1,"x":2}}]', /duplicate key "x"/],
+    ['a duplicate __proto__', '{"__proto__":1,"__proto__":2}', /duplicate key "__proto__"/],
     ['2^53', '9007199254740992', /integer beyond 2\^53/],
     ['-2^53', '-9007199254740992', /integer beyond 2\^53/],
     ['a large integer with a fraction of zero', '9007199254740993.0', /integer beyond/],
@@ -102,12 +107,59 @@ describe('strict JSON', () => {
     expect(Object.getPrototypeOf(value)).to.equal(Object.prototype)
   })
 
+  it('says where a key stood first, however much came between and however it was written', () => {
+    const text = '[0, {"x": {"ab": [1, {"c": 2}]}, "ab": 1, "y": 2, "a\\u0062": 3}]'
+    const error = refusal(text)
+    expect(error.duplicate).to.deep.equal({ key: 'ab', firstAt: text.indexOf('"ab": 1') })
+    expect(text.slice(error.at, error.end)).to.equal('"a\\u0062"')
+  })
+
+  it('says what is wrong by a code and a place', () => {
+    const where = (text: string) => {
+      const { code, at, end } = refusal(text, { depthMax: 2, valuesMax: 4 })
+      return [code, text.slice(at, end)]
+    }
+    expect(where('[1e999]')).to.deep.equal(['number', '1e999'])
+    expect(where('["\\ud800"]')).to.deep.equal(['syntax', '"\\ud800"'])
+    expect(where('[[[]]]')).to.deep.equal(['too_deep', '['])
+    expect(where('[1,2,3,4]')).to.deep.equal(['too_many_values', '4'])
+  })
+
+  it('counts an object once, also when a key stands twice', () => {
+    expect(refusal('{"a":1,"b":2,"a":3}', { valuesMax: 4 }).code).to.equal('duplicate_key')
+  })
+
+  it('tells where the entries of the outermost list stand, and of no other', () => {
+    const text = '[ 1, [2, 3] , {"a": [4]}]'
+    const entries: string[] = []
+    parseStrictJson(text, { onEntry: (at, end) => entries.push(text.slice(at, end)) })
+    expect(entries).to.deep.equal(['1', '[2, 3]', '{"a": [4]}'])
+  })
+
+  it('rounds fractions and reserves a key only when told so', () => {
+    const pi = '3.14159265358979323846'
+    expect(refusal(pi).code).to.equal('number')
+    expect(parseStrictJson(pi, { fractions: 'rounded' })).to.equal(Math.PI)
+    expect(refusal('9007199254740993.0', { fractions: 'rounded' }).code).to.equal('number')
+    expect(refusal('{"a":1}', { reservedKey: 'a' }).problem).to.equal('key `a` is reserved')
+  })
+
   it('reads a megabyte of anything without recursion into the stack', () => {
     expect(() => parseStrictJson('['.repeat(1 << 20))).to.throw(StrictJsonError)
     expect(() => parseStrictJson('{"a":'.repeat(1 << 17))).to.throw(StrictJsonError)
     expect(parseStrictJson(`"${'x'.repeat(1 << 20)}"`)).to.have.length(1 << 20)
   })
 })
+
+function refusal(text: string, rules?: StrictJsonRules): StrictJsonError {
+  try {
+    parseStrictJson(text, rules)
+  } catch (error) {
+    if (error instanceof StrictJsonError) return error
+    throw error
+  }
+  throw new Error(`${text} was accepted`)
+}
 
 function attempt(work: () => unknown): { ok: boolean; value?: unknown } {
   try {

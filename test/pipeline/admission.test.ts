@@ -3,7 +3,7 @@ import { Counters } from '../../src/agents/counters.ts'
 import type { AgentState } from '../../src/agents/registry.ts'
 import type { Reason, Reservation } from '../../src/model/decision.ts'
 import { admit, type Asking, type Judged, type Standing } from '../../src/pipeline/admission.ts'
-import type { KillRow } from '../../src/store/tx.ts'
+import type { EngagedSwitch } from '../../src/store/tx.ts'
 
 const NOW = Date.UTC(2026, 0, 15)
 const AGENT: AgentState = {
@@ -15,7 +15,7 @@ const AGENT: AgentState = {
   instances: null,
   executing: 0,
 }
-const SWITCH = { agent: '', tool: 'items.*', upstream: '', reason: 'stop' } as KillRow
+const SWITCH = { agent: '', tool: 'items.*', upstream: '', reason: 'stop' } as EngagedSwitch
 
 const reason = (code: string, effect: Reason['effect'] = 'deny'): Reason => ({
   code,

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { engage, killRow, release } from '../../src/control/kill-switch.ts'
+import { engage, engagedSwitch, release } from '../../src/control/kill-switch.ts'
 import { GatewayError } from '../../src/errors.ts'
 import { createLogger } from '../../src/lib/log.ts'
 import { Ledger, type LedgerKind, type Tx } from '../../src/record/ledger.ts'
@@ -24,7 +24,7 @@ const WATCHING: LedgerKind<string, number> = {
   name: 'watching',
   order: 2,
   async apply(tx, texts) {
-    return texts.map(() => tx.killRows.length)
+    return texts.map(() => tx.switches.length)
   },
 }
 
@@ -96,7 +96,7 @@ describe('the ledger', function () {
   })
 
   it('holds what a batch claims against the kill switch that the same batch engaged', async () => {
-    const row = killRow({ agent: null, tool: 'x', upstream: null }, 'drill', 'test')
+    const row = engagedSwitch({ agent: null, tool: 'x', upstream: null }, 'drill', 'test')
     const seen = ledger.submit(WATCHING, 'asks')
     const engaged = ledger.writeFirst((tx) => engage(tx, row)) // queued later, runs first
     await engaged
@@ -107,7 +107,7 @@ describe('the ledger', function () {
   })
 
   it('forgets a switch that a refused work had engaged', async () => {
-    const row = killRow({ agent: null, tool: 'y', upstream: null }, 'drill', 'test')
+    const row = engagedSwitch({ agent: null, tool: 'y', upstream: null }, 'drill', 'test')
     const refused = ledger.writeFirst(async (tx: Tx) => {
       await engage(tx, row)
       throw new GatewayError('conflict', 'not after all')

@@ -44,7 +44,7 @@ describe('the jobs of a batch', function () {
     return row?.n
   }
   const alert = (message: string) =>
-    ledger.write((tx) => raiseAlert(tx, 'action_failed', '', message, {}))
+    ledger.write(async (tx) => raiseAlert(tx, 'action_failed', '', message, {}))
 
   it('are there as soon as it is, and carry the entry as it is recorded', async () => {
     await alert('first')
@@ -71,7 +71,7 @@ describe('the jobs of a batch', function () {
   it('are not those of a write that is undone beside others in its batch', async () => {
     const before = await count('pgboss.job')
     const undone = ledger.write(async (tx) => {
-      await raiseAlert(tx, 'action_failed', '', 'undone', {})
+      raiseAlert(tx, 'action_failed', '', 'undone', {})
       throw new GatewayError('conflict', 'no')
     })
     await Promise.all([alert('kept'), undone.catch(() => {})])

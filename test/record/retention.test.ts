@@ -8,6 +8,7 @@ import { createLogger } from '../../src/lib/log.ts'
 import { createPartition, partitions, weekOf } from '../../src/record/retention.ts'
 import { Store } from '../../src/store/store.ts'
 import type { Db } from '../../src/store/tx.ts'
+import { entriesIn } from '../support/audit-export.ts'
 import { postgresBin, PostgresServer, prepareEmbedded, scratch } from '../support/database.ts'
 import { TestGate } from '../support/gate.ts'
 import { reply } from '../support/upstream.ts'
@@ -32,8 +33,7 @@ describe('retention of the audit record', () => {
 
   const seqs = async (): Promise<number[]> => {
     const { text } = await gate.call('GET', '/audit/export')
-    const lines = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]))
-    return lines.filter(({ type }) => type === 'entry').map(({ seq }) => seq)
+    return entriesIn(text).map(({ seq }) => Number(seq))
   }
   const verify = async (change: (lines: string[]) => string[] = (lines) => lines) => {
     const { text } = await gate.call('GET', '/audit/export')

@@ -112,6 +112,11 @@ export class PostgresServer {
     return path.join(this.#dir, 'data')
   }
 
+  /** Of the server's first process, which all others are children of. */
+  get pid(): number {
+    return Number(fs.readFileSync(path.join(this.#data, 'postmaster.pid'), 'utf8').split('\n')[0])
+  }
+
   /** Starts the server process; after `kill` it recovers like after a crash. */
   up(): void {
     for (let attempt = 1; ; attempt++) {

@@ -16,7 +16,7 @@ interface Config {
 
 const THRESHOLDS = [50, 80, 100]
 
-/** Spend in a period, and what one action may cost. Money is reserved before and settled after. */
+/** Spend in a period, and what one action may cost. Money is charged before and settled after. */
 export const budget: GuardKind = { kind: 'budget', compile }
 
 function compile(spec: GuardSpec) {

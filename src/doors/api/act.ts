@@ -1,28 +1,24 @@
-import type { Request } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ErrorCode } from '../../errors.ts'
 import { SentFiles } from '../../lib/spool.ts'
-import type { JsonObject } from '../../model/json.ts'
-import type { Resource } from '../../model/request.ts'
+import type { AskedAction } from '../../model/request.ts'
 import type { Submission } from '../../pipeline/submission.ts'
 import { sendAnswer } from './answers.ts'
 import { money } from './agent-json.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { callerOf, stateOf } from '../edge/context.ts'
+import { strictBody } from '../edge/body.ts'
+import { bodyObject, callerOf, stateOf } from '../edge/context.ts'
+import { allow } from '../edge/edge.ts'
+import type { DirectCall } from '../edge/front.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { AGENTS } from '../edge/roles.ts'
 import { ACT_ANSWER, HELD_ANSWER } from '../edge/schemas.ts'
 import { MONEY, NAME, object, shape, TEXT, OPEN } from '../edge/validate.ts'
 
 export const WAIT_S_MAX = 60
 
-interface ActBody {
-  readonly tool: string
-  readonly args?: JsonObject
-  readonly resource?: Resource
-  readonly context?: JsonObject
-  readonly reason?: string
-  readonly cost?: string | number
+interface ActBody extends AskedAction {
   readonly dry_run?: boolean
   readonly wait_s?: number
 }
@@ -44,14 +40,13 @@ const ACT = shape<ActBody>(
 )
 
 /** `POST /act` and its alias `POST /action`. */
-export function actEndpoints(parts: HttpParts): Endpoints {
-  const endpoints = new Endpoints(parts)
+export function actEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
+  const endpoints = new Endpoints('actions', parts)
   for (const path of ['/act', '/action']) {
     endpoints.stream(
+      'post',
+      path,
       {
-        method: 'post',
-        path,
-        tag: 'actions',
         summary: 'Take one action through the gate',
         description:
           'Decided, recorded, carried out at most once and recorded again before the answer. With an ' +
@@ -67,22 +62,34 @@ export function actEndpoints(parts: HttpParts): Endpoints {
         },
         errors: ACT_ERRORS,
       },
-      async ({ req, res, body }) => {
-        const files = new SentFiles()
-        const submission = { ...toSubmission(req, body), files }
-        const { pipeline } = parts
-        try {
-          sendAnswer(
-            res,
-            await (body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)),
-          )
-        } finally {
-          files.discard()
-        }
-      },
+      ({ req, res, body }) => act(parts, req, res, body),
     )
   }
   return endpoints
+}
+
+/** The same without the framework. */
+export function directAct(parts: PartsOf<'pipeline'>): DirectCall {
+  return {
+    takes: (method, target) => method === 'POST' && (target === '/act' || target === '/action'),
+    steps: [allow(...AGENTS), strictBody, (req, res) => act(parts, req, res, ACT(bodyObject(req)))],
+  }
+}
+
+async function act(
+  { pipeline }: PartsOf<'pipeline'>,
+  req: IncomingMessage,
+  res: ServerResponse,
+  body: ActBody,
+): Promise<void> {
+  const files = new SentFiles()
+  const submission = { ...toSubmission(req, body), files }
+  try {
+    const answer = body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)
+    sendAnswer(res, await answer)
+  } finally {
+    files.discard()
+  }
 }
 
 /** What taking an action may answer beyond what every call may. */
@@ -111,7 +118,7 @@ export const ACT_ERRORS: readonly ErrorCode[] = [
   'outcome_unknown',
 ]
 
-function toSubmission(req: Request, body: ActBody): Submission {
+function toSubmission(req: IncomingMessage, body: ActBody): Submission {
   return {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,

@@ -1,17 +1,17 @@
-import { agentAsked } from '../../agents/known.ts'
-import { approvalOfAction, votesOf, type ApprovalRow } from '../../approvals/tasks.ts'
+import type { Caller } from '../../agents/keys.ts'
+import { agentAsked, shownTo } from '../../agents/known.ts'
+import { approvalOfAction, votesOf, type Approval } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { voteView } from '../../operations/approval-view.ts'
 import { explainAction } from '../../operations/explain.ts'
 import { settleAction } from '../../operations/settle.ts'
 import type { StoredResult } from '../../model/result.ts'
-import { findAction, listActions, stored, type ActionRow } from '../../record/actions.ts'
+import { findAction, listActions, stored, type Action } from '../../record/actions.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { callerOf } from '../edge/context.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
 import { ANYONE, OPERATORS } from '../edge/roles.ts'
 import { ACTION_ANSWER, ACTION_STATES, EXPLANATION, page } from '../edge/schemas.ts'
@@ -42,16 +42,14 @@ const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
-export function actionEndpoints(parts: HttpParts): Endpoints {
+export function actionEndpoints(parts: PartsOf<'db' | 'pipeline'>): Endpoints {
   const { db, pipeline } = parts
-  const tag = 'actions'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('actions', parts)
 
   endpoints.on(
+    'get',
+    '/actions',
     {
-      method: 'get',
-      path: '/actions',
-      tag,
       summary: 'List actions, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
@@ -59,64 +57,61 @@ export function actionEndpoints(parts: HttpParts): Endpoints {
       answer: page('actions', ACTION_ANSWER),
     },
     async ({ caller, query: { limit = PAGE_DEFAULT, cursor, tool, agent, ...is } }) => {
-      const rows = await listActions(db, {
+      const actions = await listActions(db, {
         agentId: await agentAsked(db, caller, agent),
         tool,
         state: statusIn(is),
         before: cursor,
         limit,
       })
-      return { actions: rows.map(actionJson), next_cursor: nextCursor(rows, limit) }
+      return { actions: actions.map(actionJson), next_cursor: nextCursor(actions, limit) }
     },
   )
 
   endpoints.on(
+    'get',
+    '/actions/:id',
     {
-      method: 'get',
-      path: '/actions/:id',
       answer: ACTION_ANSWER,
-      tag,
       summary: 'Read an action; `wait_s` waits for one that is not final',
       roles: ANYONE,
       query: WAIT,
       errors: ['not_found'],
     },
-    async ({ req, id, caller, query: { wait_s: waitS = 0 } }) => {
-      let row = await visible(db, req, id)
-      if (waitS > 0 && OPEN.has(row.state)) {
-        await pipeline.answerOf(row.id, waitS * 1000)
-        row = await visible(db, req, row.id)
+    async ({ id, caller, query: { wait_s: waitS = 0 } }) => {
+      let action = await visible(db, caller, id)
+      if (waitS > 0 && OPEN.has(action.state)) {
+        await pipeline.answerOf(action.id, waitS * 1000)
+        action = await visible(db, caller, action.id)
       }
-      if (caller.agentId !== null) await pipeline.noteCollected(row)
-      const approval = await approvalOfAction(db, row.id)
+      if (caller.agentId !== null) await pipeline.noteCollected(action)
+      const approval = await approvalOfAction(db, action.id)
       return {
-        ...actionJson(row),
+        ...actionJson(action),
         ...(approval ? { approval: await decidedJson(db, approval) } : {}),
       }
     },
   )
 
   endpoints.on(
+    'get',
+    '/actions/:id/explain',
     {
-      method: 'get',
-      path: '/actions/:id/explain',
       answer: EXPLANATION,
-      tag,
       summary: 'Why it was decided so, rule by rule',
       description: 'An agent gets the rule that decided; everybody else the whole trace.',
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ req, id, caller }) =>
-      explain(parts, await visible(db, req, id), caller.role === 'agent'),
+    async ({ id, caller }) =>
+      explain(parts, await visible(db, caller, id), caller.role === 'agent'),
   )
 
   endpoints.write(
+    'post',
+    '/actions/:id/settle',
     {
-      method: 'post',
-      path: '/actions/:id/settle',
       answer: ACTION_ANSWER,
-      tag,
       summary: 'Say what became of an action whose outcome is unknown',
       roles: OPERATORS,
       body: SETTLE,
@@ -139,66 +134,68 @@ function statusIn({ status, state }: { status?: string; state?: string }): strin
 }
 
 /** What became of the approval of an action, for the agent that waits for it: who decided, and why. */
-async function decidedJson(db: Db, { id, status }: ApprovalRow): Promise<JsonObject> {
+async function decidedJson(db: Db, { id, status }: Approval): Promise<JsonObject> {
   const votes = await votesOf(db, id)
   const decided = status === 'denied' ? votes.filter(({ vote }) => vote === 'deny') : votes
   const last = status === 'pending' ? undefined : decided.at(-1)
   return { id, status, decided_by: last?.approver ?? null, reason: last?.comment || null }
 }
 
-/** The action, unless it belongs to another agent than the one asking. */
-async function visible(db: Db, req: object, id: string): Promise<ActionRow> {
-  const row = await findAction(db, id)
-  const { agentId } = callerOf(req)
-  if (row && (agentId === null || row.agent_id === agentId)) return row
-  throw new GatewayError('not_found', `there is no action \`${id.slice(0, 64)}\``)
-}
+const visible = async (db: Db, caller: Caller, id: string): Promise<Action> =>
+  shownTo(caller, await findAction(db, id), 'action', id)
 
-export function actionJson(row: ActionRow): JsonObject {
-  const result = stored(row.result) as unknown as StoredResult | null
+export function actionJson(action: Action): JsonObject {
+  const result = stored(action.result) as unknown as StoredResult | null
   return {
-    id: row.id,
-    decision_id: row.decision_id,
-    agent: row.agent_id,
-    agent_name: row.agent_name || null,
-    request: JSON.parse(row.request) as JsonObject,
-    effect: row.effect,
-    status: row.state,
-    state: row.state,
-    revision: row.revision,
-    ...(row.error_code === ''
+    id: action.id,
+    decision_id: action.decisionId,
+    agent: action.agentId,
+    agent_name: action.agentName || null,
+    request: JSON.parse(action.request) as JsonObject,
+    effect: action.effect,
+    status: action.state,
+    state: action.state,
+    revision: action.revision,
+    ...(action.errorCode === ''
       ? {}
-      : { error: { code: row.error_code, message: row.error_message } }),
+      : { error: { code: action.errorCode, message: action.errorMessage } }),
     ...(result ? { result: resultJson(result) } : {}),
-    created_at: row.created_at.toISOString(),
-    started_at: row.started_at?.toISOString() ?? null,
-    finished_at: row.finished_at?.toISOString() ?? null,
+    created_at: action.createdAt.toISOString(),
+    started_at: action.startedAt?.toISOString() ?? null,
+    finished_at: action.finishedAt?.toISOString() ?? null,
   }
 }
 
 // An agent gets the rule that decided; the whole trace would teach it where the gaps are.
-async function explain({ db, policies }: HttpParts, row: ActionRow, forAgent: boolean) {
-  const { reasons, shadow, obligations } = JSON.parse(row.explain) as Record<string, JsonObject[]>
+async function explain(
+  { db, policies }: Pick<HttpParts, 'db' | 'policies'>,
+  action: Action,
+  forAgent: boolean,
+) {
+  const { reasons, shadow, obligations } = JSON.parse(action.explain) as Record<
+    string,
+    JsonObject[]
+  >
   const base = {
-    action_id: row.id,
-    decision_id: row.decision_id,
-    tool: row.tool,
-    effect: row.effect,
-    status: row.state,
-    state: row.state,
-    revision: row.revision,
+    action_id: action.id,
+    decision_id: action.decisionId,
+    tool: action.tool,
+    effect: action.effect,
+    status: action.state,
+    state: action.state,
+    revision: action.revision,
   }
   if (forAgent) {
     const own = reasons?.map(({ code, message, source }) => ({ code, message, source }))
     return { ...base, reasons: own }
   }
-  const approval = await approvalOfAction(db, row.id)
+  const approval = await approvalOfAction(db, action.id)
   const entries = await readTimeline(db, {
     agentId: null,
     tool: null,
     effect: null,
     kind: null,
-    actionId: row.id,
+    actionId: action.id,
     since: null,
     until: null,
     before: null,
@@ -209,7 +206,7 @@ async function explain({ db, policies }: HttpParts, row: ActionRow, forAgent: bo
     reasons,
     shadow,
     obligations,
-    trace: await explainAction(row, policies.current),
+    trace: await explainAction(action, policies.current),
     approvals: approval ? (await votesOf(db, approval.id)).map(voteView) : [],
     audit: entries.toReversed().map(entryJson),
   }

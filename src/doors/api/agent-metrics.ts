@@ -11,13 +11,13 @@ import {
   PERIODS,
   type MetricAggregate,
   type MetricFilter,
-  type MetricRow,
+  type Metric,
   type Period,
 } from '../../record/agent-metrics.ts'
 import type { Db } from '../../store/tx.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ANYONE, READERS } from '../edge/roles.ts'
 import {
   always,
@@ -112,17 +112,15 @@ const METRIC = always({
 })
 
 /** `/api/v1/metrics`: how agents are doing, by their own account. */
-export function metricEndpoints(parts: HttpParts): Endpoints {
+export function metricEndpoints(parts: PartsOf<'db'>): Endpoints {
   const { db } = parts
-  const tag = 'metrics'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('metrics', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/metrics',
     {
-      method: 'post',
-      path: '/api/v1/metrics',
       answer: always({ metric: METRIC }),
-      tag,
       summary: 'Record a figure of an agent',
       roles: ACTORS,
       body: RECORD,
@@ -136,21 +134,20 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
         const agent = await agentOf(tx, which)
         assertOwn(caller, agent.id)
         const masking = maskingOf(parts.mask, parts.policies.current)
-        const row = metricRow(agent.id, masking?.said({ ...body }) ?? body, tx.nowMs)
-        await insertMetrics(tx, [row])
-        const { id, type, value, unit } = row
+        const metric = metricRow(agent.id, masking?.said({ ...body }) ?? body, tx.nowMs)
+        await insertMetrics(tx, [metric])
+        const { id, type, value, unit } = metric
         const detail = { metric_id: id, metric_type: type, value, unit, agent_name: agent.name }
         tx.append(registryEntry('metric.recorded', agent.id, { ...detail, actor: caller.name }))
-        return { metric: metricJson(row) }
+        return { metric: metricJson(metric) }
       },
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/metrics',
     {
-      method: 'get',
-      path: '/api/v1/metrics',
       answer: page('metrics', METRIC),
-      tag,
       summary: 'List recorded figures, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
@@ -159,22 +156,21 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
     async ({ caller, query }) => {
       const { limit = PAGE_DEFAULT, cursor } = query
       const filter = await filterOf(db, query, caller.agentId)
-      const rows = await listMetrics(db, { ...filter, before: cursor, limit })
-      return { metrics: rows.map(metricJson), next_cursor: nextCursor(rows, limit) }
+      const metrics = await listMetrics(db, { ...filter, before: cursor, limit })
+      return { metrics: metrics.map(metricJson), next_cursor: nextCursor(metrics, limit) }
     },
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/metrics/aggregate',
     {
-      method: 'get',
-      path: '/api/v1/metrics/aggregate',
       answer: always({
         period: { enum: [...PERIODS] },
         aggregates: list(
           always({ agent: MAYBE_STRING, metric_type: STRING, period_start: MAYBE_AT, ...FIGURES }),
         ),
       }),
-      tag,
       summary: 'Count, sum, mean, p50 and p95 per type, agent and period',
       roles: READERS,
       query: AGGREGATE,
@@ -188,16 +184,15 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/metrics/agent/:id/summary',
     {
-      method: 'get',
-      path: '/api/v1/metrics/agent/:id/summary',
       answer: always({
         agent: STRING,
         name: STRING,
         success_rate: { type: ['number', 'null'] },
         metrics: { type: 'object', additionalProperties: always(FIGURES) },
       }),
-      tag,
       summary: 'All figures of one agent, by type, with its success rate',
       roles: ANYONE,
       query: RANGE,
@@ -224,14 +219,14 @@ export function metricEndpoints(parts: HttpParts): Endpoints {
 const namedAgent = (body: { readonly agent?: string; readonly agent_id?: string }) =>
   body.agent ?? body.agent_id
 
-function metricRow(agentId: string, body: MetricBody, nowMs: number): MetricRow {
+function metricRow(agentId: string, body: MetricBody, nowMs: number): Metric {
   const atMs = body.timestamp === undefined ? nowMs : Date.parse(body.timestamp)
   if (atMs > nowMs + AHEAD_MS_MAX) {
     throw new GatewayError('invalid_request', '`timestamp` is more than a day ahead')
   }
   return {
     id: newId('met', nowMs),
-    agent_id: agentId,
+    agentId,
     type: body.metric_type,
     value: body.value,
     unit: body.unit ?? '',
@@ -250,15 +245,15 @@ async function filterOf(db: Db, query: FilterQuery, own: string | null): Promise
   }
 }
 
-function metricJson(row: MetricRow): JsonObject {
+function metricJson(metric: Metric): JsonObject {
   return {
-    id: row.id,
-    agent: row.agent_id,
-    metric_type: row.type,
-    value: row.value,
-    unit: row.unit,
-    metadata: JSON.parse(row.metadata) as JsonObject,
-    timestamp: row.at.toISOString(),
+    id: metric.id,
+    agent: metric.agentId,
+    metric_type: metric.type,
+    value: metric.value,
+    unit: metric.unit,
+    metadata: JSON.parse(metric.metadata) as JsonObject,
+    timestamp: metric.at.toISOString(),
   }
 }
 
@@ -270,7 +265,7 @@ function aggregateJson(group: MetricAggregate): JsonObject {
   return {
     agent: group.agent,
     metric_type: group.type,
-    period_start: group.period_start?.toISOString() ?? null,
+    period_start: group.periodStart?.toISOString() ?? null,
     ...figures(group),
   }
 }

@@ -29,9 +29,9 @@ import {
 import { Endpoints } from '../edge/endpoints.ts'
 import { agentBudget } from './spend-json.ts'
 import { reportJson } from './reports.ts'
-import { textBody } from '../edge/edge.ts'
+import { textBody } from '../edge/body.ts'
 import { IMPORT_BYTES_MAX, IMPORT_MEDIA, readImport } from './import-file.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ADMINS, OPERATORS, READERS } from '../edge/roles.ts'
 import {
   always,
@@ -103,16 +103,14 @@ const LIFECYCLE = shape<{ action: LifecycleAction; instances?: number; reason?: 
 )
 
 /** `/api/v1/agents`: the registry and the life of its agents. */
-export function agentEndpoints(parts: HttpParts): Endpoints {
+export function agentEndpoints(parts: PartsOf<'db' | 'keyRing' | 'trust'>): Endpoints {
   const { db, keyRing } = parts
-  const tag = 'agents'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('agents', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/agents',
     {
-      method: 'post',
-      path: '/api/v1/agents',
-      tag,
       summary: 'Create an agent; its key is shown this once',
       roles: ADMINS,
       body: CREATE,
@@ -129,14 +127,13 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'post',
+    '/api/v1/agents/import',
     {
-      method: 'post',
-      path: '/api/v1/agents/import',
       answer: always({
         imported: INTEGER,
         agents: list(always({ id: STRING, name: STRING, api_key: SHOWN_KEY }, ['api_key'])),
       }),
-      tag,
       summary: 'Create many agents from a JSON, YAML or CSV file: all of them, or none',
       description:
         'A list of agents, or an object with `agents`; in CSV a header row names the members, and lists ' +
@@ -162,10 +159,9 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/agents',
     {
-      method: 'get',
-      path: '/api/v1/agents',
-      tag,
       summary: 'List agents',
       roles: READERS,
       query: LIST,
@@ -179,9 +175,9 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/agents/stats/summary',
     {
-      method: 'get',
-      path: '/api/v1/agents/stats/summary',
       answer: always({
         total: INTEGER,
         by_status: COUNTS,
@@ -191,7 +187,6 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
         specialists: INTEGER,
         budgeted: INTEGER,
       }),
-      tag,
       summary: 'Count agents by status, role, category and owner',
       roles: READERS,
     },
@@ -199,10 +194,9 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/agents/name/:name',
     {
-      method: 'get',
-      path: '/api/v1/agents/name/:name',
-      tag,
       summary: 'Read an agent by its name',
       roles: READERS,
       answer: ONE,
@@ -217,13 +211,12 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/agents/:id',
     {
-      method: 'get',
-      path: '/api/v1/agents/:id',
       answer: always({ agent: AGENT_ANSWER, budget: MONTH_ANSWER, actions: list(REPORT_ANSWER) }, [
         'actions',
       ]),
-      tag,
       summary: 'Read an agent by its id or name, with its month, perhaps with its latest reports',
       roles: READERS,
       query: params<{ include?: 'actions' }>({ include: { enum: ['actions'] } }),
@@ -240,10 +233,9 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
 
   for (const method of ['put', 'patch'] as const) {
     endpoints.write(
+      method,
+      '/api/v1/agents/:id',
       {
-        method,
-        path: '/api/v1/agents/:id',
-        tag,
         summary: 'Change an agent; members that are not given stay',
         description: 'An operator may change the status alone; the rest is for an admin.',
         roles: OPERATORS,
@@ -269,10 +261,9 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   }
 
   endpoints.write(
+    'delete',
+    '/api/v1/agents/:id',
     {
-      method: 'delete',
-      path: '/api/v1/agents/:id',
-      tag,
       summary: 'Unregister an agent: its keys stop, what waits for an approval is cancelled',
       roles: ADMINS,
       status: 204,
@@ -286,10 +277,9 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'post',
+    '/api/v1/agents/:id/activate',
     {
-      method: 'post',
-      path: '/api/v1/agents/:id/activate',
-      tag,
       summary: 'Mark an agent as active, as one does that starts a task',
       roles: ACTORS,
       body: shape<object>(object({})),
@@ -305,10 +295,9 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'post',
+    '/api/v1/agents/:id/action',
     {
-      method: 'post',
-      path: '/api/v1/agents/:id/action',
-      tag,
       summary: 'Start, stop, restart, pause, resume, retire or scale an agent',
       roles: OPERATORS,
       body: LIFECYCLE,
@@ -320,9 +309,9 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/agents/:id/status',
     {
-      method: 'get',
-      path: '/api/v1/agents/:id/status',
       answer: always({
         agent_id: STRING,
         name: STRING,
@@ -333,7 +322,6 @@ export function agentEndpoints(parts: HttpParts): Endpoints {
         uptime_s: { type: ['integer', 'null'] },
         updated_at: AT,
       }),
-      tag,
       summary: 'How an agent is doing',
       roles: READERS,
       errors: ['not_found'],

@@ -1,7 +1,7 @@
 import { knownAgentId } from '../../agents/known.ts'
-import { listAlerts, type AlertRow } from '../../record/alerts.ts'
+import { listAlerts, type Alert } from '../../record/alerts.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { READERS } from '../edge/roles.ts'
 import { always, AT, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
 import { NAME, PAGE, nextCursor, OPEN, PAGE_DEFAULT, params } from '../edge/validate.ts'
@@ -13,11 +13,11 @@ const LIST = params<{ agent?: string; type?: string; limit?: number; cursor?: st
 })
 
 /** `GET /api/v1/alerts`. */
-export function alertEndpoints(parts: HttpParts): Endpoints {
-  return new Endpoints(parts).on(
+export function alertEndpoints(parts: PartsOf<'db'>): Endpoints {
+  return new Endpoints('alerts', parts).on(
+    'get',
+    '/api/v1/alerts',
     {
-      method: 'get',
-      path: '/api/v1/alerts',
       answer: page(
         'alerts',
         always({
@@ -29,7 +29,6 @@ export function alertEndpoints(parts: HttpParts): Endpoints {
           at: AT,
         }),
       ),
-      tag: 'alerts',
       summary: 'List alerts, newest first',
       roles: READERS,
       query: LIST,
@@ -37,13 +36,13 @@ export function alertEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ query: { agent: named, type = null, cursor = null, limit = PAGE_DEFAULT } }) => {
       const agent = named === undefined ? null : await knownAgentId(parts.db, named)
-      const rows = await listAlerts(parts.db, { agent, type, before: cursor, limit })
-      return { alerts: rows.map(alertJson), next_cursor: nextCursor(rows, limit) }
+      const alerts = await listAlerts(parts.db, { agent, type, before: cursor, limit })
+      return { alerts: alerts.map(alertJson), next_cursor: nextCursor(alerts, limit) }
     },
   )
 }
 
-function alertJson({ agent_id: agent, details, at, ...rest }: AlertRow) {
+function alertJson({ agentId: agent, details, at, ...rest }: Alert) {
   return {
     ...rest,
     agent: agent || null,

@@ -1,4 +1,4 @@
-import type { Response } from 'express'
+import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import { jsonText, shownJson } from '../../lib/raw-json.ts'
 import type { Reason } from '../../model/decision.ts'
@@ -6,17 +6,18 @@ import type { Json } from '../../model/json.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Answer } from '../../pipeline/submission.ts'
 import { sendError } from '../edge/errors.ts'
+import { sendJsonText } from '../edge/send.ts'
 
 /** Seconds after which asking for a held action again makes sense. */
 const HELD_RETRY_AFTER_S = 5
 
 /** Sends a value whose parts may be JSON of an upstream, which is handed on as it came. */
-export function sendJson(res: Response, status: number, value: unknown): void {
-  res.status(status).type('json').send(jsonText(value))
+export function sendJson(res: ServerResponse, status: number, value: unknown): void {
+  sendJsonText(res, status, jsonText(value))
 }
 
 /** Puts an answer of the pipeline into the words of `POST /act`. */
-export function sendAnswer(res: Response, answer: Answer): void {
+export function sendAnswer(res: ServerResponse, answer: Answer): void {
   switch (answer.type) {
     case 'executed':
       sendJson(res, 200, {
@@ -33,7 +34,7 @@ export function sendAnswer(res: Response, answer: Answer): void {
       sendHeld(res, answer)
       return
     case 'dry_run':
-      res.status(200).json({
+      sendJson(res, 200, {
         dry_run: true,
         decision_id: answer.decisionId,
         decision: answer.effect,
@@ -48,10 +49,10 @@ export function sendAnswer(res: Response, answer: Answer): void {
   }
 }
 
-export function sendHeld(res: Response, answer: Extract<Answer, { type: 'held' }>): void {
+export function sendHeld(res: ServerResponse, answer: Extract<Answer, { type: 'held' }>): void {
   res.setHeader('Location', `/actions/${answer.actionId}`)
   res.setHeader('Retry-After', String(HELD_RETRY_AFTER_S))
-  res.status(202).json({
+  sendJson(res, 202, {
     action_id: answer.actionId,
     decision_id: answer.decisionId,
     decision: 'require_approval',

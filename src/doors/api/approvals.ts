@@ -1,9 +1,9 @@
+import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Request, Response } from 'express'
 import type { Caller } from '../../agents/keys.ts'
-import { agentAsked } from '../../agents/known.ts'
-import { findApproval, listApprovals, type ApprovalRow } from '../../approvals/tasks.ts'
+import { agentAsked, shownTo } from '../../agents/known.ts'
+import { findApproval, listApprovals } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import {
@@ -13,10 +13,10 @@ import {
   type HeldFile,
 } from '../../operations/approval-view.ts'
 import { cancelApproval, voteOn } from '../../operations/approvals.ts'
-import { findAction, type ActionRow } from '../../record/actions.ts'
+import { findAction, type Action } from '../../record/actions.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { callerOf, idParam } from '../edge/context.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import { idParam } from '../edge/context.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { REASON, reasonIn, type ReasonBody } from './reason.ts'
 import { ANYONE, READERS } from '../edge/roles.ts'
 import {
@@ -38,10 +38,11 @@ const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: 
 })
 
 /** `GET /approvals`, `GET /approvals/{id}`, `POST .../approve`, `/deny`, `/cancel`. */
-export function approvalEndpoints(parts: HttpParts): Endpoints {
+export function approvalEndpoints(
+  parts: PartsOf<'db' | 'config' | 'keyRing' | 'heldFiles'>,
+): Endpoints {
   const { db } = parts
-  const tag = 'approvals'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('approvals', parts)
   // Without a viewer: answers to writes may be stored, and what the record masks is in none of them.
   const shown = (viewer?: Caller) => ({
     bundle: parts.policies.current,
@@ -51,11 +52,10 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
   })
 
   endpoints.on(
+    'get',
+    '/approvals',
     {
-      method: 'get',
-      path: '/approvals',
       answer: page('approvals', APPROVAL_ANSWER),
-      tag,
       summary:
         'List approvals with all it takes to judge them, newest first; an agent sees its own',
       roles: ANYONE,
@@ -64,28 +64,27 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ caller, query: { status = null, agent, cursor = null, limit = PAGE_DEFAULT } }) => {
       const agentId = (await agentAsked(db, caller, agent)) ?? null
-      const rows = await listApprovals(db, { status, agentId, before: cursor, limit })
+      const approvals = await listApprovals(db, { status, agentId, before: cursor, limit })
       return {
-        approvals: await approvalViews(db, rows, shown(caller)),
-        next_cursor: nextCursor(rows, limit),
+        approvals: await approvalViews(db, approvals, shown(caller)),
+        next_cursor: nextCursor(approvals, limit),
       }
     },
   )
 
   endpoints.on(
+    'get',
+    '/approvals/:id',
     {
-      method: 'get',
-      path: '/approvals/:id',
       answer: APPROVAL_WITH_REQUEST,
-      tag,
       summary: 'Read an approval with its votes and the request it is for',
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ req, caller }) => {
-      const row = await visible(db, req)
-      const view = await approvalView(db, row, shown(caller))
-      const action = await findAction(db, row.action_id)
+    async ({ id, caller }) => {
+      const approval = shownTo(caller, await findApproval(db, id), 'approval', id)
+      const view = await approvalView(db, approval, shown(caller))
+      const action = await findAction(db, approval.actionId)
       const request = action ? (JSON.parse(action.request) as JsonObject) : null
       const { args, resource, context, agent_reason: reason } = view
       const asked = { args, resource, context, reason } as JsonObject
@@ -94,33 +93,31 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.stream(
+    'get',
+    '/approvals/:id/files/:n',
     {
-      method: 'get',
-      path: '/approvals/:id/files/:n',
-      tag,
       summary: 'Download a file of what is held, by its number in `files`',
       roles: ANYONE,
       answer: { type: 'string', format: 'binary' },
       media: 'application/octet-stream',
       errors: ['not_found'],
     },
-    async ({ req, res, caller }) => {
-      const row = await visible(db, req)
-      if (caller.agentId === null && !row.approver_roles.includes(caller.role)) {
+    async ({ id, req, res, caller }) => {
+      const approval = shownTo(caller, await findApproval(db, id), 'approval', id)
+      if (caller.agentId === null && !approval.approverRoles.includes(caller.role)) {
         throw new GatewayError('forbidden', 'only whoever may decide reads what is held')
       }
-      const action = await findAction(db, row.action_id)
-      await sendFile(res, row, heldFileOf(action, idParam(req, 'n')), parts)
+      const action = await findAction(db, approval.actionId)
+      await sendFile(res, approval.actionId, heldFileOf(action, idParam(req, 'n')), parts)
     },
   )
 
   for (const choice of ['approve', 'deny'] as const) {
     endpoints.write(
+      'post',
+      `/approvals/:id/${choice}`,
       {
-        method: 'post',
-        path: `/approvals/:id/${choice}`,
         answer: ONE,
-        tag,
         summary: choice === 'approve' ? 'Approve what is held' : 'Deny what is held',
         // Everybody with a key may ask; whether the role may answer is the approval's own affair.
         roles: READERS,
@@ -138,11 +135,10 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
   }
 
   endpoints.write(
+    'post',
+    '/approvals/:id/cancel',
     {
-      method: 'post',
-      path: '/approvals/:id/cancel',
       answer: ONE,
-      tag,
       summary: 'Withdraw what is held: by the agent that asked, or an operator',
       roles: ANYONE,
       body: VOTE,
@@ -159,7 +155,7 @@ export function approvalEndpoints(parts: HttpParts): Endpoints {
 }
 
 /** The file of this number of a held action. @throws GatewayError `not_found` */
-function heldFileOf(action: ActionRow | undefined, n: string): HeldFile {
+function heldFileOf(action: Action | undefined, n: string): HeldFile {
   const files = action && action.state === 'held' ? filesOf(action) : []
   const file = /^(?:0|[1-9]\d{0,5})$/.test(n) ? files[Number(n)] : undefined
   if (file) return file
@@ -168,10 +164,10 @@ function heldFileOf(action: ActionRow | undefined, n: string): HeldFile {
 
 // An agent wrote it: it is saved, and never shown as if it were the gate's own page.
 async function sendFile(
-  res: Response,
-  row: ApprovalRow,
+  res: ServerResponse,
+  actionId: string,
   file: HeldFile,
-  { heldFiles }: Pick<HttpParts, 'heldFiles'>,
+  { heldFiles }: PartsOf<'heldFiles'>,
 ): Promise<void> {
   res.setHeader('Content-Type', 'application/octet-stream')
   res.setHeader('Content-Length', String(file.bytes))
@@ -180,16 +176,8 @@ async function sendFile(
   res.setHeader('Content-Security-Policy', "sandbox; default-src 'none'")
   res.setHeader('Cache-Control', 'no-store')
   // One that is shorter than it says ends the connection.
-  await pipeline(Readable.from(heldFiles.read(row.action_id, file.sha256)), res)
+  await pipeline(Readable.from(heldFiles.read(actionId, file.sha256)), res)
 }
 
 const attachment = (name: string): string =>
   `attachment; filename*=UTF-8''${encodeURIComponent(name).replaceAll("'", '%27')}`
-
-async function visible(db: HttpParts['db'], req: Request): Promise<ApprovalRow> {
-  const id = idParam(req)
-  const row = await findApproval(db, id)
-  const { agentId } = callerOf(req)
-  if (row && (agentId === null || row.agent_id === agentId)) return row
-  throw new GatewayError('not_found', `there is no approval \`${id.slice(0, 64)}\``)
-}

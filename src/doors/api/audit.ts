@@ -1,7 +1,13 @@
 import type { Response } from 'express'
 import { knownAgentId } from '../../agents/known.ts'
+import {
+  checkpointJson,
+  endLine,
+  entryLine,
+  headLine,
+  statementLine,
+} from '../../lib/audit-export.ts'
 import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
-import { entryColumns } from '../../lib/chain.ts'
 import { lossDetail } from '../../lib/loss.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -17,7 +23,7 @@ import {
 import { readArchives } from '../../record/retention.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { drained } from '../edge/drained.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { READERS } from '../edge/roles.ts'
 import {
   always,
@@ -55,17 +61,15 @@ const TIMELINE = params<{
 })
 
 /** `GET /audit/timeline`, `/verify`, `/checkpoint`, `/export`. */
-export function auditEndpoints(parts: HttpParts): Endpoints {
+export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints'>): Endpoints {
   const { db, checkpoints } = parts
-  const tag = 'audit'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('audit', parts)
 
   endpoints.on(
+    'get',
+    '/audit/timeline',
     {
-      method: 'get',
-      path: '/audit/timeline',
       answer: page('entries', ENTRY_ANSWER),
-      tag,
       summary: 'Who did what, why, when, and who approved; newest first',
       roles: READERS,
       query: TIMELINE,
@@ -93,9 +97,9 @@ export function auditEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/audit/verify',
     {
-      method: 'get',
-      path: '/audit/verify',
       answer: always({
         integrity: { enum: ['ok', 'broken'] },
         completeness: { enum: ['ok', 'broken', 'unknown'] },
@@ -118,7 +122,6 @@ export function auditEndpoints(parts: HttpParts): Endpoints {
         ),
         findings: list(always({ code: STRING, seq: STRING, message: STRING })),
       }),
-      tag,
       summary: 'Whether the record is whole and complete: two verdicts',
       roles: READERS,
     },
@@ -134,15 +137,14 @@ export function auditEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/audit/checkpoint',
     {
-      method: 'get',
-      path: '/audit/checkpoint',
       answer: always({
         checkpoint: { anyOf: [CHECKPOINT_ANSWER, { type: 'null' }] },
         public_key: STRING,
         keys: list(always({ key_id: STRING, public_key: STRING })),
       }),
-      tag,
       summary: 'The newest signed checkpoint, and the keys to check it by',
       roles: READERS,
     },
@@ -158,10 +160,9 @@ export function auditEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.stream(
+    'get',
+    '/audit/export',
     {
-      method: 'get',
-      path: '/audit/export',
-      tag,
       summary: 'The whole record as newline-delimited JSON, for `portcullis audit verify`',
       roles: READERS,
       media: 'application/x-ndjson',
@@ -180,7 +181,10 @@ type Db = HttpParts['db']
 const ALERT_AGAIN_MS = 3_600_000
 
 /** One alert an hour for each way the record can be broken, however often somebody looks. */
-async function alertBroken({ operations }: HttpParts, finding: AuditFinding): Promise<void> {
+async function alertBroken(
+  { operations }: Pick<HttpParts, 'operations'>,
+  finding: AuditFinding,
+): Promise<void> {
   const { code, seq } = finding
   await operations.write(async (tx) => {
     const filter = { agent: null, type: 'audit_broken', before: null, limit: PAGE_DEFAULT }
@@ -192,7 +196,7 @@ async function alertBroken({ operations }: HttpParts, finding: AuditFinding): Pr
     )
     if (isTold) return
     const message = `the audit record is broken: entry ${seq} ${finding.message}`
-    await raiseAlert(tx, 'audit_broken', '', message, { code, seq })
+    raiseAlert(tx, 'audit_broken', '', message, { code, seq })
   })
 }
 
@@ -219,53 +223,31 @@ async function verifyDatabase(db: Db, publicKey: string, outside: readonly Check
 async function exportRecord(db: Db, res: Response): Promise<void> {
   const { size, head } = await readHead(db)
   res.setHeader('Content-Type', 'application/x-ndjson')
-  const keys = await readAuditKeys(db)
-  await writeLine(res, {
-    type: 'head',
-    format: 'portcullis-audit/v1',
-    size: Number(size),
-    head,
-    keys,
-  })
+  await writeLine(res, headLine(size, head, await readAuditKeys(db)))
   let seq = 0n
   while (seq < size) {
     const entries = (await readEntriesAfter(db, seq, CHUNK)).filter((one) => one.seq <= size)
     if (entries.length === 0) break
-    for (const entry of entries) await writeLine(res, exportedEntry(entry))
+    for (const entry of entries) await writeLine(res, entryLine(entry))
     seq = entries.at(-1)?.seq ?? seq
   }
   for (const checkpoint of await readCheckpoints(db, 0n)) {
     if (checkpoint.size <= size) {
-      await writeLine(res, { type: 'checkpoint', ...checkpointJson(checkpoint) })
+      await writeLine(res, statementLine('checkpoint', checkpoint))
     }
   }
   for (const archive of await readArchives(db)) {
-    await writeLine(res, { type: 'archive', ...checkpointJson(archive) })
+    await writeLine(res, statementLine('archive', archive))
   }
-  res.end(`${JSON.stringify({ type: 'end', size: Number(size) })}\n`)
+  res.end(`${JSON.stringify(endLine(size))}\n`)
 }
 
 async function writeLine(res: Response, line: JsonObject): Promise<void> {
   if (!res.write(`${JSON.stringify(line)}\n`) && !res.destroyed) await drained(res)
 }
 
-function exportedEntry(entry: AuditEntry): JsonObject {
-  return {
-    type: 'entry',
-    ...entryColumns(entry),
-    body: entry.body,
-    prev_hash: entry.prevHash,
-    hash: entry.hash,
-  }
-}
-
 /** An entry for readers: the hashed body opened, with its place in the chain. */
 export function entryJson(entry: AuditEntry): JsonObject {
   const body = JSON.parse(entry.body) as JsonObject
   return { ...body, hash: entry.hash, prev_hash: entry.prevHash }
-}
-
-function checkpointJson(checkpoint: Checkpoint): JsonObject {
-  const { size, head, at, keyId, signature } = checkpoint
-  return { size: Number(size), head, at, key_id: keyId, signature }
 }

@@ -4,7 +4,7 @@ import type { Endpoint } from '../edge/endpoints.ts'
 import { OPEN } from '../edge/validate.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { openApi } from '../edge/openapi.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { SEED_ALIASES } from './seed-aliases.ts'
 import { PROXY_ENDPOINTS } from '../proxy/proxy.ts'
 
@@ -22,15 +22,16 @@ const POLICY =
   "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 /** `/docs` and `/openapi.json`, for whatever calls the other groups hold. */
-export function docEndpoints(parts: HttpParts, others: readonly Endpoints[]): Endpoints {
-  const tag = 'reference'
-  const endpoints = new Endpoints(parts)
+export function docEndpoints(
+  parts: PartsOf<'version' | 'config'>,
+  others: readonly Endpoints[],
+): Endpoints {
+  const endpoints = new Endpoints('reference', parts)
   const page = (path: string, file: string) =>
     endpoints.stream(
+      'get',
+      path,
       {
-        method: 'get',
-        path,
-        tag,
         summary: file === 'index.html' ? 'The API reference, to read and to try' : `Its ${file}`,
         roles: 'open',
         media: (FILES[file] ?? '').split(';', 1)[0] ?? '',
@@ -47,11 +48,10 @@ export function docEndpoints(parts: HttpParts, others: readonly Endpoints[]): En
 
   let document: string | undefined
   endpoints.stream(
+    'get',
+    '/openapi.json',
     {
-      method: 'get',
-      path: '/openapi.json',
       answer: OPEN,
-      tag,
       summary: 'The OpenAPI 3.1 document',
       roles: 'open',
     },

@@ -8,7 +8,7 @@ import { Findings } from '../../sources/diagnostics.ts'
 import { parseYaml } from '../../sources/yaml.ts'
 import { bodyOfConfig, NAMED_CONFIG, type AgentConfig } from './agent-config.ts'
 import { profileOf } from './agent-json.ts'
-import { parseJsonText } from '../edge/edge.ts'
+import { parseJsonText } from '../edge/body.ts'
 import { shape } from '../edge/validate.ts'
 
 export const IMPORT_MEDIA = ['application/json', 'application/yaml', 'text/csv']

@@ -9,7 +9,7 @@ import { auditStats } from '../../record/audit-stats.ts'
 import type { Db, Tx } from '../../store/tx.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, READERS } from '../edge/roles.ts'
 import { always, AT, COUNTS, INTEGER, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
 import {
@@ -91,19 +91,17 @@ const AUDIT = params<AuditQuery>({
 const STATS = params<AuditQuery>(RANGE)
 
 /** `/api/v1/events`: what other systems tell the record, and the record in their words. */
-export function ingestEndpoints(parts: HttpParts): Endpoints {
+export function ingestEndpoints(parts: PartsOf<'db' | 'config'>): Endpoints {
   const { db } = parts
-  const tag = 'events'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('events', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/events/ingest',
     {
-      method: 'post',
-      path: '/api/v1/events/ingest',
       answer: always({
         event: always({ id: STRING, event_type: STRING, agent: MAYBE_STRING, recorded_at: AT }),
       }),
-      tag,
       summary: 'Put an event of another system on the record',
       description: 'It stands there as what it is: somebody else’s word, of kind `event.ingested`.',
       roles: ACTORS,
@@ -121,9 +119,9 @@ export function ingestEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/events/audit',
     {
-      method: 'get',
-      path: '/api/v1/events/audit',
       answer: page(
         'events',
         always({
@@ -138,7 +136,6 @@ export function ingestEndpoints(parts: HttpParts): Endpoints {
           hash: STRING,
         }),
       ),
-      tag,
       summary: 'Query the record by agent, operation, decision and time; newest first',
       roles: READERS,
       query: AUDIT,
@@ -164,9 +161,9 @@ export function ingestEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/events/audit/stats',
     {
-      method: 'get',
-      path: '/api/v1/events/audit/stats',
       answer: always({
         total: INTEGER,
         by_decision: COUNTS,
@@ -176,7 +173,6 @@ export function ingestEndpoints(parts: HttpParts): Endpoints {
         by_day: COUNTS,
         kept_days: { type: ['integer', 'null'] },
       }),
-      tag,
       summary: 'Count the record by decision, kind, agent, operation and day',
       roles: READERS,
       query: STATS,

@@ -1,4 +1,4 @@
-import { listKeys, type KeyRole, type KeyRow } from '../../agents/keys.ts'
+import { listKeys, type KeyRole, type ApiKey } from '../../agents/keys.ts'
 import { agentOf } from '../../agents/registry.ts'
 import type { JsonObject } from '../../model/json.ts'
 import {
@@ -8,7 +8,7 @@ import {
   type Rotated,
 } from '../../operations/registry.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ADMINS, ANYONE } from '../edge/roles.ts'
 import { always, AT, list, MAYBE_AT, MAYBE_STRING, SHOWN_KEY, STRING } from '../edge/schemas.ts'
 import { NAME, object, shape } from '../edge/validate.ts'
@@ -35,17 +35,15 @@ const ROLE = { enum: [...ANYONE] }
 const ROTATED = always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY, old_expire_at: AT })
 
 /** `/api/v1/keys` and the keys of an agent. */
-export function keyEndpoints(parts: HttpParts): Endpoints {
+export function keyEndpoints(parts: PartsOf<'db' | 'keyRing'>): Endpoints {
   const { db, keyRing } = parts
-  const tag = 'keys'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('keys', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/keys',
     {
-      method: 'post',
-      path: '/api/v1/keys',
       answer: always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY }),
-      tag,
       summary: 'Create an API key; it is shown this once',
       roles: ADMINS,
       body: CREATE,
@@ -59,10 +57,9 @@ export function keyEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/keys',
     {
-      method: 'get',
-      path: '/api/v1/keys',
-      tag,
       summary: 'List API keys',
       roles: ADMINS,
       answer: always({
@@ -84,10 +81,9 @@ export function keyEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'delete',
+    '/api/v1/keys/:id',
     {
-      method: 'delete',
-      path: '/api/v1/keys/:id',
-      tag,
       summary: 'Revoke an API key: refused everywhere within a second',
       roles: ADMINS,
       status: 204,
@@ -101,11 +97,10 @@ export function keyEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'post',
+    '/api/v1/keys/:id/rotate',
     {
-      method: 'post',
-      path: '/api/v1/keys/:id/rotate',
       answer: ROTATED,
-      tag,
       summary: 'Replace an API key by a new one; the old one works on for a while',
       roles: ADMINS,
       body: ROTATE,
@@ -120,11 +115,10 @@ export function keyEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'post',
+    '/api/v1/agents/:id/keys/rotate',
     {
-      method: 'post',
-      path: '/api/v1/agents/:id/keys/rotate',
       answer: ROTATED,
-      tag,
       summary: 'Replace all keys of an agent by a new one; an agent may do so itself',
       roles: ACTORS,
       body: ROTATE,
@@ -148,15 +142,15 @@ function rotatedJson({ id, key, role, name, oldExpireAt }: Rotated): JsonObject 
   return { id, role, name, key, old_expire_at: oldExpireAt.toISOString() }
 }
 
-function keyJson(row: KeyRow): JsonObject {
+function keyJson(key: ApiKey): JsonObject {
   return {
-    id: row.id,
-    role: row.role,
-    name: row.name,
-    agent: row.agent_id,
-    issued_by: row.issued_by || null,
-    created_at: row.created_at.toISOString(),
-    revoked_at: row.revoked_at?.toISOString() ?? null,
-    expires_at: row.expires_at?.toISOString() ?? null,
+    id: key.id,
+    role: key.role,
+    name: key.name,
+    agent: key.agentId,
+    issued_by: key.issuedBy || null,
+    created_at: key.createdAt.toISOString(),
+    revoked_at: key.revokedAt?.toISOString() ?? null,
+    expires_at: key.expiresAt?.toISOString() ?? null,
   }
 }

@@ -1,8 +1,8 @@
 import type { KillScope } from '../../control/kill-switch.ts'
-import type { KillRow } from '../../store/tx.ts'
+import type { EngagedSwitch } from '../../store/tx.ts'
 import { agentNames } from '../../agents/known.ts'
 import { Endpoints, Reply } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ANYONE, OPERATORS } from '../edge/roles.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
 import { always, ANY, AT, BOOLEAN, list, MAYBE_STRING, STRING } from '../edge/schemas.ts'
@@ -45,21 +45,19 @@ const SWITCHED = always(
  * `GET /kill-switch` and `PUT /kill-switch`, which is the same however often it is sent. An `Idempotency-Key`
  * changes nothing here: an answer of yesterday must not stand in for a switch that is to be thrown today.
  */
-export function killSwitchEndpoints(parts: HttpParts): Endpoints {
+export function killSwitchEndpoints(parts: PartsOf<'db' | 'killState' | 'replica'>): Endpoints {
   const { db, operations, killState, replica } = parts
-  const tag = 'kill switch'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('kill switch', parts)
 
   endpoints.on(
+    'get',
+    '/kill-switch',
     {
-      method: 'get',
-      path: '/kill-switch',
       answer: always({
         engaged: BOOLEAN,
         known: BOOLEAN,
         switches: list(always({ scope: SCOPE, reason: STRING, actor: STRING, engaged_at: AT })),
       }),
-      tag,
       summary: 'Which kill switches are engaged',
       roles: ANYONE,
     },
@@ -75,11 +73,10 @@ export function killSwitchEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'put',
+    '/kill-switch',
     {
-      method: 'put',
-      path: '/kill-switch',
       answer: SWITCHED,
-      tag,
       summary: 'Engage or release the kill switch for everything, an agent, a tool or an upstream',
       description: '200 once no further effect can start anywhere.',
       roles: OPERATORS,
@@ -125,11 +122,11 @@ function toScope(scope: KillBody['scope'] = {}): KillScope {
   return { agent: scope.agent ?? null, tool: scope.tool ?? null, upstream: scope.upstream ?? null }
 }
 
-const agentsIn = (rows: readonly KillRow[]): string[] =>
+const agentsIn = (rows: readonly EngagedSwitch[]): string[] =>
   rows.flatMap(({ agent }) => (agent === '' ? [] : [agent]))
 
 // Shown by the name it has today; held by the id.
-function switchJson(row: KillRow, names: ReadonlyMap<string, string>) {
+function switchJson(row: EngagedSwitch, names: ReadonlyMap<string, string>) {
   const agent = names.get(row.agent) ?? (row.agent || null)
   return {
     scope: {

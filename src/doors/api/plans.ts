@@ -1,6 +1,6 @@
 import type { Request } from 'express'
 import type { Caller } from '../../agents/keys.ts'
-import { agentAsked, sees } from '../../agents/known.ts'
+import { agentAsked, shownTo } from '../../agents/known.ts'
 import { GatewayError, type ErrorCode } from '../../errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { changesOfGoal } from '../../plans/plan-model.ts'
@@ -9,7 +9,7 @@ import { findPlan, listPlans } from '../../record/plans.ts'
 import { refusalOf } from './answers.ts'
 import { Endpoints, Reply } from '../edge/endpoints.ts'
 import { idempotencyKey, onceOf } from '../edge/once.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ANYONE } from '../edge/roles.ts'
 import { always, AT, list, MAYBE_STRING, page, REASONS, STRING } from '../edge/schemas.ts'
 import {
@@ -94,16 +94,14 @@ const PLAN_ERRORS: readonly ErrorCode[] = [
 ]
 
 /** `POST /plan`, `GET /plans`, `GET /plans/{id}`: changes that are proposed, never made. */
-export function planEndpoints(parts: HttpParts): Endpoints {
+export function planEndpoints(parts: PartsOf<'db' | 'plans' | 'config' | 'pipeline'>): Endpoints {
   const { db, plans } = parts
-  const tag = 'plans'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('plans', parts)
 
   endpoints.on(
+    'post',
+    '/plan',
     {
-      method: 'post',
-      path: '/plan',
-      tag,
       summary: 'Propose changes of files; an accepted plan becomes an artifact',
       description:
         'Judged by the path rules, the size limit and the risk patterns of the live policy. The files ' +
@@ -131,10 +129,9 @@ export function planEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/plans',
     {
-      method: 'get',
-      path: '/plans',
-      tag,
       summary: 'List plans, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
@@ -149,21 +146,17 @@ export function planEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/plans/:id',
     {
-      method: 'get',
-      path: '/plans/:id',
-      tag,
       summary: 'Read a plan with its artifact',
       roles: ANYONE,
       answer: PLAN_ANSWER,
       errors: ['not_found'],
     },
     async ({ id, caller }) => {
-      const row = await findPlan(db, id)
-      if (row && sees(caller, row.agent_id)) {
-        return { ...planJson(row), artifact: artifactOf(row) }
-      }
-      throw new GatewayError('not_found', `there is no plan \`${id.slice(0, 64)}\``)
+      const row = shownTo(caller, await findPlan(db, id), 'plan', id)
+      return { ...planJson(row), artifact: artifactOf(row) }
     },
   )
 

@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Diagnostic } from '../../sources/diagnostics.ts'
 import type { Bundle } from '../../bundle/types.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { OPERATORS, READERS } from '../edge/roles.ts'
 import { always, AT, BOOLEAN, bundleAnswer, DIAGNOSTICS, STRING } from '../edge/schemas.ts'
 import { object, shape } from '../edge/validate.ts'
@@ -17,20 +17,18 @@ const CHECK = shape<{ path?: string; files?: Record<string, string> }>(
 )
 
 /** `GET /policy`, `POST /policy/reload`, `POST /policy/check`; each is the same however often it is sent. */
-export function policyEndpoints(parts: HttpParts): Endpoints {
+export function policyEndpoints(parts: PartsOf): Endpoints {
   const { policies } = parts
-  const tag = 'policy'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('policy', parts)
 
   endpoints.on(
+    'get',
+    '/policy',
     {
-      method: 'get',
-      path: '/policy',
       answer: bundleAnswer(
         { stale: BOOLEAN, rejected: always({ at: AT, reason: STRING, diagnostics: DIAGNOSTICS }) },
         ['rejected'],
       ),
-      tag,
       summary: 'The live policy: revision, files, tools, guards',
       roles: READERS,
     },
@@ -53,11 +51,10 @@ export function policyEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'post',
+    '/policy/reload',
     {
-      method: 'post',
-      path: '/policy/reload',
       answer: bundleAnswer({ reloaded: { const: true }, changed: BOOLEAN }),
-      tag,
       summary: 'Load the policy files again; a broken one changes nothing',
       roles: OPERATORS,
       body: RELOAD,
@@ -71,11 +68,10 @@ export function policyEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'post',
+    '/policy/check',
     {
-      method: 'post',
-      path: '/policy/check',
       answer: bundleAnswer({ valid: { const: true } }),
-      tag,
       summary: 'Check policy files without loading them',
       roles: OPERATORS,
       body: CHECK,

@@ -7,14 +7,14 @@ import { GatewayError } from '../../errors.ts'
 import { microsToText } from '../../lib/money.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import type { Report, Reported } from '../../operations/report.ts'
-import { listReports, spendByType, type ReportRow } from '../../record/reports.ts'
+import { listReports, spendByType, type RecordedReport } from '../../record/reports.ts'
 import type { Db } from '../../store/tx.ts'
 import { money } from './agent-json.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { onceOf } from '../edge/once.ts'
 import { agentSpend, monthBounds, typeJson } from './spend-json.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ANYONE, READERS } from '../edge/roles.ts'
 import {
   always,
@@ -85,20 +85,18 @@ const MONTH = params<{ month?: string }>({
 })
 
 /** `/api/v1/actions`: what agents report, and what they spend. */
-export function reportEndpoints(parts: HttpParts): Endpoints {
+export function reportEndpoints(parts: PartsOf<'db'>): Endpoints {
   const { db, operations } = parts
-  const tag = 'spend'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('spend', parts)
 
   endpoints.on(
+    'post',
+    '/api/v1/actions',
     {
-      method: 'post',
-      path: '/api/v1/actions',
       answer: always({
         action: REPORT_ANSWER,
         budget: always({ spent: STRING, limit: MAYBE_STRING, remaining: MAYBE_STRING }),
       }),
-      tag,
       summary: 'Account for an action an agent takes by itself, before it takes it',
       description:
         'Going over the monthly budget pauses the agent, raises an alert and is refused.',
@@ -122,11 +120,10 @@ export function reportEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/actions',
     {
-      method: 'get',
-      path: '/api/v1/actions',
       answer: page('actions', REPORT_ANSWER),
-      tag,
       summary: 'List reported actions, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
@@ -134,7 +131,7 @@ export function reportEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ caller, query }) => {
       const { limit = PAGE_DEFAULT, cursor, since, until, agent, ...filter } = query
-      const rows = await listReports(db, {
+      const reports = await listReports(db, {
         ...filter,
         agent: await agentAsked(db, caller, agent),
         since: since === undefined ? undefined : new Date(since),
@@ -142,16 +139,15 @@ export function reportEndpoints(parts: HttpParts): Endpoints {
         before: cursor,
         limit,
       })
-      return { actions: rows.map(reportJson), next_cursor: nextCursor(rows, limit) }
+      return { actions: reports.map(reportJson), next_cursor: nextCursor(reports, limit) }
     },
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/agents/:id/spend',
     {
-      method: 'get',
-      path: '/api/v1/agents/:id/spend',
       answer: SPEND_ANSWER,
-      tag,
       summary: 'What an agent has spent in a month, of which budget, on what',
       roles: ANYONE,
       query: MONTH,
@@ -165,9 +161,9 @@ export function reportEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/spend',
     {
-      method: 'get',
-      path: '/api/v1/spend',
       answer: always({
         month: STRING,
         spent: STRING,
@@ -176,7 +172,6 @@ export function reportEndpoints(parts: HttpParts): Endpoints {
         ),
         by_type: BY_TYPE,
       }),
-      tag,
       summary: 'What all agents have spent in a month, by agent and by type of action',
       roles: READERS,
       query: MONTH,
@@ -210,9 +205,9 @@ function toReport(agent: Agent, body: ReportBody, caller: Caller): Report {
   }
 }
 
-function reportedJson({ row, spentMicros, limitMicros }: Reported): JsonObject {
+function reportedJson({ row: report, spentMicros, limitMicros }: Reported): JsonObject {
   return {
-    action: reportJson(row),
+    action: reportJson(report),
     budget: {
       spent: microsToText(spentMicros),
       limit: limitMicros === null ? null : microsToText(limitMicros),
@@ -221,16 +216,16 @@ function reportedJson({ row, spentMicros, limitMicros }: Reported): JsonObject {
   }
 }
 
-export function reportJson(row: ReportRow): JsonObject {
+export function reportJson(report: RecordedReport): JsonObject {
   return {
-    id: row.id,
-    agent: row.agent_id,
-    action_type: row.type,
-    target: row.target,
-    cost: microsToText(row.cost),
-    outcome: row.outcome,
-    metadata: JSON.parse(row.metadata) as Json,
-    created_at: row.at.toISOString(),
+    id: report.id,
+    agent: report.agentId,
+    action_type: report.type,
+    target: report.target,
+    cost: microsToText(report.cost),
+    outcome: report.outcome,
+    metadata: JSON.parse(report.metadata) as Json,
+    created_at: report.at.toISOString(),
   }
 }
 

@@ -1,4 +1,4 @@
-import { sees } from '../../agents/known.ts'
+import { sees, shownTo } from '../../agents/known.ts'
 import type { Agent } from '../../agents/agent.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { findAgent } from '../../agents/registry.ts'
@@ -6,9 +6,9 @@ import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Scenario } from '../../rehearsal/rehearsal.ts'
 import { SCENARIO_ACTIONS_MAX } from '../../rehearsal/sandbox.ts'
-import { findRun, listRuns, type RunRow } from '../../record/sandbox-runs.ts'
+import { findRun, listRuns, type SandboxRun } from '../../record/sandbox-runs.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ANYONE } from '../edge/roles.ts'
 import { always, AT, INTEGER, list, MAYBE_AT, MAYBE_STRING, page, STRING } from '../edge/schemas.ts'
 import {
@@ -86,16 +86,14 @@ const RUN_ANSWER = always(
 const LIST = params<{ limit?: number; cursor?: string }>(PAGE)
 
 /** Sandbox runs: a scenario played for an agent, with no effect anywhere. */
-export function sandboxEndpoints(parts: HttpParts): Endpoints {
+export function sandboxEndpoints(parts: PartsOf<'db' | 'sandbox'>): Endpoints {
   const { db, sandbox } = parts
-  const tag = 'sandbox'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('sandbox', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/agents/:id/sandbox/run',
     {
-      method: 'post',
-      path: '/api/v1/agents/:id/sandbox/run',
-      tag,
       summary: 'Queue a scenario to be played for an agent through the live policy',
       description:
         'No upstream call, no action, no budget: counters live as long as the run. Look-ups are answered ' +
@@ -110,10 +108,9 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/agents/:id/sandbox/runs',
     {
-      method: 'get',
-      path: '/api/v1/agents/:id/sandbox/runs',
-      tag,
       summary: 'List the sandbox runs of an agent, newest first',
       roles: ANYONE,
       query: LIST,
@@ -122,28 +119,21 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
     },
     async ({ id, caller, query: { limit = PAGE_DEFAULT, cursor = null } }) => {
       const agent = await visible(id, caller)
-      const rows = await listRuns(db, { agentId: agent.id, before: cursor, limit })
-      return { runs: rows.map((row) => runJson(row, caller)), next_cursor: nextCursor(rows, limit) }
+      const runs = await listRuns(db, { agentId: agent.id, before: cursor, limit })
+      return { runs: runs.map((run) => runJson(run, caller)), next_cursor: nextCursor(runs, limit) }
     },
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/sandbox/runs/:id',
     {
-      method: 'get',
-      path: '/api/v1/sandbox/runs/:id',
-      tag,
       summary: 'Read a sandbox run, step by step',
       roles: ANYONE,
       answer: RUN_ANSWER,
       errors: ['not_found'],
     },
-    async ({ id, caller }) => {
-      const row = await findRun(db, id)
-      if (row && sees(caller, row.agent_id)) {
-        return runJson(row, caller)
-      }
-      throw new GatewayError('not_found', `there is no run \`${id.slice(0, 64)}\``)
-    },
+    async ({ id, caller }) => runJson(shownTo(caller, await findRun(db, id), 'run', id), caller),
   )
 
   /** The agent, unless another one asks: an agent learns nothing of its like. */
@@ -156,21 +146,21 @@ export function sandboxEndpoints(parts: HttpParts): Endpoints {
   return endpoints
 }
 
-function runJson(row: RunRow, { role }: Caller): JsonObject {
-  const steps = JSON.parse(row.steps) as JsonObject[]
+function runJson(run: SandboxRun, { role }: Caller): JsonObject {
+  const steps = JSON.parse(run.steps) as JsonObject[]
   return {
-    run_id: row.id,
-    agent: row.agent_id,
-    name: row.name,
-    status: row.status,
-    ...(row.error === '' ? {} : { error: row.error }),
+    run_id: run.id,
+    agent: run.agentId,
+    name: run.name,
+    status: run.status,
+    ...(run.error === '' ? {} : { error: run.error }),
     steps: role === 'agent' ? steps.map(withoutPlaces) : steps,
-    revision: row.revision === '' ? null : row.revision,
-    requested_by: row.requested_by,
-    attempts: row.attempts,
-    created_at: row.created_at.toISOString(),
-    started_at: row.started_at?.toISOString() ?? null,
-    finished_at: row.finished_at?.toISOString() ?? null,
+    revision: run.revision === '' ? null : run.revision,
+    requested_by: run.requestedBy,
+    attempts: run.attempts,
+    created_at: run.createdAt.toISOString(),
+    started_at: run.startedAt?.toISOString() ?? null,
+    finished_at: run.finishedAt?.toISOString() ?? null,
   }
 }
 

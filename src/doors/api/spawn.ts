@@ -1,12 +1,7 @@
 import { newAgent, type Agent, type NewAgent } from '../../agents/agent.ts'
 import { admitManifest, assertUnsigned, openManifest } from '../../agents/manifests.ts'
 import { agentOf } from '../../agents/registry.ts'
-import {
-  addTemplate,
-  findTemplate,
-  listTemplates,
-  type TemplateRow,
-} from '../../agents/templates.ts'
+import { addTemplate, findTemplate, listTemplates, type Template } from '../../agents/templates.ts'
 import { GatewayError } from '../../errors.ts'
 import { canonicalJson } from '../../lib/canonical.ts'
 import type { SignedManifest } from '../../lib/manifest.ts'
@@ -25,7 +20,7 @@ import {
 } from './agent-config.ts'
 import { AGENT_ANSWER, agentJson, changeOf, profileOf } from './agent-json.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { ADMINS, READERS } from '../edge/roles.ts'
 import { always, AT, INTEGER, page, SHOWN_KEY, STRING } from '../edge/schemas.ts'
 import { NAME, object, PAGE, PAGE_DEFAULT, params, shape, TEXT, OPEN } from '../edge/validate.ts'
@@ -70,17 +65,15 @@ interface SpawnBody {
 }
 
 /** Templates, and agents made from them, from a configuration or from a signed manifest. */
-export function spawnEndpoints(parts: HttpParts): Endpoints {
+export function spawnEndpoints(parts: PartsOf<'db' | 'metrics' | 'trust'>): Endpoints {
   const { db, metrics } = parts
-  const tag = 'templates'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('templates', parts)
 
   endpoints.write(
+    'post',
+    '/api/v1/templates',
     {
-      method: 'post',
-      path: '/api/v1/templates',
       answer: ONE_TEMPLATE,
-      tag,
       summary: 'Add a template, or the next version of one',
       roles: ADMINS,
       body: TEMPLATE,
@@ -90,36 +83,35 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
       async (tx) => {
         profileOf(bodyOfConfig(config)) // money that is none shows now and not at the first spawn
         const added = { name, description, config: config as JsonObject, actor: caller.name }
-        const row = await addTemplate(tx, added)
-        const detail = { template: name, version: row.version, actor: caller.name }
+        const template = await addTemplate(tx, added)
+        const detail = { template: name, version: template.version, actor: caller.name }
         tx.append(registryEntry('template.added', '', detail))
-        return { template: templateJson(row) }
+        return { template: templateJson(template) }
       },
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/templates',
     {
-      method: 'get',
-      path: '/api/v1/templates',
       answer: page('templates', TEMPLATE_ANSWER),
-      tag,
       summary: 'List templates, the newest version of each',
       roles: READERS,
       query: LIST,
     },
     async ({ query: { name = null, cursor = '', limit = PAGE_DEFAULT } }) => {
-      const rows = await listTemplates(db, { name, after: cursor, limit })
-      const next = name === null && rows.length === limit ? (rows.at(-1)?.name ?? null) : null
-      return { templates: rows.map(templateJson), next_cursor: next }
+      const templates = await listTemplates(db, { name, after: cursor, limit })
+      const next =
+        name === null && templates.length === limit ? (templates.at(-1)?.name ?? null) : null
+      return { templates: templates.map(templateJson), next_cursor: next }
     },
   )
 
   endpoints.on(
+    'get',
+    '/api/v1/templates/:id',
     {
-      method: 'get',
-      path: '/api/v1/templates/:id',
       answer: ONE_TEMPLATE,
-      tag,
       summary: 'Read a template by id or name: one version, or the newest',
       roles: READERS,
       query: ONE,
@@ -131,10 +123,9 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'post',
+    '/api/v1/agents/spawn',
     {
-      method: 'post',
-      path: '/api/v1/agents/spawn',
-      tag,
       summary: 'Make an agent from a template, a configuration or a signed manifest',
       description:
         'It begins as `initializing`: `start` or `activate` lets it act. Some profiles need a manifest ' +
@@ -164,11 +155,10 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.write(
+    'put',
+    '/api/v1/agents/:id/manifest',
     {
-      method: 'put',
-      path: '/api/v1/agents/:id/manifest',
       answer: always({ agent: AGENT_ANSWER }),
-      tag,
       summary: 'Bring an agent up to a newer signed manifest',
       roles: ADMINS,
       body: UPGRADE,
@@ -188,7 +178,11 @@ export function spawnEndpoints(parts: HttpParts): Endpoints {
   return endpoints
 }
 
-async function spawned(tx: Tx, body: SpawnBody, parts: HttpParts): Promise<NewAgent> {
+async function spawned(
+  tx: Tx,
+  body: SpawnBody,
+  parts: Pick<HttpParts, 'trust'>,
+): Promise<NewAgent> {
   const { template: from, agent_config: asked = {}, signed_manifest: signed } = body
   const template =
     from === undefined ? null : await templateOf(tx, from, body.template_version ?? null)
@@ -209,7 +203,7 @@ async function fromManifest(
   tx: Tx,
   signed: SignedManifest,
   config: AgentConfig,
-  parts: HttpParts,
+  parts: Pick<HttpParts, 'trust'>,
 ): Promise<NewAgent> {
   const { content, hash } = await admitted(tx, signed, parts)
   for (const [member, value] of Object.entries(config)) {
@@ -223,7 +217,7 @@ async function fromManifest(
 async function admitted(
   tx: Tx,
   signed: SignedManifest,
-  { trust }: HttpParts,
+  { trust }: Pick<HttpParts, 'trust'>,
 ): Promise<{ content: ManifestContent; hash: string }> {
   const opened = openManifest(signed, trust, tx.nowMs)
   const content = MANIFEST(opened.content)
@@ -254,21 +248,21 @@ function assertSameName(agent: Agent, content: ManifestContent): void {
   throw new GatewayError('conflict', `the manifest is for \`${content.name}\``)
 }
 
-async function templateOf(db: Db, idOrName: string, version: number | null): Promise<TemplateRow> {
-  const row = await findTemplate(db, idOrName, version)
-  if (row) return row
+async function templateOf(db: Db, idOrName: string, version: number | null): Promise<Template> {
+  const template = await findTemplate(db, idOrName, version)
+  if (template) return template
   const which = version === null ? '' : ` version ${version}`
   throw new GatewayError('not_found', `there is no template \`${idOrName.slice(0, 64)}\`${which}`)
 }
 
-function templateJson(row: TemplateRow): JsonObject {
+function templateJson(template: Template): JsonObject {
   return {
-    id: row.id,
-    name: row.name,
-    version: row.version,
-    description: row.description,
-    config: JSON.parse(row.config) as JsonObject,
-    created_by: row.actor,
-    created_at: row.created_at.toISOString(),
+    id: template.id,
+    name: template.name,
+    version: template.version,
+    description: template.description,
+    config: JSON.parse(template.config) as JsonObject,
+    created_by: template.actor,
+    created_at: template.createdAt.toISOString(),
   }
 }

@@ -3,7 +3,7 @@ import { agentStats, agentUptime } from '../../agents/registry.ts'
 import { countOpenActions } from '../../record/actions.ts'
 import { readHead } from '../../record/audit.ts'
 import { Endpoints, Reply } from '../edge/endpoints.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import type { Readiness } from '../edge/readiness.ts'
 import { ANYONE, READERS } from '../edge/roles.ts'
 import { always, AT, BOOLEAN, COUNTS, INTEGER, list, STRING } from '../edge/schemas.ts'
@@ -26,26 +26,25 @@ const STATE = always({
 })
 
 /** Liveness, readiness, metrics, and what the gate says of itself. */
-export function statusEndpoints(parts: HttpParts): Endpoints {
-  const tag = 'status'
-  const endpoints = new Endpoints(parts)
+export function statusEndpoints(
+  parts: PartsOf<
+    'version' | 'readiness' | 'metrics' | 'replica' | 'config' | 'db' | 'killState' | 'checkpoints'
+  >,
+): Endpoints {
+  const endpoints = new Endpoints('status', parts)
 
   // Liveness stays true whatever is broken: restarting the gate would mend nothing.
   for (const path of ['/health', '/healthz']) {
-    endpoints.on(
-      { method: 'get', path, tag, summary: 'Liveness', roles: 'open', answer: ALIVE },
-      () => ({
-        status: 'ok',
-        version: parts.version,
-      }),
-    )
+    endpoints.on('get', path, { summary: 'Liveness', roles: 'open', answer: ALIVE }, () => ({
+      status: 'ok',
+      version: parts.version,
+    }))
   }
 
   endpoints.on(
+    'get',
+    '/readyz',
     {
-      method: 'get',
-      path: '/readyz',
-      tag,
       summary: 'Readiness, every dependency by name',
       roles: 'open',
       answer: READY,
@@ -59,10 +58,9 @@ export function statusEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.stream(
+    'get',
+    '/metrics',
     {
-      method: 'get',
-      path: '/metrics',
-      tag,
       summary: 'Prometheus metrics',
       roles: 'open',
       media: 'text/plain',
@@ -75,10 +73,9 @@ export function statusEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/meta',
     {
-      method: 'get',
-      path: '/meta',
-      tag,
       summary: 'What this gate is',
       roles: ANYONE,
       answer: always({
@@ -106,10 +103,9 @@ export function statusEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/state',
     {
-      method: 'get',
-      path: '/state',
-      tag,
       summary: 'How this gate is doing',
       roles: READERS,
       answer: STATE,
@@ -120,7 +116,9 @@ export function statusEndpoints(parts: HttpParts): Endpoints {
   return endpoints
 }
 
-async function stateJson(parts: HttpParts) {
+async function stateJson(
+  parts: Pick<HttpParts, 'policies' | 'killState' | 'db' | 'replica' | 'checkpoints'>,
+) {
   const { policies, killState, db, replica, checkpoints } = parts
   const { size, head } = await readHead(db)
   const replicas = await liveReplicas(db)
@@ -140,7 +138,9 @@ function checkJson({ name, ready, detail }: Readiness) {
 }
 
 /** Gauges that are read from the database are read when somebody looks. */
-async function refreshGauges(parts: HttpParts): Promise<void> {
+async function refreshGauges(
+  parts: Pick<HttpParts, 'metrics' | 'db' | 'killState' | 'policies' | 'readiness'>,
+): Promise<void> {
   const { metrics, db, killState, policies } = parts
   const checks = await parts.readiness()
   metrics.ready.set(checks.every(({ ready }) => ready) ? 1 : 0)
@@ -159,7 +159,7 @@ async function refreshGauges(parts: HttpParts): Promise<void> {
   }
 }
 
-async function refreshAgents({ db, metrics }: HttpParts): Promise<void> {
+async function refreshAgents({ db, metrics }: Pick<HttpParts, 'db' | 'metrics'>): Promise<void> {
   const { by_status: byStatus } = await agentStats(db)
   metrics.agentsByStatus.reset()
   for (const [status, n] of Object.entries(byStatus)) metrics.agentsByStatus.set({ status }, n)

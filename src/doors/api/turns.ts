@@ -9,7 +9,8 @@ import { sendAnswer } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { sendError } from '../edge/errors.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
-import type { HttpParts } from '../edge/parts.ts'
+import { UNSAID } from '../../model/request.ts'
+import type { PartsOf } from '../edge/parts.ts'
 import { AGENTS, ANYONE } from '../edge/roles.ts'
 import { always, HELD_ANSWER, INTEGER, list, MAYBE_STRING, STRING } from '../edge/schemas.ts'
 import { object, OPEN, shape } from '../edge/validate.ts'
@@ -100,16 +101,14 @@ const CHAT_ANSWER = always({
 })
 
 /** `POST /turn`, `POST /llm/chat`, `GET /llm/status`. */
-export function turnEndpoints(parts: HttpParts): Endpoints {
+export function turnEndpoints(parts: PartsOf<'config' | 'pipeline' | 'turns'>): Endpoints {
   const { policies, config, pipeline, turns } = parts
-  const tag = 'turns'
-  const endpoints = new Endpoints(parts)
+  const endpoints = new Endpoints('turns', parts)
 
   endpoints.stream(
+    'post',
+    '/turn',
     {
-      method: 'post',
-      path: '/turn',
-      tag,
       summary: 'Give the model a prompt; each tool call it proposes is an action of the agent',
       description:
         'A turn that had no effect may end as an error; one that proposed an action answers 200 and ' +
@@ -133,10 +132,9 @@ export function turnEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.stream(
+    'post',
+    '/llm/chat',
     {
-      method: 'post',
-      path: '/llm/chat',
-      tag,
       summary: 'Ask the model, without tools',
       description:
         'An action of the tool `llm.chat`: permitted, charged and recorded like any other.',
@@ -156,10 +154,7 @@ export function turnEndpoints(parts: HttpParts): Endpoints {
         caller,
         requestId,
         call: chatCall(chatArgs(body)),
-        resource: null,
-        context: {},
-        reason: null,
-        costMicros: null,
+        ...UNSAID,
         idempotencyKey: idempotencyKey(req),
         seal: sealOf(req),
         waitMs: 0,
@@ -169,10 +164,9 @@ export function turnEndpoints(parts: HttpParts): Endpoints {
   )
 
   endpoints.on(
+    'get',
+    '/llm/status',
     {
-      method: 'get',
-      path: '/llm/status',
-      tag,
       summary: 'Whether a model is configured, and which; never the key',
       roles: ANYONE,
       answer: always({

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { BlockList } from 'node:net'
+import type { BlockList, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { isListed, plainAddress } from '../../lib/addresses.ts'
 
@@ -15,9 +15,11 @@ export interface Client {
  * there itself is left of the first address that is not trusted, and is never read.
  */
 export function clientOf(req: IncomingMessage, trusted: BlockList): Client {
-  const { remoteAddress = '', encrypted } = req.socket as TLSSocket
+  const { encrypted } = req.socket as TLSSocket
+  const peer = peerOf(req.socket)
+  if (!isListed(trusted, peer)) return { address: peer, scheme: encrypted ? 'https' : 'http' }
   const hops = listOf(req, 'x-forwarded-for')
-  let address = plainAddress(remoteAddress) ?? remoteAddress
+  let address = peer
   let hopsRead = 0
   while (isListed(trusted, address)) {
     const before = plainAddress(hops[hops.length - 1 - hopsRead] ?? '')
@@ -25,10 +27,21 @@ export function clientOf(req: IncomingMessage, trusted: BlockList): Client {
     address = before
     hopsRead++
   }
-  const isProxied = isListed(trusted, plainAddress(remoteAddress) ?? '')
-  const schemes = isProxied ? listOf(req, 'x-forwarded-proto') : []
+  const schemes = listOf(req, 'x-forwarded-proto')
   const scheme = schemes[Math.max(0, schemes.length - Math.max(1, hopsRead))]
   return { address, scheme: encrypted || scheme?.toLowerCase() === 'https' ? 'https' : 'http' }
+}
+
+const peers = new WeakMap<Socket, string>()
+
+/** Who is at the other end, which stays the same for as long as the connection does. */
+function peerOf(socket: Socket): string {
+  const known = peers.get(socket)
+  if (known !== undefined) return known
+  const { remoteAddress = '' } = socket
+  const peer = plainAddress(remoteAddress) ?? remoteAddress
+  peers.set(socket, peer)
+  return peer
 }
 
 function listOf(req: IncomingMessage, name: string): string[] {

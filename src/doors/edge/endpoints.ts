@@ -6,17 +6,24 @@ import type { Work } from '../../operations/once.ts'
 import { aliasOf } from '../api/aliases.ts'
 import { sendJson } from '../api/answers.ts'
 import { bodyObject, callerOf, idParam, stateOf } from './context.ts'
-import { allow, strictBody } from './edge.ts'
+import { strictBody } from './body.ts'
+import { allow, middleware } from './edge.ts'
 import { onceOf } from './once.ts'
-import type { HttpParts } from './parts.ts'
+import type { PartsOf } from './parts.ts'
 import { queryObject, type Shape } from './validate.ts'
+
+// An endpoint is declared once, as data: from it come the route, the roles, the check of body and query, the
+// ledger batch with its idempotency, and the OpenAPI document. A handler gets what was checked and returns
+// what it answers; only streams and the upstream's own answers write to the response themselves.
+
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
 
 /**
  * One call of the HTTP surface, declared once. Its schemas are what requests are checked by and what
  * the OpenAPI document shows, so the two cannot differ.
  */
 export interface Endpoint<Body = unknown, Query = unknown> {
-  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete'
+  readonly method: Method
   /** An Express path, such as `/api/v1/agents/:id`. */
   readonly path: string
   readonly tag: string
@@ -93,20 +100,35 @@ export class Reply {
   }
 }
 
+/** What a group says of an endpoint beside its method and path; the tag is the group's. */
+export type Declared<Body = unknown, Query = unknown> = Omit<
+  Endpoint<Body, Query>,
+  'method' | 'path' | 'tag'
+>
+
 type Handler<Body, Query, Answer> = (asked: Asked<Body, Query>) => Promise<Answer> | Answer
 /** A group of endpoints: an Express router, and the table that the documentation is made from. */
 export class Endpoints {
   readonly router: Router = Router({ caseSensitive: true })
   readonly table: Endpoint[] = []
-  readonly #parts: HttpParts
+  readonly #tag: string
+  readonly #parts: PartsOf
 
-  constructor(parts: HttpParts) {
+  constructor(tag: string, parts: PartsOf) {
+    this.#tag = tag
     this.#parts = parts
   }
 
   /** A call that changes nothing, or whose change brings its own idempotency. */
-  on<Body, Query>(endpoint: Endpoint<Body, Query>, handler: Handler<Body, Query, unknown>): this {
-    return this.#add(endpoint, async (asked) => send(asked, endpoint.status, await handler(asked)))
+  on<Body, Query>(
+    method: Method,
+    path: string,
+    declared: Declared<Body, Query>,
+    handler: Handler<Body, Query, unknown>,
+  ): this {
+    return this.#add(method, path, declared, async (asked) =>
+      send(asked, declared.status, await handler(asked)),
+    )
   }
 
   /**
@@ -114,33 +136,47 @@ export class Endpoints {
    * and with an `Idempotency-Key` its answer is stored in the same batch: the same request again gets
    * that answer, another one with the same key gets 422.
    */
-  write<Body, Query>(endpoint: Endpoint<Body, Query>, handler: Handler<Body, Query, Work>): this {
-    return this.#add(endpoint, async (asked) => {
+  write<Body, Query>(
+    method: Method,
+    path: string,
+    declared: Declared<Body, Query>,
+    handler: Handler<Body, Query, Work>,
+  ): this {
+    return this.#add(method, path, declared, async (asked) => {
       const work = await handler(asked)
       send(
         asked,
-        endpoint.status,
+        declared.status,
         await this.#parts.operations.once(
           onceOf(asked.req, this.#parts),
           work,
-          endpoint.deadlineMs,
+          declared.deadlineMs,
         ),
       )
     })
   }
 
   /** A call whose handler writes the response itself: streams, and answers of the upstream. */
-  stream<Body, Query>(endpoint: Endpoint<Body, Query>, handler: Handler<Body, Query, void>): this {
-    return this.#add(endpoint, handler)
+  stream<Body, Query>(
+    method: Method,
+    path: string,
+    declared: Declared<Body, Query>,
+    handler: Handler<Body, Query, void>,
+  ): this {
+    return this.#add(method, path, declared, handler)
   }
 
   #add<Body, Query>(
-    endpoint: Endpoint<Body, Query>,
+    method: Method,
+    path: string,
+    declared: Declared<Body, Query>,
     handle: (asked: Asked<Body, Query>) => Promise<void> | void,
   ): this {
+    const endpoint: Endpoint<Body, Query> = { ...declared, method, path, tag: this.#tag }
     this.table.push(endpoint)
-    const guards: RequestHandler[] = endpoint.roles === 'open' ? [] : [allow(...endpoint.roles)]
-    if (endpoint.body) guards.push(strictBody)
+    const guards: RequestHandler[] =
+      endpoint.roles === 'open' ? [] : [middleware(allow(...endpoint.roles))]
+    if (endpoint.body) guards.push(middleware(strictBody))
     this.router[endpoint.method](endpoint.path, ...guards, async (req, res) => {
       await handle(new Asked(req, res, bodyOf(req, endpoint), queryOf(req, endpoint)))
     })

@@ -1,8 +1,10 @@
-import type { ErrorRequestHandler, RequestHandler, Response, Router } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ErrorRequestHandler, RequestHandler, Router } from 'express'
 import { GatewayError, type ErrorCode } from '../../errors.ts'
 import type { Logger } from '../../lib/log.ts'
 import { stateOf } from './context.ts'
 import { methodsOn } from './methods.ts'
+import { sendJsonText } from './send.ts'
 
 /** What the caller should do next, where there is something better than giving up. */
 const NEXT_ACTIONS: Partial<Record<ErrorCode, string>> = {
@@ -30,9 +32,17 @@ export function noRoute(routers: readonly Router[]): RequestHandler {
   }
 }
 
-/** The last middleware and the only place that writes an error. */
+/** The last middleware. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
-  return (error: unknown, req, res, _next) => {
+  const failed = failureHandler(log)
+  return (error: unknown, req, res, _next) => failed(error, req, res)
+}
+
+/** Ends a request that failed; the only place that writes an error. */
+export function failureHandler(
+  log: Logger,
+): (error: unknown, req: IncomingMessage, res: ServerResponse) => void {
+  return (error, req, res) => {
     const known = toGatewayError(error)
     const requestId = requestIdOf(req)
     if (known.status >= 500) log.error({ err: error, request_id: requestId }, known.code)
@@ -45,12 +55,12 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   }
 }
 
-export function sendError(res: Response, error: GatewayError): void {
+export function sendError(res: ServerResponse, error: GatewayError): void {
   if (error.retryAfterS !== undefined) res.setHeader('Retry-After', String(error.retryAfterS))
   // Client libraries repeat what looks like trouble of a server by themselves, unless they are told.
   if (!error.retryable) res.setHeader('x-should-retry', 'false')
   if (error.code === 'unauthenticated') res.setHeader('WWW-Authenticate', 'Bearer')
-  res.status(error.status).json(errorBody(error))
+  sendJsonText(res, error.status, JSON.stringify(errorBody(error)))
 }
 
 /** The one shape of every error. */

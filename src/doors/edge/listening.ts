@@ -7,15 +7,21 @@ import { malformed } from './malformed.ts'
 import { keepRecent } from './request-line.ts'
 import type { ActivityStream } from '../streams/websocket.ts'
 
+// The HTTP server with its bounds in time, each of which is a defence: slow headers, slow bodies and idle
+// connections are cut, and so is a client that never ends. Stopping goes from the outside in: no new
+// connections, no new actions, a while for those under way, and then the streams and whatever is left.
+
 const DRAIN_MS = 10_000
-/** Longer than load balancers hold a connection, which else send a request into one that closes. */
-const KEEP_ALIVE_MS = 65_000
-const HEADERS_TIMEOUT_MS = 10_000
-/** Uploads take long; whoever reads another body waits for it no longer than half a minute. */
-const REQUEST_TIMEOUT_MS = 600_000
+/** In milliseconds, by Node's names. */
+const TIMEOUTS = {
+  // Longer than load balancers hold a connection, which else send a request into one that closes.
+  keepAliveTimeout: 65_000,
+  headersTimeout: 10_000,
+  // Uploads take long; whoever reads another body waits for it no longer than half a minute.
+  requestTimeout: 600_000,
+  connectionsCheckingInterval: 5_000, // Node looks every 30 s by itself
+}
 const UNREAD_MS = 30_000
-/** Node looks every 30 s by itself. */
-const TIMEOUT_CHECK_MS = 5_000
 /** Connections that wait to be taken; the kernel may allow fewer. */
 const LISTEN_BACKLOG = 4_096
 
@@ -36,16 +42,7 @@ export class Listening {
   constructor(parts: ListeningParts) {
     const { app, activity, log } = parts
     this.#parts = parts
-    this.#server = http.createServer(
-      {
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        headersTimeout: HEADERS_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-        IncomingMessage: GateRequest,
-      },
-      app,
-    )
+    this.#server = http.createServer({ ...TIMEOUTS, IncomingMessage: GateRequest }, app)
     this.#server.on('connection', keepRecent)
     this.#server.on('request', dropUnread)
     this.#server.on('clientError', malformed(log))

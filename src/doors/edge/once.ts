@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import { GatewayError } from '../../errors.ts'
 import { canonicalJson, sha256 } from '../../lib/canonical.ts'
@@ -8,10 +9,14 @@ import type { Caller } from '../../agents/keys.ts'
 import { callerOf, stateOf } from './context.ts'
 import type { HttpParts } from './parts.ts'
 
+// An Idempotency-Key belongs to its holder (an agent, or a person's role and name) and not to the API key
+// that was presented, so that a rotation between two tries changes nothing. With it goes the hash of the
+// request: the same key for another one is an error, never the first answer.
+
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 
 /** @throws GatewayError `invalid_request` when the header is there and unusable */
-export function idempotencyKey(req: Request): string | null {
+export function idempotencyKey(req: IncomingMessage): string | null {
   // A blank one is a mistake of whoever meant to be safe, and must not count as none.
   const key = req.headers['idempotency-key']
   if (key === undefined) return null
@@ -46,7 +51,7 @@ export function onceOf(
 }
 
 /** What the answer to a request with an `Idempotency-Key` is sealed with, where the record has it masked. */
-export function sealOf(req: Request): Seal | null {
+export function sealOf(req: IncomingMessage): Seal | null {
   const key = idempotencyKey(req)
   return key === null ? null : new Seal(stateOf(req).presentedKey ?? '', key)
 }

@@ -4,7 +4,6 @@ import type { Config } from '../../config.ts'
 import type { KillState } from '../../control/kill-state.ts'
 import type { Replica } from '../../control/replica.ts'
 import type { Logger } from '../../lib/log.ts'
-import type { Spool } from '../../lib/spool.ts'
 import type { Operations } from '../../operations/operations.ts'
 import type { Pipeline } from '../../pipeline/pipeline.ts'
 import type { Sandbox } from '../../rehearsal/sandbox.ts'
@@ -41,7 +40,6 @@ export interface HttpParts {
   readonly replica: Replica
   readonly events: EventStream
   readonly mask: RecordMask
-  readonly spool: Spool
   readonly heldFiles: HeldFiles
   readonly fanout: Fanout
   readonly streams: OpenStreams
@@ -49,3 +47,12 @@ export interface HttpParts {
   readonly trust: ManifestTrust
   readonly readiness: () => Promise<readonly Readiness[]>
 }
+
+/**
+ * The parts that a group of endpoints names, beside those that any write of it goes through: what a group
+ * can reach is read off its signature.
+ */
+export type PartsOf<Name extends keyof HttpParts = never> = Pick<
+  HttpParts,
+  Name | 'operations' | 'mask' | 'policies'
+>

@@ -2,6 +2,10 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import { GatewayError } from '../../errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 
+// Bodies and queries are checked by JSON Schema, compiled at start and strict: an unknown member is a
+// mistake that is named, since a misspelt limit that is passed over would be no limit. The schema that
+// checks is the one that the documentation shows.
+
 const ajv = new Ajv2020({ allErrors: true, strict: true, allowUnionTypes: true })
 ajv.addFormat(
   'date-time',

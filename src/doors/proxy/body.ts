@@ -8,7 +8,7 @@ import { type SentFiles, type Spool, SpoolError } from '../../lib/spool.ts'
 import type { BodyKind, Tool } from '../../model/tool.ts'
 import { readMultipart } from '../../protocols/http/multipart.ts'
 import { header } from '../edge/context.ts'
-import { BODY_VALUES_MAX, decoded, parseJsonText, readBody } from '../edge/edge.ts'
+import { BODY_VALUES_MAX, decoded, parseJsonText, readBody } from '../edge/body.ts'
 
 // One reader for each type of body, chosen by what the tool declares and never by what the client sends: a body of
 // another type is refused by name, and none is passed on that was not read. Files go to the spool as they come in;
@@ -48,7 +48,7 @@ function parsed(kind: BodyKind, text: string): ReadBody {
     return { kind: 'form', pairs: decodePairs(text, 'field', BODY_VALUES_MAX) }
   }
   if (kind === 'text') return { kind: 'text', text }
-  return { kind: 'json', value: parseJsonText(text, BODY_VALUES_MAX) }
+  return { kind: 'json', value: parseJsonText(text, { valuesMax: BODY_VALUES_MAX }) }
 }
 
 async function readFiles(

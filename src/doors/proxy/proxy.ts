@@ -5,12 +5,13 @@ import { methodsFor } from '../../bundle/route.ts'
 import { GatewayError } from '../../errors.ts'
 import { SentFiles } from '../../lib/spool.ts'
 import type { HttpCall } from '../../pipeline/submission.ts'
+import { UNSAID } from '../../model/request.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { callerOf, header, stateOf } from '../edge/context.ts'
-import { allow } from '../edge/edge.ts'
+import { allow, middleware } from '../edge/edge.ts'
 import { sendError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
@@ -18,6 +19,13 @@ import { AGENTS } from '../edge/roles.ts'
 import { HELD_ANSWER } from '../edge/schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from '../api/act.ts'
 import { readProxied } from './body.ts'
+
+// Agents that know nothing of the gate but a base URL and a key. The request target is taken as it was sent,
+// since whatever normalises it may make another path of it than the one that policy judges; which tool it
+// stands for, the bundle says that judges. Towards the agent the upstream's answer is passed on but for
+// headers that would lead it, or a browser, past the gate.
+
+type ProxyParts = Pick<HttpParts, 'pipeline' | 'policies' | 'heldFiles' | 'config' | 'keyRing'>
 
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
@@ -53,9 +61,9 @@ export const PROXY_ENDPOINTS: readonly Endpoint[] = (
  * and path choose the tool; the answer is the upstream's own. A held action answers 202, and the
  * same request with `Portcullis-Action: <action_id>` collects its result.
  */
-export function proxyRoutes(parts: HttpParts): Router {
+export function proxyRoutes(parts: ProxyParts): Router {
   const router = Router({ caseSensitive: true })
-  router.use('/proxy', allow('agent'), async (req, res) => {
+  router.use('/proxy', middleware(allow('agent')), async (req, res) => {
     if (req.method === 'OPTIONS') {
       sendMethods(req, res, parts)
       return
@@ -71,7 +79,7 @@ export function proxyRoutes(parts: HttpParts): Router {
 }
 
 // Asking what may be called has no effect, so it is answered here and never forwarded.
-function sendMethods(req: Request, res: Response, { policies }: HttpParts): void {
+function sendMethods(req: Request, res: Response, { policies }: ProxyParts): void {
   const { upstream, path } = split(req.originalUrl)
   const methods = methodsFor(policies.current.routes, upstream, path)
   res.setHeader('Allow', [...methods, 'OPTIONS'].join(', '))
@@ -82,7 +90,7 @@ async function answerProxied(
   req: Request,
   res: Response,
   submission: Submission & { readonly call: HttpCall },
-  { pipeline, policies }: HttpParts,
+  { pipeline, policies }: ProxyParts,
 ): Promise<void> {
   const { upstream } = submission.call
   // Args travel in the path here, and the log knows nothing of masks.
@@ -115,7 +123,7 @@ function split(url: string): { upstream: string; path: string; query: string } {
 function toSubmission(
   req: Request,
   files: SentFiles,
-  { spool, config, keyRing }: HttpParts,
+  { heldFiles: { spool }, config, keyRing }: ProxyParts,
 ): Submission & { readonly call: HttpCall } {
   const at = split(req.originalUrl)
   const { uploadBytesMax } = config
@@ -134,10 +142,7 @@ function toSubmission(
         return body
       },
     },
-    resource: null,
-    context: {},
-    reason: null,
-    costMicros: null,
+    ...UNSAID,
     idempotencyKey: idempotencyKey(req),
     seal: sealOf(req),
     waitMs: waitMs(req),

@@ -2,10 +2,14 @@ import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { header } from '../edge/context.ts'
-import type { HttpParts } from '../edge/parts.ts'
-import { Reader, startAt, STREAM, wantedBy } from './reader.ts'
+import type { PartsOf } from '../edge/parts.ts'
+import { Reader, startAt, STREAM, wantedBy, type ReaderParts } from './reader.ts'
 import { ANYONE } from '../edge/roles.ts'
 import { ACTIVITY_PATH } from './websocket.ts'
+
+// Server-sent events over the record itself: an event's id is its place in the chain, so a reader that was
+// cut off names the last one it has and misses nothing, on whatever replica it comes back. A beat keeps
+// proxies from closing a silent stream.
 
 const RETRY_MS = 2_000
 const KEEPALIVE_MS = 15_000
@@ -16,14 +20,13 @@ const HEADERS = {
 }
 
 /** `GET /events`: the record as server-sent events, live and resumable. */
-export function eventEndpoints(parts: HttpParts): Endpoints {
-  const endpoints = new Endpoints(parts)
+export function eventEndpoints(parts: PartsOf<'streams'> & ReaderParts): Endpoints {
+  const endpoints = new Endpoints('events', parts)
   endpoints.stream(
+    'get',
+    ACTIVITY_PATH,
     {
-      method: 'get',
-      path: ACTIVITY_PATH,
       answer: { description: 'the protocol changes to WebSocket' },
-      tag: 'events',
       summary: 'The same record over WebSocket; an agent sees its own',
       description:
         'Each message is `{id, type, data}`. A browser, which cannot set headers, offers the protocols ' +
@@ -37,10 +40,9 @@ export function eventEndpoints(parts: HttpParts): Endpoints {
     },
   )
   endpoints.stream(
+    'get',
+    '/events',
     {
-      method: 'get',
-      path: '/events',
-      tag: 'events',
       summary: 'The record as server-sent events; an agent sees its own',
       description: '`Last-Event-ID` resumes without loss. A reader that is too slow is cut off.',
       roles: ANYONE,

@@ -8,6 +8,11 @@ import { drained } from '../edge/drained.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { NAME, params } from '../edge/validate.ts'
 
+// A reader is always in one of two states: live, where each entry is written as it happens, or behind, where
+// it is read from the database at the reader's own pace. It changes over as it falls behind or catches up,
+// so that a slow reader costs memory up to a bound and holds up nobody. One that takes nothing for a while
+// is cut off and resumes by its last id.
+
 /** A reader this far behind gets no more until it has taken what it has. */
 const READER_BUFFER_BYTES_MAX = 1 << 20
 /** A reader that takes longer is cut off; it resumes from its last id, so it loses nothing. */
@@ -33,7 +38,7 @@ export const STREAM = params<StreamQuery>({
  * @throws GatewayError `not_found` for an agent that never was: its stream would stay silent for ever
  */
 export async function wantedBy(
-  { db }: HttpParts,
+  { db }: Pick<HttpParts, 'db'>,
   caller: Caller,
   { types = [], agent }: StreamQuery,
 ): Promise<(entry: AuditEntry) => boolean> {
@@ -48,7 +53,10 @@ function matchesType(kind: string, types: readonly string[]): boolean {
 }
 
 /** The id to go on from. @throws GatewayError `invalid_request` for one this stream never gave */
-export async function startAt({ db, events }: HttpParts, last: string | null): Promise<bigint> {
+export async function startAt(
+  { db, events }: Pick<HttpParts, 'db' | 'events'>,
+  last: string | null,
+): Promise<bigint> {
   if (last === null) return events.seq
   const seq = LAST_EVENT_ID.test(last) ? BigInt(last) : undefined
   // Another replica may be ahead of this one, but nobody is ahead of the record.
@@ -56,6 +64,9 @@ export async function startAt({ db, events }: HttpParts, last: string | null): P
   if (isKnown) return seq
   throw new GatewayError('invalid_request', 'Last-Event-ID must be an id this stream gave')
 }
+
+/** What a reader of the record reads from, and what it counts in. */
+export type ReaderParts = Pick<HttpParts, 'db' | 'events' | 'fanout' | 'metrics'>
 
 /** Where a reader's events go: what they are written to, and how one is put. */
 export interface Sink {
@@ -66,13 +77,13 @@ export interface Sink {
 
 /** One connection that follows the record, live where it keeps up and from the database where not. */
 export class Reader {
-  readonly #parts: HttpParts
+  readonly #parts: ReaderParts
   readonly #sink: Sink
   readonly #stream: Writable
   readonly #wanted: (entry: AuditEntry) => boolean
   #seq = 0n
 
-  constructor(parts: HttpParts, sink: Sink, wanted: (entry: AuditEntry) => boolean) {
+  constructor(parts: ReaderParts, sink: Sink, wanted: (entry: AuditEntry) => boolean) {
     this.#parts = parts
     this.#sink = sink
     this.#stream = sink.stream

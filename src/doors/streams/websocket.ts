@@ -8,8 +8,12 @@ import { clientOf } from '../edge/client.ts'
 import { assertPlain, callerOfKey, presentedKey } from '../edge/edge.ts'
 import { errorBody, toGatewayError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
-import { Reader, startAt, STREAM, wantedBy, type StreamQuery } from './reader.ts'
+import { Reader, startAt, STREAM, wantedBy, type StreamQuery, type ReaderParts } from './reader.ts'
 import { queryObject } from '../edge/validate.ts'
+
+// WebSockets get no middleware: an `upgrade` comes past Express, so what the edge does for a request (plain
+// headers, the key, the query) is asked for here by the same functions. Until the handshake a refusal is an
+// ordinary HTTP answer; from then on a connection can only be cut. Readers that answer no ping are.
 
 export const ACTIVITY_PATH = '/api/v1/agents/activity/stream'
 
@@ -20,12 +24,15 @@ const PAYLOAD_BYTES_MAX = 4_096
 const PROTOCOL = 'portcullis'
 const KEY_PROTOCOL = /(?:^|,)\s*key\.([^\s,]+)/
 
+type ActivityParts = ReaderParts &
+  Pick<HttpParts, 'streams' | 'keyRing' | 'failedLogins' | 'config' | 'log'>
+
 /**
  * The record over WebSocket: the same events, filters and resuming (`last_event_id`) as `/events`, each
  * a JSON text `{id, type, data}`. A refusal is an HTTP answer in the one error shape.
  */
 export class ActivityStream {
-  readonly #parts: HttpParts
+  readonly #parts: ActivityParts
   readonly #server = new WebSocketServer({
     noServer: true,
     maxPayload: PAYLOAD_BYTES_MAX,
@@ -33,7 +40,7 @@ export class ActivityStream {
     handleProtocols: (offered) => (offered.has(PROTOCOL) ? PROTOCOL : false),
   })
 
-  constructor(parts: HttpParts) {
+  constructor(parts: ActivityParts) {
     this.#parts = parts
   }
 

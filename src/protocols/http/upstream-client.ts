@@ -6,6 +6,11 @@ import { CredentialMask } from './credential-mask.ts'
 import { type FilesByDigest, writeBody, type WrittenBody } from './request-body.ts'
 import { Credentials, NoCredential, type Shown } from './credentials.ts'
 
+// The only place where bytes leave for an upstream. What matters afterwards is whether they did: nothing
+// sent (a retry is safe), answered, or sent and no answer (nobody knows). So the exchange is driven by hand
+// over undici's dispatcher: `mayStart` is asked in the tick in which the first byte would go, nothing is
+// retried or redirected, and headers are written anew rather than passed on.
+
 /** What came of one upstream call. */
 export type CallResult =
   | {

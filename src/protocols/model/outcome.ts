@@ -9,10 +9,15 @@ import type { CallOutcome } from '../../record/actions.ts'
 import { outcomeOf } from '../http/outcome.ts'
 import type { StoredResult } from '../../model/result.ts'
 
+// Reads what a model said by what the gate needs and nothing else: text, proposed calls, usage. Usage is
+// only what the server says; where it says nothing or what cannot be, the whole charge is spent, so that an
+// unclear answer never makes calls cheaper. Text is screened like any other that goes to an agent; risky
+// text fails the action and stays hidden, though it was paid for.
+
 const CALLS_MAX = 100
 const TOKENS_MAX = 100_000_000
 const HTTP_OK = 200
-/** More than any reservation: what is not known to be less is charged in full. */
+/** More than any charge: what is not known to be less is spent in full. */
 const EVERYTHING = 9_000_000_000_000_000n
 
 /** What a call of the model means for its action: judged like an upstream's, and its text screened. */
@@ -27,7 +32,7 @@ export function modelOutcome({ call, answer }: ModelResult, reading: Reading): C
     const message = 'the answer of the model cannot be read'
     return failed('upstream_unreachable', message, status, EVERYTHING, {})
   }
-  const { spent, detail } = charge(completion, reading.bundle)
+  const { spent, detail } = spendingOf(completion, reading.bundle)
   const [risk] = reading.screen({ text: completion.text })
   if (risk) {
     const message = `the answer of the model is withheld: ${risk.message}`
@@ -98,8 +103,8 @@ function completionJson(completion: Completion): JsonObject {
   }
 }
 
-// An unknown use is charged as the worst: the reservation, which was made for it.
-function charge({ model, usage, finishReason }: Completion, { llm }: Bundle) {
+// An unknown use is spent as the worst: the charge, which was made for it.
+function spendingOf({ model, usage, finishReason }: Completion, { llm }: Bundle) {
   const cost =
     llm.price && usage ? tokenCost(llm.price, usage.promptTokens, usage.completionTokens) : null
   const spent = llm.price ? (cost ?? EVERYTHING) : 0n

@@ -1,10 +1,9 @@
 import { GatewayError } from '../../errors.ts'
 import { canonicalJson } from '../../lib/canonical.ts'
-import { PLAIN_CALL, PLAIN_UPSTREAM } from '../../model/http-defaults.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from './call.ts'
 import type { Target } from '../../model/request.ts'
-import type { Tool, Upstream } from '../../model/tool.ts'
+import { PLAIN_UPSTREAM, type Tool, UNDECLARED, type Upstream } from '../../model/tool.ts'
 import { deepFreeze } from '../../lib/freeze.ts'
 import type { LlmPolicy, TokenPrice, ProtocolRules } from '../../bundle/types.ts'
 
@@ -71,23 +70,14 @@ interface ModelArgs {
  * environment gives. So permissions, budgets, risk patterns, kill switch and record apply unchanged.
  */
 export const MODEL_TOOL_DECLARATION: Tool = deepFreeze({
+  ...UNDECLARED,
   name: MODEL_TOOL,
   description: 'Ask the language model.',
   upstream: MODEL_UPSTREAM,
   method: 'POST',
   path: '/chat/completions',
-  query: [],
   effectClass: 'write',
   argsSchema: ARGS,
-  resource: null,
-  costMicros: 0n,
-  recipients: [],
-  items: null,
-  paths: [],
-  facts: [],
-  reservedPaths: [],
-  http: PLAIN_CALL,
-  declared: {},
   location: { file: 'gate.yaml', line: 1, col: 1 },
 })
 

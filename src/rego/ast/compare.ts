@@ -15,6 +15,20 @@ function rank(code: number): number {
   return code < 0xe000 ? code + 0x2000 : code - 0x800
 }
 
+export function compareLists<T>(
+  a: readonly T[],
+  b: readonly T[],
+  compare: (x: T, y: T) => number,
+): number {
+  for (const [i, x] of a.entries()) {
+    const y = b[i]
+    if (y === undefined) return 1
+    const order = compare(x, y)
+    if (order !== 0) return order
+  }
+  return a.length - b.length
+}
+
 interface Decimal {
   readonly neg: boolean
   readonly digits: string

@@ -1,7 +1,7 @@
 // The order of terms: values as they are ordered when they run, then variables, references and what has to be computed
 // between and behind them, as in OPA. It decides which of two dynamic terms of one literal is read first.
 import type { Term } from './ast.ts'
-import { compareNumbers, compareText } from './compare.ts'
+import { compareLists, compareNumbers, compareText } from './compare.ts'
 
 const RANK: Readonly<Record<Term['kind'], number>> = {
   null: 0,
@@ -26,14 +26,7 @@ export function compareTerms(a: Term, b: Term): number {
   if (a.kind === 'number' && b.kind === 'number') return compareNumbers(a.text, b.text)
   if (a.kind === 'string' && b.kind === 'string') return compareText(a.value, b.value)
   if (a.kind === 'var' && b.kind === 'var') return compareNames(a.name, b.name)
-  const [x, y] = [partsOf(a), partsOf(b)]
-  for (const [i, part] of x.entries()) {
-    const other = y[i]
-    if (!other) return 1
-    const order = compareTerms(part, other)
-    if (order !== 0) return order
-  }
-  return x.length - y.length
+  return compareLists(partsOf(a), partsOf(b), compareTerms)
 }
 
 /** Made-up names are ordered by when they were made. */

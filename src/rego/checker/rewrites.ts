@@ -1,5 +1,6 @@
 // Calls that never reach evaluation as such: `print`, and what a rule asks about its own annotations.
-import type { Body, Expr, Loc, Module, Rule, Term } from '../ast/ast.ts'
+import type { Body, Loc, Module, Rule, Term } from '../ast/ast.ts'
+import { trueExpr } from '../ast/true.ts'
 import { mapTerm } from '../ast/walk.ts'
 import { operatorName } from '../ast/operators.ts'
 import type { Metadata } from './metadata.ts'
@@ -13,7 +14,7 @@ export function dropPrints(rule: Rule): Rule {
       ({ node }) => !(node.kind === 'call' && operatorName(node.operator) === 'print'),
     )
     const [first] = b
-    if (kept.length === 0 && first) return [trueExpr(first)]
+    if (kept.length === 0 && first) return [trueExpr(first.loc)]
     return kept.map((expr) => {
       const { node } = expr
       if (node.kind === 'every')
@@ -23,18 +24,6 @@ export function dropPrints(rule: Rule): Rule {
     })
   }
   return { ...rule, body: body(rule.body), else: rule.else && dropPrints(rule.else) }
-}
-
-function trueExpr(like: Expr): Expr {
-  const term = { kind: 'boolean', value: true, loc: like.loc } as const
-  return {
-    kind: 'expr',
-    node: { kind: 'term', term },
-    negated: false,
-    with: [],
-    loc: like.loc,
-    generated: true,
-  }
 }
 
 /** `rego.metadata.rule()` and `.chain()` are constants of the rule that asks. */

@@ -3,6 +3,7 @@
 // RewriteLocalVars); what one declares anywhere in a body hides what is outside in the whole of it, as there.
 import type { Body, Expr, Head, LastUse, Loc, RefTerm, Rule, Term, VarTerm } from '../ast/ast.ts'
 import { GENERATED } from '../ast/names.ts'
+import { trueExpr } from '../ast/true.ts'
 import { mapTerm, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorRef } from '../ast/operators.ts'
@@ -276,20 +277,7 @@ export class Scope {
       if (made) found.push(made)
     }
     const [first] = body
-    if (found.length === 0 && first) {
-      const term = { kind: 'boolean', value: true, loc: first.loc } as const
-      return [
-        {
-          kind: 'expr',
-          node: { kind: 'term', term },
-          negated: false,
-          with: [],
-          loc: first.loc,
-          generated: true,
-        },
-      ]
-    }
-    return found
+    return found.length === 0 && first ? [trueExpr(first.loc)] : found
   }
 
   // oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive

@@ -1,5 +1,6 @@
 import type { Term } from '../ast/ast.ts'
 import { operatorName } from '../ast/operators.ts'
+import { scalarText } from '../ast/scalar-text.ts'
 
 /** What a made-up variable stands for. */
 export type Subjects = ReadonlyMap<string, Term>
@@ -12,14 +13,6 @@ export function shower(
   const list = (terms: readonly Term[]): string => terms.map(show).join(', ')
   const show = (term: Term): string => {
     switch (term.kind) {
-      case 'null':
-        return 'null'
-      case 'boolean':
-        return String(term.value)
-      case 'number':
-        return term.text
-      case 'string':
-        return JSON.stringify(term.value)
       case 'var': {
         const subject = subjects.get(term.name)
         if (subject) return show(subject)
@@ -39,7 +32,7 @@ export function shower(
       case 'call':
         return `${operatorName(term.operator) ?? ''}(${list(term.args)})`
       default:
-        return '…'
+        return scalarText(term) ?? '…'
     }
   }
   const step = (term: Term): string =>

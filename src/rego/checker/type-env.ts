@@ -2,6 +2,7 @@
 // in a layer above it. A lookup goes from layer to layer; documents that no layer knows may be anything.
 import type { Comprehension, RefTerm, Term, VarTerm } from '../ast/ast.ts'
 import { operatorName } from '../ast/operators.ts'
+import { scalarText } from '../ast/scalar-text.ts'
 import {
   ANY,
   BOOLEAN,
@@ -213,12 +214,6 @@ export function nodeKey(term: Term): string | undefined {
 /** The JSON text of a constant; undefined for anything else. */
 export function constantKey(term: Term): string | undefined {
   switch (term.kind) {
-    case 'null':
-      return 'null'
-    case 'boolean':
-      return String(term.value)
-    case 'string':
-      return JSON.stringify(term.value)
     case 'number':
       return /^-?(?:0|[1-9]\d*)$/.test(term.text) ? term.text : String(Number(term.text))
     case 'array':
@@ -235,7 +230,7 @@ export function constantKey(term: Term): string | undefined {
       return pairs.includes(undefined) ? undefined : `{${pairs.join(',')}}`
     }
     default:
-      return undefined
+      return scalarText(term)
   }
 }
 

@@ -3,12 +3,6 @@ import { TAG } from '../abi.ts'
 import type { Constant } from '../ir/ir.ts'
 import { bytesOf } from '../ir/text.ts'
 
-const HASH_NULL = 0x51ed270b
-const HASH_TRUE = 0x2545f491
-const HASH_FALSE = 0x1b873593
-const ROW_MAX = 8
-const ENTRY = 12
-
 export interface Fixed {
   readonly null: number
   readonly true: number
@@ -30,6 +24,10 @@ function partsOf(c: Composite): readonly Constant[] {
 function inPairs<T>(items: readonly T[]): (readonly [T, T])[] {
   return items.flatMap((item, i) => (i % 2 === 0 ? [[item, items[i + 1] as T] as const] : []))
 }
+
+const HASH = { null: 0x51ed270b, true: 0x2545f491, false: 0x1b873593 }
+const ROW_MAX = 8
+const ENTRY = 12
 
 export class Constants {
   readonly #base: number
@@ -112,11 +110,11 @@ export class Constants {
   #lay(c: Constant): Laid {
     switch (c.kind) {
       case 'null':
-        return { address: this.#fixed.null, hash: HASH_NULL }
+        return { address: this.#fixed.null, hash: HASH.null }
       case 'boolean':
         return c.value
-          ? { address: this.#fixed.true, hash: HASH_TRUE }
-          : { address: this.#fixed.false, hash: HASH_FALSE }
+          ? { address: this.#fixed.true, hash: HASH.true }
+          : { address: this.#fixed.false, hash: HASH.false }
       case 'string':
         return this.#string(c.value)
       case 'number':

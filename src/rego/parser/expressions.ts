@@ -1,4 +1,4 @@
-import type { Body, CallTerm, Expr, ExprNode, Term, VarTerm, With } from '../ast/ast.ts'
+import type { Body, CallTerm, Expr, ExprNode, Loc, Term, VarTerm, With } from '../ast/ast.ts'
 import type { Cursor } from './cursor.ts'
 import type { TokenKind } from './lexer.ts'
 import { OPERATORS, TermParser } from './terms.ts'
@@ -46,15 +46,7 @@ export class ExpressionParser extends TermParser {
   /** `a and b or c`: `and` binds tighter; `with` behind it all belongs to it all. */
   #logical(): Expr | undefined {
     const { c } = this
-    const start = c.token.start
-    const loc = c.loc
-    let left = this.#conjunction(false)
-    while (left && c.is('or')) {
-      c.advance()
-      const right = this.#conjunction(true)
-      if (!right) return undefined
-      left = this.#disjoin(left, right, { ...c.from(loc, start) })
-    }
+    const left = this.#joined('or', false, (isRight) => this.#conjunction(isRight), disjoin)
     if (left && c.begins('with')) {
       const mods = this.with()
       return mods && { ...left, with: [...left.with, ...mods] }
@@ -63,36 +55,27 @@ export class ExpressionParser extends TermParser {
   }
 
   #conjunction(isRight: boolean): Expr | undefined {
+    return this.#joined('and', isRight, (right) => this.#logicalOperand(right), conjoin)
+  }
+
+  /** Operands with a word between them, joined from the left. */
+  #joined(
+    word: 'and' | 'or',
+    isRight: boolean,
+    operand: (isRight: boolean) => Expr | undefined,
+    join: (left: Expr, right: Expr, loc: Loc) => Expr,
+  ): Expr | undefined {
     const { c } = this
     const start = c.token.start
     const loc = c.loc
-    let left = this.#logicalOperand(isRight)
-    while (left && c.is('and')) {
+    let left = operand(isRight)
+    while (left && c.is(word)) {
       c.advance()
-      const right = this.#logicalOperand(true)
+      const right = operand(true)
       if (!right) return undefined
-      const all =
-        left.node.kind === 'body' &&
-        left.node.logical === 'and' &&
-        !left.negated &&
-        left.with.length === 0
-      const body: Body =
-        all && left.node.kind === 'body' ? [...left.node.body, right] : [left, right]
-      left = exprOf({ kind: 'body', body, logical: 'and' }, { ...c.from(loc, start) })
+      left = join(left, right, { ...c.from(loc, start) })
     }
     return left
-  }
-
-  #disjoin(left: Expr, right: Expr, loc: Expr['loc']): Expr {
-    // a or b is not (not a and not b): each side keeps a scope of its own.
-    const no = (expr: Expr): Expr => ({
-      ...exprOf({ kind: 'body', body: [expr] }, expr.loc),
-      negated: true,
-    })
-    return {
-      ...exprOf({ kind: 'body', body: [no(left), no(right)], logical: 'or' }, loc),
-      negated: true,
-    }
   }
 
   /** `{ body }`, `( logical )`, or an ordinary literal without a `with` of its own. */
@@ -296,3 +279,20 @@ function memberOf(
 }
 
 export { isOperator }
+
+function conjoin(left: Expr, right: Expr, loc: Loc): Expr {
+  const { node, negated, with: mods } = left
+  const isOpen = node.kind === 'body' && node.logical === 'and' && !negated && mods.length === 0
+  const body: Body = isOpen ? [...node.body, right] : [left, right]
+  return exprOf({ kind: 'body', body, logical: 'and' }, loc)
+}
+
+// a or b is not (not a and not b): each side keeps a scope of its own.
+function disjoin(left: Expr, right: Expr, loc: Loc): Expr {
+  const no = (expr: Expr): Expr => ({
+    ...exprOf({ kind: 'body', body: [expr] }, expr.loc),
+    negated: true,
+  })
+  const body = [no(left), no(right)]
+  return { ...exprOf({ kind: 'body', body, logical: 'or' }, loc), negated: true }
+}

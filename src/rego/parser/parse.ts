@@ -4,7 +4,8 @@ import { isBuiltin } from '../builtins/builtins.ts'
 import type { Diagnostic } from '../diagnostics.ts'
 import { type Target, parseAnnotations } from './annotations.ts'
 import { Cursor, type ParserOptions, V1_WORDS } from './cursor.ts'
-import { RuleParser, type Statement, trueTerm } from './rules.ts'
+import { trueExpr, trueTerm } from '../ast/true.ts'
+import { BARE_HEAD, RuleParser, type Statement } from './rules.ts'
 import { isOperator, operatorName } from '../ast/operators.ts'
 
 export interface Parsed {
@@ -254,26 +255,8 @@ function ruleOf(
   return {
     kind: 'rule',
     isDefault: false,
-    head: {
-      args: undefined,
-      key: undefined,
-      value: undefined,
-      assign: false,
-      generatedValue: false,
-      hasIf: false,
-      hasContains: false,
-      ...head,
-    },
-    body: [
-      {
-        kind: 'expr',
-        node: { kind: 'term', term: trueTerm(loc) },
-        negated: false,
-        with: [],
-        loc,
-        generated: true,
-      },
-    ],
+    head: { ...BARE_HEAD, ...head },
+    body: [trueExpr(loc)],
     generatedBody: true,
     else: undefined,
     loc,

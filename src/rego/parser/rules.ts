@@ -1,4 +1,5 @@
-import type { Body, Expr, Head, Import, Loc, Rule, RefTerm, Term, VarTerm } from '../ast/ast.ts'
+import type { Body, Head, Import, Loc, Rule, RefTerm, Term, VarTerm } from '../ast/ast.ts'
+import { trueExpr, trueTerm } from '../ast/true.ts'
 import { walkTerm } from '../ast/walk.ts'
 import type { Cursor } from './cursor.ts'
 import { EXPERIMENTAL, FUTURE } from './cursor.ts'
@@ -7,6 +8,17 @@ import { isGround } from '../ast/walk.ts'
 
 const IMPORT_ROOTS = new Set(['data', 'input', 'future', 'rego'])
 const INFIX = new Set(['+', '-', '*', '/', '%', '&', '|', '==', '!=', '<', '<=', '>', '>='])
+
+/** The head of a rule that has nothing but a name. */
+export const BARE_HEAD = {
+  args: undefined,
+  key: undefined,
+  value: undefined,
+  assign: false,
+  generatedValue: false,
+  hasIf: false,
+  hasContains: false,
+} as const
 
 export interface PackageStatement {
   readonly kind: 'package'
@@ -202,7 +214,7 @@ export class RuleParser extends ExpressionParser {
     const parsed = this.#head(isDefault)
     if (!parsed) return undefined
     let head: Head = parsed
-    const yes = trueBody(loc)
+    const yes = [trueExpr(loc)]
     const base = { kind: 'rule', isDefault, loc, else: undefined } as const
     if (isDefault) {
       if (!this.#checkDefault(head, loc)) return undefined
@@ -317,7 +329,7 @@ export class RuleParser extends ExpressionParser {
       return {
         ...rule,
         head: own,
-        body: trueBody(loc),
+        body: [trueExpr(loc)],
         generatedBody: true,
         loc: c.from(loc, start),
       }
@@ -374,15 +386,10 @@ export class RuleParser extends ExpressionParser {
     if (!ref) return undefined
     const name = ref[0].name
     const done = (rest: Partial<Head>): Head => ({
+      ...BARE_HEAD,
       ref,
       // `f() := 1` is a rule of one value.
       args: args && args.length > 0 ? args : undefined,
-      key: undefined,
-      value: undefined,
-      assign: false,
-      generatedValue: false,
-      hasIf: false,
-      hasContains: false,
       loc: c.from(loc, start),
       ...rest,
     })
@@ -444,22 +451,6 @@ export class RuleParser extends ExpressionParser {
 function headRefOf(ref: RefTerm): Head['ref'] | undefined {
   const [head, ...rest] = ref.terms
   return head.kind === 'var' ? [head, ...rest] : undefined
-}
-
-export function trueTerm(loc: Loc): Term {
-  return { kind: 'boolean', value: true, loc }
-}
-export function trueBody(loc: Loc): readonly Expr[] {
-  return [
-    {
-      kind: 'expr',
-      node: { kind: 'term', term: trueTerm(loc) },
-      negated: false,
-      with: [],
-      loc,
-      generated: true,
-    },
-  ]
 }
 
 export type { VarTerm }

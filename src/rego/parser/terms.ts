@@ -399,11 +399,7 @@ export class TermParser {
     })
     c.advance()
     if (c.is(']')) return closed([])
-    let comprehension = true
-    if (c.is(',')) {
-      comprehension = false
-      c.advance()
-    }
+    const comprehension = !this.#skipsComma()
     const mark = c.mark()
     const head = this.term()
     if (!head) return undefined
@@ -431,6 +427,14 @@ export class TermParser {
     return items && closed(items)
   }
 
+  /** A list may begin with a comma, a comprehension may not. */
+  #skipsComma(): boolean {
+    const { c } = this
+    if (!c.is(',')) return false
+    c.advance()
+    return true
+  }
+
   /** A set, an object or a comprehension of either. */
   #braces(): Term | undefined {
     const { c } = this
@@ -439,11 +443,7 @@ export class TermParser {
     const at = () => ({ ...loc, length: c.token.end - start })
     c.advance()
     if (c.is('}')) return { kind: 'object', pairs: [], loc: at() }
-    let comprehension = true
-    if (c.is(',')) {
-      comprehension = false
-      c.advance()
-    }
+    const comprehension = !this.#skipsComma()
     const mark = c.mark()
     const head = this.term()
     if (!head) return undefined

@@ -1,5 +1,5 @@
 import type { Term } from '../ast/ast.ts'
-import { compareNumbers, compareText, normal } from '../ast/compare.ts'
+import { compareLists, compareNumbers, compareText, normal } from '../ast/compare.ts'
 import type { BuiltinUse, Constant } from '../ir/ir.ts'
 
 /** Strings, constants, builtins and files of one policy, each kept once. */
@@ -15,35 +15,31 @@ export class Statics {
   readonly #seen = new Map<Constant, number>()
 
   string(text: string): number {
-    let index = this.#stringIndex.get(text)
-    if (index === undefined) {
-      index = this.strings.push(text) - 1
-      this.#stringIndex.set(text, index)
-    }
-    return index
+    return placeOf(text, this.strings, this.#stringIndex, text)
   }
 
   constant(constant: Constant): number {
     const seen = this.#seen.get(constant)
     if (seen !== undefined) return seen
     const key = JSON.stringify(constant)
-    let index = this.#constantIndex.get(key)
-    if (index === undefined) {
-      index = this.constants.push(constant) - 1
-      this.#constantIndex.set(key, index)
-    }
+    const index = placeOf(constant, this.constants, this.#constantIndex, key)
     this.#seen.set(constant, index)
     return index
   }
 
   file(name: string): number {
-    let index = this.#fileIndex.get(name)
-    if (index === undefined) {
-      index = this.files.push(name) - 1
-      this.#fileIndex.set(name, index)
-    }
-    return index
+    return placeOf(name, this.files, this.#fileIndex, name)
   }
+}
+
+/** Where an item stands in a list that has each once; it is added when its key is new. */
+function placeOf<Item>(item: Item, list: Item[], known: Map<string, number>, key: string): number {
+  let place = known.get(key)
+  if (place === undefined) {
+    place = list.push(item) - 1
+    known.set(key, place)
+  }
+  return place
 }
 
 /** What composite terms are: each is asked for again and again, in every function that it is planned in. */
@@ -135,8 +131,8 @@ export function compareConstants(a: Constant, b: Constant): number {
   if (a.kind === 'boolean' && b.kind === 'boolean') return Number(a.value) - Number(b.value)
   if (a.kind === 'string' && b.kind === 'string') return compareText(a.value, b.value)
   if (a.kind === 'number' && b.kind === 'number') return compareNumbers(a.text, b.text)
-  if (a.kind === 'array' && b.kind === 'array') return compareLists(a.items, b.items)
-  if (a.kind === 'set' && b.kind === 'set') return compareLists(a.items, b.items)
+  if (a.kind === 'array' && b.kind === 'array') return compareParts(a.items, b.items)
+  if (a.kind === 'set' && b.kind === 'set') return compareParts(a.items, b.items)
   if (a.kind === 'object' && b.kind === 'object') {
     for (let i = 0; i < Math.min(a.pairs.length, b.pairs.length); i++) {
       const [x, y] = [a.pairs[i], b.pairs[i]] as const
@@ -149,12 +145,5 @@ export function compareConstants(a: Constant, b: Constant): number {
   return 0
 }
 
-function compareLists(a: readonly Constant[], b: readonly Constant[]): number {
-  for (const [i, x] of a.entries()) {
-    const y = b[i]
-    if (!y) return 1
-    const c = compareConstants(x, y)
-    if (c !== 0) return c
-  }
-  return a.length - b.length
-}
+const compareParts = (a: readonly Constant[], b: readonly Constant[]): number =>
+  compareLists(a, b, compareConstants)

@@ -24,32 +24,43 @@ export class Code {
     return this.#params + this.#locals++
   }
 
-  get(local: number): this {
-    this.#out.byte(0x20).u32(local)
+  #indexed(opcode: number, index: number): this {
+    this.#out.byte(opcode).u32(index)
     return this
+  }
+
+  /** `align` is the power of two that the address is a multiple of. */
+  #memory(opcode: number, align: number, offset: number): this {
+    this.#out.byte(opcode).byte(align).u32(offset)
+    return this
+  }
+
+  /** A block without a value. */
+  #open(opcode: number): Label {
+    this.#out.byte(opcode).byte(0x40)
+    return this.#depth++
+  }
+
+  get(local: number): this {
+    return this.#indexed(0x20, local)
   }
   set(local: number): this {
-    this.#out.byte(0x21).u32(local)
-    return this
+    return this.#indexed(0x21, local)
   }
   tee(local: number): this {
-    this.#out.byte(0x22).u32(local)
-    return this
+    return this.#indexed(0x22, local)
   }
   globalGet(index: number): this {
-    this.#out.byte(0x23).u32(index)
-    return this
+    return this.#indexed(0x23, index)
   }
   globalSet(index: number): this {
-    this.#out.byte(0x24).u32(index)
-    return this
+    return this.#indexed(0x24, index)
+  }
+  call(index: number): this {
+    return this.#indexed(0x10, index)
   }
   const(value: number): this {
     this.#out.byte(0x41).s32(value)
-    return this
-  }
-  call(index: number): this {
-    this.#out.byte(0x10).u32(index)
     return this
   }
   /** One of the instructions without immediates. */
@@ -57,34 +68,28 @@ export class Code {
     this.#out.byte(opcode)
     return this
   }
+
   load(offset: number): this {
-    this.#out.byte(0x28).byte(2).u32(offset)
-    return this
+    return this.#memory(0x28, 2, offset)
   }
   load8(offset: number): this {
-    this.#out.byte(0x2d).byte(0).u32(offset)
-    return this
+    return this.#memory(0x2d, 0, offset)
   }
   store8(offset: number): this {
-    this.#out.byte(0x3a).byte(0).u32(offset)
-    return this
+    return this.#memory(0x3a, 0, offset)
   }
   store(offset: number): this {
-    this.#out.byte(0x36).byte(2).u32(offset)
-    return this
+    return this.#memory(0x36, 2, offset)
   }
 
   block(): Label {
-    this.#out.byte(0x02).byte(0x40)
-    return this.#depth++
+    return this.#open(0x02)
   }
   loop(): Label {
-    this.#out.byte(0x03).byte(0x40)
-    return this.#depth++
+    return this.#open(0x03)
   }
   if(): Label {
-    this.#out.byte(0x04).byte(0x40)
-    return this.#depth++
+    return this.#open(0x04)
   }
   else(): this {
     this.#out.byte(0x05)

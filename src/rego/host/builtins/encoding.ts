@@ -1,5 +1,5 @@
 import { isArray, RegoObject, RegoSet, type Value, writeJson } from '../value.ts'
-import { BuiltinError, type Family, fail, object, text, wrongType } from './kind.ts'
+import { BuiltinError, type Family, fail, holds, object, text, wrongType } from './kind.ts'
 
 const decoder = new TextDecoder()
 
@@ -24,14 +24,7 @@ const URL_SAFE = /^[A-Za-z0-9_-]*$/
 
 export const encoding: Family = {
   'base64.decode': (s) => decode64(text(s, 1), STANDARD, 'base64', true),
-  'base64.is_valid': (s) => {
-    try {
-      decode64(text(s, 1), STANDARD, 'base64', true)
-      return true
-    } catch {
-      return false
-    }
-  },
+  'base64.is_valid': (s) => holds(() => decode64(text(s, 1), STANDARD, 'base64', true)),
   'base64url.decode': (s) => {
     const source = text(s, 1)
     // Padding may be left away, but not in part.

@@ -15,7 +15,7 @@ import type {
 import { Kind } from 'graphql/language/kinds.js'
 import { graphql as library, graphqlValidate } from '../../libraries.ts'
 import { fromJs, isArray, Num, RegoObject, type Value, writeJson } from '../value.ts'
-import { type Family, fail, text, wrongType } from './kind.ts'
+import { type Family, fail, holds, text, wrongType } from './kind.ts'
 
 type Json = { [key: string]: unknown }
 
@@ -473,15 +473,6 @@ function both(
   const query = read(q, 1, printQuery)
   check(query, buildSchema(schema))
   return { query, schema }
-}
-
-function holds(f: () => unknown): boolean {
-  try {
-    f()
-    return true
-  } catch {
-    return false
-  }
 }
 
 function shown(

@@ -224,16 +224,10 @@ function constraintsFrom(o: RegoObject): Constraints {
         found = { ...found, keys: keysFrom(string(value, 'cert')) }
         break
       case 'secret':
-        found = { ...found, secret: string(value, 'secret') }
-        break
       case 'alg':
-        found = { ...found, alg: string(value, 'alg') }
-        break
       case 'iss':
-        found = { ...found, iss: string(value, 'iss') }
-        break
       case 'aud':
-        found = { ...found, aud: string(value, 'aud') }
+        found = { ...found, [name]: string(value, name) }
         break
       case 'time': {
         if (!(value instanceof Num)) return fail('time constraint: must be a number')

@@ -39,6 +39,16 @@ export function fail(message: string): never {
   throw new BuiltinError(message)
 }
 
+/** Whether something can be read: it throws where it cannot. */
+export function holds(f: () => unknown): boolean {
+  try {
+    f()
+    return true
+  } catch {
+    return false
+  }
+}
+
 function typeName(v: Value | undefined): string {
   if (v === null || v === undefined) return 'null'
   if (v instanceof Num) return 'number'

@@ -2,7 +2,7 @@ import type { RE2JS } from 're2js'
 import { matchGlob } from '../glob/glob.ts'
 import { re2 } from '../../libraries.ts'
 import { isArray, type Value, num } from '../value.ts'
-import { BuiltinError, type Family, fail, int, text, wrongType } from './kind.ts'
+import { BuiltinError, type Family, fail, holds, int, text, wrongType } from './kind.ts'
 
 const CACHE_MAX = 200
 const cache = new Map<string, RE2JS>()
@@ -201,15 +201,7 @@ function sweep(p: Piece, q: Piece): boolean {
 export const regex: Family = {
   'regex.match': (p, s) => compilePattern(text(p, 1)).matcher(text(s, 2)).find(),
   re_match: (p, s) => compilePattern(text(p, 1)).matcher(text(s, 2)).find(),
-  'regex.is_valid': (p) => {
-    if (typeof p !== 'string') return false
-    try {
-      compilePattern(p)
-      return true
-    } catch {
-      return false
-    }
-  },
+  'regex.is_valid': (p) => typeof p === 'string' && holds(() => compilePattern(p)),
   'regex.find_n': (p, s, n) =>
     matches(text(p, 1), text(s, 2), int(n, 3)).map(({ groups }) => groups[0] ?? ''),
   'regex.find_all_string_submatch_n': (p, s, n) =>

@@ -11,25 +11,16 @@ import {
   writeJson,
   writeValue,
 } from '../value.ts'
-import { type Family, fail, spend } from './kind.ts'
+import { type Family, fail, holds, spend } from './kind.ts'
 
 /** What a document or a schema is given as: a text of JSON, or the JSON itself. */
 function documentOf(v: Value | undefined): Value {
   if (typeof v === 'string') {
     spend(v.length >> 3)
-    return isJson(v) ? parseValue(v) : fail('invalid JSON string')
+    return holds(() => JSON.parse(v)) ? parseValue(v) : fail('invalid JSON string')
   }
   if (v instanceof RegoObject || isArray(v)) return plain(v)
   return fail('wrong type, expected string or object')
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** JSON has neither sets nor keys other than texts. */

@@ -2,7 +2,7 @@
 // that needs no escapes, and what is escaped beyond need keeps its raw form beside the plain one.
 import { isIPv6 } from 'node:net'
 import { RegoObject } from '../value.ts'
-import { type Family, fail, text } from './kind.ts'
+import { type Family, fail, holds, text } from './kind.ts'
 
 /** ASCII that a host may have as it is. */
 const HOST_CHARS = /^[A-Za-z0-9!$&'()*+,;=:[\]<>"\-_.~]$/
@@ -143,14 +143,8 @@ function placeOf(host: string): Parts {
 }
 
 /** Whether Go reads it; the empty text is a reference to where one is. */
-export function isUri(source: string): boolean {
-  try {
-    parseUri(source)
-    return true
-  } catch {
-    return false
-  }
-}
+export const isUri = (source: string): boolean => holds(() => parseUri(source))
+
 export function schemeOf(source: string): string {
   return parseUri(source)['scheme'] ?? ''
 }

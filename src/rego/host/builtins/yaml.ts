@@ -3,7 +3,7 @@
 import type * as Yaml from 'yaml'
 import { yaml } from '../../libraries.ts'
 import { isArray, Num, num, RegoObject, RegoSet, type Value, writeJson } from '../value.ts'
-import { type Family, fail, text } from './kind.ts'
+import { type Family, fail, holds, text } from './kind.ts'
 import { isBase60, resolveScalar, type Scalar } from './yaml-scalars.ts'
 
 /** An alias may stand for much, and aliases for aliases. */
@@ -360,13 +360,5 @@ function entriesOf(v: RegoObject): [string, Value][] {
 export const yamls: Family = {
   'yaml.marshal': (v) => `${written(v ?? null, 0, 'start')}\n`,
   'yaml.unmarshal': (s) => unmarshal(text(s, 1)),
-  'yaml.is_valid': (s) => {
-    if (typeof s !== 'string') return false
-    try {
-      unmarshal(s)
-      return true
-    } catch {
-      return false
-    }
-  },
+  'yaml.is_valid': (s) => typeof s === 'string' && holds(() => unmarshal(s)),
 }

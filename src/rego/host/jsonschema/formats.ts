@@ -1,4 +1,5 @@
 // Formats that a schema may ask of a text, as Go's libraries read them; a format of no such name asks nothing.
+import { holds } from '../builtins/kind.ts'
 import { compilePattern } from '../builtins/regex.ts'
 import { isUri, schemeOf, uriPath } from '../builtins/uris.ts'
 import { parseIp } from '../builtins/network.ts'
@@ -51,14 +52,7 @@ function isMoment(s: string): boolean {
   return at >= 0 && isDate(s.slice(0, at)) && isZoned(s.slice(at + 1))
 }
 
-function isRegex(s: string): boolean {
-  try {
-    compilePattern(s)
-    return true
-  } catch {
-    return false
-  }
-}
+const isRegex = (s: string): boolean => holds(() => compilePattern(s))
 
 const isReference = (s: string): boolean => isUri(s) && !s.includes('\\')
 const isAbsolute = (s: string): boolean => isReference(s) && schemeOf(s) !== ''

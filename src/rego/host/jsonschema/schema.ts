@@ -389,12 +389,21 @@ function numbers(schema: Schema, keys: Keys, dialect: Dialect): void {
   }
 }
 
-function texts(schema: Schema, keys: Keys): void {
-  const [least, most] = [keys.count('minLength'), keys.count('maxLength')]
-  if (least !== undefined) schema.minLength = least
-  if (most !== undefined) schema.maxLength = most
+function bounds(
+  schema: Schema,
+  keys: Keys,
+  min: 'minLength' | 'minProperties',
+  max: 'maxLength' | 'maxProperties',
+): void {
+  const [least, most] = [keys.count(min), keys.count(max)]
+  if (least !== undefined) schema[min] = least
+  if (most !== undefined) schema[max] = most
   if (least !== undefined && most !== undefined && least > most)
-    return fail('minLength cannot be greater than maxLength')
+    return fail(`${min} cannot be greater than ${max}`)
+}
+
+function texts(schema: Schema, keys: Keys): void {
+  bounds(schema, keys, 'minLength', 'maxLength')
   const pattern = keys.text('pattern')
   if (pattern !== undefined) {
     schema.pattern = regexOr(pattern, 'pattern must be a valid regex')
@@ -405,11 +414,7 @@ function texts(schema: Schema, keys: Keys): void {
 }
 
 function sizes(schema: Schema, keys: Keys): void {
-  const [least, most] = [keys.count('minProperties'), keys.count('maxProperties')]
-  if (least !== undefined) schema.minProperties = least
-  if (most !== undefined) schema.maxProperties = most
-  if (least !== undefined && most !== undefined && least > most)
-    return fail('minProperties cannot be greater than maxProperties')
+  bounds(schema, keys, 'minProperties', 'maxProperties')
   for (const name of keys.array('required') ?? []) {
     if (typeof name !== 'string') return invalidType('string', 'required')
     if (schema.required.includes(name)) return fail('required items must be unique')
