@@ -9,6 +9,7 @@ import { sha256 } from '../lib/canonical.ts'
 import type { SentFiles } from '../lib/spool.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
+import type { Tool } from '../model/tool.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { CallOutcome } from '../record/actions.ts'
 import { findAction, type Action } from '../record/actions.ts'
@@ -35,6 +36,7 @@ import {
 import { CLAIM, mayBeHeld } from './claim-batch.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
+import type { AnswerPlan, CallResult } from '../protocols/http/exchange.ts'
 import { fileTexts, fromStored, toRequest, named } from './requests.ts'
 import { resumeKind } from './resume.ts'
 import type { Answer, Submission } from './submission.ts'
@@ -44,6 +46,11 @@ import type { Answer, Submission } from './submission.ts'
 // its `execute` lets the call be made, and the outcome is recorded before the agent hears of it. What fails
 // before the batch is not on record, what fails in it has no effect, and an effect whose outcome cannot be
 // recorded stops all new ones until it is.
+
+/** What a call is made with, and who gets its answer. */
+type Sent = Pick<Submission, 'files' | 'sink' | 'fetchesLater'>
+
+const ttlOf = ({ tool }: Judgement): number => tool?.http.resultTtlMs ?? 0
 
 export interface PipelineParts extends JudgeParts, StoredAnswersParts {
   readonly agents: AgentCache
@@ -233,13 +240,8 @@ export class Pipeline {
     }
   }
 
-  async #execute(
-    claim: Claim,
-    judgement: Judgement,
-    fence: number,
-    sent: Pick<Submission, 'files'>,
-  ): Promise<Answer> {
-    const { result, ...judged } = await this.#dispatch(claim, judgement, sent)
+  async #execute(claim: Claim, judgement: Judgement, fence: number, sent: Sent): Promise<Answer> {
+    const { exchange, result, ...judged } = await this.#dispatch(claim, judgement, sent)
     const { outcome, detail } = claim.masking?.judged({ ...judged, result }) ?? judged
     // What the agent gets, it must be able to get again, and the record no longer has it.
     const isMasked = result !== null && outcome.result !== judged.outcome.result
@@ -252,14 +254,18 @@ export class Pipeline {
       ...(detail === undefined ? {} : { detail }),
       ...(isMasked ? { sealed: sealedAnswer(claim, result) } : {}),
     })
-    return answerWith(action, result)
+    if (exchange.type !== 'answered') return answerWith(action, result)
+    const { kept, isStreamed } = exchange
+    if (kept && result) this.#parts.heldFiles.results.keep(action, result, kept, ttlOf(judgement))
+    const answer = answerWith(action, result)
+    return isStreamed && answer.type === 'executed' ? { ...answer, isStreamed } : answer
   }
 
   async #dispatch(
     claim: Claim,
     judgement: Judgement,
-    { files }: Pick<Submission, 'files'>,
-  ): Promise<CallOutcome> {
+    sent: Sent,
+  ): Promise<CallOutcome & { readonly exchange: CallResult }> {
     const { tool, upstream, target } = judgement
     if (!tool || !upstream || !target) throw new Error('an allowed action has no target')
     const { transports, killState, metrics } = this.#parts
@@ -273,7 +279,8 @@ export class Pipeline {
       requestId: claim.requestId,
       actionId: claim.actionId,
       mayStart: () => !killState.check(killTargetOf(claim)).blocked,
-      files: (digest: string) => files?.get(digest),
+      files: (digest: string) => sent.files?.get(digest),
+      answer: this.#answerPlan(claim, tool, sent),
     }
     const called = await transportOf(transports, upstream).call(upstream, target, options)
     const seconds = (performance.now() - startedAt) / 1000
@@ -281,7 +288,20 @@ export class Pipeline {
     metrics.upstreamCalls.inc({ upstream: upstream.name, result: called.exchange.type })
     const { bundle, facts } = judgement
     const risks = (text: JsonObject) => screen({ reason: null, text }, facts, bundle, tool.name)
-    return called.read({ tool, bundle, screen: risks })
+    return { ...called.read({ tool, bundle, screen: risks }), exchange: called.exchange }
+  }
+
+  // Where the record hides some of an answer, all of it has to be here before any of it is written or goes on.
+  #answerPlan(claim: Claim, tool: Tool, { sink, fetchesLater }: Sent): AnswerPlan {
+    const { killState, heldFiles } = this.#parts
+    sink?.of(claim)
+    return {
+      rules: tool.http.response,
+      isRead: tool.effectClass === 'read',
+      mayGoOn: () => !killState.check(killTargetOf(claim)).blocked,
+      sink: claim.masking === null ? sink : undefined,
+      keep: fetchesLater && claim.masking === null ? () => heldFiles.spool.writer() : undefined,
+    }
   }
 
   async #resume(actionId: string): Promise<void> {
@@ -305,7 +325,7 @@ export class Pipeline {
       const result = await this.#parts.ledger.submit(this.#resumption, claim)
       if (result.type !== 'execute') return
       this.#cleared.add(claim.actionId)
-      await this.#execute(claim, judgement, result.fence, { files })
+      await this.#execute(claim, judgement, result.fence, { files, fetchesLater: true })
     } finally {
       files.discard()
     }

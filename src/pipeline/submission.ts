@@ -4,6 +4,7 @@ import type { Caller } from '../agents/keys.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Seal } from '../lib/seal.ts'
 import type { SentFiles } from '../lib/spool.ts'
+import type { ActionSink } from '../protocols/http/exchange.ts'
 import type { Effect, Reason, TraceStep } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
@@ -49,6 +50,10 @@ export interface Submission {
   readonly mayBeHeld?: boolean
   /** Seals the answer for whoever repeats the request with the same secret, where the record is masked. */
   readonly seal?: Seal | null
+  /** Gets the answer as it comes, where it is the first to be told of it. */
+  readonly sink?: ActionSink
+  /** Whether a large answer is worth keeping for it. */
+  readonly fetchesLater?: boolean
   /** The files it came with. */
   readonly files?: SentFiles
   /** What a model was told and proposed before, uncut, where it may hold what the record must not. */
@@ -69,6 +74,8 @@ export type Answer =
       readonly type: 'executed'
       readonly state: Extract<ActionState, 'succeeded' | 'failed'>
       readonly result: StoredResult
+      /** The sink has had all of it, and may end it now: the outcome is on record. */
+      readonly isStreamed?: true
     })
   | (Identified & {
       readonly type: 'held'

@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import path from 'node:path'
 import { type Bytes, SentFiles, Spool } from '../lib/spool.ts'
+import { KeptResults } from './kept-results.ts'
 import type { Db, Tx } from '../store/tx.ts'
 
 // Files of held actions are in the database, where every replica finds them and a backup has them. They are written
@@ -25,6 +26,8 @@ export class HeldFiles {
   readonly #db: Db
   /** Where bytes are on their way in and out. */
   readonly spool: Spool
+  /** Answers that are too large to be answered at once. */
+  readonly results = new KeptResults()
 
   constructor(db: Db, dataDir: string) {
     this.#db = db

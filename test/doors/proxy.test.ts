@@ -207,8 +207,9 @@ describe('ANY /proxy/{upstream}/{path}', () => {
       ['https://evil.example/', null],
       ['//evil.example/', null],
       ['/\\evil.example/', null],
-      ['items/i-2', null],
-      [`${gate.upstream.url}/items/i-3`, null],
+      ['items/i-2', '/proxy/test/items/items/i-2'],
+      [`${gate.upstream.url}/items/i-3`, '/proxy/test/items/i-3'],
+      [`http://user@127.0.0.1:${gate.upstream.port}/items/i-3`, null],
     ] as const) {
       gate.upstream.effects.length = 0
       gate.upstream.behave = (_effect, res) => {
@@ -384,16 +385,6 @@ describe('ANY /proxy/{upstream}/{path}', () => {
       )
       expect(calls()).to.have.length(1)
     })
-  })
-
-  it('cuts an answer that is too large, and says so', async () => {
-    gate.upstream.behave = (_effect, res) => {
-      res.writeHead(200, { 'content-type': 'text/plain' })
-      res.end(Buffer.alloc(RESPONSE_BYTES_MAX + 1, 'y'))
-    }
-    const answer = await proxy('GET', '/items')
-    expect(answer.headers.get('portcullis-truncated')).to.equal('true')
-    expect([answer.status, answer.text.length]).to.deep.equal([200, RESPONSE_BYTES_MAX])
   })
 
   describe('an upstream that lies or stalls', () => {

@@ -83,7 +83,7 @@ async function act(
   body: ActBody,
 ): Promise<void> {
   const files = new SentFiles()
-  const submission = { ...toSubmission(req, body), files }
+  const submission = { ...toSubmission(req, body), files, fetchesLater: true }
   try {
     const answer = body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)
     sendAnswer(res, await answer)

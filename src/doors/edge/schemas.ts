@@ -40,10 +40,17 @@ const RESULT = always(
   {
     status: INTEGER,
     body: ANY,
+    headers: {
+      type: 'object',
+      additionalProperties: { anyOf: [STRING, list(STRING)] },
+      description: 'those that matter to a caller; only where there are some',
+    },
     truncated: BOOLEAN,
+    bytes: { ...INTEGER, description: 'of all of it, where this is its beginning' },
+    sha256: { ...STRING, description: 'of all of it, where this is its beginning' },
     masked: { const: true, description: 'some of it is on record as digests only' },
   },
-  ['truncated', 'masked'],
+  ['headers', 'truncated', 'bytes', 'sha256', 'masked'],
 )
 
 const EXECUTED = always(

@@ -7,8 +7,10 @@ import { SentFiles } from '../../lib/spool.ts'
 import type { HttpCall } from '../../pipeline/submission.ts'
 import { UNSAID } from '../../model/request.ts'
 import type { StoredResult } from '../../model/result.ts'
+import type { Tool } from '../../model/tool.ts'
+import type { ActionSink } from '../../protocols/http/exchange.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
-import { refusalOf, sendHeld } from '../api/answers.ts'
+import { publicReason, refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { callerOf, header, stateOf } from '../edge/context.ts'
 import { allow, middleware } from '../edge/edge.ts'
@@ -19,6 +21,7 @@ import { AGENTS } from '../edge/roles.ts'
 import { HELD_ANSWER } from '../edge/schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from '../api/act.ts'
 import { readProxied } from './body.ts'
+import { ResponseSink, sendHead } from './sink.ts'
 
 // Agents that know nothing of the gate but a base URL and a key. The request target is taken as it was sent,
 // since whatever normalises it may make another path of it than the one that policy judges; which tool it
@@ -29,13 +32,6 @@ type ProxyParts = Pick<HttpParts, 'pipeline' | 'policies' | 'heldFiles' | 'confi
 
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
-/**
- * What an upstream may not say through the gate: whom browsers trust, where else it can be reached,
- * and cookies, which belong to the session of the gate's own credential.
- */
-const WITHHELD =
-  /^(?:portcullis-.*|access-control-.*|set-cookie2?|alt-svc|strict-transport-security)$/
-
 /** What the documentation says of the proxy, which takes any method and answers like the upstream. */
 export const PROXY_ENDPOINTS: readonly Endpoint[] = (
   ['get', 'post', 'put', 'patch', 'delete'] as const
@@ -70,7 +66,7 @@ export function proxyRoutes(parts: ProxyParts): Router {
     }
     const files = new SentFiles()
     try {
-      await answerProxied(req, res, toSubmission(req, files, parts), parts)
+      await answerProxied(req, res, toAsked(req, files, parts), parts)
     } finally {
       files.discard()
     }
@@ -89,7 +85,7 @@ function sendMethods(req: Request, res: Response, { policies }: ProxyParts): voi
 async function answerProxied(
   req: Request,
   res: Response,
-  submission: Submission & { readonly call: HttpCall },
+  { submission, tool }: Asked,
   { pipeline, policies }: ProxyParts,
 ): Promise<void> {
   const { upstream } = submission.call
@@ -97,12 +93,21 @@ async function answerProxied(
   stateOf(req).shownPath = () =>
     policies.current.record.args.length > 0 ? `${PREFIX}${upstream}/…` : undefined
   const collected = header(req, 'portcullis-action')
+  // Where the end of an answer is the end of its connection, half of one looks like all of it.
+  const canStream = req.httpVersion !== '1.0' && req.method !== 'HEAD' && !collected
+  const sink = canStream ? new ResponseSink(req, res) : undefined
+  if (sink) submission.sink = sink
   const answer = collected
     ? await pipeline.collect(submission, collected)
     : await pipeline.act(submission)
+  if (sink?.isOpen) {
+    if (answer.type === 'executed' && answer.isStreamed) sink.end()
+    else res.destroy()
+    return
+  }
   // What nobody read of a body must not be taken for a request.
   if (!req.complete) res.setHeader('Connection', 'close')
-  sendProxied(res, answer, upstream)
+  sendProxied(res, answer, tool())
 }
 
 // The target as it was sent: nothing that normalises may touch it before the route match.
@@ -120,14 +125,21 @@ function split(url: string): { upstream: string; path: string; query: string } {
   }
 }
 
-function toSubmission(
+interface Asked {
+  readonly submission: Submission & { readonly call: HttpCall; sink?: ActionSink }
+  /** The tool it stands for, once that is known. */
+  readonly tool: () => Tool | undefined
+}
+
+function toAsked(
   req: Request,
   files: SentFiles,
   { heldFiles: { spool }, config, keyRing }: ProxyParts,
-): Submission & { readonly call: HttpCall } {
+): Asked {
   const at = split(req.originalUrl)
   const { uploadBytesMax } = config
-  return {
+  let found: Tool | undefined
+  const submission = {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,
     files,
@@ -135,7 +147,8 @@ function toSubmission(
       ...at,
       method: req.method,
       headers: sentHeaders(req),
-      body: async (tool) => {
+      body: async (tool: Tool) => {
+        found = tool
         const startedAt = performance.now()
         const body = await readProxied(req, tool, { spool, files, uploadBytesMax })
         if (performance.now() - startedAt > KEY_CACHE_MS) await assertStillKnown(req, keyRing)
@@ -145,8 +158,12 @@ function toSubmission(
     ...UNSAID,
     idempotencyKey: idempotencyKey(req),
     seal: sealOf(req),
-    waitMs: waitMs(req),
+    // Of a client that takes 202 for a success the gate waits by itself.
+    get waitMs() {
+      return Math.max(waitMs(req), found?.http.waitMs ?? 0)
+    },
   }
+  return { submission, tool: () => found }
 }
 
 /** As long as a key that was looked up is believed in. */
@@ -176,35 +193,41 @@ function waitMs(req: Request): number {
   return Math.min(Number(seconds ?? 0), WAIT_S_MAX) * 1000
 }
 
-function sendProxied(res: Response, answer: Answer, upstream: string): void {
+function sendProxied(res: Response, answer: Answer, tool: Tool | undefined): void {
   if (answer.type === 'held') {
     res.setHeader('Portcullis-Action', answer.actionId)
-    sendHeld(res, answer)
+    if ((tool?.http.onHold ?? 'accepted') === 'accepted') sendHeld(res, answer)
+    else sendError(res, refusedHold(answer))
   } else if (answer.type === 'refused') {
     res.setHeader('Portcullis-Action', answer.actionId)
     sendError(res, refusalOf(answer))
   } else if (answer.type === 'executed') {
     res.setHeader('Portcullis-Action', answer.actionId)
     res.setHeader('Portcullis-Decision', answer.decisionId)
-    sendResult(res, answer.result, upstream)
+    sendResult(res, answer.result)
   }
 }
 
-function sendResult(res: Response, result: StoredResult, upstream: string): void {
-  res.status(result.status)
-  for (const [name, value] of Object.entries(result.headers)) {
-    if (WITHHELD.test(name)) continue
-    const kept = name === 'location' ? localLocation(value, upstream) : value
-    if (kept !== undefined) res.setHeader(name, kept)
-  }
+/** What is held, for clients that read 202 as a success and an error as something to look at. */
+function refusedHold(answer: Extract<Answer, { type: 'held' }>): GatewayError {
+  const { approval } = answer
+  return new GatewayError('approval_required', 'a person must approve this call first', {
+    details: {
+      ...{ action_id: answer.actionId, decision_id: answer.decisionId, revision: answer.revision },
+      approval: {
+        id: approval.id,
+        status: approval.status,
+        expires_at: approval.expiresAt.toISOString(),
+      },
+      reasons: answer.reasons.map(publicReason),
+      next_action: 'ask a person; the same request again joins this one and gets its answer',
+    },
+  })
+}
+
+function sendResult(res: Response, result: StoredResult): void {
+  sendHead(res, result)
   if (result.truncated) res.setHeader('Portcullis-Truncated', 'true')
   if (result.masked) res.setHeader('Portcullis-Masked', 'true')
   res.end(result.base64 === undefined ? (result.text ?? '') : Buffer.from(result.base64, 'base64'))
-}
-
-// A redirect must not lead the agent past the gate.
-function localLocation(value: string | readonly string[], upstream: string): string | undefined {
-  const location = String(value)
-  const isLocal = /^\/(?![/\\])/.test(location)
-  return isLocal ? `${PREFIX}${upstream}${location}` : undefined
 }
