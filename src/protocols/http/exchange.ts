@@ -172,9 +172,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (chunk.length === 0) return
     this.#timers.touch()
     if (!this.#decoder) this.#take(chunk)
-    else if (!this.#decoder.write(chunk, () => controller.resume())) controller.pause()
+    else if (!this.#decoder.write(chunk, () => this.#resume())) controller.pause()
   }
 
   onResponseEnd(): void {
@@ -198,6 +199,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #isStreamable({ rules, sink, keep }: AnswerPlan): boolean {
     if ((!sink && !keep) || rules.stream === 'never') return false
+    // Whether a redirect is handed on at all is not known yet.
+    if (this.#status >= 300 && this.#status < 400) return false
     if ((this.#length ?? 0) > STREAMED_FROM_BYTES) return true
     const isEvents = /^text\/event-stream\b/i.test(String(this.#headers['content-type'] ?? ''))
     return sink !== undefined && (isEvents || this.#length === null)
@@ -304,7 +307,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #go(): void {
     this.#timers.touch()
     if (this.#decoder) this.#decoder.resume()
-    this.#controller?.resume()
+    this.#resume()
+  }
+
+  // Never before the socket has been read again: undici then parses nothing, pauses on it, and parses nothing for ever.
+  #resume(): void {
+    setImmediate(() => this.#controller?.resume())
   }
 
   #stop(why: NonNullable<Answered['stopped']>): void {
