@@ -459,6 +459,30 @@ describe('What an upstream answers', () => {
     ).to.equal(404)
   })
 
+  it('is not answered again by its beginning', async () => {
+    const large = randomBytes(300_000)
+    gate.upstream.behave = chunked(large)
+    const headers = { 'x-api-key': key, 'idempotency-key': `k-${randomBytes(4).toString('hex')}` }
+    const ask = () => fetch(`${gate.gate.url}/proxy/test/read`, { headers })
+    expect(sha256(Buffer.from(await (await ask()).arrayBuffer()))).to.equal(sha256(large))
+    const again = await ask()
+    expect([again.status, JSON.parse(await again.text()).error.code]).to.deep.equal([
+      502,
+      'response_too_large',
+    ])
+    expect(gate.upstream.effects).to.have.length(1)
+  })
+
+  it('is kept for whoever comes back for it, once a person has said yes', async () => {
+    const large = randomBytes(5 * MIB)
+    gate.upstream.behave = sized(large)
+    const { error } = JSON.parse(String((await get('/refused', 'POST')).body))
+    await gate.call('POST', `/approvals/${error.approval.id}/approve`, { body: {} })
+    await until('it ran', async () => (await actionOf(error.action_id)).status === 'succeeded')
+    const got = await get('/refused', 'POST')
+    expect([got.status, got.isWhole, sha256(got.body)]).to.deep.equal([200, true, sha256(large)])
+  })
+
   it('is waited for as the tool says while a person is asked', async () => {
     gate.upstream.behave = (_effect, res) => reply(res, 200, { done: true })
     for (const route of ['/refused', '/waits']) {

@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream'
+import { pipeline as streamed } from 'node:stream/promises'
 import { Router, type Request, type Response } from 'express'
 import type { SentHeaders } from '../../bundle/headers.ts'
 import type { KeyRing } from '../../agents/keys.ts'
@@ -8,6 +10,7 @@ import type { HttpCall } from '../../pipeline/submission.ts'
 import { UNSAID } from '../../model/request.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Tool } from '../../model/tool.ts'
+import type { KeptResult } from '../../record/kept-results.ts'
 import type { ActionSink } from '../../protocols/http/exchange.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { publicReason, refusalOf, sendHeld } from '../api/answers.ts'
@@ -86,7 +89,7 @@ async function answerProxied(
   req: Request,
   res: Response,
   { submission, tool }: Asked,
-  { pipeline, policies }: ProxyParts,
+  { pipeline, policies, heldFiles }: ProxyParts,
 ): Promise<void> {
   const { upstream } = submission.call
   // Args travel in the path here, and the log knows nothing of masks.
@@ -107,7 +110,27 @@ async function answerProxied(
   }
   // What nobody read of a body must not be taken for a request.
   if (!req.complete) res.setHeader('Connection', 'close')
-  sendProxied(res, answer, tool())
+  if (answer.type === 'executed' && answer.result.truncated) {
+    await sendLarge(res, answer, heldFiles.results.find(answer.actionId))
+  } else sendProxied(res, answer, tool())
+}
+
+// It was answered before, or to nobody who could read it as it came. Its beginning is no answer.
+async function sendLarge(
+  res: Response,
+  answer: Extract<Answer, { type: 'executed' }>,
+  kept: KeptResult | undefined,
+): Promise<void> {
+  const { actionId, decisionId, result } = answer
+  res.setHeader('Portcullis-Action', actionId)
+  if (!kept) {
+    const message = 'the answer is too large to be on record, and was not kept'
+    throw new GatewayError('response_too_large', message, { details: { action_id: actionId } })
+  }
+  res.setHeader('Portcullis-Decision', decisionId)
+  sendHead(res, result)
+  res.setHeader('Content-Length', String(kept.bytes.bytes))
+  await streamed(Readable.from(kept.bytes.read()), res)
 }
 
 // The target as it was sent: nothing that normalises may touch it before the route match.
@@ -227,7 +250,6 @@ function refusedHold(answer: Extract<Answer, { type: 'held' }>): GatewayError {
 
 function sendResult(res: Response, result: StoredResult): void {
   sendHead(res, result)
-  if (result.truncated) res.setHeader('Portcullis-Truncated', 'true')
   if (result.masked) res.setHeader('Portcullis-Masked', 'true')
   res.end(result.base64 === undefined ? (result.text ?? '') : Buffer.from(result.base64, 'base64'))
 }
