@@ -23,6 +23,7 @@ export const ERRORS = {
   policy_invalid: 422,
   idempotency_mismatch: 422,
   rate_limited: 429,
+  overloaded: 429,
   internal_error: 500,
   upstream_unreachable: 502,
   upstream_redirected: 502,
@@ -47,6 +48,7 @@ export type ErrorCode = keyof typeof ERRORS
 export const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'in_flight',
   'rate_limited',
+  'overloaded',
   'upstream_unreachable',
   'credential_unavailable',
   'kill_switch_engaged',

@@ -15,7 +15,7 @@ import type { Json, JsonObject } from '../model/json.ts'
 import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest, Resource, Target } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
-import type { DataImage } from '../rego/index.ts'
+import type { DataImage, Projection } from '../rego/index.ts'
 import type { Diagnostic } from '../sources/diagnostics.ts'
 import type { PathCheck, PathRules } from './paths.ts'
 import type { Regex } from './regex.ts'
@@ -175,6 +175,8 @@ export type ModuleParts =
       readonly id: number
       readonly rules: readonly string[]
       readonly module: WebAssembly.Module
+      /** What of the input its rules read. */
+      readonly reads: Projection
       readonly image: DataImage
       /** The whole program, should it not be known there any more. */
       readonly program: Uint8Array

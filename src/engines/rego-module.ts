@@ -22,10 +22,10 @@ export class RegoModule implements PolicyModule {
   readonly #loaded: Loaded
 
   constructor(parts: RegoParts, explain: ExplainRego) {
-    const { module, image, rules } = parts
+    const { module, image, reads, rules } = parts
     this.parts = parts
     this.#explain = explain
-    this.#loaded = load(module, { image })
+    this.#loaded = load(module, { image, reads })
     this.entrypoints = Object.freeze(rules.map((rule) => `${PACKAGE}/${rule}`))
   }
 

@@ -8,6 +8,7 @@ import {
   type Diagnostic as RegoDiagnostic,
   type Loaded,
   type ParsedModule,
+  type Projection,
   type RuleSurvey,
   type SourceLocation,
 } from '../rego/index.ts'
@@ -52,6 +53,8 @@ export interface CompiledRego {
   readonly module: WebAssembly.Module
   /** The rules that decide and are there. */
   readonly rules: readonly string[]
+  /** What of the input they read. */
+  readonly reads: Projection
   /** The documents that they read. */
   readonly image: DataImage
 }
@@ -95,7 +98,11 @@ export function compileSources(program: RegoProgram): CompiledSources {
       diagnostics: [diagnosticAt(wholeFile(file), 'error', 'rego_failed', message)],
     }
   }
-  return { ok: true, module: { module, rules: survey.rules, image }, warnings }
+  return {
+    ok: true,
+    module: { module, rules: survey.rules, reads: compiled.reads, image },
+    warnings,
+  }
 }
 
 // A document that no rule refers to, such as a long list for a guard, need not be there when one decides.

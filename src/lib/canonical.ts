@@ -13,7 +13,42 @@ export function canonicalJson(value: Json): string {
     return JSON.stringify(value)
   }
   if (value === null || typeof value === 'boolean') return String(value)
+  if (value instanceof CanonicalText) return value.text
   return Array.isArray(value) ? canonicalArray(value) : canonicalObject(value as JsonObject)
+}
+
+/** A value whose canonical text is known: it stands in larger values and is not written anew. */
+export class CanonicalText {
+  readonly text: string
+
+  private constructor(text: string) {
+    this.text = text
+  }
+
+  static of(value: Json): CanonicalText {
+    return new CanonicalText(canonicalJson(value))
+  }
+
+  /** As a value, for whoever looks at what it stands in. */
+  get json(): Json {
+    return this as unknown as Json
+  }
+
+  toJSON(): Json {
+    return JSON.parse(this.text) as Json
+  }
+}
+
+/** The text of an object that has the members of both; where both have one, that of `over` counts. */
+export function canonicalMerged(object: JsonObject, over: JsonObject): string {
+  const names = Object.keys(object).filter((name) => !Object.hasOwn(over, name))
+  let text = '{'
+  // Objects of some twenty members are slow to join and then take apart.
+  for (const name of [...names, ...Object.keys(over)].sort()) {
+    const value = (Object.hasOwn(over, name) ? over[name] : object[name]) as Json
+    text += `${text === '{' ? '' : ','}${canonicalKey(name)}:${canonicalJson(value)}`
+  }
+  return `${text}}`
 }
 
 function canonicalArray(items: readonly Json[]): string {

@@ -40,6 +40,8 @@ export interface Reported {
 export const REPORT: LedgerKind<Report, Reported> = {
   name: 'report',
   order: 2,
+  lane: 'work',
+  agentOf: ({ agentId }) => agentId,
   async apply(tx, reports) {
     return new ReportBatch(tx).run(reports)
   },

@@ -48,6 +48,8 @@ import { withOwnLimits } from '../agents/own-limits.ts'
 export const CLAIM: LedgerKind<Claim, ClaimResult, ClaimsRead> = {
   name: 'claim',
   order: 2,
+  lane: 'work',
+  agentOf: ({ agent }) => agent.id,
   begin: readAhead,
   async apply(tx, claims, begun) {
     return new ClaimBatch(tx).run(claims, begun)

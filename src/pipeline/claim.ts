@@ -3,7 +3,7 @@ import type { Approval } from '../approvals/tasks.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { costOf } from '../decide/cost.ts'
-import { canonicalJson, sha256 } from '../lib/canonical.ts'
+import { CanonicalText, canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Seal } from '../lib/seal.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
@@ -28,6 +28,7 @@ export interface Claim {
   readonly request: ActionRequest
   /** RFC 8785 text of the request, and its hash. */
   readonly requestText: string
+  readonly args: CanonicalText
   readonly requestHash: string
   /** Hash of the exact upstream call, '' when there is none to make. */
   readonly targetHash: string
@@ -119,7 +120,8 @@ export function newClaim(
   masking?.learn(submission.told ?? [])
   const shown = masking?.request(request) ?? request
   const isMasked = masking?.any ?? false
-  const requestText = canonicalJson(requestJson(shown))
+  const args = CanonicalText.of(shown.action.properties)
+  const requestText = canonicalJson(requestJson(shown, args.json))
   const requestHash = sha256(requestText)
   const targetHash = effectHash(judgement)
   return {
@@ -131,6 +133,7 @@ export function newClaim(
     agent,
     request: shown,
     requestText,
+    args,
     requestHash,
     targetHash: isMasked ? keyed(mask, targetHash) : targetHash,
     upstream: judgement.upstream?.name ?? '',
@@ -167,6 +170,7 @@ export function resumedClaim(
     agent,
     request: shown,
     requestText: action.request,
+    args: CanonicalText.of(shown.action.properties),
     requestHash: sha256(action.request),
     targetHash: held ? keyed(mask, targetHash) : targetHash,
     upstream: judgement.upstream?.name ?? '',

@@ -34,6 +34,7 @@ export interface Finish {
 export const FINISH: LedgerKind<Finish, EndedAction, Promise<Map<string, EndedAction>>> = {
   name: 'finish',
   order: 1,
+  lane: 'outcome',
   begin(tx, finishes) {
     return ahead(
       finishActions(

@@ -155,8 +155,10 @@ export class Pipeline {
 
   async #take(submission: Submission, dryRun: boolean): Promise<Answer> {
     this.#assertOpen()
+    this.#parts.ledger.assertRoom()
     // The bundle that finds the tool is the one that judges, and both are of when the body was here.
     const { bundle, call } = await named(submission, () => this.#bundle())
+    this.#assertOpen()
     const agent = await this.#parts.agents.acting(submission.caller)
     const request = toRequest(submission, call, agent)
     const { files } = submission

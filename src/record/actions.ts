@@ -285,8 +285,9 @@ export async function orphanedActions(
 
 export async function countOpenActions(db: Db): Promise<Record<string, number>> {
   const rows = await db.query<{ state: string; n: bigint }>(
-    `select state, count(*) as n from actions
-     where state in ('held', 'executing', 'indeterminate') group by state`,
+    `select state, count(*) as n from actions where state = 'executing' group by state
+     union all
+     select state, count(*) from actions where state in ('held', 'indeterminate') group by state`,
   )
   return Object.fromEntries(rows.map(({ state, n }) => [state, Number(n)]))
 }

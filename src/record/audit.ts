@@ -31,27 +31,41 @@ export async function readEntriesAfter(db: Db, seq: bigint, limit: number): Prom
 
 /** Entries that match, newest first. */
 export async function readTimeline(db: Db, filter: TimelineFilter): Promise<AuditEntry[]> {
+  const { where, values } = conditionsOf(filter)
   const rows = await db.query<EntryRow>(
-    `select ${COLUMNS} from audit_entries
-     where ($1::text is null or agent_id = $1) and ($2::text is null or tool = $2)
-       and ($3::text is null or effect = $3) and ($4::text is null or kind = $4)
-       and ($5::text is null or action_id = $5)
-       and ($6::timestamptz is null or at >= $6) and ($7::timestamptz is null or at < $7)
-       and ($8::bigint is null or seq < $8)
-     order by seq desc limit $9`,
-    [
-      filter.agentId,
-      filter.tool,
-      filter.effect,
-      filter.kind,
-      filter.actionId,
-      filter.since,
-      filter.until,
-      filter.before,
-      filter.limit,
-    ],
+    `select ${COLUMNS} from audit_entries where ${where.join(' and ')} order by seq desc limit $1`,
+    values,
   )
   return rows.map(fromRow)
+}
+
+// Indexes leave out what nearly all entries have; a statement finds one only where it says so itself.
+const RARE_EFFECTS = new Set(['deny', 'require_approval'])
+const COMMON_KINDS = new Set(['decision', 'outcome'])
+
+function conditionsOf(filter: TimelineFilter): { where: string[]; values: unknown[] } {
+  const [where, values] = [['true'], [filter.limit] as unknown[]]
+  const add = (condition: string, value: unknown) => {
+    if (value === null) return
+    values.push(value)
+    where.push(`${condition} $${values.length}`)
+  }
+  add('agent_id =', filter.agentId)
+  add('tool =', filter.tool)
+  add('effect =', filter.effect)
+  add('kind =', filter.kind)
+  add('action_id =', filter.actionId)
+  add('at >=', filter.since)
+  add('at <', filter.until)
+  add('seq <', filter.before)
+  if (filter.effect !== null && RARE_EFFECTS.has(filter.effect)) {
+    where.push(`effect in ('deny', 'require_approval')`)
+  }
+  if (filter.kind !== null && !COMMON_KINDS.has(filter.kind)) {
+    where.push(`kind not in ('decision', 'outcome')`)
+  }
+  if (filter.actionId) where.push(`action_id <> ''`)
+  return { where, values }
 }
 
 export async function readHead(db: Db): Promise<{ readonly size: bigint; readonly head: string }> {

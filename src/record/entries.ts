@@ -1,8 +1,9 @@
+import type { CanonicalText } from '../lib/canonical.ts'
 import { microsToText } from '../lib/money.ts'
 import type { AuditDraft } from '../model/audit.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
-import type { JsonObject } from '../model/json.ts'
+import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { EndedAction } from './actions.ts'
 
@@ -12,12 +13,15 @@ const ARGS_CHARS_MAX = 16_384
 const FACTS_CHARS_MAX = 32_768
 
 /** The canonical form that hashes, the approval and the database share. */
-export function requestJson(request: ActionRequest): JsonObject {
+export function requestJson(
+  request: ActionRequest,
+  args: Json = request.action.properties,
+): JsonObject {
   return {
     subject: { type: request.subject.type, id: request.subject.id },
     action: { name: request.action.name },
     resource: request.resource && { type: request.resource.type, id: request.resource.id },
-    args: request.action.properties,
+    args,
     context: request.context,
     reason: request.reason,
     cost: request.costMicros === null ? null : microsToText(request.costMicros),
@@ -61,6 +65,8 @@ export interface Decided {
   readonly agent: { readonly id: string; readonly name: string; readonly owner: string }
   readonly request: ActionRequest
   readonly requestText: string
+  /** Its args, whose text is in there. */
+  readonly args: CanonicalText
   readonly requestHash: string
   readonly targetHash: string
   readonly decision: Decision
@@ -75,7 +81,7 @@ export function decisionEntry(
   reasons: readonly Reason[],
 ): AuditDraft {
   const { request, decision, agent } = claim
-  const args = claim.requestText.length <= ARGS_CHARS_MAX ? request.action.properties : null
+  const args = claim.requestText.length <= ARGS_CHARS_MAX ? claim.args.json : null
   return {
     kind: 'decision',
     agentId: agent.id,

@@ -1,13 +1,14 @@
 import type { Writable } from 'node:stream'
 import type { Client, QueryResult } from 'pg'
 import { GatewayError } from '../errors.ts'
-import { canonicalJson } from '../lib/canonical.ts'
+import { canonicalMerged } from '../lib/canonical.ts'
 import { entryColumns, entryHash } from '../lib/chain.ts'
 import type { AuditDraft, AuditEntry } from '../model/audit.ts'
 import type { JsonObject } from '../model/json.ts'
 import { bigintArray, textArray } from '../store/arrays.ts'
 import type { Job, JobSink, EngagedSwitch, Tx } from '../store/tx.ts'
 import type { Floor, HeadFloor } from '../store/head-floor.ts'
+import type { Lane } from './ledger-queue.ts'
 
 // One ledger batch is one transaction: the head row is locked, what the batch needs is read after the wait
 // for that lock, operations run kind by kind, and entries, head and everything else commit together. The
@@ -30,6 +31,10 @@ export interface LedgerKind<Input, Output, Begun = unknown> {
    * kind of the batch writes in its `apply`.
    */
   begin?(tx: Tx, inputs: readonly Input[]): Begun
+  /** What it waits with; `write` unless said otherwise. */
+  readonly lane?: Lane
+  /** For new work: the agent whose turn it takes. */
+  agentOf?(input: Input): string
   apply(tx: Tx, inputs: readonly Input[], begun: Begun): Promise<readonly (Output | GatewayError)[]>
   /** Runs first in a later batch for inputs whose commit got no answer: undo what nobody acted on. */
   recover?(tx: Tx, inputs: readonly Input[]): Promise<void>
@@ -327,9 +332,10 @@ export class Batch implements Tx {
 
 function chained(draft: AuditDraft, seq: bigint, at: string, prevHash: string): AuditEntry {
   const { detail } = draft
-  const body = canonicalJson({ ...detail, ...entryColumns({ ...draft, seq, at }) })
-  const hash = entryHash(prevHash, body)
-  return { ...draft, seq, at, body, prevHash, hash }
+  const { kind, agentId, tool, effect, actionId } = draft
+  const columns = { seq, at, kind, agentId, tool, effect, actionId }
+  const body = canonicalMerged(detail, entryColumns(columns))
+  return { ...columns, detail, body, prevHash, hash: entryHash(prevHash, body) }
 }
 
 const inputsOf = (group: readonly Operation[]): unknown[] => group.map(({ input }) => input)

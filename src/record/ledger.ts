@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import type { Client, ClientConfig } from 'pg'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
@@ -6,6 +7,7 @@ import type { JobSink, Tx } from '../store/tx.ts'
 import { DatabaseLate, deadline } from '../store/deadline.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
 import { Batch, type LedgerKind, type Operation } from './ledger-batch.ts'
+import { LedgerQueue, type Lane, type Queued } from './ledger-queue.ts'
 import { LedgerSession } from './ledger-session.ts'
 
 // How batches come about and how they fail. Whatever has come by the time a batch is through goes into the
@@ -17,14 +19,15 @@ import { LedgerSession } from './ledger-session.ts'
 export type { Tx } from '../store/tx.ts'
 export { LEDGER_CHANNEL, type LedgerKind } from './ledger-batch.ts'
 
-interface Pending extends Operation {
+interface Pending extends Operation, Queued {
   readonly deadlineMs: number
   readonly resolve: (output: unknown) => void
   readonly reject: (error: unknown) => void
 }
 
-const BATCH_MAX = 256
 const QUEUE_MAX = 20_000
+/** New work that would wait longer is refused before it begins. */
+const WORK_WAIT_MS_MAX = 10_000
 /** Unconfirmed inputs that one batch undoes; the next takes the next ones. */
 const RECOVERY_MAX = 512
 const RECOVERY_DELAY_MS = 250
@@ -47,9 +50,8 @@ export class Ledger {
   readonly #jobs: JobSink
   readonly #isPipelined: boolean
   readonly #origin: string
-  readonly #queue: Pending[] = []
-  /** What stops things, ahead of everything that waits. */
-  readonly #urgent: Pending[] = []
+  readonly #queue = new LedgerQueue<Pending>()
+  readonly #workWaitMsMax: number
   readonly #unanswered: Pending[] = []
   readonly #readers: CommitReader[] = []
   #probing: Promise<void> | undefined
@@ -66,6 +68,8 @@ export class Ledger {
     isServer: boolean
     /** The replica that writes, named in what is announced. */
     origin?: string
+    /** How long new work may wait, in ms. */
+    workWaitMsMax?: number
     /** Where the jobs of batches go; without it a job is an error. */
     jobs?: JobSink
   }) {
@@ -75,6 +79,7 @@ export class Ledger {
     this.#jobs = options.jobs ?? NO_JOBS
     this.#isPipelined = options.isServer
     this.#origin = options.origin ?? ''
+    this.#workWaitMsMax = options.workWaitMsMax ?? WORK_WAIT_MS_MAX
     this.#session = new LedgerSession({
       config: options.config,
       log: options.log,
@@ -89,7 +94,7 @@ export class Ledger {
 
   /** Finishes what is queued, then refuses. */
   async stop(): Promise<void> {
-    while (this.#running || this.#waiting > 0) await new Promise(setImmediate)
+    while (this.#running || this.#queue.size > 0) await new Promise(setImmediate)
     this.#stopped = true
     clearTimeout(this.#recoveryTimer)
     await this.#session.end()
@@ -110,7 +115,16 @@ export class Ledger {
     input: Input,
     deadlineMs: number = this.#deadlineMs,
   ): Promise<Output> {
-    return this.#enqueue(this.#queue, kind, input, deadlineMs)
+    return this.#enqueue(kind, input, deadlineMs)
+  }
+
+  /**
+   * Says whether new work would be taken, before anything is done for it.
+   * @throws GatewayError `overloaded`
+   */
+  assertRoom(): void {
+    const { size, waitMs } = this.#queue
+    if (size >= QUEUE_MAX || waitMs > this.#workWaitMsMax) throw overloaded(waitMs)
   }
 
   /**
@@ -124,7 +138,7 @@ export class Ledger {
   /** As `write`, before everything else that waits, and before all others of its batch: to stop things. */
   writeFirst<Output>(work: (tx: Tx) => Promise<Output>): Promise<Output> {
     const kind = URGENT as LedgerKind<(tx: Tx) => Promise<Output>, Output>
-    return this.#enqueue(this.#urgent, kind, work, this.#deadlineMs)
+    return this.#enqueue(kind, work, this.#deadlineMs)
   }
 
   /**
@@ -138,21 +152,20 @@ export class Ledger {
     return this.#probing
   }
 
-  get #waiting(): number {
-    return this.#queue.length + this.#urgent.length
-  }
-
   #enqueue<Input, Output>(
-    queue: Pending[],
     kind: LedgerKind<Input, Output>,
     input: Input,
     deadlineMs: number,
   ): Promise<Output> {
     if (this.#stopped) return Promise.reject(unavailable('the gate is stopping'))
-    if (queue.length >= QUEUE_MAX) return Promise.reject(unavailable('the record is overloaded'))
+    const lane = kind.lane ?? 'write'
+    if (lane === 'work' && this.#queue.size >= QUEUE_MAX) {
+      return Promise.reject(overloaded(this.#queue.waitMs))
+    }
+    const queued = { lane, kindName: kind.name, agentId: kind.agentOf?.(input) ?? '' }
     return new Promise<Output>((resolve, reject) => {
       const settle = resolve as (output: unknown) => void
-      queue.push({ kind, input, deadlineMs, resolve: settle, reject })
+      this.#queue.put({ ...queued, kind, input, deadlineMs, resolve: settle, reject })
       this.#schedule()
     })
   }
@@ -166,15 +179,23 @@ export class Ledger {
 
   async #drain(): Promise<void> {
     try {
-      while (this.#waiting > 0) await this.#runBatch(this.#take())
+      while (this.#queue.size > 0) {
+        this.#refuseLate()
+        const batch = this.#queue.take()
+        const beganAt = performance.now()
+        if (batch.length > 0) await this.#runBatch(batch)
+        this.#queue.learn(batch, performance.now() - beganAt)
+      }
     } finally {
       this.#running = false
     }
   }
 
-  #take(): Pending[] {
-    const first = this.#urgent.splice(0, BATCH_MAX)
-    return [...first, ...this.#queue.splice(0, BATCH_MAX - first.length)]
+  // Nothing of it has begun, so whoever asked may ask again.
+  #refuseLate(): void {
+    for (const one of this.#queue.late(this.#workWaitMsMax)) {
+      one.reject(overloaded(this.#queue.waitMs))
+    }
   }
 
   async #runBatch(pending: readonly Pending[]): Promise<void> {
@@ -267,6 +288,12 @@ function settle(pending: Pending, result: unknown): void {
   else pending.resolve(result)
 }
 
+function overloaded(waitMs: number): GatewayError {
+  return new GatewayError('overloaded', 'more work waits than can be recorded soon', {
+    retryAfterS: Math.max(1, Math.ceil(waitMs / 1000)),
+  })
+}
+
 function unavailable(message: string, cause?: unknown): GatewayError {
   return new GatewayError('audit_unavailable', message, { cause, retryAfterS: 1 })
 }
@@ -284,9 +311,11 @@ function isDataError(error: unknown): boolean {
 const single = (
   name: string,
   order: number,
+  lane: Lane,
 ): LedgerKind<(tx: Tx) => Promise<unknown>, unknown> => ({
   name,
   order,
+  lane,
   async apply(tx, works) {
     const outputs: unknown[] = []
     for (const work of works) outputs.push(await runAlone(tx as Batch, work))
@@ -294,8 +323,8 @@ const single = (
   },
 })
 
-const URGENT = single('urgent', -1)
-const SINGLE = single('single', 0)
+const URGENT = single('urgent', -1, 'stop')
+const SINGLE = single('single', 0, 'write')
 
 async function runAlone(batch: Batch, work: (tx: Tx) => Promise<unknown>): Promise<unknown> {
   const mark = batch.mark()

@@ -13,6 +13,8 @@ import { Planner } from './planner/planner.ts'
 import type { TracePoint } from './planner/points.ts'
 import type { Policy } from './ir/ir.ts'
 import { nodeAt, type RuleNode } from './ast/tree.ts'
+import type { Projection } from './host/project.ts'
+import { inputReads } from './input-reads.ts'
 import { type RuleSurvey, surveyOf } from './survey.ts'
 
 export interface Capabilities {
@@ -65,6 +67,8 @@ export interface Compiled {
   readonly tracePoints: readonly TracePoint[]
   /** The rules, when they were asked for; empty otherwise. */
   readonly survey: readonly RuleSurvey[]
+  /** What of `input` is read; an evaluation is given no more. */
+  readonly reads: Projection
 }
 export interface Refused {
   readonly ok: false
@@ -114,6 +118,7 @@ function compileOrThrow(options: CompileOptions): Compiled | Refused {
     warnings: planned.warnings,
     tracePoints,
     survey: planned.survey,
+    reads: planned.reads,
   }
 }
 
@@ -123,6 +128,7 @@ export interface Planned {
   readonly warnings: readonly Diagnostic[]
   readonly tracePoints: readonly TracePoint[]
   readonly survey: readonly RuleSurvey[]
+  readonly reads: Projection
 }
 
 /** Everything up to the intermediate representation. */
@@ -174,7 +180,8 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
     const policy = planner.plan(entries)
     const warnings = sortDiagnostics(checked.warnings)
     const survey = options.survey ? surveyOf(checked) : []
-    return { ok: true, policy, warnings, tracePoints: planner.tracePoints, survey }
+    const reads = inputReads(checked.resolved, query?.body)
+    return { ok: true, policy, warnings, tracePoints: planner.tracePoints, survey, reads }
   } catch (error) {
     if (!(error instanceof PlanError)) throw error
     const location = { file: '', row: 0, col: 0, length: 0 }

@@ -2,15 +2,15 @@ import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { TestGate, until } from '../support/gate.ts'
-import { GATE, TOOLS } from '../support/policies.ts'
+import { GATE, PATIENCE, TOOLS } from '../support/policies.ts'
 
 const SECRET = 'sk-test-Zq3x9y7w5'
 const OTHER = 'credential-of-another-upstream'
 const POLICIES = {
   'gate.yaml': GATE,
   'tools.yaml': TOOLS.replace(
-    'timeout_ms: 1500',
-    `timeout_ms: 1500
+    PATIENCE,
+    `${PATIENCE}
     credential: { header: Authorization, env: TEST_SECRET, prefix: 'Bearer ' }
   other:
     base_url: http://127.0.0.1:9

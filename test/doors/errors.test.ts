@@ -33,6 +33,7 @@ const ELSEWHERE: Partial<Record<ErrorCode, string>> = {
   upgrade_required: 'doors/websocket.test.ts',
   idempotency_mismatch: 'doors/act.test.ts',
   rate_limited: 'pipeline/budgets.test.ts',
+  overloaded: 'record/ledger.test.ts',
   upstream_unreachable: 'doors/act.test.ts',
   credential_unavailable: 'doors/http-calls.test.ts',
   no_such_tool: 'doors/proxy.test.ts',

@@ -14,7 +14,7 @@ const MIB = 1 << 20
 const TOOLS = `
 version: 1
 upstreams:
-  test: { base_url: '\${TICKETING_API_URL}/base', timeout_ms: 1500, idle_timeout_ms: 700, credential: { header: X-K, env: SECRET } }
+  test: { base_url: '\${TICKETING_API_URL}/base', timeout_ms: 1500, idle_timeout_ms: 3000, credential: { header: X-K, env: SECRET } }
 tools:
   read: { upstream: test, method: GET, path: /read, effect: read, response: { bytes_max: 9000000 }, return_headers: [x-total], args: {} }
   write: { upstream: test, method: POST, path: /write, effect: write, response: { bytes_max: 9000000 }, retryable_status: [503], args: {} }
@@ -182,6 +182,16 @@ describe('What an upstream answers', () => {
       expect(written).to.be.below(large.length)
       const got = await whole(res)
       expect([got.isWhole, sha256(got.body)]).to.deep.equal([true, sha256(large)])
+    })
+
+    it('is given up for a client that takes nothing any more', async () => {
+      gate.upstream.behave = sized(Buffer.alloc(64 * MIB, 'x'))
+      const { res } = await open('/large')
+      await once(res, 'readable')
+      const id = res.headers['portcullis-action']
+      await until('it is on record', async () => (await actionOf(id)).status !== 'executing')
+      expect((await outcomeOf(id)).response_stopped).to.equal('client_left')
+      expect((await whole(res)).isWhole).to.equal(false)
     })
 
     it('takes credentials out across chunks, and keeps the length that was announced', async () => {

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import type { Socket } from 'node:net'
 import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
-import { GATE, TOOLS } from '../support/policies.ts'
+import { GATE, PATIENCE, TOOLS } from '../support/policies.ts'
 import { rawOne, rawRequest } from '../support/raw.ts'
 import { reply, type Behaviour, type Effect } from '../support/upstream.ts'
 
@@ -9,7 +9,7 @@ const TOKEN = 'token-of-the-gate-itself'
 const RESPONSE_BYTES_MAX = 400_000
 const POLICIES = {
   'tools.yaml': `${TOOLS.replace(
-    'timeout_ms: 1500',
+    PATIENCE,
     `timeout_ms: 700
     credential: { header: Authorization, env: UPSTREAM_TOKEN, prefix: 'Bearer ' }
     response_bytes_max: ${RESPONSE_BYTES_MAX}`,

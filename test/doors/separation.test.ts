@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { ADMIN, MAKER, TestGate, until, type Answer } from '../support/gate.ts'
-import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
+import { GATE, PATIENCE, TOOLS, writePolicies } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
 describe('whose approval counts', () => {
@@ -164,16 +164,10 @@ describe('whose approval counts', () => {
       'the address': (text) => text.replace('${TICKETING_API_URL}', '${OTHER_URL}'),
       'the base path': (text) => text.replace('${TICKETING_API_URL}', '${TICKETING_API_URL}/v2'),
       'the credential': (text) =>
-        text.replace(
-          'timeout_ms: 1500',
-          'timeout_ms: 1500\n    credential: { header: X-Key, env: TOKEN }',
-        ),
-      'the time-out': (text) => text.replace('timeout_ms: 1500', 'timeout_ms: 1400'),
+        text.replace(PATIENCE, `${PATIENCE}\n    credential: { header: X-Key, env: TOKEN }`),
+      'the time-out': (text) => text.replace(PATIENCE, 'timeout_ms: 1400'),
       'the idempotency header': (text) =>
-        text.replace(
-          'timeout_ms: 1500',
-          'timeout_ms: 1500\n    idempotency_header: Idempotency-Key',
-        ),
+        text.replace(PATIENCE, `${PATIENCE}\n    idempotency_header: Idempotency-Key`),
       'the method': (text) => text.replace('method: DELETE', 'method: POST'),
       'the path': (text) =>
         text.replace('method: DELETE, path: "/items/{id}"', 'method: DELETE, path: "/all/{id}"'),

@@ -123,4 +123,31 @@ describe('the ledger', function () {
     const after = await head()
     expect([after.seq, after.batch]).to.deep.equal([before.seq, before.batch + 1n])
   })
+
+  it('refuses new work that has waited too long, before it begins, and writes what is no new work', async () => {
+    const impatient = new Ledger({
+      config: store.clientConfig('impatient'),
+      log: createLogger('silent', null),
+      deadlineMs: 10_000,
+      floor: new HeadFloor(),
+      isServer: false,
+      workWaitMsMax: 1,
+    })
+    await impatient.start()
+    const slow = impatient.write((tx) => tx.query('select pg_sleep(0.05)'))
+    await new Promise(setImmediate) // its batch has begun
+    const work: Promise<string>[] = []
+    const written = impatient.submit(NOTES, 'an outcome')
+    for (const text of ['a', 'b']) work.push(impatient.submit({ ...NOTES, lane: 'work' }, text))
+    const ends = await Promise.allSettled(work)
+    expect(ends.map(({ status }) => status)).to.deep.equal(['rejected', 'rejected'])
+    for (const end of ends) {
+      expect(end).to.have.nested.property('reason.code', 'overloaded')
+      expect(end).to.have.nested.property('reason.retryAfterS').that.is.at.least(1)
+    }
+    await slow
+    expect(await written).to.equal('an outcome')
+    expect(await impatient.submit({ ...NOTES, lane: 'work' }, 'later')).to.equal('later')
+    await impatient.stop()
+  })
 })

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import fs from 'node:fs'
 import path from 'node:path'
 import { parseConfig } from '../../src/config.ts'
@@ -145,20 +146,21 @@ function parse(text: string): unknown {
   }
 }
 
-/** Waits for a condition, looking often, and fails with `what` after ten seconds. */
-const UNHEARD = new Set(['audit_unavailable', 'store_unavailable'])
+const UNHEARD = new Set(['audit_unavailable', 'store_unavailable', 'overloaded'])
 
 /**
- * Asks again while the record could not be written in time, as clients do: nothing happened then. A machine that
+ * Asks again when it is told to, while the record could not be written in time: nothing happened then. A machine that
  * is busy with other things makes commits late, and no test is about that.
  */
 export async function heard(ask: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     const answer = await ask()
-    if (answer.status !== 503 || !UNHEARD.has(answer.body?.error?.code)) return answer
+    if (!UNHEARD.has(answer.body?.error?.code)) return answer
+    await delay(Number(answer.headers.get('retry-after') ?? 0) * 1000)
   }
 }
 
+/** Waits for a condition, looking often, and fails with `what` after a minute. */
 export async function until(what: string, test: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 60_000
   while (!(await test())) {

@@ -102,6 +102,7 @@ export const ACT_ERRORS: readonly ErrorCode[] = [
   'risky_content',
   'idempotency_mismatch',
   'rate_limited',
+  'overloaded',
   'upstream_unreachable',
   'credential_unavailable',
   'upstream_redirected',

@@ -105,6 +105,7 @@ export function reportEndpoints(parts: PartsOf<'db'>): Endpoints {
       status: 201,
       errors: [
         'not_found',
+        'overloaded',
         'agent_paused',
         'budget_exceeded',
         'per_action_limit_exceeded',

@@ -16,8 +16,8 @@ export interface Client {
  */
 export function clientOf(req: IncomingMessage, trusted: BlockList): Client {
   const { encrypted } = req.socket as TLSSocket
-  const peer = peerOf(req.socket)
-  if (!isListed(trusted, peer)) return { address: peer, scheme: encrypted ? 'https' : 'http' }
+  const { peer, isTrusted } = peerOf(req.socket, trusted)
+  if (!isTrusted) return { address: peer, scheme: encrypted ? 'https' : 'http' }
   const hops = listOf(req, 'x-forwarded-for')
   let address = peer
   let hopsRead = 0
@@ -32,16 +32,22 @@ export function clientOf(req: IncomingMessage, trusted: BlockList): Client {
   return { address, scheme: encrypted || scheme?.toLowerCase() === 'https' ? 'https' : 'http' }
 }
 
-const peers = new WeakMap<Socket, string>()
+interface Peer {
+  readonly peer: string
+  readonly isTrusted: boolean
+}
+
+const peers = new WeakMap<Socket, Peer>()
 
 /** Who is at the other end, which stays the same for as long as the connection does. */
-function peerOf(socket: Socket): string {
+function peerOf(socket: Socket, trusted: BlockList): Peer {
   const known = peers.get(socket)
   if (known !== undefined) return known
   const { remoteAddress = '' } = socket
   const peer = plainAddress(remoteAddress) ?? remoteAddress
-  peers.set(socket, peer)
-  return peer
+  const found = { peer, isTrusted: isListed(trusted, peer) }
+  peers.set(socket, found)
+  return found
 }
 
 function listOf(req: IncomingMessage, name: string): string[] {

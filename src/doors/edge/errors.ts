@@ -13,6 +13,7 @@ const NEXT_ACTIONS: Partial<Record<ErrorCode, string>> = {
   agent_paused: 'stop; an operator has to resume this agent',
   budget_exceeded: 'stop; an operator has to raise the budget or resume this agent',
   rate_limited: 'wait for Retry-After seconds, then repeat it',
+  overloaded: 'wait for Retry-After seconds, then repeat it',
   in_flight: 'repeat it later with the same Idempotency-Key to get its answer',
   kill_switch_engaged: 'stop; an operator has released nothing yet',
   outcome_unknown: 'do not repeat it: it may have happened; an operator will settle it',

@@ -76,6 +76,10 @@ export class ResponseSink implements ActionSink {
     else this.#res.on('close', gone)
   }
 
+  abandon(): void {
+    this.#res.destroy()
+  }
+
   /** The outcome is on record: the client may have its end. */
   end(): void {
     this.#res.end(this.#last)

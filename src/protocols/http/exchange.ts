@@ -50,6 +50,8 @@ export interface AnswerSink {
   /** False: it is behind, and `onRoom` says when it is not any more. */
   write(chunk: Buffer, onRoom: () => void): boolean
   onGone(gone: () => void): void
+  /** It is given up: it gets no end. */
+  abandon(): void
 }
 
 /** One that is told first which action it is the answer of. */
@@ -278,7 +280,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#hash.update(chunk)
     if (this.#heldBytes < BEGINNING_BYTES) this.#hold(chunk)
     this.#openStream(sink)
-    if (this.#stream === 'open' && !sink.write(chunk, () => this.#go())) this.#wait()
+    if (this.#stream !== 'open' || sink.write(chunk, () => this.#go())) return
+    this.#wait()
+    // Whoever takes nothing for so long holds a connection that others need.
+    this.#timers.slow(this.#parts.upstream.http.idleTimeoutMs, () => sink.abandon())
   }
 
   // What was held so far goes there first.
@@ -406,6 +411,7 @@ class Timers {
   #head: NodeJS.Timeout | undefined
   #each: NodeJS.Timeout | undefined
   #idle: NodeJS.Timeout | undefined
+  #slow: NodeJS.Timeout | undefined
   #idleMs = 0
   #onIdle: (() => void) | undefined
 
@@ -430,8 +436,14 @@ class Timers {
     this.touch()
   }
 
-  /** Something came. */
+  slow(ms: number, late: () => void): void {
+    clearTimeout(this.#slow)
+    this.#slow = setTimeout(late, ms)
+  }
+
+  /** Something came, or went. */
   touch(): void {
+    clearTimeout(this.#slow)
     if (!this.#onIdle) return
     clearTimeout(this.#idle)
     this.#idle = setTimeout(this.#onIdle, this.#idleMs)
@@ -444,7 +456,7 @@ class Timers {
 
   clear(): void {
     this.#onIdle = undefined
-    for (const one of [this.#total, this.#head, this.#idle]) clearTimeout(one)
+    for (const one of [this.#total, this.#head, this.#idle, this.#slow]) clearTimeout(one)
     clearInterval(this.#each)
   }
 }

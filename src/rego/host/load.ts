@@ -8,6 +8,7 @@ import {
   TRACE_POINT_BYTES,
 } from '../abi.ts'
 import type { Budget, Compiled } from '../compile.ts'
+import { project, type Projection } from './project.ts'
 import { hostFunctions } from './functions.ts'
 import { fromJs, toJs, parseValue, writeJson } from './value.ts'
 
@@ -36,6 +37,8 @@ export interface LoadOptions {
   /** Instead of `data`: what `dataImage` of an instance of the same module gave. */
   readonly image?: DataImage
   readonly builtins?: Readonly<Record<string, PlainFunction>>
+  /** What of `input` the module reads, where it is loaded from its bytes alone: no more is given to it. */
+  readonly reads?: Projection
   /** Tightens or widens what the module was compiled with. */
   readonly budget?: Budget
 }
@@ -75,7 +78,10 @@ export interface Loaded {
   close(): void
 }
 
-/** An instance with more pages than this is replaced after an evaluation that made it so. */
+/**
+ * An instance with more pages than this is replaced after an evaluation that made it so; one whose documents
+ * take more is allowed as much again.
+ */
 const PAGES_KEPT_MAX = 512
 
 const utf8 = new TextEncoder()
@@ -87,8 +93,9 @@ export function load(
   options: LoadOptions = {},
 ): Loaded {
   if (policy instanceof WebAssembly.Module) return new Policy(policy, options)
-  const bytes = policy instanceof Uint8Array ? policy : policy.wasm
-  return new Policy(new WebAssembly.Module(bytes), options)
+  if (policy instanceof Uint8Array) return new Policy(new WebAssembly.Module(policy), options)
+  const { wasm, reads } = policy
+  return new Policy(new WebAssembly.Module(wasm), { reads, ...options })
 }
 
 class Policy implements Loaded {
@@ -102,6 +109,7 @@ class Policy implements Loaded {
   #calls: ((operands: number[]) => number)[] = []
   #base = 0
   #heap = 0
+  #keptBytes = 0
   #data = 0
   #dataText = '{}'
   #closed = false
@@ -260,7 +268,7 @@ class Policy implements Loaded {
     this.#view().set(bytes, base)
     this.#call('opa_heap_ptr_set', base + bytes.length)
     this.#data = root
-    this.#heap = base + bytes.length
+    this.#setHeap(base + bytes.length)
   }
 
   #loadData(): void {
@@ -270,7 +278,13 @@ class Policy implements Loaded {
     const { address, length } = this.#put(this.#dataText)
     this.#data = this.#call('opa_json_parse', address, length)
     if (this.#data === 0) throw new EvalError('rego_input_invalid', 'data is not JSON')
-    this.#heap = this.#call('opa_heap_ptr_get')
+    this.#setHeap(this.#call('opa_heap_ptr_get'))
+  }
+
+  #setHeap(heap: number): void {
+    this.#heap = heap
+    // What the documents take is no reason to begin anew, only what evaluations add to them.
+    this.#keptBytes = Math.max(PAGES_KEPT_MAX * PAGE_BYTES, 2 * heap)
   }
 
   #run(entrypoint: string, inputJson: string | undefined): string {
@@ -302,7 +316,7 @@ class Policy implements Loaded {
         { cause: error },
       )
     } finally {
-      if (this.#memory.buffer.byteLength > PAGES_KEPT_MAX * PAGE_BYTES) this.#renew()
+      if (this.#memory.buffer.byteLength > this.#keptBytes) this.#renew()
     }
   }
 
@@ -327,7 +341,7 @@ class Policy implements Loaded {
   }
 
   evaluate(entrypoint: string, input?: unknown): unknown {
-    const text = this.#run(entrypoint, input === undefined ? undefined : JSON.stringify(input))
+    const text = this.#run(entrypoint, this.#inputText(input))
     const [first] = JSON.parse(text) as { result?: unknown }[]
     return first?.result
   }
@@ -338,9 +352,13 @@ class Policy implements Loaded {
   }
 
   solutions(input?: unknown): Record<string, unknown>[] {
-    return JSON.parse(
-      this.#run('query', input === undefined ? undefined : JSON.stringify(input)),
-    ) as Record<string, unknown>[]
+    return JSON.parse(this.#run('query', this.#inputText(input))) as Record<string, unknown>[]
+  }
+
+  #inputText(input: unknown): string | undefined {
+    return input === undefined
+      ? undefined
+      : JSON.stringify(project(this.#options.reads ?? true, input))
   }
 
   steps(): number {
