@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import type { Json } from '../../src/model/json.ts'
 import { buildTarget, type Bundle, matchRoute } from '../../src/policy/index.ts'
 import { bundleOf, TOOLS } from '../policy/sample.ts'
 
@@ -97,6 +98,8 @@ const path = fc.oneof(
   fc.constantFrom('/notes', '/note%73', '/Notes', '/notes/', '/./notes', '//notes'),
 )
 
+const shown = (value: Json): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
 describe('spellings of a request', () => {
   let bundle: Bundle
   before(async () => {
@@ -116,8 +119,8 @@ describe('spellings of a request', () => {
         const target = buildTarget(match.tool, upstream, match.args)
         const { id, ...args } = match.args
         const meant = {
-          path: id === undefined ? ['notes'] : ['notes', String(id as string)],
-          query: Object.entries(args).map(([one, of]) => `${one}=${String(of as string)}`),
+          path: id === undefined ? ['notes'] : ['notes', shown(id)],
+          query: Object.entries(args).map(([one, of]) => `${one}=${shown(of)}`),
         }
         for (const [reader, read] of Object.entries(READERS)) {
           const sent = read(rawPath, rawQuery)

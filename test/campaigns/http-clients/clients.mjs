@@ -2,11 +2,11 @@
 import { Octokit } from '@octokit/rest'
 import { WebClient } from '@slack/web-api'
 import axios from 'axios'
-import got from 'got'
+import { got } from 'got'
 import ky from 'ky'
 import nodeFetch, { FormData as NodeFormData, File as NodeFile } from 'node-fetch'
 import OpenAI from 'openai'
-import Stripe from 'stripe'
+import { Stripe } from 'stripe'
 import { request } from 'undici'
 
 const QUERY = { tag: ['a b', 'c&d'], limit: 5, note: 'ä+/%' }

@@ -109,7 +109,8 @@ const python: Client = async ({ at, key }) => {
   await promisify(execFile)('python3', [path.join(HERE, 'python.py'), at, key])
 }
 
-const { CLIENTS } = (await import('./clients.mjs' as string)) as {
+const MODULE = './clients.mjs'
+const { CLIENTS } = (await import(MODULE)) as {
   readonly CLIENTS: Readonly<Record<string, Client>>
 }
 const recorder = new Recorder()
