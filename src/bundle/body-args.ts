@@ -2,7 +2,7 @@ import type { Json, JsonObject } from '../model/json.ts'
 import type { FileArg } from '../model/request.ts'
 import type { Param, Tool } from '../model/tool.ts'
 import { type Pair, stepsIn } from './brackets.ts'
-import { EXTRA_QUERY, invalid, readPairs } from './params.ts'
+import { EXTRA_QUERY, grouped, invalid, readPairs } from './params.ts'
 import { isObject, schemaAt } from './pointer.ts'
 import { readScalar, schemaOf, typesOf } from './scalars.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
@@ -78,7 +78,7 @@ function formMembers(tool: Tool, pairs: readonly Pair[]): JsonObject {
     const base = stepsIn(pair[0])?.base
     if (base === undefined)
       throw invalid(`field \`${pair[0].slice(0, 80)}\` has brackets that do not pair`)
-    given.set(base, [...(given.get(base) ?? []), pair])
+    grouped(given, base).push(pair)
   }
   const members = [...given].map(([base, own]) => [
     base,
@@ -89,7 +89,7 @@ function formMembers(tool: Tool, pairs: readonly Pair[]): JsonObject {
 
 function partMembers(tool: Tool, parts: readonly ReadPart[]): JsonObject {
   const given = new Map<string, ReadPart[]>()
-  for (const part of parts) given.set(part.name, [...(given.get(part.name) ?? []), part])
+  for (const part of parts) grouped(given, part.name).push(part)
   const members = [...given].map(([name, own]) => [name, partValue(tool, name, own)])
   return Object.fromEntries(members) as JsonObject
 }

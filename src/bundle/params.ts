@@ -104,3 +104,12 @@ export function stepsBelow(
 
 export const invalid = (message: string): GatewayError =>
   new GatewayError('invalid_request', message)
+
+/** The list of a key, made where there is none: lists that are copied for each item take quadratic time. */
+export function grouped<Key, Item>(lists: Map<Key, Item[]>, key: Key): Item[] {
+  const known = lists.get(key)
+  if (known) return known
+  const made: Item[] = []
+  lists.set(key, made)
+  return made
+}

@@ -1,7 +1,15 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Param, Tool } from '../model/tool.ts'
 import type { Pair } from './brackets.ts'
-import { EXTRA_QUERY, invalid, pairsOf, paramsIn, readPairs, stepsBelow } from './params.ts'
+import {
+  EXTRA_QUERY,
+  grouped,
+  invalid,
+  pairsOf,
+  paramsIn,
+  readPairs,
+  stepsBelow,
+} from './params.ts'
 import { isObject } from './pointer.ts'
 import { scalarText } from './scalars.ts'
 
@@ -36,8 +44,8 @@ export function readQuery(tool: Tool, raw: string): ReadonlyMap<string, Json> {
   const find = finder(tool)
   for (const pair of decodePairs(raw, 'query parameter')) {
     const param = find(pair[0])
-    if (param) given.set(param, [...(given.get(param) ?? []), pair])
-    else if (tool.http.extraQuery) extra.set(pair[0], [...(extra.get(pair[0]) ?? []), pair[1]])
+    if (param) grouped(given, param).push(pair)
+    else if (tool.http.extraQuery) grouped(extra, pair[0]).push(pair[1])
     else throw unknown(tool, pair[0])
   }
   const args = new Map(

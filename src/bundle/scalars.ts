@@ -6,24 +6,32 @@ import { isObject, parsePointer, getPointer } from './pointer.ts'
 // Paths, queries, headers and forms carry text; args carry types. What a text stands for, its schema says: the narrowest
 // type that it is a plain spelling of, so that writing the value anew says the same to whoever reads it.
 
-const REFS_MAX = 32
 const TYPE_NAMES: ReadonlySet<string> = new Set([
   ...['string', 'integer', 'number', 'boolean', 'null', 'array', 'object'],
 ])
 
 /** The types a schema lets a value have; empty where it does not say. */
 export function typesOf(schema: JsonObject, root: JsonObject): ReadonlySet<string> {
-  return new Set(listTypes(schema, root, 0).filter((type) => TYPE_NAMES.has(type)))
+  const cached = known.get(schema)
+  if (cached) return cached
+  const types = new Set(listTypes(schema, root, new Set()).filter((type) => TYPE_NAMES.has(type)))
+  known.set(schema, types)
+  return types
 }
 
-function listTypes(schema: JsonObject, root: JsonObject, depth: number): readonly string[] {
-  if (depth > REFS_MAX) return []
+// A schema is of one root, lives as long as its bundle, and is asked for each field of a form.
+const known = new WeakMap<JsonObject, ReadonlySet<string>>()
+
+// A schema that refers to itself is looked at once.
+function listTypes(schema: JsonObject, root: JsonObject, seen: Set<JsonObject>): readonly string[] {
+  if (seen.has(schema)) return []
+  seen.add(schema)
   const types = [schema['type'] ?? []].flat().filter((one) => typeof one === 'string')
   if (types.length > 0) return types
   const values = schema['const'] === undefined ? schema['enum'] : [schema['const']]
   if (Array.isArray(values)) return values.map(typeOf)
   const inner = [...alternatives(schema), ...(isRef(schema) ? [resolved(schema, root)] : [])]
-  return inner.flatMap((one) => listTypes(one, root, depth + 1))
+  return inner.flatMap((one) => listTypes(one, root, seen))
 }
 
 const typeOf = (value: Json): string =>
@@ -51,14 +59,15 @@ export function schemaOf(
   schema: JsonObject,
   step: { readonly member: string } | 'items',
   root: JsonObject,
-  depth = 0,
+  seen = new Set<JsonObject>(),
 ): JsonObject | undefined {
-  if (depth > REFS_MAX) return undefined
+  if (seen.has(schema)) return undefined
+  seen.add(schema)
   const own = step === 'items' ? schema['items'] : memberOf(schema, step.member)
   if (isObject(own)) return own
   const inner = [...alternatives(schema), ...(isRef(schema) ? [resolved(schema, root)] : [])]
   for (const one of inner) {
-    const found = schemaOf(one, step, root, depth + 1)
+    const found = schemaOf(one, step, root, seen)
     if (found) return found
   }
   return undefined

@@ -17,6 +17,8 @@ import { BODY_VALUES_MAX, decoded, parseJsonText, readBody } from '../edge/body.
 /** How long an upload may say nothing, and take in all. */
 const IDLE_MS = 30_000
 const UPLOAD_MS = 600_000
+/** Each costs more than a value of JSON, whose type needs no looking up. */
+const FIELDS_MAX = 5_000
 
 export interface BodyParts {
   readonly spool: Spool
@@ -45,7 +47,7 @@ export async function readProxied(req: Request, tool: Tool, parts: BodyParts): P
 
 function parsed(kind: BodyKind, text: string): ReadBody {
   if (kind === 'form') {
-    return { kind: 'form', pairs: decodePairs(text, 'field', BODY_VALUES_MAX) }
+    return { kind: 'form', pairs: decodePairs(text, 'field', FIELDS_MAX) }
   }
   if (kind === 'text') return { kind: 'text', text }
   return { kind: 'json', value: parseJsonText(text, { valuesMax: BODY_VALUES_MAX }) }
