@@ -74,7 +74,8 @@ export async function named(submission: Submission, current: () => Bundle): Prom
   const match = routed(call, bundle)
   if (!match.ok) return { bundle, call: unrouted(call) }
   const body = await call.body(match.tool)
-  const today = current()
+  // Without one nothing was waited for.
+  const today = body.kind === 'empty' ? bundle : current()
   if (today === bundle) return { bundle, call: ofHttp(call, bundle, match, body) }
   const again = routed(call, today)
   if (!again.ok) return { bundle: today, call: unrouted(call) }
