@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { once } from 'node:events'
 import http from 'node:http'
-import { TestGate, type Answer } from '../support/gate.ts'
+import { TestGate } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies, type PolicyFiles } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -51,10 +51,7 @@ describe('a proxied request', () => {
       expect((await gate.call('POST', '/policy/reload', { body: {} })).status).to.equal(200)
       req.end('"n"}')
       const [res] = (await once(req, 'response')) as [http.IncomingMessage]
-      return [
-        res.statusCode,
-        (JSON.parse((await res.toArray()).join('')) as Answer['body']).error?.code,
-      ]
+      return [res.statusCode, JSON.parse((await res.toArray()).join('')).error?.code]
     }
     const deny = '  - { roles: [worker], tools: ["items.update"], effect: deny }\n'
     const denied = { 'gate.yaml': GATE.replace('permissions:\n', `permissions:\n${deny}`) }
