@@ -26,6 +26,7 @@ import { Checkpointer } from './record/checkpoints.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger } from './record/ledger.ts'
+import { HeldFiles } from './record/held-files.ts'
 import { maskSecret, RecordMask } from './record/mask.ts'
 import { Outbox } from './record/outbox.ts'
 import { PlanFiles } from './record/plan-files.ts'
@@ -143,14 +144,15 @@ async function openRecord(basics: Basics) {
   // Counted by the replica that wrote them, so that a sum over replicas is right.
   ledger.onCommitted((entries) => entries.forEach((entry) => countEntry(metrics, entry)))
   await life.begin(ledger)
-  const mask = new RecordMask(await maskSecret(db))
-  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ledger, mask }
+  const heldFiles = await life.begin(new HeldFiles(db, dataDir))
+  const kept = { ledger, heldFiles, mask: new RecordMask(await maskSecret(db)) }
+  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ...kept }
 }
 
 /** What judges actions and carries them out, and what is made of actions. */
 async function openActions(basics: Basics, record: RecordParts) {
   const { config, log, metrics, killState, policies, life } = basics
-  const { db, control, ledger, events, replica, checkpoints, mask } = record
+  const { db, control, ledger, events, replica, checkpoints, mask, heldFiles } = record
   const bundle = () => policies.current
   const replicaId = replica.id
   const keyRing = new KeyRing(db, config.apiTokens)
@@ -165,7 +167,7 @@ async function openActions(basics: Basics, record: RecordParts) {
     new Transports({ env, model: config.model, upstreams, onEcho }),
   )
   const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
-  const recording = { db, ledger, events, metrics, log, replicaId, mask }
+  const recording = { db, ledger, events, metrics, log, replicaId, mask, heldFiles }
   const pipeline = new Pipeline({
     ...{ transports, ...judging, ...recording },
     refusal: () => refusal({ checkpoints, replica }),
@@ -190,8 +192,7 @@ async function openWork(basics: Basics, record: RecordParts, actions: ActionPart
   // One process on an embedded database has no peers.
   if (!store.isEmbedded) await life.begin(peerListener({ ...record, killState }))
   const announce = (revision: string) => replica.announceRevision(revision)
-  const { operations } = actions
-  await life.begin(new PolicyJournal({ policies, operations, metrics, log, announce }))
+  await life.begin(new PolicyJournal({ ...actions, policies, metrics, log, announce }))
 }
 
 type RecordParts = Awaited<ReturnType<typeof openRecord>>

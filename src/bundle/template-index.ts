@@ -1,7 +1,7 @@
 // Which templates can match the same path. Each is compared only with those that a trie of their segments leads to, so that
 // a thousand tools are not compared with a thousand others.
 import type { Tool } from '../model/tool.ts'
-import { compareTemplates, isParam, parseTemplate } from './template.ts'
+import { compareTemplates, isLiteral, isParam, parseTemplate, textsOf } from './template.ts'
 import type { RouteSegment } from './types.ts'
 
 interface Entry {
@@ -12,11 +12,18 @@ interface Entry {
 
 interface Node {
   readonly literals: Map<string, Node>
+  /** By their text, with variables in it. */
+  readonly mixed: Map<string, Node>
   param: Node | undefined
   readonly here: Entry[]
 }
 
-const emptyNode = (): Node => ({ literals: new Map(), param: undefined, here: [] })
+const emptyNode = (): Node => ({
+  literals: new Map(),
+  mixed: new Map(),
+  param: undefined,
+  here: [],
+})
 
 export interface Related {
   readonly tool: Tool
@@ -61,17 +68,18 @@ const literalKey = (literal: string): string => literal.toLowerCase()
 
 function childFor(node: Node, segment: RouteSegment): Node {
   if (isParam(segment)) return (node.param ??= emptyNode())
-  const key = literalKey(segment.literal)
-  const known = node.literals.get(key)
+  const children = isLiteral(segment) ? node.literals : node.mixed
+  const key = literalKey(textsOf(segment).join('{}'))
+  const known = children.get(key)
   if (known) return known
   const made = emptyNode()
-  node.literals.set(key, made)
+  children.set(key, made)
   return made
 }
 
 function meeting(node: Node, segment: RouteSegment): Node[] {
-  const param = node.param ? [node.param] : []
-  if (isParam(segment)) return [...node.literals.values(), ...param]
+  const wider = [...node.mixed.values(), ...(node.param ? [node.param] : [])]
+  if (!isLiteral(segment)) return [...node.literals.values(), ...wider]
   const same = node.literals.get(literalKey(segment.literal))
-  return same ? [same, ...param] : param
+  return same ? [same, ...wider] : wider
 }

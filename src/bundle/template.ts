@@ -1,47 +1,123 @@
 import type { Tool } from '../model/tool.ts'
 import type { Route, RouteSegment, RouteTable } from './types.ts'
 
-// Path templates, and how two of them relate. `/tickets/{id}` and `/tickets/export` both match one path; the
-// more specific one stands for it, and the wider one must then never be filled in to reach it. Templates
-// that cross, so that neither is more specific, are an error of the policy.
+// Path templates, and how two of them relate. `/tickets/{id}` and `/tickets/export` both match one path; the more specific
+// one stands for it, and the wider one must then never be filled in to reach it. Templates that cross, so that neither is
+// more specific, are an error of the policy. A segment is text, a variable, or text and variables in turn (`{id}.json`):
+// the wider of two is the one that takes the other with a character of no text in place of its variables, and two that
+// take neither each other are apart only where no text can begin and end like both.
 
 const LITERAL = /^[A-Za-z0-9._~!$&'()*+,=:@-]+$/
-const PARAM = /^\{([A-Za-z_][A-Za-z0-9_]*)\}$/
+const PARAM = /\{([A-Za-z_][A-Za-z0-9_.-]*)\}/g
+const BRACES = /[{}]/
 
 export type ParsedTemplate =
   | { readonly ok: true; readonly segments: readonly RouteSegment[] }
   | { readonly ok: false; readonly message: string }
 
 /**
- * Splits `/tickets/{id}` into its segments. Literals are plain unencoded path characters, so that
- * a template has exactly one spelling on the wire.
+ * Splits `/tickets/{id}.json` into its segments. Literals are plain unencoded path characters, so that a template has
+ * one spelling on the wire; two variables of a segment have text between them, or nobody could tell them apart.
  */
 export function parseTemplate(path: string): ParsedTemplate {
   if (path === '/') return { ok: true, segments: [] }
   const segments: RouteSegment[] = []
   const seen = new Set<string>()
   for (const part of path.slice(1).split('/')) {
-    const param = PARAM.exec(part)?.[1]
-    if (param !== undefined && seen.has(param)) return bad(`parameter \`{${param}}\` twice`)
-    if (param !== undefined) seen.add(param)
-    else if (part === '.' || part === '..' || !LITERAL.test(part)) {
-      return bad(`segment \`${part}\` is neither plain text nor one whole \`{parameter}\``)
+    const segment = parseSegment(part)
+    if (typeof segment === 'string') return bad(segment)
+    for (const param of paramsOf(segment)) {
+      if (seen.has(param)) return bad(`parameter \`{${param}}\` twice`)
+      seen.add(param)
     }
-    segments.push(param === undefined ? { literal: part } : { param })
+    segments.push(segment)
   }
   return { ok: true, segments }
 }
 
 const bad = (message: string): ParsedTemplate => ({ ok: false, message })
 
+/** The segment, or what is wrong with it. */
+function parseSegment(part: string): RouteSegment | string {
+  const texts = part.split(PARAM).filter((_, index) => index % 2 === 0)
+  const params = [...part.matchAll(PARAM)].map(([, name = '']) => name)
+  const isPlain = texts.every((text) => text === '' || LITERAL.test(text))
+  if (part === '' || part === '.' || part === '..' || !isPlain || texts.some(hasBrace)) {
+    return `segment \`${part}\` is neither plain text nor \`{parameter}\``
+  }
+  const [first] = params
+  if (first === undefined) return { literal: part }
+  if (params.length === 1 && part === `{${first}}`) return { param: first }
+  if (texts.slice(1, -1).includes('')) return `segment \`${part}\` has two parameters side by side`
+  return { texts, params }
+}
+
+const hasBrace = (text: string): boolean => BRACES.test(text)
+
 export const isParam = (segment: RouteSegment): segment is { readonly param: string } =>
   'param' in segment
+
+export const isLiteral = (segment: RouteSegment): segment is { readonly literal: string } =>
+  'literal' in segment
+
+/** The variables of a segment, in order. */
+export function paramsOf(segment: RouteSegment): readonly string[] {
+  if (isLiteral(segment)) return []
+  return isParam(segment) ? [segment.param] : segment.params
+}
+
+/** The text around the variables of a segment; that of a literal is itself. */
+export function textsOf(segment: RouteSegment): readonly string[] {
+  if (isLiteral(segment)) return [segment.literal]
+  return isParam(segment) ? ['', ''] : segment.texts
+}
 
 /** Names of the parameters of a template that parses. */
 export function templateParams(path: string): readonly string[] {
   const parsed = parseTemplate(path)
-  return parsed.ok ? parsed.segments.filter(isParam).map((segment) => segment.param) : []
+  return parsed.ok ? parsed.segments.flatMap(paramsOf) : []
 }
+
+/**
+ * The values of a segment's variables in a text that is not escaped any more; undefined where it does not fit, or fits
+ * in more than one way.
+ */
+export function valuesIn(segment: RouteSegment, text: string): readonly string[] | undefined {
+  if (isLiteral(segment)) return text === segment.literal ? [] : undefined
+  if (isParam(segment)) return [text]
+  const values = between(segment.texts, text)
+  // A value that holds what parts it from its neighbour could be cut elsewhere.
+  return values?.some((one) => splits(one, segment.texts)) ? undefined : values
+}
+
+/** Whether a value holds text that parts it from its neighbour. */
+export const splits = (value: string, texts: readonly string[]): boolean =>
+  texts.slice(1, -1).some((text) => value.includes(text))
+
+/** What stands between these texts, each of them as early as it can be; never nothing. */
+function between(texts: readonly string[], text: string): readonly string[] | undefined {
+  const [first = '', ...others] = texts
+  const last = others.pop() ?? ''
+  if (!text.startsWith(first) || !text.endsWith(last)) return undefined
+  const values: string[] = []
+  let at = first.length
+  const end = text.length - last.length
+  for (const one of others) {
+    const found = text.indexOf(one, at + 1)
+    if (found < 0 || found >= end) return undefined
+    values.push(text.slice(at, found))
+    at = found + one.length
+  }
+  return at < end ? [...values, text.slice(at, end)] : undefined
+}
+
+/** Whether a segment matches a text, without regard to case. */
+export function matchesLoosely(segment: RouteSegment, text: string): boolean {
+  const texts = textsOf(segment).map(lower)
+  return isLiteral(segment) ? texts[0] === lower(text) : between(texts, lower(text)) !== undefined
+}
+
+const lower = (text: string): string => text.normalize('NFKC').toLowerCase()
 
 /** How two templates relate by the paths they match. */
 export function compareTemplates(
@@ -49,21 +125,34 @@ export function compareTemplates(
   b: readonly RouteSegment[],
 ): 'apart' | 'same' | 'a_covers_b' | 'b_covers_a' | 'crossing' {
   if (a.length !== b.length) return 'apart'
-  let [aWider, bWider] = [false, false]
-  for (const [index, left] of a.entries()) {
-    const right = b[index] as RouteSegment
-    if (isParam(left) && !isParam(right)) aWider = true
-    else if (!isParam(left) && isParam(right)) bWider = true
-    else if (!isParam(left) && !isParam(right) && !sameLiteral(left, right)) return 'apart'
-  }
-  if (aWider && bWider) return 'crossing'
+  const relations = new Set(a.map((left, at) => compareSegments(left, b[at] as RouteSegment)))
+  if (relations.has('apart')) return 'apart'
+  const [aWider, bWider] = [relations.has('a_covers_b'), relations.has('b_covers_a')]
+  if (relations.has('crossing') || (aWider && bWider)) return 'crossing'
   if (aWider) return 'a_covers_b'
   return bWider ? 'b_covers_a' : 'same'
 }
 
+/** A character of the private use planes, which no template has. */
+const ANY = '\u{f0000}'
+
 // Some upstreams route without regard to case; two templates that differ only there are not apart.
-const sameLiteral = (a: { literal: string }, b: { literal: string }): boolean =>
-  a.literal.toLowerCase() === b.literal.toLowerCase()
+function compareSegments(a: RouteSegment, b: RouteSegment): ReturnType<typeof compareTemplates> {
+  const [left, right] = [textsOf(a), textsOf(b)]
+  const aWider = matchesLoosely(a, right.join(ANY))
+  const bWider = matchesLoosely(b, left.join(ANY))
+  if (aWider && bWider) return 'same'
+  if (aWider) return 'a_covers_b'
+  if (bWider) return 'b_covers_a'
+  return isLiteral(a) || isLiteral(b) || !meet(left, right) ? 'apart' : 'crossing'
+}
+
+function meet(left: readonly string[], right: readonly string[]): boolean {
+  const [first, second] = [lower(left[0] ?? ''), lower(right[0] ?? '')]
+  const [last, end] = [lower(left.at(-1) ?? ''), lower(right.at(-1) ?? '')]
+  const beginAlike = first.startsWith(second) || second.startsWith(first)
+  return beginAlike && (last.endsWith(end) || end.endsWith(last))
+}
 
 /** Builds the table the proxy matches against, most specific template first. */
 export function buildRoutes(tools: Iterable<Tool>): RouteTable {
@@ -79,10 +168,15 @@ export function buildRoutes(tools: Iterable<Tool>): RouteTable {
   }
   for (const byMethod of byUpstream.values()) {
     for (const routes of byMethod.values()) {
-      routes.sort((a, b) => countParams(a) - countParams(b))
+      routes.sort((a, b) => width(a) - width(b) || textLength(b) - textLength(a))
     }
   }
   return Object.freeze({ byUpstream })
 }
 
-const countParams = (route: Route): number => route.segments.filter(isParam).length
+// Whole variables are wider than those with text around them, and these narrower the more text there is.
+const width = ({ segments }: Route): number =>
+  segments.reduce((sum, one) => sum + (isParam(one) ? 2 : isLiteral(one) ? 0 : 1), 0)
+
+const textLength = ({ segments }: Route): number =>
+  segments.reduce((sum, one) => sum + textsOf(one).join('').length, 0)

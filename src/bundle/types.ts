@@ -291,6 +291,8 @@ export interface ToolCall {
   readonly tool: Tool
   readonly upstream: Upstream
   readonly args: JsonObject
+  /** What the client sends along, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /**
@@ -358,8 +360,11 @@ export interface BundleCounts {
   readonly dataDocuments: number
 }
 
-/** One step of a path template: a literal, or the name of a parameter. */
-export type RouteSegment = { readonly literal: string } | { readonly param: string }
+/** One step of a path template: a literal, the name of a parameter, or both in turn, text first and last. */
+export type RouteSegment =
+  | { readonly literal: string }
+  | { readonly param: string }
+  | { readonly texts: readonly string[]; readonly params: readonly string[] }
 
 export interface Route {
   readonly tool: Tool

@@ -30,6 +30,7 @@ export function moduleInput(input: GuardInput): JsonObject {
         method: tool.method,
         reason: request.reason,
         cost: microsToText(input.costMicros),
+        headers: request.headers ?? {},
       },
     },
     resource: { type: resource.type, id: resource.id, properties: {} },

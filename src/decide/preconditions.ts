@@ -2,6 +2,7 @@ import type { Reason, WireCode } from '../model/decision.ts'
 import type { AgentStatus, Facts } from '../model/facts.ts'
 import type { Resource, ActionRequest } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
+import { nearestRoutes } from '../bundle/nearest.ts'
 import type { Bundle } from '../bundle/types.ts'
 
 /** The source named by reasons that come from the gate itself and not from a guard. */
@@ -24,14 +25,28 @@ export function precondition(
 ): Reason | undefined {
   return (
     checkStatus(facts.agent.status) ??
-    (tool
-      ? undefined
-      : refuse('unknown_tool', `there is no tool \`${request.action.name.slice(0, 128)}\``)) ??
+    (tool ? undefined : unknownTool(request, bundle)) ??
     checkArgs(request, bundle) ??
     (tool ? checkResource(request, tool) : undefined) ??
     checkFacts(facts, tool)
   )
 }
+
+function unknownTool({ action }: ActionRequest, bundle: Bundle): Reason {
+  const { method, path } = action.properties
+  const isRoute = typeof path === 'string' && typeof method === 'string'
+  if (!isRoute || !action.name.startsWith(PROXIED)) {
+    return refuse('unknown_tool', `there is no tool \`${action.name.slice(0, 128)}\``)
+  }
+  const asked = { upstream: action.name.slice(PROXIED.length), method, path }
+  const near = nearestRoutes(bundle.routes, asked).map((one) => `\`${one}\``)
+  const hint = near.length === 0 ? '' : `; the nearest are ${near.join(', ')}`
+  const message = `no tool stands for \`${asked.method.slice(0, 16)} ${path.slice(0, 120)}\`${hint}`
+  return refuse('unknown_tool', message, 'no_such_tool')
+}
+
+/** What a route that no tool stands for is called on record: this and its upstream. */
+const PROXIED = 'proxy/'
 
 function checkStatus(status: AgentStatus): Reason | undefined {
   if (status === 'active') return undefined

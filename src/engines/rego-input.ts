@@ -16,6 +16,7 @@ export const INPUT_SHAPE: Shape = {
       method: 'value',
       reason: 'value',
       cost: 'value',
+      headers: 'open',
     },
   },
   resource: { type: 'value', id: 'value', properties: 'open' },

@@ -32,3 +32,11 @@ function levenshtein(a: string, b: string, giveUpAt: number): number {
   }
   return previous[b.length] ?? giveUpAt
 }
+
+/** How many letters differ, as far as a word is looked at. */
+export const distance = (a: string, b: string): number =>
+  levenshtein(
+    a.slice(0, WORD_LENGTH_MAX).toLowerCase(),
+    b.slice(0, WORD_LENGTH_MAX).toLowerCase(),
+    WORD_LENGTH_MAX + 1,
+  )

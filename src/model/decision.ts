@@ -20,6 +20,7 @@ export type WireCode =
   | 'policy_denied'
   | 'agent_paused'
   | 'budget_exceeded'
+  | 'no_such_tool'
   | 'risky_content'
   | 'rate_limited'
 

@@ -43,7 +43,24 @@ export interface ActionRequest {
   readonly reason: string | null
   /** Cost the caller declares, in millionths of the budget currency, or null. */
   readonly costMicros: bigint | null
+  /** What the client sent along with an HTTP call, by lower-case name; absent: nothing. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Text of files, by digest, for guards that read text. It is in the args as a digest only. */
+  readonly fileTexts?: ReadonlyMap<string, string>
 }
+
+/** A file as policies, the record and approvals see it; its bytes are known by their digest. */
+export interface FileArg {
+  readonly filename: string | null
+  readonly content_type: string
+  readonly bytes: number
+  readonly sha256: string
+}
+
+/** One field of a multipart body. */
+export type BodyPart =
+  | { readonly name: string; readonly text: string; readonly content_type: string | null }
+  | { readonly name: string; readonly file: FileArg }
 
 /** Of a request that says nothing but what is to be done. */
 export const UNSAID = Object.freeze({
@@ -60,6 +77,12 @@ export interface Target {
   readonly path: string
   /** Encoded query without the `?`, or the empty string. */
   readonly query: string
-  /** RFC 8785 bytes of the JSON body as text, or null for none. */
+  /** The body as text (of JSON: RFC 8785), or null for none that is text. */
   readonly body: string | null
+  /** By lower-case name; absent: none but those of every call. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** A multipart body. */
+  readonly parts?: readonly BodyPart[]
+  /** A body that is one file. */
+  readonly file?: FileArg
 }

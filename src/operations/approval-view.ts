@@ -1,19 +1,20 @@
 import { knownAgents, type KnownAgent } from '../agents/known.ts'
 import { votesOfAll, type Approval } from '../approvals/tasks.ts'
 import type { Vote } from '../approvals/voters.ts'
+import { asFile, type NamedFile } from '../bundle/files.ts'
 import { costOf } from '../decide/cost.ts'
 import { GatewayError } from '../errors.ts'
 import { microsToText } from '../lib/money.ts'
 import type { Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import type { ActionRequest } from '../model/request.ts'
+import type { ActionRequest, BodyPart } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { findActions, type Action } from '../record/actions.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
 import { keyed, openedRequest } from '../pipeline/claim.ts'
-import { effectHash, targetOf } from '../pipeline/judge.ts'
+import { effectHash, sentAlong, targetOf } from '../pipeline/judge.ts'
 import { fromStored } from '../pipeline/requests.ts'
 
 /** What an approval is shown by: the live policy, and where people find the gate. */
@@ -125,6 +126,7 @@ function askedView(
     agent_reason: request.reason,
     cost: costText(request, bundle),
     reasons: reasons.map(({ code, message, source }) => ({ code, message, source })),
+    ...filesView(approval, action),
     // What was sent cannot be made of digests.
     target: bound
       ? sentView(
@@ -134,6 +136,26 @@ function askedView(
           { bundle, mask },
         )
       : null,
+  }
+}
+
+/** A file of a held action. */
+export type HeldFile = NamedFile['file'] & { readonly arg: string }
+
+/** The files of an action, in the order of their numbers. What is no file but looks like one has no bytes to download. */
+export function filesOf({ request }: Pick<Action, 'request'>): readonly HeldFile[] {
+  const { args } = JSON.parse(request) as { args: JsonObject }
+  const named = Object.entries(args).flatMap(([arg, value]) =>
+    [value].flat().map((one) => ({ arg, file: asFile(one) })),
+  )
+  return named.flatMap(({ arg, file }) => (file ? [{ arg, ...file }] : []))
+}
+
+function filesView(approval: Approval, action: Action): { readonly files?: JsonObject[] } {
+  const files = filesOf(action)
+  if (files.length === 0) return {}
+  return {
+    files: files.map((file, n) => ({ n, ...file, url: `/approvals/${approval.id}/files/${n}` })),
   }
 }
 
@@ -159,21 +181,29 @@ function sentView(
   const upstream = bundle.upstreams.get(action.upstream)
   if (!tool || !upstream) return null
   try {
-    const target = targetOf(bundle, tool, upstream, asked.bound.request.action.properties)
+    const { bound, shown } = asked
+    const callOf = (request: ActionRequest) => ({
+      ...{ tool, upstream, args: request.action.properties },
+      ...sentAlong(request),
+    })
+    const target = targetOf(bundle, callOf(bound.request))
     const hash = effectHash({ target, tool, upstream })
     const unchanged = (asked.isKeyed ? keyed(mask, hash) : hash) === approval.targetHash
-    const { method, path, query, body } = targetOf(
-      bundle,
-      tool,
-      upstream,
-      asked.shown.action.properties,
-    )
-    return { upstream: upstream.name, method, path, query, body, unchanged }
+    const { method, path, query, body, headers, parts, file } = targetOf(bundle, callOf(shown))
+    const more = {
+      ...(headers ? { headers: { ...headers } } : {}),
+      ...(parts ? { parts: partsView(parts) } : {}),
+      ...(file ? { file: { ...file } } : {}),
+    }
+    return { upstream: upstream.name, method, path, query, body, ...more, unchanged }
   } catch (error) {
     if (error instanceof GatewayError) return null
     throw error
   }
 }
+
+const partsView = (parts: readonly BodyPart[]): JsonObject[] =>
+  parts.map((part) => ('file' in part ? { name: part.name, file: { ...part.file } } : { ...part }))
 
 /** `comment` is what `reason` was called before. */
 export function voteView({ approver, vote, comment, at }: Vote): JsonObject {

@@ -418,8 +418,12 @@ function newAction(
   }
 }
 
-function mayJoin({ idempotencyKey, dryRun, decision }: Claim): boolean {
-  if (idempotencyKey !== null || dryRun) return false
+function mayJoin(claim: Claim): boolean {
+  return claim.idempotencyKey === null && !claim.dryRun && mayBeHeld(claim)
+}
+
+/** Whether a person may have to be asked, as far as the decision says. */
+export function mayBeHeld({ decision }: Pick<Claim, 'decision'>): boolean {
   return (
     decision.effect === 'require_approval' ||
     (decision.effect === 'allow' &&

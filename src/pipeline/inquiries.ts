@@ -135,7 +135,7 @@ export class Inquiries {
     bundle: Bundle,
   ): Promise<Judgement> {
     if (bundle.tools.has(inquiry.action.name)) {
-      return this.#judge.judge(request, agent, bundle)
+      return this.#judge.judge({ request, agent, bundle, files: undefined, mayBeHeld: true })
     }
     const facts = { nowMs: Date.now(), agent, lookups: {}, unavailable: {} }
     const asked = elsewhere(inquiry, facts, bundle)

@@ -1,13 +1,15 @@
 import { performance } from 'node:perf_hooks'
 import type { Agent } from '../agents/agent.ts'
+import { filesIn } from '../bundle/files.ts'
 import { protocolOf } from '../bundle/protocol.ts'
-import type { Bundle } from '../bundle/types.ts'
+import type { Bundle, ToolCall } from '../bundle/types.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
 import { decide } from '../decide/decide.ts'
 import { GatewayError } from '../errors.ts'
 import type { FactLookups, FetchFact } from '../facts/lookups.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
+import type { SentFiles } from '../lib/spool.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
 import { type Decision, ofPhase, type Reason, type Reservation } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
@@ -34,6 +36,16 @@ export interface JudgeParts {
   readonly killState: KillState
 }
 
+/** What is to be judged. */
+export interface AskedToJudge {
+  readonly request: ActionRequest
+  readonly agent: Agent
+  readonly bundle: Bundle
+  readonly files: SentFiles | undefined
+  /** Whether somebody comes back for what a person must approve first. */
+  readonly mayBeHeld: boolean
+}
+
 /** Gathers what a decision needs and the request does not carry, and decides. Nothing is written or taken. */
 export class Judge {
   readonly #parts: JudgeParts
@@ -42,13 +54,7 @@ export class Judge {
     this.#parts = parts
   }
 
-  /** `mayBeHeld`: whether somebody comes back for what a person must approve first. */
-  async judge(
-    request: ActionRequest,
-    agent: Agent,
-    bundle: Bundle,
-    mayBeHeld = true,
-  ): Promise<Judgement> {
+  async judge({ request, agent, bundle, files, mayBeHeld }: AskedToJudge): Promise<Judgement> {
     const tool = bundle.tools.get(request.action.name)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
     if (upstream) transportOf(this.#parts.transports, upstream).assertReady()
@@ -65,7 +71,8 @@ export class Judge {
     if (!tool || !upstream || decision.effect === 'deny') {
       return { bundle, facts, tool, upstream, target: undefined, decision }
     }
-    const placed = withTarget(bundle, tool, upstream, request.action.properties, decision)
+    const call = { tool, upstream, args: request.action.properties, ...sentAlong(request) }
+    const placed = withTarget(bundle, call, decision, files)
     return { bundle, facts, tool, upstream, ...placed }
   }
 
@@ -88,7 +95,7 @@ export class Judge {
       const tool = bundle.tools.get(lookup.tool)
       const upstream = tool && bundle.upstreams.get(tool.upstream)
       if (!tool || !upstream) throw new Error(`tool ${lookup.tool} is not declared`)
-      const target = targetOf(bundle, tool, upstream, args)
+      const target = targetOf(bundle, { tool, upstream, args })
       const transport = transportOf(this.#parts.transports, upstream)
       const { exchange: result } = await transport.call(upstream, target, {
         requestId: newId('req'),
@@ -160,28 +167,44 @@ export function unholdable(decision: Decision): Decision {
 const denied = ({ exceeded }: Reservation): Reason => ({ ...exceeded, effect: 'deny' })
 
 /** The call that these args stand for. @throws GatewayError `invalid_request` where they do not fit into it */
-export function targetOf(bundle: Bundle, tool: Tool, upstream: Upstream, args: JsonObject): Target {
-  return protocolOf(bundle, tool).target({ tool, upstream, args }, bundle)
+export function targetOf(bundle: Bundle, call: ToolCall): Target {
+  return protocolOf(bundle, call.tool).target(call, bundle)
+}
+
+/** What the client of a request sends along with its call. */
+export const sentAlong = ({ headers }: ActionRequest): Pick<ToolCall, 'headers'> =>
+  headers ? { headers } : {}
+
+// A digest alone is nothing to send, and would tell whoever names it that somebody else has such a file.
+function assertThere({ tool, args }: ToolCall, files: SentFiles | undefined): void {
+  for (const { arg, file } of filesIn(tool.http, args)) {
+    if (files?.get(file.sha256)?.bytes === file.bytes) continue
+    throw new GatewayError(
+      'invalid_request',
+      `the bytes of file \`${arg.slice(0, 80)}\` are not there`,
+    )
+  }
 }
 
 // Arguments that cannot be put into the upstream call are a denial, and recorded like any other.
 export function withTarget(
   bundle: Bundle,
-  tool: Tool,
-  upstream: Upstream,
-  args: JsonObject,
+  call: ToolCall,
   decision: Decision,
+  files?: SentFiles,
 ): { target: Target | undefined; decision: Decision } {
   try {
-    return { target: targetOf(bundle, tool, upstream, args), decision }
+    const target = targetOf(bundle, call)
+    assertThere(call, files)
+    return { target, decision }
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
     const reason: Reason = {
       code: 'invalid_target',
       message: error.message,
       effect: 'deny',
-      source: tool.name,
-      location: tool.location,
+      source: call.tool.name,
+      location: call.tool.location,
       wire: 'invalid_request',
     }
     return { target: undefined, decision: { ...decision, effect: 'deny', reasons: [reason] } }
@@ -199,7 +222,21 @@ export function effectHash({
   upstream,
 }: Pick<Judgement, 'target' | 'tool' | 'upstream'>): string {
   if (!target || !tool || !upstream) return ''
-  return sha256(canonicalJson({ target: { ...target }, declared: declaredHash(tool, upstream) }))
+  const { parts, file, headers, ...call } = target
+  const more = {
+    ...(headers ? { headers: { ...headers } } : {}),
+    ...(parts
+      ? {
+          parts: parts.map((part) =>
+            'file' in part ? { ...part, file: { ...part.file } } : { ...part },
+          ),
+        }
+      : {}),
+    ...(file ? { file: { ...file } } : {}),
+  }
+  return sha256(
+    canonicalJson({ target: { ...call, ...more }, declared: declaredHash(tool, upstream) }),
+  )
 }
 
 // Tools and upstreams live as long as their bundle, and every action needs this.
@@ -210,11 +247,26 @@ function declaredHash(tool: Tool, upstream: Upstream): string {
   declaredHashes.set(tool, ofTool)
   const known = ofTool.get(upstream)
   if (known !== undefined) return known
-  const { location: _, description: __, reservedPaths: ___, ...declared } = tool
-  const all = JSON.stringify({ upstream, tool: declared }, bigintAsText)
+  const { location: _, description: __, reservedPaths: ___, argsSchema, ...rest } = tool
+  const { args = argsSchema, ...said } = tool.declared
+  const declared = {
+    upstream: asApproved(upstream, upstream.declared),
+    tool: asApproved({ ...rest, argsSchema: args }, said),
+  }
+  const all = JSON.stringify(declared, bigintAsText)
   const hash = sha256(canonicalJson(JSON.parse(all) as JsonObject))
   ofTool.set(upstream, hash)
   return hash
+}
+
+// What is made of the words of newer files is left out, and the words stand for it: so hashes of what was approved
+// before there were any stay as they are.
+function asApproved<T extends Pick<Tool | Upstream, 'http' | 'declared'>>(
+  one: T,
+  said: JsonObject,
+) {
+  const { http: _, declared: __, ...plain } = one
+  return Object.keys(said).length === 0 ? plain : { ...plain, declared: said }
 }
 
 const bigintAsText = (_key: string, value: unknown): unknown =>

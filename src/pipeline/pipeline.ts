@@ -7,10 +7,14 @@ import { killTargetOf } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
 import type { Inquiry } from '../model/inquiry.ts'
 import { sha256 } from '../lib/canonical.ts'
+import type { SentFiles } from '../lib/spool.ts'
 import type { JsonObject } from '../model/json.ts'
+import type { ActionRequest } from '../model/request.ts'
+import type { Tool } from '../model/tool.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { CallOutcome } from '../record/actions.ts'
 import { findAction, type Action } from '../record/actions.ts'
+import type { HeldFiles } from '../record/held-files.ts'
 import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import {
@@ -30,11 +34,12 @@ import {
   type Claim,
   type ClaimResult,
 } from './claim.ts'
-import { CLAIM } from './claim-batch.ts'
+import { CLAIM, mayBeHeld } from './claim-batch.ts'
 import { Inquiries, type Asker, type Evaluation } from './inquiries.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
-import { fromStored, toRequest, named } from './requests.ts'
+import type { AnswerPlan, CallResult } from '../protocols/http/exchange.ts'
+import { fileTexts, fromStored, toRequest, named } from './requests.ts'
 import { resumeKind } from './resume.ts'
 import type { Answer, Submission } from './submission.ts'
 
@@ -44,10 +49,17 @@ import type { Answer, Submission } from './submission.ts'
 // before the batch is not on record, what fails in it has no effect, and an effect whose outcome cannot be
 // recorded stops all new ones until it is.
 
+/** What a call is made with, and who gets its answer. */
+type Sent = Pick<Submission, 'files' | 'sink' | 'fetchesLater'>
+
+const ttlOf = ({ tool }: Judgement): number => tool?.http.resultTtlMs ?? 0
+
 export interface PipelineParts extends JudgeParts, StoredAnswersParts {
   readonly agents: AgentCache
   readonly replicaId: string
   readonly mask: RecordMask
+  /** Files of what is held. */
+  readonly heldFiles: HeldFiles
   readonly environment: EnvironmentKeys
   /** The live policy, or undefined when none ever loaded. */
   readonly bundle: () => Bundle | undefined
@@ -143,10 +155,11 @@ export class Pipeline {
     if (!action || action.agentId !== submission.caller.agentId) {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
+    // Today's policy reads it, and it may come in slowly; who asks is looked up behind that.
+    const { bundle, call } = await named(submission, () => this.#bundle())
     const agent = await this.#parts.agents.acting(submission.caller)
-    const bundle = this.#bundle()
-    const request = toRequest(submission, named(submission.call, bundle), agent)
-    if (sha256(recordedText(this.#parts.mask, request, bundle)) !== action.requestHash) {
+    const request = toRequest(submission, call, agent)
+    if (!this.#isOf(action, request, bundle)) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
     return this.#stored.collected(action, submission)
@@ -166,14 +179,38 @@ export class Pipeline {
   async #take(submission: Submission, dryRun: boolean): Promise<Answer> {
     this.#assertOpen()
     this.#parts.ledger.assertRoom()
+    // The bundle that finds the tool is the one that judges, and both are of when the body was here.
+    const { bundle, call } = await named(submission, () => this.#bundle())
+    this.#assertOpen()
     const agent = await this.#parts.agents.acting(submission.caller)
-    // Taken once: the bundle that finds the tool is the one that judges.
-    const bundle = this.#bundle()
-    const request = toRequest(submission, named(submission.call, bundle), agent)
-    const judgement = await this.#judge.judge(request, agent, bundle, submission.mayBeHeld)
+    const request = toRequest(submission, call, agent)
+    const { files } = submission
+    const asked = { request, agent, bundle, files, mayBeHeld: submission.mayBeHeld ?? true }
+    const judgement = await this.#judge.judge(asked)
     const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun })
-    const result = await this.#parts.ledger.submit(CLAIM, claim)
+    const result = await this.#claimed(claim, files)
     return this.#follow(submission, claim, judgement, result)
+  }
+
+  // What a held action needs to run is durable before it is held.
+  async #claimed(claim: Claim, files: SentFiles | undefined): Promise<ClaimResult> {
+    const { ledger, heldFiles } = this.#parts
+    const mayHold = !claim.dryRun && files && files.all.length > 0 && mayBeHeld(claim)
+    if (!mayHold) return ledger.submit(CLAIM, claim)
+    await heldFiles.keep(claim.actionId, files.all)
+    // Where the answer is lost it may be held: then the sweep knows.
+    const result = await ledger.submit(CLAIM, claim)
+    if (result.type !== 'held') await heldFiles.forget(claim.actionId)
+    return result
+  }
+
+  /** Whether it is the request of this action; what an earlier version did not record of it does not count. */
+  #isOf(action: Action, request: ActionRequest, bundle: Bundle): boolean {
+    const { mask } = this.#parts
+    const hashOf = (one: ActionRequest) => sha256(recordedText(mask, one, bundle))
+    if (hashOf(request) === action.requestHash) return true
+    const { headers, ...plain } = request
+    return headers !== undefined && hashOf(plain) === action.requestHash
   }
 
   #bundle(): Bundle {
@@ -207,7 +244,7 @@ export class Pipeline {
     switch (result.type) {
       case 'execute':
         this.#cleared.add(claim.actionId)
-        return this.#execute(claim, judgement, result.fence)
+        return this.#execute(claim, judgement, result.fence, submission)
       case 'held':
         return this.#stored.held(claim, result.approval, result.reasons, submission)
       case 'denied':
@@ -228,8 +265,8 @@ export class Pipeline {
     }
   }
 
-  async #execute(claim: Claim, judgement: Judgement, fence: number): Promise<Answer> {
-    const { result, ...judged } = await this.#dispatch(claim, judgement)
+  async #execute(claim: Claim, judgement: Judgement, fence: number, sent: Sent): Promise<Answer> {
+    const { exchange, result, ...judged } = await this.#dispatch(claim, judgement, sent)
     const { outcome, detail } = claim.masking?.judged({ ...judged, result }) ?? judged
     // What the agent gets, it must be able to get again, and the record no longer has it.
     const isMasked = result !== null && outcome.result !== judged.outcome.result
@@ -242,10 +279,18 @@ export class Pipeline {
       ...(detail === undefined ? {} : { detail }),
       ...(isMasked ? { sealed: sealedAnswer(claim, result) } : {}),
     })
-    return answerWith(action, result)
+    if (exchange.type !== 'answered') return answerWith(action, result)
+    const { kept, isStreamed } = exchange
+    if (kept && result) this.#parts.heldFiles.results.keep(action, result, kept, ttlOf(judgement))
+    const answer = answerWith(action, result)
+    return isStreamed && answer.type === 'executed' ? { ...answer, isStreamed } : answer
   }
 
-  async #dispatch(claim: Claim, judgement: Judgement): Promise<CallOutcome> {
+  async #dispatch(
+    claim: Claim,
+    judgement: Judgement,
+    sent: Sent,
+  ): Promise<CallOutcome & { readonly exchange: CallResult }> {
     const { tool, upstream, target } = judgement
     if (!tool || !upstream || !target) throw new Error('an allowed action has no target')
     const { transports, killState, metrics } = this.#parts
@@ -259,6 +304,8 @@ export class Pipeline {
       requestId: claim.requestId,
       actionId: claim.actionId,
       mayStart: () => !killState.check(killTargetOf(claim)).blocked,
+      files: (digest: string) => sent.files?.get(digest),
+      answer: this.#answerPlan(claim, tool, sent),
     }
     const called = await transportOf(transports, upstream).call(upstream, target, options)
     const seconds = (performance.now() - startedAt) / 1000
@@ -266,7 +313,20 @@ export class Pipeline {
     metrics.upstreamCalls.inc({ upstream: upstream.name, result: called.exchange.type })
     const { bundle, facts } = judgement
     const risks = (text: JsonObject) => screen({ reason: null, text }, facts, bundle, tool.name)
-    return called.read({ tool, bundle, screen: risks })
+    return { ...called.read({ tool, bundle, screen: risks }), exchange: called.exchange }
+  }
+
+  // Where the record hides some of an answer, all of it has to be here before any of it is written or goes on.
+  #answerPlan(claim: Claim, tool: Tool, { sink, fetchesLater }: Sent): AnswerPlan {
+    const { killState, heldFiles } = this.#parts
+    sink?.of(claim)
+    return {
+      rules: tool.http.response,
+      isRead: tool.effectClass === 'read',
+      mayGoOn: () => !killState.check(killTargetOf(claim)).blocked,
+      sink: claim.masking === null ? sink : undefined,
+      keep: fetchesLater && claim.masking === null ? () => heldFiles.spool.writer() : undefined,
+    }
   }
 
   async #resume(actionId: string): Promise<void> {
@@ -277,15 +337,23 @@ export class Pipeline {
     if (!agent || this.#isStopped(action, agent)) return
     const { db, mask } = this.#parts
     const held = openedRequest(mask, action, (await heldRequests(db, [action.id])).get(action.id))
-    const request = held?.request ?? fromStored(action)
-    const judgement = await this.#judge.judge(request, agent, this.#bundle())
-    // Look-ups of a stopped action are not made, and what is decided without them must not stand.
-    if (this.#isStopped(action, agent)) return
-    const claim = resumedClaim(this.#parts, action, agent, held, judgement)
-    const result = await this.#parts.ledger.submit(this.#resumption, claim)
-    if (result.type !== 'execute') return
-    this.#cleared.add(claim.actionId)
-    await this.#execute(claim, judgement, result.fence)
+    const files = await this.#parts.heldFiles.load(action.id)
+    try {
+      const stored = held?.request ?? fromStored(action)
+      const texts = fileTexts(files)
+      const request = texts.size > 0 ? { ...stored, fileTexts: texts } : stored
+      const asked = { request, agent, bundle: this.#bundle(), files, mayBeHeld: true }
+      const judgement = await this.#judge.judge(asked)
+      // Look-ups of a stopped action are not made, and what is decided without them must not stand.
+      if (this.#isStopped(action, agent)) return
+      const claim = resumedClaim(this.#parts, action, agent, held, judgement)
+      const result = await this.#parts.ledger.submit(this.#resumption, claim)
+      if (result.type !== 'execute') return
+      this.#cleared.add(claim.actionId)
+      await this.#execute(claim, judgement, result.fence, { files, fetchesLater: true })
+    } finally {
+      files.discard()
+    }
   }
 
   #isStopped(action: Action, agent: Agent): boolean {

@@ -1,16 +1,23 @@
+import type { ReadBody } from '../bundle/body-args.ts'
+import type { SentHeaders } from '../bundle/headers.ts'
 import type { Caller } from '../agents/keys.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Seal } from '../lib/seal.ts'
+import type { SentFiles } from '../lib/spool.ts'
+import type { ActionSink } from '../protocols/http/exchange.ts'
 import type { Effect, Reason, TraceStep } from '../model/decision.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Resource } from '../model/request.ts'
 import type { StoredResult } from '../model/result.ts'
+import type { Tool } from '../model/tool.ts'
 import type { ActionState } from '../record/actions.ts'
 
 /** A tool by its name. */
 export interface NamedCall {
   readonly tool: string
   readonly args: JsonObject
+  /** What the client sends along, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** An HTTP request as it was sent, for which a tool stands: which one, the bundle that judges it says. */
@@ -20,8 +27,9 @@ export interface HttpCall {
   /** What follows the proxy prefix, as sent: nothing that normalises may touch it before it is matched. */
   readonly path: string
   readonly query: string
-  /** The members of its JSON body; asked for only when a tool stands for the request. */
-  readonly body: () => JsonObject
+  readonly headers: SentHeaders
+  /** Reads its body, in its own form, as the tool takes it; asked for once, when a tool stands for the request. */
+  readonly body: (tool: Tool) => Promise<ReadBody>
 }
 
 export type Call = NamedCall | HttpCall
@@ -42,6 +50,12 @@ export interface Submission {
   readonly mayBeHeld?: boolean
   /** Seals the answer for whoever repeats the request with the same secret, where the record is masked. */
   readonly seal?: Seal | null
+  /** Gets the answer as it comes, where it is the first to be told of it. */
+  readonly sink?: ActionSink
+  /** Whether a large answer is worth keeping for it. */
+  readonly fetchesLater?: boolean
+  /** The files it came with. */
+  readonly files?: SentFiles
   /** What a model was told and proposed before, uncut, where it may hold what the record must not. */
   readonly told?: readonly JsonObject[]
 }
@@ -60,6 +74,8 @@ export type Answer =
       readonly type: 'executed'
       readonly state: Extract<ActionState, 'succeeded' | 'failed'>
       readonly result: StoredResult
+      /** The sink has had all of it, and may end it now: the outcome is on record. */
+      readonly isStreamed?: true
     })
   | (Identified & {
       readonly type: 'held'

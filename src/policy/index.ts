@@ -16,7 +16,8 @@ export { readRules } from '../engines/opa-module.ts'
 export { printDiagnostics, type PrintOptions } from '../sources/print.ts'
 export { POLICY_LIMITS } from '../sources/limits.ts'
 export type * from '../bundle/types.ts'
-export { matchRoute, type RouteMatch, withBody } from '../bundle/route.ts'
+export { withBody } from '../bundle/body-args.ts'
+export { matchRoute, type RouteMatch } from '../bundle/route.ts'
 export { buildTarget, hasBody } from '../bundle/target.ts'
 export {
   type PolicyListener,

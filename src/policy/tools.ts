@@ -1,16 +1,18 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Protocol } from '../bundle/types.ts'
 import { microsFromText } from '../lib/money.ts'
-import type { Json, JsonObject } from '../model/json.ts'
+import type { JsonObject } from '../model/json.ts'
 import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'
 import { checkShape, schemaProblem } from '../bundle/ajv.ts'
 import { closeSchema } from '../bundle/close-schema.ts'
 import { type Findings, startOf } from '../sources/diagnostics.ts'
-import { type PolicyEnv, substituteEnv } from '../sources/env.ts'
+import type { PolicyEnv } from '../sources/env.ts'
 import { deepFreeze } from '../lib/freeze.ts'
-import { isObject, parsePointer, schemaAt, schemaHas, typeBesideNull } from '../bundle/pointer.ts'
+import { isObject, parsePointer, schemaAt, schemaHas } from '../bundle/pointer.ts'
 import { didYouMean } from '../lib/suggest.ts'
-import { parseTemplate, templateParams } from '../bundle/template.ts'
 import { TemplateIndex } from '../bundle/template-index.ts'
+import { readHttpCall, type RawHttpCall } from './http-rules.ts'
+import { type RawUpstream, readUpstream } from './upstreams.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
 /** What `tools.yaml` says, checked. */
@@ -21,21 +23,9 @@ export interface ToolsFile {
   readonly envUsed: ReadonlyMap<string, string>
 }
 
-interface RawUpstream {
-  readonly base_url: string
-  readonly timeout_ms?: number
-  readonly credential?: { readonly header: string; readonly env: string; readonly prefix?: string }
-  readonly idempotency_header?: string
-  readonly response_bytes_max?: number
-  readonly connections_max?: number
-}
-
-interface RawTool {
+interface RawTool extends RawHttpCall {
   readonly description?: string
   readonly upstream: string
-  readonly method: string
-  readonly path: string
-  readonly query?: readonly string[]
   readonly effect: EffectClass
   readonly args: JsonObject
   readonly resource?: { readonly type: string; readonly id_arg?: string }
@@ -57,11 +47,7 @@ interface RawTools {
   readonly tools: Readonly<Record<string, RawTool>>
 }
 
-const TIMEOUT_MS = 10_000
-const RESPONSE_BYTES_MAX = 4 << 20
-const CONNECTIONS_MAX = 64
 const FACT_TTL_S = 5
-const QUERY_TYPES = new Set<Json>(['string', 'integer', 'boolean'])
 
 /** Reads `tools.yaml`. Undefined when its shape is wrong; further findings may still refuse it. */
 export function readTools(
@@ -76,7 +62,7 @@ export function readTools(
   const upstreams = new Map<string, Upstream>()
   refuseReserved(raw, source, protocols, found)
   for (const [name, one] of Object.entries(raw.upstreams)) {
-    upstreams.set(name, readUpstream(name, one, source, env, envUsed, found))
+    upstreams.set(name, readUpstream(name, one, { source, env, used: envUsed, found }))
   }
   const tools = new ToolReader(source, raw, found).readAll()
   return { upstreams, tools, envUsed }
@@ -100,46 +86,6 @@ function refuseReserved(
   }
 }
 
-function readUpstream(
-  name: string,
-  raw: RawUpstream,
-  source: SourceDocument,
-  env: PolicyEnv,
-  used: Map<string, string>,
-  found: Findings,
-): Upstream {
-  const place = source.at(['upstreams', name, 'base_url'])
-  const filled = substituteEnv(raw.base_url, env, used, place, found)
-  const problem = baseUrlProblem(filled)
-  if (problem !== undefined) found.error(place, 'bad_base_url', `base_url ${problem}`)
-  const { credential } = raw
-  return deepFreeze({
-    name,
-    protocol: 'http',
-    baseUrl: filled.replace(/\/+$/, ''),
-    timeoutMs: raw.timeout_ms ?? TIMEOUT_MS,
-    responseBytesMax: raw.response_bytes_max ?? RESPONSE_BYTES_MAX,
-    connectionsMax: raw.connections_max ?? CONNECTIONS_MAX,
-    credential: credential ? { ...credential, prefix: credential.prefix ?? '' } : null,
-    idempotencyHeader: raw.idempotency_header ?? null,
-  })
-}
-
-function baseUrlProblem(text: string): string | undefined {
-  if (text === '') return undefined // the missing variable is reported already
-  if (!URL.canParse(text)) return 'is not a URL'
-  const url = new URL(text)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'must be http or https'
-  if (url.username !== '' || url.password !== '') return 'must not carry credentials'
-  if (text.includes('?')) return 'must not have a query'
-  if (text.includes('#')) return 'must not have a fragment'
-  const written = text.replace(/^[a-z]+:\/\/[^/]*/i, '').replace(/\/+$/, '')
-  const parsed = url.pathname.replace(/\/+$/, '')
-  return written === parsed && !/%|\\|\/\//.test(written)
-    ? undefined
-    : 'has a path that is not plain'
-}
-
 class ToolReader {
   readonly #source: SourceDocument
   readonly #raw: RawTools
@@ -157,14 +103,15 @@ class ToolReader {
   }
 
   #read(name: string, raw: RawTool): Tool {
-    const argsSchema = closeSchema(raw.args)
+    const written = closeSchema(raw.args)
+    const { http, argsSchema, declared } = readHttpCall(raw, raw.args, (at, ...finding) =>
+      this.#error([name, ...at], ...finding),
+    )
     this.#compileArgs(name, argsSchema)
     if (!Object.hasOwn(this.#raw.upstreams, raw.upstream)) {
       const hint = didYouMean(raw.upstream, Object.keys(this.#raw.upstreams))
       this.#error([name, 'upstream'], 'no_such_upstream', `no upstream \`${raw.upstream}\``, hint)
     }
-    this.#checkPath(name, raw, argsSchema)
-    this.#checkQuery(name, raw, argsSchema)
     this.#checkPointers(name, raw, argsSchema)
     return deepFreeze({
       name,
@@ -184,6 +131,8 @@ class ToolReader {
       paths: raw.paths ?? [],
       facts: Object.entries(raw.facts ?? {}).map(([fact, one]) => this.#readFact(name, fact, one)),
       reservedPaths: [],
+      http,
+      declared: isDeepStrictEqual(written, argsSchema) ? declared : { ...declared, args: written },
       location: startOf(this.#source.atKey(['tools', name])),
     })
   }
@@ -195,39 +144,6 @@ class ToolReader {
     }
     const problem = schemaProblem(schema)
     if (problem !== undefined) this.#error([name, 'args'], 'bad_schema', problem)
-  }
-
-  #checkPath(name: string, raw: RawTool, schema: JsonObject): void {
-    const parsed = parseTemplate(raw.path)
-    if (!parsed.ok) {
-      this.#error([name, 'path'], 'bad_path_template', parsed.message)
-      return
-    }
-    const required = Array.isArray(schema['required']) ? (schema['required'] as Json[]) : []
-    for (const param of templateParams(raw.path)) {
-      const type = schemaAt(schema, [param])?.['type']
-      if (type !== 'string' && type !== 'integer') {
-        const message = `path parameter \`${param}\` must be an arg of type string or integer`
-        this.#error([name, 'path'], 'bad_path_param', message, this.#argHint(param, schema))
-      } else if (!required.includes(param)) {
-        const message = `path parameter \`${param}\` must be listed under \`required\``
-        this.#error([name, 'args'], 'bad_path_param', message)
-      }
-    }
-  }
-
-  #checkQuery(name: string, raw: RawTool, schema: JsonObject): void {
-    const params = templateParams(raw.path)
-    for (const [index, arg] of (raw.query ?? []).entries()) {
-      const at = [name, 'query', index]
-      const type = typeBesideNull(schemaAt(schema, [arg]))
-      if (params.includes(arg)) {
-        this.#error(at, 'bad_query_arg', `\`${arg}\` is a path parameter already`)
-      } else if (!QUERY_TYPES.has(type ?? null)) {
-        const message = `query arg \`${arg}\` must be an arg of type string, integer or boolean`
-        this.#error(at, 'bad_query_arg', message, this.#argHint(arg, schema))
-      }
-    }
   }
 
   #checkPointers(name: string, raw: RawTool, schema: JsonObject): void {

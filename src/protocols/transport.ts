@@ -4,7 +4,7 @@ import type { Target } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { CallOutcome } from '../record/actions.ts'
-import type { CallOptions, CallResult } from './http/upstream-client.ts'
+import type { CallOptions, CallResult } from './http/exchange.ts'
 
 /** What an answer is read with. */
 export interface Reading {

@@ -3,6 +3,7 @@ import type { StoredResult } from '../model/result.ts'
 import { boolArray, intArray, textArray } from '../store/arrays.ts'
 import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
+import { wipeHeldFiles } from './held-files.ts'
 import { wipeHeld } from './held-requests.ts'
 
 export type ActionState =
@@ -177,10 +178,9 @@ function wipeEnded(tx: Tx, rows: readonly EndedAction[]): void {
     ({ effect, state }) =>
       effect === 'require_approval' && state !== 'held' && state !== 'executing',
   )
-  wipeHeld(
-    tx,
-    ended.map(({ id }) => id),
-  )
+  const ids = ended.map(({ id }) => id)
+  wipeHeld(tx, ids)
+  wipeHeldFiles(tx, ids)
 }
 
 /** Moves one action if it is still as expected; undefined when somebody else moved it first. */

@@ -25,6 +25,7 @@ export function requestJson(
     context: request.context,
     reason: request.reason,
     cost: request.costMicros === null ? null : microsToText(request.costMicros),
+    ...(request.headers ? { headers: { ...request.headers } } : {}),
   }
 }
 

@@ -36,7 +36,7 @@ export class Masking {
 
   /** The request as it is on record, and what its hash is over: equal requests are equal there too. */
   request(request: ActionRequest): ActionRequest {
-    const { action, context, resource, reason } = request
+    const { action, context, resource, reason, headers } = request
     const hidden = {
       args: this.#values.hide(action.properties, this.#rules.args),
       context: this.#values.hide(context, this.#rules.context),
@@ -49,6 +49,7 @@ export class Masking {
       context: this.#swept(hidden.context),
       resource: resource && { type: resource.type, id: this.#values.data(resource.id) },
       reason: reason === null ? null : this.#values.data(reason),
+      ...(headers ? { headers: this.#swept(headers) } : {}),
     }
   }
 

@@ -113,7 +113,11 @@ export class Rehearsal {
     if (!tool || !upstream || decision.effect === 'deny') {
       return { decision, costMicros: 0n, upstream: tool?.upstream ?? '' }
     }
-    const placed = withTarget(bundle, tool, upstream, request.action.properties, decision).decision
+    const placed = withTarget(
+      bundle,
+      { tool, upstream, args: request.action.properties },
+      decision,
+    ).decision
     const costMicros = placed.effect === 'deny' ? 0n : costOf(request, tool, bundle)
     return { decision: placed, costMicros, upstream: upstream.name }
   }

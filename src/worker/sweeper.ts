@@ -6,6 +6,7 @@ import { keepRecord, type RetentionParts } from '../operations/retention.ts'
 import type { Sandbox } from '../rehearsal/sandbox.ts'
 import type { Turns } from '../turns/turns.ts'
 import { hasOrphanedActions } from '../record/actions.ts'
+import { sweepHeldFiles } from '../record/held-files.ts'
 import { hasOrphanedTurns } from '../record/turns.ts'
 import type { Db } from '../store/tx.ts'
 
@@ -66,7 +67,10 @@ export class Sweeper {
       await sandbox.sweep(LOST_WAKE_UP_MS)
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
-      if (this.#rounds % EVERY.counters === 0) await operations.sweepCounters()
+      if (this.#rounds % EVERY.counters === 0) {
+        await operations.sweepCounters()
+        await sweepHeldFiles(db)
+      }
       if (this.#rounds % EVERY.record === EVERY.record - 1) await keepRecord(retention)
       this.#rounds++
     } catch (error) {

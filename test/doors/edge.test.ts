@@ -167,6 +167,8 @@ describe('the edge', () => {
     ]
     for (const [what, type, encoding] of types) {
       for (const route of ['/act', '/proxy/test/items/i-1']) {
+        // Of what a client of an API sends, any JSON is JSON.
+        if (what === 'a vendor type' && route !== '/act') continue
         it(`for ${what} on ${route}`, async () => {
           const body = encoding === 'gzip' ? gzipSync(UPDATE) : Buffer.from(UPDATE)
           const headers = [

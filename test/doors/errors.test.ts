@@ -35,6 +35,12 @@ const ELSEWHERE: Partial<Record<ErrorCode, string>> = {
   rate_limited: 'pipeline/budgets.test.ts',
   overloaded: 'record/ledger.test.ts',
   upstream_unreachable: 'doors/act.test.ts',
+  credential_unavailable: 'doors/http-calls.test.ts',
+  no_such_tool: 'doors/proxy.test.ts',
+  approval_required: 'doors/http-answers.test.ts',
+  upstream_redirected: 'doors/http-answers.test.ts',
+  response_too_large: 'doors/http-answers.test.ts',
+  response_unreadable: 'doors/http-answers.test.ts',
   kill_switch_engaged: 'doors/act.test.ts',
   outcome_unknown: 'doors/act.test.ts',
 }

@@ -456,7 +456,7 @@ describe('turns and chats', () => {
         key: agent,
         body: args,
       })
-      expect(codeOf(routed)).to.deep.equal([403, 'policy_denied'])
+      expect(codeOf(routed)).to.deep.equal([403, 'no_such_tool'])
     })
 
     it('that a person approves is asked then, once', async () => {

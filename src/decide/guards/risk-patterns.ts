@@ -111,7 +111,14 @@ function collector(config: Config, context: CompileContext): (input: GuardInput)
     const text = new ScanText(max)
     if (scan.has('reason') && request.reason !== null) text.add(request.reason)
     if (scan.has('context')) text.add(request.context)
-    if (scan.has('args')) text.add(request.action.properties, skip)
+    if (scan.has('args')) {
+      text.add(request.action.properties, skip)
+      // A file is text where it is no longer than a text may be; else its name and digest are in the args.
+      for (const file of request.fileTexts?.values() ?? []) {
+        if (file.length <= max) text.add(file)
+      }
+    }
+    if (scan.has('context') && request.headers) text.add(request.headers)
     return text
   }
 }

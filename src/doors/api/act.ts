@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ErrorCode } from '../../errors.ts'
+import { SentFiles } from '../../lib/spool.ts'
 import type { AskedAction } from '../../model/request.ts'
 import type { Submission } from '../../pipeline/submission.ts'
 import { sendAnswer } from './answers.ts'
@@ -81,9 +82,14 @@ async function act(
   res: ServerResponse,
   body: ActBody,
 ): Promise<void> {
-  const submission = toSubmission(req, body)
-  const answer = body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)
-  sendAnswer(res, await answer)
+  const files = new SentFiles()
+  const submission = { ...toSubmission(req, body), files, fetchesLater: true }
+  try {
+    const answer = body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)
+    sendAnswer(res, await answer)
+  } finally {
+    files.discard()
+  }
 }
 
 /** What taking an action may answer beyond what every call may. */
@@ -98,6 +104,10 @@ export const ACT_ERRORS: readonly ErrorCode[] = [
   'rate_limited',
   'overloaded',
   'upstream_unreachable',
+  'credential_unavailable',
+  'upstream_redirected',
+  'response_too_large',
+  'response_unreadable',
   'outcome_unrecorded',
   'kill_switch_engaged',
   'kill_state_unknown',

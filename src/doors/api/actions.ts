@@ -1,3 +1,6 @@
+import type { ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline as streamed } from 'node:stream/promises'
 import type { Caller } from '../../agents/keys.ts'
 import { agentAsked, shownTo } from '../../agents/known.ts'
 import { approvalOfAction, votesOf, type Approval } from '../../approvals/tasks.ts'
@@ -8,12 +11,13 @@ import { explainAction } from '../../operations/explain.ts'
 import { settleAction } from '../../operations/settle.ts'
 import type { StoredResult } from '../../model/result.ts'
 import { findAction, listActions, stored, type Action } from '../../record/actions.ts'
+import type { KeptResult } from '../../record/kept-results.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
-import { ANYONE, OPERATORS } from '../edge/roles.ts'
+import { AGENTS, ANYONE, OPERATORS } from '../edge/roles.ts'
 import { ACTION_ANSWER, ACTION_STATES, EXPLANATION, page } from '../edge/schemas.ts'
 import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape } from '../edge/validate.ts'
 import { entryJson } from './audit.ts'
@@ -42,7 +46,7 @@ const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
-export function actionEndpoints(parts: PartsOf<'db' | 'pipeline'>): Endpoints {
+export function actionEndpoints(parts: PartsOf<'db' | 'pipeline' | 'heldFiles'>): Endpoints {
   const { db, pipeline } = parts
   const endpoints = new Endpoints('actions', parts)
 
@@ -107,6 +111,21 @@ export function actionEndpoints(parts: PartsOf<'db' | 'pipeline'>): Endpoints {
       explain(parts, await visible(db, caller, id), caller.role === 'agent'),
   )
 
+  endpoints.stream(
+    'get',
+    '/actions/:id/result',
+    {
+      summary: 'The whole of an answer that was too large for `POST /act`, while it is kept',
+      description:
+        'For the agent whose action it is, from the replica that made the call, for `result_ttl_s`.',
+      roles: AGENTS,
+      answer: { description: 'what the upstream said' },
+      media: 'application/octet-stream',
+      errors: ['not_found'],
+    },
+    async ({ id, caller, res }) => sendKept(res, parts.heldFiles.results.find(id), caller),
+  )
+
   endpoints.write(
     'post',
     '/actions/:id/settle',
@@ -126,6 +145,24 @@ export function actionEndpoints(parts: PartsOf<'db' | 'pipeline'>): Endpoints {
 }
 
 type Db = HttpParts['db']
+
+async function sendKept(
+  res: ServerResponse,
+  kept: KeptResult | undefined,
+  { agentId }: Caller,
+): Promise<void> {
+  if (!kept || kept.agentId !== agentId) {
+    throw new GatewayError('not_found', 'there is no such answer, or it is not kept any more')
+  }
+  const { result, bytes } = kept
+  res.setHeader(
+    'Content-Type',
+    String(result.headers['content-type'] ?? 'application/octet-stream'),
+  )
+  res.setHeader('Content-Length', String(bytes.bytes))
+  res.setHeader('X-Content-Type-Options', 'nosniff')
+  await streamed(Readable.from(bytes.read()), res)
+}
 
 // `state` is what `status` was called before.
 function statusIn({ status, state }: { status?: string; state?: string }): string | undefined {

@@ -20,6 +20,7 @@ export function sendJson(res: ServerResponse, status: number, value: unknown): v
 export function sendAnswer(res: ServerResponse, answer: Answer): void {
   switch (answer.type) {
     case 'executed':
+      if (answer.result.kept) res.setHeader('Location', `/actions/${answer.actionId}/result`)
       sendJson(res, 200, {
         action_id: answer.actionId,
         decision_id: answer.decisionId,
@@ -101,20 +102,32 @@ export function publicReason({ code, message, source }: Reason) {
 }
 
 export function resultJson(result: StoredResult) {
-  const { status, truncated, masked } = result
+  const { status, truncated, masked, bytes, sha256 } = result
   return {
     status,
+    ...shownHeaders(result),
     body: bodyOf(result),
     ...(truncated ? { truncated } : {}),
+    ...(bytes === undefined ? {} : { bytes }),
+    ...(sha256 === undefined ? {} : { sha256 }),
     ...(masked ? { masked } : {}),
   }
 }
 
-function bodyOf(result: StoredResult): Json {
-  if (result.base64 !== undefined) return { base64: result.base64 }
-  const text = result.text ?? ''
-  if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(String(result.headers['content-type'] ?? ''))) {
-    return text === '' ? null : text
-  }
+const RETURNED = /^(?:retry-after|location|etag|link|x-ratelimit-.+)$/
+
+/** What matters to a caller beside the answer itself. */
+function shownHeaders({ headers, returns = [] }: StoredResult) {
+  const entries = Object.entries(headers).filter(
+    ([name]) => RETURNED.test(name) || returns.includes(name),
+  )
+  return entries.length === 0 ? {} : { headers: Object.fromEntries(entries) }
+}
+
+function bodyOf({ base64, text = '', truncated, headers }: StoredResult): Json {
+  const type = String(headers['content-type'] ?? '')
+  if (base64 !== undefined) return { base64, ...(type === '' ? {} : { content_type: type }) }
+  const isJson = /^application\/(?:[\w.+-]+\+)?json\b/i.test(type)
+  if (!isJson || truncated) return text === '' ? null : text
   return shownJson(text)
 }

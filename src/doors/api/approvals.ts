@@ -1,11 +1,21 @@
+import type { ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { Caller } from '../../agents/keys.ts'
 import { agentAsked, shownTo } from '../../agents/known.ts'
 import { findApproval, listApprovals } from '../../approvals/tasks.ts'
+import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
-import { approvalView, approvalViews } from '../../operations/approval-view.ts'
+import {
+  approvalView,
+  approvalViews,
+  filesOf,
+  type HeldFile,
+} from '../../operations/approval-view.ts'
 import { cancelApproval, voteOn } from '../../operations/approvals.ts'
-import { findAction } from '../../record/actions.ts'
+import { findAction, type Action } from '../../record/actions.ts'
 import { Endpoints } from '../edge/endpoints.ts'
+import { idParam } from '../edge/context.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { REASON, reasonIn, type ReasonBody } from './reason.ts'
 import { ANYONE, READERS } from '../edge/roles.ts'
@@ -28,7 +38,9 @@ const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: 
 })
 
 /** `GET /approvals`, `GET /approvals/{id}`, `POST .../approve`, `/deny`, `/cancel`. */
-export function approvalEndpoints(parts: PartsOf<'db' | 'config' | 'keyRing'>): Endpoints {
+export function approvalEndpoints(
+  parts: PartsOf<'db' | 'config' | 'keyRing' | 'heldFiles'>,
+): Endpoints {
   const { db } = parts
   const endpoints = new Endpoints('approvals', parts)
   // Without a viewer: answers to writes may be stored, and what the record masks is in none of them.
@@ -80,6 +92,26 @@ export function approvalEndpoints(parts: PartsOf<'db' | 'config' | 'keyRing'>): 
     },
   )
 
+  endpoints.stream(
+    'get',
+    '/approvals/:id/files/:n',
+    {
+      summary: 'Download a file of what is held, by its number in `files`',
+      roles: ANYONE,
+      answer: { type: 'string', format: 'binary' },
+      media: 'application/octet-stream',
+      errors: ['not_found'],
+    },
+    async ({ id, req, res, caller }) => {
+      const approval = shownTo(caller, await findApproval(db, id), 'approval', id)
+      if (caller.agentId === null && !approval.approverRoles.includes(caller.role)) {
+        throw new GatewayError('forbidden', 'only whoever may decide reads what is held')
+      }
+      const action = await findAction(db, approval.actionId)
+      await sendFile(res, approval.actionId, heldFileOf(action, idParam(req, 'n')), parts)
+    },
+  )
+
   for (const choice of ['approve', 'deny'] as const) {
     endpoints.write(
       'post',
@@ -121,3 +153,31 @@ export function approvalEndpoints(parts: PartsOf<'db' | 'config' | 'keyRing'>): 
 
   return endpoints
 }
+
+/** The file of this number of a held action. @throws GatewayError `not_found` */
+function heldFileOf(action: Action | undefined, n: string): HeldFile {
+  const files = action && action.state === 'held' ? filesOf(action) : []
+  const file = /^(?:0|[1-9]\d{0,5})$/.test(n) ? files[Number(n)] : undefined
+  if (file) return file
+  throw new GatewayError('not_found', 'there is no such file, or its action is not held any more')
+}
+
+// An agent wrote it: it is saved, and never shown as if it were the gate's own page.
+async function sendFile(
+  res: ServerResponse,
+  actionId: string,
+  file: HeldFile,
+  { heldFiles }: PartsOf<'heldFiles'>,
+): Promise<void> {
+  res.setHeader('Content-Type', 'application/octet-stream')
+  res.setHeader('Content-Length', String(file.bytes))
+  res.setHeader('Content-Disposition', attachment(file.filename ?? 'file'))
+  res.setHeader('X-Content-Type-Options', 'nosniff')
+  res.setHeader('Content-Security-Policy', "sandbox; default-src 'none'")
+  res.setHeader('Cache-Control', 'no-store')
+  // One that is shorter than it says ends the connection.
+  await pipeline(Readable.from(heldFiles.read(actionId, file.sha256)), res)
+}
+
+const attachment = (name: string): string =>
+  `attachment; filename*=UTF-8''${encodeURIComponent(name).replaceAll("'", '%27')}`

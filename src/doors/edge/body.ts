@@ -8,6 +8,8 @@ import type { Step } from './edge.ts'
 export const BODY_BYTES_MAX = 1 << 20
 /** More is 100 ms of checking and judging for one request. */
 export const BODY_VALUES_MAX = 20_000
+/** How long a body may take that is no upload. */
+const BODY_MS = 30_000
 const JSON_ONLY = ['application/json']
 
 /** Reads and parses the body once, strictly; what is not understood is refused, never passed on. */
@@ -50,21 +52,26 @@ function mediaType(req: IncomingMessage, allowed: readonly string[]): string {
 }
 
 // Events rather than an async iterator: this runs for every action, and the iterator costs more than it.
-function readBody(req: IncomingMessage, bytesMax: number): Promise<Buffer> {
+export function readBody(req: IncomingMessage, bytesMax: number, ms = BODY_MS): Promise<Buffer> {
   const tooLarge = () =>
     new GatewayError('payload_too_large', `the body is larger than ${bytesMax} bytes`)
   if (Number(req.headers['content-length'] ?? 0) > bytesMax) return Promise.reject(tooLarge())
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
+    const timer = setTimeout(() => {
+      reject(new GatewayError('invalid_request', 'the request did not arrive in time'))
+    }, ms)
+    req.on('close', () => clearTimeout(timer))
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size <= bytesMax) chunks.push(chunk)
       else reject(tooLarge())
     })
-    req.on('end', () =>
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)),
-    )
+    req.on('end', () => {
+      clearTimeout(timer)
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
+    })
     req.on('error', (error) => {
       reject(new GatewayError('invalid_request', 'the body ended early', { cause: error }))
     })
@@ -87,7 +94,8 @@ export function parseJsonText(text: string, rules: StrictJsonRules = {}): Json {
   }
 }
 
-function decoded(bytes: Buffer): string {
+/** @throws GatewayError `invalid_request` */
+export function decoded(bytes: Buffer): string {
   try {
     return utf8.decode(bytes)
   } catch {

@@ -184,11 +184,11 @@ async function lookUp(keyRing: KeyRing, key: string): Promise<Caller | null> {
   }
 }
 
-/** The key in `X-API-Key` or `Authorization`. @throws GatewayError for one that cannot be */
+/** The key in `X-API-Key` or `Authorization`, where clients of GitHub say `token`. @throws GatewayError for one that cannot be */
 export function presentedKey(req: IncomingMessage): string | undefined {
   const apiKey = header(req, 'x-api-key')
   const authorization = header(req, 'authorization')
-  const bearer = authorization && /^Bearer +(\S+)$/i.exec(authorization)?.[1]
+  const bearer = authorization && /^(?:Bearer|token) +(\S+)$/i.exec(authorization)?.[1]
   if (authorization && !bearer) {
     throw new GatewayError('unauthenticated', 'Authorization must be `Bearer <key>`')
   }

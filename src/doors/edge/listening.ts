@@ -17,9 +17,11 @@ const TIMEOUTS = {
   // Longer than load balancers hold a connection, which else send a request into one that closes.
   keepAliveTimeout: 65_000,
   headersTimeout: 10_000,
-  requestTimeout: 30_000,
+  // Uploads take long; whoever reads another body waits for it no longer than half a minute.
+  requestTimeout: 600_000,
   connectionsCheckingInterval: 5_000, // Node looks every 30 s by itself
 }
+const UNREAD_MS = 30_000
 /** Connections that wait to be taken; the kernel may allow fewer. */
 const LISTEN_BACKLOG = 4_096
 
@@ -42,6 +44,7 @@ export class Listening {
     this.#parts = parts
     this.#server = http.createServer({ ...TIMEOUTS, IncomingMessage: GateRequest }, app)
     this.#server.on('connection', keepRecent)
+    this.#server.on('request', dropUnread)
     this.#server.on('clientError', malformed(log))
     this.#server.on('upgrade', (req, socket, head) => void activity.upgrade(req, socket, head))
   }
@@ -69,4 +72,13 @@ export class Listening {
     this.#server.closeAllConnections()
     await closed
   }
+}
+
+// A body that nobody read is thrown away as it comes, and must not come for ever.
+function dropUnread(req: http.IncomingMessage, res: http.ServerResponse): void {
+  res.on('finish', () => {
+    if (req.complete) return
+    const timer = setTimeout(() => req.socket.destroy(), UNREAD_MS)
+    req.on('close', () => clearTimeout(timer))
+  })
 }

@@ -12,6 +12,7 @@ import type { Turns } from '../../turns/turns.ts'
 import type { PolicyStore } from '../../policy/store.ts'
 import type { Checkpointer } from '../../record/checkpoints.ts'
 import type { EventStream } from '../../record/events.ts'
+import type { HeldFiles } from '../../record/held-files.ts'
 import type { RecordMask } from '../../record/mask.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
 import type { Db } from '../../store/tx.ts'
@@ -39,6 +40,7 @@ export interface HttpParts {
   readonly replica: Replica
   readonly events: EventStream
   readonly mask: RecordMask
+  readonly heldFiles: HeldFiles
   readonly fanout: Fanout
   readonly streams: OpenStreams
   readonly checkpoints: Checkpointer

@@ -22,6 +22,7 @@ export const NUMBER = { type: 'number' } as const
 export const BOOLEAN = { type: 'boolean' } as const
 export const AT = { type: 'string', format: 'date-time' } as const
 export const MAYBE_AT = { type: ['string', 'null'], format: 'date-time' } as const
+const TEXTS = { type: 'object', additionalProperties: STRING } as const
 export const COUNTS = { type: 'object', additionalProperties: INTEGER } as const
 /** Any JSON at all. */
 export const ANY: JsonObject = {}
@@ -39,10 +40,17 @@ const RESULT = always(
   {
     status: INTEGER,
     body: ANY,
+    headers: {
+      type: 'object',
+      additionalProperties: { anyOf: [STRING, list(STRING)] },
+      description: 'those that matter to a caller; only where there are some',
+    },
     truncated: BOOLEAN,
+    bytes: { ...INTEGER, description: 'of all of it, where this is its beginning' },
+    sha256: { ...STRING, description: 'of all of it, where this is its beginning' },
     masked: { const: true, description: 'some of it is on record as digests only' },
   },
-  ['truncated', 'masked'],
+  ['headers', 'truncated', 'bytes', 'sha256', 'masked'],
 )
 
 const EXECUTED = always(
@@ -98,15 +106,19 @@ export const ACTION_STATES = [
 ] as const
 const ACTION_STATE = { enum: [...ACTION_STATES] }
 
-const REQUEST = always({
-  subject: always({ type: STRING, id: STRING }),
-  action: always({ name: STRING }),
-  resource: { anyOf: [always({ type: STRING, id: STRING }), { type: 'null' }] },
-  args: OPEN,
-  context: OPEN,
-  reason: MAYBE_STRING,
-  cost: MAYBE_STRING,
-})
+const REQUEST = always(
+  {
+    subject: always({ type: STRING, id: STRING }),
+    action: always({ name: STRING }),
+    resource: { anyOf: [always({ type: STRING, id: STRING }), { type: 'null' }] },
+    args: OPEN,
+    context: OPEN,
+    reason: MAYBE_STRING,
+    cost: MAYBE_STRING,
+    headers: { ...TEXTS, description: 'what a client sent along; only where it did' },
+  },
+  ['headers'],
+)
 
 export const APPROVAL_STATUSES = [
   'pending',
@@ -171,17 +183,26 @@ export const EXPLANATION = always(
   ['shadow', 'obligations', 'trace', 'approvals', 'audit'],
 )
 
-const TARGET = always({
-  upstream: STRING,
-  method: STRING,
-  path: STRING,
-  query: STRING,
-  body: MAYBE_STRING,
-  unchanged: {
-    ...BOOLEAN,
-    description: 'whether it still is what the approval was asked for; nothing else is ever sent',
+const TARGET = always(
+  {
+    upstream: STRING,
+    method: STRING,
+    path: STRING,
+    query: STRING,
+    body: MAYBE_STRING,
+    headers: {
+      ...OPEN,
+      description: 'those that are not of every call; only where there are some',
+    },
+    parts: { type: 'array', items: OPEN, description: 'of a multipart body' },
+    file: { ...OPEN, description: 'the whole body, where it is one file' },
+    unchanged: {
+      ...BOOLEAN,
+      description: 'whether it still is what the approval was asked for; nothing else is ever sent',
+    },
   },
-})
+  ['headers', 'parts', 'file'],
+)
 
 const APPROVAL_MEMBERS: JsonObject = {
   id: STRING,
@@ -196,6 +217,17 @@ const APPROVAL_MEMBERS: JsonObject = {
   context: OPEN,
   agent_reason: { ...MAYBE_STRING, description: 'why the agent asks for it' },
   cost: MAYBE_STRING,
+  files: list(
+    always({
+      n: INTEGER,
+      arg: STRING,
+      filename: MAYBE_STRING,
+      content_type: STRING,
+      bytes: INTEGER,
+      sha256: STRING,
+      url: { ...STRING, description: 'where its bytes are, while it is held' },
+    }),
+  ),
   target: { anyOf: [TARGET, { type: 'null' }], description: 'what would be sent' },
   status: APPROVAL_STATUS,
   reason: { ...STRING, description: 'why it is held' },
@@ -219,6 +251,7 @@ const OF_ACTION = [
   'agent_reason',
   'cost',
   'reasons',
+  'files',
   'target',
 ]
 export const APPROVAL_ANSWER = always(APPROVAL_MEMBERS, OF_ACTION)

@@ -1,13 +1,21 @@
+import { Readable } from 'node:stream'
+import { pipeline as streamed } from 'node:stream/promises'
 import { Router, type Request, type Response } from 'express'
+import type { SentHeaders } from '../../bundle/headers.ts'
+import type { KeyRing } from '../../agents/keys.ts'
+import { methodsFor } from '../../bundle/route.ts'
 import { GatewayError } from '../../errors.ts'
+import { SentFiles } from '../../lib/spool.ts'
 import type { HttpCall } from '../../pipeline/submission.ts'
 import { UNSAID } from '../../model/request.ts'
 import type { StoredResult } from '../../model/result.ts'
+import type { Tool } from '../../model/tool.ts'
+import type { KeptResult } from '../../record/kept-results.ts'
+import type { ActionSink } from '../../protocols/http/exchange.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
-import { refusalOf, sendHeld } from '../api/answers.ts'
+import { publicReason, refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
-import { bodyObject, callerOf, header, stateOf } from '../edge/context.ts'
-import { strictBody } from '../edge/body.ts'
+import { callerOf, header, stateOf } from '../edge/context.ts'
 import { allow, middleware } from '../edge/edge.ts'
 import { sendError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -15,21 +23,18 @@ import { idempotencyKey, sealOf } from '../edge/once.ts'
 import { AGENTS } from '../edge/roles.ts'
 import { HELD_ANSWER } from '../edge/schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from '../api/act.ts'
+import { readProxied } from './body.ts'
+import { ResponseSink, sendHead } from './sink.ts'
 
 // Agents that know nothing of the gate but a base URL and a key. The request target is taken as it was sent,
 // since whatever normalises it may make another path of it than the one that policy judges; which tool it
 // stands for, the bundle says that judges. Towards the agent the upstream's answer is passed on but for
 // headers that would lead it, or a browser, past the gate.
 
+type ProxyParts = Pick<HttpParts, 'pipeline' | 'policies' | 'heldFiles' | 'config' | 'keyRing'>
+
 const PREFIX = '/proxy/'
 const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
-/**
- * What an upstream may not say through the gate: whom browsers trust, where else it can be reached,
- * and cookies, which belong to the session of the gate's own credential.
- */
-const WITHHELD =
-  /^(?:portcullis-.*|access-control-.*|set-cookie2?|alt-svc|strict-transport-security)$/
-
 /** What the documentation says of the proxy, which takes any method and answers like the upstream. */
 export const PROXY_ENDPOINTS: readonly Endpoint[] = (
   ['get', 'post', 'put', 'patch', 'delete'] as const
@@ -47,7 +52,7 @@ export const PROXY_ENDPOINTS: readonly Endpoint[] = (
       answer: HELD_ANSWER,
     },
   },
-  errors: ACT_ERRORS,
+  errors: [...ACT_ERRORS, 'no_such_tool', 'approval_required'],
 }))
 
 /**
@@ -55,23 +60,77 @@ export const PROXY_ENDPOINTS: readonly Endpoint[] = (
  * and path choose the tool; the answer is the upstream's own. A held action answers 202, and the
  * same request with `Portcullis-Action: <action_id>` collects its result.
  */
-export function proxyRoutes({
-  pipeline,
-  policies,
-}: Pick<HttpParts, 'pipeline' | 'policies'>): Router {
+export function proxyRoutes(parts: ProxyParts): Router {
   const router = Router({ caseSensitive: true })
-  router.use('/proxy', middleware(allow('agent')), middleware(strictBody), async (req, res) => {
-    const submission = toSubmission(req)
-    // Args travel in the path here, and the log knows nothing of masks.
-    stateOf(req).shownPath = () =>
-      policies.current.record.args.length > 0 ? `${PREFIX}${submission.call.upstream}/…` : undefined
-    const collected = header(req, 'portcullis-action')
-    const answer = collected
-      ? await pipeline.collect(submission, collected)
-      : await pipeline.act(submission)
-    sendProxied(res, answer, submission.call.upstream)
+  router.use('/proxy', middleware(allow('agent')), async (req, res) => {
+    if (req.method === 'OPTIONS') {
+      sendMethods(req, res, parts)
+      return
+    }
+    const files = new SentFiles()
+    try {
+      await answerProxied(req, res, toAsked(req, files, parts), parts)
+    } finally {
+      files.discard()
+    }
   })
   return router
+}
+
+// Asking what may be called has no effect, so it is answered here and never forwarded.
+function sendMethods(req: Request, res: Response, { policies }: ProxyParts): void {
+  const { upstream, path } = split(req.originalUrl)
+  const methods = methodsFor(policies.current.routes, upstream, path)
+  res.setHeader('Allow', [...methods, 'OPTIONS'].join(', '))
+  res.status(204).end()
+}
+
+async function answerProxied(
+  req: Request,
+  res: Response,
+  { submission, tool }: Asked,
+  { pipeline, policies, heldFiles }: ProxyParts,
+): Promise<void> {
+  const { upstream } = submission.call
+  // Args travel in the path here, and the log knows nothing of masks.
+  stateOf(req).shownPath = () =>
+    policies.current.record.args.length > 0 ? `${PREFIX}${upstream}/…` : undefined
+  const collected = header(req, 'portcullis-action')
+  // Where the end of an answer is the end of its connection, half of one looks like all of it.
+  const canStream = req.httpVersion !== '1.0' && req.method !== 'HEAD' && !collected
+  const sink = canStream ? new ResponseSink(req, res) : undefined
+  if (sink) submission.sink = sink
+  const answer = collected
+    ? await pipeline.collect(submission, collected)
+    : await pipeline.act(submission)
+  if (sink?.isOpen) {
+    if (answer.type === 'executed' && answer.isStreamed) sink.end()
+    else res.destroy()
+    return
+  }
+  // What nobody read of a body must not be taken for a request.
+  if (!req.complete) res.setHeader('Connection', 'close')
+  if (answer.type === 'executed' && answer.result.truncated) {
+    await sendLarge(res, answer, heldFiles.results.find(answer.actionId))
+  } else sendProxied(res, answer, tool())
+}
+
+// It was answered before, or to nobody who could read it as it came. Its beginning is no answer.
+async function sendLarge(
+  res: Response,
+  answer: Extract<Answer, { type: 'executed' }>,
+  kept: KeptResult | undefined,
+): Promise<void> {
+  const { actionId, decisionId, result } = answer
+  res.setHeader('Portcullis-Action', actionId)
+  if (!kept) {
+    const message = 'the answer is too large to be on record, and was not kept'
+    throw new GatewayError('response_too_large', message, { details: { action_id: actionId } })
+  }
+  res.setHeader('Portcullis-Decision', decisionId)
+  sendHead(res, result)
+  res.setHeader('Content-Length', String(kept.bytes.bytes))
+  await streamed(Readable.from(kept.bytes.read()), res)
 }
 
 // The target as it was sent: nothing that normalises may touch it before the route match.
@@ -89,17 +148,66 @@ function split(url: string): { upstream: string; path: string; query: string } {
   }
 }
 
-function toSubmission(req: Request): Submission & { readonly call: HttpCall } {
+interface Asked {
+  readonly submission: Submission & { readonly call: HttpCall; sink?: ActionSink }
+  /** The tool it stands for, once that is known. */
+  readonly tool: () => Tool | undefined
+}
+
+function toAsked(
+  req: Request,
+  files: SentFiles,
+  { heldFiles: { spool }, config, keyRing }: ProxyParts,
+): Asked {
   const at = split(req.originalUrl)
-  return {
+  const { uploadBytesMax } = config
+  let found: Tool | undefined
+  const submission = {
     caller: callerOf(req),
     requestId: stateOf(req).requestId,
-    call: { ...at, method: req.method, body: () => bodyObject(req) },
+    files,
+    call: {
+      ...at,
+      method: req.method,
+      headers: sentHeaders(req),
+      body: async (tool: Tool) => {
+        found = tool
+        const startedAt = performance.now()
+        const body = await readProxied(req, tool, { spool, files, uploadBytesMax })
+        if (performance.now() - startedAt > KEY_CACHE_MS) await assertStillKnown(req, keyRing)
+        return body
+      },
+    },
     ...UNSAID,
     idempotencyKey: idempotencyKey(req),
     seal: sealOf(req),
-    waitMs: waitMs(req),
+    // Of a client that takes 202 for a success the gate waits by itself.
+    get waitMs() {
+      return Math.max(waitMs(req), found?.http.waitMs ?? 0)
+    },
   }
+  return { submission, tool: () => found }
+}
+
+/** As long as a key that was looked up is believed in. */
+const KEY_CACHE_MS = 1_000
+
+// A body may take minutes to come in, and a key that was revoked meanwhile acts no more.
+async function assertStillKnown(req: Request, keyRing: KeyRing): Promise<void> {
+  const { presentedKey, caller } = stateOf(req)
+  const again = presentedKey === undefined ? null : await keyRing.authenticate(presentedKey)
+  if (again?.keyId === caller?.keyId) return
+  throw new GatewayError('unauthenticated', 'the key is unknown or revoked')
+}
+
+/** As they came: Node drops some of what is there twice, and joins the rest. */
+function sentHeaders({ rawHeaders }: Request): SentHeaders {
+  const sent = new Map<string, string[]>()
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? '').toLowerCase()
+    sent.set(name, [...(sent.get(name) ?? []), rawHeaders[at + 1] ?? ''])
+  }
+  return sent
 }
 
 /** RFC 7240: `Prefer: wait=10` waits that many seconds for a held action. */
@@ -108,35 +216,40 @@ function waitMs(req: Request): number {
   return Math.min(Number(seconds ?? 0), WAIT_S_MAX) * 1000
 }
 
-function sendProxied(res: Response, answer: Answer, upstream: string): void {
+function sendProxied(res: Response, answer: Answer, tool: Tool | undefined): void {
   if (answer.type === 'held') {
     res.setHeader('Portcullis-Action', answer.actionId)
-    sendHeld(res, answer)
+    if ((tool?.http.onHold ?? 'accepted') === 'accepted') sendHeld(res, answer)
+    else sendError(res, refusedHold(answer))
   } else if (answer.type === 'refused') {
     res.setHeader('Portcullis-Action', answer.actionId)
     sendError(res, refusalOf(answer))
   } else if (answer.type === 'executed') {
     res.setHeader('Portcullis-Action', answer.actionId)
     res.setHeader('Portcullis-Decision', answer.decisionId)
-    sendResult(res, answer.result, upstream)
+    sendResult(res, answer.result)
   }
 }
 
-function sendResult(res: Response, result: StoredResult, upstream: string): void {
-  res.status(result.status)
-  for (const [name, value] of Object.entries(result.headers)) {
-    if (WITHHELD.test(name)) continue
-    const kept = name === 'location' ? localLocation(value, upstream) : value
-    if (kept !== undefined) res.setHeader(name, kept)
-  }
-  if (result.truncated) res.setHeader('Portcullis-Truncated', 'true')
+/** What is held, for clients that read 202 as a success and an error as something to look at. */
+function refusedHold(answer: Extract<Answer, { type: 'held' }>): GatewayError {
+  const { approval } = answer
+  return new GatewayError('approval_required', 'a person must approve this call first', {
+    details: {
+      ...{ action_id: answer.actionId, decision_id: answer.decisionId, revision: answer.revision },
+      approval: {
+        id: approval.id,
+        status: approval.status,
+        expires_at: approval.expiresAt.toISOString(),
+      },
+      reasons: answer.reasons.map(publicReason),
+      next_action: 'ask a person; the same request again joins this one and gets its answer',
+    },
+  })
+}
+
+function sendResult(res: Response, result: StoredResult): void {
+  sendHead(res, result)
   if (result.masked) res.setHeader('Portcullis-Masked', 'true')
   res.end(result.base64 === undefined ? (result.text ?? '') : Buffer.from(result.base64, 'base64'))
-}
-
-// A redirect must not lead the agent past the gate.
-function localLocation(value: string | readonly string[], upstream: string): string | undefined {
-  const location = String(value)
-  const isLocal = /^\/(?![/\\])/.test(location)
-  return isLocal ? `${PREFIX}${upstream}${location}` : undefined
 }

@@ -33,6 +33,35 @@ export class CredentialMask {
     return masked === bytes ? text : masked.toString('latin1')
   }
 
+  /** The bytes of a whole answer, or of what was read of it, without credentials. */
+  body(bytes: Buffer, wasCut: boolean, onEcho: () => void): Buffer {
+    const masked = this.bytes(bytes, wasCut)
+    if (masked !== bytes) onEcho()
+    return masked
+  }
+
+  headers<H extends Readonly<Record<string, string | readonly string[]>>>(
+    headers: H,
+    onEcho: () => void,
+  ): Readonly<Record<string, string | readonly string[]>> {
+    if (this.#needles.length === 0) return headers
+    const text = (value: string): string => {
+      const masked = this.text(value)
+      if (masked !== value) onEcho()
+      return masked
+    }
+    const entries = Object.entries(headers).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? text(value) : value.map(text),
+    ])
+    return Object.fromEntries(entries) as Readonly<Record<string, string | readonly string[]>>
+  }
+
+  /** For an answer that is handed on as it comes. */
+  stream(keepsLength: boolean, onEcho: () => void): StreamMask {
+    return new StreamMask(this.#needles, keepsLength, onEcho)
+  }
+
   /** An agent that can choose where an answer is cut could have a credential but for its last character. */
   #withoutCut(bytes: Buffer): Buffer {
     for (const needle of this.#needles) {
@@ -46,8 +75,72 @@ export class CredentialMask {
   }
 }
 
+const STAR = '*'.charCodeAt(0)
+
+/**
+ * Takes credentials out of an answer in pieces. Where a length was announced that has to stay true, each is replaced by as
+ * many stars as it has bytes; what may be the beginning of one is kept back until the next piece says.
+ */
+export class StreamMask {
+  readonly #needles: readonly Buffer[]
+  readonly #keepsLength: boolean
+  readonly #onEcho: () => void
+  #rest: Buffer = Buffer.alloc(0)
+
+  constructor(needles: readonly Buffer[], keepsLength: boolean, onEcho: () => void) {
+    this.#needles = needles
+    this.#keepsLength = keepsLength
+    this.#onEcho = onEcho
+  }
+
+  take(chunk: Buffer): Buffer {
+    if (this.#needles.length === 0) return chunk
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+    const masked = this.#masked(bytes)
+    const kept = this.#doubtful(masked)
+    this.#rest = Buffer.from(masked.subarray(masked.length - kept))
+    return masked.subarray(0, masked.length - kept)
+  }
+
+  /** What was kept back of an answer that is whole. */
+  end(): Buffer {
+    const rest = this.#rest
+    this.#rest = Buffer.alloc(0)
+    return rest
+  }
+
+  #masked(bytes: Buffer): Buffer {
+    let masked = bytes
+    for (const needle of this.#needles) {
+      masked = this.#keepsLength ? starred(needle, masked) : without(needle, masked)
+    }
+    if (masked !== bytes) this.#onEcho()
+    return masked
+  }
+
+  /** How many of the last bytes a credential could begin with. */
+  #doubtful(bytes: Buffer): number {
+    let most = 0
+    for (const needle of this.#needles) {
+      for (let length = Math.min(needle.length - 1, bytes.length); length > most; length--) {
+        if (bytes.subarray(bytes.length - length).equals(needle.subarray(0, length))) most = length
+      }
+    }
+    return most
+  }
+}
+
 function isLong(credential: string): boolean {
   return credential.length >= CREDENTIAL_CHARS_MIN
+}
+
+function starred(needle: Buffer, bytes: Buffer): Buffer {
+  let masked = bytes
+  for (let at = masked.indexOf(needle); at >= 0; at = masked.indexOf(needle, at + 1)) {
+    if (masked === bytes) masked = Buffer.from(bytes)
+    masked.fill(STAR, at, at + needle.length)
+  }
+  return masked
 }
 
 function without(needle: Buffer, bytes: Buffer): Buffer {

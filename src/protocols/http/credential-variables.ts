@@ -1,4 +1,4 @@
-import type { Upstream } from '../../model/tool.ts'
+import type { Credential, Upstream } from '../../model/tool.ts'
 
 /** The variables of the environment whose values no agent may see. */
 export function* credentialVariables(
@@ -6,5 +6,13 @@ export function* credentialVariables(
   upstreams: Iterable<Pick<Upstream, 'credential'>>,
 ): Iterable<string> {
   if (model?.keyVariable) yield model.keyVariable
-  for (const { credential } of upstreams) if (credential) yield credential.env
+  for (const { credential } of upstreams) yield* variablesOf(credential)
+}
+
+/** The variables that one credential is made of. */
+export function variablesOf(credential: Credential | null): readonly string[] {
+  if (!credential) return []
+  if ('basic' in credential) return [credential.basic.userEnv, credential.basic.passwordEnv]
+  if ('oauth2' in credential) return [credential.oauth2.clientSecretEnv]
+  return [credential.env]
 }

@@ -7,6 +7,6 @@ export const httpTransport = (client: UpstreamClient): Transport => ({
   assertReady() {},
   async call(upstream, target, options) {
     const exchange = await client.call(upstream, target, options)
-    return { exchange, read: ({ tool }) => outcomeOf(exchange, tool.effectClass) }
+    return { exchange, read: ({ tool }) => outcomeOf(exchange, tool) }
   },
 })

@@ -1,4 +1,4 @@
-import type { CallResult } from '../http/upstream-client.ts'
+import type { CallResult } from '../http/exchange.ts'
 
 /** The built-in tool that a call of the model is, and the upstream behind it. */
 export const MODEL_TOOL = 'llm.chat'

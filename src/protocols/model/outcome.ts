@@ -2,7 +2,7 @@ import { sha256 } from '../../lib/canonical.ts'
 import { microsToText } from '../../lib/money.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Completion, ModelResult, ProposedCall, TokenUsage } from './call.ts'
-import { tokenCost } from './tool.ts'
+import { MODEL_TOOL_DECLARATION, tokenCost } from './tool.ts'
 import type { Bundle } from '../../bundle/types.ts'
 import type { Reading } from '../transport.ts'
 import type { CallOutcome } from '../../record/actions.ts'
@@ -22,7 +22,7 @@ const EVERYTHING = 9_000_000_000_000_000n
 
 /** What a call of the model means for its action: judged like an upstream's, and its text screened. */
 export function modelOutcome({ call, answer }: ModelResult, reading: Reading): CallOutcome {
-  if (call.type !== 'answered') return outcomeOf(call, 'write')
+  if (call.type !== 'answered') return outcomeOf(call, MODEL_TOOL_DECLARATION)
   const status = call.status
   if (status !== HTTP_OK) {
     return failed('upstream_unreachable', `the model answered ${status}`, status, 0n, {})

@@ -3,7 +3,7 @@ import { canonicalJson } from '../../lib/canonical.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { MODEL_TOOL, MODEL_UPSTREAM } from './call.ts'
 import type { Target } from '../../model/request.ts'
-import { type Tool, UNDECLARED, type Upstream } from '../../model/tool.ts'
+import { PLAIN_UPSTREAM, type Tool, UNDECLARED, type Upstream } from '../../model/tool.ts'
 import { deepFreeze } from '../../lib/freeze.ts'
 import type { LlmPolicy, TokenPrice, ProtocolRules } from '../../bundle/types.ts'
 
@@ -91,6 +91,8 @@ export function modelUpstream({ timeoutMs }: LlmPolicy): Upstream {
     connectionsMax: CONNECTIONS_MAX,
     credential: null,
     idempotencyHeader: null,
+    http: PLAIN_UPSTREAM,
+    declared: {},
   })
 }
 
