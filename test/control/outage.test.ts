@@ -76,7 +76,7 @@ describe('a gate whose connections to PostgreSQL fall silent', function () {
   })
 
   it('does not stop the others when it falls silent inside a batch of the ledger', async () => {
-    proxy.silenceAfter = 'from ledger_head for update'
+    proxy.silenceAfter = 'begin isolation level' // what travels with it takes the lock
     const stuck = gate.act(key, UPDATE)
     await until('it is silent inside a batch', () => proxy.silenceAfter === null)
     await until('the other gate goes on', works(peer))
