@@ -2,6 +2,7 @@ import { trustedKeys } from '../agents/manifests.ts'
 import type { Db } from '../store/tx.ts'
 import { directAct } from './api/act.ts'
 import { createApp } from './app.ts'
+import { directProxy } from './proxy/proxy.ts'
 import { FailedLogins } from './edge/failed-logins.ts'
 import { Fanout } from './streams/fanout.ts'
 import { frontDoor } from './edge/front.ts'
@@ -41,7 +42,7 @@ export function httpDoor(given: DoorParts): Listening {
     readiness: () => readiness({ ...given, db: given.quick }),
   }
   const { host, port } = config
-  const app = frontDoor(parts, [directAct(parts)], createApp(parts))
+  const app = frontDoor(parts, [directAct(parts), directProxy(parts)], createApp(parts))
   const activity = new ActivityStream(parts)
   return new Listening({ host, port, app, activity, pipeline, log })
 }

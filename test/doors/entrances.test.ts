@@ -61,6 +61,31 @@ const CASES: readonly Case[] = [
   { says: 'a query', start: 'POST /act?x=1 HTTP/1.1', body: update() },
   { says: 'a slash too many', start: 'POST /act/ HTTP/1.1', body: update() },
   { says: 'another method', start: 'PUT /act HTTP/1.1', body: update() },
+  { says: 'a call', start: 'GET /proxy/test/items/i-1 HTTP/1.1' },
+  {
+    says: 'a call with a body',
+    start: 'PATCH /proxy/test/items/i-1 HTTP/1.1',
+    body: '{"note":"x"}',
+  },
+  { says: 'a call with a query', start: 'GET /proxy/test/items?status=open HTTP/1.1' },
+  { says: 'its head', start: 'HEAD /proxy/test/items/i-1 HTTP/1.1' },
+  { says: 'what may be called', start: 'OPTIONS /proxy/test/items/i-1 HTTP/1.1' },
+  { says: 'a call that no tool stands for', start: 'GET /proxy/test/nothing HTTP/1.1' },
+  { says: 'a call of nothing', start: 'GET /proxy/ HTTP/1.1' },
+  { says: 'an upstream that is none', start: 'GET /proxy/none/x HTTP/1.1' },
+  { says: 'a path that is ambiguous', start: 'GET /proxy/test/items/../people HTTP/1.1' },
+  { says: 'a call of nobody', start: 'GET /proxy/test/items/i-1 HTTP/1.1', key: null },
+  { says: 'a call of a person', start: 'GET /proxy/test/items/i-1 HTTP/1.1', key: 'admin' },
+  {
+    says: 'a call of malformed JSON',
+    start: 'PATCH /proxy/test/items/i-1 HTTP/1.1',
+    body: '{"note":',
+  },
+  {
+    says: 'a call that is too large',
+    start: 'PATCH /proxy/test/items/i-1 HTTP/1.1',
+    body: JSON.stringify({ note: 'x'.repeat(1_100_000) }),
+  },
 ]
 
 describe('the two ways of an action', () => {

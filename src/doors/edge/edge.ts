@@ -96,7 +96,7 @@ function logAnswer(
 }
 
 /** The target as it was sent; the framework rewrites `url` on its way. */
-function targetOf(req: IncomingMessage & { readonly originalUrl?: string }): string {
+export function targetOf(req: IncomingMessage & { readonly originalUrl?: string }): string {
   return req.originalUrl ?? req.url ?? ''
 }
 

@@ -1,4 +1,4 @@
-import type { Request } from 'express'
+import type { IncomingMessage } from 'node:http'
 import type { ReadBody } from '../../bundle/body-args.ts'
 import { MEDIA_TYPE } from '../../bundle/files.ts'
 import { decodePairs } from '../../bundle/query.ts'
@@ -28,7 +28,11 @@ export interface BodyParts {
 }
 
 /** Reads the body of a proxied request as its tool takes it. @throws GatewayError */
-export async function readProxied(req: Request, tool: Tool, parts: BodyParts): Promise<ReadBody> {
+export async function readProxied(
+  req: IncomingMessage,
+  tool: Tool,
+  parts: BodyParts,
+): Promise<ReadBody> {
   if (!carriesBody(req)) return { kind: 'empty' }
   const encoding = header(req, 'content-encoding') ?? 'identity'
   if (encoding !== 'identity') {
@@ -54,7 +58,7 @@ function parsed(kind: BodyKind, text: string): ReadBody {
 }
 
 async function readFiles(
-  req: Request,
+  req: IncomingMessage,
   tool: Tool,
   { spool, files }: BodyParts,
   bytesMax: number,
@@ -91,7 +95,7 @@ async function readFiles(
 }
 
 /** The chunks of a body, until there is too much of it or nothing comes any more. */
-async function* bounded(req: Request, bytesMax: number): AsyncIterable<Buffer> {
+async function* bounded(req: IncomingMessage, bytesMax: number): AsyncIterable<Buffer> {
   const tooLarge = () =>
     new GatewayError('payload_too_large', `the body is larger than ${bytesMax} bytes`)
   if (Number(req.headers['content-length'] ?? 0) > bytesMax) throw tooLarge()
@@ -117,7 +121,7 @@ async function* bounded(req: Request, bytesMax: number): AsyncIterable<Buffer> {
   }
 }
 
-const carriesBody = ({ headers }: Request): boolean =>
+const carriesBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
 interface MediaType {
@@ -129,7 +133,7 @@ const OCTETS: MediaType = { name: 'application/octet-stream', parameters: new Ma
 const PARAMETER = /^([A-Za-z0-9!#$&^_.+-]+)=(?:"([^"\\]*)"|([^\s";]+))$/
 
 /** The type of a body; undefined without one. @throws GatewayError for what is no type */
-function mediaType(req: Request): MediaType | undefined {
+function mediaType(req: IncomingMessage): MediaType | undefined {
   const given = header(req, 'content-type')
   if (given === undefined) return undefined
   const [name = '', ...rest] = given.split(';').map((part) => part.trim())

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { pipeline as streamed } from 'node:stream/promises'
-import { Router, type Request, type Response } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Router } from 'express'
 import type { SentHeaders } from '../../bundle/headers.ts'
 import type { KeyRing } from '../../agents/keys.ts'
 import { methodsFor } from '../../bundle/route.ts'
@@ -16,7 +17,8 @@ import type { Answer, Submission } from '../../pipeline/submission.ts'
 import { publicReason, refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { callerOf, header, stateOf } from '../edge/context.ts'
-import { allow, middleware } from '../edge/edge.ts'
+import { allow, middleware, targetOf } from '../edge/edge.ts'
+import type { DirectCall } from '../edge/front.ts'
 import { sendError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { idempotencyKey, sealOf } from '../edge/once.ts'
@@ -62,32 +64,47 @@ export const PROXY_ENDPOINTS: readonly Endpoint[] = (
  */
 export function proxyRoutes(parts: ProxyParts): Router {
   const router = Router({ caseSensitive: true })
-  router.use('/proxy', middleware(allow('agent')), async (req, res) => {
-    if (req.method === 'OPTIONS') {
-      sendMethods(req, res, parts)
-      return
-    }
-    const files = new SentFiles()
-    try {
-      await answerProxied(req, res, toAsked(req, files, parts), parts)
-    } finally {
-      files.discard()
-    }
-  })
+  router.use('/proxy', middleware(allow('agent')), (req, res) => proxied(req, res, parts))
   return router
 }
 
+/** The same without the framework. */
+export function directProxy(parts: ProxyParts): DirectCall {
+  return {
+    takes: (_method, target) => target.startsWith(PREFIX),
+    steps: [allow('agent'), (req, res) => proxied(req, res, parts)],
+  }
+}
+
+async function proxied(
+  req: IncomingMessage,
+  res: ServerResponse,
+  parts: ProxyParts,
+): Promise<void> {
+  if (req.method === 'OPTIONS') {
+    sendMethods(req, res, parts)
+    return
+  }
+  const files = new SentFiles()
+  try {
+    await answerProxied(req, res, toAsked(req, files, parts), parts)
+  } finally {
+    files.discard()
+  }
+}
+
 // Asking what may be called has no effect, so it is answered here and never forwarded.
-function sendMethods(req: Request, res: Response, { policies }: ProxyParts): void {
-  const { upstream, path } = split(req.originalUrl)
+function sendMethods(req: IncomingMessage, res: ServerResponse, { policies }: ProxyParts): void {
+  const { upstream, path } = split(targetOf(req))
   const methods = methodsFor(policies.current.routes, upstream, path)
   res.setHeader('Allow', [...methods, 'OPTIONS'].join(', '))
-  res.status(204).end()
+  res.statusCode = 204
+  res.end()
 }
 
 async function answerProxied(
-  req: Request,
-  res: Response,
+  req: IncomingMessage,
+  res: ServerResponse,
   { submission, tool }: Asked,
   { pipeline, policies, heldFiles }: ProxyParts,
 ): Promise<void> {
@@ -117,7 +134,7 @@ async function answerProxied(
 
 // It was answered before, or to nobody who could read it as it came. Its beginning is no answer.
 async function sendLarge(
-  res: Response,
+  res: ServerResponse,
   answer: Extract<Answer, { type: 'executed' }>,
   kept: KeptResult | undefined,
 ): Promise<void> {
@@ -155,11 +172,11 @@ interface Asked {
 }
 
 function toAsked(
-  req: Request,
+  req: IncomingMessage,
   files: SentFiles,
   { heldFiles: { spool }, config, keyRing }: ProxyParts,
 ): Asked {
-  const at = split(req.originalUrl)
+  const at = split(targetOf(req))
   const { uploadBytesMax } = config
   let found: Tool | undefined
   const submission = {
@@ -168,7 +185,7 @@ function toAsked(
     files,
     call: {
       ...at,
-      method: req.method,
+      method: req.method ?? '',
       headers: sentHeaders(req),
       body: async (tool: Tool) => {
         found = tool
@@ -193,7 +210,7 @@ function toAsked(
 const KEY_CACHE_MS = 1_000
 
 // A body may take minutes to come in, and a key that was revoked meanwhile acts no more.
-async function assertStillKnown(req: Request, keyRing: KeyRing): Promise<void> {
+async function assertStillKnown(req: IncomingMessage, keyRing: KeyRing): Promise<void> {
   const { presentedKey, caller } = stateOf(req)
   const again = presentedKey === undefined ? null : await keyRing.authenticate(presentedKey)
   if (again?.keyId === caller?.keyId) return
@@ -201,7 +218,7 @@ async function assertStillKnown(req: Request, keyRing: KeyRing): Promise<void> {
 }
 
 /** As they came: Node drops some of what is there twice, and joins the rest. */
-function sentHeaders({ rawHeaders }: Request): SentHeaders {
+function sentHeaders({ rawHeaders }: IncomingMessage): SentHeaders {
   const sent = new Map<string, string[]>()
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase()
@@ -211,12 +228,12 @@ function sentHeaders({ rawHeaders }: Request): SentHeaders {
 }
 
 /** RFC 7240: `Prefer: wait=10` waits that many seconds for a held action. */
-function waitMs(req: Request): number {
+function waitMs(req: IncomingMessage): number {
   const seconds = /(?:^|[,;\s])wait=(\d{1,3})/.exec(header(req, 'prefer') ?? '')?.[1]
   return Math.min(Number(seconds ?? 0), WAIT_S_MAX) * 1000
 }
 
-function sendProxied(res: Response, answer: Answer, tool: Tool | undefined): void {
+function sendProxied(res: ServerResponse, answer: Answer, tool: Tool | undefined): void {
   if (answer.type === 'held') {
     res.setHeader('Portcullis-Action', answer.actionId)
     if ((tool?.http.onHold ?? 'accepted') === 'accepted') sendHeld(res, answer)
@@ -248,7 +265,7 @@ function refusedHold(answer: Extract<Answer, { type: 'held' }>): GatewayError {
   })
 }
 
-function sendResult(res: Response, result: StoredResult): void {
+function sendResult(res: ServerResponse, result: StoredResult): void {
   sendHead(res, result)
   if (result.masked) res.setHeader('Portcullis-Masked', 'true')
   res.end(result.base64 === undefined ? (result.text ?? '') : Buffer.from(result.base64, 'base64'))
