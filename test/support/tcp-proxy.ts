@@ -53,6 +53,8 @@ export class TcpProxy {
   }
 
   #join(client: net.Socket, target: net.Socket): void {
+    // What comes in pieces goes on in pieces: holding a small one back until another is acknowledged is no network.
+    for (const socket of [client, target]) socket.setNoDelay(true)
     const pair = { client, target, silent: this.#silent }
     this.#pairs.add(pair)
     client.on('data', (bytes: Buffer) => {
