@@ -73,6 +73,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'maintenance',
   ],
   main: ['*'],
+  // The door of the package for programs that run a gate themselves.
+  index: ['config', 'errors', 'main'],
 }
 
 /** What each inner room of the compiler may import: one direction, from text to machine code. */
