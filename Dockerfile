@@ -3,7 +3,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json ./
 COPY ops ops
 COPY src src
-RUN npm ci && npm prune --omit=dev --ignore-scripts
+RUN npm ci && npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:22-alpine
 WORKDIR /app
