@@ -42,7 +42,7 @@ const machine = path.join(root, 'ops', 'build-machine.mjs')
 if (fs.existsSync(machine)) run([machine])
 fs.rmSync(dist, { recursive: true, force: true })
 run([tsc, '-p', 'tsconfig.json'])
-keepDeclarations(dist, ['index', 'rego/index'])
+keepDeclarations(dist, ['index', 'rego/index', 'client/index'])
 for (const file of files(src)) {
   if (!COPIED.test(file) || file.includes('assembly')) continue
   const target = path.join(dist, path.relative(src, file))

@@ -1,27 +1,10 @@
+import type { Action, Calls } from '../client/index.ts'
 import { print, say, visible } from './exit.ts'
 import { ask, type ClientOptions, path, query } from './gate-client.ts'
 import { listing, table, time } from './table.ts'
 
 type Options = ClientOptions & { readonly json?: boolean }
 
-interface Action {
-  readonly id: string
-  readonly agent: string
-  readonly agent_name: string | null
-  readonly request: { action: { name: string }; args: object; reason: string | null }
-  readonly effect: string
-  readonly status: string
-  readonly error?: { code: string; message: string }
-  readonly result?: { status: number; body: unknown }
-  readonly approval?: {
-    id: string
-    status: string
-    decided_by: string | null
-    reason: string | null
-  }
-  readonly created_at: string
-  readonly finished_at: string | null
-}
 interface Explanation {
   readonly reasons?: readonly Reason[]
 }
@@ -38,7 +21,7 @@ export async function listActions(
 ): Promise<void> {
   const { status, agent, tool, limit } = options
   const route = query('/actions', { status, agent, tool, limit })
-  const page = await ask<{ actions: readonly Action[] }>(options, 'GET', route)
+  const page = await ask<Calls['GET /actions']['answer']>(options, 'GET', route)
   if (options.json) return print(JSON.stringify(page, null, 2))
   if (page.actions.length === 0) return say('no action is like that')
   const rows = page.actions.map((one) => [

@@ -1,3 +1,4 @@
+import type { Agent, Calls } from '../client/index.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { CliError, EXIT, print, say, visible } from './exit.ts'
 import { ask, type ClientOptions, GateRefusal, path, query } from './gate-client.ts'
@@ -5,22 +6,7 @@ import { listing, table, time } from './table.ts'
 
 type Options = ClientOptions & { readonly json?: boolean }
 
-interface Agent {
-  readonly id: string
-  readonly name: string
-  readonly owner: string
-  readonly roles: readonly string[]
-  readonly status: string
-  readonly status_reason?: string
-  readonly description?: string
-  readonly monthly_budget: string | null
-  readonly per_action_limit: string | null
-  readonly created_at: string
-}
-interface Shown {
-  readonly agent: Agent
-  readonly budget: { month: string; spent: string; reserved: string; limit: string | null }
-}
+type Shown = Calls['GET /api/v1/agents/{id}']['answer']
 
 /** Names to look through when one is mistyped. */
 const NAMES_MAX = '200'
@@ -31,7 +17,7 @@ export async function listAgents(
 ): Promise<void> {
   const { status, role, owner, limit } = options
   const route = query('/api/v1/agents', { status, role, owner, limit })
-  const page = await ask<{ agents: readonly Agent[] }>(options, 'GET', route)
+  const page = await ask<Calls['GET /api/v1/agents']['answer']>(options, 'GET', route)
   if (options.json) return print(JSON.stringify(page, null, 2))
   if (page.agents.length === 0) return say('no agent is like that')
   const rows = page.agents.map((one) => [
@@ -40,7 +26,7 @@ export async function listAgents(
     one.status,
     one.roles.join(','),
     one.owner,
-    one.monthly_budget ?? '',
+    String(one.monthly_budget ?? ''),
   ])
   print(table(['NAME', 'ID', 'STATUS', 'ROLES', 'OWNER', 'BUDGET'], rows))
 }
@@ -92,7 +78,7 @@ async function find(given: string, options: ClientOptions): Promise<Shown> {
   } catch (error) {
     if (!(error instanceof GateRefusal && error.code === 'not_found')) throw error
     const route = query('/api/v1/agents', { limit: NAMES_MAX })
-    const { agents } = await ask<{ agents: readonly Agent[] }>(options, 'GET', route)
+    const { agents } = await ask<Calls['GET /api/v1/agents']['answer']>(options, 'GET', route)
     const hint = didYouMean(
       given,
       agents.map(({ name }) => name),

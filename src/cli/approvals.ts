@@ -1,33 +1,9 @@
+import type { Action, Approval, Calls } from '../client/index.ts'
 import { EXIT, CliError, print, say, visible } from './exit.ts'
 import { ask, type ClientOptions, path, query } from './gate-client.ts'
 import { cell, listing, table, time } from './table.ts'
 
 type Options = ClientOptions & { readonly json?: boolean }
-
-interface Approval {
-  readonly id: string
-  readonly action_id: string
-  readonly agent: string
-  readonly agent_name: string | null
-  readonly owner: string | null
-  readonly tool: string
-  readonly args?: object
-  readonly agent_reason?: string | null
-  readonly cost?: string | null
-  readonly target?: {
-    readonly method: string
-    readonly path: string
-    readonly upstream: string
-  } | null
-  readonly status: string
-  readonly reason: string
-  readonly quorum: number
-  readonly approver_roles: readonly string[]
-  readonly votes: readonly { approver: string; vote: string; reason: string; at: string }[]
-  readonly created_at: string
-  readonly expires_at: string
-  readonly url?: string
-}
 
 /** How long a vote waits for what it lets happen. */
 const OUTCOME_WAIT_S = 10
@@ -38,7 +14,7 @@ export async function listApprovals(
 ): Promise<void> {
   const { status, all, agent, limit } = options
   const route = query('/approvals', { status: all ? undefined : status, agent, limit })
-  const page = await ask<{ approvals: readonly Approval[] }>(options, 'GET', route)
+  const page = await ask<Calls['GET /approvals']['answer']>(options, 'GET', route)
   if (options.json) return print(JSON.stringify(page, null, 2))
   if (page.approvals.length === 0)
     return say(all ? 'nothing was ever held' : `nothing is ${status}`)
@@ -73,7 +49,7 @@ export async function vote(
   const { approval } = answer
   const action =
     approval.status === 'approved'
-      ? await ask<{ status: string; error?: { code: string; message: string } }>(
+      ? await ask<Action>(
           options,
           'GET',
           query(path`/actions/${approval.action_id}`, { wait_s: String(OUTCOME_WAIT_S) }),
@@ -94,7 +70,7 @@ async function find(given: string, options: Options): Promise<Approval> {
     return ask<Approval>(options, 'GET', path`/approvals/${given}`)
   }
   const route = path`/actions/${given}`
-  const { approval } = await ask<{ approval?: { id: string } }>(options, 'GET', route)
+  const { approval } = await ask<Action>(options, 'GET', route)
   if (approval) return ask<Approval>(options, 'GET', path`/approvals/${approval.id}`)
   throw new CliError(
     EXIT.usage,

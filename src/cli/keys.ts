@@ -1,17 +1,11 @@
+import type { Calls } from '../client/index.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { CliError, EXIT, print, visible } from './exit.ts'
 import { ask, call, type ClientOptions, path } from './gate-client.ts'
 
-interface Key {
-  readonly id: string
-  readonly role: string
-  readonly name: string
-  readonly revoked_at: string | null
-}
-
 /** `portcullis keys list`: one a line, columns parted by tabs. */
 export async function listKeys(options: ClientOptions & { json?: boolean }): Promise<void> {
-  const answer = await ask<{ keys: readonly Key[] }>(options, 'GET', '/api/v1/keys')
+  const answer = await ask<Calls['GET /api/v1/keys']['answer']>(options, 'GET', '/api/v1/keys')
   if (options.json) return print(JSON.stringify(answer, null, 2))
   for (const { id, role, name, revoked_at } of answer.keys) {
     print(visible([id, role, name, revoked_at ? 'revoked' : 'live'].join('\t')))
@@ -23,12 +17,12 @@ export async function createKey(
   options: ClientOptions & { role: string; name: string; agent?: string },
 ): Promise<void> {
   const { role, name, agent } = options
-  const answer = await ask<{ key: string }>(options, 'POST', '/api/v1/keys', {
+  const answer = await ask<{ key: string | null }>(options, 'POST', '/api/v1/keys', {
     role,
     name,
     ...(agent ? { agent } : {}),
   })
-  print(answer.key)
+  print(answer.key ?? '')
 }
 
 /** `portcullis keys revoke`: by its id, or by the name of its holder where that is one key. */
@@ -38,7 +32,7 @@ export async function revokeKey(given: string, options: ClientOptions): Promise<
 }
 
 async function idOf(name: string, options: ClientOptions): Promise<string> {
-  const { keys } = await ask<{ keys: readonly Key[] }>(options, 'GET', '/api/v1/keys')
+  const { keys } = await ask<Calls['GET /api/v1/keys']['answer']>(options, 'GET', '/api/v1/keys')
   const live = keys.filter(({ revoked_at }) => revoked_at === null)
   const [one, ...others] = live.filter((key) => key.name === name)
   if (one && others.length === 0) return one.id

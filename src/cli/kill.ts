@@ -1,3 +1,4 @@
+import type { Calls } from '../client/index.ts'
 import { CliError, EXIT, print, visible } from './exit.ts'
 import { ask, type ClientOptions } from './gate-client.ts'
 import { table, time } from './table.ts'
@@ -16,14 +17,17 @@ export async function setKill(
   options: Options & { agent?: string; tool?: string; upstream?: string; reason: string },
 ): Promise<void> {
   const { tool, upstream, reason } = options
-  // A scope that names nobody would stop nothing and look as if it did.
-  const agent = options.agent && (await namedAgent(options.agent, options)).name
+  // A switch for an agent that is not there would stop nothing; one for an agent that is gone is still released.
+  const isOne = engaged && options.agent !== undefined && !options.agent.includes('*')
+  const agent = isOne ? (await namedAgent(options.agent ?? '', options)).name : options.agent
   const scope = { ...(agent && { agent }), ...(tool && { tool }), ...(upstream && { upstream }) }
-  const answer = await ask<{
-    unconfirmed?: readonly string[]
-    recorded?: boolean
-    covers?: object
-  }>(options, 'PUT', '/kill-switch', { engaged, reason, scope })
+  const body = { engaged, reason, scope }
+  const answer = await ask<Calls['PUT /kill-switch']['answer']>(
+    options,
+    'PUT',
+    '/kill-switch',
+    body,
+  )
   if (options.json) print(JSON.stringify(answer, null, 2))
   else if (!engaged) print(`released for ${scopeText(scope)}`)
   else print(`engaged for ${scopeText(scope)}: no further effect starts`)
@@ -38,10 +42,7 @@ export async function setKill(
 
 /** `portcullis kill status`. */
 export async function showKill(options: Options): Promise<void> {
-  const state = await ask<{
-    known: boolean
-    switches: readonly { scope: Scope; reason: string; actor: string; engaged_at: string }[]
-  }>(options, 'GET', '/kill-switch')
+  const state = await ask<Calls['GET /kill-switch']['answer']>(options, 'GET', '/kill-switch')
   if (options.json) return print(JSON.stringify(state, null, 2))
   if (!state.known)
     print('not known: the gate cannot read it, and lets nothing through until it can')

@@ -1,3 +1,4 @@
+import type { Calls } from '../client/index.ts'
 import { ask, query } from './gate-client.ts'
 
 interface Candidate {
@@ -10,14 +11,8 @@ const LIMIT = '100'
 const page = <T>(route: string, more: Readonly<Record<string, string>> = {}): Promise<T> =>
   ask<T>({}, 'GET', query(route, { limit: LIMIT, ...more }))
 
-interface Asked {
-  readonly id: string
-  readonly tool: string
-  readonly agent_name: string | null
-}
-
 async function approvals(): Promise<readonly Candidate[]> {
-  const { approvals: found } = await page<{ approvals: readonly Asked[] }>('/approvals', {
+  const { approvals: found } = await page<Calls['GET /approvals']['answer']>('/approvals', {
     status: 'pending',
   })
   return found.map(({ id, tool, agent_name: agent }) => ({
@@ -27,16 +22,15 @@ async function approvals(): Promise<readonly Candidate[]> {
 }
 
 async function actions(status?: string): Promise<readonly Candidate[]> {
-  const { actions: found } = await page<{
-    actions: readonly { id: string; status: string; request: { action: { name: string } } }[]
-  }>('/actions', status === undefined ? {} : { status })
+  const { actions: found } = await page<Calls['GET /actions']['answer']>(
+    '/actions',
+    status === undefined ? {} : { status },
+  )
   return found.map((one) => ({ word: one.id, about: `${one.request.action.name} ${one.status}` }))
 }
 
 async function agents(): Promise<readonly Candidate[]> {
-  const { agents: found } = await page<{ agents: readonly { name: string; status: string }[] }>(
-    '/api/v1/agents',
-  )
+  const { agents: found } = await page<Calls['GET /api/v1/agents']['answer']>('/api/v1/agents')
   return found.map(({ name, status }) => ({ word: name, about: status }))
 }
 

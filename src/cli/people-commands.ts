@@ -51,7 +51,7 @@ function addApprovals(approvals: Command): void {
 function addKill(kill: Command): void {
   const scope = (command: Command): Command =>
     command
-      .option('--agent <agent>', 'only this agent, by name or id')
+      .option('--agent <agent>', 'only this agent, by name or id; `*` works')
       .option('--tool <tool>', 'only this tool; `*` works')
       .option('--upstream <upstream>', 'only this upstream; `*` works')
       .requiredOption('--reason <text>', 'why; it goes on record')

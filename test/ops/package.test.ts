@@ -59,7 +59,13 @@ describe('the package', function () {
   it('holds what runs, and neither sources, tests nor files of the tour', () => {
     expect(at.files).to.include.members([
       ...['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'bin/portcullis.js'],
-      ...['dist/cli/index.js', 'dist/index.js', 'dist/index.d.ts', 'dist/rego/index.d.ts'],
+      ...[
+        'dist/cli/index.js',
+        'dist/index.js',
+        'dist/index.d.ts',
+        'dist/rego/index.d.ts',
+        'dist/client/index.d.ts',
+      ],
       ...['dist/rego/machine/machine.wasm', 'dist/docs/index.html', 'ops/demo/server.mjs'],
       ...['ops/init/env', 'policies/gate.yaml', 'schemas/gate.schema.json', 'docs/errors.md'],
     ])
@@ -94,6 +100,7 @@ describe('the package', function () {
       const source = `
 import { GatewayError, parseConfig, startGate, type RunningGate } from 'portcullis'
 import { compile, load } from 'portcullis/rego'
+import { GateError, Portcullis } from 'portcullis/client'
 
 const gate: RunningGate = await startGate(parseConfig({ PORT: '0' }))
 const url: string = gate.url
@@ -102,6 +109,16 @@ if (compiled.ok) load(compiled).evaluate('a/b', {})
 else compiled.diagnostics.map(({ code, location }) => \`\${url} \${code} \${location.file}\`)
 // @ts-expect-error: a port is text, as the environment has it
 parseConfig({ PORT: 0 })
+const client = new Portcullis({ url, key: 'x' })
+const answered: string = (await client.call('GET /actions/{id}', { path: { id: 'x' } })).request.action.name
+const held = await client.act('a', {})
+if (held.decision === 'require_approval') held.approval.expires_at.slice(1)
+// @ts-expect-error: there is no such call
+await client.call('GET /nothing')
+// @ts-expect-error: the path has a variable
+await client.call('GET /actions/{id}')
+// @ts-expect-error: no such status
+if ((await client.wait('x')).status === 'done') throw new GateError('conflict', answered)
 throw new GatewayError('conflict', 'x')
 export {}
 `
