@@ -15,7 +15,13 @@ export const DEMO_AGENT = 'agent-support-001'
 /** Refused, not found, no such database, wrong password or user. */
 const DATABASE_CODES = /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|3D000|28P01|28000)$/
 /** Errors whose message says cause and way out by itself. */
-const SAID = new Set(['DATA_DIR_IN_USE', 'DATA_DIR_DAMAGED', 'AUDIT_KEY_LOST', 'LOG_FILE'])
+const SAID = new Set([
+  'DATA_DIR_IN_USE',
+  'DATA_DIR_DAMAGED',
+  'AUDIT_KEY_LOST',
+  'LOG_FILE',
+  'DATABASE_NEWER',
+])
 /** SQLSTATE of a statement that the user may not run. */
 const NOT_PERMITTED = '42501'
 const AGENT_KEY_FILE = `${DEMO_AGENT}.key`

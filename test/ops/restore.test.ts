@@ -21,6 +21,9 @@ function cli(args: readonly string[], { dataDir, databaseUrl }: Place) {
     env: {
       PATH: process.env['PATH'],
       DATA_DIR: dataDir,
+      POLICY_DIR: path.resolve(BIN, '..', '..', 'policies'),
+      DEMO: 'off',
+      PORT: '0',
       LOG_FILE: '',
       LOG_LEVEL: 'silent',
       ...(databaseUrl ? { DATABASE_URL: databaseUrl } : {}),
@@ -200,6 +203,21 @@ describe('a backup', function () {
       await refusesUntilAccepted({ dataDir, databaseUrl: await restored(older) }, key)
       expect((await gate.call('GET', '/readyz', { key: ADMIN })).status).to.equal(200)
       await gate.stop()
+    })
+
+    it('is the way back to an older gate, which refuses what a newer one has worked on', async () => {
+      const here = { dataDir: scratch('data'), databaseUrl: await server.createDatabase() }
+      await (await start(here)).stop()
+      const before = dump(here.databaseUrl)
+      const newer = `insert into schema_migrations (name, hash) values ('999_later.sql', 'x')`
+      execFileSync(path.join(bin, 'psql'), ['-q', '-d', here.databaseUrl, '-c', newer])
+      const refused = await cli(['start'], here)
+      expect(refused.status).to.equal(1)
+      expect(refused.text.trim().split('\n')).to.have.length(1)
+      expect(refused.text).to.include('999_later.sql').and.include('restore the backup')
+      const back = await start({ ...here, databaseUrl: await restored(before) })
+      expect((await back.call('GET', '/readyz')).status).to.equal(200)
+      await back.stop()
     })
   })
 })
