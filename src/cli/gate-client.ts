@@ -95,7 +95,7 @@ async function reach(
 function defaultUrl(): string {
   const { env, host, port } = readConfig()
   const given = env['PORTCULLIS_URL']
-  if (given !== undefined) {
+  if (given) {
     if (URL.canParse(given)) return given
     throw new CliError(EXIT.usage, 'PORTCULLIS_URL is not a URL')
   }

@@ -19,8 +19,11 @@ export function portcullis(): Command {
   program.hook('preAction', (_, command) => {
     if (!SERVING.has(command.name())) shortRun()
   })
+  program.commandsGroup('The gate and its folder:')
   addOffline(program)
+  program.commandsGroup('What people do with a running gate:')
   addPeople(program)
+  program.commandsGroup('Policies and the shell:')
   addTest(
     program,
     'run the test_ rules of Rego files and the matrices of tests/*.yaml; exits 4 when one does not hold',
