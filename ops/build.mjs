@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { keepDeclarations } from './declarations.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const src = path.join(root, 'src')
@@ -41,6 +42,7 @@ const machine = path.join(root, 'ops', 'build-machine.mjs')
 if (fs.existsSync(machine)) run([machine])
 fs.rmSync(dist, { recursive: true, force: true })
 run([tsc, '-p', 'tsconfig.json'])
+keepDeclarations(dist, ['index', 'rego/index', 'client/index'])
 for (const file of files(src)) {
   if (!COPIED.test(file) || file.includes('assembly')) continue
   const target = path.join(dist, path.relative(src, file))

@@ -83,9 +83,9 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 const TOKEN_CHARS_MIN = 4
 const TOKENS_MAX = 100
 
-/** Reads `process.env` over the `.env` beside package.json; the only place that does. */
-export function readConfig(root: string): Config {
-  const file = path.join(root, '.env')
+/** Reads `process.env` over the `.env` of a folder; the only place that does. */
+export function readConfig(folder = process.cwd()): Config {
+  const file = path.join(folder, '.env')
   const fromFile = fs.existsSync(file) ? parseEnv(fs.readFileSync(file, 'utf8')) : {}
   return parseConfig({ ...fromFile, ...process.env })
 }

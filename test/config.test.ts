@@ -183,7 +183,7 @@ describe('the environment', () => {
     )
   })
 
-  it('wins over the .env file beside package.json', () => {
+  it('wins over the .env file of the folder', () => {
     const root = scratch('config')
     fs.writeFileSync(path.join(root, '.env'), 'PORT=1234\nHOST="0.0.0.0" # all\nPATH=/nowhere\n')
     const config = readConfig(root)

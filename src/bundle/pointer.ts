@@ -115,3 +115,27 @@ const CLEVER = ['$ref', 'allOf', 'anyOf', 'oneOf', 'if', 'patternProperties', 'p
 export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+/** Joins a document into others at a path; false when something else stands there. */
+export function place(
+  into: Record<string, Json>,
+  path: readonly string[],
+  value: JsonObject,
+): boolean {
+  const [step, ...rest] = path
+  if (step !== undefined) {
+    const inner = Object.hasOwn(into, step) ? into[step] : {}
+    if (!isObject(inner) || step === '__proto__') return false
+    const copy = { ...inner }
+    into[step] = copy
+    return place(copy, rest, value)
+  }
+  return Object.entries(value).every(([key, member]) => {
+    if (!Object.hasOwn(into, key)) {
+      into[key] = member
+      return true
+    }
+    const there = into[key]
+    return isObject(there) && isObject(member) && place(into, [key], member)
+  })
+}

@@ -1,17 +1,16 @@
 import { readConfig } from '../config.ts'
 import { acceptLoss, newKey, NothingToDo } from '../maintenance.ts'
 import { CliError, EXIT, say } from './exit.ts'
-import { ROOT } from './root.ts'
 
 /** `portcullis audit accept-loss`: exits 2 when nothing is lost. */
 export async function acceptAuditLoss(options: { reason: string }): Promise<void> {
-  const count = await repaired(() => acceptLoss(readConfig(ROOT), options.reason))
+  const count = await repaired(() => acceptLoss(readConfig(), options.reason))
   say(`on record: ${count} entries are gone; every verification shows it from now on`)
 }
 
 /** `portcullis audit new-key`. */
 export async function newAuditKey(options: { reason: string }): Promise<void> {
-  await repaired(() => newKey(readConfig(ROOT), options.reason))
+  await repaired(() => newKey(readConfig(), options.reason))
   say('a new signing key is in the data directory, and the record says why')
 }
 

@@ -7,15 +7,17 @@ import { closeAll } from '../policy/load.ts'
 import { REGO_COMPILER } from '../engines/rego-compiler.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { policyFailure, policyText } from './policy-report.ts'
-import { ROOT } from './root.ts'
 
 /** `portcullis check`: exits 0 when the directory loads, 3 with every diagnostic when not; for `strict`, not for warnings either. */
 export async function check(
   dir: string,
   { json = false, strict = false }: { readonly json?: boolean; readonly strict?: boolean },
 ): Promise<void> {
-  if (!fs.existsSync(dir)) throw new CliError(EXIT.usage, `no directory ${dir}`)
-  const { env, ticketingApiUrl, ratePerS } = readConfig(ROOT)
+  if (!fs.existsSync(dir)) {
+    const way = dir === 'policies' ? '; `portcullis init` makes one' : ''
+    throw new CliError(EXIT.usage, `no directory ${dir}${way}`)
+  }
+  const { env, ticketingApiUrl, ratePerS } = readConfig()
   const result = await loadBundle(path.resolve(dir), {
     ...KINDS,
     env: { ...env, TICKETING_API_URL: ticketingApiUrl },

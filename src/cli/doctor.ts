@@ -10,7 +10,6 @@ import { openLog } from '../lib/log.ts'
 import { mayCreate, noCreate } from './database-rights.ts'
 import { CliError, EXIT, print } from './exit.ts'
 import { portProblem } from './port.ts'
-import { ROOT } from './root.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
 const CLOCK_SKEW_MS_MAX = 2_000
@@ -24,7 +23,7 @@ interface Finding {
 
 /** `portcullis doctor`: checks what a start needs; each problem comes with its fix. Exits 5 on any. */
 export async function doctor(): Promise<void> {
-  const config = readConfig(ROOT) // a bad environment is reported by its own error
+  const config = readConfig() // a bad environment is reported by its own error
   const findings: Finding[] = [
     { name: 'node', problem: nodeProblem() },
     { name: 'settings', problem: null },
@@ -90,7 +89,9 @@ async function addressProblem({ host, port }: Config): Promise<string | null> {
 }
 
 async function policyProblem(config: Config): Promise<string | null> {
-  if (!fs.existsSync(config.policyDir)) return `${config.policyDir} does not exist; set POLICY_DIR`
+  if (!fs.existsSync(config.policyDir)) {
+    return `${config.policyDir} does not exist; run \`portcullis init\` or set POLICY_DIR`
+  }
   const result = await loadBundle(config.policyDir, {
     ...KINDS,
     env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },

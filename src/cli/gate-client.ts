@@ -1,8 +1,7 @@
 import fs from 'node:fs'
-import path from 'node:path'
+import { join } from 'node:path'
 import { readConfig } from '../config.ts'
-import { CliError, EXIT } from './exit.ts'
-import { ROOT } from './root.ts'
+import { CliError, EXIT, visible } from './exit.ts'
 
 export interface ClientOptions {
   readonly url?: string
@@ -22,10 +21,49 @@ export async function call(
   const response = await reach(options, method, route, body)
   if (response.ok) return response
   const answer = (await response.json().catch(() => ({}))) as {
-    error?: { code?: string; message?: string }
+    error?: Refusal & { code?: string }
   }
-  const { code = String(response.status), message = response.statusText } = answer.error ?? {}
-  throw new CliError(EXIT.internal, `${code}: ${message}`)
+  const code = answer.error?.code ?? String(response.status)
+  throw new GateRefusal(code, answer.error)
+}
+
+/** The same, of an answer that is JSON. */
+export async function ask<T>(
+  options: ClientOptions,
+  method: string,
+  route: string,
+  body?: unknown,
+): Promise<T> {
+  return (await (await call(options, method, route, body)).json()) as T
+}
+
+/** What a gate that answers said no with, and what to do about it. */
+export class GateRefusal extends CliError {
+  readonly code: string
+
+  constructor(code: string, error: Refusal = {}) {
+    const { message = 'the gate refused', next_action: next } = error
+    super(EXIT.internal, visible(`${code}: ${message}${next ? `; ${next}` : ''}`))
+    this.code = code
+  }
+}
+
+interface Refusal {
+  readonly message?: string
+  readonly next_action?: string
+}
+
+/** A path with its values escaped: path`/agents/${name}`. */
+export const path = (texts: TemplateStringsArray, ...values: readonly string[]): string =>
+  texts.reduce((all, text, at) => `${all}${encodeURIComponent(values[at - 1] ?? '')}${text}`)
+
+/** A path followed by a query of what is given. */
+export function query(
+  route: string,
+  members: Readonly<Record<string, string | undefined>>,
+): string {
+  const given = Object.entries(members).filter((one): one is [string, string] => !!one[1])
+  return given.length === 0 ? route : `${route}?${new URLSearchParams(given).toString()}`
 }
 
 async function reach(
@@ -55,9 +93,9 @@ async function reach(
 
 /** Where the gate of the same environment listens. */
 function defaultUrl(): string {
-  const { env, host, port } = readConfig(ROOT)
+  const { env, host, port } = readConfig()
   const given = env['PORTCULLIS_URL']
-  if (given !== undefined) {
+  if (given) {
     if (URL.canParse(given)) return given
     throw new CliError(EXIT.usage, 'PORTCULLIS_URL is not a URL')
   }
@@ -67,10 +105,10 @@ function defaultUrl(): string {
 }
 
 function defaultKey(): string {
-  const config = readConfig(ROOT)
+  const config = readConfig()
   const given = config.env['PORTCULLIS_KEY']
   if (given) return given
-  const file = path.join(config.dataDir, ADMIN_KEY_FILE)
+  const file = join(config.dataDir, ADMIN_KEY_FILE)
   if (fs.existsSync(file)) return fs.readFileSync(file, 'utf8').trim()
   throw new CliError(EXIT.usage, 'no key: give --key or set PORTCULLIS_KEY')
 }

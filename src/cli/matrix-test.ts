@@ -2,6 +2,7 @@ import path from 'node:path'
 import { KINDS, JUDGE } from '../decide/index.ts'
 import {
   describeCase,
+  describeDecider,
   loadBundle,
   type MatrixResult,
   readMatrices,
@@ -53,8 +54,7 @@ async function runDir(
 
 async function loaded(dir: string, files: Readonly<Record<string, Uint8Array>>) {
   const { readConfig } = await import('../config.ts')
-  const { ROOT } = await import('./root.ts')
-  const { env, ticketingApiUrl, ratePerS } = readConfig(ROOT)
+  const { env, ticketingApiUrl, ratePerS } = readConfig()
   const result = await loadBundle(files, {
     ...KINDS,
     env: { ...env, TICKETING_API_URL: ticketingApiUrl },
@@ -82,5 +82,6 @@ function toResult(
     ms,
   } as const
   if (passed) return { ...base, outcome: 'passed' }
-  return { ...base, outcome: 'failed', want: wanted(one), got, decidedBy }
+  const deciders = decidedBy.map((decider) => ({ ...decider, summary: describeDecider(decider) }))
+  return { ...base, outcome: 'failed', want: wanted(one), got, decidedBy: deciders }
 }

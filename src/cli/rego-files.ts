@@ -3,12 +3,12 @@ import path from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { type Diagnostic, parse, renderDiagnostic } from '../rego/index.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import { place } from '../engines/archive.ts'
-import { isObject } from '../bundle/pointer.ts'
+import { isObject, place } from '../bundle/pointer.ts'
 import { CliError, EXIT, say, visible } from './exit.ts'
+import type { TestResult } from './test-report.ts'
 
 const FILE_BYTES_MAX = 4 << 20
-const DATA_BYTES_MAX = 64 << 20
+export const DATA_BYTES_MAX = 64 << 20
 const DATA_FILE = /\.(json|ya?ml)$/
 
 /** Rego sources and data documents below the given files and folders, by path. */
@@ -17,22 +17,36 @@ export interface RegoFiles {
   readonly data: JsonObject
 }
 
+/** What the gate makes of a folder that is a policy directory. The compiler by itself knows of none. */
+export interface PolicyDirectories {
+  /** Its documents; undefined where it is not a policy directory. */
+  data(folder: string): Promise<JsonObject | undefined>
+  /** What its matrices of `tests/*.yaml` come to. */
+  matrices(
+    folders: readonly string[],
+    isWanted: (name: string) => boolean,
+  ): Promise<readonly TestResult[]>
+}
+
 /** The Rego sources alone. @throws CliError (usage) for what is not there or cannot be read */
 export function readModules(paths: readonly string[]): Readonly<Record<string, string>> {
   const files = paths.flatMap(filesBelow).map(({ file }) => file)
   const modules = files.filter((file) => file.endsWith('.rego'))
-  return Object.fromEntries(modules.map((file) => [file, read(file, FILE_BYTES_MAX)]))
+  return Object.fromEntries(modules.map((file) => [file, readText(file, FILE_BYTES_MAX)]))
 }
 
 /**
  * Sources and data as `opa test` loads a folder: `sub/data.json` and any other JSON and YAML below `sub` is joined into
- * `data.sub`, other files are left out. Where the folder is a policy directory, the data is what the gate makes of it.
+ * `data.sub`, other files are left out. Of a policy directory, the data is what the gate makes of it.
  * @throws CliError (usage) for what is not there or cannot be read
  */
-export async function readRegoFiles(paths: readonly string[]): Promise<RegoFiles> {
+export async function readRegoFiles(
+  paths: readonly string[],
+  policies?: PolicyDirectories,
+): Promise<RegoFiles> {
   const data: Record<string, Json> = {}
   for (const given of paths) {
-    const documents = await policyData(given)
+    const documents = await policies?.data(given)
     if (documents) place(data, [], documents)
     else for (const one of filesBelow(given)) readInto(data, one)
   }
@@ -58,7 +72,7 @@ function readInto(data: Record<string, Json>, { file, path: at }: Found): void {
 }
 
 function readDocument(file: string): Json {
-  const text = read(file, DATA_BYTES_MAX)
+  const text = readText(file, DATA_BYTES_MAX)
   try {
     if (file.endsWith('.json')) return firstJson(text)
     // The first document, with anchors and all: this is data of others, not a policy of the gate.
@@ -94,26 +108,6 @@ function endOfFirst(text: string): number | undefined {
   return undefined
 }
 
-/** The documents below `data/` as the gate reads them, when the folder is a policy directory. */
-async function policyData(dir: string): Promise<JsonObject | undefined> {
-  if (!fs.existsSync(path.join(dir, 'gate.yaml'))) return undefined
-  const { readData } = await import('../policy/data.ts')
-  const { Findings } = await import('../sources/diagnostics.ts')
-  const { policyFailure } = await import('./policy-report.ts')
-  const folder = path.join(dir, 'data')
-  const texts = new Map<string, string>()
-  const names = fs.existsSync(folder) ? fs.readdirSync(folder) : []
-  for (const name of names) {
-    if (!/^[.]|~$/.test(name)) {
-      texts.set(`data/${name}`, read(path.join(folder, name), DATA_BYTES_MAX))
-    }
-  }
-  const found = new Findings()
-  const { values: data } = readData(texts, found)
-  if (found.hasErrors) throw policyFailure(dir, found.list('error', 100))
-  return data
-}
-
 function filesBelow(given: string): Found[] {
   if (!fs.existsSync(given)) throw new CliError(EXIT.usage, `no file or folder ${given}`)
   if (fs.statSync(given).isFile()) return [{ file: given, path: [] }]
@@ -130,14 +124,14 @@ const folders = (name: string): string[] => name.split(path.sep).slice(0, -1)
 const isFile = (file: string): boolean =>
   fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true
 
-function read(file: string, bytesMax: number): string {
+export function readText(file: string, bytesMax: number): string {
   if (fs.statSync(file).size > bytesMax) throw new CliError(EXIT.usage, `${file} is too large`)
   return fs.readFileSync(file, 'utf8')
 }
 
 export function readJson(file: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(read(file, DATA_BYTES_MAX))
+    const value: unknown = JSON.parse(readText(file, DATA_BYTES_MAX))
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
       return value as Record<string, unknown>
     }

@@ -10,7 +10,13 @@ import {
   renderExpressions,
 } from '../rego/index.ts'
 import { CliError, EXIT, print, say, visible } from './exit.ts'
-import { readJson, readModules, readRegoFiles, regoFailure } from './rego-files.ts'
+import {
+  type PolicyDirectories,
+  readJson,
+  readModules,
+  readRegoFiles,
+  regoFailure,
+} from './rego-files.ts'
 import { tarGz } from './tar-writer.ts'
 
 interface Common {
@@ -44,8 +50,9 @@ export async function regoEval(
     readonly input?: string
     readonly explain?: boolean
   },
+  policies?: PolicyDirectories,
 ): Promise<void> {
-  const { modules, data } = await readRegoFiles(options.data ?? [])
+  const { modules, data } = await readRegoFiles(options.data ?? [], policies)
   const result = evaluate({
     query,
     modules,
@@ -122,13 +129,14 @@ export async function regoMigrate(
 export async function regoBuild(
   paths: readonly string[],
   options: Common & { readonly entrypoint: string[]; readonly out: string },
+  policies?: PolicyDirectories,
 ): Promise<void> {
-  const { modules, data } = await readRegoFiles(paths)
-  const policies = Object.fromEntries(
+  const { modules, data } = await readRegoFiles(paths, policies)
+  const built = Object.fromEntries(
     Object.entries(modules).filter(([name]) => !name.endsWith('_test.rego')),
   )
   const { entrypoint: entrypoints } = options
-  const result = compile({ modules: policies, entrypoints, ...dialect(options) })
+  const result = compile({ modules: built, entrypoints, ...dialect(options) })
   if (!result.ok) throw regoFailure(result.diagnostics, modules, options.json ?? false)
   const manifest = {
     revision: '',

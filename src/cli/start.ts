@@ -10,13 +10,18 @@ import { ADMIN_KEY_FILE } from './gate-client.ts'
 import { policyFailure } from './policy-report.ts'
 import { noCreate } from './database-rights.ts'
 import { portProblem } from './port.ts'
-import { ROOT } from './root.ts'
 
 export const DEMO_AGENT = 'agent-support-001'
 /** Refused, not found, no such database, wrong password or user. */
 const DATABASE_CODES = /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|3D000|28P01|28000)$/
 /** Errors whose message says cause and way out by itself. */
-const SAID = new Set(['DATA_DIR_IN_USE', 'DATA_DIR_DAMAGED', 'AUDIT_KEY_LOST', 'LOG_FILE'])
+const SAID = new Set([
+  'DATA_DIR_IN_USE',
+  'DATA_DIR_DAMAGED',
+  'AUDIT_KEY_LOST',
+  'LOG_FILE',
+  'DATABASE_NEWER',
+])
 /** SQLSTATE of a statement that the user may not run. */
 const NOT_PERMITTED = '42501'
 const AGENT_KEY_FILE = `${DEMO_AGENT}.key`
@@ -24,11 +29,13 @@ const AGENT_KEY_FILE = `${DEMO_AGENT}.key`
 /** `portcullis start`: runs until it is told to stop. */
 export async function start(): Promise<void> {
   const startedAt = performance.now()
-  const config = readConfig(ROOT)
+  const config = readConfig()
+  assertPolicies(config)
   await assertPortFree(config) // before anything is made that would have to be undone
   const gate = newGate(config)
   const demo = await startDemo(config)
   stopOnSignals(gate, demo)
+  sayIfLong(config)
   let newAdmin: string | null = null
   try {
     await gate.start(async () => {
@@ -50,6 +57,20 @@ function newGate(config: Config): Gate {
   } catch (error) {
     throw explain(error, config)
   }
+}
+
+// The only start that takes long, on a busy machine, without a word of its own.
+function sayIfLong({ databaseUrl, dataDir }: Config): void {
+  if (databaseUrl !== null || fs.existsSync(path.join(dataDir, 'db'))) return
+  say('making the database; this happens once and takes some seconds …')
+}
+
+// An empty folder is how most people meet the gate.
+function assertPolicies({ policyDir }: Config): void {
+  if (fs.existsSync(policyDir)) return
+  const name = path.relative(process.cwd(), policyDir) || policyDir
+  const way = '`portcullis init` makes a folder that works, POLICY_DIR names one elsewhere'
+  throw new CliError(EXIT.policy, `there are no policies in ${name}; ${way}`)
 }
 
 async function assertPortFree({ host, port }: Config): Promise<void> {
@@ -164,9 +185,10 @@ function banner(
   print(`
   Try, in another shell:
 
-  export AGENT_KEY=$(cat ${file(AGENT_KEY_FILE)}) ADMIN_KEY=$(cat ${file(ADMIN_KEY_FILE)})
+  export AGENT_KEY=$(cat ${file(AGENT_KEY_FILE)})
   curl -s ${url}/act -H "X-API-Key: $AGENT_KEY" -H 'Content-Type: application/json' \\
     -d '{"tool":"tickets.update","args":{"id":"t-1","status":"resolved"},"reason":"answered"}'
-  curl -s ${url}/audit/timeline?limit=5 -H "X-API-Key: $ADMIN_KEY"
+  npx portcullis actions list
+  npx portcullis logs tail
 `)
 }

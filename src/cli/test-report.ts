@@ -1,5 +1,4 @@
 import type { Decider } from '../policy/index.ts'
-import { describeDecider } from '../policy/matrix-run.ts'
 import { type Expression, renderExpression, renderExpressions } from '../rego/index.ts'
 
 export interface TestResult {
@@ -19,7 +18,7 @@ export interface TestResult {
   readonly subject?: string
   readonly action?: string
   readonly resource?: string | null
-  readonly decidedBy?: readonly Decider[]
+  readonly decidedBy?: readonly (Decider & { readonly summary: string })[]
 }
 
 export interface Report {
@@ -56,7 +55,7 @@ function failureText(one: TestResult): string {
     ...(stopped ? ['  the first that did not hold', indented(renderExpression(stopped))] : []),
     ...(expressions.length > 0 ? [indented(renderExpressions(expressions))] : []),
     ...decidedBy.flatMap((decider) => [
-      `  decided by ${describeDecider(decider)}`,
+      `  decided by ${decider.summary}`,
       ...(decider.expressions ?? []).map((expression) => indented(traceText(expression))),
     ]),
   ].join('\n')
@@ -85,7 +84,9 @@ function junitCase(one: TestResult): string {
   const open = `  <testcase name="${escapeXml(titleOf(one))}" classname="${escapeXml(file)}" time="${(ms / 1000).toFixed(5)}"`
   if (outcome === 'passed') return `${open}/>`
   if (outcome === 'todo') return `${open}><skipped/></testcase>`
-  const message = [`want ${want}, got ${got}`, ...decidedBy.map(describeDecider)].join('; ')
+  const message = [`want ${want}, got ${got}`, ...decidedBy.map(({ summary }) => summary)].join(
+    '; ',
+  )
   return `${open}><failure message="${escapeXml(message)}"/></testcase>`
 }
 

@@ -1,10 +1,7 @@
-import { watch } from 'chokidar'
-import fs from 'node:fs'
-import path from 'node:path'
 import { CliError, EXIT, print, say, visible } from './exit.ts'
-import { readRegoFiles, regoFailure, type RegoFiles } from './rego-files.ts'
+import { type PolicyDirectories, readRegoFiles, regoFailure } from './rego-files.ts'
 import { runRegoTests } from './rego-test.ts'
-import { FORMATS, type Report, type TestResult } from './test-report.ts'
+import { FORMATS, type Report } from './test-report.ts'
 
 export interface TestOptions {
   readonly run?: string
@@ -22,9 +19,14 @@ export interface TestOptions {
  * `portcullis test`: the `test_` rules of the Rego files below a folder, and the matrices of
  * `tests/*.yaml` where the folder is a policy directory. Exits 4 when one does not hold.
  */
-export async function test(paths: readonly string[], options: TestOptions): Promise<void> {
-  if (!options.watch) return runOnce(paths, options)
-  const again = () => runOnce(paths, options).catch((error: Error) => say(error.message))
+export async function test(
+  paths: readonly string[],
+  options: TestOptions,
+  policies?: PolicyDirectories,
+): Promise<void> {
+  if (!options.watch) return runOnce(paths, options, policies)
+  const { watch } = await import('chokidar')
+  const again = () => runOnce(paths, options, policies).catch((error: Error) => say(error.message))
   await again()
   let running = Promise.resolve()
   watch([...paths], { ignoreInitial: true }).on('all', () => {
@@ -33,12 +35,16 @@ export async function test(paths: readonly string[], options: TestOptions): Prom
   await new Promise(() => {}) // until Ctrl-C
 }
 
-async function runOnce(paths: readonly string[], options: TestOptions): Promise<void> {
-  const report = await testReport(paths, await readRegoFiles(paths), options)
+async function runOnce(
+  paths: readonly string[],
+  options: TestOptions,
+  policies: PolicyDirectories | undefined,
+): Promise<void> {
+  const report = await testReport(paths, options, policies)
   const { format = 'text' } = options
   const text = FORMATS[format](report)
   print(format === 'text' ? visible(text) : text)
-  if (report.results.length === 0) nothingRun(options)
+  if (report.results.length === 0) nothingRun(options, policies !== undefined)
   const failed = report.results.filter(({ outcome }) => outcome === 'failed').length
   if (failed > 0) throw new CliError(EXIT.tests, `${failed} failed`)
   const least = Number(options.failUnder ?? 0)
@@ -48,10 +54,11 @@ async function runOnce(paths: readonly string[], options: TestOptions): Promise<
 }
 
 // Silence about nothing would look like success.
-function nothingRun({ run, require = false }: TestOptions): void {
+function nothingRun({ run, require = false }: TestOptions, hasMatrices: boolean): void {
+  const matrix = hasMatrices ? ', or a matrix in `tests/*.yaml` (docs/policies.md)' : ''
   const text =
     run === undefined
-      ? 'no tests: write `test_name if { ... }` in a file `*_test.rego`, or a matrix in `tests/*.yaml` (docs/policies.md)'
+      ? `no tests: write \`test_name if { ... }\` in a file \`*_test.rego\`${matrix}`
       : `no test matches \`${run}\``
   if (require) throw new CliError(EXIT.tests, text)
   say(text)
@@ -59,25 +66,16 @@ function nothingRun({ run, require = false }: TestOptions): void {
 
 async function testReport(
   paths: readonly string[],
-  files: RegoFiles,
   options: TestOptions,
+  policies: PolicyDirectories | undefined,
 ): Promise<Report> {
+  const files = await readRegoFiles(paths, policies)
   const { run = '', coverage = false, v0 = false } = options
   const wanted = wantedTests(run)
   const rego = runRegoTests(files, { wanted, coverage, v0 })
   if (!rego.ok) throw regoFailure(rego.diagnostics, files.modules, options.format === 'json')
-  const results = [...rego.results, ...(await matrices(paths, wanted))]
+  const results = [...rego.results, ...((await policies?.matrices(paths, wanted)) ?? [])]
   return { results, ...(rego.coverage ? { coverage: rego.coverage } : {}) }
-}
-
-// Deciding brings the whole policy room along; most folders of Rego files have no use for it.
-async function matrices(
-  paths: readonly string[],
-  wanted: (name: string) => boolean,
-): Promise<readonly TestResult[]> {
-  const dirs = paths.filter((dir) => fs.existsSync(path.join(dir, 'gate.yaml')))
-  if (dirs.length === 0) return []
-  return (await import('./matrix-test.ts')).matrixResults(dirs, wanted)
 }
 
 function wantedTests(pattern: string): (name: string) => boolean {

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import { Findings, wholeFile } from '../sources/diagnostics.ts'
 import { parseJson } from '../sources/json.ts'
-import { isObject } from '../bundle/pointer.ts'
+import { isObject, place } from '../bundle/pointer.ts'
 import { isTestFile } from './rego-program.ts'
 import { readTarGz } from '../sources/tar.ts'
 import { parseYaml } from '../sources/yaml.ts'
@@ -107,28 +107,4 @@ function decode(
     found.error(wholeFile(name), 'not_utf8', `its ${member} is not valid UTF-8`)
     return undefined
   }
-}
-
-/** Joins a document into others at a path; false when something else stands there. */
-export function place(
-  into: Record<string, Json>,
-  path: readonly string[],
-  value: JsonObject,
-): boolean {
-  const [step, ...rest] = path
-  if (step !== undefined) {
-    const inner = Object.hasOwn(into, step) ? into[step] : {}
-    if (!isObject(inner) || step === '__proto__') return false
-    const copy = { ...inner }
-    into[step] = copy
-    return place(copy, rest, value)
-  }
-  return Object.entries(value).every(([key, member]) => {
-    if (!Object.hasOwn(into, key)) {
-      into[key] = member
-      return true
-    }
-    const there = into[key]
-    return isObject(there) && isObject(member) && place(into, [key], member)
-  })
 }

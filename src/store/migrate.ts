@@ -25,7 +25,24 @@ interface Migration {
  */
 export async function migrate(pool: Pool): Promise<void> {
   await pool.query(BOOTSTRAP)
-  for (const migration of readMigrations()) await apply(pool, migration)
+  const migrations = readMigrations()
+  await assertNotNewer(pool, migrations)
+  for (const migration of migrations) await apply(pool, migration)
+}
+
+/** `code` of the error of a gate that is older than its database. */
+export const DATABASE_NEWER = 'DATABASE_NEWER'
+
+// An older gate would leave out of the record what it does not know of, and write rows that a newer one misreads.
+async function assertNotNewer(pool: Pool, known: readonly Migration[]): Promise<void> {
+  const { rows } = await pool.query<{ name: string }>(
+    'select name from schema_migrations where name <> all($1) order by name desc limit 1',
+    [known.map(({ name }) => name)],
+  )
+  const [newer] = rows
+  if (!newer) return
+  const message = `a newer gate has worked on this database (${newer.name}); start that version, or restore the backup from before the upgrade`
+  throw Object.assign(new Error(message), { code: DATABASE_NEWER })
 }
 
 function readMigrations(): Migration[] {

@@ -11,9 +11,20 @@ import { Store } from '../../src/store/store.ts'
 const START_ATTEMPTS = 20
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 
-/** A scratch folder that is gone after the tests. */
+const scratched: string[] = []
+
+/** A scratch folder that is gone after the tests; KEEP_SCRATCH keeps them, to look into. */
 export function scratch(name: string): string {
-  return fs.mkdtempSync(path.join(os.tmpdir(), `portcullis-${name}-`))
+  if (scratched.length === 0) process.once('exit', removeScratched)
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `portcullis-${name}-`))
+  scratched.push(folder)
+  return folder
+}
+
+// A suite makes more than a thousand, and a database is tens of megabytes.
+function removeScratched(): void {
+  if (process.env['KEEP_SCRATCH']) return
+  for (const folder of scratched) fs.rmSync(folder, { recursive: true, force: true })
 }
 
 /**

@@ -1,0 +1,136 @@
+import { type Command, Option } from 'commander'
+import { withClient } from './gate-options.ts'
+
+const STATUSES = ['pending', 'approved', 'denied', 'expired', 'cancelled', 'failed']
+const STATES = [
+  ...['held', 'executing', 'succeeded', 'failed', 'indeterminate', 'denied', 'expired'],
+  'cancelled',
+]
+const AGENT_STATUSES = ['initializing', 'active', 'paused', 'stopped', 'retired']
+
+/** What people do with a running gate. */
+export function addPeople(program: Command): void {
+  addApprovals(program.command('approvals').description('what waits for a person'))
+  addKill(program.command('kill').description('the kill switch: stop everything, or a part of it'))
+  addAgents(program.command('agents').description('the agents in the registry'))
+  addActions(program.command('actions').description('what agents did, or tried to do'))
+  addLogs(program.command('logs').description('the record as it is written'))
+  addKeys(program.command('keys').description('API keys of a running gate'))
+}
+
+/** A subcommand that asks a gate and prints what it says. */
+const asking = (parent: Command, name: string, description: string): Command =>
+  withClient(parent.command(name).description(description)).option('--json', 'the answer as JSON')
+
+const limit = (command: Command): Command =>
+  command.option('--limit <n>', 'how many at most, newest first', '50')
+
+function addApprovals(approvals: Command): void {
+  limit(asking(approvals, 'list', 'list what is held'))
+    .addOption(
+      new Option('--status <status>', 'of this status').choices(STATUSES).default('pending'),
+    )
+    .option('--all', 'of any status')
+    .option('--agent <agent>', "an agent's alone, by name or id")
+    .action(async (options) => (await import('./approvals.ts')).listApprovals(options))
+  asking(approvals, 'show', 'all it takes to judge one')
+    .argument('<id>', 'id of the approval or of its action')
+    .action(async (id: string, options) =>
+      (await import('./approvals.ts')).showApproval(id, options),
+    )
+  for (const choice of ['approve', 'deny'] as const) {
+    asking(approvals, choice, `${choice} what is held`)
+      .argument('<id>', 'id of the approval or of its action')
+      .option('--reason <text>', 'why; it goes on record')
+      .action(async (id: string, options) =>
+        (await import('./approvals.ts')).vote(choice, id, options),
+      )
+  }
+}
+
+function addKill(kill: Command): void {
+  const scope = (command: Command): Command =>
+    command
+      .option('--agent <agent>', 'only this agent, by name or id; `*` works')
+      .option('--tool <tool>', 'only this tool; `*` works')
+      .option('--upstream <upstream>', 'only this upstream; `*` works')
+      .requiredOption('--reason <text>', 'why; it goes on record')
+  scope(
+    asking(kill, 'on', 'no further effect starts; exits 5 while a replica has not confirmed'),
+  ).action(async (options) => (await import('./kill.ts')).setKill(true, options))
+  scope(asking(kill, 'off', 'release it; what is narrower or wider stays')).action(
+    async (options) => (await import('./kill.ts')).setKill(false, options),
+  )
+  asking(kill, 'status', 'which switches are engaged').action(async (options) =>
+    (await import('./kill.ts')).showKill(options),
+  )
+}
+
+function addAgents(agents: Command): void {
+  limit(asking(agents, 'list', 'list agents'))
+    .addOption(new Option('--status <status>', 'of this status').choices(AGENT_STATUSES))
+    .option('--role <role>', 'that have this role')
+    .option('--owner <owner>', 'of this owner')
+    .action(async (options) => (await import('./agents.ts')).listAgents(options))
+  asking(agents, 'show', 'one agent and its month')
+    .argument('<agent>', 'name or id')
+    .action(async (agent: string, options) =>
+      (await import('./agents.ts')).showAgent(agent, options),
+    )
+  for (const [name, description] of [
+    ['pause', 'refuse its actions until it is resumed'],
+    ['resume', 'let it act again'],
+  ] as const) {
+    asking(agents, name, description)
+      .argument('<agent>', 'name or id')
+      .option('--reason <text>', 'why; it goes on record')
+      .action(async (agent: string, options) =>
+        (await import('./agents.ts')).changeAgent(name, agent, options),
+      )
+  }
+}
+
+function addActions(actions: Command): void {
+  limit(asking(actions, 'list', 'list actions'))
+    .addOption(new Option('--status <status>', 'of this status').choices(STATES))
+    .option('--agent <agent>', "an agent's alone, by name or id")
+    .option('--tool <tool>', 'of this tool')
+    .action(async (options) => (await import('./actions.ts')).listActions(options))
+  asking(actions, 'show', 'one action: what was asked, what was decided and why, what came of it')
+    .argument('<id>')
+    .action(async (id: string, options) => (await import('./actions.ts')).showAction(id, options))
+  asking(actions, 'settle', 'say what became of an action whose outcome nobody knows')
+    .argument('<id>')
+    .addOption(
+      new Option('--outcome <outcome>', 'what became of it')
+        .choices(['succeeded', 'failed'])
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--reason <text>', 'how you know; it goes on record')
+    .action(async (id: string, options) => (await import('./actions.ts')).settle(id, options))
+}
+
+function addLogs(logs: Command): void {
+  asking(logs, 'tail', 'the last entries of the record, then each new one, until Ctrl-C')
+    .option('-n, --lines <n>', 'how many of the last entries', '10')
+    .option('--no-follow', 'end after these')
+    .option('--agent <agent>', "an agent's alone, by name or id")
+    .option('--types <kinds>', 'kinds of entries, or what comes before their dot, comma separated')
+    .action(async (options) => (await import('./logs.ts')).tail(options))
+}
+
+function addKeys(keys: Command): void {
+  asking(keys, 'list', 'list keys').action(async (options) =>
+    (await import('./keys.ts')).listKeys(options),
+  )
+  withClient(keys.command('create'))
+    .description('create a key; it is shown once')
+    .requiredOption('--role <role>', 'agent, observer, approver, operator or admin')
+    .requiredOption('--name <name>', 'who holds it')
+    .option('--agent <agent>', 'the agent it acts as (role agent)')
+    .action(async (options) => (await import('./keys.ts')).createKey(options))
+  withClient(keys.command('revoke'))
+    .description('revoke a key')
+    .argument('<key>', 'id, or the name when only one live key has it')
+    .action(async (id: string, options) => (await import('./keys.ts')).revokeKey(id, options))
+}

@@ -1,0 +1,1898 @@
+// Written by `npm run export:openapi` from the OpenAPI document; not to be changed by hand.
+
+/** Any JSON: what the document leaves open, as the answer of an upstream. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
+export interface JsonObject {
+  readonly [name: string]: Json
+}
+
+export interface Reason {
+  readonly code: string
+  readonly message: string
+  readonly source: string
+}
+
+export interface Result {
+  readonly status: number
+  readonly body: Json
+  /** those that matter to a caller; only where there are some */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  readonly truncated?: boolean
+  /** of all of it, where this is its beginning */
+  readonly bytes?: number
+  /** of all of it, where this is its beginning */
+  readonly sha256?: string
+  /** some of it is on record as digests only */
+  readonly masked?: true
+}
+
+export interface AskedFor {
+  readonly subject: {
+    readonly type: string
+    readonly id: string
+  }
+  readonly action: {
+    readonly name: string
+  }
+  readonly resource: {
+    readonly type: string
+    readonly id: string
+  } | null
+  readonly args: JsonObject
+  readonly context: JsonObject
+  readonly reason: string | null
+  readonly cost: string | null
+  /** what a client sent along; only where it did */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface Performed {
+  readonly action_id: string
+  readonly decision_id: string
+  readonly decision: 'allow'
+  readonly status: 'succeeded' | 'failed'
+  readonly result: Result
+  readonly revision: string
+  readonly joined?: boolean
+}
+
+export interface DryRun {
+  readonly dry_run: true
+  readonly decision_id: string
+  readonly decision: 'allow' | 'deny' | 'require_approval'
+  readonly reasons: readonly Reason[]
+  readonly shadow: readonly Reason[]
+  readonly trace: readonly JsonObject[]
+  readonly revision: string
+}
+
+export interface Held {
+  readonly action_id: string
+  readonly decision_id: string
+  readonly decision: 'require_approval'
+  readonly approval: {
+    readonly id: string
+    readonly status: string
+    readonly expires_at: string
+  }
+  readonly reasons: readonly Reason[]
+  readonly revision: string
+  readonly next_action: string
+  readonly joined?: boolean
+}
+
+export interface Action {
+  readonly id: string
+  readonly decision_id: string
+  readonly agent: string
+  readonly agent_name: string | null
+  readonly request: AskedFor
+  readonly effect: 'allow' | 'deny' | 'require_approval'
+  readonly status: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
+  /** @deprecated the same as `status` */
+  readonly state: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
+  readonly revision: string
+  readonly error?: {
+    readonly code: string
+    readonly message: string
+  }
+  readonly result?: Result
+  readonly approval?: {
+    readonly id: string
+    readonly status: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
+    readonly decided_by: string | null
+    readonly reason: string | null
+  }
+  readonly created_at: string
+  readonly started_at: string | null
+  readonly finished_at: string | null
+}
+
+export interface Vote {
+  readonly approver: string
+  readonly vote: 'approve' | 'deny'
+  readonly reason: string
+  /** @deprecated the same as `reason` */
+  readonly comment: string
+  readonly at: string
+}
+
+export interface Target {
+  readonly upstream: string
+  readonly method: string
+  readonly path: string
+  readonly query: string
+  readonly body: string | null
+  /** those that are not of every call; only where there are some */
+  readonly headers?: JsonObject
+  /** of a multipart body */
+  readonly parts?: readonly JsonObject[]
+  /** the whole body, where it is one file */
+  readonly file?: JsonObject
+  /** whether it still is what the approval was asked for; nothing else is ever sent */
+  readonly unchanged: boolean
+}
+
+export interface Approval {
+  readonly id: string
+  readonly action_id: string
+  readonly decision_id?: string
+  readonly agent: string
+  readonly agent_name: string | null
+  readonly owner: string | null
+  readonly tool: string
+  readonly args?: JsonObject
+  readonly resource?: {
+    readonly type: string
+    readonly id: string
+  } | null
+  readonly context?: JsonObject
+  /** why the agent asks for it */
+  readonly agent_reason?: string | null
+  readonly cost?: string | null
+  readonly files?: readonly {
+    readonly n: number
+    readonly arg: string
+    readonly filename: string | null
+    readonly content_type: string
+    readonly bytes: number
+    readonly sha256: string
+    /** where its bytes are, while it is held */
+    readonly url: string
+  }[]
+  /** what would be sent */
+  readonly target?: Target | null
+  readonly status: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
+  /** why it is held */
+  readonly reason: string
+  readonly reasons?: readonly Reason[]
+  readonly quorum: number
+  readonly approver_roles: readonly string[]
+  readonly votes: readonly Vote[]
+  readonly request_hash: string
+  readonly revision: string
+  readonly created_at: string
+  readonly expires_at: string
+  readonly decided_at: string | null
+  /** where a person can decide; absolute under PUBLIC_SERVER_URL */
+  readonly url: string
+}
+
+export interface Agent {
+  readonly name: string
+  readonly owner: string
+  readonly roles: readonly string[]
+  readonly description: string
+  readonly category: string
+  /** whether it is one, or in what */
+  readonly specialist: boolean | string
+  readonly version: string
+  readonly tags: readonly string[]
+  readonly profile: string
+  readonly properties: JsonObject
+  /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+  readonly monthly_budget: string | number | null
+  /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+  readonly per_action_limit: string | number | null
+  /** percent of the monthly budget at which an alert is raised, once a month */
+  readonly thresholds: readonly number[]
+  /** how many of its actions may be under way at once; null for no bound */
+  readonly instances: number | null
+  readonly id: string
+  readonly status: 'initializing' | 'active' | 'paused' | 'stopped' | 'retired'
+  readonly status_reason?: string
+  readonly template: string | null
+  readonly manifest_hash: string | null
+  readonly started_at: string | null
+  readonly created_at: string
+  readonly updated_at: string
+}
+
+export interface Month {
+  readonly month: string
+  readonly spent: string
+  readonly reserved: string
+  readonly limit: string | null
+  readonly remaining: string | null
+  readonly percent: number | null
+}
+
+export interface Report {
+  readonly id: string
+  readonly agent: string
+  readonly action_type: string
+  readonly target: string
+  readonly cost: string
+  readonly outcome: 'success' | 'failure'
+  readonly metadata: Json
+  readonly created_at: string
+}
+
+export interface KillScope {
+  readonly agent: string | null
+  readonly agent_id?: string
+  readonly tool: string | null
+  readonly upstream: string | null
+}
+
+export interface Diagnostic {
+  readonly file: string
+  readonly line: number
+  readonly col: number
+  readonly end?: {
+    readonly line: number
+    readonly col: number
+  }
+  readonly code: string
+  readonly message: string
+  readonly severity: 'error' | 'warning'
+  readonly hint?: string
+}
+
+export interface PolicyTool {
+  readonly name: string
+  readonly upstream: string
+  readonly method: string
+  readonly path: string
+  readonly effect: string
+}
+
+export interface PolicyGuard {
+  readonly id: string
+  readonly kind: string
+  readonly mode: string
+  readonly location: JsonObject
+}
+
+export interface AuditEntry {
+  readonly seq: number | string
+  readonly at: string
+  readonly kind: string
+  readonly hash: string
+  readonly prev_hash: string
+  readonly [name: string]: Json
+}
+
+export interface Checkpoint {
+  readonly size: number
+  readonly head: string
+  readonly at: string
+  readonly key_id: string
+  readonly signature: string
+}
+
+export interface GateFailure {
+  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
+  readonly message: string
+  readonly retryable: boolean
+  /** what to do now, where there is something better */
+  readonly next_action?: string
+  readonly action_id?: string
+  readonly decision_id?: string
+  readonly turn_id?: string
+  readonly plan_id?: string
+  readonly reasons?: readonly Reason[]
+  readonly revision?: string
+  /** when a full window opens again */
+  readonly retry_at?: string
+  /** the same request had been sent before: this is that one */
+  readonly joined?: boolean
+  /** what the approval or action already is */
+  readonly status?: string
+  /** each mistake of a request */
+  readonly problems?: readonly string[]
+  /** each mistake of a file that is imported */
+  readonly rows?: readonly JsonObject[]
+  /** each mistake of a policy */
+  readonly diagnostics?: readonly Diagnostic[]
+}
+
+/** Every call of the API, by method and path: what it takes, and what it answers when it does not fail. */
+export interface Calls {
+  /** Take one action through the gate. */
+  'POST /act': {
+    path: object
+    query: object
+    body: {
+      readonly tool: string
+      readonly args?: JsonObject
+      readonly resource?: {
+        readonly type: string
+        readonly id: string
+      }
+      readonly context?: JsonObject
+      readonly reason?: string
+      /** units of the budget currency, at most six decimals, such as "0.05" */
+      readonly cost?: string | number
+      readonly dry_run?: boolean
+      readonly wait_s?: number
+    }
+    answer: Performed | DryRun | Held
+  }
+  /** Liveness. */
+  'GET /health': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly status: 'ok'
+      readonly version: string
+    }
+  }
+  /** Liveness. */
+  'GET /healthz': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly status: 'ok'
+      readonly version: string
+    }
+  }
+  /** Readiness, every dependency by name. */
+  'GET /readyz': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly ready: boolean
+      readonly checks: readonly {
+        readonly name: string
+        readonly ready: boolean
+        readonly detail?: string
+      }[]
+    }
+  }
+  /** Prometheus metrics. */
+  'GET /metrics': {
+    path: object
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** What this gate is. */
+  'GET /meta': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly name: 'portcullis'
+      readonly version: string
+      readonly replica: string
+      readonly node: string
+      readonly environment: string
+      readonly database: 'postgresql' | 'embedded'
+      readonly effects: readonly string[]
+    }
+  }
+  /** How this gate is doing. */
+  'GET /state': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly policy: {
+        readonly revision: string
+        readonly stale: boolean
+      }
+      readonly kill_switch: {
+        readonly known: boolean
+        readonly engaged: number
+      }
+      readonly actions: Readonly<Record<string, number>>
+      readonly audit: {
+        readonly size: number
+        readonly head: string
+        readonly degraded: boolean
+      }
+      readonly replica: string
+      readonly replicas: readonly {
+        readonly id: string
+        readonly host: string
+        readonly version: string
+        readonly revision: string
+        readonly started_at: string
+      }[]
+      readonly uptime_s: number
+    }
+  }
+  /** List actions, newest first; an agent sees its own. */
+  'GET /actions': {
+    path: object
+    query: {
+      readonly status?: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
+      /** @deprecated  */
+      readonly state?: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
+      readonly tool?: string
+      readonly agent?: string
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly actions: readonly Action[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Read an action; `wait_s` waits for one that is not final. */
+  'GET /actions/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: {
+      readonly wait_s?: number
+    }
+    body: undefined
+    answer: Action
+  }
+  /** Why it was decided so, rule by rule. */
+  'GET /actions/{id}/explain': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly action_id: string
+      readonly decision_id: string
+      readonly tool: string
+      readonly effect: 'allow' | 'deny' | 'require_approval'
+      readonly status: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
+      /** @deprecated the same as `status` */
+      readonly state: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
+      readonly revision: string
+      readonly reasons: readonly JsonObject[]
+      readonly shadow?: readonly JsonObject[]
+      readonly obligations?: readonly JsonObject[]
+      readonly trace?: readonly JsonObject[]
+      readonly approvals?: readonly Vote[]
+      readonly audit?: readonly JsonObject[]
+    }
+  }
+  /** The whole of an answer that was too large for `POST /act`, while it is kept. */
+  'GET /actions/{id}/result': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** Say what became of an action whose outcome is unknown. */
+  'POST /actions/{id}/settle': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      readonly outcome: 'succeeded' | 'failed'
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    }
+    answer: Action
+  }
+  /** List approvals with all it takes to judge them, newest first; an agent sees its own. */
+  'GET /approvals': {
+    path: object
+    query: {
+      readonly status?: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
+      readonly agent?: string
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly approvals: readonly Approval[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Read an approval with its votes and the request it is for. */
+  'GET /approvals/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly id: string
+      readonly action_id: string
+      readonly decision_id?: string
+      readonly agent: string
+      readonly agent_name: string | null
+      readonly owner: string | null
+      readonly tool: string
+      readonly args?: JsonObject
+      readonly resource?: {
+        readonly type: string
+        readonly id: string
+      } | null
+      readonly context?: JsonObject
+      /** why the agent asks for it */
+      readonly agent_reason?: string | null
+      readonly cost?: string | null
+      readonly files?: readonly {
+        readonly n: number
+        readonly arg: string
+        readonly filename: string | null
+        readonly content_type: string
+        readonly bytes: number
+        readonly sha256: string
+        /** where its bytes are, while it is held */
+        readonly url: string
+      }[]
+      /** what would be sent */
+      readonly target?: Target | null
+      readonly status: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
+      /** why it is held */
+      readonly reason: string
+      readonly reasons?: readonly Reason[]
+      readonly quorum: number
+      readonly approver_roles: readonly string[]
+      readonly votes: readonly Vote[]
+      readonly request_hash: string
+      readonly revision: string
+      readonly created_at: string
+      readonly expires_at: string
+      readonly decided_at: string | null
+      /** where a person can decide; absolute under PUBLIC_SERVER_URL */
+      readonly url: string
+      readonly request: AskedFor | null
+    }
+  }
+  /** Download a file of what is held, by its number in `files`. */
+  'GET /approvals/{id}/files/{n}': {
+    path: {
+      readonly id: string
+      readonly n: string
+    }
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** Approve what is held. */
+  'POST /approvals/{id}/approve': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly approval: Approval
+    }
+  }
+  /** Deny what is held. */
+  'POST /approvals/{id}/deny': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly approval: Approval
+    }
+  }
+  /** Withdraw what is held: by the agent that asked, or an operator. */
+  'POST /approvals/{id}/cancel': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly approval: Approval
+    }
+  }
+  /** The live policy: revision, files, tools, guards. */
+  'GET /policy': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly stale: boolean
+      readonly rejected?: {
+        readonly at: string
+        readonly reason: string
+        readonly diagnostics: readonly Diagnostic[]
+      }
+      readonly revision: string
+      readonly loaded_at: string
+      readonly environment: string
+      readonly files: readonly JsonObject[]
+      readonly counts: Readonly<Record<string, number>>
+      readonly entrypoints: readonly Json[]
+      readonly tools: readonly PolicyTool[]
+      readonly guards: readonly PolicyGuard[]
+      readonly warnings: readonly Diagnostic[]
+    }
+  }
+  /** Load the policy files again; a broken one changes nothing. */
+  'POST /policy/reload': {
+    path: object
+    query: object
+    body: {
+      readonly path?: string
+    } | undefined
+    answer: {
+      readonly reloaded: true
+      readonly changed: boolean
+      readonly revision: string
+      readonly loaded_at: string
+      readonly environment: string
+      readonly files: readonly JsonObject[]
+      readonly counts: Readonly<Record<string, number>>
+      readonly entrypoints: readonly Json[]
+      readonly tools: readonly PolicyTool[]
+      readonly guards: readonly PolicyGuard[]
+      readonly warnings: readonly Diagnostic[]
+    }
+  }
+  /** Check policy files without loading them. */
+  'POST /policy/check': {
+    path: object
+    query: object
+    body: {
+      readonly path?: string
+      readonly files?: Readonly<Record<string, string>>
+    } | undefined
+    answer: {
+      readonly valid: true
+      readonly revision: string
+      readonly loaded_at: string
+      readonly environment: string
+      readonly files: readonly JsonObject[]
+      readonly counts: Readonly<Record<string, number>>
+      readonly entrypoints: readonly Json[]
+      readonly tools: readonly PolicyTool[]
+      readonly guards: readonly PolicyGuard[]
+      readonly warnings: readonly Diagnostic[]
+    }
+  }
+  /** Which kill switches are engaged. */
+  'GET /kill-switch': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly engaged: boolean
+      readonly known: boolean
+      readonly switches: readonly {
+        readonly scope: KillScope
+        readonly reason: string
+        readonly actor: string
+        readonly engaged_at: string
+      }[]
+    }
+  }
+  /** Engage or release the kill switch for everything, an agent, a tool or an upstream. */
+  'PUT /kill-switch': {
+    path: object
+    query: object
+    body: {
+      readonly engaged: boolean
+      readonly scope?: {
+        readonly agent?: string
+        readonly tool?: string
+        readonly upstream?: string
+      }
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    }
+    answer: {
+      readonly engaged: boolean
+      readonly scope: KillScope
+      readonly covers?: Json
+      readonly reason: string
+      readonly actor: string
+      readonly recorded?: boolean
+      readonly unconfirmed?: readonly string[]
+    }
+  }
+  /** Who did what, why, when, and who approved; newest first. */
+  'GET /audit/timeline': {
+    path: object
+    query: {
+      readonly agent?: string
+      readonly tool?: string
+      readonly decision?: 'allow' | 'deny' | 'require_approval'
+      readonly kind?: string
+      readonly action?: string
+      readonly since?: string
+      readonly until?: string
+      readonly limit?: number
+      readonly cursor?: number
+    }
+    body: undefined
+    answer: {
+      readonly entries: readonly AuditEntry[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Whether the record is whole and complete: two verdicts. */
+  'GET /audit/verify': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly integrity: 'ok' | 'broken'
+      readonly completeness: 'ok' | 'broken' | 'unknown'
+      readonly entries: number
+      readonly head: string
+      readonly checkpoints: number
+      readonly signed_size: string
+      readonly archived_size: string
+      readonly losses: readonly {
+        readonly lost_size: number
+        readonly lost_head: string
+        readonly size: number
+        readonly head: string
+        readonly accepted_at: string
+        readonly reason: string
+        readonly key_id: string
+        readonly signature: string
+      }[]
+      readonly findings: readonly {
+        readonly code: string
+        readonly seq: string
+        readonly message: string
+      }[]
+    }
+  }
+  /** The newest signed checkpoint, and the keys to check it by. */
+  'GET /audit/checkpoint': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly checkpoint: Checkpoint | null
+      readonly public_key: string
+      readonly keys: readonly {
+        readonly key_id: string
+        readonly public_key: string
+      }[]
+    }
+  }
+  /** The whole record as newline-delimited JSON, for `portcullis audit verify`. */
+  'GET /audit/export': {
+    path: object
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** The same record over WebSocket; an agent sees its own. */
+  'GET /api/v1/agents/activity/stream': {
+    path: object
+    query: {
+      readonly types?: readonly string[]
+      readonly agent?: string
+      readonly last_event_id?: string
+    }
+    body: undefined
+    answer: Json
+  }
+  /** The record as server-sent events; an agent sees its own. */
+  'GET /events': {
+    path: object
+    query: {
+      readonly types?: readonly string[]
+      readonly agent?: string
+      readonly last_event_id?: string
+    }
+    body: undefined
+    answer: string
+  }
+  /** List agents. */
+  'GET /api/v1/agents': {
+    path: object
+    query: {
+      readonly role?: string
+      readonly category?: string
+      readonly specialist?: string
+      readonly status?: 'initializing' | 'active' | 'paused' | 'stopped' | 'retired'
+      readonly tag?: string
+      readonly owner?: string
+      readonly q?: string
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly agents: readonly Agent[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Create an agent; its key is shown this once. */
+  'POST /api/v1/agents': {
+    path: object
+    query: object
+    body: {
+      readonly name: string
+      readonly owner?: string
+      readonly roles?: readonly string[]
+      /** shorthand for one role */
+      readonly role?: string
+      readonly description?: string
+      readonly category?: string
+      /** whether it is one, or in what */
+      readonly specialist?: boolean | string
+      readonly version?: string
+      readonly tags?: readonly string[]
+      readonly profile?: string
+      readonly properties?: JsonObject
+      /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+      readonly monthly_budget?: string | number | null
+      /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+      readonly per_action_limit?: string | number | null
+      /** percent of the monthly budget at which an alert is raised, once a month */
+      readonly thresholds?: readonly number[]
+      /** how many of its actions may be under way at once; null for no bound */
+      readonly instances?: number | null
+    }
+    answer: {
+      readonly agent: Agent
+      /** null where a write is repeated with another key than it was sent with at first */
+      readonly api_key: string | null
+    }
+  }
+  /** Create many agents from a JSON, YAML or CSV file: all of them, or none. */
+  'POST /api/v1/agents/import': {
+    path: object
+    query: {
+      readonly keys?: boolean
+    }
+    body: readonly JsonObject[] | JsonObject | string
+    answer: {
+      readonly imported: number
+      readonly agents: readonly {
+        readonly id: string
+        readonly name: string
+        /** null where a write is repeated with another key than it was sent with at first */
+        readonly api_key?: string | null
+      }[]
+    }
+  }
+  /** Count agents by status, role, category and owner. */
+  'GET /api/v1/agents/stats/summary': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly total: number
+      readonly by_status: Readonly<Record<string, number>>
+      readonly by_role: Readonly<Record<string, number>>
+      readonly by_category: Readonly<Record<string, number>>
+      readonly by_owner: Readonly<Record<string, number>>
+      readonly specialists: number
+      readonly budgeted: number
+    }
+  }
+  /** Read an agent by its name. */
+  'GET /api/v1/agents/name/{name}': {
+    path: {
+      readonly name: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly agent: Agent
+    }
+  }
+  /** Read an agent by its id or name, with its month, perhaps with its latest reports. */
+  'GET /api/v1/agents/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: {
+      readonly include?: 'actions'
+    }
+    body: undefined
+    answer: {
+      readonly agent: Agent
+      readonly budget: Month
+      readonly actions?: readonly Report[]
+    }
+  }
+  /** Change an agent; members that are not given stay. */
+  'PUT /api/v1/agents/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      readonly name?: string
+      readonly owner?: string
+      readonly roles?: readonly string[]
+      /** shorthand for one role */
+      readonly role?: string
+      readonly description?: string
+      readonly category?: string
+      /** whether it is one, or in what */
+      readonly specialist?: boolean | string
+      readonly version?: string
+      readonly tags?: readonly string[]
+      readonly profile?: string
+      readonly properties?: JsonObject
+      /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+      readonly monthly_budget?: string | number | null
+      /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+      readonly per_action_limit?: string | number | null
+      /** percent of the monthly budget at which an alert is raised, once a month */
+      readonly thresholds?: readonly number[]
+      /** how many of its actions may be under way at once; null for no bound */
+      readonly instances?: number | null
+      readonly status?: 'active' | 'paused' | 'stopped'
+      readonly status_reason?: string
+    } | undefined
+    answer: {
+      readonly agent: Agent
+    }
+  }
+  /** Change an agent; members that are not given stay. */
+  'PATCH /api/v1/agents/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      readonly name?: string
+      readonly owner?: string
+      readonly roles?: readonly string[]
+      /** shorthand for one role */
+      readonly role?: string
+      readonly description?: string
+      readonly category?: string
+      /** whether it is one, or in what */
+      readonly specialist?: boolean | string
+      readonly version?: string
+      readonly tags?: readonly string[]
+      readonly profile?: string
+      readonly properties?: JsonObject
+      /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+      readonly monthly_budget?: string | number | null
+      /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+      readonly per_action_limit?: string | number | null
+      /** percent of the monthly budget at which an alert is raised, once a month */
+      readonly thresholds?: readonly number[]
+      /** how many of its actions may be under way at once; null for no bound */
+      readonly instances?: number | null
+      readonly status?: 'active' | 'paused' | 'stopped'
+      readonly status_reason?: string
+    } | undefined
+    answer: {
+      readonly agent: Agent
+    }
+  }
+  /** Unregister an agent: its keys stop, what waits for an approval is cancelled. */
+  'DELETE /api/v1/agents/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: undefined
+  }
+  /** Mark an agent as active, as one does that starts a task. */
+  'POST /api/v1/agents/{id}/activate': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly agent: Agent
+    }
+  }
+  /** Start, stop, restart, pause, resume, retire or scale an agent. */
+  'POST /api/v1/agents/{id}/action': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      readonly action: 'start' | 'stop' | 'restart' | 'pause' | 'resume' | 'retire' | 'scale'
+      readonly instances?: number
+      readonly reason?: string
+    }
+    answer: {
+      readonly agent: Agent
+    }
+  }
+  /** How an agent is doing. */
+  'GET /api/v1/agents/{id}/status': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly agent_id: string
+      readonly name: string
+      readonly status: string
+      readonly status_reason: string | null
+      readonly instances: number | null
+      readonly started_at: string | null
+      readonly uptime_s: number | null
+      readonly updated_at: string
+    }
+  }
+  /** List templates, the newest version of each. */
+  'GET /api/v1/templates': {
+    path: object
+    query: {
+      readonly name?: string
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly templates: readonly {
+        readonly id: string
+        readonly name: string
+        readonly version: number
+        readonly description: string
+        readonly config: JsonObject
+        readonly created_by: string
+        readonly created_at: string
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Add a template, or the next version of one. */
+  'POST /api/v1/templates': {
+    path: object
+    query: object
+    body: {
+      readonly name: string
+      readonly description?: string
+      readonly config: {
+        readonly name?: string
+        readonly owner?: string
+        readonly roles?: readonly string[]
+        /** shorthand for one role */
+        readonly role?: string
+        readonly description?: string
+        readonly category?: string
+        /** whether it is one, or in what */
+        readonly specialist?: boolean | string
+        readonly version?: string
+        readonly tags?: readonly string[]
+        readonly profile?: string
+        readonly properties?: JsonObject
+        /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+        readonly monthly_budget?: string | number | null
+        /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+        readonly per_action_limit?: string | number | null
+        /** percent of the monthly budget at which an alert is raised, once a month */
+        readonly thresholds?: readonly number[]
+        /** how many of its actions may be under way at once; null for no bound */
+        readonly instances?: number | null
+        /** free; kept in `properties`, and its `owner` is the owner where none is given */
+        readonly metadata?: JsonObject
+      }
+    }
+    answer: {
+      readonly template: {
+        readonly id: string
+        readonly name: string
+        readonly version: number
+        readonly description: string
+        readonly config: JsonObject
+        readonly created_by: string
+        readonly created_at: string
+      }
+    }
+  }
+  /** Read a template by id or name: one version, or the newest. */
+  'GET /api/v1/templates/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: {
+      readonly version?: number
+    }
+    body: undefined
+    answer: {
+      readonly template: {
+        readonly id: string
+        readonly name: string
+        readonly version: number
+        readonly description: string
+        readonly config: JsonObject
+        readonly created_by: string
+        readonly created_at: string
+      }
+    }
+  }
+  /** Make an agent from a template, a configuration or a signed manifest. */
+  'POST /api/v1/agents/spawn': {
+    path: object
+    query: object
+    body: {
+      /** id or name of a template */
+      readonly template?: string
+      readonly template_version?: number
+      readonly agent_config?: {
+        readonly name?: string
+        readonly owner?: string
+        readonly roles?: readonly string[]
+        /** shorthand for one role */
+        readonly role?: string
+        readonly description?: string
+        readonly category?: string
+        /** whether it is one, or in what */
+        readonly specialist?: boolean | string
+        readonly version?: string
+        readonly tags?: readonly string[]
+        readonly profile?: string
+        readonly properties?: JsonObject
+        /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+        readonly monthly_budget?: string | number | null
+        /** units of the budget currency, at most six decimals, such as "0.05"; null for no bound */
+        readonly per_action_limit?: string | number | null
+        /** percent of the monthly budget at which an alert is raised, once a month */
+        readonly thresholds?: readonly number[]
+        /** how many of its actions may be under way at once; null for no bound */
+        readonly instances?: number | null
+        /** free; kept in `properties`, and its `owner` is the owner where none is given */
+        readonly metadata?: JsonObject
+      }
+      readonly signed_manifest?: {
+        /** members of an agent, `manifest_version`, and perhaps `expires_at` */
+        readonly manifest: JsonObject
+        readonly key_id: string
+        /** Ed25519, base64 */
+        readonly signature: string
+      }
+    } | undefined
+    answer: {
+      readonly ok: true
+      readonly agent_id: string
+      readonly status: 'initializing'
+      readonly agent: Agent
+      /** null where a write is repeated with another key than it was sent with at first */
+      readonly api_key: string | null
+    }
+  }
+  /** Bring an agent up to a newer signed manifest. */
+  'PUT /api/v1/agents/{id}/manifest': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      readonly signed_manifest: {
+        /** members of an agent, `manifest_version`, and perhaps `expires_at` */
+        readonly manifest: JsonObject
+        readonly key_id: string
+        /** Ed25519, base64 */
+        readonly signature: string
+      }
+    }
+    answer: {
+      readonly agent: Agent
+    }
+  }
+  /** List API keys. */
+  'GET /api/v1/keys': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly keys: readonly {
+        readonly id: string
+        readonly role: 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
+        readonly name: string
+        readonly agent: string | null
+        readonly issued_by: string | null
+        readonly created_at: string
+        readonly revoked_at: string | null
+        readonly expires_at: string | null
+      }[]
+    }
+  }
+  /** Create an API key; it is shown this once. */
+  'POST /api/v1/keys': {
+    path: object
+    query: object
+    body: {
+      readonly role: 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
+      readonly name: string
+      readonly agent?: string
+    }
+    answer: {
+      readonly id: string
+      readonly role: 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
+      readonly name: string
+      /** null where a write is repeated with another key than it was sent with at first */
+      readonly key: string | null
+    }
+  }
+  /** Revoke an API key: refused everywhere within a second. */
+  'DELETE /api/v1/keys/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: undefined
+  }
+  /** Replace an API key by a new one; the old one works on for a while. */
+  'POST /api/v1/keys/{id}/rotate': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** how long the old key goes on working; default 3600 */
+      readonly overlap_s?: number
+    } | undefined
+    answer: {
+      readonly id: string
+      readonly role: 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
+      readonly name: string
+      /** null where a write is repeated with another key than it was sent with at first */
+      readonly key: string | null
+      readonly old_expire_at: string
+    }
+  }
+  /** Replace all keys of an agent by a new one; an agent may do so itself. */
+  'POST /api/v1/agents/{id}/keys/rotate': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** how long the old key goes on working; default 3600 */
+      readonly overlap_s?: number
+    } | undefined
+    answer: {
+      readonly id: string
+      readonly role: 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
+      readonly name: string
+      /** null where a write is repeated with another key than it was sent with at first */
+      readonly key: string | null
+      readonly old_expire_at: string
+    }
+  }
+  /** List alerts, newest first. */
+  'GET /api/v1/alerts': {
+    path: object
+    query: {
+      readonly agent?: string
+      readonly type?: string
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly alerts: readonly {
+        readonly id: string
+        readonly type: string
+        readonly agent: string | null
+        readonly message: string
+        readonly details: JsonObject
+        readonly at: string
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Propose changes of files; an accepted plan becomes an artifact. */
+  'POST /plan': {
+    path: object
+    query: object
+    body: {
+      readonly goal?: string
+      readonly changes?: readonly {
+        readonly path: string
+        /** null or absent: there is no such file */
+        readonly before?: string | null
+        /** null or absent: there is no such file */
+        readonly after?: string | null
+        /** a unified diff of this file alone */
+        readonly patch?: string
+      }[]
+    } | undefined
+    answer: {
+      readonly id: string
+      readonly status: 'accepted' | 'refused'
+      readonly agent: string | null
+      readonly actor: string
+      readonly goal: string | null
+      readonly paths: readonly string[]
+      readonly diff_sha256: string
+      readonly reasons: readonly Reason[]
+      readonly revision: string
+      readonly created_at: string
+      /** what PLANS_DIR/<id>.json holds */
+      readonly artifact: JsonObject | null
+      /** its name in PLANS_DIR */
+      readonly file: string | null
+    }
+  }
+  /** List plans, newest first; an agent sees its own. */
+  'GET /plans': {
+    path: object
+    query: {
+      readonly status?: 'accepted' | 'refused'
+      readonly agent?: string
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly plans: readonly {
+        readonly id: string
+        readonly status: 'accepted' | 'refused'
+        readonly agent: string | null
+        readonly actor: string
+        readonly goal: string | null
+        readonly paths: readonly string[]
+        readonly diff_sha256: string
+        readonly reasons: readonly Reason[]
+        readonly revision: string
+        readonly created_at: string
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Read a plan with its artifact. */
+  'GET /plans/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly id: string
+      readonly status: 'accepted' | 'refused'
+      readonly agent: string | null
+      readonly actor: string
+      readonly goal: string | null
+      readonly paths: readonly string[]
+      readonly diff_sha256: string
+      readonly reasons: readonly Reason[]
+      readonly revision: string
+      readonly created_at: string
+      /** what PLANS_DIR/<id>.json holds */
+      readonly artifact: JsonObject | null
+    }
+  }
+  /** Give the model a prompt; each tool call it proposes is an action of the agent. */
+  'POST /turn': {
+    path: object
+    query: object
+    body: {
+      readonly prompt: string
+      readonly context?: JsonObject
+    }
+    answer: {
+      readonly turn_id: string
+      readonly status: 'completed' | 'stopped'
+      readonly text: string | null
+      readonly stopped_by?: {
+        readonly code: string
+        readonly message: string
+      }
+      readonly actions?: readonly {
+        /** null: it could not even become an action */
+        readonly action_id: string | null
+        readonly decision_id?: string
+        readonly tool: string
+        readonly decision: 'allow' | 'deny' | 'require_approval'
+        readonly status: string
+        readonly http_status?: number
+        readonly approval_id?: string
+        readonly code?: string
+        readonly message?: string
+      }[]
+      readonly model_calls?: readonly string[]
+      readonly usage?: {
+        readonly prompt_tokens: number
+        readonly completion_tokens: number
+        readonly total_tokens: number
+      } | null
+      readonly model?: string | null
+      readonly revision?: string
+    }
+  }
+  /** Ask the model, without tools. */
+  'POST /llm/chat': {
+    path: object
+    query: object
+    body: {
+      readonly prompt?: string
+      readonly messages?: readonly {
+        readonly role: 'system' | 'user' | 'assistant'
+        readonly content: string
+      }[]
+      readonly max_tokens?: number
+      readonly temperature?: number
+      readonly seed?: number
+    } | undefined
+    answer: {
+      readonly action_id: string
+      readonly decision_id: string
+      readonly text: string
+      readonly finish_reason: string
+      readonly usage: {
+        readonly prompt_tokens: number
+        readonly completion_tokens: number
+        readonly total_tokens: number
+      } | null
+      readonly model: string
+      readonly revision: string
+    } | Held
+  }
+  /** Whether a model is configured, and which; never the key. */
+  'GET /llm/status': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly configured: boolean
+      readonly provider: string | null
+      readonly base_url: string | null
+      readonly has_key: boolean
+      readonly model: string
+      readonly temperature: number
+      readonly seed: number
+      readonly max_tokens: number
+      readonly max_tool_calls: number
+      readonly timeout_s: number
+      readonly priced: boolean
+    }
+  }
+  /** Queue a scenario to be played for an agent through the live policy. */
+  'POST /api/v1/agents/{id}/sandbox/run': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      readonly scenario: {
+        readonly name?: string
+        /** when it plays; now, unless it says */
+        readonly at?: string
+        /** answers of look-ups, by name */
+        readonly facts?: JsonObject
+        /** what counters begin at, by guard id */
+        readonly state?: Readonly<Record<string, string | number>>
+        readonly actions: readonly {
+          readonly tool: string
+          readonly args?: JsonObject
+          readonly resource?: {
+            readonly type: string
+            readonly id: string
+          }
+          readonly context?: JsonObject
+          readonly reason?: string
+          /** units of the budget currency, at most six decimals, such as "0.05" */
+          readonly cost?: string | number
+          readonly facts?: JsonObject
+          readonly expect?: {
+            readonly effect?: 'allow' | 'deny' | 'require_approval'
+            readonly decision?: 'allow' | 'deny' | 'require_approval'
+            readonly reason?: string
+          }
+        }[]
+      }
+    }
+    answer: {
+      readonly ok: true
+      readonly run_id: string
+      readonly status: 'queued'
+    }
+  }
+  /** List the sandbox runs of an agent, newest first. */
+  'GET /api/v1/agents/{id}/sandbox/runs': {
+    path: {
+      readonly id: string
+    }
+    query: {
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly runs: readonly {
+        readonly run_id: string
+        readonly agent: string
+        readonly name: string
+        readonly status: 'queued' | 'running' | 'passed' | 'failed' | 'error'
+        readonly error?: string
+        readonly steps: readonly JsonObject[]
+        readonly revision: string | null
+        readonly requested_by: string
+        readonly attempts: number
+        readonly created_at: string
+        readonly started_at: string | null
+        readonly finished_at: string | null
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Read a sandbox run, step by step. */
+  'GET /api/v1/sandbox/runs/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly run_id: string
+      readonly agent: string
+      readonly name: string
+      readonly status: 'queued' | 'running' | 'passed' | 'failed' | 'error'
+      readonly error?: string
+      readonly steps: readonly JsonObject[]
+      readonly revision: string | null
+      readonly requested_by: string
+      readonly attempts: number
+      readonly created_at: string
+      readonly started_at: string | null
+      readonly finished_at: string | null
+    }
+  }
+  /** List reported actions, newest first; an agent sees its own. */
+  'GET /api/v1/actions': {
+    path: object
+    query: {
+      readonly agent?: string
+      readonly type?: string
+      readonly outcome?: 'success' | 'failure'
+      readonly since?: string
+      readonly until?: string
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly actions: readonly Report[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Account for an action an agent takes by itself, before it takes it. */
+  'POST /api/v1/actions': {
+    path: object
+    query: object
+    body: {
+      /** id or name; an agent key reports for its own agent */
+      readonly agent?: string
+      readonly action_type: string
+      readonly target?: string
+      /** units of the budget currency, at most six decimals, such as "0.05" */
+      readonly cost?: string | number
+      readonly outcome?: 'success' | 'failure'
+      readonly metadata?: JsonObject | string | null
+    }
+    answer: {
+      readonly action: Report
+      readonly budget: {
+        readonly spent: string
+        readonly limit: string | null
+        readonly remaining: string | null
+      }
+    }
+  }
+  /** What an agent has spent in a month, of which budget, on what. */
+  'GET /api/v1/agents/{id}/spend': {
+    path: {
+      readonly id: string
+    }
+    query: {
+      readonly month?: string
+    }
+    body: undefined
+    answer: {
+      readonly agent: string
+      readonly name: string
+      readonly month: string
+      readonly spent: string
+      readonly reserved: string
+      readonly limit: string | null
+      readonly remaining: string | null
+      readonly percent: number | null
+      readonly by_type: readonly {
+        readonly type: string
+        readonly actions: number
+        readonly failures: number
+        readonly spent: string
+      }[]
+    }
+  }
+  /** What all agents have spent in a month, by agent and by type of action. */
+  'GET /api/v1/spend': {
+    path: object
+    query: {
+      readonly month?: string
+    }
+    body: undefined
+    answer: {
+      readonly month: string
+      readonly spent: string
+      readonly agents: readonly {
+        readonly agent: string
+        readonly name: string | null
+        readonly spent: string
+        readonly reserved: string
+      }[]
+      readonly by_type: readonly {
+        readonly type: string
+        readonly actions: number
+        readonly failures: number
+        readonly spent: string
+      }[]
+    }
+  }
+  /** List recorded figures, newest first; an agent sees its own. */
+  'GET /api/v1/metrics': {
+    path: object
+    query: {
+      readonly agent?: string
+      readonly agent_id?: string
+      readonly metric_type?: string
+      readonly since?: string
+      readonly until?: string
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly metrics: readonly {
+        readonly id: string
+        readonly agent: string
+        readonly metric_type: string
+        readonly value: number
+        readonly unit: string
+        readonly metadata: JsonObject
+        readonly timestamp: string
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Record a figure of an agent. */
+  'POST /api/v1/metrics': {
+    path: object
+    query: object
+    body: {
+      /** id or name; absent: the agent of the key */
+      readonly agent?: string
+      /** the same as `agent` */
+      readonly agent_id?: string
+      /** such as execution_time_ms, success, cost_usd, tokens */
+      readonly metric_type: string
+      readonly value: number
+      readonly unit?: string
+      readonly metadata?: JsonObject
+      readonly timestamp?: string
+    }
+    answer: {
+      readonly metric: {
+        readonly id: string
+        readonly agent: string
+        readonly metric_type: string
+        readonly value: number
+        readonly unit: string
+        readonly metadata: JsonObject
+        readonly timestamp: string
+      }
+    }
+  }
+  /** Count, sum, mean, p50 and p95 per type, agent and period. */
+  'GET /api/v1/metrics/aggregate': {
+    path: object
+    query: {
+      readonly agent?: string
+      readonly agent_id?: string
+      readonly metric_type?: string
+      readonly since?: string
+      readonly until?: string
+      readonly period?: 'hour' | 'day' | 'week' | 'month' | 'all'
+      readonly by_agent?: boolean
+    }
+    body: undefined
+    answer: {
+      readonly period: 'hour' | 'day' | 'week' | 'month' | 'all'
+      readonly aggregates: readonly {
+        readonly agent: string | null
+        readonly metric_type: string
+        readonly period_start: string | null
+        readonly count: number
+        readonly sum: number
+        readonly mean: number
+        readonly min: number
+        readonly max: number
+        readonly p50: number
+        readonly p95: number
+      }[]
+    }
+  }
+  /** All figures of one agent, by type, with its success rate. */
+  'GET /api/v1/metrics/agent/{id}/summary': {
+    path: {
+      readonly id: string
+    }
+    query: {
+      readonly since?: string
+      readonly until?: string
+    }
+    body: undefined
+    answer: {
+      readonly agent: string
+      readonly name: string
+      readonly success_rate: number | null
+      readonly metrics: Readonly<Record<string, {
+        readonly count: number
+        readonly sum: number
+        readonly mean: number
+        readonly min: number
+        readonly max: number
+        readonly p50: number
+        readonly p95: number
+      }>>
+    }
+  }
+  /** Put an event of another system on the record. */
+  'POST /api/v1/events/ingest': {
+    path: object
+    query: object
+    body: {
+      readonly event_type: string
+      /** id or name; absent: the agent of the key */
+      readonly agent?: string
+      /** the same as `agent` */
+      readonly agent_id?: string
+      readonly agent_role?: string
+      readonly operation?: string
+      readonly decision?: 'allowed' | 'denied' | 'requires_approval'
+      readonly target?: string
+      readonly resources?: readonly string[]
+      readonly reason?: string
+      readonly timestamp?: string
+      readonly metadata?: JsonObject
+    }
+    answer: {
+      readonly event: {
+        readonly id: string
+        readonly event_type: string
+        readonly agent: string | null
+        readonly recorded_at: string
+      }
+    }
+  }
+  /** Query the record by agent, operation, decision and time; newest first. */
+  'GET /api/v1/events/audit': {
+    path: object
+    query: {
+      readonly agent?: string
+      readonly agent_id?: string
+      readonly since?: string
+      readonly until?: string
+      readonly operation?: string
+      readonly decision?: 'allowed' | 'denied' | 'requires_approval'
+      readonly kind?: string
+      readonly limit?: number
+      readonly cursor?: number
+    }
+    body: undefined
+    answer: {
+      readonly events: readonly {
+        readonly id: number
+        readonly timestamp: string
+        readonly kind: string
+        readonly agent_id: string | null
+        readonly operation: string | null
+        readonly decision: 'allowed' | 'denied' | 'requires_approval' | null
+        readonly action_id: string | null
+        readonly details: JsonObject
+        readonly hash: string
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Count the record by decision, kind, agent, operation and day. */
+  'GET /api/v1/events/audit/stats': {
+    path: object
+    query: {
+      readonly agent?: string
+      readonly agent_id?: string
+      readonly since?: string
+      readonly until?: string
+    }
+    body: undefined
+    answer: {
+      readonly total: number
+      readonly by_decision: Readonly<Record<string, number>>
+      readonly by_kind: Readonly<Record<string, number>>
+      readonly by_agent: Readonly<Record<string, number>>
+      readonly by_operation: Readonly<Record<string, number>>
+      readonly by_day: Readonly<Record<string, number>>
+      readonly kept_days: number | null
+    }
+  }
+  /** Whether a subject may do something to a resource (AuthZEN 1.0). */
+  'POST /access/v1/evaluation': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly decision: boolean
+      readonly context: JsonObject
+    }
+  }
+  /** The same for several questions at once, by one policy. */
+  'POST /access/v1/evaluations': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly decision: boolean
+      readonly context: JsonObject
+    } | {
+      readonly evaluations: readonly {
+        readonly decision: boolean
+        readonly context: JsonObject
+      }[]
+    }
+  }
+  /** Where this gate answers AuthZEN requests. */
+  'GET /.well-known/authzen-configuration': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly policy_decision_point: string
+      readonly access_evaluation_endpoint: string
+      readonly access_evaluations_endpoint: string
+      readonly capabilities: readonly string[]
+    }
+  }
+}
