@@ -60,6 +60,12 @@ type SwitchJson = Omit<EngagedSwitch, 'epoch' | 'engagedAt'> & {
   readonly engaged_at: string
 }
 
+/** What a server says beside its answers. */
+interface Notice {
+  readonly severity?: string | undefined
+  readonly message?: string | undefined
+}
+
 /** How the statements of a batch travel. */
 export interface BatchWire {
   readonly client: Client
@@ -231,8 +237,16 @@ export class Batch implements Tx {
   // error, and one whose failures were undone to a savepoint answers COMMIT.
   async #commit(): Promise<void> {
     this.commitSent = true
+    let doubt: string | undefined
+    const onNotice = ({ severity, message }: Notice) => {
+      if (severity === 'WARNING') doubt = message
+    }
+    this.#wire.client.on('notice', onNotice)
     const [committed, ...others] = await Promise.allSettled([this.#ask('commit'), ...this.#sent])
+    this.#wire.client.off('notice', onNotice)
     if (committed.status === 'rejected') throw committed.reason
+    // A standby did not confirm it, and what waited was told to go on: it may be lost with this server.
+    if (doubt !== undefined) throw new Error(`the commit is in doubt: ${doubt}`)
     if (committed.value.command === 'COMMIT') return
     this.commitSent = false
     const failed = others.find(({ status }) => status === 'rejected')
