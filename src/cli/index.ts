@@ -39,6 +39,19 @@ program
     (await import('./check.ts')).check(dir, options),
   )
 
+const importing = program.command('import').description('policies from what others describe')
+importing
+  .command('openapi')
+  .description('tools.yaml from an OpenAPI 3 or Swagger 2 document; permits nothing')
+  .argument('<document>', 'file, URL, or - for standard input')
+  .requiredOption('--upstream <name>', 'what the upstream is called')
+  .option('--only <pattern>', "names of tools, such as 'contacts.*'")
+  .option('--tag <tag>', 'only operations with this tag')
+  .option('--out <dir>', 'policy directory to write to; default: standard output')
+  .action(async (document: string, options) =>
+    (await import('./import-openapi.ts')).importDocument(document, options),
+  )
+
 const keys = program.command('keys').description('API keys of a running gate')
 client(keys.command('list').description('list keys')).action(async (options) =>
   (await import('./keys.ts')).listKeys(options),

@@ -1,0 +1,280 @@
+// OpenAPI documents as tools. Whatever an operation becomes is put through the same reader that loads tools.yaml, so that
+// what comes out of here loads; what does not is a finding with the reason that a load would give.
+import { namesLike } from '../../bundle/patterns.ts'
+import { TemplateIndex } from '../../bundle/template-index.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Json, JsonObject } from '../../model/json.ts'
+import type { Tool } from '../../model/tool.ts'
+import { Findings } from '../../sources/diagnostics.ts'
+import { POLICY_LIMITS } from '../../sources/limits.ts'
+import type { PathStep, SourceDocument } from '../../sources/yaml.ts'
+import { readTools } from '../tools.ts'
+import { type Beside, Documents } from './documents.ts'
+import { type ImportFinding, Notes, oneLine, shown } from './findings.ts'
+import { toolNames } from './names.ts'
+import { type Dialect, dialectOf, type Operation, operationsOf } from './operations.ts'
+import { toolText, upstreamText } from './render.ts'
+import { credentialOf, ownServer, serverOf } from './servers.ts'
+import { draftTool, LeftOut } from './tool.ts'
+
+export interface ImportOptions {
+  /** What the upstream is called; others that the document has get a number behind it. */
+  readonly upstream: string
+  /** Names of tools, `*` for any characters. */
+  readonly only?: string | undefined
+  /** Operations with this tag. */
+  readonly tag?: string | undefined
+  /** Where the document was read; a server that is relative is relative to that, if it is a URL. */
+  readonly from?: string
+  readonly beside?: Beside
+  /** Names of tools that are the gate's own. */
+  readonly reserved?: ReadonlySet<string>
+}
+
+export interface ImportedTool {
+  readonly name: string
+  readonly tool: JsonObject
+  /** `GET /contacts`, as the document has it. */
+  readonly origin: string
+  /** From what its effect is guessed. */
+  readonly because: string
+}
+
+export interface Imported {
+  readonly upstreams: ReadonlyMap<string, JsonObject>
+  readonly tools: readonly ImportedTool[]
+  readonly findings: readonly ImportFinding[]
+  /** How many operations were asked for. */
+  readonly operations: number
+  /** All that the document has, asked for or not: `GET /contacts`. */
+  readonly origins: ReadonlySet<string>
+}
+
+/** How many schemas of an operation are written out: fewer where the whole would be too large to load. */
+const NODES_MAX = 400
+const NODES_BETWEEN = [100, 30, 8]
+const NODES_MIN = 1
+/** Of a file that loads; some is left for what people add. */
+const BYTES_MAX = POLICY_LIMITS.toolsBytesMax * 0.95
+/** Of a mark in a comment. */
+const ORIGIN_MAX = 300
+/** How often a tool is tried again without an arg that cannot be said. */
+const TRIES = 20
+
+/** The tools of a document and what it says that they do not. @throws GatewayError invalid_request where it is none */
+export function importOpenApi(document: Json, options: ImportOptions): Imported {
+  const dialect = dialectOf(document)
+  if (!dialect) {
+    throw new GatewayError('invalid_request', 'this is neither OpenAPI 3.0 or 3.1 nor Swagger 2.0')
+  }
+  const run = (nodes: number): Imported => new Import(document, dialect, options, nodes).run()
+  const whole = run(NODES_MAX)
+  if (fits(whole)) return whole
+  const least = run(NODES_MIN)
+  if (!fits(least)) return cut(least)
+  for (const nodes of NODES_BETWEEN) {
+    const imported = run(nodes)
+    if (fits(imported)) return imported
+  }
+  return least
+}
+
+const fits = (imported: Imported): boolean => sizeOf(imported) <= BYTES_MAX
+
+/** With the line between two tools. */
+const sizesOf = ({ tools }: Imported): readonly number[] =>
+  tools.map((one) => Buffer.byteLength(toolText(one)) + 1)
+
+function sizeOf(imported: Imported): number {
+  const upstreams = [...imported.upstreams].map(([name, one]) => upstreamText(name, one).length)
+  return [...upstreams, ...sizesOf(imported)].reduce((sum, bytes) => sum + bytes, 0)
+}
+
+// More operations than one file holds: the last ones are left out, and whoever imports chooses.
+function cut(imported: Imported): Imported {
+  const sizes = sizesOf(imported)
+  let room = BYTES_MAX - sizeOf({ ...imported, tools: [] })
+  const count = sizes.findIndex((bytes) => (room -= bytes) < 0)
+  const lost = imported.tools.slice(count).map(({ origin }): ImportFinding => {
+    const message = 'tools.yaml would be too large: choose with --only or --tag'
+    return { kind: 'left_out', code: 'too_large', where: origin, message }
+  })
+  return {
+    ...imported,
+    tools: imported.tools.slice(0, count),
+    findings: [...imported.findings, ...lost],
+  }
+}
+
+class Import {
+  readonly #docs: Documents
+  readonly #dialect: Dialect
+  readonly #options: ImportOptions
+  readonly #nodesMax: number
+  readonly #general = new Notes('')
+  readonly #findings: ImportFinding[] = []
+  readonly #upstreams = new Map<string, JsonObject>()
+  readonly #byServer = new Map<string, string>()
+  readonly #routes = new TemplateIndex()
+
+  constructor(document: Json, dialect: Dialect, options: ImportOptions, nodesMax: number) {
+    this.#docs = new Documents(document, options.beside ?? (() => undefined))
+    this.#dialect = dialect
+    this.#options = options
+    this.#nodesMax = nodesMax
+  }
+
+  run(): Imported {
+    const { from = '', upstream } = this.#options
+    const server = serverOf(this.#docs, this.#dialect, from, this.#general)
+    const prefix = variableOf(upstream)
+    const credential = credentialOf(this.#docs, this.#dialect, prefix, server, this.#general)
+    const all = [...operationsOf(this.#docs, this.#dialect)]
+    const names = toolNames(all, this.#options.reserved ?? new Set())
+    const wanted = all.filter((one) => this.#isWanted(one, names.get(one) ?? ''))
+    this.#upstreamAt(server, credential)
+    const tools = wanted.flatMap((operation) =>
+      this.#tool(operation, names.get(operation) ?? '', server, credential),
+    )
+    const used = new Set(tools.map(({ tool }) => tool['upstream']))
+    const upstreams = [...this.#upstreams].filter(([name]) => name === upstream || used.has(name))
+    return {
+      upstreams: new Map(upstreams),
+      tools,
+      findings: [...this.#general.all, ...this.#findings],
+      operations: wanted.length,
+      origins: new Set(all.map(({ method, path }) => oneLine(`${method} ${path}`, ORIGIN_MAX))),
+    }
+  }
+
+  #isWanted({ tags }: Operation, name: string): boolean {
+    const { only, tag } = this.#options
+    return (
+      (only === undefined || namesLike(only)(name)) && (tag === undefined || tags.includes(tag))
+    )
+  }
+
+  /** The upstream at this place, made when it is the first to be there. */
+  #upstreamAt(server: string, credential: JsonObject | null): string {
+    const known = this.#byServer.get(server)
+    if (known !== undefined) return known
+    const { upstream } = this.#options
+    const count = this.#byServer.size + 1
+    const name = count === 1 ? upstream : `${upstream.slice(0, 55)}_${count}`
+    this.#byServer.set(server, name)
+    const base = `\${${variableOf(name)}_URL:-${server}}`
+    this.#upstreams.set(name, { base_url: base, ...(credential ? { credential } : {}) })
+    if (count > 1) {
+      const message = `${shown(server)} is upstream \`${name}\`; on another host it has no credential`
+      this.#general.add('todo', 'own_server', message)
+    }
+    return name
+  }
+
+  #tool(
+    operation: Operation,
+    name: string,
+    server: string,
+    credential: JsonObject | null,
+  ): readonly ImportedTool[] {
+    const { notes, method, path, servers } = operation
+    try {
+      const own = servers ? ownServer(this.#docs, servers, this.#options.from ?? '', notes) : server
+      // A secret is for whom the document as a whole is about, and not for whatever host an operation names.
+      const shows = new URL(own).origin === new URL(server).origin ? credential : null
+      const upstream = this.#upstreamAt(own, shows)
+      const around = { docs: this.#docs, upstream, credential: shows, nodesMax: this.#nodesMax }
+      const { tool, because } = draftTool(operation, name, around)
+      const { said, read } = this.#checked(name, tool, notes)
+      this.#claimRoute(read)
+      const origin = oneLine(`${method} ${path}`, ORIGIN_MAX)
+      return [{ name, tool: said, origin, because }]
+    } catch (error) {
+      if (!(error instanceof LeftOut)) throw error
+      notes.add('left_out', error.code, error.message)
+      return []
+    } finally {
+      this.#findings.push(...notes.all)
+    }
+  }
+
+  /** The tool as it loads: without optional args that cannot travel. @throws LeftOut */
+  #checked(name: string, tool: JsonObject, notes: Notes): { said: JsonObject; read: Tool } {
+    let said = tool
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const found = new Findings()
+      const file = { version: 1, upstreams: this.#plainUpstreams(), tools: { [name]: said } }
+      const read = readTools(asSource(file), {}, [], found)?.tools.get(name)
+      const [problem] = found.list('error', POLICY_LIMITS.diagnosticsMax)
+      if (!problem && read) return { said, read }
+      const at = JSON.parse(problem?.file ?? '[]') as readonly string[]
+      const message = problem?.message ?? 'does not load'
+      const code = problem?.code ?? 'unloadable'
+      const arg = argAt(said, at)
+      if (arg === undefined || isRequired(said, arg)) throw new LeftOut(code, message)
+      notes.add('part_left_out', code, `${shown(arg)}: ${message}`)
+      said = without(said, arg)
+    }
+    throw new LeftOut('unloadable', 'too many of its parameters cannot be said')
+  }
+
+  // Where they are does not matter here, and a load would ask for it each time.
+  #plainUpstreams(): JsonObject {
+    const plain = { base_url: 'https://not-said.invalid' }
+    return Object.fromEntries([...this.#upstreams.keys()].map((name) => [name, plain]))
+  }
+
+  #claimRoute(tool: Tool): void {
+    const taken = this.#routes
+      .related(tool)
+      .find(({ relation }) => relation === 'same' || relation === 'crossing')
+    if (taken) {
+      const what = taken.relation === 'same' ? 'the same calls as' : 'some of the same calls as'
+      throw new LeftOut(`route_${taken.relation}`, `stands for ${what} tool \`${taken.tool.name}\``)
+    }
+    this.#routes.add(tool)
+  }
+}
+
+/** The name of a variable of the environment for an upstream. */
+const variableOf = (upstream: string): string => upstream.toUpperCase().replaceAll('-', '_')
+
+/** A value as a file, in which the place of a finding is its path. */
+function asSource(value: Json): SourceDocument {
+  const at = (path: readonly PathStep[]) => ({
+    file: JSON.stringify(path.map(String)),
+    line: 1,
+    col: 1,
+  })
+  return { file: 'tools.yaml', value, at, atKey: at, written: () => undefined }
+}
+
+/** The arg that a finding at this path is about. */
+function argAt(tool: JsonObject, [, , word, key, arg]: readonly string[]): string | undefined {
+  if (word === 'params') return key
+  if (word === 'args' && key === 'properties') return arg
+  const query = tool['query']
+  const named: unknown = word === 'query' && Array.isArray(query) ? query[Number(key)] : undefined
+  return typeof named === 'string' ? named : undefined
+}
+
+function isRequired({ args }: JsonObject, arg: string): boolean {
+  const required = (args as JsonObject)['required']
+  return Array.isArray(required) && (required as readonly Json[]).includes(arg)
+}
+
+function without(tool: JsonObject, arg: string): JsonObject {
+  const { args, params, query, ...rest } = tool
+  const omit = (object: Json | undefined): JsonObject =>
+    Object.fromEntries(
+      Object.entries((object ?? {}) as JsonObject).filter(([name]) => name !== arg),
+    )
+  const left = Array.isArray(query) ? (query as readonly Json[]).filter((one) => one !== arg) : []
+  const schema = args as JsonObject
+  return {
+    ...rest,
+    ...(left.length > 0 ? { query: left } : {}),
+    ...(params === undefined ? {} : { params: omit(params) }),
+    args: { ...schema, properties: omit(schema['properties']) },
+  }
+}
