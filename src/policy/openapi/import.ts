@@ -11,6 +11,7 @@ import type { PathStep, SourceDocument } from '../../sources/yaml.ts'
 import { readTools } from '../tools.ts'
 import { type Beside, Documents } from './documents.ts'
 import { type ImportFinding, Notes, oneLine, shown } from './findings.ts'
+import type { Imported, ImportedTool } from './imported.ts'
 import { toolNames } from './names.ts'
 import { type Dialect, dialectOf, type Operation, operationsOf } from './operations.ts'
 import { toolText, upstreamText } from './render.ts'
@@ -29,25 +30,6 @@ export interface ImportOptions {
   readonly beside?: Beside
   /** Names of tools that are the gate's own. */
   readonly reserved?: ReadonlySet<string>
-}
-
-export interface ImportedTool {
-  readonly name: string
-  readonly tool: JsonObject
-  /** `GET /contacts`, as the document has it. */
-  readonly origin: string
-  /** From what its effect is guessed. */
-  readonly because: string
-}
-
-export interface Imported {
-  readonly upstreams: ReadonlyMap<string, JsonObject>
-  readonly tools: readonly ImportedTool[]
-  readonly findings: readonly ImportFinding[]
-  /** How many operations were asked for. */
-  readonly operations: number
-  /** All that the document has, asked for or not: `GET /contacts`. */
-  readonly origins: ReadonlySet<string>
 }
 
 /** How many schemas of an operation are written out: fewer where the whole would be too large to load. */

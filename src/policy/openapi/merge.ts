@@ -4,7 +4,7 @@ import { isMap, isScalar, parseDocument, type YAMLMap } from 'yaml'
 import { GatewayError } from '../../errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { textOf } from './documents.ts'
-import type { Imported } from './import.ts'
+import type { Imported } from './imported.ts'
 import { digestOf, fileText, toolText, upstreamText } from './render.ts'
 
 export interface Merged {

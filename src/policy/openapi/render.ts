@@ -5,7 +5,7 @@ import { digest } from '../../lib/canonical.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { textOf } from './documents.ts'
 import { type ImportFinding, oneLine } from './findings.ts'
-import type { Imported, ImportedTool } from './import.ts'
+import type { Imported, ImportedTool } from './imported.ts'
 
 const DIGEST_CHARS = 12
 const FLOW_MEMBERS_MAX = 6

@@ -537,7 +537,7 @@ function* pathsIn(value: Json, path: Path = []): Iterable<Path> {
   if (Array.isArray(value)) {
     for (const [n, one] of (value as readonly Json[]).entries()) yield* pathsIn(one, [...path, n])
   } else if (typeof value === 'object' && value !== null) {
-    for (const [name, one] of Object.entries(value)) yield* pathsIn(one as Json, [...path, name])
+    for (const [name, one] of Object.entries(value)) yield* pathsIn(one, [...path, name])
   }
 }
 
