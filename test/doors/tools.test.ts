@@ -3,7 +3,7 @@ import { TestGate } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
-const POLICY = `${GATE.replace(
+const POLICY = GATE.replace(
   'rate_limits',
   `  - { roles: [closer], tools: ["items.update"], effect: allow, when: { args: { note: done } } }
   - { roles: [closer], tools: ["items.list"], effect: allow }
@@ -11,7 +11,7 @@ const POLICY = `${GATE.replace(
   - { roles: [closer], tools: ["items.get"], effect: allow }
   - { roles: [closer], tools: ["items.get"], effect: deny }
 rate_limits`,
-)}`
+)
 
 describe('GET /tools and GET /upstreams', () => {
   let gate: TestGate
