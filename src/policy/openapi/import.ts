@@ -14,7 +14,7 @@ import { type ImportFinding, Notes, oneLine, shown } from './findings.ts'
 import type { Imported, ImportedTool } from './imported.ts'
 import { toolNames } from './names.ts'
 import { type Dialect, dialectOf, type Operation, operationsOf } from './operations.ts'
-import { toolText, upstreamText } from './render.ts'
+import { toolText } from './render.ts'
 import { credentialOf, ownServer, serverOf } from './servers.ts'
 import { draftTool, LeftOut } from './tool.ts'
 
@@ -33,8 +33,7 @@ export interface ImportOptions {
 }
 
 /** How many schemas of an operation are written out: fewer where the whole would be too large to load. */
-const NODES_MAX = 400
-const NODES_BETWEEN = [100, 30, 8]
+const NODES = [400, 30]
 const NODES_MIN = 1
 /** Of a file that loads; some is left for what people add. */
 const BYTES_MAX = POLICY_LIMITS.toolsBytesMax * 0.95
@@ -49,44 +48,15 @@ export function importOpenApi(document: Json, options: ImportOptions): Imported 
   if (!dialect) {
     throw new GatewayError('invalid_request', 'this is neither OpenAPI 3.0 or 3.1 nor Swagger 2.0')
   }
-  const run = (nodes: number): Imported => new Import(document, dialect, options, nodes).run()
-  const whole = run(NODES_MAX)
-  if (fits(whole)) return whole
-  const least = run(NODES_MIN)
-  if (!fits(least)) return cut(least)
-  for (const nodes of NODES_BETWEEN) {
-    const imported = run(nodes)
-    if (fits(imported)) return imported
+  for (const nodes of NODES) {
+    const imported = new Import(document, dialect, options, nodes).run(false)
+    if (imported) return imported
   }
-  return least
+  return new Import(document, dialect, options, NODES_MIN).run(true)
 }
-
-const fits = (imported: Imported): boolean => sizeOf(imported) <= BYTES_MAX
 
 /** With the line between two tools. */
-const sizesOf = ({ tools }: Imported): readonly number[] =>
-  tools.map((one) => Buffer.byteLength(toolText(one)) + 1)
-
-function sizeOf(imported: Imported): number {
-  const upstreams = [...imported.upstreams].map(([name, one]) => upstreamText(name, one).length)
-  return [...upstreams, ...sizesOf(imported)].reduce((sum, bytes) => sum + bytes, 0)
-}
-
-// More operations than one file holds: the last ones are left out, and whoever imports chooses.
-function cut(imported: Imported): Imported {
-  const sizes = sizesOf(imported)
-  let room = BYTES_MAX - sizeOf({ ...imported, tools: [] })
-  const count = sizes.findIndex((bytes) => (room -= bytes) < 0)
-  const lost = imported.tools.slice(count).map(({ origin }): ImportFinding => {
-    const message = 'tools.yaml would be too large: choose with --only or --tag'
-    return { kind: 'left_out', code: 'too_large', where: origin, message }
-  })
-  return {
-    ...imported,
-    tools: imported.tools.slice(0, count),
-    findings: [...imported.findings, ...lost],
-  }
-}
+const bytesOf = (tool: ImportedTool): number => Buffer.byteLength(toolText(tool)) + 1
 
 class Import {
   readonly #docs: Documents
@@ -106,7 +76,10 @@ class Import {
     this.#nodesMax = nodesMax
   }
 
-  run(): Imported {
+  /** Undefined where it becomes too large; with `isLast` what has no room is left out instead. */
+  run(isLast: true): Imported
+  run(isLast: boolean): Imported | undefined
+  run(isLast: boolean): Imported | undefined {
     const { from = '', upstream } = this.#options
     const server = serverOf(this.#docs, this.#dialect, from, this.#general)
     const prefix = variableOf(upstream)
@@ -115,9 +88,16 @@ class Import {
     const names = toolNames(all, this.#options.reserved ?? new Set())
     const wanted = all.filter((one) => this.#isWanted(one, names.get(one) ?? ''))
     this.#upstreamAt(server, credential)
-    const tools = wanted.flatMap((operation) =>
-      this.#tool(operation, names.get(operation) ?? '', server, credential),
-    )
+    const tools: ImportedTool[] = []
+    let room = BYTES_MAX
+    for (const operation of wanted) {
+      const made =
+        room < 0 ? [] : this.#tool(operation, names.get(operation) ?? '', server, credential)
+      room -= made.reduce((sum, tool) => sum + bytesOf(tool), 0)
+      if (room >= 0) tools.push(...made)
+      else if (isLast) this.#noRoom(operation)
+      else return undefined
+    }
     const used = new Set(tools.map(({ tool }) => tool['upstream']))
     const upstreams = [...this.#upstreams].filter(([name]) => name === upstream || used.has(name))
     return {
@@ -127,6 +107,13 @@ class Import {
       operations: wanted.length,
       origins: new Set(all.map(({ method, path }) => oneLine(`${method} ${path}`, ORIGIN_MAX))),
     }
+  }
+
+  // More operations than one file holds: whoever imports has to choose.
+  #noRoom({ method, path }: Operation): void {
+    const message = 'tools.yaml would be too large: choose with --only or --tag'
+    const where = oneLine(`${method} ${path}`, ORIGIN_MAX)
+    this.#findings.push({ kind: 'left_out', code: 'too_large', where, message })
   }
 
   #isWanted({ tags }: Operation, name: string): boolean {
