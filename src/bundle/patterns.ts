@@ -16,7 +16,7 @@ export function resolveNames(
 ): readonly string[] {
   const hit = new Set<string>()
   for (const [index, pattern] of patterns.entries()) {
-    const matches = picomatch(pattern, OPTIONS)
+    const matches = namesLike(pattern)
     const some = names.filter((name) => matches(name))
     for (const name of some) hit.add(name)
     if (some.length > 0) continue
@@ -24,4 +24,10 @@ export function resolveNames(
     found.error(place(index), 'no_such_tool', message, didYouMean(pattern, names))
   }
   return names.filter((name) => hit.has(name))
+}
+
+/** Whether a name is one that a glob pattern means. */
+export const namesLike = (pattern: string): ((name: string) => boolean) => {
+  const matches = picomatch(pattern, OPTIONS)
+  return (name) => matches(name)
 }

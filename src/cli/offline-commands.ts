@@ -29,8 +29,23 @@ export function addOffline(program: Command): void {
     .command('doctor')
     .description('check Node, settings, ports, database, policies and write rights')
     .action(async () => (await import('./doctor.ts')).doctor())
+  addImport(program.command('import').description('policies from what others describe'))
   addAudit(program.command('audit').description('the audit record'))
   addManifest(program.command('manifest').description('signed manifests of agents'))
+}
+
+function addImport(importing: Command): void {
+  importing
+    .command('openapi')
+    .description('tools.yaml from an OpenAPI 3 or Swagger 2 document; permits nothing')
+    .argument('<document>', 'file, URL, or - for standard input')
+    .requiredOption('--upstream <name>', 'what the upstream is called')
+    .option('--only <pattern>', "names of tools, such as 'contacts.*'")
+    .option('--tag <tag>', 'only operations with this tag')
+    .option('--out <dir>', 'policy directory to write to; default: standard output')
+    .action(async (document: string, options) =>
+      (await import('./import-openapi.ts')).importDocument(document, options),
+    )
 }
 
 function addAudit(audit: Command): void {

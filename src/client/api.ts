@@ -495,6 +495,56 @@ export interface Calls {
     }
     answer: Action
   }
+  /** The tools there are, and what rules say of an agent that would use them. */
+  'GET /tools': {
+    path: object
+    query: {
+      readonly agent?: string
+    }
+    body: undefined
+    answer: {
+      readonly tools: readonly {
+        readonly name: string
+        readonly description: string
+        /** JSON Schema of the args */
+        readonly args: JsonObject
+        readonly effect: 'read' | 'write' | 'irreversible'
+        readonly upstream: string
+        readonly method: string
+        readonly path: string
+        /** `depends`: on the args, on what was done before, or on a module */
+        readonly may: 'allow' | 'require_approval' | 'deny' | 'depends'
+      }[]
+    }
+  }
+  /** How upstreams have done since this replica started, from the calls it made. */
+  'GET /upstreams': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly upstreams: readonly {
+        readonly name: string
+        readonly protocol: string
+        readonly base_url: string
+        readonly health: 'ok' | 'failing' | 'unknown'
+        readonly calls: number
+        readonly answered: number
+        readonly not_sent: number
+        readonly unknown: number
+        readonly latency_ms: {
+          readonly last: number
+          readonly mean: number
+          readonly max: number
+        } | null
+        readonly last: {
+          readonly at: string
+          readonly result: 'answered' | 'not_sent' | 'unknown'
+          readonly status: number | null
+        } | null
+      }[]
+    }
+  }
   /** List approvals with all it takes to judge them, newest first; an agent sees its own. */
   'GET /approvals': {
     path: object

@@ -25,6 +25,7 @@ import { reportEndpoints } from './api/reports.ts'
 import { sandboxEndpoints } from './api/sandbox.ts'
 import { spawnEndpoints } from './api/spawn.ts'
 import { statusEndpoints } from './api/status.ts'
+import { toolEndpoints } from './api/tools.ts'
 import { turnEndpoints } from './api/turns.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
 
@@ -37,6 +38,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     actEndpoints(parts),
     statusEndpoints(parts),
     actionEndpoints(parts),
+    toolEndpoints(parts),
     approvalEndpoints(parts),
     policyEndpoints(parts),
     killSwitchEndpoints(parts),

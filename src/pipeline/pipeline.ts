@@ -310,10 +310,18 @@ export class Pipeline {
     const called = await transportOf(transports, upstream).call(upstream, target, options)
     const seconds = (performance.now() - startedAt) / 1000
     metrics.upstreamSeconds.observe({ upstream: upstream.name }, seconds)
-    metrics.upstreamCalls.inc({ upstream: upstream.name, result: called.exchange.type })
+    const { exchange } = called
+    metrics.upstreamCalls.inc({ upstream: upstream.name, result: exchange.type })
+    metrics.upstreams.note(upstream.name, {
+      result: exchange.type,
+      status: exchange.type === 'answered' ? exchange.status : null,
+      seconds,
+      atMs: Date.now(),
+      isRefused: exchange.type === 'not_sent' && exchange.code === 'refused',
+    })
     const { bundle, facts } = judgement
     const risks = (text: JsonObject) => screen({ reason: null, text }, facts, bundle, tool.name)
-    return { ...called.read({ tool, bundle, screen: risks }), exchange: called.exchange }
+    return { ...called.read({ tool, bundle, screen: risks }), exchange }
   }
 
   // Where the record hides some of an answer, all of it has to be here before any of it is written or goes on.

@@ -110,6 +110,7 @@ export function reportTooLarge(name: string, max: number, found: Findings): void
 
 /** How large a file may be: lists may be long, what people write by hand is not. */
 export function bytesMaxOf(name: string): number {
+  if (name === 'tools.yaml') return POLICY_LIMITS.toolsBytesMax
   if (/\.ya?ml$/.test(name)) return POLICY_LIMITS.yamlBytesMax
   return name.startsWith('data/') ? POLICY_LIMITS.dataBytesMax : POLICY_LIMITS.fileBytesMax
 }

@@ -81,13 +81,16 @@ const INDICATORS = new Set(['-', '?', ':'])
 
 // The composer of `yaml` recurses, and far enough down V8 aborts the whole process while compiling
 // a regular expression with no stack left. So depth is judged on tokens, before composing.
-function depthBreach(text: string): { line: number; col: number } | undefined {
+function depthBreach(
+  text: string,
+  flowMax: number = POLICY_LIMITS.depthMax,
+): { line: number; col: number } | undefined {
   let [line, col, flow, compact] = [1, 1, 0, 0]
   for (const token of new Lexer().lex(text)) {
     if (token === '[' || token === '{') flow++
     if (token === ']' || token === '}') flow--
     if (flow === 0 && INDICATORS.has(token)) compact++
-    if (flow > POLICY_LIMITS.depthMax || compact > COMPACT_MAX || isDeepIndent(token)) {
+    if (flow > flowMax || compact > COMPACT_MAX || isDeepIndent(token)) {
       return { line, col }
     }
     const breaks = token.split('\n').length - 1
@@ -96,6 +99,10 @@ function depthBreach(text: string): { line: number; col: number } | undefined {
   }
   return undefined
 }
+
+/** Whether a text is nested too deep for the parser, before it is parsed. */
+export const isDeeperThan = (text: string, flowMax: number): boolean =>
+  depthBreach(text, flowMax) !== undefined
 
 const isDeepIndent = (token: string): boolean =>
   token.length > INDENT_MAX && token.trimStart() === '' && !token.includes('\n')

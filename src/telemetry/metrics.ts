@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { LabelLimit } from './label-limit.ts'
+import { UpstreamHealth } from './upstream-health.ts'
 
 /** Reason codes are made up by policies, and guards come and go; more of either count as `other`. */
 const LABEL_VALUES_MAX = 500
@@ -12,6 +13,8 @@ const MICRO_BUCKETS = [
 /** Every metric the gate exports. Labels are bounded: tools and guards, never ids or paths. */
 export class Metrics {
   readonly registry = new Registry()
+  /** Of each upstream, for those who ask the API. */
+  readonly upstreams = new UpstreamHealth()
   /** Actions by what became of them; the seeds' name. `kind` is the outcome. */
   readonly actions = this.#counter('actions_total', 'Actions by outcome', ['kind'])
   readonly denied = this.#counter('policy_denied_total', 'Denials by reason code', ['reason'])

@@ -193,7 +193,7 @@ const CASES: readonly Case[] = [
   { code: 'bad_base_url', files: tools('9999/api', '9999/api#x') },
   { code: 'bad_base_url', files: tools('9999/api', '9999/a/../b') },
   { code: 'env_missing', files: tools(`'http://127.0.0.1:9999/api'`, "'${NOTES_URL}'") },
-  { code: 'bad_path_template', files: tools('/notes/{id}', '/notes/x{id}') },
+  { code: 'bad_path_template', files: tools('/notes/{id}', '/notes/{id}{n}') },
   { code: 'bad_path_template', files: tools('/notes/{id}', '/notes//{id}') },
   { code: 'bad_path_template', files: tools('/notes/{id}', '/notes/../{id}') },
   { code: 'bad_path_param', files: tools('/notes/{id}', '/notes/{ix}') },
