@@ -58,6 +58,10 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/api/v1/keys', ADMINS],
   ['GET', '/api/v1/keys', ADMINS],
   ['DELETE', '/api/v1/keys/key_none', ADMINS],
+  ['GET', '/tools', ['agent', ...OPERATORS]],
+  ['GET', '/upstreams', OPERATORS],
+  ['POST', '/access/v1/evaluation', ['agent', 'admin', 'pep']],
+  ['POST', '/access/v1/evaluations', ['agent', 'admin', 'pep']],
   ['POST', '/plan', ACTORS],
   ['GET', '/plans', ALL],
   ['GET', '/plans/pln_none', ALL],
@@ -82,7 +86,9 @@ describe('agents, keys and roles', () => {
     })
     gate.upstream.behave = (_effect, res) => reply(res, 200, {})
     keys.set('agent', await gate.agent('worker-1'))
-    for (const role of READERS) keys.set(role, await gate.key(role, `the-${role}`))
+    for (const role of [...READERS, 'pep'] as const) {
+      keys.set(role, await gate.key(role, `the-${role}`))
+    }
   })
   after(() => gate.stop())
 
