@@ -38,8 +38,8 @@ export class LedgerQueue<Op extends Queued> {
   }
   readonly #work = new Map<string, Waiting<Op>[]>()
   readonly #costMs = new Map<string, number>()
-  /** How much work of each kind waits. */
-  readonly #workCounts = new Map<string, number>()
+  /** How many of each kind wait, whatever the lane: this is asked for every action. */
+  readonly #counts = new Map<string, number>()
   #workCount = 0
 
   get size(): number {
@@ -49,14 +49,14 @@ export class LedgerQueue<Op extends Queued> {
 
   /** What new work would wait by what is known, in ms. */
   get waitMs(): number {
-    const ahead = [...this.#lanes.outcome, ...this.#lanes.write]
-    let ms = ahead.reduce((sum, { op }) => sum + this.#cost(op.kindName), 0)
-    for (const [kindName, count] of this.#workCounts) ms += count * this.#cost(kindName)
+    let ms = 0
+    for (const [kindName, count] of this.#counts) ms += count * this.#cost(kindName)
     return ms
   }
 
   put(op: Op): void {
     const waiting = { op, sinceMs: performance.now() }
+    this.#counted(op, 1)
     if (op.lane !== 'work') {
       this.#lanes[op.lane].push(waiting)
       return
@@ -64,7 +64,6 @@ export class LedgerQueue<Op extends Queued> {
     const own = this.#work.get(op.agentId)
     if (own) own.push(waiting)
     else this.#work.set(op.agentId, [waiting])
-    this.#counted(op, 1)
   }
 
   /** The next batch, in the order of lanes. */
@@ -74,6 +73,7 @@ export class LedgerQueue<Op extends Queued> {
     const fill = (lane: Waiting<Op>[], msMax: number) => {
       while (lane.length > 0 && batch.length < BATCH_MAX && (ms < msMax || batch.length === 0)) {
         const { op } = lane.shift() as Waiting<Op>
+        this.#counted(op, -1)
         ms += this.#cost(op.kindName)
         batch.push(op)
       }
@@ -135,9 +135,9 @@ export class LedgerQueue<Op extends Queued> {
     return op
   }
 
-  #counted({ kindName }: Op, by: 1 | -1): void {
-    this.#workCount += by
-    this.#workCounts.set(kindName, (this.#workCounts.get(kindName) ?? 0) + by)
+  #counted({ kindName, lane }: Op, by: 1 | -1): void {
+    if (lane === 'work') this.#workCount += by
+    this.#counts.set(kindName, (this.#counts.get(kindName) ?? 0) + by)
   }
 
   #cost(kindName: string): number {
