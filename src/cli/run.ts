@@ -1,13 +1,19 @@
 import { type Command, CommanderError } from 'commander'
 import { EXIT } from './exit.ts'
+import { endUnread } from './unread.ts'
+
+/** A command that failed and has said so ends, whatever of it is still open. */
+const END_MS = 5_000
 
 /** Runs a program; how it ended becomes the exit code, in one line and without a stack trace where it was expected. */
 export async function run(program: Command): Promise<void> {
   pointToHelp(program)
+  endUnread()
   try {
     await program.parseAsync()
   } catch (error) {
     process.exitCode = exitCode(error)
+    setTimeout(() => process.exit(), END_MS).unref()
   }
 }
 

@@ -10,6 +10,7 @@ import { ADMIN_KEY_FILE } from './gate-client.ts'
 import { policyFailure } from './policy-report.ts'
 import { noCreate } from './database-rights.ts'
 import { portProblem } from './port.ts'
+import { goOnUnread } from './unread.ts'
 
 export const DEMO_AGENT = 'agent-support-001'
 /** Refused, not found, no such database, wrong password or user. */
@@ -35,6 +36,7 @@ export async function start(): Promise<void> {
   const gate = newGate(config)
   const demo = await startDemo(config)
   stopOnSignals(gate, demo)
+  goOnUnread()
   sayIfLong(config)
   let newAdmin: string | null = null
   try {

@@ -18,6 +18,7 @@ export class DirectoryWatch {
   #linkCheck: NodeJS.Timeout | undefined
   #target: string
   #stopped = false
+  #endStart: () => void = () => {}
 
   constructor(dir: string, onChange: () => void) {
     this.#dir = dir
@@ -38,6 +39,7 @@ export class DirectoryWatch {
     clearInterval(this.#linkCheck)
     clearTimeout(this.#debounce)
     await this.#watcher?.close()
+    this.#endStart() // a watcher that is closed before it is ready never says that it is
     this.#watcher = undefined
   }
 
@@ -48,7 +50,10 @@ export class DirectoryWatch {
     watcher.on('all', () => this.#changed())
     // Losing the watch must not end the gate: the link check and POST /policy/reload remain.
     watcher.on('error', () => this.#changed())
-    await new Promise<void>((resolve) => watcher.once('ready', () => resolve()))
+    await new Promise<void>((resolve) => {
+      this.#endStart = resolve
+      watcher.once('ready', () => resolve())
+    })
   }
 
   #changed(): void {

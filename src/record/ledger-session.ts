@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { Client, ClientConfig } from 'pg'
 import type { Logger } from '../lib/log.ts'
-import { cut, deadline } from '../store/deadline.ts'
+import { cut, deadline, ended } from '../store/deadline.ts'
 
 // The ledger has a connection of its own, because its bounds are its own: a batch that does not end holds
 // the lock that everybody waits for. When something is late the connection is cut rather than waited for,
@@ -54,7 +54,8 @@ export class LedgerSession {
   }
 
   async end(): Promise<void> {
-    await this.#client?.end().catch(() => {})
+    const client = this.#client
+    if (client) await ended(client.end(), () => cut(client))
   }
 
   async #connect(): Promise<Client> {

@@ -24,6 +24,22 @@ export function cut(client: ClientBase): void {
   known.connection?.stream?.destroy()
 }
 
+/** Whoever is asked to close answers within this; behind a broken network nobody ever does. */
+const END_MS = 1_000
+
+/** Waits for `closing`, and calls `onLate` where the other side does not answer it. */
+export async function ended(closing: Promise<unknown>, onLate: () => void): Promise<void> {
+  let answered = () => {}
+  const late = new Promise<void>((resolve) => {
+    answered = deadline(END_MS, () => {
+      onLate()
+      resolve()
+    })
+  })
+  await Promise.race([closing.catch(() => {}), late])
+  answered()
+}
+
 /** No answer came in time: whether the statement ran is not known, and its connection is gone. */
 export class DatabaseLate extends Error {
   readonly code = 'ETIMEDOUT'

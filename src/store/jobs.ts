@@ -1,6 +1,7 @@
 import PgBoss from 'pg-boss'
 import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
+import { ended } from './deadline.ts'
 import { plainConfig, type Store } from './store.ts'
 import type { Job, Tx } from './tx.ts'
 
@@ -8,7 +9,6 @@ const BOSS_CONNECTIONS_MAX = 3
 const POLL_MS = 500
 const JOB_EXPIRES_S = 300
 const BATCH_SIZE = 20
-const STOP_TIMEOUT_MS = 10_000
 
 export interface QueueOptions {
   readonly retryLimit: number
@@ -32,7 +32,7 @@ export class Jobs {
     this.#log = log
   }
 
-  /** Makes the queues, by name; from now on they take jobs. */
+  /** Makes the queues, by name; from now on they take jobs. Where one cannot be made, nothing stays open. */
   async start(queues: Readonly<Record<string, QueueOptions>>): Promise<void> {
     const boss = new PgBoss({
       ...(plainConfig(this.#store, 'portcullis-jobs') as PgBoss.ConstructorOptions),
@@ -40,12 +40,17 @@ export class Jobs {
       schema: 'pgboss',
     })
     boss.on('error', (error) => this.#log.warn({ err: error }, 'job queue'))
-    // Replicas that create queues at the same moment deadlock on pg-boss' partitions.
-    await this.#store.alone(async () => {
-      await boss.start()
-      this.#boss = boss
-      for (const [name, options] of Object.entries(queues)) await open(boss, name, options)
-    })
+    try {
+      // Replicas that create queues at the same moment deadlock on pg-boss' partitions.
+      await this.#store.alone(async () => {
+        await boss.start()
+        for (const [name, options] of Object.entries(queues)) await open(boss, name, options)
+      })
+    } catch (error) {
+      await boss.stop({ graceful: false, wait: false }).catch(() => {})
+      throw error
+    }
+    this.#boss = boss
   }
 
   /** Takes jobs from now on. */
@@ -64,7 +69,8 @@ export class Jobs {
 
   async stop(): Promise<void> {
     await this.rest()
-    await this.#boss?.stop({ graceful: true, wait: true, timeout: STOP_TIMEOUT_MS })
+    // Nothing of it is under way by now but what a database that fell silent does not answer.
+    if (this.#boss) await ended(this.#boss.stop({ graceful: false }), () => {})
   }
 
   /** Queues a job in the batch's own transaction: it exists exactly when the batch does. */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { ClientConfig } from 'pg'
+import { cut } from './deadline.ts'
 
 const RETRY_MS = 500
 
@@ -28,7 +29,7 @@ export class Listener {
 
   async stop(): Promise<void> {
     this.#stopped = true
-    await this.#client?.end().catch(() => {})
+    if (this.#client) cut(this.#client)
     await this.#running
   }
 
@@ -44,8 +45,10 @@ export class Listener {
     const lost = new Promise<void>((resolve) => client.once('end', resolve))
     client.on('error', () => {}) // followed by `end`
     client.on('notification', ({ payload = '' }) => this.#onMessage(payload))
-    await client.connect()
-    this.#client = client
+    this.#client = client // from here on it can be cut, also while it connects
+    // The driver never settles a connect that is ended under way, but says that it ended.
+    await Promise.race([client.connect(), lost])
+    if (this.#stopped) return
     await client.query(`listen ${this.#channel}`)
     await lost
   }

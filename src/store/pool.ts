@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { ClientConfig, Pool, PoolClient } from 'pg'
 import type { Logger } from '../lib/log.ts'
-import { cut, DatabaseLate, deadline } from './deadline.ts'
+import { cut, DatabaseLate, deadline, ended } from './deadline.ts'
 import type { Db } from './tx.ts'
 
 const POOL_MAX = 10
@@ -13,18 +13,25 @@ const POOL_MAX = 10
  */
 export class DeadlinePool {
   readonly #pool: Pool
+  readonly #open = new Set<PoolClient>()
   readonly #idle = new Set<PoolClient>()
 
   constructor(config: ClientConfig, log: Logger) {
     this.#pool = new pg.Pool({ ...config, max: POOL_MAX })
     this.#pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'))
     // One that breaks between two statements says so by an event, which nobody else would hear.
-    this.#pool.on('connect', (client) => client.on('error', () => {}))
+    this.#pool.on('connect', (client) => {
+      client.on('error', () => {})
+      this.#open.add(client)
+    })
     this.#pool.on('acquire', (client) => this.#idle.delete(client))
     this.#pool.on('release', (error, client) => {
       if (!error) this.#idle.add(client)
     })
-    this.#pool.on('remove', (client) => this.#idle.delete(client))
+    this.#pool.on('remove', (client) => {
+      this.#idle.delete(client)
+      this.#open.delete(client)
+    })
   }
 
   /** The driver's own pool, for set-up and for whoever needs several statements on one connection. */
@@ -41,7 +48,7 @@ export class DeadlinePool {
   }
 
   end(): Promise<void> {
-    return this.#pool.end()
+    return ended(this.#pool.end(), () => this.#open.forEach((client) => cut(client)))
   }
 
   async #query<Row>(text: string, values: readonly unknown[], deadlineMs: number): Promise<Row[]> {

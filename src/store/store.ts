@@ -51,11 +51,17 @@ export class Store {
     this.#config = options.databaseUrl ? { connectionString: options.databaseUrl } : {}
   }
 
+  /** Opens it and brings its schema up to date; one that may not be used is closed again. */
   async start(): Promise<void> {
     await this.#embedded?.start()
-    this.#pool = new DeadlinePool(this.clientConfig(), this.#log)
-    if (!this.isEmbedded) await assertDurable(this.pool)
-    await migrate(this.pool)
+    try {
+      this.#pool = new DeadlinePool(this.clientConfig(), this.#log)
+      if (!this.isEmbedded) await assertDurable(this.pool)
+      await migrate(this.pool)
+    } catch (error) {
+      await this.stop().catch(() => {})
+      throw error
+    }
   }
 
   async stop(): Promise<void> {

@@ -42,6 +42,17 @@ describe('What people do with a running gate', function () {
     return new Promise((resolve) => child.once('close', (code) => resolve({ code, out, err })))
   }
 
+  it('ends in silence when whoever read it has read enough', async () => {
+    for (const args of [['keys', 'list'], ['logs', 'tail'], ['--help']]) {
+      const child = started(args, ADMIN)
+      child.stdout.destroy()
+      let err = ''
+      child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
+      const code = await new Promise((resolve) => child.once('close', resolve))
+      expect([args[0], code, err]).to.deep.equal([args[0], 0, ''])
+    }
+  })
+
   async function held(id: string): Promise<{ action: string; approval: string }> {
     const { body } = await gate.act(key, {
       tool: 'items.delete',

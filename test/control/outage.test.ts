@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { Listener } from '../../src/store/listener.ts'
 import { postgresBin, PostgresServer } from '../support/database.ts'
 import { TestGate, until } from '../support/gate.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
@@ -13,6 +14,7 @@ describe('a gate whose connections to PostgreSQL fall silent', function () {
   let proxy: TcpProxy
   let gate: TestGate
   let peer: TestGate
+  let gateUrl: string
   let key: string
   before(async function () {
     if (!postgresBin()) {
@@ -26,8 +28,9 @@ describe('a gate whose connections to PostgreSQL fall silent', function () {
     const target = new URL(databaseUrl)
     proxy = await TcpProxy.start(Number(target.port))
     target.port = String(proxy.port)
+    gateUrl = target.href
     peer = await TestGate.start({ databaseUrl, upstream })
-    gate = await TestGate.start({ databaseUrl: target.href, upstream })
+    gate = await TestGate.start({ databaseUrl: gateUrl, upstream })
     key = await gate.agent('worker')
   })
   after(async () => {
@@ -73,6 +76,29 @@ describe('a gate whose connections to PostgreSQL fall silent', function () {
     await until('the lease is lost or renewed', async () => (await kill(gate, true)).status === 200)
     expect((await kill(gate, false)).status).to.equal(200)
     await until('it works again', works(gate))
+  })
+
+  it('stops while nothing answers it', async () => {
+    const databaseUrl = gateUrl
+    const leaving = await TestGate.start({ databaseUrl, upstream })
+    await until('it works', works(leaving))
+    proxy.fallSilent()
+    await leaving.stop()
+    proxy.heal()
+    await until('the other works again', works(gate))
+  })
+
+  it('stops while its listener still connects', async () => {
+    const target = new URL(gateUrl)
+    const config = { host: target.hostname, port: Number(target.port), user: 'postgres' }
+    for (const isSilent of [false, true]) {
+      if (isSilent) proxy.fallSilent()
+      const listener = new Listener(config, 'nobody', () => {})
+      listener.start()
+      await listener.stop()
+    }
+    proxy.heal()
+    await until('the gate works again', works(gate))
   })
 
   it('does not stop the others when it falls silent inside a batch of the ledger', async () => {

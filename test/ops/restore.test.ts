@@ -8,6 +8,9 @@ import { reply, TestUpstream } from '../support/upstream.ts'
 
 const BIN = path.resolve(import.meta.dirname, '..', '..', 'bin', 'portcullis.js')
 
+/** A command that has not ended by then never will: the test fails by what it said. */
+const HUNG_MS = 120_000
+
 // The drill of docs/operations.md: what is restored elsewhere verifies and goes on, and is refused when a part is older.
 
 interface Place {
@@ -32,8 +35,12 @@ function cli(args: readonly string[], { dataDir, databaseUrl }: Place) {
   let text = ''
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()))
+  const hung = setTimeout(() => child.kill('SIGKILL'), HUNG_MS)
   return new Promise<{ status: number | null; text: string }>((resolve) => {
-    child.once('close', (status) => resolve({ status, text }))
+    child.once('close', (status) => {
+      clearTimeout(hung)
+      resolve({ status, text })
+    })
   })
 }
 
@@ -209,12 +216,21 @@ describe('a backup', function () {
       const here = { dataDir: scratch('data'), databaseUrl: await server.createDatabase() }
       await (await start(here)).stop()
       const before = dump(here.databaseUrl)
-      const newer = `insert into schema_migrations (name, hash) values ('999_later.sql', 'x')`
-      execFileSync(path.join(bin, 'psql'), ['-q', '-d', here.databaseUrl, '-c', newer])
+      const psql = (statement: string) =>
+        execFileSync(path.join(bin, 'psql'), ['-qtA', '-d', here.databaseUrl, '-c', statement])
+      psql(`insert into schema_migrations (name, hash) values ('999_later.sql', 'x')`)
       const refused = await cli(['start'], here)
       expect(refused.status).to.equal(1)
       expect(refused.text.trim().split('\n')).to.have.length(1)
       expect(refused.text).to.include('999_later.sql').and.include('restore the backup')
+      // Nothing of it stays open: a refused process would not end before its connections do.
+      const error = await start(here).then(
+        () => undefined,
+        (one: Error) => one,
+      )
+      expect(error?.message).to.include('999_later.sql')
+      const open = `select count(*) from pg_stat_activity where application_name like 'portcullis%'`
+      expect(psql(open).toString().trim()).to.equal('0')
       const back = await start({ ...here, databaseUrl: await restored(before) })
       expect((await back.call('GET', '/readyz')).status).to.equal(200)
       await back.stop()

@@ -6,6 +6,13 @@ import { scratch } from '../support/database.ts'
 import { until } from '../support/gate.ts'
 
 describe('DirectoryWatch', () => {
+  it('that is stopped before it is ready has started no more', async () => {
+    const watch = new DirectoryWatch(scratch('watch'), () => {})
+    const started = watch.start()
+    await watch.stop()
+    await started
+  })
+
   it('tells of a link that was repointed and back again before anybody looked', async () => {
     const root = scratch('watch')
     for (const version of ['v1', 'v2']) {
