@@ -17,7 +17,8 @@ export class NothingToDo extends Error {}
 const DEADLINE_MS = 10_000
 
 /**
- * Puts on record, signed, that the entries behind the largest checkpoint are gone. Answers how many.
+ * Puts on record, signed, that the entries behind the largest checkpoint are gone. Answers how many. Where another gate on
+ * this database has accepted the same loss, this one accepts it too, by its own key, however far the record has grown.
  * @throws NothingToDo when the record is whole
  */
 export async function acceptLoss(config: Config, reason: string): Promise<bigint> {
@@ -25,14 +26,14 @@ export async function acceptLoss(config: Config, reason: string): Promise<bigint
     await checkpoints.open()
     const lost = checkpoints.rolledBackBehind
     if (!lost) throw new NothingToDo('the record is whole: there is no loss to accept')
-    const head = await readHead(store.db)
-    if (head.size >= lost.size) {
+    const left = (await checkpoints.acceptedElsewhere(lost)) ?? (await readHead(store.db))
+    if (left.size >= lost.size) {
       throw new Error('the record was not cut but rewritten; restore a backup of it first')
     }
-    const entry = checkpoints.acceptLoss(lost, head, reason)
+    const entry = checkpoints.acceptLoss(lost, left, reason)
     await ledger.write(async (tx) => tx.append(entry))
     await checkpoints.checkpoint()
-    return lost.size - head.size
+    return lost.size - left.size
   })
 }
 

@@ -91,8 +91,11 @@ function describe(verdict: AuditVerdict): void {
   print(`signed up to  ${verdict.signedSize} (${verdict.checkpoints} checkpoints verified)`)
   print(`integrity     ${verdict.integrity}`)
   print(`completeness  ${verdict.completeness}`)
-  for (const { size, lostSize, at, reason } of verdict.losses) {
-    print(`accepted loss entries ${size + 1n} to ${lostSize} are gone, said on ${at}: ${reason}`)
+  for (const { size, lostSize, at, reason, verified, keyId } of verdict.losses) {
+    const by = verified ? '' : `, by key ${keyId}, which was not given`
+    print(
+      `accepted loss entries ${size + 1n} to ${lostSize} are gone, said on ${at}${by}: ${reason}`,
+    )
   }
   for (const { code, seq, message } of verdict.findings) print(`  ${code}  entry ${seq} ${message}`)
 }

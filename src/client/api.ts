@@ -828,6 +828,7 @@ export interface Calls {
         readonly reason: string
         readonly key_id: string
         readonly signature: string
+        readonly verified: boolean
       }[]
       readonly findings: readonly {
         readonly code: string

@@ -36,9 +36,12 @@ export interface AuditVerdict {
   /** Entries up to here were dropped when they were old enough, by a signed statement; '0': none. */
   readonly archivedSize: string
   /** What was lost, as somebody accepted and signed it; shown for good. */
-  readonly losses: readonly Loss[]
+  readonly losses: readonly AcceptedLoss[]
   readonly findings: readonly AuditFinding[]
 }
+
+/** `verified`: by a key that is known here. What another replica accepted by its own excuses nothing here. */
+export type AcceptedLoss = Loss & { readonly verified: boolean }
 
 const FINDINGS_MAX = 100
 const COMPLETENESS_CODES = new Set<AuditFinding['code']>(['tail_missing', 'entry_missing'])
@@ -53,7 +56,10 @@ export class AuditVerifier {
   readonly #archives: ReadonlyMap<string, Archive>
   readonly #genuine: readonly Checkpoint[]
   readonly #codes = new Set<AuditFinding['code']>()
-  readonly #losses: Loss[] = []
+  readonly #losses: AcceptedLoss[] = []
+  /** Where a loss was put on record as the next entry: sizes, and the heads there. */
+  readonly #cuts = new Map<string, string>()
+  readonly #mismatches: Checkpoint[] = []
   readonly #findings: AuditFinding[] = []
   #seq = 0n
   #hash = GENESIS_HASH
@@ -111,6 +117,7 @@ export class AuditVerifier {
   }
 
   finish(): AuditVerdict {
+    this.#findMismatches()
     const largest = this.#largest()
     if (this.#findings.length === FINDINGS_MAX) this.#findings.pop() // room for what is found last
     if (largest && largest.size > this.#seq) {
@@ -157,20 +164,34 @@ export class AuditVerifier {
 
   #largest(): Checkpoint | undefined {
     return this.#genuine
-      .filter((one) => !isLost(one, this.#losses))
+      .filter((one) => !this.#isLost(one))
       .reduce<Checkpoint | undefined>(
         (best, one) => (best && best.size >= one.size ? best : one),
         undefined,
       )
   }
 
-  // Counts only as the next entry after what was left, signed by a key that is trusted here.
+  // Counts as the next entry after what was left; that of another replica, by its own key, names the same place.
   #lose(entry: AuditEntry): void {
     const loss = lossOf(entry)
-    const key = loss && this.#keys.get(loss.keyId)
-    const isInPlace = loss?.size === this.#seq && loss.head === this.#hash
-    if (loss && key && isInPlace && verifyLoss(loss, key)) this.#losses.push(loss)
-    else this.#find('loss_signature', entry.seq, 'accepts a loss without a signature that holds')
+    if (!loss) return this.#noLoss(entry)
+    const isInPlace = loss.size === this.#seq && loss.head === this.#hash
+    if (isInPlace) this.#cuts.set(String(loss.size), loss.head)
+    const isAtCut = this.#cuts.get(String(loss.size)) === loss.head
+    const key = this.#keys.get(loss.keyId)
+    if (!isAtCut || (key && !verifyLoss(loss, key))) return this.#noLoss(entry)
+    this.#losses.push({ ...loss, verified: key !== undefined })
+  }
+
+  #noLoss({ seq }: AuditEntry): void {
+    this.#find('loss_signature', seq, 'accepts a loss without a signature that holds')
+  }
+
+  #isLost(checkpoint: Checkpoint): boolean {
+    return isLost(
+      checkpoint,
+      this.#losses.filter(({ verified }) => verified),
+    )
   }
 
   #isGenuine(checkpoint: Checkpoint): boolean {
@@ -199,15 +220,19 @@ export class AuditVerifier {
 
   #compareCheckpoints(): void {
     for (const checkpoint of this.#checkpoints.get(String(this.#seq)) ?? []) {
-      if (isLost(checkpoint, this.#losses)) continue
-      this.#verified++
-      if (checkpoint.head === this.#hash) this.#signedSize = this.#seq
-      else
-        this.#find(
-          'checkpoint_mismatch',
-          this.#seq,
-          `differs from the checkpoint of ${checkpoint.at}`,
-        )
+      if (checkpoint.head !== this.#hash) this.#mismatches.push(checkpoint)
+      else {
+        this.#verified++
+        this.#signedSize = this.#seq
+      }
+    }
+  }
+
+  // Said at the end: that a checkpoint was lost may stand behind the place where it was.
+  #findMismatches(): void {
+    for (const one of this.#mismatches) {
+      if (this.#isLost(one)) continue
+      this.#find('checkpoint_mismatch', one.size, `differs from the checkpoint of ${one.at}`)
     }
   }
 

@@ -3,7 +3,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import { keyIdOf, signCheckpoint, verifyCheckpoint } from '../lib/checkpoint.ts'
 import type { Logger } from '../lib/log.ts'
 import { isLost, LOSS_KIND, lossDetail, lossOf, signLoss, verifyLoss } from '../lib/loss.ts'
-import type { Archive, AuditDraft, Checkpoint, Loss } from '../model/audit.ts'
+import type { Archive, AuditDraft, AuditEntry, Checkpoint, Loss } from '../model/audit.ts'
 import { readHeadOver, type HeadFloor } from '../store/head-floor.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { readAuditKeys, readHead } from './audit.ts'
@@ -163,11 +163,35 @@ export class Checkpointer {
     return this.#rollback ? this.#largest : undefined
   }
 
-  /** The entry that puts on record, signed, that the entries up to `lost` are gone and why. */
-  acceptLoss(lost: Checkpoint, head: { size: bigint; head: string }, reason: string): AuditDraft {
-    const at = new Date().toISOString()
+  /**
+   * The loss that another gate on this database accepted, where it explains why `lost` is gone: by a key that the record
+   * knows, which only a person may believe.
+   */
+  async acceptedElsewhere(lost: Checkpoint): Promise<Loss | undefined> {
+    const keys = await this.#allKeys()
+    const rows = await this.#lossRows()
+    return rows
+      .flatMap((row) => {
+        const loss = lossOf(row)
+        const isInPlace = loss?.size === row.seq - 1n && loss.head === row.prevHash
+        const key = loss && keys.get(loss.keyId)
+        return loss && isInPlace && key && verifyLoss(loss, key) ? [loss] : []
+      })
+      .findLast(({ size, at }) => size < lost.size && lost.at <= at)
+  }
+
+  /**
+   * The entry that puts on record, signed, that the entries between `left` and `lost` are gone and why. What another gate
+   * accepted is accepted as of its moment: what was signed since then is not gone.
+   */
+  acceptLoss(
+    lost: Checkpoint,
+    left: { size: bigint; head: string; at?: string },
+    reason: string,
+  ): AuditDraft {
+    const { size, head, at = new Date().toISOString() } = left
     const loss = signLoss(
-      { lostSize: lost.size, lostHead: lost.head, ...head, at, reason },
+      { lostSize: lost.size, lostHead: lost.head, size, head, at, reason },
       this.#key.private,
     )
     this.#rollback = null
@@ -265,16 +289,20 @@ export class Checkpointer {
 
   // Believed only by a key of this directory: whoever writes the database could add keys there.
   async #losses(keys: ReadonlyMap<string, KeyObject>): Promise<Loss[]> {
-    const rows = await this.#db.query<{ kind: string; body: string }>(
-      'select kind, body from audit_entries where kind = $1 order by seq',
-      [LOSS_KIND],
-    )
+    const rows = await this.#lossRows()
     const own = new Set(this.#key.known.map(keyIdOf))
     return rows.flatMap((row) => {
       const loss = lossOf(row)
       const key = loss && own.has(loss.keyId) ? keys.get(loss.keyId) : undefined
       return loss && key && verifyLoss(loss, key) ? [loss] : []
     })
+  }
+
+  #lossRows() {
+    return this.#db.query<Pick<AuditEntry, 'seq' | 'kind' | 'body' | 'prevHash'>>(
+      `select seq, kind, body, prev_hash as "prevHash" from audit_entries where kind = $1 order by seq`,
+      [LOSS_KIND],
+    )
   }
 
   async #isArchived(size: bigint, keys: ReadonlyMap<string, KeyObject>): Promise<boolean> {

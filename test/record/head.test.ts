@@ -242,6 +242,69 @@ describe('a record that was rolled back', function () {
     await again.stop()
   })
 
+  it('is accepted as lost by each gate, also by one whose turn comes when the record has grown beyond it', async () => {
+    const one = await bench(2)
+    const [a, b] = one.gates as [TestGate, TestGate]
+    await save(one)
+    for (let n = 0; n < 5; n++) await a.act(one.key, UPDATE)
+    await Promise.all([sign(a), sign(b)])
+    await restore(one)
+    await Promise.all([a.stop(), b.stop()])
+    const accept = (gate: TestGate, reason: string) =>
+      cli(gate.dataDir, one.databaseUrl, 'accept-loss', '--reason', reason)
+    const at = (gate: TestGate) => ({
+      databaseUrl: one.databaseUrl,
+      dataDir: gate.dataDir,
+      upstream,
+    })
+    expect((await accept(a, 'the disk of db-1 died')).status).to.equal(0)
+    const alone = await TestGate.start(at(a))
+    for (let n = 0; n < 15; n++) expect((await alone.act(one.key, UPDATE)).status).to.equal(200)
+    await sign(alone)
+    const closed = await TestGate.start(at(b))
+    expect((await closed.act(one.key, UPDATE)).status).to.equal(503)
+    await Promise.all([alone.stop(), closed.stop()])
+
+    const second = await accept(b, 'so gate-1 says too')
+    expect([second.status, second.stderr]).to.satisfy(
+      ([status, text]: [number, string]) => status === 0 && text.includes('entries are gone'),
+    )
+    const gates = await Promise.all([TestGate.start(at(a)), TestGate.start(at(b))])
+    for (const gate of gates) {
+      expect((await gate.act(one.key, UPDATE)).status).to.equal(200)
+      const { body } = await gate.call('GET', '/audit/verify')
+      expect([body.integrity, body.completeness, body.findings]).to.deep.equal(['ok', 'ok', []])
+      expect(body.losses.map(({ reason }: { reason: string }) => reason)).to.deep.equal([
+        'the disk of db-1 died',
+        'so gate-1 says too',
+      ])
+      expect(body.losses.filter(({ verified }: { verified: boolean }) => verified)).to.have.length(
+        1,
+      )
+    }
+
+    // With the keys and the checkpoints of both, everything holds; and what was signed since is still covered.
+    const file = path.join(scratch('export'), 'audit.jsonl')
+    fs.writeFileSync(file, (await gates[0].call('GET', '/audit/export')).text)
+    await Promise.all(gates.map((gate) => gate.stop()))
+    const given = gates.flatMap(({ dataDir }) => [
+      ...['--public-key', path.join(dataDir, 'audit-public-key.pem')],
+      ...['--checkpoints', path.join(dataDir, 'checkpoints.jsonl')],
+    ])
+    const verified = await cli(a.dataDir, one.databaseUrl, 'verify', file, ...given)
+    expect(verified.status, verified.stdout).to.equal(0)
+    const kept = fs
+      .readFileSync(path.join(a.dataDir, 'checkpoints.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+    const grown = JSON.parse(kept.at(-1) ?? '{}').size
+    const lines = fs.readFileSync(file, 'utf8').split('\n')
+    const cut = lines.filter((line) => !(JSON.parse(line || '{}').seq >= grown))
+    fs.writeFileSync(file, cut.join('\n'))
+    const shorter = await cli(a.dataDir, one.databaseUrl, 'verify', file, ...given, '--json')
+    expect([shorter.status, JSON.parse(shorter.stdout).completeness]).to.deep.equal([5, 'broken'])
+  })
+
   it('refuses to be written by a gate without its key, until somebody says on record why', async () => {
     const one = await bench(1)
     const [a] = one.gates as [TestGate]

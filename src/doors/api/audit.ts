@@ -28,6 +28,7 @@ import { READERS } from '../edge/roles.ts'
 import {
   always,
   AT,
+  BOOLEAN,
   CHECKPOINT_ANSWER,
   ENTRY_ANSWER,
   INTEGER,
@@ -118,6 +119,7 @@ export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints'>): Endpoints 
             reason: STRING,
             key_id: STRING,
             signature: STRING,
+            verified: BOOLEAN,
           }),
         ),
         findings: list(always({ code: STRING, seq: STRING, message: STRING })),
@@ -215,7 +217,7 @@ async function verifyDatabase(db: Db, publicKey: string, outside: readonly Check
     ...verdict,
     signed_size: signedSize,
     archived_size: archivedSize,
-    losses: losses.map(lossDetail),
+    losses: losses.map((one) => ({ ...lossDetail(one), verified: one.verified })),
   }
 }
 
