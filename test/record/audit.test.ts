@@ -222,7 +222,8 @@ describe('the audit record', function () {
       const { body: alerts } = await again.call('GET', '/api/v1/alerts?type=audit_broken')
       // One for each way that it is broken, however often somebody looks; as it grows, it may be another.
       const codes = alerts.alerts.map((alert: { details: { code: string } }) => alert.details.code)
-      expect(codes).to.not.be.empty.and.deep.equal([...new Set(codes)])
+      expect(codes.length).to.be.at.least(1)
+      expect(codes).to.deep.equal([...new Set(codes)])
     } finally {
       await again.gate.stop()
     }
