@@ -27,6 +27,7 @@ import { CredentialEchoes } from './record/credential-echoes.ts'
 import { EventStream } from './record/events.ts'
 import { Ledger } from './record/ledger.ts'
 import { HeldFiles } from './record/held-files.ts'
+import { assertNotGone } from './record/lost-database.ts'
 import { maskSecret, RecordMask } from './record/mask.ts'
 import { Outbox } from './record/outbox.ts'
 import { PlanFiles } from './record/plan-files.ts'
@@ -114,6 +115,7 @@ async function openRecord(basics: Basics) {
   const { config, log, metrics, killState, policies, life, version } = basics
   const { databaseUrl, dataDir, webhookSecret: secret } = config
   const { approvalWebhookUrl: approvalUrl, alertWebhookUrl: alertUrl } = config
+  if (databaseUrl === null) assertNotGone(dataDir)
   const store = await life.begin(new Store({ databaseUrl, dataDir, log }))
   const { db, reads, isEmbedded: isAlone } = store
   const webhooks = new WebhookSender({ approvalUrl, alertUrl, secret, metrics })

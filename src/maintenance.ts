@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { Checkpointer } from './record/checkpoints.ts'
 import { readHead } from './record/audit.ts'
 import { Ledger } from './record/ledger.ts'
+import { prepareWeeks } from './record/retention.ts'
 import { HeadFloor } from './store/head-floor.ts'
 import { Store } from './store/store.ts'
 
@@ -69,6 +70,7 @@ async function withRecord<Output>(
   try {
     await assertNoGate(store)
     await ledger.start()
+    await ledger.write((tx) => prepareWeeks(tx, tx.nowMs))
     const { db } = store
     const checkpoints = new Checkpointer({
       db,

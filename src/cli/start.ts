@@ -19,6 +19,7 @@ const DATABASE_CODES = /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|3D000|28P
 const SAID = new Set([
   'DATA_DIR_IN_USE',
   'DATA_DIR_DAMAGED',
+  'DATABASE_GONE',
   'AUDIT_KEY_LOST',
   'LOG_FILE',
   'DATABASE_NEWER',
@@ -63,7 +64,8 @@ function newGate(config: Config): Gate {
 
 // The only start that takes long, on a busy machine, without a word of its own.
 function sayIfLong({ databaseUrl, dataDir }: Config): void {
-  if (databaseUrl !== null || fs.existsSync(path.join(dataDir, 'db'))) return
+  const isThere = (name: string) => fs.existsSync(path.join(dataDir, name))
+  if (databaseUrl !== null || isThere('db') || isThere('checkpoints.jsonl')) return
   say('making the database; this happens once and takes some seconds …')
 }
 

@@ -29,6 +29,7 @@ export function weekOf(ms: number): Partition {
 
 /** Makes the tables of this week and the next ones, so that recording never waits for one. */
 export async function prepareWeeks(db: Db, nowMs: number): Promise<void> {
+  await adoptRest(db)
   const existing = await partitions(db)
   for (let week = 0; week <= WEEKS_AHEAD; week++) {
     const wanted = weekOf(nowMs + week * WEEK_MS)
@@ -39,12 +40,35 @@ export async function prepareWeeks(db: Db, nowMs: number): Promise<void> {
   }
 }
 
-export async function createPartition(db: Db, { table, fromMs, toMs }: Partition): Promise<void> {
-  const [from, to] = [new Date(fromMs).toISOString(), new Date(toMs).toISOString()]
-  await db.query(
-    `create table if not exists ${table} partition of audit_entries
-     for values from ('${from}') to ('${to}')`,
+// What was recorded while no week was made for it, such as by hand after a month of standing still: a week cannot be made
+// beside a row of its own in the table for the rest. So that table becomes the one of its weeks, and there is a new one.
+async function adoptRest(db: Db): Promise<void> {
+  const [rest] = await db.query<{ first: Date | null; last: Date | null }>(
+    'select min(at) as first, max(at) as last from audit_entries_rest',
   )
+  if (!rest?.first || !rest.last) return
+  const { table, fromMs } = weekOf(rest.first.getTime())
+  const { toMs } = weekOf(rest.last.getTime())
+  await db.query('alter table audit_entries detach partition audit_entries_rest')
+  await db.query(`alter table audit_entries_rest rename to ${table}`)
+  await db.query(
+    `alter table audit_entries attach partition ${table} ${boundsOf({ fromMs, toMs })}`,
+  )
+  await db.query('create table audit_entries_rest partition of audit_entries default')
+  await refuseTruncate(db, 'audit_entries_rest')
+}
+
+const boundsOf = ({ fromMs, toMs }: Omit<Partition, 'table'>): string =>
+  `for values from ('${new Date(fromMs).toISOString()}') to ('${new Date(toMs).toISOString()}')`
+
+export async function createPartition(db: Db, { table, ...bounds }: Partition): Promise<void> {
+  await db.query(
+    `create table if not exists ${table} partition of audit_entries ${boundsOf(bounds)}`,
+  )
+  await refuseTruncate(db, table)
+}
+
+async function refuseTruncate(db: Db, table: string): Promise<void> {
   await db.query(
     `create or replace trigger no_truncate before truncate on ${table}
      for each statement execute function refuse_truncate()`,

@@ -258,6 +258,30 @@ describe('portcullis', function () {
       expect(stderr).to.include('cannot be opened').and.not.include('    at ')
     })
 
+    it('makes no database in the place of one that is gone, until somebody accepts the loss', async () => {
+      const dataDir = scratch('data')
+      const gate = await TestGate.start({ dataDir })
+      await gate.agent('worker')
+      await gate.call('GET', '/audit/checkpoint')
+      await gate.stop()
+      const db = path.join(dataDir, 'db')
+      for (const name of fs.readdirSync(db)) fs.rmSync(path.join(db, name), { recursive: true })
+      for (const isThere of [true, false]) {
+        if (!isThere) fs.rmdirSync(db)
+        const { code, stderr } = await start({ DATA_DIR: dataDir })
+        expect([code, stderr.trim().split('\n').length], stderr).to.deep.equal([1, 1])
+        expect(stderr).to.include('entries of its record').and.include('accept-loss')
+        expect(fs.existsSync(db) && fs.readdirSync(db).length > 0).to.equal(false)
+      }
+      const args = ['audit', 'accept-loss', '--reason', 'the disk died']
+      const accepted = await portcullis(args, { DATA_DIR: dataDir })
+      expect(accepted.code, accepted.stderr).to.equal(0)
+      const again = await TestGate.start({ dataDir })
+      const { body } = await again.call('GET', '/audit/verify')
+      expect([body.integrity, body.completeness]).to.deep.equal(['ok', 'ok'])
+      await again.stop()
+    })
+
     it('says which log file cannot be written, and ends; doctor says the same', async () => {
       const env = { DATA_DIR: scratch('data'), LOG_FILE: '/proc/foo/app.log' }
       const { code, stderr } = await start({ ...env, DEMO: 'on' })

@@ -131,6 +131,30 @@ describe('retention of the audit record', () => {
     }
   })
 
+  it('takes over what was recorded while no week was made for it', async () => {
+    const dataDir = scratch('rest')
+    await prepareEmbedded(dataDir)
+    const store = new Store({ databaseUrl: null, dataDir, log: createLogger('silent', null) })
+    await store.start()
+    await insert(dbOf(store), chain([now - 15 * DAY_MS, now - 1_000]))
+    await store.stop()
+    const options = { dataDir, upstream: gate.upstream }
+    for (let starts = 0; starts < 2; starts++) {
+      const late = await TestGate.start(options)
+      const { body } = await late.call('GET', '/audit/verify')
+      expect(body).to.include({ integrity: 'ok' })
+      const [weeks, rest] = await late.gate.operations.write(async (tx) => [
+        await partitions(tx),
+        await tx.query('select 1 from audit_entries_rest limit 1'),
+      ])
+      expect(weeks[0]?.fromMs).to.equal(weekOf(now - 15 * DAY_MS).fromMs)
+      expect(rest).to.deep.equal([])
+      const tried = late.gate.operations.write((tx) => tx.query('truncate audit_entries_rest'))
+      expect(await tried.catch(() => 'refused')).to.equal('refused')
+      await late.gate.stop()
+    }
+  })
+
   it('cuts an existing record into weeks without losing a row', async () => {
     // What migration 6 finds on a gate that ran before it: one plain table with entries.
     const dataDir = scratch('upgrade')
