@@ -30,22 +30,23 @@ export async function resolveScope(
 ): Promise<{ scope: KillScope; covers: Coverage }> {
   const agent = scope.agent === null ? null : await agentId(db, scope.agent)
   const names = await toolNames(db, bundle, scope.tool)
-  const tools = names.filter(
-    (name) =>
-      namesTool(scope.tool ?? '', name) &&
-      (scope.upstream === null || bundle.tools.get(name)?.upstream === scope.upstream),
+  const named = names.filter((name) => namesTool(scope.tool ?? '', name))
+  const upstreamOf = (name: string) => bundle.tools.get(name)?.upstream ?? ''
+  const tools = named.filter(
+    (name) => scope.upstream === null || upstreamOf(name) === scope.upstream,
   )
   const upstreams = [...bundle.upstreams.keys()]
   if (scope.upstream !== null && !upstreams.includes(scope.upstream)) {
     throw nothing('upstream', scope.upstream, upstreams)
   }
-  if (tools.length === 0) throw nothing('tool', scope.tool ?? '', names)
+  if (named.length === 0) throw nothing('tool', scope.tool ?? '', asWritten(scope.tool, names))
+  if (tools.length === 0) throw elsewhere(scope, new Set(named.map(upstreamOf)))
   return {
     scope: { ...scope, agent },
     covers: {
       agents: agent === null ? await countAgents(db) : 1,
       tools: tools.length,
-      upstreams: new Set(tools.map((name) => bundle.tools.get(name)?.upstream ?? '')).size,
+      upstreams: new Set(tools.map(upstreamOf)).size,
     },
   }
 }
@@ -67,6 +68,24 @@ async function toolNames(
   const names = [...tools.keys(), PLAN, ...elsewhere]
   if (asked === null || names.some((name) => namesTool(asked, name))) return names
   return (await hasReportsOf(db, asked)) ? [...names, asked] : names
+}
+
+// Whoever mistyped a glob meant one.
+function asWritten(asked: string | null, names: readonly string[]): readonly string[] {
+  if (!asked?.includes('*')) return names
+  const prefixes = names.flatMap((name) => {
+    const parts = name.split('.')
+    return parts.slice(1).map((_, at) => `${parts.slice(0, at + 1).join('.')}.*`)
+  })
+  return [...new Set(prefixes)]
+}
+
+function elsewhere({ tool, upstream }: KillScope, upstreams: ReadonlySet<string>): GatewayError {
+  const places = [...upstreams].filter((name) => name !== '').map((name) => `\`${name}\``)
+  const where = places.length > 0 ? `goes to ${places.join(', ')}` : 'goes to no upstream'
+  const what = tool === null ? 'any tool' : `\`${tool.slice(0, 128)}\``
+  const message = `the scope stops nothing: ${what} ${where}, not to \`${upstream}\``
+  return new GatewayError('no_such_scope', message)
 }
 
 function nothing(what: string, name: string, known: readonly string[]): GatewayError {

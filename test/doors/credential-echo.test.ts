@@ -2,27 +2,34 @@ import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { TestGate, until } from '../support/gate.ts'
+import { reply } from '../support/upstream.ts'
 import { GATE, PATIENCE, TOOLS } from '../support/policies.ts'
 
 const SECRET = 'sk-test-Zq3x9y7w5'
 const OTHER = 'credential-of-another-upstream'
 const POLICIES = {
-  'gate.yaml': GATE,
-  'tools.yaml': TOOLS.replace(
+  'gate.yaml': GATE.replace('"items.list"', '"items.list", "basic.get"'),
+  'tools.yaml': `${TOOLS.replace(
     PATIENCE,
     `${PATIENCE}
     credential: { header: Authorization, env: TEST_SECRET, prefix: 'Bearer ' }
   other:
     base_url: http://127.0.0.1:9
-    credential: { header: X-Key, env: OTHER_SECRET }`,
-  ),
+    credential: { header: X-Key, env: OTHER_SECRET }
+  basic:
+    base_url: \${TICKETING_API_URL}
+    credential: { basic: { user_env: BASIC_USER, password_env: BASIC_PASSWORD } }`,
+  )}
+  basic.get: { upstream: basic, method: GET, path: /basic, effect: read, args: { type: object } }
+`,
 }
 
 describe('an upstream that sends back credentials of the gate', () => {
   let gate: TestGate
   let key: string
   before(async () => {
-    const env = { TEST_SECRET: SECRET, OTHER_SECRET: OTHER, LOG_LEVEL: 'trace' }
+    const basic = { BASIC_USER: 'user-of-basic', BASIC_PASSWORD: 'password-of-basic' }
+    const env = { TEST_SECRET: SECRET, OTHER_SECRET: OTHER, LOG_LEVEL: 'trace', ...basic }
     gate = await TestGate.start({ policies: POLICIES, env })
     key = await gate.agent('worker-1')
   })
@@ -57,11 +64,28 @@ describe('an upstream that sends back credentials of the gate', () => {
     expect(all).to.include('[masked]')
   })
 
+  it('nor what Basic makes of a name and a password, in base64 once more', async () => {
+    let authorization = ''
+    gate.upstream.behave = ({ headers }, res) => {
+      authorization = String(headers.authorization)
+      reply(res, 200, { seen: authorization, again: Buffer.from(authorization).toString('base64') })
+    }
+    const { body } = await gate.act(key, { tool: 'basic.get', args: {} })
+    expect(authorization).to.match(/^Basic [\w+/]+=*$/)
+    const again = Buffer.from(authorization).toString('base64')
+    expect(body.result.body.seen).to.equal('Basic [masked]')
+    expect(again.startsWith(body.result.body.again.split('[masked]')[0])).to.equal(true)
+    expect(body.result.body.again).to.match(/^.{8}\[masked\].{0,4}$/)
+  })
+
   it('raises no alert for another answer', async () => {
     gate.upstream.behave = (_effect, res) => void res.end('{"ok":true}')
     const { body } = await gate.act(key, { tool: 'items.get', args: { id: 'i-2' } })
     expect(body.result.body ?? body.result).to.not.equal(undefined)
     const alerts = await gate.call('GET', '/api/v1/alerts?type=credential_echoed')
-    expect(alerts.body.alerts).to.have.length(1)
+    const ofTest = alerts.body.alerts.filter(
+      (one: { details: { upstream: string } }) => one.details.upstream === 'test',
+    )
+    expect(ofTest).to.have.length(1)
   })
 })

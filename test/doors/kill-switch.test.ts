@@ -32,6 +32,7 @@ describe('the scope of a kill switch', () => {
   const NOTHING: [object, string | null][] = [
     [{ tool: 'itms.update' }, 'items.update'],
     [{ tool: 'contacts.*' }, null],
+    [{ tool: 'itms.*' }, 'items.*'],
     [{ tool: 'Items.Update' }, 'items.update'],
     [{ agent: 'Scoped-Agent' }, 'scoped-agent'],
     [{ agent: 'nobody-of-this-name' }, null],
@@ -49,6 +50,13 @@ describe('the scope of a kill switch', () => {
       expect(scopes.join()).to.not.include(JSON.stringify(Object.values(scope)[0]))
     })
   }
+
+  it('says where the tools go that go to another upstream', async () => {
+    const { body } = await kill(true, { tool: 'items.update', upstream: 'llm' })
+    expect(body.error.message).to.equal(
+      'the scope stops nothing: `items.update` goes to `test`, not to `llm`',
+    )
+  })
 
   it('holds an agent by its id: renaming it changes nothing, and the switch shows its name of today', async () => {
     await gate.agent('before-the-name')

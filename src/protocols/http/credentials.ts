@@ -51,10 +51,12 @@ export class Credentials {
     return [...this.#tokens.values()].map(({ value }) => value)
   }
 
-  /** The values that a credential is made of. */
+  /** The values that a credential is made of, and what `Basic` makes of them. */
   secretsOf(credential: Credential | null): readonly string[] {
     const values = variablesOf(credential).map((name) => this.#env[name] ?? '')
-    return credential && 'basic' in credential ? [...values, values.join(':')] : values
+    if (!credential || !('basic' in credential)) return values
+    const both = values.join(':')
+    return [...values, both, Buffer.from(both).toString('base64')]
   }
 
   /** @throws NoCredential */
