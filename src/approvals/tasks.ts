@@ -103,7 +103,8 @@ const MAKE_A_KEY =
 
 /**
  * Counts one vote. A denial ends the task at once; the approval that completes the quorum ends it
- * as approved. A second vote of the same voice is a no-op that answers the task as it stands.
+ * as approved. A second vote of the same voice is a no-op that answers the task as it stands. What was approved and still
+ * waits takes votes as well: the policy may ask for more of them by the time it runs, and somebody may think again.
  * @throws GatewayError `not_found`, `forbidden` (wrong role, or not to be separated from who asks),
  *   `conflict` (already decided, expired)
  */
@@ -119,7 +120,12 @@ export async function vote(
   const objection = await objectionsTo(tx, requester, terms, tx.nowMs)
   assertMayVote(voter, choice, terms, objection(voter.name))
   const before = await votesOf(tx, id)
+  const enough = async (votes: readonly Vote[]) =>
+    (await countingVoices(tx, votes, terms, objection, environment)).size >= terms.quorum
   const isKnown = before.some(({ approver }) => voiceOf(approver) === voiceOf(voter.name))
+  const isDone =
+    task.status === 'approved' && (isKnown || (choice === 'approve' && (await enough(before))))
+  if (isDone) throw alreadyDecided(task)
   if (isKnown) return { approval: task, counted: false }
   await tx.query(
     `insert into approval_votes (approval_id, key_id, approver, vote, comment, at)
@@ -127,8 +133,7 @@ export async function vote(
     [id, voter.keyId, voter.name, choice, comment, new Date(tx.nowMs)],
   )
   if (choice === 'deny') return { approval: await end(tx, id, 'denied'), counted: true }
-  const voices = await countingVoices(tx, await votesOf(tx, id), terms, objection, environment)
-  const isComplete = voices.size >= terms.quorum
+  const isComplete = task.status === 'pending' && (await enough(await votesOf(tx, id)))
   return { approval: isComplete ? await end(tx, id, 'approved') : task, counted: true }
 }
 
@@ -157,7 +162,7 @@ async function withTerms(tx: Tx, task: Approval, terms: ApprovalTerms): Promise<
   return row ?? task
 }
 
-/** Withdraws a pending task. @throws GatewayError `not_found` or `conflict` */
+/** Withdraws a task that is still open. @throws GatewayError `not_found` or `conflict` */
 export async function cancel(tx: Tx, id: string): Promise<Approval> {
   await openTask(tx, id)
   return end(tx, id, 'cancelled')
@@ -261,14 +266,21 @@ export async function listApprovals(
   )
 }
 
-/** The task, if it can still be decided. @throws GatewayError `not_found`, `conflict` */
+/**
+ * The task, if it can still be decided: nobody has, or it was approved and its action still waits.
+ * @throws GatewayError `not_found`, `conflict`
+ */
 export async function openTask(tx: Tx, id: string): Promise<Approval> {
-  const [task] = await tx.query<Approval>(`select ${COLUMNS} from approvals where id = $1`, [id])
-  if (!task) throw new GatewayError('not_found', `there is no approval \`${id}\``)
-  if (task.status !== 'pending') {
-    throw new GatewayError('conflict', `this approval is already ${task.status}`, {
-      details: { status: task.status },
-    })
+  const [row] = await tx.query<Approval & { isHeld: boolean }>(
+    `select ${COLUMNS}, exists (select 1 from actions
+       where actions.id = approvals.action_id and state = 'held') as "isHeld"
+     from approvals where id = $1`,
+    [id],
+  )
+  if (!row) throw new GatewayError('not_found', `there is no approval \`${id}\``)
+  const { isHeld, ...task } = row
+  if (task.status !== 'pending' && !(task.status === 'approved' && isHeld)) {
+    throw alreadyDecided(task)
   }
   if (task.expiresAt.getTime() <= tx.nowMs) {
     throw new GatewayError('conflict', 'this approval has expired', {
@@ -278,9 +290,12 @@ export async function openTask(tx: Tx, id: string): Promise<Approval> {
   return task
 }
 
+const alreadyDecided = ({ status }: Approval): GatewayError =>
+  new GatewayError('conflict', `this approval is already ${status}`, { details: { status } })
+
 async function end(tx: Tx, id: string, status: ApprovalStatus): Promise<Approval> {
   const [row] = await tx.query<Approval>(
-    `update approvals set status = $2, decided_at = $3 where id = $1 and status = 'pending'
+    `update approvals set status = $2, decided_at = $3 where id = $1 and status in ('pending', 'approved')
      returning ${COLUMNS}`,
     [id, status, new Date(tx.nowMs)],
   )

@@ -39,7 +39,7 @@ export async function voteOn(
   const { approval, counted } = await vote(tx, id, caller, choice, reason, rules)
   if (!counted) return approval
   const { status, quorum } = approval
-  const kind = status === 'pending' ? 'approval.voted' : `approval.${status}`
+  const kind = status === task.status ? 'approval.voted' : `approval.${status}`
   const who = { approver: caller.name, key_id: caller.keyId }
   // `comment` is what `reason` was called before.
   const detail = { vote: choice, ...who, reason, comment: reason, quorum }

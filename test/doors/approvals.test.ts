@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { sha256 } from '../../src/lib/canonical.ts'
-import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
+import { ADMIN, heard, TestGate, until, type Answer } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -39,7 +39,7 @@ describe('approvals', () => {
   }
 
   const vote = (id: string, choice: string, as: string = ADMIN): Promise<Answer> =>
-    gate.call('POST', `/approvals/${id}/${choice}`, { key: as, body: {} })
+    heard(() => gate.call('POST', `/approvals/${id}/${choice}`, { key: as, body: {} }))
 
   async function finalState(actionId: string): Promise<Answer['body']> {
     const open = new Set(['held', 'executing'])
@@ -165,6 +165,27 @@ describe('approvals', () => {
     expect(body.approval).to.include({ status: 'pending', quorum: 2 })
     await vote(id, 'approve', await gate.key('approver', 'second'))
     expect((await finalState(actionId)).state).to.equal('succeeded')
+  })
+
+  it('takes votes while what was approved waits its turn: more where the policy asks for more, or a denial', async () => {
+    const [more, less] = [await hold(), await hold()]
+    const scale = (instances: number) =>
+      gate.call('POST', '/api/v1/agents/worker-1/action', {
+        body: { action: 'scale', instances },
+      })
+    expect((await scale(0)).status).to.equal(200)
+    for (const { id } of [more, less]) {
+      expect((await vote(id, 'approve')).body.approval.status).to.equal('approved')
+    }
+    await usePolicies({ 'gate.yaml': QUORUM })
+    const second = await vote(more.id, 'approve', await gate.key('approver', 'one-more'))
+    expect([second.status, second.body.approval.status]).to.deep.equal([200, 'approved'])
+    const denied = await vote(less.id, 'deny', await gate.key('approver', 'thinks-again'))
+    expect([denied.status, denied.body.approval.status]).to.deep.equal([200, 'denied'])
+    await scale(1)
+    expect((await finalState(more.actionId)).state).to.equal('succeeded')
+    expect((await finalState(less.actionId)).state).to.equal('denied')
+    expect(gate.upstream.effects).to.have.length(1)
   })
 
   const kill = (engaged: boolean) =>
