@@ -8,6 +8,7 @@ import { type Missing, missingInput } from './rego-input.ts'
 import { missingData, nodesAt, overlap, type RuleNode, ruleTree } from './rego-documents.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
 import { placeAt } from './rego-place.ts'
+import { readsThroughParameters } from './rego-arguments.ts'
 import { closest } from '../lib/suggest.ts'
 
 /** A file of Rego, as far as its rules do not say it themselves. */
@@ -220,6 +221,7 @@ class Reach {
       }
       this.#replacements(rule, this.#tree, everything)
     }
+    this.#parameters()
     if (tests.length === 0) return
     const tree = ruleTree(everything)
     for (const rule of tests) {
@@ -235,6 +237,25 @@ class Reach {
     if (!missing) return
     const isGiven = replacing.some(({ replaces }) => replaces.some((one) => overlap(one, read)))
     if (!isGiven) this.#nowhere(read, missing, 'no_such_data')
+  }
+
+  // What a function is given by one caller and not by another may be there for the other.
+  #parameters(): void {
+    const deciding = [...this.#reached].filter(([, callers]) => callers.has('gate'))
+    const functionsAt = (steps: readonly Step[]) =>
+      nodesAt(this.#tree, steps).flatMap(({ rules }) => rules.filter((one) => one.isFunction))
+    const rules = deciding.map(([rule]) => rule)
+    for (const reads of readsThroughParameters(rules, functionsAt)) {
+      const [first, ...others] = reads.map((read) => [read, this.#missing(read)] as const)
+      const isNowhere = first?.[1] && others.every(([, missing]) => missing)
+      if (isNowhere) this.#nowhere(first[0], first[1] as Missing, `no_such_${first[0].root}`)
+    }
+  }
+
+  #missing({ root, steps }: Reference): Missing | undefined {
+    return root === 'input'
+      ? missingInput(steps, this.#surveyed.takesInquiries)
+      : missingData(this.#tree, this.#surveyed.data, steps)
   }
 
   #input(read: Reference): void {

@@ -15,6 +15,13 @@ export { type Expression, expressionsOf, renderExpression, renderExpressions } f
 export { format } from './format.ts'
 export { inspect } from './inspect.ts'
 export { migrate } from './migrate.ts'
-export { namesIn, type Reference, type RuleSurvey, type Step } from './survey.ts'
+export {
+  type Argument,
+  type Call,
+  namesIn,
+  type Reference,
+  type RuleSurvey,
+  type Step,
+} from './survey.ts'
 export { keyOf, type Type, typeText } from './builtins/types.ts'
 export type { Module as ParsedModule } from './ast/ast.ts'

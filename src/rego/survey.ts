@@ -4,10 +4,10 @@
 import type { Checked } from './checker/check.ts'
 import { importName } from './checker/imports.ts'
 import type { Type } from './builtins/types.ts'
-import type { Expr, Loc, Module, Rule, Term, With } from './ast/ast.ts'
+import type { CallTerm, Expr, Loc, Module, Rule, Term, With } from './ast/ast.ts'
 import { walkExpr, walkRule, walkTerm } from './ast/walk.ts'
 import { scalarText } from './ast/scalar-text.ts'
-import { isOperator } from './ast/operators.ts'
+import { isOperator, operatorName } from './ast/operators.ts'
 import { splitRef } from './ast/tree.ts'
 
 /** One step of a reference: its key, or undefined when that is only known when the rule runs. */
@@ -25,6 +25,24 @@ export interface Reference {
   readonly otherInput: boolean
 }
 
+/** A reference into what a function is called with: the place of the parameter, and the steps from there on. */
+export interface ParameterReference extends Omit<Reference, 'root'> {
+  readonly parameter: number
+}
+
+/** A call of a function of the policy, and which of its arguments are documents or parts of them. */
+export interface Call {
+  readonly steps: readonly Step[]
+  readonly args: readonly (Argument | undefined)[]
+  readonly otherInput: boolean
+}
+
+/** `root` is the place of a parameter where the caller hands on what it was given. */
+export interface Argument {
+  readonly root: Reference['root'] | number
+  readonly steps: readonly Step[]
+}
+
 /** One definition of a rule, its else branches included. */
 export interface RuleSurvey {
   readonly package: readonly string[]
@@ -40,6 +58,8 @@ export interface RuleSurvey {
   readonly constants: readonly (string | undefined)[]
   readonly type: Type | undefined
   readonly reads: readonly Reference[]
+  readonly parameterReads: readonly ParameterReference[]
+  readonly calls: readonly Call[]
   /** Targets of `with`. */
   readonly replaces: readonly Reference[]
 }
@@ -65,25 +85,27 @@ function surveyRule(module: Module, rule: Rule, type: Type | undefined): RuleSur
     constants: branches(rule).map(({ head }) => head.value && scalarText(head.value)),
     type,
     reads: reader.reads,
+    parameterReads: reader.parameterReads,
+    calls: reader.calls,
     replaces: reader.replaces,
   }
 }
 
 const branches = (rule: Rule): Rule[] => [rule, ...(rule.else ? branches(rule.else) : [])]
 
-interface Alias {
-  readonly root: Reference['root']
-  readonly steps: readonly Step[]
-}
-
 class Reader {
   readonly reads: Reference[] = []
+  readonly parameterReads: ParameterReference[] = []
+  readonly calls: Call[] = []
   readonly replaces: Reference[] = []
-  /** Variables that stand for a document: `action := input.action`. */
-  readonly #aliases = new Map<string, Alias>()
+  /** Variables that stand for a document, such as `action := input.action`, or for a parameter. */
+  readonly #aliases = new Map<string, Argument>()
   #otherInput = false
 
   constructor(rule: Rule) {
+    for (const [parameter, term] of (rule.head.args ?? []).entries()) {
+      if (term.kind === 'var') this.#aliases.set(term.name, { root: parameter, steps: [] })
+    }
     walkRule(
       rule,
       () => undefined,
@@ -104,17 +126,21 @@ class Reader {
       [a, b],
       [b, a],
     ] as const) {
-      const stands = variable.kind === 'var' ? this.#document(term) : undefined
+      const stands = variable.kind === 'var' ? this.#argument(term) : undefined
       if (variable.kind !== 'var' || !stands || this.#aliases.has(variable.name)) continue
       if (!ROOTS.has(variable.name)) this.#aliases.set(variable.name, stands)
     }
   }
 
   #expr(expr: Expr): boolean | undefined {
-    if (expr.with.length === 0) return undefined
+    if (expr.with.length === 0) {
+      if (expr.node.kind === 'call') this.#call(expr.node)
+      return undefined
+    }
     for (const one of expr.with) this.#replacement(one)
     const outer = this.#otherInput
     this.#otherInput ||= expr.with.some(({ target }) => this.#document(target)?.root === 'input')
+    if (expr.node.kind === 'call') this.#call(expr.node)
     walkExpr(
       { ...expr, with: [] },
       (term) => this.#term(term),
@@ -126,7 +152,7 @@ class Reader {
 
   #replacement({ target, value }: With): void {
     const document = this.#document(target)
-    if (document) {
+    if (document && isDocument(document)) {
       this.replaces.push({ ...document, location: target.loc, otherInput: this.#otherInput })
     }
     walkTerm(
@@ -138,9 +164,8 @@ class Reader {
 
   #term(term: Term): boolean | undefined {
     const document = this.#document(term)
-    if (document) {
-      this.reads.push({ ...document, location: term.loc, otherInput: this.#otherInput })
-    }
+    if (document) this.#read(document, term.loc)
+    if (term.kind === 'call') this.#call(term)
     if (term.kind !== 'ref') return undefined
     // The head is a name and was seen with the whole; what stands in brackets may refer to more.
     const [head, ...rest] = term.terms
@@ -154,16 +179,45 @@ class Reader {
     return false
   }
 
-  #document(term: Term): Alias | undefined {
+  #read({ root, steps }: Argument, location: Loc): void {
+    const read = { steps, location, otherInput: this.#otherInput }
+    if (typeof root === 'number') this.parameterReads.push({ ...read, parameter: root })
+    else this.reads.push({ ...read, root })
+  }
+
+  // `object.get(input, ["action", "name"], "")` reads a path that stands in the text as well.
+  #call({ operator, args }: Pick<CallTerm, 'operator' | 'args'>): void {
+    if (operatorName(operator) === 'object.get') {
+      const [from, path] = args
+      const document = from && this.#argument(from)
+      const steps = path?.kind === 'array' ? path.items.map(toStep) : path ? [toStep(path)] : []
+      if (document) this.#read({ ...document, steps: [...document.steps, ...steps] }, operator.loc)
+    }
+    const callee = this.#document(operator)
+    if (callee?.root !== 'data') return
+    const given = args.map((one) => this.#argument(one))
+    this.calls.push({ steps: callee.steps, args: given, otherInput: this.#otherInput })
+  }
+
+  #document(term: Term): Argument | undefined {
+    const isWhole = term.kind === 'var' && !isRoot(term.name)
+    return isWhole ? undefined : this.#argument(term)
+  }
+
+  /** What a term stands for; a variable alone is a document where it is an alias of one. */
+  #argument(term: Term): Argument | undefined {
     const terms = term.kind === 'ref' ? term.terms : term.kind === 'var' ? [term] : []
     const [head, ...rest] = terms as readonly Term[]
     if (head?.kind !== 'var') return undefined
     const steps = rest.map(toStep)
     if (isRoot(head.name)) return { root: head.name, steps }
-    const alias = rest.length > 0 ? this.#aliases.get(head.name) : undefined
+    const alias = this.#aliases.get(head.name)
     return alias && { root: alias.root, steps: [...alias.steps, ...steps] }
   }
 }
+
+const isDocument = (one: Argument): one is Argument & Pick<Reference, 'root'> =>
+  typeof one.root !== 'number'
 
 const ROOTS: ReadonlySet<string> = new Set(['input', 'data'])
 const isRoot = (name: string): name is Reference['root'] => ROOTS.has(name)

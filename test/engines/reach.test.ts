@@ -133,6 +133,50 @@ deny contains "b" if {
     ],
   },
   {
+    what: 'a member that is none through the parameter of a function, and of one that hands it on',
+    files: agent(`deny contains "a" if f(input)
+deny contains "b" if g(input.action)
+deny contains "c" if {
+  asked := input
+  f(asked)
+}
+f(i) if i.acton.name == "x"
+g(a) if h(a, "x")
+h(a, name) if a.nme == name
+deny contains "d" if k(data.frozen)
+k(d) if d.nots[_] == "x"
+`),
+    finds: [
+      'no_such_input agent.rego:9:11 did you mean `action`?',
+      'no_such_input agent.rego:11:17 did you mean `name`?',
+      'no_such_data agent.rego:13:11 did you mean `notes`?',
+    ],
+  },
+  {
+    what: 'nothing through a parameter that somebody gives something else',
+    files: agent(`deny contains "a" if f(input)
+deny contains "b" if f({"acton": {"name": "x"}})
+deny contains "c" if g(input.subject)
+deny contains "d" if g(input.action)
+deny contains "e" if h(input) with input as {"own": "x"}
+f(i) if i.acton.name == "x"
+g(x) if x.name == "x"
+h(i) if i.own == "x"
+`),
+    finds: [],
+  },
+  {
+    what: 'a member that is none in the path of object.get',
+    files: agent(`deny contains "a" if object.get(input, ["action", "naem"], "") == "x"
+deny contains "b" if object.get(input.action, "nme", "") == "x"
+deny contains "c" if object.get(input, ["context", "session", "id"], "") == "x"
+`),
+    finds: [
+      'no_such_input agent.rego:3:51 did you mean `name`?',
+      'no_such_input agent.rego:4:47 did you mean `name`?',
+    ],
+  },
+  {
     what: 'what is inside a single value, and members of the action that the gate does not give',
     files: agent(`deny contains "a" if input.action.name.first == "x"
 deny contains "b" if input.action.properties.arg.id == "x"
