@@ -121,13 +121,11 @@ async function openRecord(basics: Basics) {
   const webhooks = new WebhookSender({ approvalUrl, alertUrl, secret, metrics })
   const floor = new HeadFloor((finding) => tellBroken(finding, { log, metrics, webhooks }))
   const control = await life.begin(store.session('portcullis-control'))
-  const among = { db: control, state: killState, floor, log, version, isAlone }
-  const replica = new Replica(among)
+  const replica = new Replica({ db: control, state: killState, floor, log, version, isAlone })
   replica.announceRevision(policies.current.revision)
   await life.begin(replica)
   const sinks = checkpointSinks(webhooks, config.checkpointWebhookUrl)
-  const othersAlive = () => replica.hasPeers()
-  const keeping = { db, dataDir, log, floor, sinks, othersAlive }
+  const keeping = { db, dataDir, log, floor, sinks, othersAlive: () => replica.hasPeers() }
   const checkpoints = await life.begin(new Checkpointer(keeping))
   const events = await life.begin(new EventStream(db))
   const jobs = new Jobs(store, log)

@@ -248,7 +248,7 @@ class Reach {
     for (const reads of readsThroughParameters(rules, functionsAt)) {
       const [first, ...others] = reads.map((read) => [read, this.#missing(read)] as const)
       const isNowhere = first?.[1] && others.every(([, missing]) => missing)
-      if (isNowhere) this.#nowhere(first[0], first[1] as Missing, `no_such_${first[0].root}`)
+      if (isNowhere) this.#nowhere(first[0], first[1], `no_such_${first[0].root}`)
     }
   }
 
