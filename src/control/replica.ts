@@ -2,6 +2,7 @@ import os from 'node:os'
 import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
+import { patiently } from '../store/patience.ts'
 import type { Db, EngagedSwitch } from '../store/tx.ts'
 import type { KillState } from './kill-state.ts'
 
@@ -65,10 +66,16 @@ export class Replica {
   }
 
   async start(): Promise<void> {
+    await patiently(() => this.#register())
+    await this.beat()
+    this.#timer = setInterval(() => void this.beat(), HEARTBEAT_MS)
+  }
+
+  async #register(): Promise<void> {
     if (this.#isAlone) await this.#db.query('update replicas set lease_until = to_timestamp(0)')
     await this.#db.query(
       `insert into replicas (id, host, version, lease_until)
-       values ($1, $2, $3, clock_timestamp() + $4 * interval '1 ms')`,
+       values ($1, $2, $3, clock_timestamp() + $4 * interval '1 ms') on conflict (id) do nothing`,
       [this.id, os.hostname(), this.#version, this.#leaseMs],
     )
     await this.#db.query(
@@ -76,8 +83,6 @@ export class Replica {
        and not exists (select 1 from actions a
          where a.replica_id = replicas.id and a.state = 'executing')`,
     )
-    await this.beat()
-    this.#timer = setInterval(() => void this.beat(), HEARTBEAT_MS)
   }
 
   /** Gives the lease back, so that nobody waits for this replica. */

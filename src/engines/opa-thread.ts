@@ -7,7 +7,8 @@ import type { Json, JsonObject } from '../model/json.ts'
 // to the next.
 
 const WORKER = path.join(import.meta.dirname, 'opa-worker.mjs')
-const LOAD_MS_MAX = 5_000
+/** A thread that starts on a busy machine takes seconds; what never ends must not hold up a reload for ever. */
+const LOAD_MS_MAX = 30_000
 const MEMORY_PAGES_MAX = 1024 // 64 MiB
 const HEAP_MB_MAX = 128
 

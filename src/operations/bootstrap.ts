@@ -1,6 +1,7 @@
 import { newAgent } from '../agents/agent.ts'
 import { hasAdminKey } from '../agents/keys.ts'
 import { findAgent } from '../agents/registry.ts'
+import { patiently } from '../store/patience.ts'
 import type { Db } from '../store/tx.ts'
 import type { Operations } from './operations.ts'
 import { createApiKey, registerAgent } from './registry.ts'
@@ -24,8 +25,8 @@ export class Bootstrap {
   async ensureAgent(name: string, roles: readonly string[], owner: string): Promise<string | null> {
     const existing = await findAgent(this.#db, name)
     if (existing) return null
-    const { key } = await this.#operations.write((tx) =>
-      registerAgent(tx, newAgent(name, { roles, owner }), ITSELF),
+    const { key } = await patiently(() =>
+      this.#operations.write((tx) => registerAgent(tx, newAgent(name, { roles, owner }), ITSELF)),
     )
     return key
   }
@@ -36,8 +37,8 @@ export class Bootstrap {
     name: string,
     agent: string | null,
   ): Promise<string> {
-    const { key } = await this.#operations.write((tx) =>
-      createApiKey(tx, { role, name, agent }, ITSELF),
+    const { key } = await patiently(() =>
+      this.#operations.write((tx) => createApiKey(tx, { role, name, agent }, ITSELF)),
     )
     return key
   }

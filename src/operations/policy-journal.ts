@@ -4,6 +4,7 @@ import type { PolicyStore } from '../policy/store.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { raiseAlert } from '../record/alerts.ts'
 import { keepRevision } from '../record/policy-revisions.ts'
+import { patiently } from '../store/patience.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Operations } from './operations.ts'
@@ -47,7 +48,7 @@ export class PolicyJournal {
       },
     })
     policies.recordBeforeAdopting((bundle, reason) => this.#record(bundle, reason))
-    await this.#record(policies.current, 'start')
+    await patiently(() => this.#record(policies.current, 'start'))
     this.#adopted(policies.current)
   }
 

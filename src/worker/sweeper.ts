@@ -8,6 +8,7 @@ import type { Turns } from '../turns/turns.ts'
 import { hasOrphanedActions } from '../record/actions.ts'
 import { sweepHeldFiles } from '../record/held-files.ts'
 import { hasOrphanedTurns } from '../record/turns.ts'
+import { patiently } from '../store/patience.ts'
 import type { Db } from '../store/tx.ts'
 
 // The safety net under the queues. Nothing depends on a wake-up alone: once a second each replica looks for
@@ -43,7 +44,7 @@ export class Sweeper {
   }
 
   async start(): Promise<void> {
-    await keepRecord(this.#parts.retention)
+    await patiently(() => keepRecord(this.#parts.retention))
     await this.#sweep()
     this.#timer = setInterval(() => {
       this.#running ??= this.#sweep().finally(() => {

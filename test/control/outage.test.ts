@@ -1,6 +1,7 @@
 import { expect } from 'chai'
+import pg from 'pg'
 import { Listener } from '../../src/store/listener.ts'
-import { postgresBin, PostgresServer } from '../support/database.ts'
+import { postgresBin, PostgresServer, scratch } from '../support/database.ts'
 import { TestGate, until } from '../support/gate.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { reply, TestUpstream } from '../support/upstream.ts'
@@ -76,6 +77,26 @@ describe('a gate whose connections to PostgreSQL fall silent', function () {
     await until('the lease is lost or renewed', async () => (await kill(gate, true)).status === 200)
     expect((await kill(gate, false)).status).to.equal(200)
     await until('it works again', works(gate))
+  })
+
+  it('starts although the record cannot be written at once', async () => {
+    const databaseUrl = await server.createDatabase()
+    const options = { databaseUrl, dataDir: scratch('data'), upstream }
+    await (await TestGate.start(options)).stop()
+    const [holder, watcher] = [1, 2].map(() => new pg.Client({ connectionString: databaseUrl }))
+    if (!holder || !watcher) throw new Error('two clients')
+    await Promise.all([holder.connect(), watcher.connect()])
+    await holder.query('begin; select 1 from ledger_head for update')
+    const starting = TestGate.start(options)
+    const waits = async () =>
+      (await watcher.query('select 1 from pg_locks where not granted')).rows.length > 0
+    await until('it waits for the record', waits)
+    await until('it has waited in vain', async () => !(await waits()))
+    await holder.query('rollback')
+    const late = await starting
+    expect((await late.call('GET', '/readyz', { key: null })).status).to.equal(200)
+    await late.stop()
+    await Promise.all([holder.end(), watcher.end()])
   })
 
   it('stops while nothing answers it', async () => {
