@@ -7,6 +7,7 @@ import { loadBundle } from '../policy/index.ts'
 import { closeAll } from '../policy/load.ts'
 import { REGO_COMPILER } from '../engines/rego-compiler.ts'
 import { openLog } from '../lib/log.ts'
+import { secretsOf } from '../lib/webhook-secrets.ts'
 import { mayCreate, noCreate } from './database-rights.ts'
 import { CliError, EXIT, print } from './exit.ts'
 import { portProblem } from './port.ts'
@@ -32,6 +33,7 @@ export async function doctor(): Promise<void> {
       name: 'log file',
       problem: logProblem(config.logFile),
     },
+    { name: 'webhook secret', problem: secretProblem(config.webhookSecret) },
     { name: 'signing key', problem: keyProblem(config.dataDir) },
     { name: 'port', problem: await addressProblem(config) },
     { name: 'policies', problem: await policyProblem(config) },
@@ -70,6 +72,15 @@ function logProblem(file: string | null): string | null {
   } catch (error) {
     return (error as Error).message
   }
+}
+
+/** Standard Webhooks asks for 24 to 64 bytes. */
+const SECRET_BYTES_MIN = 24
+
+function secretProblem(text: string | null): string | null {
+  const short = secretsOf(text ?? '').find((one) => one.length < SECRET_BYTES_MIN)
+  if (!short) return null
+  return `WEBHOOK_SECRET has one of ${short.length} bytes; make one of ${SECRET_BYTES_MIN} or more: openssl rand -base64 32`
 }
 
 function firstExisting(dir: string): string {

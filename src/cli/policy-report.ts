@@ -27,7 +27,8 @@ export function policyText(
 
 function read(dir: string, file: string): string {
   try {
-    const name = path.join(dir, file)
+    const name = fs.realpathSync(path.join(dir, file))
+    if (!name.startsWith(fs.realpathSync(dir) + path.sep)) return '' // a link out of it, which is not ours to show
     return fs.statSync(name).isFile() ? fs.readFileSync(name, 'utf8') : ''
   } catch {
     return '' // the directory itself, or a file that is the problem

@@ -75,6 +75,15 @@ describe('portcullis', function () {
   })
 
   describe('check', () => {
+    it('shows no line of a file that a link leads to outside the directory', async () => {
+      const dir = scratch('linked')
+      fs.writeFileSync(path.join(dir, 'gate.yaml'), 'version: 1\nenvironment: test\n')
+      fs.symlinkSync('/etc/passwd', path.join(dir, 'b.yaml'))
+      const { code, stderr } = await portcullis(['check', dir])
+      expect(code).to.equal(3)
+      expect(stderr).to.include('leads out of the policy directory').and.not.include('root:')
+    })
+
     it('takes warnings for errors when it is to be strict', async () => {
       const dir = policies({ 'gat.yaml': 'x: 1\n' })
       const mild = await portcullis(['check', dir])
@@ -200,6 +209,17 @@ describe('portcullis', function () {
   })
 
   describe('doctor', () => {
+    it('finds a webhook secret that is too short to sign with', async () => {
+      const env = { POLICY_DIR: policies(), DATA_DIR: scratch('data'), PORT: '0' }
+      const short = await portcullis(['doctor'], { ...env, WEBHOOK_SECRET: 'short' })
+      expect([short.code, short.stdout]).to.satisfy(
+        ([code, text]: [number, string]) =>
+          code === 5 && /^\u2717 webhook secret: .*5 bytes.*openssl rand/m.test(text),
+      )
+      const long = await portcullis(['doctor'], { ...env, WEBHOOK_SECRET: 'x'.repeat(24) })
+      expect([long.code, long.stdout]).to.deep.equal([0, long.stdout])
+    })
+
     it('exits 0 when all is well', async () => {
       const { code, stdout } = await portcullis(['doctor'], {
         DATA_DIR: path.join(scratch('data'), 'new'),
@@ -207,7 +227,7 @@ describe('portcullis', function () {
         PORT: String(await freePort()),
       })
       expect(stdout).to.not.include('\u2717')
-      expect(stdout.match(/^\u2713 /gm)).to.have.length(8)
+      expect(stdout.match(/^\u2713 /gm)).to.have.length(9)
       expect(code).to.equal(0)
     })
 
@@ -255,7 +275,8 @@ describe('portcullis', function () {
       fs.writeFileSync(path.join(db, 'global', 'pg_control'), Buffer.alloc(8192, 7))
       const { code, stderr } = await start({ DATA_DIR: dataDir })
       expect([code, stderr.trim().split('\n').length]).to.deep.equal([1, 1])
-      expect(stderr).to.include('cannot be opened').and.not.include('    at ')
+      expect(stderr).to.include('cannot be opened').and.not.include('Aborted')
+      expect(stderr).to.not.include('    at ')
     })
 
     it('makes no database in the place of one that is gone, until somebody accepts the loss', async () => {

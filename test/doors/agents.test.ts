@@ -323,7 +323,7 @@ describe('the registry of agents', () => {
     })
 
     it('are refused with a blank key, rather than taken for none', async () => {
-      for (const blank of ['', ' ', '  ']) {
+      for (const blank of ['', ' ', '  ', '""']) {
         const answer = await gate.call('POST', '/api/v1/agents', {
           body: { name: 'blank' },
           headers: { 'idempotency-key': blank },

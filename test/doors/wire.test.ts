@@ -45,6 +45,8 @@ describe('on the wire', () => {
       'POST /act HTTP/1.1 ',
       ' POST /act HTTP/1.1',
       'post /act HTTP/1.1',
+      'POST /act#f HTTP/1.1',
+      'POST /act?a=b#f HTTP/1.1',
     ]) {
       const { status, head, body } = await send(start)
       expect([status, JSON.parse(body).error.code], start).to.deep.equal([400, 'invalid_request'])

@@ -118,6 +118,9 @@ export function assertPlain(req: IncomingMessage): void {
   if (!VERSIONS.has(req.httpVersion) || !tookPlainLine(req)) {
     throw new GatewayError('invalid_request', 'the request is not HTTP/1.1')
   }
+  if (req.url?.includes('#')) {
+    throw new GatewayError('invalid_request', 'a fragment is for browsers and no part of a request')
+  }
   const seen = new Set<string>()
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
     const name = (req.rawHeaders[i] ?? '').toLowerCase()

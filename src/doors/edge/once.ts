@@ -13,7 +13,8 @@ import type { HttpParts } from './parts.ts'
 // that was presented, so that a rotation between two tries changes nothing. With it goes the hash of the
 // request: the same key for another one is an error, never the first answer.
 
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
+/** Not of quotes alone: `""` is an empty key of whoever writes it as a structured field. */
+const IDEMPOTENCY_KEY = /^(?!"+$)[\x21-\x7e]{1,255}$/
 
 /** @throws GatewayError `invalid_request` when the header is there and unusable */
 export function idempotencyKey(req: IncomingMessage): string | null {

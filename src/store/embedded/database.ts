@@ -125,6 +125,8 @@ export class EmbeddedDatabase {
 // PGlite errors carry a 30 kB minified source line; only the first line is fit for a log.
 function firstLine(error: unknown): string {
   const text = error instanceof Error ? error.message : 'unknown failure'
+  // All that WebAssembly says of a PostgreSQL that gave up.
+  if (text.startsWith('Aborted(')) return 'PostgreSQL cannot read it'
   return text.split('\n', 1)[0]?.slice(0, 200) ?? ''
 }
 
