@@ -50,7 +50,8 @@ export function actEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
         summary: 'Take one action through the gate',
         description:
           'Decided, recorded, carried out at most once and recorded again before the answer. With an ' +
-          '`Idempotency-Key` the same request gets the same answer.',
+          '`Idempotency-Key` the same request gets the same answer; a dry run keeps nothing under it and says ' +
+          'what would become of the action now.',
         roles: AGENTS,
         body: ACT,
         answer: ACT_ANSWER,
