@@ -31,6 +31,21 @@ export async function listAgents(
   print(table(['NAME', 'ID', 'STATUS', 'ROLES', 'OWNER', 'BUDGET'], rows))
 }
 
+/** `portcullis agents create`: prints the key alone. */
+export async function createAgent(
+  name: string,
+  options: Options & { role: readonly string[]; owner?: string; description?: string },
+): Promise<void> {
+  const { role: roles, owner, description } = options
+  const answer = await ask<Calls['POST /api/v1/agents']['answer']>(
+    options,
+    'POST',
+    '/api/v1/agents',
+    { name, roles, ...(owner ? { owner } : {}), ...(description ? { description } : {}) },
+  )
+  print(options.json ? JSON.stringify(answer, null, 2) : (answer.api_key ?? ''))
+}
+
 /** `portcullis agents show`. */
 export async function showAgent(given: string, options: Options): Promise<void> {
   const shown = await find(given, options)

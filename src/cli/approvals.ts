@@ -61,7 +61,14 @@ export async function vote(
   const outcome = action && `${approval.tool} ${action.error?.message ?? action.status}`
   print(visible([approval.status, outcome].filter(Boolean).join('; ')))
   if (action?.error)
-    throw new CliError(EXIT.finding, `${action.error.code}: the action did not run`)
+    throw new CliError(EXIT.finding, notDone(action.error.code, approval.action_id))
+}
+
+// What is sent and has no answer may have happened.
+function notDone(code: string, id: string): string {
+  return code === 'outcome_unknown'
+    ? `${code}: it may have happened; look, then \`portcullis actions settle ${id}\``
+    : `${code}: the action did not succeed`
 }
 
 /** By its own id or by that of its action. */

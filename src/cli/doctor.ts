@@ -2,14 +2,11 @@ import fs from 'node:fs'
 import path from 'node:path'
 import pg from 'pg'
 import { readConfig, type Config } from '../config.ts'
-import { KINDS, JUDGE } from '../decide/index.ts'
-import { loadBundle } from '../policy/index.ts'
-import { closeAll } from '../policy/load.ts'
-import { REGO_COMPILER } from '../engines/rego-compiler.ts'
 import { openLog } from '../lib/log.ts'
 import { secretsOf } from '../lib/webhook-secrets.ts'
 import { mayCreate, noCreate } from './database-rights.ts'
 import { CliError, EXIT, print } from './exit.ts'
+import { loadPolicies } from './load-policies.ts'
 import { portProblem } from './port.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
@@ -103,14 +100,7 @@ async function policyProblem(config: Config): Promise<string | null> {
   if (!fs.existsSync(config.policyDir)) {
     return `${config.policyDir} does not exist; run \`portcullis init\` or set POLICY_DIR`
   }
-  const result = await loadBundle(config.policyDir, {
-    ...KINDS,
-    env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
-    compiler: REGO_COMPILER,
-    judge: JUDGE,
-    nowMs: Date.now(),
-  })
-  if (result.ok) await closeAll(result.bundle.modules)
+  const result = await loadPolicies(config.policyDir, config)
   return result.ok ? null : `${result.diagnostics.length} problem(s); run \`portcullis check\``
 }
 

@@ -7,7 +7,11 @@ export function addOffline(program: Command): void {
     .command('init')
     .description('make a folder in which `portcullis start` works: policies, settings, secrets')
     .argument('[dir]', 'the folder', '.')
-    .action(async (dir: string) => (await import('./init.ts')).init(dir))
+    .option('--from <document>', 'tools for the API of an OpenAPI document: a file, a URL, or -')
+    .option('--upstream <name>', 'what that API is called; default: after its title')
+    .action(async (dir: string, options: { from?: string; upstream?: string }) =>
+      (await import('./init.ts')).init(dir, options),
+    )
   program
     .command('start')
     .description('start the gate (and the demo business system, unless DEMO=off)')

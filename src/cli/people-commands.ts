@@ -72,6 +72,14 @@ function addAgents(agents: Command): void {
     .option('--role <role>', 'that have this role')
     .option('--owner <owner>', 'of this owner')
     .action(async (options) => (await import('./agents.ts')).listAgents(options))
+  asking(agents, 'create', 'make an agent; its API key is printed alone, and shown once')
+    .argument('<name>')
+    .requiredOption('--role <role...>', 'what it may do is permitted to')
+    .option('--owner <owner>', 'who answers for it')
+    .option('--description <text>', 'what it is for')
+    .action(async (name: string, options) =>
+      (await import('./agents.ts')).createAgent(name, options),
+    )
   asking(agents, 'show', 'one agent and its month')
     .argument('<agent>', 'name or id')
     .action(async (agent: string, options) =>

@@ -4,7 +4,10 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
 import path from 'node:path'
+import { text } from 'node:stream/consumers'
 import { scratch } from '../support/database.ts'
 import { freePort } from '../support/gate-process.ts'
 import { pack } from '../support/packed.ts'
@@ -54,7 +57,11 @@ function install(name: 'portcullis' | 'portcullis-rego'): string {
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
 
-async function started(folder: string, port: number): Promise<ChildProcess> {
+async function started(
+  folder: string,
+  port: number,
+  last = 'Try, in another shell',
+): Promise<ChildProcess> {
   const child = spawn('npx', ['portcullis', 'start'], { cwd: folder, env: ENV, detached: true })
   let said = ''
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
@@ -65,7 +72,7 @@ async function started(folder: string, port: number): Promise<ChildProcess> {
       ({ ok }) => ok,
       () => false,
     )
-    if (ready && said.includes('Try, in another shell')) return child
+    if (ready && said.includes(last)) return child
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error(`the gate did not start:\n${said}`)
@@ -132,6 +139,79 @@ async function newcomer(folder: string): Promise<void> {
   }
 }
 
+const PETS = `openapi: 3.0.3
+info: { title: Petstore, version: 1.0.0 }
+servers: [{ url: 'SERVER' }]
+paths:
+  /pets:
+    get: { operationId: listPets }
+    post:
+      operationId: createPet
+      requestBody: { content: { application/json: { schema: { type: object, properties: { name: { type: string } } } } } }
+  /pets/{petId}:
+    delete: { operationId: deletePet, parameters: [{ name: petId, in: path, required: true, schema: { type: string } }] }
+components: { securitySchemes: { key: { type: apiKey, in: header, name: api_key } } }
+`
+
+/** An API of one's own behind the gate, from its document alone, in an empty folder beside the install. */
+async function ownApi(folder: string): Promise<void> {
+  const seen: (string | undefined)[] = []
+  const pets = http.createServer((req, res) => {
+    seen.push(`${req.method} ${req.url} ${String(req.headers['api_key'])}`)
+    res.setHeader('content-type', 'application/json').end('{"id":"p-1"}')
+  })
+  await new Promise<void>((resolve) => pets.listen(0, '127.0.0.1', resolve))
+  const { port: petsPort } = pets.address() as AddressInfo
+  const startedAt = performance.now()
+  const home = path.join(folder, 'pets')
+  fs.mkdirSync(home)
+  fs.writeFileSync(
+    path.join(home, 'petstore.yaml'),
+    PETS.replace('SERVER', `http://127.0.0.1:${petsPort}/v1`),
+  )
+  const npx = (args: readonly string[], expected = 0) => run(home, 'npx', args, expected)
+  npx(['portcullis', 'init', '--from', 'petstore.yaml'])
+  const port = await freePort()
+  const env = path.join(home, '.env')
+  const settings = fs.readFileSync(env, 'utf8').replace(/^PORT=.*$/m, `PORT=${port}`)
+  fs.writeFileSync(env, settings.replace(/^PETSTORE_API_KEY=$/m, 'PETSTORE_API_KEY=hush-of-pets'))
+  const gate = await started(home, port, 'ready in')
+  try {
+    const role = ['--role', 'assistant']
+    const key = npx(['portcullis', 'agents', 'create', 'my-agent', ...role]).stdout.trim()
+    const who = ['--role', 'approver', '--name', 'you']
+    const approver = npx(['portcullis', 'keys', 'create', ...who]).stdout.trim()
+    const act = async (tool: string, args: object) => {
+      const response = await fetch(`http://127.0.0.1:${port}/act`, {
+        method: 'POST',
+        headers: { 'x-api-key': key, 'content-type': 'application/json' },
+        body: JSON.stringify({ tool, args }),
+      })
+      return response.status
+    }
+    const statuses = [
+      await act('listPets', {}),
+      await act('deletePet', { petId: 'p-1' }),
+      await act('createPet', { name: 'rex' }),
+    ]
+    assert.deepEqual(statuses, [200, 403, 202])
+    say(`own API: allowed, denied and held after ${seconds(performance.now() - startedAt)}`)
+    const [id = ''] = /apr_\w+/.exec(npx(['portcullis', 'approvals', 'list']).stdout) ?? []
+    // Not waited for by blocking: the API that it calls is in this process.
+    const approving = spawn('npx', ['portcullis', 'approvals', 'approve', id, '--key', approver], {
+      cwd: home,
+      env: ENV,
+    })
+    assert.match(await text(approving.stdout), /^approved; createPet succeeded$/m)
+    assert.deepEqual(seen, ['GET /v1/pets hush-of-pets', 'POST /v1/pets hush-of-pets'])
+    const ms = performance.now() - startedAt
+    assert.ok(ms < NEWCOMER_MS_MAX, `a newcomer with an API of their own needs ${seconds(ms)}`)
+  } finally {
+    await ended(gate)
+    pets.close()
+  }
+}
+
 /** Ends npx and the gate that it started, as Ctrl-C does. */
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.pid === undefined) return
@@ -177,6 +257,7 @@ console.log(load(compiled, { data: {} }).evaluate('a/b', { x: 1 }))
 const startedAt = performance.now()
 const folder = install('portcullis')
 await newcomer(folder)
+await ownApi(folder)
 assert.equal(
   library(
     folder,

@@ -158,6 +158,51 @@ describe('A folder for a gate', function () {
     expect(fs.readFileSync(path.join(one, '.gitignore'), 'utf8')).to.match(/^\.env$/m)
   })
 
+  const PETS = `openapi: 3.0.3
+info: { title: Swagger Petstore - OpenAPI 3.0, version: 1.0.0 }
+servers: [{ url: 'http://pets.example/v1' }]
+paths:
+  /pets:
+    get: { operationId: listPets }
+    post: { operationId: createPet }
+  /pets/{petId}:
+    delete: { operationId: deletePet, parameters: [{ name: petId, in: path, required: true, schema: {} }] }
+components: { securitySchemes: { key: { type: apiKey, in: header, name: api_key } } }
+`
+
+  it('is made for the API of a document: reading is allowed, writing waits, undoing nothing is refused', () => {
+    const cwd = scratch('init')
+    fs.writeFileSync(path.join(cwd, 'pets.yaml'), PETS)
+    const made = run(['init', 'gate', '--from', 'pets.yaml'], {}, cwd)
+    expect(made.status, made.stderr).to.equal(0)
+    expect(made.stderr).to.equal('3 of 3 operations are tools\n')
+    expect(made.stdout).to.match(/^ {2}portcullis agents create my-agent --role assistant {3}in /m)
+    const dir = path.join(cwd, 'gate')
+    const checked = run(['check', '--strict'], {}, dir)
+    expect(checked.status, checked.stderr).to.equal(0)
+    expect(run(['test', '--require'], {}, dir).status).to.not.equal(0)
+    const text = (name: string) => fs.readFileSync(path.join(dir, name), 'utf8')
+    expect(text('policies/tools.yaml')).to.include('petstore:').and.include('header: api_key')
+    expect(text('policies/gate.yaml')).to.match(/tools: \[ listPets \]\n +effect: allow$/m)
+    expect(text('policies/gate.yaml')).to.match(/tools: \[ createPet \]\n +effect: require_app/m)
+    expect(text('policies/gate.yaml')).to.match(/^ {2}# {3}tools: \[ deletePet \]$/m)
+    expect(text('.env'))
+      .to.match(/^DEMO=off$/m)
+      .and.match(/^PETSTORE_API_KEY=$/m)
+    expect(text('.env')).to.match(/^# PETSTORE_URL=http:\/\/pets\.example\/v1$/m)
+  })
+
+  it('is not made for a document that is none', () => {
+    const cwd = scratch('init')
+    fs.writeFileSync(path.join(cwd, 'note.txt'), 'nothing: of\nthe: kind\n')
+    for (const from of ['nowhere.yaml', 'note.txt']) {
+      const { status, stdout, stderr } = run(['init', '--from', from], {}, cwd)
+      expect([status, stdout, stderr.trim().split('\n').length], stderr).to.deep.equal([2, '', 1])
+      expect(stderr).to.include(from)
+    }
+    expect(fs.readdirSync(cwd)).to.deep.equal(['note.txt'])
+  })
+
   it('is refused where there are policies, and keeps the settings of others', () => {
     const cwd = scratch('init')
     fs.writeFileSync(path.join(cwd, '.env'), 'DATABASE_PASSWORD=x\nAPI_TOKENS=admin:me:hush-hush')

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { scratch } from '../support/database.ts'
 import { ADMIN, TestGate, until } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
+import { reply } from '../support/upstream.ts'
 
 const BIN = path.resolve(import.meta.dirname, '..', '..', 'bin', 'portcullis.js')
 
@@ -41,6 +42,32 @@ describe('What people do with a running gate', function () {
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
     return new Promise((resolve) => child.once('close', (code) => resolve({ code, out, err })))
   }
+
+  it('says that an approved action may have happened when its outcome is unknown', async () => {
+    const { approval, action } = await held('unknown')
+    gate.upstream.behave = (_, res) => void res.destroy()
+    const { code, err } = await run(['approvals', 'approve', approval])
+    expect([code, err]).to.deep.equal([
+      5,
+      `outcome_unknown: it may have happened; look, then \`portcullis actions settle ${action}\`\n`,
+    ])
+    gate.upstream.behave = (_, res) => reply(res, 200, {})
+    const how = ['--outcome', 'succeeded', '--reason', 'seen']
+    expect((await run(['actions', 'settle', action, ...how])).code).to.equal(0)
+  })
+
+  it('makes an agent and prints its key alone', async () => {
+    const args = ['agents', 'create', 'made-by-hand', '--role', 'worker', '--owner', 'ada']
+    const made = await run(args)
+    expect(made.code, made.err).to.equal(0)
+    const { status } = await gate.act(made.out.trim(), { tool: 'items.get', args: { id: '1' } })
+    expect(status).to.equal(200)
+    expect((await run(['agents', 'show', 'made-by-hand'])).out).to.match(/^owner +ada$/m)
+    const again = await run(args)
+    expect([again.code, again.out]).to.deep.equal([1, ''])
+    expect(again.err).to.include('an agent named `made-by-hand` exists already')
+    expect((await run(['agents', 'pause', 'made-by-hand'])).code).to.equal(0)
+  })
 
   it('ends in silence when whoever read it has read enough', async () => {
     for (const args of [['keys', 'list'], ['logs', 'tail'], ['--help']]) {

@@ -33,6 +33,41 @@ export function fileText({ upstreams, tools }: Imported): string {
   return `${HEAD}version: 1\n\nupstreams:\n${all}\n${body}`
 }
 
+/**
+ * A first `gate.yaml` for one role: what reads is allowed, what writes waits for a person, and what cannot be undone is
+ * refused until somebody permits it.
+ */
+export function gateText({ tools }: Imported, title: string, role: string): string {
+  const named = (effect: string) =>
+    tools.filter(({ tool }) => tool['effect'] === effect).map(({ name }) => name)
+  const row = (names: readonly string[], effect: string) =>
+    names.length === 0 ? [] : [{ roles: [role], tools: [...names], effect }]
+  const rows = [
+    ...row(named('read'), 'allow'),
+    ...row(named('write'), 'require_approval'),
+  ] satisfies JsonObject[]
+  const kept = row(named('irreversible'), 'require_approval')
+  const comment =
+    kept.length === 0
+      ? ''
+      : `\n  # Cannot be undone, so nobody may yet:\n${commented(indented(kept))}`
+  const permissions = rows.length === 0 ? 'permissions: []\n' : `permissions:\n${indented(rows)}`
+  return `${GATE_HEAD}# Who may do what with ${oneLine(title, 100)}. What only reads is allowed, what writes waits for a person, and what cannot be
+# undone is refused. Effects are guessed from the methods: look through tools.yaml, and change either file; the gate
+# reloads by itself.
+version: 1
+environment: production
+
+${permissions}${comment}
+rate_limits:
+  - { limit: 600, per_s: 60 }
+`
+}
+
+const GATE_HEAD = '# yaml-language-server: $schema=../schemas/gate.schema.json\n'
+
+const commented = (text: string): string => text.replace(/^ {2}(?=.)/gm, '  # ')
+
 /** Rows for gate.yaml that would let a role use the tools; all of it comments, since an import permits nothing. */
 export function permissionText({ tools }: Imported, upstream: string): string {
   const rows = ['read', 'write', 'irreversible'].flatMap((effect) => {
@@ -47,7 +82,7 @@ export function permissionText({ tools }: Imported, upstream: string): string {
   return [head, '# permissions:', ...rows].join('\n').concat('\n')
 }
 
-function indented(value: JsonObject): string {
+function indented(value: JsonObject | readonly JsonObject[]): string {
   const document = new Document(value, { aliasDuplicateObjects: false })
   visit(document, {
     Collection: (_, node) => {

@@ -141,7 +141,7 @@ function apiKey(scheme: JsonObject, prefix: string): JsonObject | string {
   if (place === 'query' && name !== '' && name.length <= 200) return { query: name, env }
   if (place !== 'header') return 'is a cookie, which no credential is'
   const isFree = CREDENTIAL_HEADERS.has(name.toLowerCase()) || !isOwnHeader(name)
-  if (!isFree || !/^[A-Za-z0-9-]{1,100}$/.test(name)) {
+  if (!isFree || !/^[A-Za-z0-9_-]{1,100}$/.test(name)) {
     return `is a header that is the gate's own affair (${shown(name)})`
   }
   return { header: name, env }
