@@ -61,4 +61,9 @@ for (const [from, name] of [
 ]) {
   fs.copyFileSync(path.join(from, name), path.join(docs, name))
 }
+// Without it a first start makes its own, which takes longer.
+const template = path.join(root, 'ops', 'embedded-template.mjs')
+if (spawnSync(process.execPath, [template], { cwd: root, stdio: 'inherit' }).status !== 0) {
+  console.error('build: no database was made ahead; the first start takes some seconds longer')
+}
 fs.writeFileSync(stamp, '')

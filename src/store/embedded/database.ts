@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { lockDataDir } from './lock.ts'
 import { PortStream } from './port-stream.ts'
+import { unpackTemplate } from './template.ts'
 import { assertWhole, DamagedDirectory, nowWhole } from './wholeness.ts'
 
 const PING_INTERVAL_MS = 2_000
@@ -63,8 +64,10 @@ export class EmbeddedDatabase {
 
   async #openWhole(): Promise<void> {
     if (this.#dir === 'memory://') return this.#open()
-    assertWhole(this.#dir)
+    const { isNew } = assertWhole(this.#dir)
     try {
+      // What makes a database takes half a gigabyte, and gives it back only when its thread ends.
+      if (isNew && !(await unpackTemplate(this.#dir))) await closed(await this.#begun())
       await this.#open()
     } catch (error) {
       throw new DamagedDirectory(this.#dir, `cannot be opened (${firstLine(error)})`)
@@ -77,7 +80,8 @@ export class EmbeddedDatabase {
     return this.#worker
   }
 
-  async #open(): Promise<void> {
+  /** A worker whose database is open. */
+  async #begun(): Promise<Worker> {
     const worker = new Worker(new URL('./worker.mjs', import.meta.url), {
       workerData: { dir: this.#dir },
     })
@@ -87,6 +91,11 @@ export class EmbeddedDatabase {
       worker.once('exit', (code) => reject(new Error(`embedded database exited with code ${code}`)))
     })
     worker.removeAllListeners('error').removeAllListeners('exit')
+    return worker
+  }
+
+  async #open(): Promise<void> {
+    const worker = await this.#begun()
     worker.on('error', (error) => void this.#reopen(worker, `failed: ${firstLine(error)}`))
     worker.on('exit', (code) => void this.#reopen(worker, `exited with code ${code}`))
     worker.on('message', (message: { pong?: number }) => {

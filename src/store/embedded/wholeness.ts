@@ -24,18 +24,19 @@ export class DamagedDirectory extends Error {
 const markerOf = (dir: string): string => `${dir}.making`
 
 /**
- * Makes sure that the directory holds a whole database or none.
+ * Makes sure that the directory holds a whole database or none, and answers whether it is none.
  * @throws DamagedDirectory
  */
-export function assertWhole(dir: string): void {
+export function assertWhole(dir: string): { readonly isNew: boolean } {
   if (fs.existsSync(markerOf(dir))) fs.rmSync(dir, { recursive: true, force: true })
   const isNew = !fs.existsSync(dir) || fs.readdirSync(dir).length === 0
   if (isNew) {
     fs.writeFileSync(markerOf(dir), '')
-    return
+    return { isNew }
   }
   const missing = PARTS.filter((part) => !fs.existsSync(path.join(dir, part)))
   if (missing.length > 0) throw new DamagedDirectory(dir, `is not whole (no ${missing.join(', ')})`)
+  return { isNew }
 }
 
 /** The database could be opened: what is there is one. */
