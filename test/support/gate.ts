@@ -85,18 +85,16 @@ export class TestGate {
 
   /** Makes an agent and answers its key. */
   async agent(name: string, roles: readonly string[] = ['worker']): Promise<string> {
-    const { status, body } = await this.call('POST', '/api/v1/agents', {
-      key: MAKER,
-      body: { name, roles, owner: 'tests' },
-    })
+    const options = { key: MAKER, body: { name, roles, owner: 'tests' } }
+    const { status, body } = await heard(() => this.call('POST', '/api/v1/agents', options))
     if (status !== 201) throw new Error(`agent not created: ${status}`)
     return body.api_key
   }
 
   /** Makes a key of a role and answers it. */
   async key(role: string, name: string): Promise<string> {
-    const { body } = await this.call('POST', '/api/v1/keys', { body: { role, name } })
-    return body.key
+    const options = { body: { role, name } }
+    return (await heard(() => this.call('POST', '/api/v1/keys', options))).body.key
   }
 
   act(key: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
