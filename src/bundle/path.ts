@@ -11,6 +11,7 @@ import {
   parseTemplate,
   textsOf,
   valuesIn,
+  withoutEnd,
 } from './template.ts'
 import type { RouteSegment } from './types.ts'
 
@@ -56,11 +57,13 @@ function valueText(
   return { text: simpleText(param, value), slash: param.slash }
 }
 
-// The path would be one that a more specific tool stands for, with its own rules.
-function lands(parts: readonly string[], template: string): boolean {
+// The path would be one that a more specific tool stands for, with its own rules, or that two could stand for.
+function lands(path: readonly string[], template: string): boolean {
   const parsed = parseTemplate(template)
-  if (!parsed.ok || parsed.segments.length !== parts.length) return false
-  return parsed.segments.every(
+  if (!parsed.ok) return false
+  const [parts, segments] = [withoutEnd(path), withoutEnd(parsed.segments)]
+  if (segments.length !== parts.length) return false
+  return segments.every(
     (segment, at) =>
       isParam(segment) || matchesLoosely(segment, decodeURIComponent(parts[at] ?? '')),
   )
@@ -75,11 +78,13 @@ export function readPath(raw: string): readonly string[] {
   if (structural !== undefined) {
     throw invalid(`the path has \`${structural}\`, which servers read in different ways`)
   }
-  return raw === '/' ? [] : raw.slice(1).split('/').map(decodeSegment)
+  if (raw === '/') return []
+  return raw.slice(1).split('/').map(decodeSegment)
 }
 
-function decodeSegment(raw: string, at: number): string {
+function decodeSegment(raw: string, at: number, { length }: readonly string[]): string {
   const place = `segment ${at + 1} of the path`
+  if (raw === '' && at === length - 1 && at > 0) return '' // the path ends with `/`
   if (raw === '') throw invalid(`${place} is empty`)
   const text = decodeOnce(raw)
   if (text === undefined) throw invalid(`${place} has an escape that is no UTF-8`)

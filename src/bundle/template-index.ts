@@ -1,7 +1,14 @@
 // Which templates can match the same path. Each is compared only with those that a trie of their segments leads to, so that
 // a thousand tools are not compared with a thousand others.
 import type { Tool } from '../model/tool.ts'
-import { compareTemplates, isLiteral, isParam, parseTemplate, textsOf } from './template.ts'
+import {
+  compareTemplates,
+  isLiteral,
+  isParam,
+  parseTemplate,
+  textsOf,
+  withoutEnd,
+} from './template.ts'
 import type { RouteSegment } from './types.ts'
 
 interface Entry {
@@ -41,7 +48,7 @@ export class TemplateIndex {
     const key = keyOf(tool)
     let node = this.#roots.get(key)
     if (!node) this.#roots.set(key, (node = emptyNode()))
-    for (const segment of parsed.segments) node = childFor(node, segment)
+    for (const segment of withoutEnd(parsed.segments)) node = childFor(node, segment)
     node.here.push({ tool, segments: parsed.segments, order: this.#count++ })
   }
 
@@ -51,7 +58,8 @@ export class TemplateIndex {
     const root = this.#roots.get(keyOf(tool))
     if (!parsed.ok || !root) return []
     let nodes: readonly Node[] = [root]
-    for (const segment of parsed.segments) nodes = nodes.flatMap((node) => meeting(node, segment))
+    for (const segment of withoutEnd(parsed.segments))
+      nodes = nodes.flatMap((node) => meeting(node, segment))
     const entries = nodes.flatMap(({ here }) => here).sort((a, b) => a.order - b.order)
     return entries.flatMap((entry) => {
       if (entry.tool.name === tool.name) return []

@@ -2,8 +2,8 @@ import type { Tool } from '../model/tool.ts'
 import type { Route, RouteSegment, RouteTable } from './types.ts'
 
 // Path templates, and how two of them relate. `/tickets/{id}` and `/tickets/export` both match one path; the more specific
-// one stands for it, and the wider one must then never be filled in to reach it. Templates that cross, so that neither is
-// more specific, are an error of the policy. A segment is text, a variable, or text and variables in turn (`{id}.json`):
+// one stands for it, and the wider one must then never be filled in to reach it. Where templates cross, so that neither is
+// more specific (`/a/{x}/b` and `/a/b/{y}`), what both match stands for neither. A segment is text, a variable, or text and variables in turn (`{id}.json`):
 // the wider of two is the one that takes the other with a character of no text in place of its variables, and two that
 // take neither each other are apart only where no text can begin and end like both.
 
@@ -23,8 +23,10 @@ export function parseTemplate(path: string): ParsedTemplate {
   if (path === '/') return { ok: true, segments: [] }
   const segments: RouteSegment[] = []
   const seen = new Set<string>()
-  for (const part of path.slice(1).split('/')) {
-    const segment = parseSegment(part)
+  const parts = path.slice(1).split('/')
+  for (const [at, part] of parts.entries()) {
+    const isEnd = part === '' && at === parts.length - 1
+    const segment = isEnd ? END : parseSegment(part)
     if (typeof segment === 'string') return bad(segment)
     for (const param of paramsOf(segment)) {
       if (seen.has(param)) return bad(`parameter \`{${param}}\` twice`)
@@ -33,6 +35,18 @@ export function parseTemplate(path: string): ParsedTemplate {
     segments.push(segment)
   }
   return { ok: true, segments }
+}
+
+/** What follows the last `/` of `/deals/`. */
+const END: RouteSegment = Object.freeze({ literal: '' })
+
+/** A template or path without a `/` at its end, which many servers read like one that has it. */
+export function withoutEnd<Part extends RouteSegment | string>(
+  parts: readonly Part[],
+): readonly Part[] {
+  const last = parts.at(-1)
+  const isEnd = last === '' || (typeof last === 'object' && isLiteral(last) && last.literal === '')
+  return isEnd ? parts.slice(0, -1) : parts
 }
 
 const bad = (message: string): ParsedTemplate => ({ ok: false, message })
@@ -84,7 +98,7 @@ export function templateParams(path: string): readonly string[] {
  */
 export function valuesIn(segment: RouteSegment, text: string): readonly string[] | undefined {
   if (isLiteral(segment)) return text === segment.literal ? [] : undefined
-  if (isParam(segment)) return [text]
+  if (isParam(segment)) return text === '' ? undefined : [text]
   const values = between(segment.texts, text)
   // A value that holds what parts it from its neighbour could be cut elsewhere.
   return values?.some((one) => splits(one, segment.texts)) ? undefined : values
@@ -119,11 +133,12 @@ export function matchesLoosely(segment: RouteSegment, text: string): boolean {
 
 const lower = (text: string): string => text.normalize('NFKC').toLowerCase()
 
-/** How two templates relate by the paths they match. */
+/** How two templates relate by the paths they match; a `/` at the end makes no other path. */
 export function compareTemplates(
-  a: readonly RouteSegment[],
-  b: readonly RouteSegment[],
+  one: readonly RouteSegment[],
+  other: readonly RouteSegment[],
 ): 'apart' | 'same' | 'a_covers_b' | 'b_covers_a' | 'crossing' {
+  const [a, b] = [withoutEnd(one), withoutEnd(other)]
   if (a.length !== b.length) return 'apart'
   const relations = new Set(a.map((left, at) => compareSegments(left, b[at] as RouteSegment)))
   if (relations.has('apart')) return 'apart'

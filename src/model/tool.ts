@@ -141,7 +141,7 @@ export interface Tool {
   readonly paths: readonly string[]
   readonly facts: readonly FactLookup[]
   /**
-   * Path templates of other tools (same upstream and method) that this one's template covers.
+   * Path templates of other tools (same upstream and method) that this one's template covers or crosses.
    * A path parameter whose value would land on one of them is refused.
    */
   readonly reservedPaths: readonly string[]

@@ -203,19 +203,20 @@ class ToolReader {
     return new Map(
       tools.map((tool) => {
         for (const { tool: other, relation } of earlier.related(tool)) {
-          if (relation === 'same' || relation === 'crossing') this.#collides(tool, other, relation)
+          if (relation === 'same') this.#collides(tool, other)
         }
         earlier.add(tool)
-        const covered = all.related(tool).filter(({ relation }) => relation === 'a_covers_b')
-        const reservedPaths = covered.map(({ tool: other }) => other.path)
+        const others = all
+          .related(tool)
+          .filter(({ relation }) => relation === 'a_covers_b' || relation === 'crossing')
+        const reservedPaths = others.map(({ tool: other }) => other.path)
         return [tool.name, deepFreeze({ ...tool, reservedPaths })]
       }),
     )
   }
 
-  #collides(one: Tool, other: Tool, relation: 'same' | 'crossing'): void {
-    const what = relation === 'same' ? 'the same calls as' : 'some of the same calls as'
-    const message = `\`${one.method} ${one.path}\` stands for ${what} tool \`${other.name}\``
+  #collides(one: Tool, other: Tool): void {
+    const message = `\`${one.method} ${one.path}\` stands for the same calls as tool \`${other.name}\``
     this.#error([one.name, 'path'], 'route_collision', message)
   }
 

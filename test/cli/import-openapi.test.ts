@@ -35,6 +35,7 @@ paths:
       operationId: contacts.create
       requestBody: { content: { application/json: { schema: { $ref: 'parts/contact.json#/Contact' } } } }
   /deals/: { get: {} }
+  /deals: { get: {} }
 `
 const GATE = `version: 1
 environment: production
@@ -63,10 +64,10 @@ describe('portcullis import openapi', function () {
     )
     expect(code, stderr).to.equal(0)
     expect(stdout).to.include('contacts.create:').and.include('name: { type: string }')
-    expect(stdout).to.not.include('deals')
-    expect(stderr).to.include('2 of 3 operations are tools')
-    expect(stderr).to.include('left_out (trailing_slash): 1\n  GET /deals/: ')
-    expect(stderr).to.include('# permissions:\n#   - roles: [ROLE]\n#     tools: [contacts.list]')
+    expect(stdout).to.include('path: /deals/\n')
+    expect(stderr).to.include('3 of 4 operations are tools')
+    expect(stderr).to.include('left_out (route_same): 1\n  GET /deals: ')
+    expect(stderr).to.include('# permissions:\n#   - roles: [ROLE]\n#     tools: [contacts.list, ')
   })
 
   it('writes a directory that `portcullis check` takes, and shows what a second import changes', async () => {
@@ -78,7 +79,7 @@ describe('portcullis import openapi', function () {
     expect(first.code, first.stderr).to.equal(0)
     const check = await portcullis(['check', 'policies'], dir)
     expect([check.code, check.stdout]).to.deep.equal([0, check.stdout])
-    expect(check.stdout).to.include('2 tools')
+    expect(check.stdout).to.include('3 tools')
     const next = DOCUMENT.replace('contacts.list }', 'contacts.list, summary: All of them }')
     const second = await portcullis(['import', 'openapi', '-', ...crm, ...out], dir, next)
     expect(second.code).to.equal(0)

@@ -5,6 +5,54 @@ import { TestGate } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies, type PolicyFiles } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
+const arg = (name: string) =>
+  `args: { type: object, properties: { ${name}: { type: string } }, required: [${name}] }`
+/** Of two templates neither of which is more specific, and of a path that ends with a slash. */
+const CROSSING: PolicyFiles = {
+  'gate.yaml': GATE.replace('"items.list"', '"items.list", "of.*", "deals.list"'),
+  'tools.yaml': `${TOOLS}
+  of.one: { upstream: test, method: GET, path: "/a/{x}/b", effect: read, ${arg('x')} }
+  of.two: { upstream: test, method: GET, path: "/a/b/{y}", effect: read, ${arg('y')} }
+  deals.list: { upstream: test, method: GET, path: /deals/, effect: read, args: { type: object } }
+`,
+}
+
+describe('routes that cross', () => {
+  let gate: TestGate
+  let key: string
+  before(async () => {
+    gate = await TestGate.start({ policies: CROSSING })
+    gate.upstream.behave = ({ url }, res) => reply(res, 200, { path: url })
+    key = await gate.agent('worker')
+  })
+  after(() => gate.stop())
+
+  it('stand each for what the other does not match', async () => {
+    for (const path of ['/a/1/b', '/a/b/1', '/deals/']) {
+      const { status, body } = await gate.call('GET', `/proxy/test${path}`, { key })
+      expect([status, body.path], path).to.deep.equal([200, path])
+    }
+    expect((await gate.call('GET', '/proxy/test/deals', { key })).status).to.equal(403)
+  })
+
+  it('stand neither for what both match, in whatever spelling', async () => {
+    const before = gate.upstream.effects.length
+    for (const path of ['/a/b/b', '/a/B/b', '/a/b/%62']) {
+      const { status, body } = await gate.call('GET', `/proxy/test${path}`, { key })
+      expect([status, body.error.code], path).to.deep.equal([400, 'invalid_request'])
+    }
+    for (const [tool, args] of [
+      ['of.one', { x: 'b' }],
+      ['of.one', { x: 'B' }],
+      ['of.two', { y: 'b' }],
+    ] as const) {
+      const { status, body } = await gate.act(key, { tool, args })
+      expect([status, body.error.code], tool).to.deep.equal([400, 'invalid_request'])
+    }
+    expect(gate.upstream.effects).to.have.length(before)
+  })
+})
+
 describe('a proxied request', () => {
   it('is judged by the bundle that routed it, whatever is loaded in between', async () => {
     const gate = await TestGate.start()

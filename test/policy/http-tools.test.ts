@@ -198,7 +198,7 @@ describe('tools.yaml: how a call is made', () => {
     })
   }
 
-  it('tells paths apart that differ in the text beside a variable, and reports those that cross', async () => {
+  it('tells paths apart that differ in the text beside a variable, and reports those that are one', async () => {
     const tool = (name: string, path: string) =>
       `  ${name}: { upstream: notes, method: GET, path: '${path}', effect: read, ${args('a: { type: string }, b: { type: string }', path.includes('{b}') ? 'a, b' : path.includes('{a}') ? 'a' : '')} }\n`
     const both = (one: string, other: string) =>
@@ -209,13 +209,16 @@ describe('tools.yaml: how a call is made', () => {
       ['/v/{a}.json', '/v/{a}'],
       ['/v/{a}:{b}', '/v/{a}:run'],
       ['/v/{a}.json', '/v/all.json'],
+      ['/v/{a}.json', '/v/x{a}'],
+      ['/v/{a}/b', '/v/b/{a}'],
+      ['/v/{a}/', '/v/b'],
     ] as const) {
       expect(await both(one, other), `${one} ${other}`).to.deep.equal([])
     }
     for (const [one, other] of [
       ['/v/{a}.json', '/v/{b}.json'],
-      ['/v/{a}.json', '/v/x{a}'],
       ['/v/{a}:run', '/V/{a}:RUN'],
+      ['/v/{a}/', '/v/{a}'],
     ] as const) {
       expect(
         (await both(one.replace('{b}', '{a}'), other.replace('{b}', '{a}'))).join(),

@@ -194,12 +194,9 @@ class Import {
   }
 
   #claimRoute(tool: Tool): void {
-    const taken = this.#routes
-      .related(tool)
-      .find(({ relation }) => relation === 'same' || relation === 'crossing')
+    const taken = this.#routes.related(tool).find(({ relation }) => relation === 'same')
     if (taken) {
-      const what = taken.relation === 'same' ? 'the same calls as' : 'some of the same calls as'
-      throw new LeftOut(`route_${taken.relation}`, `stands for ${what} tool \`${taken.tool.name}\``)
+      throw new LeftOut('route_same', `stands for the same calls as tool \`${taken.tool.name}\``)
     }
     this.#routes.add(tool)
   }

@@ -27,9 +27,6 @@ export function readRoute(said: string): ReadRoute | BadRoute {
     return { code: 'path_query', message: 'the path holds a query that is not plain' }
   }
   const fixed = pairs.filter((pair) => pair !== undefined)
-  if (path !== '/' && path.endsWith('/') && parseTemplate(path.slice(0, -1)).ok) {
-    return { code: 'trailing_slash', message: 'a path that ends with `/` is none of a tool' }
-  }
   const parsed = parseTemplate(path)
   return parsed.ok ? { path, variables, fixed } : { code: 'path', message: parsed.message }
 }
