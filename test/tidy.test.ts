@@ -47,10 +47,15 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...['model', 'lib', 'errors', 'store', 'decide', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry', 'pipeline'],
   ],
+  // Where a policy is kept, what it was, and how another becomes it.
+  lifecycle: [
+    ...['model', 'lib', 'errors', 'store', 'sources', 'bundle', 'policy', 'agents', 'approvals'],
+    ...['control', 'record', 'telemetry', 'operations'],
+  ],
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
-    ...['rehearsal', 'operations'],
+    ...['rehearsal', 'operations', 'lifecycle'],
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],

@@ -282,7 +282,7 @@ export interface Checkpoint {
 }
 
 export interface GateFailure {
-  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
+  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
   readonly message: string
   readonly retryable: boolean
   /** what to do now, where there is something better */
@@ -305,6 +305,8 @@ export interface GateFailure {
   readonly rows?: readonly JsonObject[]
   /** each mistake of a policy */
   readonly diagnostics?: readonly Diagnostic[]
+  /** the change, where it can not be made here */
+  readonly patch?: string
 }
 
 /** Every call of the API, by method and path: what it takes, and what it answers when it does not fail. */
@@ -460,7 +462,10 @@ export interface Calls {
       readonly status: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
       /** @deprecated the same as `status` */
       readonly state: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
+      /** that decided; its own files explain it */
       readonly revision: string
+      /** whether that revision is the policy now */
+      readonly live?: boolean
       readonly reasons: readonly JsonObject[]
       readonly shadow?: readonly JsonObject[]
       readonly obligations?: readonly JsonObject[]
@@ -740,6 +745,370 @@ export interface Calls {
       readonly tools: readonly PolicyTool[]
       readonly guards: readonly PolicyGuard[]
       readonly warnings: readonly Diagnostic[]
+    }
+  }
+  /** The files of the live policy, or of a past revision, as they were written. */
+  'GET /policy/files': {
+    path: object
+    query: {
+      readonly revision?: string
+      readonly path?: string
+    }
+    body: undefined
+    answer: {
+      readonly revision: string
+      readonly live: boolean
+      /** a file that was loaded in place of gate.yaml */
+      readonly stand_in?: string
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+        /** of a text */
+        readonly content?: string
+        /** of what is no text */
+        readonly base64?: string
+        /** too large to be one of many: ask for it by `path` */
+        readonly omitted?: true
+      }[]
+    }
+  }
+  /** Publish a policy: all of its files, or nothing. */
+  'PUT /policy/files': {
+    path: object
+    query: {
+      readonly dry_run?: boolean
+    }
+    body: {
+      /** path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** why */
+      readonly note?: string
+    }
+    answer: {
+      readonly revision: string
+      readonly parent: string
+      /** false: the same files were the policy already */
+      readonly changed: boolean
+      /** where the policy is kept */
+      readonly source: 'directory' | 'database'
+      readonly dry_run?: true
+      readonly warnings: readonly Diagnostic[]
+      /** replicas that decide by another revision still, after a second */
+      readonly unconfirmed: readonly string[]
+    } | {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
+      readonly next_action: string
+    }
+  }
+  /** What became the policy: who, when, why; newest first. */
+  'GET /policy/revisions': {
+    path: object
+    query: {
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly publications: readonly {
+        /** its place in the order, from 1 */
+        readonly n: number
+        readonly revision: string
+        readonly parent: string | null
+        readonly author: string | null
+        readonly source: 'directory' | 'api' | 'rollback' | 'environment'
+        readonly note: string | null
+        readonly files_changed: readonly string[]
+        readonly tests: {
+          /** cases of `must_deny` and `must_allow`, which hold */
+          readonly must: number
+          /** tests that do not hold, which a rollback only tells */
+          readonly failed: number
+        }
+        readonly published_at: string
+        readonly retired_at: string | null
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** One revision: what it is made of, and when it was the policy. */
+  'GET /policy/revisions/{revision}': {
+    path: {
+      readonly revision: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly revision: string
+      readonly live: boolean
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+      }[]
+      /** whether their contents are kept still */
+      readonly files_kept: boolean
+      readonly counts: Readonly<Record<string, number>>
+      readonly publications: readonly {
+        /** its place in the order, from 1 */
+        readonly n: number
+        readonly revision: string
+        readonly parent: string | null
+        readonly author: string | null
+        readonly source: 'directory' | 'api' | 'rollback' | 'environment'
+        readonly note: string | null
+        readonly files_changed: readonly string[]
+        readonly tests: {
+          /** cases of `must_deny` and `must_allow`, which hold */
+          readonly must: number
+          /** tests that do not hold, which a rollback only tells */
+          readonly failed: number
+        }
+        readonly published_at: string
+        readonly retired_at: string | null
+      }[]
+    }
+  }
+  /** What differs between two revisions: the lines, and what they mean. */
+  'GET /policy/diff': {
+    path: object
+    query: {
+      readonly from: string
+      readonly to?: string
+    }
+    body: undefined
+    answer: {
+      readonly from: string
+      readonly to: string
+      readonly files: readonly {
+        readonly path: string
+        readonly change: 'added' | 'removed' | 'changed'
+        /** null: no text, or too much of it differs */
+        readonly diff: string | null
+      }[]
+      /** guards, permissions, budgets, rates, tools, upstreams and settings, by name */
+      readonly meaning: readonly {
+        readonly kind: string
+        readonly name: string
+        readonly change: 'added' | 'removed' | 'changed'
+        readonly before: Json
+        readonly after: Json
+      }[]
+    }
+  }
+  /** Go back to a revision that was live before. */
+  'POST /policy/rollback': {
+    path: object
+    query: {
+      readonly dry_run?: boolean
+    }
+    body: {
+      readonly revision: string
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    }
+    answer: {
+      readonly revision: string
+      readonly parent: string
+      /** false: the same files were the policy already */
+      readonly changed: boolean
+      /** where the policy is kept */
+      readonly source: 'directory' | 'database'
+      readonly dry_run?: true
+      readonly warnings: readonly Diagnostic[]
+      /** replicas that decide by another revision still, after a second */
+      readonly unconfirmed: readonly string[]
+    }
+  }
+  /** Publishes that wait, or waited, for other people; newest first. */
+  'GET /policy/publishes': {
+    path: object
+    query: {
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly publishes: readonly {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** One of them, with its votes and what it would change. */
+  'GET /policy/publishes/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly id: string
+      readonly revision: string
+      readonly base: string
+      readonly author: string
+      readonly note: string
+      readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+      readonly quorum: number
+      readonly roles: readonly string[]
+      readonly created_at: string
+      readonly expires_at: string
+      readonly decided_at: string | null
+      readonly votes: readonly {
+        readonly approver: string
+        readonly vote: 'approve' | 'deny'
+        readonly reason: string | null
+        readonly at: string
+      }[]
+      readonly diff: {
+        readonly files: readonly {
+          readonly path: string
+          readonly change: 'added' | 'removed' | 'changed'
+          /** null: no text, or too much of it differs */
+          readonly diff: string | null
+        }[]
+        /** guards, permissions, budgets, rates, tools, upstreams and settings, by name */
+        readonly meaning: readonly {
+          readonly kind: string
+          readonly name: string
+          readonly change: 'added' | 'removed' | 'changed'
+          readonly before: Json
+          readonly after: Json
+        }[]
+      } | null
+    }
+  }
+  /** Agree to a publish; the last vote that it needs publishes it. */
+  'POST /policy/publishes/{id}/approve': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
+      /** null: it waits for more votes */
+      readonly outcome: {
+        readonly revision: string
+        readonly parent: string
+        /** false: the same files were the policy already */
+        readonly changed: boolean
+        /** where the policy is kept */
+        readonly source: 'directory' | 'database'
+        readonly dry_run?: true
+        readonly warnings: readonly Diagnostic[]
+        /** replicas that decide by another revision still, after a second */
+        readonly unconfirmed: readonly string[]
+      } | null
+    }
+  }
+  /** Refuse a publish. */
+  'POST /policy/publishes/{id}/deny': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
+    }
+  }
+  /** Withdraw a publish: its author, or an admin. */
+  'POST /policy/publishes/{id}/cancel': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
     }
   }
   /** Which kill switches are engaged. */

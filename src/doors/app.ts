@@ -20,6 +20,8 @@ import { keyEndpoints } from './api/keys.ts'
 import { killSwitchEndpoints } from './api/kill-switch.ts'
 import { planEndpoints } from './api/plans.ts'
 import { policyEndpoints } from './api/policy.ts'
+import { policyHistoryEndpoints } from './api/policy-history.ts'
+import { policyPublishEndpoints } from './api/policy-publish.ts'
 import { proxyRoutes } from './proxy/proxy.ts'
 import { reportEndpoints } from './api/reports.ts'
 import { sandboxEndpoints } from './api/sandbox.ts'
@@ -41,6 +43,8 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     toolEndpoints(parts),
     approvalEndpoints(parts),
     policyEndpoints(parts),
+    policyHistoryEndpoints(parts),
+    policyPublishEndpoints(parts),
     killSwitchEndpoints(parts),
     auditEndpoints(parts),
     eventEndpoints(parts),

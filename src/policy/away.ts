@@ -32,7 +32,7 @@ export interface PolicyLoader {
 
 export type LoadRequest = Pick<
   LoadOptions,
-  'env' | 'nowMs' | 'defaults' | 'gateOverride' | 'liveFiles'
+  'env' | 'nowMs' | 'defaults' | 'gateOverride' | 'liveFiles' | 'tests'
 >
 
 /** What the thread is asked. */
@@ -124,9 +124,17 @@ export function loaderOf(ask: Ask, kinds: Kinds): PolicyLoader {
   }
 }
 
-const plain = ({ env, nowMs, defaults, gateOverride, liveFiles }: LoadRequest): LoadRequest => ({
+const plain = ({
   env,
   nowMs,
+  defaults,
+  gateOverride,
+  liveFiles,
+  tests,
+}: LoadRequest): LoadRequest => ({
+  env,
+  nowMs,
+  ...(tests ? { tests } : {}),
   ...(defaults ? { defaults } : {}),
   ...(gateOverride ? { gateOverride } : {}),
   ...(liveFiles ? { liveFiles } : {}),

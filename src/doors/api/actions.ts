@@ -46,7 +46,9 @@ const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
-export function actionEndpoints(parts: PartsOf<'db' | 'pipeline' | 'heldFiles'>): Endpoints {
+export function actionEndpoints(
+  parts: PartsOf<'db' | 'pipeline' | 'heldFiles' | 'lifecycle'>,
+): Endpoints {
   const { db, pipeline } = parts
   const endpoints = new Endpoints('actions', parts)
 
@@ -205,7 +207,7 @@ export function actionJson(action: Action): JsonObject {
 
 // An agent gets the rule that decided; the whole trace would teach it where the gaps are.
 async function explain(
-  { db, policies }: Pick<HttpParts, 'db' | 'policies'>,
+  { db, policies, lifecycle }: Pick<HttpParts, 'db' | 'policies' | 'lifecycle'>,
   action: Action,
   forAgent: boolean,
 ) {
@@ -243,7 +245,8 @@ async function explain(
     reasons,
     shadow,
     obligations,
-    trace: await explainAction(action, policies.current),
+    live: action.revision === policies.current.revision,
+    trace: await explainAction(action, (revision) => lifecycle.history.bundleOf(revision)),
     approvals: approval ? (await votesOf(db, approval.id)).map(voteView) : [],
     audit: entries.toReversed().map(entryJson),
   }

@@ -172,7 +172,8 @@ export const EXPLANATION = always(
     effect: EFFECT,
     status: ACTION_STATE,
     state: { ...ACTION_STATE, description: 'the same as `status`', deprecated: true },
-    revision: STRING,
+    revision: { ...STRING, description: 'that decided; its own files explain it' },
+    live: { ...BOOLEAN, description: 'whether that revision is the policy now' },
     reasons: list(OPEN),
     shadow: list(OPEN),
     obligations: list(OPEN),
@@ -180,7 +181,7 @@ export const EXPLANATION = always(
     approvals: list(VOTE),
     audit: list(OPEN),
   },
-  ['shadow', 'obligations', 'trace', 'approvals', 'audit'],
+  ['live', 'shadow', 'obligations', 'trace', 'approvals', 'audit'],
 )
 
 const TARGET = always(
