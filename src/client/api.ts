@@ -239,7 +239,7 @@ export interface Diagnostic {
   readonly file: string
   readonly line: number
   readonly col: number
-  readonly end?: {
+  readonly end: {
     readonly line: number
     readonly col: number
   }
@@ -697,7 +697,11 @@ export interface Calls {
       readonly revision: string
       readonly loaded_at: string
       readonly environment: string
-      readonly files: readonly JsonObject[]
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+      }[]
       readonly counts: Readonly<Record<string, number>>
       readonly entrypoints: readonly Json[]
       readonly tools: readonly PolicyTool[]
@@ -718,7 +722,11 @@ export interface Calls {
       readonly revision: string
       readonly loaded_at: string
       readonly environment: string
-      readonly files: readonly JsonObject[]
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+      }[]
       readonly counts: Readonly<Record<string, number>>
       readonly entrypoints: readonly Json[]
       readonly tools: readonly PolicyTool[]
@@ -739,7 +747,11 @@ export interface Calls {
       readonly revision: string
       readonly loaded_at: string
       readonly environment: string
-      readonly files: readonly JsonObject[]
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+      }[]
       readonly counts: Readonly<Record<string, number>>
       readonly entrypoints: readonly Json[]
       readonly tools: readonly PolicyTool[]
@@ -1109,6 +1121,91 @@ export interface Calls {
         readonly expires_at: string
         readonly decided_at: string | null
       }
+    }
+  }
+  /** What a policy would decide, and why; nothing is charged, counted, asked or sent. */
+  'POST /policy/try': {
+    path: object
+    query: object
+    body: {
+      /** a draft, whole; default: what is live. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** an agent of the registry, as it is now */
+      readonly agent?: string
+      /** an agent that need not be */
+      readonly profile?: {
+        readonly id?: string
+        readonly name?: string
+        readonly owner?: string
+        readonly roles?: readonly string[]
+        readonly status?: 'initializing' | 'active' | 'paused' | 'stopped' | 'retired'
+        readonly properties?: JsonObject
+      }
+      readonly tool: string
+      readonly args?: JsonObject
+      readonly context?: JsonObject
+      readonly resource?: {
+        readonly type: string
+        readonly id: string
+      }
+      /** a declared cost */
+      readonly cost?: string
+      /** answers of look-ups, by name; none is made */
+      readonly facts?: JsonObject
+      /** the time that it sees; default: now */
+      readonly at?: string
+    }
+    answer: {
+      readonly decision: 'allow' | 'deny' | 'require_approval'
+      readonly reasons: readonly Reason[]
+      readonly shadow: readonly Reason[]
+      readonly obligations: readonly JsonObject[]
+      /** as `GET /actions/{id}/explain` has it */
+      readonly trace: readonly JsonObject[]
+      readonly revision: string
+    }
+  }
+  /** What rules say of agents and tools, or of roles and tools. */
+  'POST /policy/matrix': {
+    path: object
+    query: object
+    body: {
+      /** a draft, whole; default: what is live. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** agents of the registry */
+      readonly agents?: readonly string[]
+      /** in place of agents: one that has this role alone, for each */
+      readonly roles?: readonly string[]
+      /** default: all */
+      readonly tools?: readonly string[]
+    } | undefined
+    answer: {
+      readonly revision: string
+      readonly tools: readonly string[]
+      readonly rows: readonly {
+        readonly agent: string
+        readonly may: readonly ('allow' | 'require_approval' | 'deny' | 'depends')[]
+      }[]
+    }
+  }
+  /** Rego in the one layout; of other texts only the end of the line is mended. */
+  'POST /policy/format': {
+    path: object
+    query: object
+    body: {
+      readonly files: Readonly<Record<string, string>>
+    }
+    answer: {
+      readonly files: Readonly<Record<string, string>>
+      readonly changed: readonly string[]
     }
   }
   /** Which kill switches are engaged. */
