@@ -49,8 +49,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   // Where a policy is kept, what it was, and how another becomes it.
   lifecycle: [
-    ...['model', 'lib', 'errors', 'store', 'sources', 'bundle', 'policy', 'agents', 'approvals'],
-    ...['control', 'record', 'telemetry', 'operations'],
+    ...['model', 'lib', 'errors', 'store', 'rego', 'sources', 'bundle', 'policy', 'decide'],
+    ...['agents', 'approvals', 'control', 'record', 'telemetry', 'operations'],
   ],
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],

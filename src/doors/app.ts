@@ -20,6 +20,7 @@ import { keyEndpoints } from './api/keys.ts'
 import { killSwitchEndpoints } from './api/kill-switch.ts'
 import { planEndpoints } from './api/plans.ts'
 import { policyEndpoints } from './api/policy.ts'
+import { policyDraftEndpoints } from './api/policy-drafts.ts'
 import { policyHistoryEndpoints } from './api/policy-history.ts'
 import { policyPublishEndpoints } from './api/policy-publish.ts'
 import { proxyRoutes } from './proxy/proxy.ts'
@@ -45,6 +46,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     policyEndpoints(parts),
     policyHistoryEndpoints(parts),
     policyPublishEndpoints(parts),
+    policyDraftEndpoints(parts),
     killSwitchEndpoints(parts),
     auditEndpoints(parts),
     eventEndpoints(parts),

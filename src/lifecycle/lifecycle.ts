@@ -8,6 +8,7 @@ import { sweepContents } from '../record/policy-contents.ts'
 import { lastPublication } from '../record/policy-revisions.ts'
 import type { Db } from '../store/tx.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { Drafts } from './drafts.ts'
 import { finishCommitted, settleStaged } from './folder.ts'
 import { Follower } from './follower.ts'
 import { History } from './history.ts'
@@ -43,6 +44,8 @@ const SWEEP_MS = 3_600_000
 export class Lifecycle {
   readonly #home: PolicyHome
   readonly #policies: PolicyStore
+  /** Questions to a policy that change nothing. */
+  readonly drafts: Drafts
   #history!: History
   #publisher!: Publisher
   #publishes!: Publishes
@@ -51,6 +54,7 @@ export class Lifecycle {
   constructor(home: PolicyHome, policies: PolicyStore) {
     this.#home = home
     this.#policies = policies
+    this.drafts = new Drafts(policies)
   }
 
   get history(): History {
