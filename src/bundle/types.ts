@@ -235,6 +235,8 @@ export interface ModuleSources {
   readonly foreign: readonly string[]
   /** Actions that are no tools are asked about, with properties of their own. */
   readonly takesInquiries: boolean
+  /** A `test_` rule that does not hold is a warning. */
+  readonly tellsTests: boolean
 }
 
 /** Compiles the Rego of a policy directory into one module. */

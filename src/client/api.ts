@@ -1169,6 +1169,43 @@ export interface Calls {
       readonly revision: string
     }
   }
+  /** Run the tests of a policy: matrices, `must_` cases and `test_` rules. */
+  'POST /policy/test': {
+    path: object
+    query: object
+    body: {
+      /** a draft, whole; default: what is live. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+    } | undefined
+    answer: {
+      readonly passed: number
+      readonly failed: number
+      readonly todo: number
+      readonly results: readonly {
+        readonly kind: 'rego' | 'matrix'
+        readonly name: string
+        readonly file: string
+        readonly line: number
+        readonly outcome: 'passed' | 'failed' | 'todo'
+        readonly want?: string
+        readonly got?: string
+        /** the first expression that did not hold, with its values */
+        readonly stopped?: string
+        /** guards and rules, strongest first */
+        readonly decided_by?: readonly string[]
+      }[]
+      /** of Rego; null without `test_` rules */
+      readonly coverage: {
+        readonly percent: number
+        /** lines that no test reaches, by file */
+        readonly missed: Readonly<Record<string, readonly number[]>>
+      } | null
+    }
+  }
   /** What rules say of agents and tools, or of roles and tools. */
   'POST /policy/matrix': {
     path: object

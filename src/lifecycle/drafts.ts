@@ -7,6 +7,7 @@ import type { Bundle, ExplainedStep } from '../bundle/types.ts'
 import { GatewayError } from '../errors.ts'
 import { closeAll } from '../policy/load.ts'
 import type { GivenFiles, PolicyStore } from '../policy/store.ts'
+import type { TestedPolicy } from '../policy/test-run.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { invalid } from './publisher.ts'
 
@@ -75,6 +76,13 @@ export class Drafts {
       const may = agents.map((agent) => tools.map((tool) => outlookOf(tool, agent, bundle, nowMs)))
       return { revision: bundle.revision, tools: tools.map(({ name }) => name), may }
     })
+  }
+
+  /** Runs every test of a draft, or of what is live. @throws GatewayError `policy_invalid` */
+  async test(files: GivenFiles): Promise<Extract<TestedPolicy, { ok: true }>> {
+    const tested = await this.#policies.test(files)
+    if (tested.ok) return tested
+    throw invalid(tested.diagnostics, this.#policies.current.revision)
   }
 
   async #withBundle<T>(

@@ -187,7 +187,11 @@ async function compile(
     files,
     texts,
     data.values,
-    { compiler: options.compiler, takesInquiries: (gate?.decisionApi.actions.size ?? 0) > 0 },
+    {
+      compiler: options.compiler,
+      takesInquiries: (gate?.decisionApi.actions.size ?? 0) > 0,
+      tellsTests: (options.tests ?? 'hold') !== 'hold',
+    },
     found,
   )
   if (!found.hasErrors && rules) {

@@ -7,6 +7,7 @@ import { POLICY_LIMITS } from '../sources/limits.ts'
 import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
 import { heldCases } from './canaries.ts'
 import type { Bundle, PolicyJudge } from '../bundle/types.ts'
+import type { TestedPolicy } from './test-run.ts'
 import { DirectoryWatch } from './watch.ts'
 
 export interface PolicyStoreOptions
@@ -195,6 +196,15 @@ export class PolicyStore {
   async asCandidate(reason: string): Promise<Candidate> {
     const { content } = await this.#opened(this.#source)
     return { bundle: this.current, reason, author: '', content, standIn: this.#standIn }
+  }
+
+  /** Runs every test of a policy, in the thread that loads. @throws Error where there is none */
+  test(given: GivenFiles): Promise<TestedPolicy> {
+    const { loader } = this.#options
+    if (!loader)
+      throw new Error('tests run where policies are loaded, and this store has no loader')
+    const base = { ...this.#options, nowMs: this.#now() }
+    return loader.test(given.files, { ...base, ...overrideOf(given.standIn) })
   }
 
   /** Everything of `adopt` but to record and to adopt. */

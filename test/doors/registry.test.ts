@@ -42,6 +42,7 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['GET', '/policy/diff?from=00000000', READERS],
   ['POST', '/policy/rollback', OPERATORS],
   ['POST', '/policy/try', OPERATORS],
+  ['POST', '/policy/test', OPERATORS],
   ['POST', '/policy/matrix', OPERATORS],
   ['POST', '/policy/format', OPERATORS],
   ['GET', '/policy/publishes', READERS],

@@ -78,6 +78,53 @@ describe('questions to a policy that change nothing', () => {
     expect(typo.body.error.message).to.include('items.get')
   })
 
+  it('test: every matrix and `test_` rule, what was wanted, and which lines no test reaches', async () => {
+    const files = {
+      ...{ 'gate.yaml': GATE, 'tools.yaml': TOOLS },
+      'agent.rego': `${RULE}\ndeny contains "never asked" if {\n  input.context.x == 1\n  count(input.context) > 3\n}\n`,
+      'agent_test.rego': `package agent_test
+
+import data.agent
+
+test_holds if "not that note" in agent.deny with input as {"action": {"properties": {"args": {"note": "bad"}}}}
+
+test_fails if {
+  note := "good"
+  "not that note" in agent.deny with input as {"action": {"properties": {"args": {"note": note}}}}
+}
+
+todo_test_later if false
+`,
+      'tests/a.yaml': `version: 1
+subjects: { worker: { roles: [worker] } }
+actions: { update: { tool: items.update, args: { id: i-1 } } }
+matrix: [{ effect: allow }, { name: wrong, effect: deny }]
+must_allow: [{ actions: [update] }]
+`,
+    }
+    const { status, body, text } = await post('test', { files })
+    expect(status, text).to.equal(200)
+    expect([body.passed, body.failed, body.todo]).to.deep.equal([3, 2, 1])
+    const failed = body.results.filter(({ outcome }: { outcome: string }) => outcome === 'failed')
+    expect(failed[0]).to.include({
+      kind: 'rego',
+      name: 'test_fails',
+      file: 'agent_test.rego',
+      line: 7,
+    })
+    expect(failed[0].stopped).to.include('agent.deny')
+    expect(failed[1]).to.include({ kind: 'matrix', file: 'tests/a.yaml', line: 4, want: 'deny' })
+    expect(failed[1].got).to.equal('allow')
+    expect(body.coverage.missed).to.deep.equal({ 'agent.rego': [7] })
+    // Without files: the live policy's, of which there are none.
+    expect((await post('test', {})).body).to.include({ passed: 0, failed: 0, coverage: null })
+    const broken = await post('test', { files: { 'gate.yaml': GATE } })
+    expect(broken.body.error.code).to.equal('policy_invalid')
+    // A draft whose tests fail can still be asked.
+    const tried = await post('try', { files, agent: 'worker-1', ...UPDATE })
+    expect(tried.body.decision, tried.text).to.equal('allow')
+  })
+
   it('format: Rego in the one layout, other texts but for their ends of line', async () => {
     const files = {
       'a.rego': 'package a\nallow   if   input.x==1\n',

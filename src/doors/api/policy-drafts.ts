@@ -10,7 +10,7 @@ import { givenFiles, type SentFile } from '../../lifecycle/sent-files.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { OPERATORS } from '../edge/roles.ts'
-import { always, list, OUTLOOK, REASONS, STRING } from '../edge/schemas.ts'
+import { always, INTEGER, list, NUMBER, OUTLOOK, REASONS, STRING } from '../edge/schemas.ts'
 import { NAME, object, OPEN, shape, TIME } from '../edge/validate.ts'
 import { POLICY_BYTES_MAX, SENT_FILES } from './policy-publish.ts'
 
@@ -82,6 +82,45 @@ const MATRIX = shape<{
     tools: { ...NAMES, description: 'default: all' },
   }),
 )
+const TEST = shape<{ files?: Files }>(object({ files: FILES }))
+const TESTED = always({
+  passed: INTEGER,
+  failed: INTEGER,
+  todo: INTEGER,
+  results: list(
+    always(
+      {
+        kind: { enum: ['rego', 'matrix'] },
+        name: STRING,
+        file: STRING,
+        line: INTEGER,
+        outcome: { enum: ['passed', 'failed', 'todo'] },
+        want: STRING,
+        got: STRING,
+        stopped: {
+          ...STRING,
+          description: 'the first expression that did not hold, with its values',
+        },
+        decided_by: { ...list(STRING), description: 'guards and rules, strongest first' },
+      },
+      ['want', 'got', 'stopped', 'decided_by'],
+    ),
+  ),
+  coverage: {
+    anyOf: [
+      always({
+        percent: NUMBER,
+        missed: {
+          type: 'object',
+          additionalProperties: list(INTEGER),
+          description: 'lines that no test reaches, by file',
+        },
+      }),
+      { type: 'null' },
+    ],
+    description: 'of Rego; null without `test_` rules',
+  },
+})
 const FORMAT = shape<{ files: Record<string, string> }>(
   object(
     { files: { type: 'object', additionalProperties: { type: 'string' }, maxProperties: 500 } },
@@ -89,7 +128,7 @@ const FORMAT = shape<{ files: Record<string, string> }>(
   ),
 )
 
-/** `POST /policy/try`, `/policy/matrix`, `/policy/format`: questions that change nothing. */
+/** `POST /policy/try`, `/policy/test`, `/policy/matrix`, `/policy/format`: questions that change nothing. */
 export function policyDraftEndpoints(parts: PartsOf<'db' | 'lifecycle'>): Endpoints {
   const { db, lifecycle } = parts
   const endpoints = new Endpoints('policy', parts)
@@ -142,6 +181,34 @@ export function policyDraftEndpoints(parts: PartsOf<'db' | 'lifecycle'>): Endpoi
       throw new GatewayError('invalid_request', 'name an `agent`, or give a `profile`')
     }
     return agent === undefined ? profileOf(profile ?? {}) : agentOf(db, agent)
+  }
+
+  endpoints.on(
+    'post',
+    '/policy/test',
+    {
+      answer: TESTED,
+      summary: 'Run the tests of a policy: matrices, `must_` cases and `test_` rules',
+      description: 'A test that does not hold is a result. What does not load is 422.',
+      roles: OPERATORS,
+      body: TEST,
+      bodyBytesMax: POLICY_BYTES_MAX,
+      errors: ['not_found', 'policy_invalid'],
+    },
+    async ({ body }) => {
+      const { results, coverage } = await lifecycle.drafts.test(
+        (await filesOf(body.files)) ?? (await liveFiles()),
+      )
+      const count = (outcome: string) => results.filter((one) => one.outcome === outcome).length
+      const [passed, failed, todo] = [count('passed'), count('failed'), count('todo')]
+      return { passed, failed, todo, results, coverage }
+    },
+  )
+
+  async function liveFiles() {
+    const { files } = await lifecycle.history.read(parts.policies.current.revision)
+    if (files) return files
+    throw new GatewayError('not_found', 'the files of the live policy are not kept')
   }
 
   endpoints.on(
