@@ -418,6 +418,28 @@ export interface Calls {
       readonly uptime_s: number
     }
   }
+  /** Decisions in steps of time, by effect, tool or agent. */
+  'GET /stats/series': {
+    path: object
+    query: {
+      readonly metric?: 'decisions'
+      readonly by?: 'effect' | 'tool' | 'agent'
+      readonly since?: string
+      readonly until?: string
+      readonly step_s?: number
+    }
+    body: undefined
+    answer: {
+      readonly since: string
+      readonly until: string
+      readonly step_s: number
+      readonly series: readonly {
+        /** null: all that are not among the 20 largest */
+        readonly name: string | null
+        readonly points: readonly number[]
+      }[]
+    }
+  }
   /** List actions, newest first; an agent sees its own. */
   'GET /actions': {
     path: object
@@ -427,12 +449,19 @@ export interface Calls {
       readonly state?: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
       readonly tool?: string
       readonly agent?: string
+      readonly effect?: 'allow' | 'deny' | 'require_approval'
+      readonly upstream?: string
+      readonly error_code?: string
+      readonly since?: string
+      readonly until?: string
       readonly limit?: number
       readonly cursor?: string
     }
     body: undefined
     answer: {
       readonly actions: readonly Action[]
+      /** how many match, whatever the page; 1000 stands for that or more */
+      readonly total: number
       readonly next_cursor: string | null
     }
   }
@@ -1309,6 +1338,28 @@ export interface Calls {
       readonly next_cursor: string | null
     }
   }
+  /** One entry of the record, by its number. */
+  'GET /audit/entries/{seq}': {
+    path: {
+      readonly seq: string
+    }
+    query: object
+    body: undefined
+    answer: AuditEntry
+  }
+  /** Signed heads of the record, newest first. */
+  'GET /audit/checkpoints': {
+    path: object
+    query: {
+      readonly limit?: number
+      readonly cursor?: number
+    }
+    body: undefined
+    answer: {
+      readonly checkpoints: readonly Checkpoint[]
+      readonly next_cursor: string | null
+    }
+  }
   /** Whether the record is whole and complete: two verdicts. */
   'GET /audit/verify': {
     path: object
@@ -1855,12 +1906,30 @@ export interface Calls {
       readonly old_expire_at: string
     }
   }
+  /** Whose key this is: its name, its role, and the agent it acts as. */
+  'GET /whoami': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly key_id: string
+      readonly name: string
+      readonly role: 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
+      readonly agent: {
+        readonly id: string
+        readonly name: string
+        readonly status: string
+        readonly owner: string
+      } | null
+    }
+  }
   /** List alerts, newest first. */
   'GET /api/v1/alerts': {
     path: object
     query: {
       readonly agent?: string
       readonly type?: string
+      readonly state?: 'open' | 'acknowledged'
       readonly limit?: number
       readonly cursor?: string
     }
@@ -1873,8 +1942,32 @@ export interface Calls {
         readonly message: string
         readonly details: JsonObject
         readonly at: string
+        readonly state: 'open' | 'acknowledged'
+        readonly acknowledged_at: string | null
+        readonly acknowledged_by: string | null
       }[]
+      /** all that nobody has acknowledged, on whatever page */
+      readonly open: number
       readonly next_cursor: string | null
+    }
+  }
+  /** Say that an alert was seen; who did so first stays on record. */
+  'POST /api/v1/alerts/{id}/acknowledge': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly id: string
+      readonly type: string
+      readonly agent: string | null
+      readonly message: string
+      readonly details: JsonObject
+      readonly at: string
+      readonly state: 'open' | 'acknowledged'
+      readonly acknowledged_at: string | null
+      readonly acknowledged_by: string | null
     }
   }
   /** Propose changes of files; an accepted plan becomes an artifact. */

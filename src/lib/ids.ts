@@ -28,6 +28,10 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${encodeTime(nowMs)}${encodeRandom()}`
 }
 
+/** What sorts before every id of this time, and after every older one. */
+export const firstId = (prefix: IdPrefix, ms: number): string =>
+  `${prefix}_${encodeTime(Math.max(0, ms))}`
+
 export function isId(prefix: IdPrefix, text: string): boolean {
   return new RegExp(`^${prefix}_[${ALPHABET}]{${TIME_CHARS + RANDOM_CHARS}}$`).test(text)
 }

@@ -24,3 +24,8 @@ create table policy_publish_votes (
   at timestamptz not null,
   primary key (publish_id, voice)
 );
+
+-- Who has seen an alert; null: nobody has said so.
+alter table alerts add column acknowledged_at timestamptz;
+alter table alerts add column acknowledged_by text not null default '';
+create index alerts_open on alerts (id) where acknowledged_at is null;
