@@ -73,11 +73,18 @@ export class Follower {
   async #once(): Promise<void> {
     const { db, policies, kept } = this.#parts
     const last = await lastPublication(db)
-    if (!last || last.revision === policies.current.revision || last.n === this.#refused) return
+    if (!last || last.n === this.#refused) return
+    if (last.revision === policies.current.revision) {
+      // What could not be followed was taken back.
+      if (policies.rejection) await policies.reload('published')
+      return
+    }
     try {
       const result = await policies.adopt(kept.read, {
         reason: `published by ${last.author || 'the gate'}`,
         isRollback: last.source === 'rollback',
+        // Who published it here is about to adopt it.
+        isWanted: (live) => live.revision !== last.revision,
         // It is on record already; what must not happen is to decide by something that is not.
         record: ({ bundle }) => kept.assertPublished(bundle),
       })

@@ -82,6 +82,8 @@ export interface Adopting {
   readonly author?: string
   /** What a rollback returns to was tested when it was new: its tests are told, and do not stop it. */
   readonly isRollback?: boolean
+  /** Asked when its turn has come: what is live already need not be loaded again. */
+  readonly isWanted?: (live: Bundle) => boolean
   /** In place of the store's own; it also puts the files where the policy is kept. */
   readonly record?: RecordAdoption
 }
@@ -251,7 +253,10 @@ export class PolicyStore {
   }
 
   async #load(source: Source, how: Adopting): Promise<ReloadResult> {
-    const { reason } = how
+    const { reason, isWanted } = how
+    if (this.#current && isWanted?.(this.#current) === false) {
+      return { ok: true, changed: false, bundle: this.#current }
+    }
     const { options, files, content } = await this.#opened(source)
     const tests: Pick<LoadOptions, 'tests'> = how.isRollback ? { tests: 'told' } : {}
     const live = this.#liveFor(options)
@@ -274,9 +279,8 @@ export class PolicyStore {
       const { author = '' } = how
       await this.#recorded({ bundle, reason, author, content, standIn }, how.record ?? this.#record)
     }
-    // Who publishes into the directory has put it there by now.
-    const isPublished = source.kind === 'given' && this.#home.kind === 'directory'
-    await this.#settle(isPublished ? this.#home : source)
+    // What was given has been put where the policy is kept by now.
+    await this.#settle(source.kind === 'given' ? this.#home : source)
     this.#standIn = standIn
     this.#rejection = undefined
     return this.#swap(bundle, reason)
@@ -285,7 +289,6 @@ export class PolicyStore {
   async #settle(source: Source): Promise<void> {
     if (!sameFolder(source, this.#source)) await this.#watchSource(source)
     this.#source = source
-    if (source.kind === 'given') this.#home = source
   }
 
   // Asked of the very bundle that would decide; what decides now has a say in what follows it.
@@ -446,15 +449,14 @@ const NOTHING = new Uint8Array()
 const overrideOf = (standIn: GivenFiles['standIn']): Pick<LoadOptions, 'gateOverride'> =>
   standIn ? { gateOverride: standIn } : {}
 
+/** Whether both are watched, or not, alike. */
 const sameFolder = (a: Source, b: Source): boolean =>
   a.kind === 'directory' ? b.kind === 'directory' && a.dir === b.dir : b.kind === 'given'
 
 const sameSource = (a: Source, b: Source): boolean =>
-  a === b ||
-  (sameFolder(a, b) &&
-    a.kind === 'directory' &&
-    b.kind === 'directory' &&
-    a.gateFile === b.gateFile)
+  a.kind === 'directory'
+    ? b.kind === 'directory' && a.dir === b.dir && a.gateFile === b.gateFile
+    : b.kind === 'given' && a.read === b.read
 
 const notThere = (requested: string): GatewayError =>
   new GatewayError('invalid_request', `no policy file or directory \`${requested.slice(0, 200)}\``)

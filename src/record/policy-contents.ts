@@ -72,18 +72,17 @@ export async function readContent(db: Db, sha256: string): Promise<Buffer | unde
 
 /**
  * Takes away contents that no revision needs: those of revisions that were replaced more than `days` ago and decided
- * no action on record; 0 keeps all. Answers how many revisions lost their files.
+ * no action on record; 0 keeps all.
  */
-export async function sweepContents(db: Db, days: number): Promise<number> {
-  const due = days === 0 ? [] : await forgotten(db, days)
+export async function sweepContents(db: Db, days: number): Promise<void> {
+  if (days > 0) await forget(db, days)
   await db.query(
     `delete from policy_contents c where c.at < clock_timestamp() - make_interval(secs => ${UNCLAIMED_S})
        and not exists (select 1 from policy_needs n where n.sha256 = c.sha256)`,
   )
-  return due.length
 }
 
-const forgotten = (db: Db, days: number): Promise<unknown[]> =>
+const forget = (db: Db, days: number): Promise<unknown[]> =>
   db.query(
     `delete from policy_needs n where n.revision in (
        select r.revision from policy_revisions r
@@ -97,6 +96,6 @@ const forgotten = (db: Db, days: number): Promise<unknown[]> =>
          and not exists (select 1 from policy_publishes h where h.revision = r.revision
            and h.created_at > clock_timestamp() - make_interval(days => $1))
          and not exists (select 1 from actions a where a.revision = r.revision)
-     ) returning n.revision`,
+     )`,
     [days],
   )

@@ -132,7 +132,7 @@ describe('a policy in one PostgreSQL for two gates', function () {
     const options = { databaseUrl, upstream, env }
     // Both start at once on an empty database, with other files in their directories: one of them is first.
     ;[a, b] = await Promise.all([
-      TestGate.start(options),
+      TestGate.start({ ...options, env: { ...env, ONLY_OF_A: 'http://127.0.0.1:1' } }),
       TestGate.start({ ...options, policies: { 'gate.yaml': `${GATE}# another\n` } }),
     ])
     key = await a.agent('shared')
@@ -181,6 +181,38 @@ describe('a policy in one PostgreSQL for two gates', function () {
     expect(
       new Set(answers.map(({ body }) => body.revision ?? body.error.revision)).size,
     ).to.be.above(2)
+  })
+
+  it('a reload is of what was published last, whoever published it', async () => {
+    expect((await put(a, `${GATE}# first\n`, await liveOf(a))).status).to.equal(200)
+    await until('b follows', async () => (await liveOf(a)) === (await liveOf(b)))
+    expect((await put(b, `${GATE}# second\n`, await liveOf(b))).status).to.equal(200)
+    await until('a follows', async () => (await liveOf(a)) === (await liveOf(b)))
+    const { status, body } = await a.call('POST', '/policy/reload', { body: {} })
+    expect([status, body.changed, body.revision]).to.deep.equal([200, false, await liveOf(b)])
+    const byPath = await a.call('POST', '/policy/reload', { body: { path: 'policies' } })
+    expect([byPath.status, byPath.body.error.code]).to.deep.equal([409, 'conflict'])
+  })
+
+  it('one that cannot load what is published says so, and decides by the last it could', async () => {
+    const before = await liveOf(b)
+    const tools = TOOLS.replace('upstreams:', `upstreams:\n  other: { base_url: '\${ONLY_OF_A}' }`)
+    const { status, body, text } = await a.call('PUT', '/policy/files', {
+      body: { files: { 'gate.yaml': GATE, 'tools.yaml': tools } },
+      headers: { 'if-match': before },
+    })
+    expect(status, text).to.equal(200)
+    expect(body.unconfirmed).to.have.length(1)
+    await until('b says so', async () => (await b.call('GET', '/policy')).body.stale)
+    expect((await b.call('GET', '/policy')).body.rejected.diagnostics[0].code).to.equal(
+      'env_missing',
+    )
+    expect(await liveOf(b)).to.equal(before)
+    const back = await a.call('POST', '/policy/rollback', {
+      body: { revision: before, reason: 'b has no such value' },
+    })
+    expect([back.status, back.body.unconfirmed], back.text).to.deep.equal([200, []])
+    await until('b is well', async () => !(await b.call('GET', '/policy')).body.stale)
   })
 
   it('of two publishes from one base exactly one wins', async () => {
