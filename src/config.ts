@@ -31,6 +31,10 @@ export interface Config {
   readonly databaseUrl: string | null
   readonly dataDir: string
   readonly policyDir: string
+  /** Where the policy is: files on disk, or what was published into the database. */
+  readonly policySource: 'directory' | 'database'
+  /** Files of replaced policies are kept this long, and while a decision on record names them; 0: for good. */
+  readonly policyKeepDays: number
   readonly plansDir: string
   readonly apiTokens: readonly BootstrapToken[]
   readonly allowedOrigins: readonly string[]
@@ -101,6 +105,10 @@ export function parseConfig(env: Env): Config {
     databaseUrl: read.url('DATABASE_URL', ['postgres:', 'postgresql:']),
     dataDir: path.resolve(read.text('DATA_DIR', '.portcullis')),
     policyDir: path.resolve(read.text('POLICY_DIR', 'policies')),
+    policySource: read.oneOf('POLICY_SOURCE', ['directory', 'database'], 'directory') as
+      | 'directory'
+      | 'database',
+    policyKeepDays: read.integer('POLICY_KEEP_DAYS', 400, 0, 36_500),
     plansDir: path.resolve(read.text('PLANS_DIR', 'plans')),
     // API_KEY is one more admin, as containers are often given one.
     apiTokens: parseTokens(`${read.text('API_TOKENS', '')},${read.text('API_KEY', '')}`, problems),

@@ -16,6 +16,8 @@ export const ERRORS = {
   method_not_allowed: 405,
   in_flight: 409,
   conflict: 409,
+  read_only_policy: 409,
+  stale_revision: 412,
   payload_too_large: 413,
   unsupported_media_type: 415,
   upgrade_required: 426,

@@ -3,7 +3,7 @@ import { AgentCache } from './agents/registry.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
 import { Replica } from './control/replica.ts'
-import { KINDS } from './decide/index.ts'
+import { JUDGE, KINDS } from './decide/index.ts'
 import { POLICY_LOADER } from './decide/load.ts'
 import { Transports } from './protocols/transports.ts'
 import { FactLookups } from './facts/lookups.ts'
@@ -18,7 +18,7 @@ import { Bootstrap } from './operations/bootstrap.ts'
 import { Operations } from './operations/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { Plans } from './plans/plans.ts'
-import { PolicyJournal } from './operations/policy-journal.ts'
+import { Lifecycle } from './lifecycle/lifecycle.ts'
 import { Sandbox } from './rehearsal/sandbox.ts'
 import { Turns } from './turns/turns.ts'
 import { PolicyStore } from './policy/store.ts'
@@ -49,6 +49,7 @@ export class Gate {
   readonly metrics = new Metrics()
   readonly killState = new KillState()
   readonly policies: PolicyStore
+  readonly lifecycle: Lifecycle
   readonly #life: Lifetime
   #door!: Listening
   operations!: Operations
@@ -65,8 +66,10 @@ export class Gate {
       env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
       defaults: { ratePerS: config.ratePerS },
       loader: POLICY_LOADER,
+      judge: JUDGE,
       log: this.log,
     })
+    this.lifecycle = new Lifecycle(config, this.policies)
   }
 
   /** Where the gate answers, once started. */
@@ -84,11 +87,11 @@ export class Gate {
   }
 
   async #start(beforeListening: () => Promise<void>): Promise<void> {
-    const { config, log, metrics, killState, policies } = this
+    const { config, log, metrics, killState, policies, lifecycle } = this
     const version = readVersion()
-    const basics = { config, log, metrics, killState, policies, life: this.#life, version }
-    // Files first: a policy that does not load should not wait for a database.
-    await this.#life.begin(policies)
+    const of = { config, log, metrics, killState, policies, lifecycle }
+    const basics = { ...of, life: this.#life, version }
+    await lifecycle.loadFirst(this.#life)
     const record = await openRecord(basics)
     const actions = await openActions(basics, record)
     this.operations = actions.operations
@@ -105,7 +108,7 @@ export class Gate {
 }
 
 /** What every role is built with. */
-type Basics = Pick<Gate, 'config' | 'log' | 'metrics' | 'killState' | 'policies'> & {
+type Basics = Pick<Gate, 'config' | 'log' | 'metrics' | 'killState' | 'policies' | 'lifecycle'> & {
   readonly life: Lifetime
   readonly version: string
 }
@@ -118,6 +121,7 @@ async function openRecord(basics: Basics) {
   if (databaseUrl === null) assertNotGone(dataDir)
   const store = await life.begin(new Store({ databaseUrl, dataDir, log }))
   const { db, reads, isEmbedded: isAlone } = store
+  await basics.lifecycle.loadKept(life, db)
   const webhooks = new WebhookSender({ approvalUrl, alertUrl, secret, metrics })
   const floor = new HeadFloor((finding) => tellBroken(finding, { log, metrics, webhooks }))
   const control = await life.begin(store.session('portcullis-control'))
@@ -160,11 +164,10 @@ async function openActions(basics: Basics, record: RecordParts) {
   const agents = new AgentCache(db)
   events.subscribe(({ kind, agentId }) => kind.startsWith('agent.') && agents.forget(agentId))
   const echoes = new CredentialEchoes((work) => operations.write(work))
-  const { env } = config
   const upstreams = () => bundle().upstreams.values()
   const onEcho = (upstream: string) => void echoes.noticed(upstream)
   const { model, byProtocol: transports } = await life.begin(
-    new Transports({ env, model: config.model, upstreams, onEcho }),
+    new Transports({ env: config.env, model: config.model, upstreams, onEcho }),
   )
   const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
   const recording = { db, ledger, events, metrics, log, replicaId, mask, heldFiles }
@@ -181,8 +184,8 @@ async function openActions(basics: Basics, record: RecordParts) {
 
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */
 async function openWork(basics: Basics, record: RecordParts, actions: ActionParts): Promise<void> {
-  const { config, log, metrics, killState, policies, life } = basics
-  const { replica, store, jobs } = record
+  const { config, killState, policies, life } = basics
+  const { store, jobs } = record
   const { auditRetentionDays: days, publicServerUrl: serverUrl } = config
   const all = { ...basics, ...record, ...actions, bundle: () => policies.current }
   const sweeper = new Sweeper({ ...all, retention: { ...record, days } })
@@ -191,8 +194,7 @@ async function openWork(basics: Basics, record: RecordParts, actions: ActionPart
   await life.begin(sweeper)
   // One process on an embedded database has no peers.
   if (!store.isEmbedded) await life.begin(peerListener({ ...record, killState }))
-  const announce = (revision: string) => replica.announceRevision(revision)
-  await life.begin(new PolicyJournal({ ...actions, policies, metrics, log, announce }))
+  await basics.lifecycle.begin(life, all)
 }
 
 type RecordParts = Awaited<ReturnType<typeof openRecord>>

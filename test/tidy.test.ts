@@ -47,10 +47,15 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...['model', 'lib', 'errors', 'store', 'decide', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry', 'pipeline'],
   ],
+  // Where a policy is kept, what it was, and how another becomes it.
+  lifecycle: [
+    ...['model', 'lib', 'errors', 'store', 'rego', 'sources', 'bundle', 'policy', 'decide'],
+    ...['agents', 'approvals', 'control', 'record', 'telemetry', 'operations'],
+  ],
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
-    ...['rehearsal', 'operations'],
+    ...['rehearsal', 'operations', 'lifecycle'],
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],
@@ -93,6 +98,8 @@ const MAY_IMPORT_IN_REGO: Record<string, readonly string[]> = {
   // `rego.parse_module` is a builtin that parses; what is loaded is what `compile` answered.
   host: ['abi', 'libraries', 'parser', 'ast', 'compile'],
   formatter: ['ast', 'parser'],
+  // Uses what everybody uses.
+  testing: ['index'],
 }
 
 /** Written by a program, which is what is kept tidy. */

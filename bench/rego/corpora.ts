@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { testRules } from '../../src/cli/rego-test-rules.ts'
+import { testRules } from '../../src/rego/testing/rules.ts'
 import { shortRun } from '../../src/cli/short-run.ts'
 import { compile, ParseCache } from '../../src/rego/index.ts'
 import { FOREIGN } from '../../test/campaigns/corpora.ts'

@@ -74,7 +74,7 @@ export async function objectionsTo(
 export async function countingVoices(
   db: Db,
   votes: readonly Vote[],
-  terms: ApprovalTerms,
+  terms: Pick<ApprovalTerms, 'approverRoles'>,
   objection: Objection,
   environment: EnvironmentKeys,
 ): Promise<ReadonlySet<string>> {

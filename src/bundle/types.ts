@@ -16,7 +16,7 @@ import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest, Resource, Target } from '../model/request.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
 import type { DataImage, Projection } from '../rego/index.ts'
-import type { Diagnostic } from '../sources/diagnostics.ts'
+import type { Diagnostic, Place } from '../sources/diagnostics.ts'
 import type { PathCheck, PathRules } from './paths.ts'
 import type { Regex } from './regex.ts'
 
@@ -203,6 +203,23 @@ export interface PolicyJudge {
   ): Promise<readonly ExplainedStep[]>
 }
 
+/** A case of `tests/*.yaml`: what is asked, and what has to come of it. */
+export interface PolicyCase {
+  readonly place: Place
+  /** The row's own name, or the empty string. */
+  readonly name: string
+  readonly subject: string
+  readonly action: string
+  readonly resource: string | null
+  readonly request: ActionRequest
+  readonly facts: Facts
+  readonly effect: Effect
+  /** Code of a reason that has to be given; null: any. */
+  readonly reason: string | null
+  /** No revision may get it wrong, whatever its own tests say. */
+  readonly must: boolean
+}
+
 /** A step of a trace; that of a module has its expressions, or says why not. */
 export type ExplainedStep = TraceStep & {
   readonly expressions?: readonly TraceExpression[]
@@ -218,6 +235,8 @@ export interface ModuleSources {
   readonly foreign: readonly string[]
   /** Actions that are no tools are asked about, with properties of their own. */
   readonly takesInquiries: boolean
+  /** A `test_` rule that does not hold is a warning. */
+  readonly tellsTests: boolean
 }
 
 /** Compiles the Rego of a policy directory into one module. */
@@ -341,6 +360,17 @@ export interface Bundle {
   readonly modules: readonly PolicyModule[]
   readonly warnings: readonly Diagnostic[]
   readonly counts: BundleCounts
+  /** What no revision may get wrong. */
+  readonly must: readonly PolicyCase[]
+  /** Who has to agree before another revision is published; null: nobody. */
+  readonly publishing: PublishTerms | null
+}
+
+/** Whose votes a publish needs. */
+export interface PublishTerms {
+  readonly quorum: number
+  readonly roles: readonly string[]
+  readonly expiresMs: number
 }
 
 /** What may be asked about by who enforces the answer. */

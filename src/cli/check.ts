@@ -6,12 +6,13 @@ import { type Diagnostic, loadBundle } from '../policy/index.ts'
 import { closeAll } from '../policy/load.ts'
 import { REGO_COMPILER } from '../engines/rego-compiler.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
+import { FORMATS, type Format } from './check-report.ts'
 import { policyFailure, policyText } from './policy-report.ts'
 
 /** `portcullis check`: exits 0 when the directory loads, 3 with every diagnostic when not; for `strict`, not for warnings either. */
 export async function check(
   dir: string,
-  { json = false, strict = false }: { readonly json?: boolean; readonly strict?: boolean },
+  { format = 'text', strict = false }: { readonly format?: Format; readonly strict?: boolean },
 ): Promise<void> {
   if (!fs.existsSync(dir)) {
     const way = dir === 'policies' ? '; `portcullis init` makes one' : ''
@@ -30,13 +31,13 @@ export async function check(
   const warnings = result.ok ? result.bundle.warnings : []
   const diagnostics = result.ok ? (strict ? warnings.map(asError) : warnings) : result.diagnostics
   const valid = result.ok && !(strict && warnings.length > 0)
-  if (json) print(JSON.stringify({ valid, diagnostics }, null, 2))
+  if (format !== 'text') print(FORMATS[format]({ dir, valid, diagnostics }))
   if (!valid) {
-    throw json
+    throw format !== 'text'
       ? new CliError(EXIT.policy, 'the policy does not load')
       : policyFailure(dir, diagnostics, result.ok ? undefined : result.files)
   }
-  if (json || !result.ok) return
+  if (format !== 'text' || !result.ok) return
   const { counts, revision } = result.bundle
   if (diagnostics.length > 0) say(policyText(dir, diagnostics))
   print(

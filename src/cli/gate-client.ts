@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { readConfig } from '../config.ts'
+import type { Diagnostic } from '../sources/diagnostics.ts'
 import { CliError, EXIT, visible } from './exit.ts'
 
 export interface ClientOptions {
@@ -17,8 +18,9 @@ export async function call(
   method: string,
   route: string,
   body?: unknown,
+  headers: Headers = {},
 ): Promise<Response> {
-  const response = await reach(options, method, route, body)
+  const response = await reach(options, method, route, body, headers)
   if (response.ok) return response
   const answer = (await response.json().catch(() => ({}))) as {
     error?: Refusal & { code?: string }
@@ -33,24 +35,35 @@ export async function ask<T>(
   method: string,
   route: string,
   body?: unknown,
+  headers: Headers = {},
 ): Promise<T> {
-  return (await (await call(options, method, route, body)).json()) as T
+  return (await (await call(options, method, route, body, headers)).json()) as T
 }
+
+type Headers = Readonly<Record<string, string>>
 
 /** What a gate that answers said no with, and what to do about it. */
 export class GateRefusal extends CliError {
   readonly code: string
+  /** Of a policy that does not load. */
+  readonly diagnostics: readonly Diagnostic[]
+  /** The change that could not be made there. */
+  readonly patch: string | undefined
 
   constructor(code: string, error: Refusal = {}) {
-    const { message = 'the gate refused', next_action: next } = error
+    const { message = 'the gate refused', next_action: next, diagnostics = [], patch } = error
     super(EXIT.internal, visible(`${code}: ${message}${next ? `; ${next}` : ''}`))
     this.code = code
+    this.diagnostics = diagnostics
+    this.patch = patch
   }
 }
 
 interface Refusal {
   readonly message?: string
   readonly next_action?: string
+  readonly diagnostics?: readonly Diagnostic[]
+  readonly patch?: string
 }
 
 /** A path with its values escaped: path`/agents/${name}`. */
@@ -71,6 +84,7 @@ async function reach(
   method: string,
   route: string,
   body: unknown,
+  headers: Headers,
 ): Promise<Response> {
   const url = options.url ?? defaultUrl()
   try {
@@ -79,6 +93,7 @@ async function reach(
       headers: {
         'x-api-key': options.key ?? defaultKey(),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })

@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { withClient } from './gate-options.ts'
 
 /** The gate itself, what looks after its folder, and its record. */
@@ -24,10 +24,15 @@ export function addOffline(program: Command): void {
     .command('check')
     .description('check a policy directory')
     .argument('[dir]', 'policy directory', 'policies')
-    .option('--json', 'diagnostics as JSON')
+    .option('--json', 'diagnostics as JSON, the same as --format json')
+    .addOption(
+      new Option('--format <format>', 'github: annotations of a workflow; sarif: code scanning')
+        .choices(['text', 'json', 'github', 'sarif'])
+        .default('text'),
+    )
     .option('--strict', 'warnings are errors')
-    .action(async (dir: string, options: { json?: boolean; strict?: boolean }) =>
-      (await import('./check.ts')).check(dir, options),
+    .action(async (dir: string, { json = false, ...options }) =>
+      (await import('./check.ts')).check(dir, { ...options, ...(json ? { format: 'json' } : {}) }),
     )
   program
     .command('doctor')

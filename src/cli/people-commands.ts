@@ -15,6 +15,7 @@ export function addPeople(program: Command): void {
   addAgents(program.command('agents').description('the agents in the registry'))
   addActions(program.command('actions').description('what agents did, or tried to do'))
   addLogs(program.command('logs').description('the record as it is written'))
+  addPolicy(program.command('policy').description('the policy of a running gate, and what it was'))
   addKeys(program.command('keys').description('API keys of a running gate'))
 }
 
@@ -141,4 +142,54 @@ function addKeys(keys: Command): void {
     .description('revoke a key')
     .argument('<key>', 'id, or the name when only one live key has it')
     .action(async (id: string, options) => (await import('./keys.ts')).revokeKey(id, options))
+}
+
+function addPolicy(policy: Command): void {
+  asking(policy, 'push', 'publish a policy directory; exits 3 when it does not load')
+    .argument('[dir]', 'policy directory', 'policies')
+    .option('--note <text>', 'why; it goes on record')
+    .option('--base <revision>', 'what it was made from; default: what was pulled or pushed last')
+    .option('--dry-run', 'check and test it there, and change nothing')
+    .action(async (dir: string, options) => (await import('./policy-push.ts')).push(dir, options))
+  asking(policy, 'pull', 'write what is live, or a past revision, into a directory')
+    .argument('[dir]', 'policy directory', 'policies')
+    .option(
+      '--revision <revision>',
+      'this revision, by its first characters; default: the live one',
+    )
+    .option('--force', 'also over files that were changed')
+    .action(async (dir: string, options) => (await import('./policy-push.ts')).pull(dir, options))
+  limit(asking(policy, 'log', 'what became the policy: who, when, why')).action(async (options) =>
+    (await import('./policy-history.ts')).log(options),
+  )
+  asking(policy, 'show', 'one revision and its files')
+    .argument('[revision]', 'its first characters; default: the live one')
+    .option('--file <path>', 'the content of this file alone')
+    .action(async (revision: string | undefined, options) =>
+      (await import('./policy-history.ts')).show(revision, options),
+    )
+  asking(policy, 'diff', 'what differs between two revisions, and what it means')
+    .argument('<from>')
+    .argument('[to]', 'default: the live one')
+    .action(async (from: string, to: string | undefined, options) =>
+      (await import('./policy-history.ts')).diff(from, to, options),
+    )
+  asking(policy, 'rollback', 'go back to a revision that was live')
+    .argument('<revision>', 'its first characters')
+    .requiredOption('--reason <text>', 'why; it goes on record')
+    .option('--dry-run', 'only say whether it could be done')
+    .action(async (revision: string, options) =>
+      (await import('./policy-history.ts')).rollback(revision, options),
+    )
+  asking(policy, 'publishes', 'publishes that wait, or waited, for other people').action(
+    async (options) => (await import('./policy-history.ts')).publishes(options),
+  )
+  for (const choice of ['approve', 'deny', 'cancel'] as const) {
+    asking(policy, choice, `${choice} a publish that waits`)
+      .argument('<id>')
+      .option('--reason <text>', 'why; it goes on record')
+      .action(async (id: string, options) =>
+        (await import('./policy-history.ts')).decide(choice, id, options),
+      )
+  }
 }

@@ -1,5 +1,6 @@
 import type { Decider } from '../policy/index.ts'
 import { type Expression, renderExpression, renderExpressions } from '../rego/index.ts'
+import type { Coverage } from '../rego/testing/run.ts'
 
 export interface TestResult {
   readonly kind: 'rego' | 'matrix'
@@ -23,11 +24,8 @@ export interface TestResult {
 
 export interface Report {
   readonly results: readonly TestResult[]
-  /** Percent of traced expressions reached, and the lines that were not; with --coverage. */
-  readonly coverage?: {
-    readonly percent: number
-    readonly missed: Readonly<Record<string, number[]>>
-  }
+  /** With --coverage. */
+  readonly coverage?: Coverage
 }
 
 const titleOf = ({ name, entrypoint }: TestResult): string => entrypoint ?? name

@@ -1,6 +1,6 @@
 import { CliError, EXIT, print, say, visible } from './exit.ts'
 import { type PolicyDirectories, readRegoFiles, regoFailure } from './rego-files.ts'
-import { runRegoTests } from './rego-test.ts'
+import { runRegoTests } from '../rego/testing/run.ts'
 import { FORMATS, type Report } from './test-report.ts'
 
 export interface TestOptions {

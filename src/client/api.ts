@@ -239,7 +239,7 @@ export interface Diagnostic {
   readonly file: string
   readonly line: number
   readonly col: number
-  readonly end?: {
+  readonly end: {
     readonly line: number
     readonly col: number
   }
@@ -282,7 +282,7 @@ export interface Checkpoint {
 }
 
 export interface GateFailure {
-  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
+  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
   readonly message: string
   readonly retryable: boolean
   /** what to do now, where there is something better */
@@ -305,6 +305,8 @@ export interface GateFailure {
   readonly rows?: readonly JsonObject[]
   /** each mistake of a policy */
   readonly diagnostics?: readonly Diagnostic[]
+  /** the change, where it can not be made here */
+  readonly patch?: string
 }
 
 /** Every call of the API, by method and path: what it takes, and what it answers when it does not fail. */
@@ -416,6 +418,28 @@ export interface Calls {
       readonly uptime_s: number
     }
   }
+  /** Decisions in steps of time, by effect, tool or agent. */
+  'GET /stats/series': {
+    path: object
+    query: {
+      readonly metric?: 'decisions'
+      readonly by?: 'effect' | 'tool' | 'agent'
+      readonly since?: string
+      readonly until?: string
+      readonly step_s?: number
+    }
+    body: undefined
+    answer: {
+      readonly since: string
+      readonly until: string
+      readonly step_s: number
+      readonly series: readonly {
+        /** null: all that are not among the 20 largest */
+        readonly name: string | null
+        readonly points: readonly number[]
+      }[]
+    }
+  }
   /** List actions, newest first; an agent sees its own. */
   'GET /actions': {
     path: object
@@ -425,12 +449,19 @@ export interface Calls {
       readonly state?: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
       readonly tool?: string
       readonly agent?: string
+      readonly effect?: 'allow' | 'deny' | 'require_approval'
+      readonly upstream?: string
+      readonly error_code?: string
+      readonly since?: string
+      readonly until?: string
       readonly limit?: number
       readonly cursor?: string
     }
     body: undefined
     answer: {
       readonly actions: readonly Action[]
+      /** how many match, whatever the page; 1000 stands for that or more */
+      readonly total: number
       readonly next_cursor: string | null
     }
   }
@@ -460,7 +491,10 @@ export interface Calls {
       readonly status: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
       /** @deprecated the same as `status` */
       readonly state: 'held' | 'executing' | 'succeeded' | 'failed' | 'indeterminate' | 'denied' | 'expired' | 'cancelled'
+      /** that decided; its own files explain it */
       readonly revision: string
+      /** whether that revision is the policy now */
+      readonly live?: boolean
       readonly reasons: readonly JsonObject[]
       readonly shadow?: readonly JsonObject[]
       readonly obligations?: readonly JsonObject[]
@@ -692,7 +726,11 @@ export interface Calls {
       readonly revision: string
       readonly loaded_at: string
       readonly environment: string
-      readonly files: readonly JsonObject[]
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+      }[]
       readonly counts: Readonly<Record<string, number>>
       readonly entrypoints: readonly Json[]
       readonly tools: readonly PolicyTool[]
@@ -713,7 +751,11 @@ export interface Calls {
       readonly revision: string
       readonly loaded_at: string
       readonly environment: string
-      readonly files: readonly JsonObject[]
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+      }[]
       readonly counts: Readonly<Record<string, number>>
       readonly entrypoints: readonly Json[]
       readonly tools: readonly PolicyTool[]
@@ -734,12 +776,502 @@ export interface Calls {
       readonly revision: string
       readonly loaded_at: string
       readonly environment: string
-      readonly files: readonly JsonObject[]
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+      }[]
       readonly counts: Readonly<Record<string, number>>
       readonly entrypoints: readonly Json[]
       readonly tools: readonly PolicyTool[]
       readonly guards: readonly PolicyGuard[]
       readonly warnings: readonly Diagnostic[]
+    }
+  }
+  /** The files of the live policy, or of a past revision, as they were written. */
+  'GET /policy/files': {
+    path: object
+    query: {
+      readonly revision?: string
+      readonly path?: string
+    }
+    body: undefined
+    answer: {
+      readonly revision: string
+      readonly live: boolean
+      /** a file that was loaded in place of gate.yaml */
+      readonly stand_in?: string
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+        /** of a text */
+        readonly content?: string
+        /** of what is no text */
+        readonly base64?: string
+        /** too large to be one of many: ask for it by `path` */
+        readonly omitted?: true
+      }[]
+    }
+  }
+  /** Publish a policy: all of its files, or nothing. */
+  'PUT /policy/files': {
+    path: object
+    query: {
+      readonly dry_run?: boolean
+    }
+    body: {
+      /** path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** why */
+      readonly note?: string
+    }
+    answer: {
+      readonly revision: string
+      readonly parent: string
+      /** false: the same files were the policy already */
+      readonly changed: boolean
+      /** where the policy is kept */
+      readonly source: 'directory' | 'database'
+      readonly dry_run?: true
+      readonly warnings: readonly Diagnostic[]
+      /** replicas that decide by another revision still, after a second */
+      readonly unconfirmed: readonly string[]
+    } | {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
+      readonly next_action: string
+    }
+  }
+  /** What became the policy: who, when, why; newest first. */
+  'GET /policy/revisions': {
+    path: object
+    query: {
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly publications: readonly {
+        /** its place in the order, from 1 */
+        readonly n: number
+        readonly revision: string
+        readonly parent: string | null
+        readonly author: string | null
+        readonly source: 'directory' | 'api' | 'rollback' | 'environment'
+        readonly note: string | null
+        readonly files_changed: readonly string[]
+        readonly tests: {
+          /** cases of `must_deny` and `must_allow`, which hold */
+          readonly must: number
+          /** tests that do not hold, which a rollback only tells */
+          readonly failed: number
+        }
+        readonly published_at: string
+        readonly retired_at: string | null
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** One revision: what it is made of, and when it was the policy. */
+  'GET /policy/revisions/{revision}': {
+    path: {
+      readonly revision: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly revision: string
+      readonly live: boolean
+      readonly files: readonly {
+        readonly path: string
+        readonly sha256: string
+        readonly bytes: number
+      }[]
+      /** whether their contents are kept still */
+      readonly files_kept: boolean
+      readonly counts: Readonly<Record<string, number>>
+      readonly publications: readonly {
+        /** its place in the order, from 1 */
+        readonly n: number
+        readonly revision: string
+        readonly parent: string | null
+        readonly author: string | null
+        readonly source: 'directory' | 'api' | 'rollback' | 'environment'
+        readonly note: string | null
+        readonly files_changed: readonly string[]
+        readonly tests: {
+          /** cases of `must_deny` and `must_allow`, which hold */
+          readonly must: number
+          /** tests that do not hold, which a rollback only tells */
+          readonly failed: number
+        }
+        readonly published_at: string
+        readonly retired_at: string | null
+      }[]
+    }
+  }
+  /** What differs between two revisions: the lines, and what they mean. */
+  'GET /policy/diff': {
+    path: object
+    query: {
+      readonly from: string
+      readonly to?: string
+    }
+    body: undefined
+    answer: {
+      readonly from: string
+      readonly to: string
+      readonly files: readonly {
+        readonly path: string
+        readonly change: 'added' | 'removed' | 'changed'
+        /** null: no text, or too much of it differs */
+        readonly diff: string | null
+      }[]
+      /** guards, permissions, budgets, rates, tools, upstreams and settings, by name */
+      readonly meaning: readonly {
+        readonly kind: string
+        readonly name: string
+        readonly change: 'added' | 'removed' | 'changed'
+        readonly before: Json
+        readonly after: Json
+      }[]
+    }
+  }
+  /** Go back to a revision that was live before. */
+  'POST /policy/rollback': {
+    path: object
+    query: {
+      readonly dry_run?: boolean
+    }
+    body: {
+      readonly revision: string
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    }
+    answer: {
+      readonly revision: string
+      readonly parent: string
+      /** false: the same files were the policy already */
+      readonly changed: boolean
+      /** where the policy is kept */
+      readonly source: 'directory' | 'database'
+      readonly dry_run?: true
+      readonly warnings: readonly Diagnostic[]
+      /** replicas that decide by another revision still, after a second */
+      readonly unconfirmed: readonly string[]
+    }
+  }
+  /** Publishes that wait, or waited, for other people; newest first. */
+  'GET /policy/publishes': {
+    path: object
+    query: {
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly publishes: readonly {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** One of them, with its votes and what it would change. */
+  'GET /policy/publishes/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly id: string
+      readonly revision: string
+      readonly base: string
+      readonly author: string
+      readonly note: string
+      readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+      readonly quorum: number
+      readonly roles: readonly string[]
+      readonly created_at: string
+      readonly expires_at: string
+      readonly decided_at: string | null
+      readonly votes: readonly {
+        readonly approver: string
+        readonly vote: 'approve' | 'deny'
+        readonly reason: string | null
+        readonly at: string
+      }[]
+      readonly diff: {
+        readonly files: readonly {
+          readonly path: string
+          readonly change: 'added' | 'removed' | 'changed'
+          /** null: no text, or too much of it differs */
+          readonly diff: string | null
+        }[]
+        /** guards, permissions, budgets, rates, tools, upstreams and settings, by name */
+        readonly meaning: readonly {
+          readonly kind: string
+          readonly name: string
+          readonly change: 'added' | 'removed' | 'changed'
+          readonly before: Json
+          readonly after: Json
+        }[]
+      } | null
+    }
+  }
+  /** Agree to a publish; the last vote that it needs publishes it. */
+  'POST /policy/publishes/{id}/approve': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
+      /** null: it waits for more votes */
+      readonly outcome: {
+        readonly revision: string
+        readonly parent: string
+        /** false: the same files were the policy already */
+        readonly changed: boolean
+        /** where the policy is kept */
+        readonly source: 'directory' | 'database'
+        readonly dry_run?: true
+        readonly warnings: readonly Diagnostic[]
+        /** replicas that decide by another revision still, after a second */
+        readonly unconfirmed: readonly string[]
+      } | null
+    }
+  }
+  /** Refuse a publish. */
+  'POST /policy/publishes/{id}/deny': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
+    }
+  }
+  /** Withdraw a publish: its author, or an admin. */
+  'POST /policy/publishes/{id}/cancel': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
+    }
+  }
+  /** What a policy would decide, and why; nothing is charged, counted, asked or sent. */
+  'POST /policy/try': {
+    path: object
+    query: object
+    body: {
+      /** a draft, whole; default: what is live. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** an agent of the registry, as it is now */
+      readonly agent?: string
+      /** an agent that need not be */
+      readonly profile?: {
+        readonly id?: string
+        readonly name?: string
+        readonly owner?: string
+        readonly roles?: readonly string[]
+        readonly status?: 'initializing' | 'active' | 'paused' | 'stopped' | 'retired'
+        readonly properties?: JsonObject
+      }
+      readonly tool: string
+      readonly args?: JsonObject
+      readonly context?: JsonObject
+      readonly resource?: {
+        readonly type: string
+        readonly id: string
+      }
+      /** a declared cost */
+      readonly cost?: string
+      /** answers of look-ups, by name; none is made */
+      readonly facts?: JsonObject
+      /** the time that it sees; default: now */
+      readonly at?: string
+    }
+    answer: {
+      readonly decision: 'allow' | 'deny' | 'require_approval'
+      readonly reasons: readonly Reason[]
+      readonly shadow: readonly Reason[]
+      readonly obligations: readonly JsonObject[]
+      /** as `GET /actions/{id}/explain` has it */
+      readonly trace: readonly JsonObject[]
+      readonly revision: string
+    }
+  }
+  /** Run the tests of a policy: matrices, `must_` cases and `test_` rules. */
+  'POST /policy/test': {
+    path: object
+    query: object
+    body: {
+      /** a draft, whole; default: what is live. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+    } | undefined
+    answer: {
+      readonly passed: number
+      readonly failed: number
+      readonly todo: number
+      readonly results: readonly {
+        readonly kind: 'rego' | 'matrix'
+        readonly name: string
+        readonly file: string
+        readonly line: number
+        readonly outcome: 'passed' | 'failed' | 'todo'
+        readonly want?: string
+        readonly got?: string
+        /** the first expression that did not hold, with its values */
+        readonly stopped?: string
+        /** guards and rules, strongest first */
+        readonly decided_by?: readonly string[]
+      }[]
+      /** of Rego; null without `test_` rules */
+      readonly coverage: {
+        readonly percent: number
+        /** lines that no test reaches, by file */
+        readonly missed: Readonly<Record<string, readonly number[]>>
+      } | null
+    }
+  }
+  /** What rules say of agents and tools, or of roles and tools. */
+  'POST /policy/matrix': {
+    path: object
+    query: object
+    body: {
+      /** a draft, whole; default: what is live. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** agents of the registry */
+      readonly agents?: readonly string[]
+      /** in place of agents: one that has this role alone, for each */
+      readonly roles?: readonly string[]
+      /** default: all */
+      readonly tools?: readonly string[]
+    } | undefined
+    answer: {
+      readonly revision: string
+      readonly tools: readonly string[]
+      readonly rows: readonly {
+        readonly agent: string
+        readonly may: readonly ('allow' | 'require_approval' | 'deny' | 'depends')[]
+      }[]
+    }
+  }
+  /** Rego in the one layout; of other texts only the end of the line is mended. */
+  'POST /policy/format': {
+    path: object
+    query: object
+    body: {
+      readonly files: Readonly<Record<string, string>>
+    }
+    answer: {
+      readonly files: Readonly<Record<string, string>>
+      readonly changed: readonly string[]
     }
   }
   /** Which kill switches are engaged. */
@@ -803,6 +1335,28 @@ export interface Calls {
     body: undefined
     answer: {
       readonly entries: readonly AuditEntry[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** One entry of the record, by its number. */
+  'GET /audit/entries/{seq}': {
+    path: {
+      readonly seq: string
+    }
+    query: object
+    body: undefined
+    answer: AuditEntry
+  }
+  /** Signed heads of the record, newest first. */
+  'GET /audit/checkpoints': {
+    path: object
+    query: {
+      readonly limit?: number
+      readonly cursor?: number
+    }
+    body: undefined
+    answer: {
+      readonly checkpoints: readonly Checkpoint[]
       readonly next_cursor: string | null
     }
   }
@@ -1353,12 +1907,30 @@ export interface Calls {
       readonly old_expire_at: string
     }
   }
+  /** Whose key this is: its name, its role, and the agent it acts as. */
+  'GET /whoami': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly key_id: string
+      readonly name: string
+      readonly role: 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
+      readonly agent: {
+        readonly id: string
+        readonly name: string
+        readonly status: string
+        readonly owner: string
+      } | null
+    }
+  }
   /** List alerts, newest first. */
   'GET /api/v1/alerts': {
     path: object
     query: {
       readonly agent?: string
       readonly type?: string
+      readonly state?: 'open' | 'acknowledged'
       readonly limit?: number
       readonly cursor?: string
     }
@@ -1371,8 +1943,32 @@ export interface Calls {
         readonly message: string
         readonly details: JsonObject
         readonly at: string
+        readonly state: 'open' | 'acknowledged'
+        readonly acknowledged_at: string | null
+        readonly acknowledged_by: string | null
       }[]
+      /** all that nobody has acknowledged, on whatever page */
+      readonly open: number
       readonly next_cursor: string | null
+    }
+  }
+  /** Say that an alert was seen; who did so first stays on record. */
+  'POST /api/v1/alerts/{id}/acknowledge': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly id: string
+      readonly type: string
+      readonly agent: string | null
+      readonly message: string
+      readonly details: JsonObject
+      readonly at: string
+      readonly state: 'open' | 'acknowledged'
+      readonly acknowledged_at: string | null
+      readonly acknowledged_by: string | null
     }
   }
   /** Propose changes of files; an accepted plan becomes an artifact. */

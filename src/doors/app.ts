@@ -20,13 +20,18 @@ import { keyEndpoints } from './api/keys.ts'
 import { killSwitchEndpoints } from './api/kill-switch.ts'
 import { planEndpoints } from './api/plans.ts'
 import { policyEndpoints } from './api/policy.ts'
+import { policyDraftEndpoints } from './api/policy-drafts.ts'
+import { policyHistoryEndpoints } from './api/policy-history.ts'
+import { policyPublishEndpoints } from './api/policy-publish.ts'
 import { proxyRoutes } from './proxy/proxy.ts'
 import { reportEndpoints } from './api/reports.ts'
 import { sandboxEndpoints } from './api/sandbox.ts'
+import { seriesEndpoints } from './api/series.ts'
 import { spawnEndpoints } from './api/spawn.ts'
 import { statusEndpoints } from './api/status.ts'
 import { toolEndpoints } from './api/tools.ts'
 import { turnEndpoints } from './api/turns.ts'
+import { whoamiEndpoints } from './api/whoami.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
 
 // The middlewares and their order, which is the order of trust: before the key is known nothing costs more
@@ -37,16 +42,21 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
   const groups = [
     actEndpoints(parts),
     statusEndpoints(parts),
+    seriesEndpoints(parts),
     actionEndpoints(parts),
     toolEndpoints(parts),
     approvalEndpoints(parts),
     policyEndpoints(parts),
+    policyHistoryEndpoints(parts),
+    policyPublishEndpoints(parts),
+    policyDraftEndpoints(parts),
     killSwitchEndpoints(parts),
     auditEndpoints(parts),
     eventEndpoints(parts),
     agentEndpoints(parts),
     spawnEndpoints(parts),
     keyEndpoints(parts),
+    whoamiEndpoints(parts),
     alertEndpoints(parts),
     planEndpoints(parts),
     turnEndpoints(parts),

@@ -9,6 +9,7 @@ import type { ModuleCompiler, PolicyModule } from '../bundle/types.ts'
 export interface Compiling {
   readonly compiler: ModuleCompiler | undefined
   readonly takesInquiries: boolean
+  readonly tellsTests: boolean
 }
 
 /** Loads prebuilt modules and compiles the Rego sources, reporting what does not load. */
@@ -60,7 +61,7 @@ async function compileSources(
   texts: Map<string, string>,
   archives: readonly Archive[],
   own: JsonObject,
-  { compiler, takesInquiries }: Compiling,
+  { compiler, takesInquiries, tellsTests }: Compiling,
   found: Findings,
 ): Promise<readonly PolicyModule[]> {
   const foreign = archives.flatMap((one) => one.sources)
@@ -79,6 +80,7 @@ async function compileSources(
     data,
     foreign: foreign.map(([name]) => name),
     takesInquiries,
+    tellsTests,
   })
   if (compiled.ok) {
     for (const one of compiled.warnings) found.warn(one, one.code, one.message, one.hint)

@@ -66,7 +66,7 @@ export const parsed = new ParseCache()
 
 /** Compiles sources to one module, having run the `test_` rules of their `*_test.rego` files. */
 export function compileSources(program: RegoProgram): CompiledSources {
-  const { sources, data, takesInquiries } = program
+  const { sources, data, takesInquiries, tellsTests } = program
   const survey = surveyOf(program)
   // Policies and tests together first, so that what is wrong with either is said at once.
   const tested = runTests(sources, data, survey.tests)
@@ -81,10 +81,11 @@ export function compileSources(program: RegoProgram): CompiledSources {
   const findings = [
     ...reachFindings({ files: survey.files, policies, tests, data, takesInquiries }),
     ...shapeFindings(policies),
-    ...tested.failures,
+    ...(tellsTests ? [] : tested.failures),
   ]
   if (findings.length > 0) return { ok: false, diagnostics: findings }
-  const warnings = (compiled?.warnings ?? []).map(toWarning)
+  const told = tellsTests ? tested.failures.map(asWarning) : []
+  const warnings = [...(compiled?.warnings ?? []).map(toWarning), ...told]
   if (!compiled || survey.rules.length === 0) {
     return { ok: true, module: null, warnings }
   }
@@ -252,6 +253,8 @@ function evaluateTest(loaded: Loaded, entrypoint: string): string | undefined {
     throw error
   }
 }
+
+const asWarning = (one: Diagnostic): Diagnostic => ({ ...one, severity: 'warning' })
 
 const toWarning = ({ message, location, hints }: RegoDiagnostic): Diagnostic =>
   diagnosticAt(placeAt(location), 'warning', 'rego_warning', message, hints[0])

@@ -21,11 +21,16 @@ export type IdPrefix =
   | 'tpl'
   | 'met'
   | 'evt'
+  | 'pub'
 
 /** `act_01jd…`: a prefix, 10 characters of time in ms and 80 random bits, so ids sort by age. */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${encodeTime(nowMs)}${encodeRandom()}`
 }
+
+/** What sorts before every id of this time, and after every older one. */
+export const firstId = (prefix: IdPrefix, ms: number): string =>
+  `${prefix}_${encodeTime(Math.max(0, ms))}`
 
 export function isId(prefix: IdPrefix, text: string): boolean {
   return new RegExp(`^${prefix}_[${ALPHABET}]{${TIME_CHARS + RANDOM_CHARS}}$`).test(text)

@@ -7,10 +7,16 @@ import { fromStored } from '../pipeline/requests.ts'
 
 type Trace = Decision['trace']
 
-/** The recorded trace of an action with the Rego expressions that decided, as far as they can still be told. */
+/** The bundle of a past revision, or why there is none. */
+export interface Remembered {
+  readonly bundle: Bundle | null
+  readonly why?: string
+}
+
+/** The recorded trace of an action with the Rego expressions of its revision that decided, as far as they can still be told. */
 export async function explainAction(
   row: Pick<Action, 'request' | 'explain' | 'revision'>,
-  bundle: Bundle,
+  remembered: (revision: string) => Promise<Remembered>,
 ): Promise<readonly ExplainedStep[]> {
   const { trace, facts, masked } = JSON.parse(row.explain) as {
     trace: Trace
@@ -20,10 +26,8 @@ export async function explainAction(
   if (!trace.some(({ kind }) => kind === 'module')) return trace
   const without = (why: string) => trace.map((step) => withoutExpressions(step, why))
   if (masked) return without('what this decision saw is masked on record')
-  if (row.revision !== bundle.revision) {
-    return without('the revision that decided is no longer loaded')
-  }
   if (facts === null) return without('the facts of this decision were too large to keep')
   if (facts === undefined) return without('the facts of this decision were not kept')
-  return explainTrace(trace, fromStored(row), facts, bundle)
+  const { bundle, why = '' } = await remembered(row.revision)
+  return bundle ? explainTrace(trace, fromStored(row), facts, bundle) : without(why)
 }

@@ -13,6 +13,7 @@ import { startOpaModule } from '../engines/opa-module.ts'
 import { explainHere } from '../engines/rego-compiler.ts'
 import { type ExplainRego, RegoModule, type RegoParts } from '../engines/rego-module.ts'
 import { inSlices } from './slices.ts'
+import { type GivenContents, type TestedPolicy, testPolicy } from './test-run.ts'
 import type {
   Bundle,
   ModuleCompiler,
@@ -28,11 +29,13 @@ export interface PolicyLoader {
     from: string | Readonly<Record<string, string | Uint8Array>>,
     request: LoadRequest & { readonly live?: Bundle | undefined },
   ): Promise<LoadResult>
+  /** Runs every test of the files. */
+  test(files: GivenContents, request: LoadRequest): Promise<TestedPolicy>
 }
 
 export type LoadRequest = Pick<
   LoadOptions,
-  'env' | 'nowMs' | 'defaults' | 'gateOverride' | 'liveFiles'
+  'env' | 'nowMs' | 'defaults' | 'gateOverride' | 'liveFiles' | 'tests'
 >
 
 /** What the thread is asked. */
@@ -43,12 +46,14 @@ export type Question =
       readonly request: LoadRequest
     }
   | { readonly kind: 'explain'; readonly parts: RegoParts; readonly input: JsonObject }
+  | { readonly kind: 'test'; readonly files: GivenContents; readonly request: LoadRequest }
 
 export type Answer =
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'rejected'; readonly diagnostics: readonly Diagnostic[] }
   | ({ readonly kind: 'loaded' } & Packed)
   | { readonly kind: 'explained'; readonly explanation: ModuleExplanation }
+  | { readonly kind: 'tested'; readonly report: TestedPolicy }
 
 // ---- in that thread
 
@@ -61,6 +66,10 @@ export interface Checking extends Kinds {
 export async function answerQuestion(question: Question, checking: Checking): Promise<Answer> {
   if (question.kind === 'explain') {
     return { kind: 'explained', explanation: await explainHere(question.parts, question.input) }
+  }
+  if (question.kind === 'test') {
+    const options = { ...question.request, ...checking }
+    return { kind: 'tested', report: await testPolicy(question.files, options) }
   }
   const checked = await checkPolicy(question.from, { ...question.request, ...checking })
   if (checked.kind === 'unchanged') return checked
@@ -121,12 +130,25 @@ export function loaderOf(ask: Ask, kinds: Kinds): PolicyLoader {
       const diagnostics = answer.kind === 'rejected' ? answer.diagnostics : []
       return { ok: false, diagnostics: deepFreeze(diagnostics), files: new Map() }
     },
+    async test(files, request) {
+      const answer = await askOrReject(ask, { kind: 'test', files, request: plain(request) })
+      if (answer.kind === 'tested') return answer.report
+      return { ok: false, diagnostics: answer.kind === 'rejected' ? answer.diagnostics : [] }
+    },
   }
 }
 
-const plain = ({ env, nowMs, defaults, gateOverride, liveFiles }: LoadRequest): LoadRequest => ({
+const plain = ({
   env,
   nowMs,
+  defaults,
+  gateOverride,
+  liveFiles,
+  tests,
+}: LoadRequest): LoadRequest => ({
+  env,
+  nowMs,
+  ...(tests ? { tests } : {}),
   ...(defaults ? { defaults } : {}),
   ...(gateOverride ? { gateOverride } : {}),
   ...(liveFiles ? { liveFiles } : {}),

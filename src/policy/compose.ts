@@ -36,6 +36,8 @@ export interface PolicyParts {
   readonly upstreams: readonly Upstream[]
   readonly warnings: readonly Diagnostic[]
   readonly counts: BundleCounts
+  readonly must: Bundle['must']
+  readonly publishing: Bundle['publishing']
   readonly tools: readonly Tool[]
   readonly guards: readonly RawGuard[]
   /** What guards made of documents, by key. */
@@ -119,6 +121,8 @@ export async function assemble(
     modules: Object.freeze([...modules]),
     warnings,
     counts,
+    must: parts.must,
+    publishing: parts.publishing,
   })
 }
 

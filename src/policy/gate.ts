@@ -16,6 +16,7 @@ import type {
   DecisionApi,
   LlmPolicy,
   PlanPolicy,
+  PublishTerms,
   TokenPrice,
 } from '../bundle/types.ts'
 import { isObject } from '../bundle/pointer.ts'
@@ -34,6 +35,7 @@ export interface GateFile {
   readonly llm: LlmPolicy
   readonly record: RawRecord
   readonly decisionApi: DecisionApi
+  readonly publishing: PublishTerms | null
 }
 
 interface RawTerms {
@@ -68,6 +70,13 @@ interface RawGate {
   readonly plans?: RawPlans
   readonly record?: RawRecord
   readonly decision_api?: RawDecisionApi
+  readonly publish?: {
+    readonly approvals: {
+      readonly quorum?: number
+      readonly roles?: readonly string[]
+      readonly expires_s?: number
+    }
+  }
   readonly llm?: {
     readonly model?: string
     readonly temperature?: number
@@ -107,7 +116,16 @@ export function readGate(source: SourceDocument, found: Findings): GateFile | un
     llm: readLlm(raw.llm ?? {}, source, found),
     record: raw.record ?? {},
     decisionApi: readDecisionApi(raw.decision_api),
+    publishing: readPublishing(raw.publish),
   }
+}
+
+const PUBLISH_EXPIRES_S = 86_400
+
+function readPublishing(raw: RawGate['publish']): PublishTerms | null {
+  if (!raw) return null
+  const { quorum = 1, roles = ['admin'], expires_s: expiresS = PUBLISH_EXPIRES_S } = raw.approvals
+  return deepFreeze({ quorum, roles, expiresMs: expiresS * 1000 })
 }
 
 function readSection(

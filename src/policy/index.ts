@@ -2,7 +2,7 @@ export type { Diagnostic, Place } from '../sources/diagnostics.ts'
 export type { PolicyEnv } from '../sources/env.ts'
 export { loadBundle, type LoadOptions, type LoadResult } from './load.ts'
 export type { SourceTexts } from '../sources/texts.ts'
-export { type MatrixCase, readMatrices } from './matrix.ts'
+export { readMatrices } from './matrix.ts'
 export {
   type Decider,
   describeCase,
@@ -20,8 +20,12 @@ export { withBody } from '../bundle/body-args.ts'
 export { matchRoute, type RouteMatch } from '../bundle/route.ts'
 export { buildTarget, hasBody } from '../bundle/target.ts'
 export {
+  type Adopting,
+  type Candidate,
+  type GivenFiles,
   type PolicyListener,
   PolicyStore,
+  type ReadPolicy,
   type Rejection,
   type PolicyStoreOptions,
   type ReloadResult,

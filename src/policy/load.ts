@@ -19,7 +19,7 @@ import { readRecord } from './record.ts'
 import { warnOfUngranted } from './grants.ts'
 import type { PlacedGuard, RawGuard } from './guards.ts'
 import { POLICY_LIMITS } from '../sources/limits.ts'
-import { type MatrixCase, readMatrices } from './matrix.ts'
+import { readMatrices } from './matrix.ts'
 import { reportFailures, runMatrix } from './matrix-run.ts'
 import { loadModules } from '../engines/modules.ts'
 import { didYouMean } from '../lib/suggest.ts'
@@ -29,6 +29,7 @@ import type {
   Bundle,
   BundleFile,
   ModuleCompiler,
+  PolicyCase,
   PolicyJudge,
   PolicyModule,
 } from '../bundle/types.ts'
@@ -46,6 +47,8 @@ export interface LoadOptions extends Kinds {
   readonly compiler?: ModuleCompiler
   /** Runs the matrices of `tests/`, which have to hold. Without one they are only checked for their form. */
   readonly judge?: PolicyJudge
+  /** `told`: a test that does not hold is a warning; `skipped`: none is run. Default: they have to hold. */
+  readonly tests?: 'hold' | 'told' | 'skipped'
   /** Stands in for `gate.yaml`, when a single file is loaded; see `isPlanFile` for the other kind. */
   readonly gateOverride?: { readonly name: string; readonly text: string }
   /** The files of what decides now, made with the same options: a directory that still holds them is not compiled again. */
@@ -184,29 +187,52 @@ async function compile(
     files,
     texts,
     data.values,
-    { compiler: options.compiler, takesInquiries: (gate?.decisionApi.actions.size ?? 0) > 0 },
+    {
+      compiler: options.compiler,
+      takesInquiries: (gate?.decisionApi.actions.size ?? 0) > 0,
+      tellsTests: (options.tests ?? 'hold') !== 'hold',
+    },
     found,
   )
   if (!found.hasErrors && rules) {
     warnOfUngranted(rules.placed, tools.tools, modules, found)
-    const parts = toParts({ files, gate, tools, ...rules, modules, options }, found)
+    const must = cases.filter((one) => one.must)
+    const read = { files, gate, tools, ...rules, modules, must, options }
+    reportEmpty(read, found)
+    const parts = toParts(read, found)
     const { protocols } = options
     const made = { data: data.values, protocols }
     const bundle = await assemble(parts, rules.placed, modules, made)
     await runTests(cases, bundle, options, found)
-    if (!found.hasErrors) return { kind: 'checked', bundle, parts }
+    const told = { warnings: found.list('warning', POLICY_LIMITS.diagnosticsMax) }
+    if (!found.hasErrors) {
+      return {
+        kind: 'checked',
+        bundle: Object.freeze({ ...bundle, ...told }),
+        parts: { ...parts, ...told },
+      }
+    }
   }
   await closeAll(modules)
   return rejected(found, texts)
 }
 
+// It would deny everything, which nobody means who has written it.
+function reportEmpty({ gate, tools, modules }: Read, found: Findings): void {
+  const hasRules = gate.guards.length > 0 || modules.length > 0
+  if (hasRules || tools.tools.size > 0 || gate.decisionApi.actions.size > 0) return
+  found.error(wholeFile('gate.yaml'), 'empty_policy', 'there is no tool, no rule and no module')
+}
+
 async function runTests(
-  cases: readonly MatrixCase[],
+  cases: readonly PolicyCase[],
   bundle: Bundle,
-  { judge }: LoadOptions,
+  { judge, tests }: LoadOptions,
   found: Findings,
 ): Promise<void> {
-  if (judge && cases.length > 0) reportFailures(await runMatrix(cases, bundle, judge), found)
+  if (!judge || cases.length === 0 || tests === 'skipped') return
+  const severity = tests === 'told' ? 'warning' : 'error'
+  reportFailures(await runMatrix(cases, bundle, judge), found, severity)
 }
 
 async function readRules(
@@ -302,11 +328,12 @@ interface Read {
   readonly approvals: Bundle['approvals']
   readonly record: Bundle['record']
   readonly modules: readonly PolicyModule[]
+  readonly must: readonly PolicyCase[]
   readonly options: LoadOptions
 }
 
 function toParts(read: Read, found: Findings): PolicyParts {
-  const { files, gate, tools, guards, derived, approvals, record, options } = read
+  const { files, gate, tools, guards, derived, approvals, record, must, options } = read
   return {
     revision: revisionOf(files, revisionExtras(tools, options)),
     loadedAtMs: options.nowMs,
@@ -320,6 +347,8 @@ function toParts(read: Read, found: Findings): PolicyParts {
     upstreams: [...tools.upstreams.values()],
     warnings: found.list('warning', POLICY_LIMITS.diagnosticsMax),
     counts: countParts(read),
+    must,
+    publishing: gate.publishing,
     tools: [...tools.tools.values()],
     guards,
     derived,

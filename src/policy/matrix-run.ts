@@ -1,12 +1,11 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { Decision, Effect, Reason, TraceExpression } from '../model/decision.ts'
 import type { Findings } from '../sources/diagnostics.ts'
-import type { MatrixCase } from './matrix.ts'
-import type { Bundle, PolicyJudge } from '../bundle/types.ts'
+import type { Bundle, PolicyCase, PolicyJudge } from '../bundle/types.ts'
 
 /** What came of a case. */
 export interface MatrixResult {
-  readonly case: MatrixCase
+  readonly case: PolicyCase
   readonly passed: boolean
   readonly got: Effect
   /** Who decided, strongest first. */
@@ -33,7 +32,7 @@ const UNMET_MAX = 20
 
 /** Decides every case by the bundle: the real guards and modules, nothing counted, nothing called. */
 export async function runMatrix(
-  cases: readonly MatrixCase[],
+  cases: readonly PolicyCase[],
   bundle: Bundle,
   judge: PolicyJudge,
 ): Promise<readonly MatrixResult[]> {
@@ -52,12 +51,12 @@ export async function runMatrix(
   return results
 }
 
-const fits = ({ effect, reason }: MatrixCase, decision: Decision): boolean =>
+const fits = ({ effect, reason }: PolicyCase, decision: Decision): boolean =>
   decision.effect === effect &&
   (reason === null || decision.reasons.some(({ code }) => code === reason))
 
 async function deciders(
-  { request, facts }: MatrixCase,
+  { request, facts }: PolicyCase,
   { reasons, trace }: Decision,
   bundle: Bundle,
   judge: PolicyJudge,
@@ -106,18 +105,28 @@ function rulesNamed(name: string, all: readonly TraceExpression[]): TraceExpress
   return [...rules.values()]
 }
 
-/** Failures as findings that keep a bundle from being swapped in. */
-export function reportFailures(results: readonly MatrixResult[], found: Findings): void {
+/** Failures as findings that keep a bundle from being swapped in, or that only tell. */
+export function reportFailures(
+  results: readonly MatrixResult[],
+  found: Findings,
+  severity: 'error' | 'warning' = 'error',
+): void {
   for (const { case: one, passed, got, decidedBy } of results) {
     if (passed) continue
     const [first] = decidedBy
     const hint = first && `decided by ${describeDecider(first)}`
     const message = `${describeCase(one)}: expected ${wanted(one)}, got ${got}`
-    found.error(one.place, 'policy_test_failed', message, hint)
+    if (severity === 'error') found.error(one.place, failureCode(one), message, hint)
+    else found.warn(one.place, failureCode(one), message, hint)
   }
 }
 
-export const describeCase = ({ name, subject, action, resource }: MatrixCase): string =>
+const failureCode = ({ must, effect }: PolicyCase): string => {
+  if (!must) return 'policy_test_failed'
+  return effect === 'deny' ? 'must_deny_failed' : 'must_allow_failed'
+}
+
+export const describeCase = ({ name, subject, action, resource }: PolicyCase): string =>
   [
     ...(name === '' ? [] : [`${name}:`]),
     subject,
@@ -125,7 +134,7 @@ export const describeCase = ({ name, subject, action, resource }: MatrixCase): s
     ...(resource === null ? [] : [resource]),
   ].join(' ')
 
-export const wanted = ({ effect, reason }: MatrixCase): string =>
+export const wanted = ({ effect, reason }: PolicyCase): string =>
   reason === null ? effect : `${effect} (${reason})`
 
 export function describeDecider({ source, code, message, file, line }: Decider): string {

@@ -1,28 +1,14 @@
 import type { Effect } from '../model/decision.ts'
 import type { AgentStatus, Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
+import type { PolicyCase } from '../bundle/types.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
 import { microsFromText } from '../lib/money.ts'
 import { checkShape } from '../bundle/ajv.ts'
-import { type Findings, type Place, wholeFile } from '../sources/diagnostics.ts'
+import { type Findings, wholeFile } from '../sources/diagnostics.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { parseYaml, type PathStep, type SourceDocument } from '../sources/yaml.ts'
-
-/** One combination of a row: what is asked, and what has to come of it. */
-export interface MatrixCase {
-  readonly place: Place
-  /** The row's own name, or the empty string. */
-  readonly name: string
-  readonly subject: string
-  readonly action: string
-  readonly resource: string | null
-  readonly request: ActionRequest
-  readonly facts: Facts
-  readonly effect: Effect
-  /** Code of a reason that has to be given; null: any. */
-  readonly reason: string | null
-}
 
 interface RawSubject {
   readonly id?: string
@@ -49,21 +35,39 @@ interface RawRow {
   readonly actions?: readonly string[]
   readonly resources?: readonly string[]
   readonly now?: string
-  readonly effect: Effect
-  readonly reason?: string
 }
-interface RawFile {
+interface RawFile extends Partial<Record<Section, readonly (RawRow & Partial<Wanted>)[]>> {
   readonly now?: string
   readonly subjects: Readonly<Record<string, RawSubject>>
   readonly actions: Readonly<Record<string, RawAction>>
   readonly resources?: Readonly<Record<string, RawResource>>
-  readonly matrix: readonly RawRow[]
 }
+interface Wanted {
+  readonly effect: Effect
+  readonly reason?: string
+}
+
+/** Where rows stand, and what those that do not say it want. */
+const SECTIONS = { matrix: null, must_deny: 'deny', must_allow: 'allow' } as const
+type Section = keyof typeof SECTIONS
+const SECTION_NAMES = Object.keys(SECTIONS) as Section[]
+
+/** A row with where it stands. */
+interface Placed {
+  readonly section: Section
+  readonly at: number
+  readonly row: RawRow & Partial<Wanted>
+}
+
+const rowsOf = (raw: RawFile): Placed[] =>
+  SECTION_NAMES.flatMap((section) => (raw[section] ?? []).map((row, at) => ({ section, at, row })))
 
 export const isMatrixFile = (name: string): boolean => /^tests\/.+\.ya?ml$/.test(name)
 
 /** A directory with more is no longer tested in passing, before a swap. */
 const CASES_MAX = 10_000
+/** These are asked where requests are answered. */
+const MUST_CASES_MAX = 200
 /** A Monday, at an hour at which people work. */
 const NOW_DEFAULT = '2026-01-05T12:00:00Z'
 
@@ -72,28 +76,39 @@ export function readMatrices(
   texts: ReadonlyMap<string, string>,
   tools: ReadonlyMap<string, Tool>,
   found: Findings,
-): readonly MatrixCase[] {
-  const cases: MatrixCase[] = []
+): readonly PolicyCase[] {
+  const cases: PolicyCase[] = []
   for (const [file, text] of texts) {
     if (!isMatrixFile(file)) continue
     const source = parseYaml(file, text, found)
     if (!source || !checkShape('tests', source.value, [], source, found)) continue
     const raw = source.value as unknown as RawFile
+    const rows = rowsOf(raw)
+    if (rows.length === 0) {
+      const hint = 'add `matrix:`, `must_deny:` or `must_allow:`'
+      found.error(wholeFile(file), 'missing_key', 'the file needs a key `matrix`', hint)
+    }
     if (!checkNames(raw, tools, source, found)) continue
     if (cases.length + countOf(raw) > CASES_MAX) {
       found.error(wholeFile(file), 'too_many_cases', `more than ${CASES_MAX} cases in all files`)
       break
     }
-    for (const [at] of raw.matrix.entries()) cases.push(...casesOf(raw, at, tools, source))
+    for (const row of rows) cases.push(...casesOf(raw, row, tools, source))
+  }
+  const [beyond] = cases.filter(({ must }) => must).slice(MUST_CASES_MAX)
+  if (beyond) {
+    const message = `more than ${MUST_CASES_MAX} cases of \`must_deny\` and \`must_allow\` in all files`
+    found.error(beyond.place, 'too_many_cases', message)
   }
   return cases
 }
 
-function countOf({ subjects, actions, matrix }: RawFile): number {
+function countOf(raw: RawFile): number {
+  const { subjects, actions } = raw
   const size = (names: readonly string[] | undefined, all: object) =>
     names?.length ?? Object.keys(all).length
-  return matrix.reduce(
-    (sum, row) =>
+  return rowsOf(raw).reduce(
+    (sum, { row }) =>
       sum +
       size(row.subjects, subjects) * size(row.actions, actions) * (row.resources?.length ?? 1),
     0,
@@ -117,8 +132,8 @@ function checkNames(
   for (const [name, { tool }] of Object.entries(raw.actions)) {
     check(tool, tools.keys(), ['actions', name, 'tool'], 'tool')
   }
-  for (const [at, row] of raw.matrix.entries()) {
-    const path = (kind: string, index: number) => ['matrix', at, kind, index]
+  for (const { section, at, row } of rowsOf(raw)) {
+    const path = (kind: string, index: number) => [section, at, kind, index]
     const { subjects = [], actions = [], resources = [] } = row
     for (const [index, name] of subjects.entries()) {
       check(name, Object.keys(raw.subjects), path('subjects', index), 'subject')
@@ -135,19 +150,19 @@ function checkNames(
 
 function casesOf(
   raw: RawFile,
-  at: number,
+  { section, at, row }: Placed,
   tools: ReadonlyMap<string, Tool>,
   source: SourceDocument,
-): MatrixCase[] {
-  const row = raw.matrix[at] as RawRow
+): PolicyCase[] {
   const nowMs = Date.parse(row.now ?? raw.now ?? NOW_DEFAULT)
   const base = {
-    place: source.at(['matrix', at]),
+    place: source.at([section, at]),
     name: row.name ?? '',
-    effect: row.effect,
+    effect: SECTIONS[section] ?? row.effect ?? 'deny',
     reason: row.reason ?? null,
+    must: section !== 'matrix',
   }
-  const cases: MatrixCase[] = []
+  const cases: PolicyCase[] = []
   for (const subject of row.subjects ?? Object.keys(raw.subjects)) {
     for (const action of row.actions ?? Object.keys(raw.actions)) {
       for (const resource of row.resources ?? [null]) {

@@ -5,7 +5,9 @@ import type { PolicyLoader } from './away.ts'
 import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
 import { POLICY_LIMITS } from '../sources/limits.ts'
 import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
-import type { Bundle } from '../bundle/types.ts'
+import { heldCases } from './canaries.ts'
+import type { Bundle, PolicyJudge } from '../bundle/types.ts'
+import type { TestedPolicy } from './test-run.ts'
 import { DirectoryWatch } from './watch.ts'
 
 export interface PolicyStoreOptions
@@ -19,6 +21,8 @@ export interface PolicyStoreOptions
   readonly now?: () => number
   /** Loads in another thread; without one, in this. */
   readonly loader?: PolicyLoader
+  /** What asks a bundle that is about to decide for what no revision may get wrong. */
+  readonly judge?: PolicyJudge
   /** One line for each reload, accepted or refused. */
   readonly log?: PolicyLog
 }
@@ -30,6 +34,11 @@ export interface PolicyLog {
 
 export type ReloadResult =
   | { readonly ok: true; readonly changed: boolean; readonly bundle: Bundle }
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
+
+/** What came of a rehearsal; the bundle is closed. */
+export type Rehearsed =
+  | { readonly ok: true; readonly bundle: Bundle }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
 /** The last time a directory was refused, until one is accepted again. */
@@ -44,13 +53,44 @@ export interface PolicyListener {
   onRejected?(diagnostics: readonly Diagnostic[], reason: string): void
 }
 
-/** Puts a bundle on record. @throws whatever keeps it from being recorded: then it is not adopted */
-export type RecordAdoption = (bundle: Bundle, reason: string) => Promise<void>
-
-interface Source {
-  readonly dir: string
-  readonly gateFile: string | undefined
+/** Files by content, with what stands in for `gate.yaml` where something does. */
+export interface GivenFiles {
+  readonly files: Readonly<Record<string, Uint8Array>>
+  readonly standIn?: { readonly name: string; readonly text: string } | undefined
 }
+
+/** A policy that is kept elsewhere than in a directory. */
+export type ReadPolicy = () => Promise<GivenFiles>
+
+/** A bundle that is about to decide, with the files it was made of. */
+export interface Candidate {
+  readonly bundle: Bundle
+  readonly reason: string
+  /** Who wanted it; '' where nobody did but the files. */
+  readonly author: string
+  /** A file of the bundle, as it is now where it was read from. */
+  readonly content: (path: string) => Promise<Uint8Array>
+  readonly standIn: { readonly name: string; readonly text: string } | null
+}
+
+/** Puts a bundle on record. @throws whatever keeps it from being recorded: then it is not adopted */
+export type RecordAdoption = (candidate: Candidate) => Promise<void>
+
+/** How something becomes the policy that is not in the directory yet. */
+export interface Adopting {
+  readonly reason: string
+  readonly author?: string
+  /** What a rollback returns to was tested when it was new: its tests are told, and do not stop it. */
+  readonly isRollback?: boolean
+  /** Asked when its turn has come: what is live already need not be loaded again. */
+  readonly isWanted?: (live: Bundle) => boolean
+  /** In place of the store's own; it also puts the files where the policy is kept. */
+  readonly record?: RecordAdoption
+}
+
+type Source =
+  | { readonly kind: 'directory'; readonly dir: string; readonly gateFile: string | undefined }
+  | { readonly kind: 'given'; readonly read: ReadPolicy }
 
 const RECORD_RETRY_MS = 1_000
 const RETIRE_MS = 30_000 // longer than any decision by the old bundle can still be running
@@ -66,7 +106,9 @@ export class PolicyStore {
   #current: Bundle | undefined
   #rejection: Rejection | undefined
   /** What stood in for `gate.yaml` when the current bundle was made. */
-  #override: string | undefined
+  #standIn: Candidate['standIn'] = null
+  /** What a reload without a path loads: the directory, or what is kept elsewhere. */
+  #home: Source
   #source: Source
   #watch: DirectoryWatch | undefined
   #tail: Promise<unknown> = Promise.resolve()
@@ -77,7 +119,8 @@ export class PolicyStore {
 
   constructor(options: PolicyStoreOptions) {
     this.#options = options
-    this.#source = this.#home()
+    this.#home = { kind: 'directory', dir: path.resolve(options.dir), gateFile: undefined }
+    this.#source = this.#home
   }
 
   /** The bundle to decide by. Take it once for each request. @throws GatewayError no_policy */
@@ -91,10 +134,15 @@ export class PolicyStore {
     return this.#rejection
   }
 
-  /** Loads and starts watching. @throws GatewayError policy_invalid or no_policy, with diagnostics */
-  async start(): Promise<void> {
+  /**
+   * Loads and starts watching; what is kept elsewhere is not watched.
+   * @throws GatewayError policy_invalid or no_policy, with diagnostics
+   */
+  async start(from?: ReadPolicy): Promise<void> {
+    if (from) this.#home = { kind: 'given', read: from }
+    this.#source = this.#home
     // Watching comes before the first load, so that no change can fall between the two.
-    await this.#watchDir(this.#source.dir)
+    await this.#watchSource(this.#source)
     const result = await this.reload('start')
     if (result.ok) return
     await this.stop()
@@ -133,9 +181,48 @@ export class PolicyStore {
    * that file in place of `gate.yaml`, until the next reload without one.
    * @throws GatewayError invalid_request when the path is not inside the root
    */
-  async reload(reason: string, requested?: string): Promise<ReloadResult> {
-    const source = requested === undefined ? this.#home() : await this.#locate(requested)
-    return this.#enqueue(() => this.#load(reason, source))
+  async reload(reason: string, requested?: string, author = ''): Promise<ReloadResult> {
+    const source = requested === undefined ? this.#home : await this.#locate(requested)
+    return this.#enqueue(() => this.#load(source, { reason, author }))
+  }
+
+  /**
+   * Loads what is given and swaps if all is well and `how.record` has put it where the policy is kept. Loads of the
+   * directory wait meanwhile, so that none sees half of it.
+   */
+  adopt(read: ReadPolicy, how: Adopting): Promise<ReloadResult> {
+    return this.#enqueue(() => this.#load({ kind: 'given', read }, how))
+  }
+
+  /** What is live, as it was before it was adopted: for what was loaded before anything could be recorded. */
+  async asCandidate(reason: string): Promise<Candidate> {
+    const { content } = await this.#opened(this.#source)
+    return { bundle: this.current, reason, author: '', content, standIn: this.#standIn }
+  }
+
+  /** Runs every test of a policy, in the thread that loads. @throws Error where there is none */
+  test(given: GivenFiles): Promise<TestedPolicy> {
+    const { loader } = this.#options
+    if (!loader)
+      throw new Error('tests run where policies are loaded, and this store has no loader')
+    const base = { ...this.#options, nowMs: this.#now() }
+    return loader.test(given.files, { ...base, ...overrideOf(given.standIn) })
+  }
+
+  /** Everything of `adopt` but to record and to adopt. */
+  async rehearse(given: GivenFiles, how: Pick<Adopting, 'isRollback'>): Promise<Rehearsed> {
+    const result = await this.draft(given, how.isRollback ? 'told' : 'hold')
+    if (!result.ok) return result
+    const diagnostics = await this.#unheld(result.bundle, how)
+    await closeAll(result.bundle.modules)
+    return diagnostics.length > 0 ? { ok: false, diagnostics } : result
+  }
+
+  /** Loads without swapping, to be looked at or asked; who has it closes its modules. */
+  async draft(given: GivenFiles, tests: NonNullable<LoadOptions['tests']>): Promise<LoadResult> {
+    const base = { ...this.#options, nowMs: this.#now() }
+    const options = { ...base, ...(tests ? { tests } : {}), ...overrideOf(given.standIn) }
+    return this.#read(given.files, options)
   }
 
   /** Loads without swapping: a directory or file under the root, or files by content. */
@@ -143,19 +230,17 @@ export class PolicyStore {
     from: string | Readonly<Record<string, string | Uint8Array>> | undefined,
   ): Promise<LoadResult> {
     const source = typeof from === 'string' ? await this.#locate(from) : this.#source
-    const options = await this.#loadOptions(source)
-    const result = await this.#read(typeof from === 'object' ? from : source.dir, options)
+    const { options, files } = await this.#opened(source)
+    const result = await this.#read(typeof from === 'object' ? from : files, options)
     if (result.ok) await closeAll(result.bundle.modules)
     return result
   }
-
-  readonly #home = (): Source => ({ dir: path.resolve(this.#options.dir), gateFile: undefined })
 
   // However often the watcher calls while a load waits its turn, one more look is enough.
   #reloadWatched(): Promise<ReloadResult> {
     this.#pending ??= this.#enqueue(() => {
       this.#pending = undefined // a change from here on needs a look that starts later
-      return this.#load('watch', this.#source)
+      return this.#load(this.#source, { reason: 'watch' })
     })
     return this.#pending
   }
@@ -167,32 +252,61 @@ export class PolicyStore {
     return run
   }
 
-  async #load(reason: string, source: Source): Promise<ReloadResult> {
-    const options = await this.#loadOptions(source)
-    const result = await this.#read(source.dir, { ...options, live: this.#liveFor(options) })
-    if (!result.ok) {
-      const { diagnostics } = result
+  async #load(source: Source, how: Adopting): Promise<ReloadResult> {
+    const { reason, isWanted } = how
+    if (this.#current && isWanted?.(this.#current) === false) {
+      return { ok: true, changed: false, bundle: this.#current }
+    }
+    const { options, files, content } = await this.#opened(source)
+    const tests: Pick<LoadOptions, 'tests'> = how.isRollback ? { tests: 'told' } : {}
+    const live = this.#liveFor(options)
+    const result = await this.#read(files, { ...options, ...tests, live })
+    const { diagnostics } = result.ok
+      ? { diagnostics: await this.#unheld(result.bundle, how) }
+      : result
+    if (!result.ok || diagnostics.length > 0) {
+      if (result.ok) await closeAll(result.bundle.modules)
       // What somebody only tried says nothing about what is on disk.
-      const isLive = source.dir === this.#source.dir && source.gateFile === this.#source.gateFile
-      if (isLive) this.#rejection = Object.freeze({ atMs: this.#now(), reason, diagnostics })
+      if (sameSource(source, this.#source)) {
+        this.#rejection = Object.freeze({ atMs: this.#now(), reason, diagnostics })
+      }
       this.#refused(diagnostics, reason)
       return { ok: false, diagnostics }
     }
     const { bundle } = result
-    if (bundle.revision !== this.#current?.revision) await this.#recorded(bundle, reason)
-    if (source.dir !== this.#source.dir) await this.#watchDir(source.dir)
-    this.#source = source
-    this.#override = options.gateOverride?.text
+    const standIn = options.gateOverride ?? null
+    if (bundle.revision !== this.#current?.revision) {
+      const { author = '' } = how
+      await this.#recorded({ bundle, reason, author, content, standIn }, how.record ?? this.#record)
+    }
+    // What was given has been put where the policy is kept by now.
+    await this.#settle(source.kind === 'given' ? this.#home : source)
+    this.#standIn = standIn
     this.#rejection = undefined
     return this.#swap(bundle, reason)
   }
 
+  async #settle(source: Source): Promise<void> {
+    if (!sameFolder(source, this.#source)) await this.#watchSource(source)
+    this.#source = source
+  }
+
+  // Asked of the very bundle that would decide; what decides now has a say in what follows it.
+  async #unheld(
+    bundle: Bundle,
+    { isRollback = false }: Pick<Adopting, 'isRollback'>,
+  ): Promise<readonly Diagnostic[]> {
+    const { judge } = this.#options
+    if (!judge || bundle === this.#current) return []
+    return heldCases(bundle, this.#current, judge, isRollback)
+  }
+
   // Not on record, not adopted: the last good bundle stays until it can be recorded.
-  async #recorded(bundle: Bundle, reason: string): Promise<void> {
+  async #recorded(candidate: Candidate, record: RecordAdoption): Promise<void> {
     try {
-      await this.#record(bundle, reason)
+      await record(candidate)
     } catch (error) {
-      await closeAll(bundle.modules)
+      await closeAll(candidate.bundle.modules)
       throw error
     }
   }
@@ -207,7 +321,7 @@ export class PolicyStore {
 
   // The watcher sees a directory that a caller has just had loaded; the same files make the same bundle.
   #liveFor({ gateOverride }: LoadOptions): Bundle | undefined {
-    return gateOverride?.text === this.#override ? this.#current : undefined
+    return gateOverride?.text === this.#standIn?.text ? this.#current : undefined
   }
 
   async #swap(bundle: Bundle, reason: string): Promise<ReloadResult> {
@@ -238,11 +352,20 @@ export class PolicyStore {
     this.#retired.add(timer)
   }
 
-  async #loadOptions(source: Source): Promise<LoadOptions> {
+  /** What is loaded, how, and where each file can be read again. */
+  async #opened(source: Source): Promise<Opened> {
     const base = { ...this.#options, nowMs: this.#now() }
-    if (source.gateFile === undefined) return base
-    const text = await fs.readFile(source.gateFile, 'utf8')
-    return { ...base, gateOverride: { name: path.basename(source.gateFile), text } }
+    if (source.kind === 'given') {
+      const { files, standIn } = await source.read()
+      const content = async (name: string) => files[name] ?? NOTHING
+      return { options: { ...base, ...overrideOf(standIn) }, files, content }
+    }
+    const { dir, gateFile } = source
+    const content = (name: string) => fs.readFile(path.join(dir, name))
+    if (gateFile === undefined) return { options: base, files: dir, content }
+    const text = await fs.readFile(gateFile, 'utf8')
+    const override = overrideOf({ name: path.basename(gateFile), text })
+    return { options: { ...base, ...override }, files: dir, content }
   }
 
   // The root bounds what a caller may make the gate read, links included.
@@ -254,15 +377,20 @@ export class PolicyStore {
     const inside = file !== undefined && (file === root || file.startsWith(root + path.sep))
     if (!inside) throw notThere(requested)
     const stat = await fs.stat(file)
-    if (stat.isDirectory()) return { dir: path.resolve(root, requested), gateFile: undefined }
+    const kind = 'directory'
+    if (stat.isDirectory()) {
+      return { kind, dir: path.resolve(root, requested), gateFile: undefined }
+    }
     if (!/\.ya?ml$/.test(file) || stat.size > POLICY_LIMITS.yamlBytesMax) throw notThere(requested)
-    return { dir: path.resolve(this.#options.dir), gateFile: file }
+    return { kind, dir: path.resolve(this.#options.dir), gateFile: file }
   }
 
-  async #watchDir(dir: string): Promise<void> {
+  async #watchSource(source: Source): Promise<void> {
     if (this.#options.watch === false || this.#stopped) return
     await this.#watch?.stop()
-    this.#watch = new DirectoryWatch(dir, () => this.#onChange())
+    this.#watch = undefined
+    if (source.kind === 'given') return
+    this.#watch = new DirectoryWatch(source.dir, () => this.#onChange())
     await this.#watch.start()
   }
 
@@ -309,6 +437,26 @@ export class PolicyStore {
     return (this.#options.now ?? Date.now)()
   }
 }
+
+interface Opened {
+  readonly options: LoadOptions
+  readonly files: string | GivenFiles['files']
+  readonly content: Candidate['content']
+}
+
+const NOTHING = new Uint8Array()
+
+const overrideOf = (standIn: GivenFiles['standIn']): Pick<LoadOptions, 'gateOverride'> =>
+  standIn ? { gateOverride: standIn } : {}
+
+/** Whether both are watched, or not, alike. */
+const sameFolder = (a: Source, b: Source): boolean =>
+  a.kind === 'directory' ? b.kind === 'directory' && a.dir === b.dir : b.kind === 'given'
+
+const sameSource = (a: Source, b: Source): boolean =>
+  a.kind === 'directory'
+    ? b.kind === 'directory' && a.dir === b.dir && a.gateFile === b.gateFile
+    : b.kind === 'given' && a.read === b.read
 
 const notThere = (requested: string): GatewayError =>
   new GatewayError('invalid_request', `no policy file or directory \`${requested.slice(0, 200)}\``)

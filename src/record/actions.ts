@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../model/json.ts'
 import type { StoredResult } from '../model/result.ts'
+import { firstId } from '../lib/ids.ts'
 import { boolArray, intArray, textArray } from '../store/arrays.ts'
 import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
@@ -82,6 +83,11 @@ export interface ActionFilter {
   readonly agentId?: string | undefined
   readonly tool?: string | undefined
   readonly state?: string | undefined
+  readonly effect?: string | undefined
+  readonly upstream?: string | undefined
+  readonly errorCode?: string | undefined
+  readonly since?: Date | undefined
+  readonly until?: Date | undefined
   /** Only ids before this one; ids sort by age. */
   readonly before?: string | undefined
   readonly limit: number
@@ -254,19 +260,49 @@ export async function findAction(db: Db, id: string): Promise<Action | undefined
 
 export async function listActions(db: Db, filter: ActionFilter): Promise<Action[]> {
   return db.query<Action>(
-    `select ${COLUMNS} from actions
-     where ($1::text is null or agent_id = $1) and ($2::text is null or tool = $2)
-       and ($3::text is null or state = $3) and ($4::text is null or id < $4)
-     order by id desc limit $5`,
-    [
-      filter.agentId ?? null,
-      filter.tool ?? null,
-      filter.state ?? null,
-      filter.before ?? null,
-      filter.limit,
-    ],
+    `select ${COLUMNS} from actions where ${MATCHES} and ($11::text is null or id < $11) order by id desc limit $12`,
+    [...matched(filter), filter.before ?? null, filter.limit],
   )
 }
+
+/** How many match, whatever page is asked for; beyond `max` nobody counts. */
+export async function countActions(db: Db, filter: ActionFilter, max: number): Promise<number> {
+  const [row] = await db.query<{ n: bigint }>(
+    `select count(*) as n from (select 1 from actions where ${MATCHES} limit $11) as matching`,
+    [...matched(filter), max],
+  )
+  return Number(row?.n ?? 0)
+}
+
+// Ids sort by age, though by the clock of whoever made them and a moment before the action was recorded: near enough to
+// let the table's key find where to look.
+const MATCHES = `($1::text is null or agent_id = $1) and ($2::text is null or tool = $2)
+  and ($3::text is null or state = $3) and ($4::text is null or effect = $4)
+  and ($5::text is null or upstream = $5) and ($6::text is null or error_code = $6)
+  and ($7::timestamptz is null or (created_at >= $7 and id >= $8))
+  and ($9::timestamptz is null or (created_at < $9 and id < $10))`
+const NEAR_MS = 3_600_000
+
+const matched = ({
+  agentId,
+  tool,
+  state,
+  effect,
+  upstream,
+  errorCode,
+  ...within
+}: ActionFilter) => [
+  agentId ?? null,
+  tool ?? null,
+  state ?? null,
+  effect ?? null,
+  upstream ?? null,
+  errorCode ?? null,
+  within.since ?? null,
+  within.since ? firstId('act', within.since.getTime() - NEAR_MS) : null,
+  within.until ?? null,
+  within.until ? firstId('act', within.until.getTime() + NEAR_MS) : null,
+]
 
 /** Actions that claim to execute on a replica whose lease ended `graceMs` ago: nobody knows more. */
 export async function orphanedActions(

@@ -1,6 +1,7 @@
 import { canonicalJson } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { JsonObject } from '../model/json.ts'
+import { columns } from '../store/columns.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { alertNotice } from './outbox.ts'
 
@@ -21,7 +22,14 @@ export interface Alert {
   readonly message: string
   readonly details: string
   readonly at: Date
+  readonly acknowledgedAt: Date | null
+  /** Who has seen it; '' while nobody has said so. */
+  readonly acknowledgedBy: string
 }
+
+const COLUMNS = columns(
+  'id, type, agent_id, message, details, at, acknowledged_at, acknowledged_by',
+)
 
 /** Stores an alert, puts it on the record, so that the event stream carries it, and queues its webhook. */
 export function raiseAlert(
@@ -53,15 +61,45 @@ export async function listAlerts(
   filter: {
     readonly agent: string | null
     readonly type: string | null
+    /** Null: whether anybody has seen them or not. */
+    readonly isOpen?: boolean | null
     readonly before: string | null
     readonly limit: number
   },
 ): Promise<Alert[]> {
   return db.query<Alert>(
-    `select id, type, agent_id as "agentId", message, details, at from alerts
+    `select ${COLUMNS} from alerts
      where ($1::text is null or agent_id = $1)
        and ($2::text is null or type = $2) and ($3::text is null or id < $3)
+       and ($5::boolean is null or (acknowledged_at is null) = $5)
      order by id desc limit $4`,
-    [filter.agent, filter.type, filter.before, filter.limit],
+    [filter.agent, filter.type, filter.before, filter.limit, filter.isOpen ?? null],
   )
+}
+
+/** How many alerts nobody has acknowledged. */
+export async function countOpenAlerts(db: Db): Promise<number> {
+  const [row] = await db.query<{ n: bigint }>(
+    'select count(*) as n from alerts where acknowledged_at is null',
+  )
+  return Number(row?.n ?? 0)
+}
+
+/** Says that somebody has seen it; once it is said, it stays theirs. Undefined where there is none. */
+export async function acknowledgeAlert(tx: Tx, id: string, by: string): Promise<Alert | undefined> {
+  const taken = await tx.query<Alert>(
+    `update alerts set acknowledged_at = $2, acknowledged_by = $3
+     where id = $1 and acknowledged_at is null returning ${COLUMNS}`,
+    [id, new Date(tx.nowMs), by],
+  )
+  const [alert] =
+    taken.length > 0
+      ? taken
+      : await tx.query<Alert>(`select ${COLUMNS} from alerts where id = $1`, [id])
+  if (taken[0]) {
+    const detail = { alert_id: id, type: taken[0].type, actor: by }
+    const entry = { kind: 'alert.acknowledged', agentId: taken[0].agentId, tool: '' }
+    tx.append({ ...entry, effect: '', actionId: '', detail })
+  }
+  return alert
 }

@@ -29,6 +29,28 @@ export async function readEntriesAfter(db: Db, seq: bigint, limit: number): Prom
   return rows.map(fromRow)
 }
 
+/** One entry by its number. */
+export async function readEntry(db: Db, seq: bigint): Promise<AuditEntry | undefined> {
+  const rows = await db.query<EntryRow>(
+    `select ${COLUMNS} from audit_entries where seq = $1 limit 1`,
+    [seq],
+  )
+  return rows.map(fromRow)[0]
+}
+
+/** Signed heads, newest first. */
+export async function listCheckpoints(
+  db: Db,
+  before: bigint | null,
+  limit: number,
+): Promise<Checkpoint[]> {
+  return db.query<Checkpoint>(
+    `select size, head, at, key_id as "keyId", signature from audit_checkpoints
+     where ($1::bigint is null or size < $1) order by size desc, key_id limit $2`,
+    [before, limit],
+  )
+}
+
 /** Entries that match, newest first. */
 export async function readTimeline(db: Db, filter: TimelineFilter): Promise<AuditEntry[]> {
   const { where, values } = conditionsOf(filter)

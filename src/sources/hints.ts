@@ -57,6 +57,10 @@ const HINTS: Readonly<Record<string, string>> = {
   route_collision: 'give one of them another path or method',
   fact_not_read: 'name a tool with `effect: read`',
   policy_test_failed: 'mend the policy, or the test if that is wrong',
+  must_deny_failed:
+    'mend the policy; to lift the case, publish its removal first, and the change then',
+  must_allow_failed: 'mend the policy, or take the case out of `must_allow`',
+  empty_policy: 'add tools to `tools.yaml` and `permissions` to `gate.yaml`',
   too_many_cases: 'use fewer names in each row',
   rego_unsupported: 'ship a module built by `opa build -t wasm`',
   load_failed: 'run `portcullis check` on it; make it smaller if it takes too long',

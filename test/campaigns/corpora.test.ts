@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { scratch } from '../support/database.ts'
-import { runRegoTests } from '../../src/cli/rego-test.ts'
+import { runRegoTests } from '../../src/rego/testing/run.ts'
 import { corpus, FOREIGN } from './corpora.ts'
 
 function write(dir: string, files: Record<string, string>): string {

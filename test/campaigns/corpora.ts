@@ -4,7 +4,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { readRegoFiles, type RegoFiles } from '../../src/cli/rego-files.ts'
-import { runRegoTests, type ForeignFunction } from '../../src/cli/rego-test.ts'
+import { runRegoTests, type ForeignFunction } from '../../src/rego/testing/run.ts'
 import { format } from '../../src/rego/index.ts'
 import { shortRun } from '../../src/cli/short-run.ts'
 

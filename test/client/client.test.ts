@@ -144,8 +144,10 @@ describe('the client', function () {
     const file = path.resolve(import.meta.dirname, '..', '..', 'src', 'client', 'api.ts')
     const text = fs.readFileSync(file, 'utf8')
     expect(text).to.not.match(/\b(?:unknown|any)\b(?=[;\n\]>])/)
-    // Only what the document leaves open is open: an upstream's answer, metadata, what a switch covers.
+    // Only what the document leaves open is open: an upstream's answer, metadata, what a switch covers, and what a rule
+    // of a policy said before and after a change.
     const open = [...text.matchAll(/^ +(?:readonly )?(\w+)\??: Json$/gm)].map(([, name]) => name)
-    expect([...new Set(open)].sort()).to.deep.equal(['answer', 'body', 'covers', 'metadata'])
+    const known = ['after', 'answer', 'before', 'body', 'covers', 'metadata']
+    expect([...new Set(open)].sort()).to.deep.equal(known)
   })
 })

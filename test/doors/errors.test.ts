@@ -43,6 +43,8 @@ const ELSEWHERE: Partial<Record<ErrorCode, string>> = {
   response_unreadable: 'doors/http-answers.test.ts',
   kill_switch_engaged: 'doors/act.test.ts',
   outcome_unknown: 'doors/act.test.ts',
+  read_only_policy: 'lifecycle/publish.test.ts',
+  stale_revision: 'lifecycle/publish.test.ts',
 }
 /** Codes that need a database server to be stopped, locked or set back. */
 const NEED_SERVER: readonly ErrorCode[] = [

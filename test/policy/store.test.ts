@@ -65,7 +65,7 @@ describe('policy store', () => {
     const before = store.current
     const recorded: string[] = []
     let isDown = true
-    store.recordBeforeAdopting(async ({ revision }) => {
+    store.recordBeforeAdopting(async ({ bundle: { revision } }) => {
       if (isDown) throw new GatewayError('audit_unavailable', 'the record cannot be written')
       recorded.push(`${revision} while ${store.current.revision} decides`)
     })

@@ -10,7 +10,7 @@ import { voteView } from '../../operations/approval-view.ts'
 import { explainAction } from '../../operations/explain.ts'
 import { settleAction } from '../../operations/settle.ts'
 import type { StoredResult } from '../../model/result.ts'
-import { findAction, listActions, stored, type Action } from '../../record/actions.ts'
+import { countActions, findAction, listActions, stored, type Action } from '../../record/actions.ts'
 import type { KeptResult } from '../../record/kept-results.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
@@ -18,8 +18,25 @@ import { Endpoints } from '../edge/endpoints.ts'
 import type { HttpParts, PartsOf } from '../edge/parts.ts'
 import { neededReason, REASON, type ReasonBody } from './reason.ts'
 import { AGENTS, ANYONE, OPERATORS } from '../edge/roles.ts'
-import { ACTION_ANSWER, ACTION_STATES, EXPLANATION, page } from '../edge/schemas.ts'
-import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape } from '../edge/validate.ts'
+import {
+  ACTION_ANSWER,
+  ACTION_STATES,
+  always,
+  EXPLANATION,
+  INTEGER,
+  list,
+  MAYBE_STRING,
+} from '../edge/schemas.ts'
+import {
+  NAME,
+  object,
+  PAGE,
+  nextCursor,
+  PAGE_DEFAULT,
+  params,
+  shape,
+  TIME,
+} from '../edge/validate.ts'
 import { entryJson } from './audit.ts'
 
 const STATES = [...ACTION_STATES]
@@ -28,6 +45,11 @@ const LIST = params<{
   state?: string
   tool?: string
   agent?: string
+  effect?: string
+  upstream?: string
+  error_code?: string
+  since?: string
+  until?: string
   limit?: number
   cursor?: string
 }>({
@@ -35,18 +57,26 @@ const LIST = params<{
   state: { enum: STATES, description: 'the same as `status`', deprecated: true },
   tool: NAME,
   agent: NAME,
+  effect: { enum: ['allow', 'deny', 'require_approval'] },
+  upstream: NAME,
+  error_code: NAME,
+  since: { ...TIME, description: 'asked for at this time or later' },
+  until: { ...TIME, description: 'asked for before this time' },
   ...PAGE,
 })
 const WAIT = params<{ wait_s?: number }>({ wait_s: { type: 'integer', minimum: 0, maximum: 60 } })
 const OPEN = new Set(['held', 'executing'])
 const ENTRIES_MAX = 100
+const TOTAL_MAX = 1_000
 
 const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
   object({ outcome: { enum: ['succeeded', 'failed'] }, ...REASON }, ['outcome']),
 )
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
-export function actionEndpoints(parts: PartsOf<'db' | 'pipeline' | 'heldFiles'>): Endpoints {
+export function actionEndpoints(
+  parts: PartsOf<'db' | 'pipeline' | 'heldFiles' | 'lifecycle'>,
+): Endpoints {
   const { db, pipeline } = parts
   const endpoints = new Endpoints('actions', parts)
 
@@ -58,17 +88,30 @@ export function actionEndpoints(parts: PartsOf<'db' | 'pipeline' | 'heldFiles'>)
       roles: ANYONE,
       query: LIST,
       errors: ['not_found'],
-      answer: page('actions', ACTION_ANSWER),
+      answer: always({
+        actions: list(ACTION_ANSWER),
+        total: {
+          ...INTEGER,
+          description: `how many match, whatever the page; ${TOTAL_MAX} stands for that or more`,
+        },
+        next_cursor: MAYBE_STRING,
+      }),
     },
-    async ({ caller, query: { limit = PAGE_DEFAULT, cursor, tool, agent, ...is } }) => {
-      const actions = await listActions(db, {
-        agentId: await agentAsked(db, caller, agent),
-        tool,
-        state: statusIn(is),
+    async ({ caller, query }) => {
+      const { limit = PAGE_DEFAULT, cursor, since, until, error_code: errorCode } = query
+      const { tool, effect, upstream } = query
+      const filter = {
+        ...{ tool, effect, upstream, errorCode },
+        agentId: await agentAsked(db, caller, query.agent),
+        state: statusIn(query),
+        since: since === undefined ? undefined : new Date(since),
+        until: until === undefined ? undefined : new Date(until),
         before: cursor,
         limit,
-      })
-      return { actions: actions.map(actionJson), next_cursor: nextCursor(actions, limit) }
+      }
+      const actions = await listActions(db, filter)
+      const total = await countActions(db, filter, TOTAL_MAX)
+      return { actions: actions.map(actionJson), total, next_cursor: nextCursor(actions, limit) }
     },
   )
 
@@ -205,7 +248,7 @@ export function actionJson(action: Action): JsonObject {
 
 // An agent gets the rule that decided; the whole trace would teach it where the gaps are.
 async function explain(
-  { db, policies }: Pick<HttpParts, 'db' | 'policies'>,
+  { db, policies, lifecycle }: Pick<HttpParts, 'db' | 'policies' | 'lifecycle'>,
   action: Action,
   forAgent: boolean,
 ) {
@@ -243,7 +286,8 @@ async function explain(
     reasons,
     shadow,
     obligations,
-    trace: await explainAction(action, policies.current),
+    live: action.revision === policies.current.revision,
+    trace: await explainAction(action, (revision) => lifecycle.history.bundleOf(revision)),
     approvals: approval ? (await votesOf(db, approval.id)).map(voteView) : [],
     audit: entries.toReversed().map(entryJson),
   }

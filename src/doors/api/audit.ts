@@ -9,14 +9,17 @@ import {
 } from '../../lib/audit-export.ts'
 import { AuditVerifier, type AuditFinding } from '../../lib/audit-verify.ts'
 import { lossDetail } from '../../lib/loss.ts'
+import { GatewayError } from '../../errors.ts'
 import type { AuditEntry, Checkpoint } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { listAlerts, raiseAlert } from '../../record/alerts.ts'
 import {
   latestCheckpoint,
+  listCheckpoints,
   readAuditKeys,
   readCheckpoints,
   readEntriesAfter,
+  readEntry,
   readHead,
   readTimeline,
 } from '../../record/audit.ts'
@@ -61,7 +64,12 @@ const TIMELINE = params<{
   cursor: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
 })
 
-/** `GET /audit/timeline`, `/verify`, `/checkpoint`, `/export`. */
+const CHECKPOINTS = params<{ limit?: number; cursor?: number }>({
+  limit: PAGE.limit,
+  cursor: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+})
+
+/** `GET /audit/timeline`, `/entries/{seq}`, `/checkpoints`, `/verify`, `/checkpoint`, `/export`. */
 export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints'>): Endpoints {
   const { db, checkpoints } = parts
   const endpoints = new Endpoints('audit', parts)
@@ -93,6 +101,43 @@ export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints'>): Endpoints 
       return {
         entries: entries.map(entryJson),
         next_cursor: entries.length === limit && last ? String(last.seq) : null,
+      }
+    },
+  )
+
+  endpoints.on(
+    'get',
+    '/audit/entries/:seq',
+    {
+      answer: ENTRY_ANSWER,
+      summary: 'One entry of the record, by its number',
+      roles: READERS,
+      errors: ['not_found'],
+    },
+    async (asked) => {
+      const seq = asked.param('seq')
+      const entry = /^[1-9]\d{0,17}$/.test(seq) ? await readEntry(db, BigInt(seq)) : undefined
+      if (entry) return entryJson(entry)
+      throw new GatewayError('not_found', 'the record has no such entry, or not any more')
+    },
+  )
+
+  endpoints.on(
+    'get',
+    '/audit/checkpoints',
+    {
+      answer: page('checkpoints', CHECKPOINT_ANSWER),
+      summary: 'Signed heads of the record, newest first',
+      roles: READERS,
+      query: CHECKPOINTS,
+    },
+    async ({ query: { limit = PAGE_DEFAULT, cursor } }) => {
+      const before = cursor === undefined ? null : BigInt(cursor)
+      const rows = await listCheckpoints(db, before, limit)
+      const last = rows.at(-1)
+      return {
+        checkpoints: rows.map(checkpointJson),
+        next_cursor: rows.length === limit && last ? String(last.size) : null,
       }
     },
   )

@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts'
-import type { Diagnostic } from '../../sources/diagnostics.ts'
 import type { Bundle } from '../../bundle/types.ts'
+import { invalid } from '../../lifecycle/publisher.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { OPERATORS, READERS } from '../edge/roles.ts'
@@ -58,11 +58,11 @@ export function policyEndpoints(parts: PartsOf): Endpoints {
       summary: 'Load the policy files again; a broken one changes nothing',
       roles: OPERATORS,
       body: RELOAD,
-      errors: ['policy_invalid'],
+      errors: ['policy_invalid', 'conflict'],
     },
     async ({ body: { path }, caller }) => {
-      const result = await policies.reload(`reload by ${caller.name}`, path)
-      if (!result.ok) throw rejected(result.diagnostics, policies.current.revision)
+      const result = await policies.reload(`reload by ${caller.name}`, path, caller.name)
+      if (!result.ok) throw invalid(result.diagnostics, policies.current.revision)
       return { reloaded: true, changed: result.changed, ...bundleJson(result.bundle) }
     },
   )
@@ -82,19 +82,12 @@ export function policyEndpoints(parts: PartsOf): Endpoints {
         throw new GatewayError('invalid_request', 'give `path` or `files`, not both')
       }
       const result = await policies.check(files ?? path)
-      if (!result.ok) throw rejected(result.diagnostics, policies.current.revision)
+      if (!result.ok) throw invalid(result.diagnostics, policies.current.revision)
       return { valid: true, ...bundleJson(result.bundle) }
     },
   )
 
   return endpoints
-}
-
-function rejected(diagnostics: readonly Diagnostic[], revision: string): GatewayError {
-  const [first] = diagnostics
-  const place = first ? `${first.file}:${first.line}:${first.col} ${first.message}` : 'unknown'
-  const message = `the policy does not load: ${place}; revision ${revision.slice(0, 12)} stays live`
-  return new GatewayError('policy_invalid', message, { details: { diagnostics, revision } })
 }
 
 function bundleJson(bundle: Bundle) {

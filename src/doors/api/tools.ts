@@ -7,7 +7,7 @@ import { isWorking, type UpstreamState } from '../../telemetry/upstream-health.t
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, OPERATORS } from '../edge/roles.ts'
-import { always, AT, INTEGER, list, NUMBER, STRING } from '../edge/schemas.ts'
+import { always, AT, INTEGER, list, NUMBER, OUTLOOK, STRING } from '../edge/schemas.ts'
 import { NAME, OPEN, params } from '../edge/validate.ts'
 
 const TOOLS = always({
@@ -20,10 +20,7 @@ const TOOLS = always({
       upstream: STRING,
       method: STRING,
       path: STRING,
-      may: {
-        enum: ['allow', 'require_approval', 'deny', 'depends'],
-        description: '`depends`: on the args, on what was done before, or on a module',
-      },
+      may: OUTLOOK,
     }),
   ),
 })

@@ -15,9 +15,9 @@ const JSON_ONLY = ['application/json']
 /** Reads and parses the body once, strictly; what is not understood is refused, never passed on. */
 export const strictBody: Step = (req) => readJson(req)
 
-/** The same, for a handler that reads it itself. */
-export async function readJson(req: IncomingMessage): Promise<void> {
-  const bytes = await readBody(req, BODY_BYTES_MAX)
+/** The same, of another size, or for a handler that reads it itself. */
+export async function readJson(req: IncomingMessage, bytesMax = BODY_BYTES_MAX): Promise<void> {
+  const bytes = await readBody(req, bytesMax)
   if (bytes.length === 0) return
   mediaType(req, JSON_ONLY)
   stateOf(req).body = parseBody(bytes)

@@ -6,7 +6,7 @@ import type { Work } from '../../operations/once.ts'
 import { aliasOf } from '../api/aliases.ts'
 import { sendJson } from '../api/answers.ts'
 import { bodyObject, callerOf, idParam, stateOf } from './context.ts'
-import { strictBody } from './body.ts'
+import { readJson } from './body.ts'
 import { allow, middleware } from './edge.ts'
 import { onceOf } from './once.ts'
 import type { PartsOf } from './parts.ts'
@@ -32,6 +32,10 @@ export interface Endpoint<Body = unknown, Query = unknown> {
   readonly roles: readonly KeyRole[] | 'open'
   readonly query?: Shape<Query>
   readonly body?: Shape<Body>
+  /** Of a body that may be larger than others. */
+  readonly bodyBytesMax?: number
+  /** Headers that it reads itself, with what they are for. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Media types of a body that the handler reads itself, in place of `body`. */
   readonly accepts?: readonly string[]
   /** Of a success; 200 unless said otherwise. 204 sends nothing. */
@@ -176,7 +180,7 @@ export class Endpoints {
     this.table.push(endpoint)
     const guards: RequestHandler[] =
       endpoint.roles === 'open' ? [] : [middleware(allow(...endpoint.roles))]
-    if (endpoint.body) guards.push(middleware(strictBody))
+    if (endpoint.body) guards.push(middleware((req) => readJson(req, endpoint.bodyBytesMax)))
     this.router[endpoint.method](endpoint.path, ...guards, async (req, res) => {
       await handle(new Asked(req, res, bodyOf(req, endpoint), queryOf(req, endpoint)))
     })

@@ -90,6 +90,7 @@ export const ERROR: JsonObject = object(
         problems: { ...list(STRING), description: 'each mistake of a request' },
         rows: { ...list(OPEN), description: 'each mistake of a file that is imported' },
         diagnostics: { ...DIAGNOSTICS, description: 'each mistake of a policy' },
+        patch: { ...STRING, description: 'the change, where it can not be made here' },
       },
       [
         'next_action',
@@ -105,6 +106,7 @@ export const ERROR: JsonObject = object(
         'problems',
         'rows',
         'diagnostics',
+        'patch',
       ],
     ),
   },
@@ -173,7 +175,11 @@ function parametersOf(call: Endpoint): JsonObject[] {
   const key = { name: 'Idempotency-Key', in: 'header', required: false }
   const isWrite = call.method !== 'get'
   const inHeader = isWrite ? [{ ...key, schema: { type: 'string', maxLength: 255 } }] : []
-  return [...inPath, ...inQuery, ...inHeader]
+  const own = Object.entries(call.headers ?? {}).map(([name, description]) => ({
+    ...{ name, in: 'header', required: true, description },
+    schema: { type: 'string' },
+  }))
+  return [...inPath, ...inQuery, ...inHeader, ...own]
 }
 
 function requestBody(call: Endpoint): { requestBody?: JsonObject } {

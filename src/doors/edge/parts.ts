@@ -4,6 +4,7 @@ import type { Config } from '../../config.ts'
 import type { KillState } from '../../control/kill-state.ts'
 import type { Replica } from '../../control/replica.ts'
 import type { Logger } from '../../lib/log.ts'
+import type { Lifecycle } from '../../lifecycle/lifecycle.ts'
 import type { Operations } from '../../operations/operations.ts'
 import type { Pipeline } from '../../pipeline/pipeline.ts'
 import type { Sandbox } from '../../rehearsal/sandbox.ts'
@@ -36,6 +37,7 @@ export interface HttpParts {
   readonly turns: Turns
   readonly sandbox: Sandbox
   readonly policies: PolicyStore
+  readonly lifecycle: Lifecycle
   readonly killState: KillState
   readonly replica: Replica
   readonly events: EventStream

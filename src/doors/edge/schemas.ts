@@ -34,6 +34,10 @@ export const page = (name: string, items: JsonObject): JsonObject =>
   always({ [name]: list(items), next_cursor: MAYBE_STRING })
 
 const EFFECT = { enum: ['allow', 'deny', 'require_approval'] } as const
+export const OUTLOOK = {
+  enum: ['allow', 'require_approval', 'deny', 'depends'],
+  description: '`depends`: on the args, on what was done before, or on a module',
+} as const
 export const REASONS = list(always({ code: STRING, message: STRING, source: STRING }))
 
 const RESULT = always(
@@ -172,7 +176,8 @@ export const EXPLANATION = always(
     effect: EFFECT,
     status: ACTION_STATE,
     state: { ...ACTION_STATE, description: 'the same as `status`', deprecated: true },
-    revision: STRING,
+    revision: { ...STRING, description: 'that decided; its own files explain it' },
+    live: { ...BOOLEAN, description: 'whether that revision is the policy now' },
     reasons: list(OPEN),
     shadow: list(OPEN),
     obligations: list(OPEN),
@@ -180,7 +185,7 @@ export const EXPLANATION = always(
     approvals: list(VOTE),
     audit: list(OPEN),
   },
-  ['shadow', 'obligations', 'trace', 'approvals', 'audit'],
+  ['live', 'shadow', 'obligations', 'trace', 'approvals', 'audit'],
 )
 
 const TARGET = always(
@@ -327,14 +332,14 @@ export const DIAGNOSTICS = list(
       severity: { enum: ['error', 'warning'] },
       hint: STRING,
     },
-    ['end', 'hint'],
+    ['hint'],
   ),
 )
 const BUNDLE_MEMBERS: JsonObject = {
   revision: STRING,
   loaded_at: AT,
   environment: STRING,
-  files: list(OPEN),
+  files: list(always({ path: STRING, sha256: STRING, bytes: INTEGER })),
   counts: COUNTS,
   entrypoints: list(ANY),
   tools: list(

@@ -1,4 +1,4 @@
-import type { ParseCache } from '../rego/index.ts'
+import type { ParseCache } from '../index.ts'
 
 // Tests are rules, and a rule may be written several times: Rego would take the definitions together, and one that
 // fails would hide behind another that holds. As OPA does, each definition of a plain test is a test of its own, so

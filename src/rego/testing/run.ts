@@ -10,10 +10,40 @@ import {
   type Loaded,
   type LoadOptions,
   ParseCache,
-} from '../rego/index.ts'
-import type { RegoFiles } from './rego-files.ts'
-import { failedCases, testRules, type TestRule } from './rego-test-rules.ts'
-import type { Report, TestResult } from './test-report.ts'
+} from '../index.ts'
+import { failedCases, testRules, type TestRule } from './rules.ts'
+
+/** Modules by file, and the documents they read. */
+interface RegoFiles {
+  readonly modules: Readonly<Record<string, string>>
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** What came of a test, and where it failed the first expression that did not hold, and those of the policy. */
+export interface RegoTestResult {
+  readonly kind: 'rego'
+  readonly name: string
+  readonly file: string
+  readonly row: number
+  readonly outcome: 'passed' | 'failed' | 'todo'
+  readonly ms: number
+  readonly entrypoint: string
+  readonly want?: string
+  readonly got?: string
+  readonly stopped?: Expression
+  readonly expressions?: readonly Expression[]
+}
+
+/** Percent of traced expressions reached, and the lines that were not. */
+export interface Coverage {
+  readonly percent: number
+  readonly missed: Readonly<Record<string, number[]>>
+}
+
+interface Report {
+  readonly results: readonly RegoTestResult[]
+  readonly coverage?: Coverage
+}
 
 interface Options {
   readonly wanted: (name: string) => boolean
@@ -81,7 +111,7 @@ function ruleEntrypoints(
   return [...found]
 }
 
-function runCase(loaded: Loaded, one: TestRule, why: Why): TestResult {
+function runCase(loaded: Loaded, one: TestRule, why: Why): RegoTestResult {
   const base = { kind: 'rego', ...one } as const
   if (one.name.startsWith('todo_')) return { ...base, outcome: 'todo', ms: 0 }
   const startedAt = performance.now()
@@ -122,7 +152,7 @@ class Why {
     this.#options = options
   }
 
-  of({ entrypoint }: TestRule): Pick<TestResult, 'stopped' | 'expressions'> {
+  of({ entrypoint }: TestRule): Pick<RegoTestResult, 'stopped' | 'expressions'> {
     const compiled = this.#compiled()
     if (!compiled) return {}
     const { loaded } = compiled
@@ -159,7 +189,7 @@ function nearest(expressions: readonly Expression[]): readonly Expression[] {
   return failed.slice(0, EXPRESSIONS_MAX)
 }
 
-function coverageOf({ tracePoints }: Compiled, loaded: Loaded): NonNullable<Report['coverage']> {
+function coverageOf({ tracePoints }: Compiled, loaded: Loaded): Coverage {
   const missed: Record<string, number[]> = {}
   let counted = 0
   let hit = 0

@@ -1,0 +1,99 @@
+import { expect } from 'chai'
+import { TestGate } from '../support/gate.ts'
+import { reply } from '../support/upstream.ts'
+
+const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
+
+describe('calls that a page is made of', () => {
+  let gate: TestGate
+  let key: string
+  before(async () => {
+    gate = await TestGate.start()
+    key = await gate.agent('worker-1')
+    gate.upstream.behave = (_effect, res) => reply(res, 200, {})
+    for (let n = 0; n < 5; n++) await gate.act(key, UPDATE)
+    for (let n = 0; n < 3; n++) await gate.act(key, { tool: 'items.delete', args: { id: `${n}` } })
+    await gate.act(key, { tool: 'nothing.there', args: {} })
+  })
+  after(() => gate.stop())
+
+  const get = async (route: string) => (await gate.call('GET', route)).body
+
+  it('GET /whoami: the name and role of a key, and the agent it acts as', async () => {
+    expect(await get('/whoami')).to.include({ name: 'tester', role: 'admin', agent: null })
+    const { body } = await gate.call('GET', '/whoami', { key })
+    expect(body.role).to.equal('agent')
+    expect(body.agent).to.include({ name: 'worker-1', status: 'active', owner: 'tests' })
+  })
+
+  it('GET /actions: by effect, upstream, error and time, with how many there are', async () => {
+    const totalOf = async (query: string) => (await get(`/actions?${query}`)).total
+    expect(await totalOf('limit=2')).to.equal(9)
+    expect(await totalOf('effect=allow')).to.equal(5)
+    expect(await totalOf('effect=require_approval&agent=worker-1')).to.equal(3)
+    expect(await totalOf('upstream=test')).to.equal(8)
+    expect(await totalOf('error_code=policy_denied')).to.equal(1)
+    const page = await get('/actions?limit=4')
+    const middle = page.actions.at(-1)
+    const since = encodeURIComponent(middle.created_at)
+    expect(await totalOf(`since=${since}`)).to.be.at.least(4)
+    expect(await totalOf(`until=${since}`)).to.be.at.most(5)
+    expect(await totalOf('since=2999-01-01')).to.equal(0)
+    expect((await gate.call('GET', '/actions?since=yesterday')).status).to.equal(400)
+  })
+
+  it('alerts are acknowledged once, by whoever was first, and counted until then', async () => {
+    gate.upstream.behave = (_effect, res) => void res.destroy()
+    await gate.act(key, UPDATE)
+    const { alerts, open } = await get('/api/v1/alerts')
+    expect(open).to.equal(alerts.length).and.to.be.greaterThan(0)
+    expect(alerts[0]).to.include({ state: 'open', acknowledged_by: null })
+    const route = `/api/v1/alerts/${alerts[0].id}/acknowledge`
+    const first = await gate.call('POST', route, { body: {} })
+    expect(first.body).to.include({ state: 'acknowledged', acknowledged_by: 'tester' })
+    const other = await gate.key('operator', 'ops')
+    const again = await gate.call('POST', route, { key: other, body: {} })
+    expect(again.body.acknowledged_by).to.equal('tester')
+    expect((await get('/api/v1/alerts?state=open')).open).to.equal(open - 1)
+    const seen = await get('/api/v1/alerts?state=acknowledged')
+    expect(seen.alerts.map(({ id }: { id: string }) => id)).to.deep.equal([alerts[0].id])
+    const { entries } = await get('/audit/timeline?kind=alert.acknowledged')
+    expect(entries).to.have.length(1)
+    const none = await gate.call('POST', '/api/v1/alerts/alr_none/acknowledge', { body: {} })
+    expect(none.status).to.equal(404)
+  })
+
+  it('the record: one entry by its number, and the signed heads', async () => {
+    const { entries } = await get('/audit/timeline?limit=1')
+    expect(await get(`/audit/entries/${entries[0].seq}`)).to.deep.equal(entries[0])
+    for (const seq of ['0', '999999', 'x', '-1', '9'.repeat(30)]) {
+      expect((await gate.call('GET', `/audit/entries/${seq}`)).status, seq).to.equal(404)
+    }
+    await get('/audit/verify')
+    const { checkpoints, next_cursor: next } = await get('/audit/checkpoints?limit=1')
+    expect(checkpoints[0].size).to.be.greaterThan(0)
+    const older = await get(`/audit/checkpoints?cursor=${checkpoints[0].size}`)
+    expect(next === null || older.checkpoints.length >= 0).to.equal(true)
+    for (const one of older.checkpoints) expect(one.size).to.be.below(checkpoints[0].size)
+  })
+
+  it('GET /stats/series: decisions in steps of time, by what they were', async () => {
+    const sum = (points: readonly number[]) => points.reduce((all, n) => all + n, 0)
+    const until = encodeURIComponent(new Date(Date.now() + 60_000).toISOString())
+    const { series, step_s: step } = await get(`/stats/series?until=${until}`)
+    expect(step).to.equal(864)
+    const counts = Object.fromEntries(
+      series.map(({ name, points }: { name: string; points: number[] }) => [name, sum(points)]),
+    )
+    expect(counts).to.deep.equal({ allow: 6, deny: 1, require_approval: 3 })
+    for (const { points } of series) expect(points).to.have.length(100)
+    const tools = await get(`/stats/series?by=tool&until=${until}&step_s=3600`)
+    const update = tools.series.find(({ name }: { name: string }) => name === 'items.update')
+    expect([update.points.length, sum(update.points)]).to.deep.equal([24, 6])
+    const agents = await get(`/stats/series?by=agent&until=${until}`)
+    expect(agents.series.map(({ name }: { name: string }) => name)).to.deep.equal(['worker-1'])
+    for (const wrong of ['step_s=1', 'since=2030-01-01&until=2029-01-01', 'by=colour']) {
+      expect((await gate.call('GET', `/stats/series?${wrong}`)).status, wrong).to.equal(400)
+    }
+  })
+})
