@@ -28,6 +28,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   telemetry: ['model'],
   protocols: ['model', 'lib', 'errors', 'bundle', 'record'],
   // `store` for the types of a ledger transaction; statements stay in the rooms.
+  mcp: ['model', 'lib', 'errors', 'store'],
   pipeline: [
     ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'bundle', 'protocols', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry'],
@@ -50,7 +51,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
-    ...['rehearsal', 'operations'],
+    ...['rehearsal', 'operations', 'mcp'],
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],
@@ -200,7 +201,7 @@ describe('tidy', () => {
   })
 
   it('says SQL in the rooms that own tables only', () => {
-    const owners = new Set(['store', 'record', 'agents', 'approvals', 'control'])
+    const owners = new Set(['store', 'record', 'agents', 'approvals', 'control', 'mcp'])
     // What a start needs of a database is asked before there is a gate.
     const asking = new Set(['cli/doctor.ts', 'cli/database-rights.ts'])
     const outside = sources().filter(

@@ -254,6 +254,12 @@ export interface ApprovalRules {
   readonly rules: readonly ApprovalRule[]
 }
 
+/** How agents are served over MCP. */
+export interface McpPolicy {
+  /** How long a call waits for a person. */
+  readonly holdMs: number
+}
+
 /** Bounds on change plans. */
 export interface PlanPolicy {
   readonly allowedDirs: readonly string[]
@@ -335,6 +341,7 @@ export interface Bundle {
   readonly approvals: ApprovalRules
   readonly plans: PlanPolicy
   readonly llm: LlmPolicy
+  readonly mcp: McpPolicy
   readonly record: RecordRules
   readonly decisionApi: DecisionApi
   readonly data: JsonObject

@@ -30,6 +30,7 @@ export interface PolicyParts {
   readonly environment: string
   readonly plans: GateFile['plans']
   readonly llm: GateFile['llm']
+  readonly mcp: Bundle['mcp']
   readonly approvals: ApprovalRules
   readonly record: RecordRules
   readonly decisionApi: Bundle['decisionApi']
@@ -113,6 +114,7 @@ export async function assemble(
     approvals,
     plans: Object.freeze({ ...parts.plans, checkPath: pathCheck(parts.plans) }),
     llm,
+    mcp: parts.mcp,
     record: parts.record,
     decisionApi: parts.decisionApi,
     data,

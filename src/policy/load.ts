@@ -314,6 +314,7 @@ function toParts(read: Read, found: Findings): PolicyParts {
     environment: gate.environment,
     plans: gate.plans,
     llm: gate.llm,
+    mcp: tools.mcp,
     decisionApi: gate.decisionApi,
     approvals,
     record,
