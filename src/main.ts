@@ -29,6 +29,7 @@ import { Ledger } from './record/ledger.ts'
 import { HeldFiles } from './record/held-files.ts'
 import { maskSecret, RecordMask } from './record/mask.ts'
 import { Outbox } from './record/outbox.ts'
+import { PinDrifts } from './record/pin-drifts.ts'
 import { PlanFiles } from './record/plan-files.ts'
 import { HeadFloor } from './store/head-floor.ts'
 import { Jobs } from './store/jobs.ts'
@@ -161,11 +162,10 @@ async function openActions(basics: Basics, record: RecordParts) {
   events.subscribe(({ kind, agentId }) => kind.startsWith('agent.') && agents.forget(agentId))
   const echoes = new CredentialEchoes((work) => operations.write(work))
   const { env } = config
-  const upstreams = () => bundle().upstreams.values()
   const onEcho = (upstream: string) => void echoes.noticed(upstream)
-  const { model, byProtocol: transports } = await life.begin(
-    new Transports({ env, model: config.model, upstreams, onEcho }),
-  )
+  const drifts = new PinDrifts((work) => operations.write(work))
+  const calling = { env, model: config.model, bundle, onEcho, onDrift: drifts.notice }
+  const { model, peers, byProtocol: transports } = await life.begin(new Transports(calling))
   const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
   const recording = { db, ledger, events, metrics, log, replicaId, mask, heldFiles }
   const pipeline = new Pipeline({
@@ -176,7 +176,7 @@ async function openActions(basics: Basics, record: RecordParts) {
   const plans = await life.begin(new Plans({ db, agents, killState, metrics, log, files, bundle }))
   const turns = new Turns({ ledger, pipeline, agents, model, replicaId, mask, log, bundle })
   const sandbox = new Sandbox({ db, ledger, replicaId, mask, log, bundle })
-  return { keyRing, operations, pipeline, plans, turns, sandbox }
+  return { keyRing, operations, pipeline, plans, turns, sandbox, peers }
 }
 
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */

@@ -26,7 +26,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   record: ['model', 'lib', 'errors', 'store'],
   // Reads what the record says; low, because whoever works counts.
   telemetry: ['model'],
-  protocols: ['model', 'lib', 'errors', 'bundle', 'record'],
+  protocols: ['model', 'lib', 'errors', 'bundle', 'record', 'mcp'],
   // `store` for the types of a ledger transaction; statements stay in the rooms.
   mcp: ['model', 'lib', 'errors', 'store'],
   pipeline: [
@@ -73,6 +73,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'engines',
     'policy',
     'decide',
+    'protocols',
     'main',
     'maintenance',
   ],

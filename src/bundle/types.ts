@@ -258,6 +258,8 @@ export interface ApprovalRules {
 export interface McpPolicy {
   /** How long a call waits for a person. */
   readonly holdMs: number
+  /** How old what a server lists may be when one of its tools is called. */
+  readonly relistMs: number
 }
 
 /** Bounds on change plans. */

@@ -125,10 +125,7 @@ export function assertParamHeaders(message: Incoming, headers: Headers, schema: 
   for (const { path, name } of annotated(schema)) {
     const header = `mcp-param-${name.toLowerCase()}`
     const sent = decodedHeader(headers[header])
-    const value = path.reduce<unknown>(
-      (at, key) => (isObject(at as JsonObject) ? (at as JsonObject)[key] : undefined),
-      args,
-    )
+    const value = valueAt(args, path)
     const isThere = value !== undefined && value !== null
     if (isThere ? !isSame(value, sent) : sent !== undefined) throw mismatch(message, header)
   }
@@ -158,3 +155,32 @@ function annotated(schema: JsonObject, path: readonly string[] = []): readonly A
     return [...own, ...annotated(one, here)]
   })
 }
+
+/** The envelope of a modern request of the gate's own. */
+export const modernMeta = (self: JsonObject): JsonObject => ({
+  [VERSION_KEY]: MODERN_VERSION,
+  [CAPABILITIES_KEY]: {},
+  [CLIENT_KEY]: self,
+})
+
+/** The headers that repeat args which a tool's schema marks with `x-mcp-header`. */
+export function paramHeaders(schema: JsonObject, args: JsonObject): Record<string, string> {
+  const all = annotated(schema).flatMap(({ path, name }) => {
+    const value = valueAt(args, path)
+    const isPlain = ['string', 'number', 'boolean'].includes(typeof value)
+    return isPlain ? [[`mcp-param-${name.toLowerCase()}`, encodedHeader(String(value))]] : []
+  })
+  return Object.fromEntries(all) as Record<string, string>
+}
+
+/** Text as a header can hold it. */
+export const encodedHeader = (text: string): string =>
+  /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !text.startsWith('=?')
+    ? text
+    : `=?base64?${Buffer.from(text).toString('base64')}?=`
+
+const valueAt = (args: JsonObject, path: readonly string[]): unknown =>
+  path.reduce<unknown>(
+    (at, key) => (isObject(at as JsonObject) ? (at as JsonObject)[key] : undefined),
+    args,
+  )

@@ -308,6 +308,7 @@ export class Pipeline {
     const options = {
       requestId: claim.requestId,
       actionId: claim.actionId,
+      holder: claim.agent.id,
       mayStart: () => !killState.check(killTargetOf(claim)).blocked,
       files: (digest: string) => sent.files?.get(digest),
       answer: this.#answerPlan(claim, tool, sent),

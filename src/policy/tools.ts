@@ -12,7 +12,7 @@ import { isObject, parsePointer, schemaAt, schemaHas } from '../bundle/pointer.t
 import { didYouMean } from '../lib/suggest.ts'
 import { TemplateIndex } from '../bundle/template-index.ts'
 import { readHttpCall, type RawHttpCall } from './http-rules.ts'
-import { type RawMcp, readMcp } from './mcp.ts'
+import { type McpToolRule, type RawMcp, readMcp } from './mcp.ts'
 import { type RawUpstream, readUpstream } from './upstreams.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
@@ -21,6 +21,8 @@ export interface ToolsFile {
   readonly upstreams: ReadonlyMap<string, Upstream>
   readonly tools: ReadonlyMap<string, Tool>
   readonly mcp: McpPolicy
+  /** What is known of tools of MCP servers, by `server:tool`. */
+  readonly mcpTools: Readonly<Record<string, McpToolRule>>
   /** Environment values that went into it, for the revision. */
   readonly envUsed: ReadonlyMap<string, string>
 }
@@ -68,7 +70,7 @@ export function readTools(
     upstreams.set(name, readUpstream(name, one, { source, env, used: envUsed, found }))
   }
   const tools = new ToolReader(source, raw, found).readAll()
-  return { upstreams, tools, mcp: readMcp(raw.mcp), envUsed }
+  return { upstreams, tools, mcp: readMcp(raw.mcp), mcpTools: raw.mcp?.tools ?? {}, envUsed }
 }
 
 // What protocols bring themselves.

@@ -63,6 +63,7 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/access/v1/evaluation', ['agent', 'admin', 'pep']],
   ['POST', '/access/v1/evaluations', ['agent', 'admin', 'pep']],
   ['POST', '/mcp/tools', ALL],
+  ['POST', '/mcp/none', ALL],
   ['POST', '/plan', ACTORS],
   ['GET', '/plans', ALL],
   ['GET', '/plans/pln_none', ALL],

@@ -9,6 +9,7 @@ import type { Pipeline } from '../../pipeline/pipeline.ts'
 import type { Sandbox } from '../../rehearsal/sandbox.ts'
 import type { Plans } from '../../plans/plans.ts'
 import type { Turns } from '../../turns/turns.ts'
+import type { McpPeers } from '../../protocols/mcp/peers.ts'
 import type { PolicyStore } from '../../policy/store.ts'
 import type { Checkpointer } from '../../record/checkpoints.ts'
 import type { EventStream } from '../../record/events.ts'
@@ -33,6 +34,7 @@ export interface HttpParts {
   readonly pipeline: Pipeline
   readonly operations: Operations
   readonly plans: Plans
+  readonly peers: McpPeers
   readonly turns: Turns
   readonly sandbox: Sandbox
   readonly policies: PolicyStore

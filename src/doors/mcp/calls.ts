@@ -1,4 +1,5 @@
 import { GatewayError, type ErrorCode } from '../../errors.ts'
+import type { RawJson } from '../../lib/raw-json.ts'
 import { SentFiles } from '../../lib/spool.ts'
 import { Seal } from '../../lib/seal.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -41,12 +42,17 @@ export async function callTool(
   const files = new SentFiles()
   try {
     const tool = called?.tool ?? unknownName(served.name, name)
-    const submission = { ...submissionOf(asking, served, tool), files }
+    const sink = served.sink?.(asking, replying)
+    const submission = {
+      ...submissionOf(asking, served, tool),
+      files,
+      ...(sink ? { sink } : {}),
+    }
     const answer = await parts.pipeline.act(submission)
     if (!called?.isShown && answer.type === 'refused') throw unknownTool(name, asking)
     const known = called ?? NO_TOOL
     const ended = await waited(parts, holds, { answer, submission, asking, replying, known })
-    replying.result(resultOf(served, ended, known))
+    replying.result(resultOf(served, ended, known, replying))
   } catch (error) {
     const isTold = error instanceof GatewayError && isAgents(error)
     if (!isTold || !called) throw error
@@ -139,10 +145,15 @@ async function waited(
 export const callId = (sessionId: string, id: unknown): string =>
   JSON.stringify([sessionId, id ?? null])
 
-function resultOf(served: Served, answer: Answer, tool: CalledTool): JsonObject {
+function resultOf(
+  served: Served,
+  answer: Answer,
+  tool: CalledTool,
+  replying: Replying,
+): JsonObject | RawJson {
   switch (answer.type) {
     case 'executed':
-      return served.result(answer.result, answer)
+      return served.result(answer, replying)
     case 'held':
       return pendingResult(answer, tool)
     case 'refused':

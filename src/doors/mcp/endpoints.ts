@@ -38,6 +38,7 @@ import { Holds } from './holds.ts'
 import { answer, holderOf, methodLabel, type Handling } from './methods.ts'
 import { Replying } from './replying.ts'
 import type { McpParts, Served } from './served.ts'
+import { relayServed } from './relay-served.ts'
 import { toolsServed } from './tools-served.ts'
 
 // The door of MCP over Streamable HTTP. Steps in order: origin and host, the key and its role (all before this file), the
@@ -74,7 +75,7 @@ const REFUSED: Readonly<Record<number, OtherAnswer>> = Object.fromEntries(
 )
 const ACCEPTED = { 202: { means: 'a notification', answer: {} } }
 
-/** `POST`, `GET` and `DELETE /mcp/tools`. */
+/** `POST`, `GET` and `DELETE` of `/mcp/tools` and `/mcp/{server}`. */
 export function mcpEndpoints(parts: PartsOf & McpParts): Endpoints {
   const endpoints = new Endpoints('mcp', parts)
   const handling: Handling = {
@@ -84,6 +85,12 @@ export function mcpEndpoints(parts: PartsOf & McpParts): Endpoints {
     changes: new ChangeStreams(parts),
   }
   declare(endpoints, '/mcp/tools', handling, () => toolsServed(parts))
+  declare(endpoints, '/mcp/:server', handling, (asked) => {
+    const name = asked.param('server')
+    const upstream = parts.policies.current.upstreams.get(name)
+    if (upstream?.protocol === 'mcp') return relayServed(parts, upstream)
+    throw new GatewayError('not_found', 'there is no such MCP server')
+  })
   return endpoints
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../../lib/log.ts'
-import { jsonText } from '../../lib/raw-json.ts'
+import { jsonText, RawJson } from '../../lib/raw-json.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { errorMessage, McpError, METHOD_NOT_FOUND, type Incoming } from '../../mcp/wire.ts'
 import type { Era } from '../../mcp/eras.ts'
@@ -8,6 +8,7 @@ import { header } from '../edge/context.ts'
 import { sendJsonText } from '../edge/send.ts'
 import { sendMcpError, toMcpError } from './errors.ts'
 
+const BEHIND_BYTES = 1 << 20
 /** Server-sent events that intermediaries pass on as they come. */
 const STREAM_HEADERS = {
   'Content-Type': 'text/event-stream',
@@ -75,13 +76,17 @@ export class Replying {
     if (this.isStreaming) this.#res.write(`: ${text}\n\n`)
   }
 
+  /** A client that is behind misses some: each says what the one before it did, and more. */
   notify(method: string, params: JsonObject): void {
-    if (this.isStreaming) this.#res.write(eventText({ jsonrpc: '2.0', method, params }))
+    if (this.isStreaming && this.#res.writableLength < BEHIND_BYTES)
+      this.#res.write(eventText({ jsonrpc: '2.0', method, params }))
   }
 
-  result(result: JsonObject): void {
-    const whole = this.era.isModern && !('resultType' in result) ? { resultType: 'complete' } : {}
-    this.#end({ jsonrpc: '2.0', id: this.message.id, result: { ...whole, ...result } }, 200)
+  /** A modern client is told that a result is whole; one that is handed on says so itself, or is made to. */
+  result(result: JsonObject | RawJson): void {
+    const whole = this.era.isModern ? { resultType: 'complete' } : {}
+    const told = result instanceof RawJson ? result : { ...whole, ...result }
+    this.#end({ jsonrpc: '2.0', id: this.message.id, result: told }, 200)
   }
 
   error(error: unknown): void {
@@ -112,7 +117,7 @@ export class Replying {
     })
   }
 
-  #end(message: JsonObject, status: number): void {
+  #end(message: unknown, status: number): void {
     this.#isDone = true
     const res = this.#res
     if (res.headersSent) {
@@ -124,4 +129,4 @@ export class Replying {
   }
 }
 
-const eventText = (message: JsonObject): string => `event: message\ndata: ${jsonText(message)}\n\n`
+const eventText = (message: unknown): string => `event: message\ndata: ${jsonText(message)}\n\n`

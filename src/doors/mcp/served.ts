@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { Caller } from '../../agents/keys.ts'
 import type { JsonObject } from '../../model/json.ts'
-import type { StoredResult } from '../../model/result.ts'
+import type { RawJson } from '../../lib/raw-json.ts'
 import type { Answer } from '../../pipeline/submission.ts'
 import type { Incoming } from '../../mcp/wire.ts'
+import type { ActionSink } from '../../protocols/http/exchange.ts'
+import type { Replying } from './replying.ts'
 import type { HttpParts } from '../edge/parts.ts'
 
 /** What the MCP door is built from. */
@@ -17,6 +19,7 @@ export type McpParts = Pick<
   | 'mask'
   | 'metrics'
   | 'operations'
+  | 'peers'
   | 'pipeline'
   | 'policies'
   | 'streams'
@@ -56,6 +59,8 @@ export interface Served {
   tools(asking: Asking): Promise<readonly JsonObject[]>
   /** Undefined: there is none of this name. */
   find(asking: Asking, name: string): Promise<CalledTool | undefined>
-  /** An answer of the upstream as the result of the call. */
-  result(result: StoredResult, answer: Executed): JsonObject
+  /** An answer of the upstream as the result of the call; JSON text where it is handed on as it came. @throws McpError */
+  result(answer: Executed, replying: Replying): JsonObject | RawJson
+  /** Gets what the upstream says before its answer. */
+  sink?(asking: Asking, replying: Replying): ActionSink | undefined
 }

@@ -50,7 +50,7 @@ export function toolsServed({ policies, db }: McpParts): Served {
       const shown = await isShown(asking)
       return { tool: tool.name, schema, hasOutputSchema: false, isShown: shown(tool) }
     },
-    result: (_result, answer) => httpResult(answer),
+    result: (answer) => httpResult(answer),
   }
 }
 
