@@ -38,8 +38,11 @@ export async function pin(server: string, { dir, tool: only, by }: PinOptions): 
   const at = { first_seen: new Date().toISOString(), by: by ?? os.userInfo().username }
   const next: Record<string, Pin> = { ...pins }
   for (const { key, listed } of changes) {
-    if (listed) next[key] = { hash: listed.hash, tool: listed.tool, ...at }
-    else delete next[key]
+    if (!listed) delete next[key]
+    else {
+      const made = { hash: listed.hash, tool: listed.tool, ...at }
+      if (isReadable(key, made)) next[key] = made
+    }
   }
   show(changes)
   warnOfUnusable(changes)
@@ -115,6 +118,17 @@ function show(changes: readonly Change[]): void {
 /** Null: there is none. */
 const text = (tool: JsonObject | undefined): string | null =>
   tool === undefined ? null : `${JSON.stringify(tool, null, 2)}\n`
+
+/** What the policy could not read back would take all of it along. */
+function isReadable(key: string, made: Pin): boolean {
+  try {
+    readPins(writePins({ [key]: made }))
+    return true
+  } catch (error) {
+    say(visible(`${key} is left out: ${error instanceof Error ? error.message : ''}`))
+    return false
+  }
+}
 
 function warnOfUnusable(changes: readonly Change[]): void {
   for (const { key, listed: now } of changes) {

@@ -15,6 +15,9 @@ import type { ToolsFile } from './tools.ts'
 // The tools of MCP servers are those that are pinned. They are tools like any other to guards, approvals and the record;
 // what a server says of their effect is shown and never believed: where the policy says nothing, one is irreversible.
 
+/** Paths under `/mcp` that are not servers. */
+const RESERVED: ReadonlySet<string> = new Set(['tools', 'portcullis'])
+const SERVER = /^[a-z][a-z0-9-]{0,30}$/
 const NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,127}$/
 
 /** What `tools.yaml` declares, and what is pinned of the MCP servers in it. */
@@ -93,6 +96,15 @@ function checkRules(
   found: Findings,
 ): void {
   const servers = [...upstreams.values()].filter(({ protocol }) => protocol === 'mcp')
+  for (const { name } of servers) {
+    const at = source.atKey(['upstreams', name])
+    if (RESERVED.has(name)) {
+      found.error(at, 'reserved_name', `\`${name}\` is a name of the gate itself under /mcp`)
+    } else if (!SERVER.test(name)) {
+      const message = `\`${name}\` cannot be the name of an MCP server`
+      found.error(at, 'bad_name', message, 'lower-case letters, digits and `-`, at most 31')
+    }
+  }
   for (const [key, rule] of Object.entries(mcpTools)) {
     const at = source.atKey(['mcp', 'tools', key])
     const server = key.slice(0, key.indexOf(':'))

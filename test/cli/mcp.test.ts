@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import type { JsonObject } from '../../src/model/json.ts'
 import { CLIENTS } from '../doors/mcp/clients.ts'
 import { McpServerFixture, SERVED } from '../doors/mcp/servers.ts'
 import { prepareEmbedded, scratch } from '../support/database.ts'
@@ -63,6 +64,17 @@ describe('portcullis mcp', function () {
     expect(pins['crm:find'].tool).to.deep.include(SERVED[0])
     const again = await portcullis(['pin', 'crm'], dir)
     expect(again.stdout).to.include('everything is pinned as it is listed')
+  })
+
+  it('leaves out what a policy could not read, and pins the rest', async () => {
+    const dir = folder()
+    let deep: JsonObject = {}
+    for (let n = 0; n < 70; n++) deep = { deep }
+    server.tools = [...SERVED, { name: 'deep', inputSchema: { type: 'object', properties: deep } }]
+    const { code, stderr } = await portcullis(['pin', 'crm'], dir)
+    expect(code, stderr).to.equal(0)
+    expect(stderr).to.match(/^crm:deep is left out: nesting deeper than 64 at position \d+\n/)
+    expect(Object.keys(pinsIn(dir))).to.not.include('crm:deep')
   })
 
   it('finds what changed, and pins only what is named', async () => {

@@ -38,7 +38,10 @@ export async function callTool(
   }
   const name = nameIn(asking)
   const called = await served.find(asking, name)
-  if (called && replying.era.isModern) assertParamHeaders(message, req.headers, called.schema)
+  // Of a hidden tool nothing is said, not even this.
+  if (called?.isShown && replying.era.isModern) {
+    assertParamHeaders(message, req.headers, called.schema)
+  }
   const files = new SentFiles()
   try {
     const tool = called?.tool ?? unknownName(served.name, name)

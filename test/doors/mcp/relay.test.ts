@@ -171,6 +171,24 @@ for (const era of ['legacy', 'modern'] as const) {
       expect(await ofIt()).to.have.length(1)
     })
 
+    it('answers twenty clients at once, each with what is its own', async () => {
+      const connects = Object.values(CLIENTS)
+      const clients = await Promise.all(
+        Array.from({ length: 20 }, async (_, n) => {
+          const mine = await gate.agent(`one-of-many-${n}`)
+          return connects[n % connects.length]?.(url, mine)
+        }),
+      )
+      const calls = clients.flatMap((client, n) =>
+        Array.from({ length: 15 }, async (_, m) => {
+          const called = await client?.call('find', { id: `${n}/${m}` })
+          expect(called?.structuredContent).to.deep.equal({ found: `${n}/${m}` })
+        }),
+      )
+      await Promise.all(calls)
+      await Promise.all(clients.map((client) => client?.close()))
+    })
+
     it('shows the server its own credential and nothing of the client', () => {
       for (const headers of server.headers) {
         expect(headers.authorization).to.equal('Bearer the-secret-of-the-crm')
