@@ -176,7 +176,7 @@ async function openActions(basics: Basics, record: RecordParts) {
   const plans = await life.begin(new Plans({ db, agents, killState, metrics, log, files, bundle }))
   const turns = new Turns({ ledger, pipeline, agents, model, replicaId, mask, log, bundle })
   const sandbox = new Sandbox({ db, ledger, replicaId, mask, log, bundle })
-  return { keyRing, operations, pipeline, plans, turns, sandbox, peers }
+  return { keyRing, operations, pipeline, plans, turns, sandbox, peers, agents }
 }
 
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */

@@ -1,5 +1,6 @@
 import type { KeyRing } from '../../agents/keys.ts'
 import type { ManifestTrust } from '../../agents/manifests.ts'
+import type { AgentCache } from '../../agents/registry.ts'
 import type { Config } from '../../config.ts'
 import type { KillState } from '../../control/kill-state.ts'
 import type { Replica } from '../../control/replica.ts'
@@ -35,6 +36,7 @@ export interface HttpParts {
   readonly operations: Operations
   readonly plans: Plans
   readonly peers: McpPeers
+  readonly agents: AgentCache
   readonly turns: Turns
   readonly sandbox: Sandbox
   readonly policies: PolicyStore

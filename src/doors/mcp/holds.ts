@@ -1,6 +1,5 @@
 import { Writable } from 'node:stream'
 import type { Caller } from '../../agents/keys.ts'
-import { agentOf } from '../../agents/registry.ts'
 import { cancelApproval } from '../../operations/approvals.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Answer, Submission } from '../../pipeline/submission.ts'
@@ -123,8 +122,8 @@ export class Holds {
   }
 
   async #assertNotKilled({ caller, tool, upstream }: Waiting): Promise<void> {
-    const { db, killState } = this.#parts
-    const agent = await agentOf(db, caller.agentId ?? '')
+    const { agents, killState } = this.#parts
+    const agent = await agents.acting(caller)
     const target = { agentId: agent.id, agentName: agent.name, tool, upstream }
     const verdict = killState.check(target)
     if (!verdict.blocked) return

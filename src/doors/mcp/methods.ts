@@ -1,4 +1,3 @@
-import { agentOf } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { paged } from '../../mcp/cursor.ts'
@@ -131,9 +130,9 @@ export const holderOf = ({ agentId, role, name }: Asking['caller']): string =>
   agentId === null ? `${role}:${name}` : `agent:${agentId}`
 
 // An agent that may do nothing is told so when it comes, and not call by call.
-async function assertActive({ db, killState }: McpParts, { caller }: Asking): Promise<void> {
+async function assertActive({ agents, killState }: McpParts, { caller }: Asking): Promise<void> {
   if (caller.agentId === null) return
-  const agent = await agentOf(db, caller.agentId)
+  const agent = await agents.acting(caller)
   if (agent.status !== 'active') {
     throw told(new GatewayError('agent_paused', `the agent is ${agent.status}`))
   }

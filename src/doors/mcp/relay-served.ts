@@ -1,4 +1,3 @@
-import { agentOf } from '../../agents/registry.ts'
 import { mcpToolName } from '../../bundle/pins.ts'
 import { GatewayError } from '../../errors.ts'
 import { replaced, spansAt } from '../../lib/json-spans.ts'
@@ -21,13 +20,13 @@ const MESSAGE_CHARS_MAX = 2_000
 
 /** `/mcp/{server}`. */
 export function relayServed(parts: McpParts, upstream: Upstream): Served {
-  const { policies, db, peers } = parts
+  const { policies, agents, peers } = parts
   const { name } = upstream
   const policyTool = (tool: string): Tool | undefined =>
     policies.current.tools.get(mcpToolName(name, tool))
   const isShown = async ({ caller }: Asking): Promise<(tool: string) => boolean> => {
     if (caller.agentId === null) return () => true
-    const agent = await agentOf(db, caller.agentId)
+    const agent = await agents.acting(caller)
     return (named) => {
       const tool = policyTool(named)
       return tool !== undefined && !isHiddenFrom(agent, tool, policies.current)

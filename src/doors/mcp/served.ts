@@ -11,6 +11,7 @@ import type { HttpParts } from '../edge/parts.ts'
 /** What the MCP door is built from. */
 export type McpParts = Pick<
   HttpParts,
+  | 'agents'
   | 'config'
   | 'db'
   | 'events'

@@ -1,4 +1,3 @@
-import { agentOf } from '../../agents/registry.ts'
 import type { Bundle } from '../../bundle/types.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import type { Tool } from '../../model/tool.ts'
@@ -27,10 +26,10 @@ function toolsOf(bundle: Bundle): ReadonlyMap<string, Tool> {
 }
 
 /** `/mcp/tools`: the tools of `tools.yaml`, called over HTTP, as tools of MCP. */
-export function toolsServed({ policies, db }: McpParts): Served {
+export function toolsServed({ policies, agents }: McpParts): Served {
   const isShown = async ({ caller }: Asking): Promise<(tool: Tool) => boolean> => {
     if (caller.agentId === null) return () => true
-    const agent = await agentOf(db, caller.agentId)
+    const agent = await agents.acting(caller)
     return (tool) => !isHiddenFrom(agent, tool, policies.current)
   }
   return {

@@ -179,13 +179,13 @@ for (const era of ['legacy', 'modern'] as const) {
           return connects[n % connects.length]?.(url, mine)
         }),
       )
-      const calls = clients.flatMap((client, n) =>
-        Array.from({ length: 15 }, async (_, m) => {
+      const one = async (client: McpClient | undefined, n: number) => {
+        for (let m = 0; m < 15; m++) {
           const called = await client?.call('find', { id: `${n}/${m}` })
           expect(called?.structuredContent).to.deep.equal({ found: `${n}/${m}` })
-        }),
-      )
-      await Promise.all(calls)
+        }
+      }
+      await Promise.all(clients.map(one))
       await Promise.all(clients.map((client) => client?.close()))
     })
 
