@@ -2,7 +2,6 @@ import { KeyRing } from './agents/keys.ts'
 import { AgentCache } from './agents/registry.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
-import { Replica } from './control/replica.ts'
 import { JUDGE, KINDS } from './decide/index.ts'
 import { POLICY_LOADER } from './decide/load.ts'
 import { Transports } from './protocols/transports.ts'
@@ -19,28 +18,17 @@ import { Operations } from './operations/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { Plans } from './plans/plans.ts'
 import { Lifecycle } from './lifecycle/lifecycle.ts'
+import { type Basics, openRecord, type RecordParts } from './open-record.ts'
 import { Sandbox } from './rehearsal/sandbox.ts'
 import { Turns } from './turns/turns.ts'
 import { PolicyStore } from './policy/store.ts'
-import { Checkpointer } from './record/checkpoints.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
-import { EventStream } from './record/events.ts'
-import { Ledger } from './record/ledger.ts'
-import { HeldFiles } from './record/held-files.ts'
-import { assertNotGone } from './record/lost-database.ts'
-import { maskSecret, RecordMask } from './record/mask.ts'
-import { Outbox } from './record/outbox.ts'
+import { PinDrifts } from './record/pin-drifts.ts'
 import { PlanFiles } from './record/plan-files.ts'
-import { HeadFloor } from './store/head-floor.ts'
-import { Jobs } from './store/jobs.ts'
-import { Store } from './store/store.ts'
-import { countEntry } from './telemetry/count-entries.ts'
 import { Metrics } from './telemetry/metrics.ts'
-import { tellBroken } from './worker/broken-record.ts'
 import { peerListener } from './worker/peers.ts'
-import { handlers, QUEUE_OPTIONS } from './worker/queues.ts'
+import { handlers } from './worker/queues.ts'
 import { Sweeper } from './worker/sweeper.ts'
-import { checkpointSinks, WebhookSender } from './worker/webhooks.ts'
 
 /** A running gate: builds every part, starts them in order, stops them in reverse. */
 export class Gate {
@@ -107,52 +95,6 @@ export class Gate {
   }
 }
 
-/** What every role is built with. */
-type Basics = Pick<Gate, 'config' | 'log' | 'metrics' | 'killState' | 'policies' | 'lifecycle'> & {
-  readonly life: Lifetime
-  readonly version: string
-}
-
-/** The database, this replica among its peers, and the record with all that reads it. */
-async function openRecord(basics: Basics) {
-  const { config, log, metrics, killState, policies, life, version } = basics
-  const { databaseUrl, dataDir, webhookSecret: secret } = config
-  const { approvalWebhookUrl: approvalUrl, alertWebhookUrl: alertUrl } = config
-  if (databaseUrl === null) assertNotGone(dataDir)
-  const store = await life.begin(new Store({ databaseUrl, dataDir, log }))
-  const { db, reads, isEmbedded: isAlone } = store
-  await basics.lifecycle.loadKept(life, db)
-  const webhooks = new WebhookSender({ approvalUrl, alertUrl, secret, metrics })
-  const floor = new HeadFloor((finding) => tellBroken(finding, { log, metrics, webhooks }))
-  const control = await life.begin(store.session('portcullis-control'))
-  const replica = new Replica({ db: control, state: killState, floor, log, version, isAlone })
-  replica.announceRevision(policies.current.revision)
-  await life.begin(replica)
-  const sinks = checkpointSinks(webhooks, config.checkpointWebhookUrl)
-  const keeping = { db, dataDir, log, floor, sinks, othersAlive: () => replica.hasPeers() }
-  const checkpoints = await life.begin(new Checkpointer(keeping))
-  const events = await life.begin(new EventStream(db))
-  const jobs = new Jobs(store, log)
-  await life.begin({ start: () => jobs.start(QUEUE_OPTIONS), stop: () => jobs.stop() })
-  const ledger = new Ledger({
-    config: store.clientConfig('portcullis-ledger'),
-    log,
-    deadlineMs: store.commitMs,
-    floor,
-    isServer: !isAlone,
-    origin: replica.id,
-    jobs: new Outbox(jobs, { approvals: approvalUrl !== null, alerts: alertUrl !== null }),
-  })
-  ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))
-  ledger.onCommitted((entries) => events.publish(entries))
-  // Counted by the replica that wrote them, so that a sum over replicas is right.
-  ledger.onCommitted((entries) => entries.forEach((entry) => countEntry(metrics, entry)))
-  await life.begin(ledger)
-  const heldFiles = await life.begin(new HeldFiles(db, dataDir))
-  const kept = { ledger, heldFiles, mask: new RecordMask(await maskSecret(db)) }
-  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ...kept }
-}
-
 /** What judges actions and carries them out, and what is made of actions. */
 async function openActions(basics: Basics, record: RecordParts) {
   const { config, log, metrics, killState, policies, life } = basics
@@ -164,11 +106,10 @@ async function openActions(basics: Basics, record: RecordParts) {
   const agents = new AgentCache(db)
   events.subscribe(({ kind, agentId }) => kind.startsWith('agent.') && agents.forget(agentId))
   const echoes = new CredentialEchoes((work) => operations.write(work))
-  const upstreams = () => bundle().upstreams.values()
   const onEcho = (upstream: string) => void echoes.noticed(upstream)
-  const { model, byProtocol: transports } = await life.begin(
-    new Transports({ env: config.env, model: config.model, upstreams, onEcho }),
-  )
+  const drifts = new PinDrifts((work) => operations.write(work))
+  const calling = { env: config.env, model: config.model, bundle, onEcho, onDrift: drifts.notice }
+  const { model, peers, byProtocol: transports } = await life.begin(new Transports(calling))
   const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
   const recording = { db, ledger, events, metrics, log, replicaId, mask, heldFiles }
   const pipeline = new Pipeline({
@@ -179,7 +120,7 @@ async function openActions(basics: Basics, record: RecordParts) {
   const plans = await life.begin(new Plans({ db, agents, killState, metrics, log, files, bundle }))
   const turns = new Turns({ ledger, pipeline, agents, model, replicaId, mask, log, bundle })
   const sandbox = new Sandbox({ db, ledger, replicaId, mask, log, bundle })
-  return { keyRing, operations, pipeline, plans, turns, sandbox }
+  return { keyRing, operations, pipeline, plans, turns, sandbox, peers, agents }
 }
 
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */
@@ -197,5 +138,4 @@ async function openWork(basics: Basics, record: RecordParts, actions: ActionPart
   await basics.lifecycle.begin(life, all)
 }
 
-type RecordParts = Awaited<ReturnType<typeof openRecord>>
 type ActionParts = Awaited<ReturnType<typeof openActions>>

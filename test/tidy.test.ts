@@ -26,8 +26,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   record: ['model', 'lib', 'errors', 'store'],
   // Reads what the record says; low, because whoever works counts.
   telemetry: ['model'],
-  protocols: ['model', 'lib', 'errors', 'bundle', 'record'],
+  protocols: ['model', 'lib', 'errors', 'bundle', 'record', 'mcp'],
   // `store` for the types of a ledger transaction; statements stay in the rooms.
+  mcp: ['model', 'lib', 'errors', 'store'],
   pipeline: [
     ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'bundle', 'protocols', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry'],
@@ -55,7 +56,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
-    ...['rehearsal', 'operations', 'lifecycle'],
+    ...['rehearsal', 'operations', 'lifecycle', 'mcp'],
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],
@@ -77,10 +78,25 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'engines',
     'policy',
     'decide',
+    'protocols',
     'main',
     'maintenance',
   ],
   main: ['*'],
+  // The half of main that opens the database and what is kept in it.
+  'open-record': [
+    ...[
+      'lib',
+      'config',
+      'control',
+      'record',
+      'store',
+      'telemetry',
+      'policy',
+      'lifecycle',
+      'worker',
+    ],
+  ],
   // The door of the package for programs that run a gate themselves.
   index: ['config', 'errors', 'main'],
 }
@@ -207,7 +223,7 @@ describe('tidy', () => {
   })
 
   it('says SQL in the rooms that own tables only', () => {
-    const owners = new Set(['store', 'record', 'agents', 'approvals', 'control'])
+    const owners = new Set(['store', 'record', 'agents', 'approvals', 'control', 'mcp'])
     // What a start needs of a database is asked before there is a gate.
     const asking = new Set(['cli/doctor.ts', 'cli/database-rights.ts'])
     const outside = sources().filter(

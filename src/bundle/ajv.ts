@@ -29,8 +29,8 @@ const linearRegExp = Object.assign(
 
 class SchemaProblem extends Error {}
 
-function newAjv(allErrors: boolean): Ajv2020 {
-  const options = { allErrors, strict: true, strictTypes: false, strictRequired: false } as const
+function newAjv(allErrors: boolean, strict = true): Ajv2020 {
+  const options = { allErrors, strict, strictTypes: false, strictRequired: false } as const
   const ajv = new Ajv2020({
     ...options,
     logger: false,
@@ -185,17 +185,44 @@ let authored: Ajv2020 | undefined
 /** Compiles a JSON Schema that a policy author wrote. Nothing is coerced, nothing filled in. */
 export function compileArgsSchema(schema: JsonObject): CompiledCheck {
   authored ??= newAjv(false)
+  return compiledBy(authored, schema)
+}
+
+let foreign: Ajv2020 | undefined
+const FOREIGN_DEPTH_MAX = 32
+const FOREIGN_SCHEMAS_MAX = 2_000
+
+/**
+ * Compiles a JSON Schema that an upstream wrote: it may have words of its own, names an older draft and means this one, and
+ * is bounded.
+ */
+export function compileForeignSchema(given: JsonObject): CompiledCheck {
+  const { $schema: draft, ...rest } = given
+  const schema = draft === undefined ? given : rest
+  const left = { objects: FOREIGN_SCHEMAS_MAX }
+  if (!isBounded(schema, FOREIGN_DEPTH_MAX, left)) return { ok: false, message: 'it is too large' }
+  foreign ??= newAjv(false, false)
+  return compiledBy(foreign, schema)
+}
+
+function isBounded(value: Json, depth: number, left: { objects: number }): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  if (depth === 0 || --left.objects < 0) return false
+  return Object.values(value as JsonObject).every((one) => isBounded(one, depth - 1, left))
+}
+
+function compiledBy(ajv: Ajv2020, schema: JsonObject): CompiledCheck {
   try {
     const problem = costProblem(schema)
     if (problem !== undefined) return { ok: false, message: problem }
-    const validate = authored.compile(schema)
+    const validate = ajv.compile(schema)
     // A promise would be true whatever it resolves to.
     if ('$async' in validate) return { ok: false, message: '`$async` is not allowed' }
     return { ok: true, check: (args) => check(validate, args) }
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : String(error) }
   } finally {
-    authored.removeSchema(schema) // or every reload would leave its schemas behind
+    ajv.removeSchema(schema) // or every reload would leave its schemas behind
   }
 }
 
@@ -210,16 +237,15 @@ export function schemaProblem(schema: JsonObject): string | undefined {
  * A check of a schema that is known to compile, compiled when it is first used: of a thousand tools, most are not called
  * between one reload and the next.
  */
-export function lazyArgsCheck(schema: JsonObject): ArgsCheck {
+export function lazyArgsCheck(schema: JsonObject, compile = compileArgsSchema): ArgsCheck {
   let known: ArgsCheck | undefined
   return (args) => {
-    known ??= checkOf(schema)
+    known ??= checkOf(compile(schema))
     return known(args)
   }
 }
 
-function checkOf(schema: JsonObject): ArgsCheck {
-  const compiled = compileArgsSchema(schema)
+function checkOf(compiled: CompiledCheck): ArgsCheck {
   if (compiled.ok) return compiled.check
   throw new Error(`a schema that was checked does not compile: ${compiled.message}`)
 }

@@ -273,6 +273,14 @@ export interface ApprovalRules {
   readonly rules: readonly ApprovalRule[]
 }
 
+/** How agents are served over MCP. */
+export interface McpPolicy {
+  /** How long a call waits for a person. */
+  readonly holdMs: number
+  /** How old what a server lists may be when one of its tools is called. */
+  readonly relistMs: number
+}
+
 /** Bounds on change plans. */
 export interface PlanPolicy {
   readonly allowedDirs: readonly string[]
@@ -354,6 +362,7 @@ export interface Bundle {
   readonly approvals: ApprovalRules
   readonly plans: PlanPolicy
   readonly llm: LlmPolicy
+  readonly mcp: McpPolicy
   readonly record: RecordRules
   readonly decisionApi: DecisionApi
   readonly data: JsonObject

@@ -86,7 +86,7 @@ async function reach(
   body: unknown,
   headers: Headers,
 ): Promise<Response> {
-  const url = options.url ?? defaultUrl()
+  const url = gateUrl(options.url)
   try {
     return await fetch(new URL(route, url), {
       method,
@@ -106,8 +106,9 @@ async function reach(
   }
 }
 
-/** Where the gate of the same environment listens. */
-function defaultUrl(): string {
+/** Where the gate listens: where it is said, else where that of the same environment does. */
+export function gateUrl(said?: string): string {
+  if (said !== undefined) return said.replace(/\/+$/, '')
   const { env, host, port } = readConfig()
   const given = env['PORTCULLIS_URL']
   if (given) {

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { readVersion } from '../lib/version.ts'
+import { addMcp } from './mcp-commands.ts'
 import { addOffline } from './offline-commands.ts'
 import { addPeople } from './people-commands.ts'
 import { addRego, addTest } from './rego-commands.ts'
@@ -29,6 +30,7 @@ export function portcullis(): Command {
     'run the test_ rules of Rego files and the matrices of tests/*.yaml; exits 4 when one does not hold',
     policies,
   )
+  addMcp(program.command('mcp').description('MCP servers behind the gate, and clients before it'))
   addRego(program.command('rego').description('the Rego compiler'), policies)
   addCompletion(program)
   return program

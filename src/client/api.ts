@@ -2542,4 +2542,76 @@ export interface Calls {
       readonly capabilities: readonly string[]
     }
   }
+  /** The stream of a session: that a list has changed. */
+  'GET /mcp/tools': {
+    path: object
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** One message of the Model Context Protocol, over Streamable HTTP. */
+  'POST /mcp/tools': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly jsonrpc: '2.0'
+      readonly id: string | number
+      readonly result: JsonObject
+    } | {
+      readonly jsonrpc: '2.0'
+      readonly id?: string | number
+      readonly error: {
+        readonly code: number
+        readonly message: string
+        readonly data?: JsonObject
+      }
+    } | Json
+  }
+  /** End a session. */
+  'DELETE /mcp/tools': {
+    path: object
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** The stream of a session: that a list has changed. */
+  'GET /mcp/{server}': {
+    path: {
+      readonly server: string
+    }
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** One message of the Model Context Protocol, over Streamable HTTP. */
+  'POST /mcp/{server}': {
+    path: {
+      readonly server: string
+    }
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly jsonrpc: '2.0'
+      readonly id: string | number
+      readonly result: JsonObject
+    } | {
+      readonly jsonrpc: '2.0'
+      readonly id?: string | number
+      readonly error: {
+        readonly code: number
+        readonly message: string
+        readonly data?: JsonObject
+      }
+    } | Json
+  }
+  /** End a session. */
+  'DELETE /mcp/{server}': {
+    path: {
+      readonly server: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
 }

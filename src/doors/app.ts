@@ -8,6 +8,9 @@ import { authzenConfiguration } from './authzen/configuration.ts'
 import { authzenEndpoints } from './authzen/evaluations.ts'
 import { actEndpoints } from './api/act.ts'
 import { actionEndpoints } from './api/actions.ts'
+import { mcpEndpoints } from './mcp/endpoints.ts'
+import { mcpErrors } from './mcp/errors.ts'
+import { ownOrigin } from './mcp/origin.ts'
 import { metricEndpoints } from './api/agent-metrics.ts'
 import { agentEndpoints } from './api/agents.ts'
 import { alertEndpoints } from './api/alerts.ts'
@@ -66,6 +69,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     ingestEndpoints(parts),
     authzenEndpoints(parts),
     authzenConfiguration(parts),
+    mcpEndpoints(parts),
   ]
   return [...groups, docEndpoints(parts, groups)]
 }
@@ -79,12 +83,14 @@ export function createApp(parts: HttpParts): Express {
   app.set('case sensitive routing', true) // each router says so for itself too
   app.use(middleware(identify(parts.log, parts.metrics, parts.config.trustedProxies)))
   app.use(middleware(plainRequest))
+  app.use('/mcp', ownOrigin(parts.config))
   app.use(cors(parts.config.allowedOrigins))
   app.use(middleware(authenticate(parts.keyRing, parts.failedLogins)))
   app.use(aliases(SEED_ALIASES))
   const routers = [proxyRoutes(parts), ...endpointGroups(parts).map(({ router }) => router)]
   for (const router of routers) app.use(router)
   app.use(noRoute(routers))
+  app.use('/mcp', mcpErrors(parts.log))
   app.use(errorHandler(parts.log))
   return app
 }

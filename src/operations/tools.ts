@@ -12,3 +12,7 @@ export const toolsFor = (
     tool,
     may: outlookOf(tool, agent, bundle, Date.now()),
   }))
+
+/** Whether rules deny a tool to this agent whatever the args are; not that it is paused, which passes. */
+export const isHiddenFrom = (agent: AgentFacts, tool: Tool, bundle: Bundle): boolean =>
+  outlookOf(tool, { ...agent, status: 'active' }, bundle, Date.now()) === 'deny'

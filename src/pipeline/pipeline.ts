@@ -98,6 +98,11 @@ export class Pipeline {
     return this.#outcomes.unrecorded
   }
 
+  /** Whether new actions are refused because the gate ends. */
+  get isStopping(): boolean {
+    return this.#stopping
+  }
+
   /** Refuses new actions and waits for those under way, at most `deadlineMs`. */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopping = true
@@ -303,6 +308,7 @@ export class Pipeline {
     const options = {
       requestId: claim.requestId,
       actionId: claim.actionId,
+      holder: claim.agent.id,
       mayStart: () => !killState.check(killTargetOf(claim)).blocked,
       files: (digest: string) => sent.files?.get(digest),
       answer: this.#answerPlan(claim, tool, sent),

@@ -2,7 +2,7 @@
 // parsed or checked here, and what has to be done for each tool and guard is done in slices.
 import type { RecordRules } from '../model/record-rules.ts'
 import type { Tool, Upstream } from '../model/tool.ts'
-import { lazyArgsCheck } from '../bundle/ajv.ts'
+import { compileForeignSchema, lazyArgsCheck } from '../bundle/ajv.ts'
 import type { DataDocuments } from './data.ts'
 import { type Diagnostic, Findings } from '../sources/diagnostics.ts'
 import type { GateFile } from './gate.ts'
@@ -30,6 +30,7 @@ export interface PolicyParts {
   readonly environment: string
   readonly plans: GateFile['plans']
   readonly llm: GateFile['llm']
+  readonly mcp: Bundle['mcp']
   readonly approvals: ApprovalRules
   readonly record: RecordRules
   readonly decisionApi: Bundle['decisionApi']
@@ -109,12 +110,18 @@ export async function assemble(
     guardsByTool: await byTool(placed, [...tools.keys()]),
     guardsForAny: Object.freeze(placed.filter((one) => !one.tools).map((one) => one.guard)),
     argsChecks: new Map(
-      [...tools.values()].map((one) => [one.name, lazyArgsCheck(one.argsSchema)]),
+      [...tools.values()].map((one) => [
+        one.name,
+        isOfMcp(one, parts)
+          ? lazyArgsCheck(one.argsSchema, compileForeignSchema)
+          : lazyArgsCheck(one.argsSchema),
+      ]),
     ),
-    routes: buildRoutes(parts.tools),
+    routes: buildRoutes(parts.tools.filter((tool) => !isOfMcp(tool, parts))),
     approvals,
     plans: Object.freeze({ ...parts.plans, checkPath: pathCheck(parts.plans) }),
     llm,
+    mcp: parts.mcp,
     record: parts.record,
     decisionApi: parts.decisionApi,
     data,
@@ -125,6 +132,10 @@ export async function assemble(
     publishing: parts.publishing,
   })
 }
+
+/** Whether a tool is one that an MCP server lists: no path stands for it, and its schema is the server's own. */
+const isOfMcp = ({ upstream }: Tool, { upstreams }: Pick<PolicyParts, 'upstreams'>): boolean =>
+  upstreams.some(({ name, protocol }) => name === upstream && protocol === 'mcp')
 
 /** The guards that are for each tool, in the order they are written. */
 async function byTool(

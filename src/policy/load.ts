@@ -15,6 +15,7 @@ import {
   sameFiles,
 } from '../sources/files.ts'
 import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
+import { withPinnedTools } from './pinned-tools.ts'
 import { readRecord } from './record.ts'
 import { warnOfUngranted } from './grants.ts'
 import type { PlacedGuard, RawGuard } from './guards.ts'
@@ -179,7 +180,8 @@ async function compile(
   const data = readData(texts, found)
   const { source, gate } = readGateFiles(texts, options, found)
   const toolsSource = readSource('tools.yaml', texts, found)
-  const tools = toolsSource && readTools(toolsSource, options.env, options.protocols, found)
+  const declared = toolsSource && readTools(toolsSource, options.env, options.protocols, found)
+  const tools = declared && toolsSource && withPinnedTools(declared, toolsSource, texts, found)
   const rules =
     source && gate && tools && (await readRules(gate, tools, source, data, options, found))
   const cases = tools ? readMatrices(texts, tools.tools, found) : []
@@ -267,7 +269,7 @@ export async function closeAll(modules: readonly PolicyModule[]): Promise<void> 
 }
 
 const KNOWN_FILE =
-  /^(?:gate\.yaml|tools\.yaml|data\/.+|tests\/.+\.ya?ml|(?:.+\/)?[^/]+\.(?:rego|wasm|tar\.gz))$/
+  /^(?:gate\.yaml|tools\.yaml|mcp-pins\.json|data\/.+|tests\/.+\.ya?ml|(?:.+\/)?[^/]+\.(?:rego|wasm|tar\.gz))$/
 
 // Further YAML files may stand in for gate.yaml when a reload names them.
 const STAND_IN = /^[^/]+\.yaml$/
@@ -341,6 +343,7 @@ function toParts(read: Read, found: Findings): PolicyParts {
     environment: gate.environment,
     plans: gate.plans,
     llm: gate.llm,
+    mcp: tools.mcp,
     decisionApi: gate.decisionApi,
     approvals,
     record,

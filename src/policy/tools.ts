@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Protocol } from '../bundle/types.ts'
+import type { McpPolicy, Protocol } from '../bundle/types.ts'
 import { microsFromText } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { EffectClass, FactLookup, Tool, Upstream } from '../model/tool.ts'
@@ -12,6 +12,7 @@ import { isObject, parsePointer, schemaAt, schemaHas } from '../bundle/pointer.t
 import { didYouMean } from '../lib/suggest.ts'
 import { TemplateIndex } from '../bundle/template-index.ts'
 import { readHttpCall, type RawHttpCall } from './http-rules.ts'
+import { type McpToolRule, type RawMcp, readMcp } from './mcp.ts'
 import { type RawUpstream, readUpstream } from './upstreams.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
@@ -19,6 +20,9 @@ import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 export interface ToolsFile {
   readonly upstreams: ReadonlyMap<string, Upstream>
   readonly tools: ReadonlyMap<string, Tool>
+  readonly mcp: McpPolicy
+  /** What is known of tools of MCP servers, by `server:tool`. */
+  readonly mcpTools: Readonly<Record<string, McpToolRule>>
   /** Environment values that went into it, for the revision. */
   readonly envUsed: ReadonlyMap<string, string>
 }
@@ -45,6 +49,7 @@ interface RawFact {
 interface RawTools {
   readonly upstreams: Readonly<Record<string, RawUpstream>>
   readonly tools: Readonly<Record<string, RawTool>>
+  readonly mcp?: RawMcp
 }
 
 const FACT_TTL_S = 5
@@ -65,7 +70,7 @@ export function readTools(
     upstreams.set(name, readUpstream(name, one, { source, env, used: envUsed, found }))
   }
   const tools = new ToolReader(source, raw, found).readAll()
-  return { upstreams, tools, envUsed }
+  return { upstreams, tools, mcp: readMcp(raw.mcp), mcpTools: raw.mcp?.tools ?? {}, envUsed }
 }
 
 // What protocols bring themselves.

@@ -9,7 +9,8 @@ import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
 /** An upstream as `tools.yaml` has it, its shape checked. */
 export interface RawUpstream {
-  readonly base_url: string
+  readonly base_url?: string
+  readonly mcp?: { readonly url: string }
   readonly timeout_ms?: number
   readonly credential?: RawCredential
   readonly idempotency_header?: string
@@ -60,13 +61,14 @@ export function readUpstream(
     found.error(source.at(['upstreams', name, ...at]), code, message)
   const fill = (text: string, ...at: readonly PathStep[]): string =>
     substituteEnv(text, env, used, source.at(['upstreams', name, ...at]), found)
-  const filled = fill(raw.base_url, 'base_url')
+  const at = raw.mcp ? ['mcp', 'url'] : ['base_url']
+  const filled = fill(raw.mcp?.url ?? raw.base_url ?? '', ...at)
   const problem = baseUrlProblem(filled)
-  if (problem !== undefined) report(['base_url'], 'bad_base_url', `base_url ${problem}`)
+  if (problem !== undefined) report(at, 'bad_base_url', `${at.join('.')} ${problem}`)
   const credential = raw.credential ? readCredential(raw.credential, fill, report) : null
   return deepFreeze({
     name,
-    protocol: 'http',
+    protocol: raw.mcp ? 'mcp' : 'http',
     baseUrl: filled.replace(/\/+$/, ''),
     timeoutMs: raw.timeout_ms ?? TIMEOUT_MS,
     responseBytesMax: raw.response_bytes_max ?? RESPONSE_BYTES_MAX,

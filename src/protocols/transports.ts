@@ -1,5 +1,7 @@
-import type { Upstream } from '../model/tool.ts'
+import type { Bundle } from '../bundle/types.ts'
 import { credentialVariables } from './http/credential-variables.ts'
+import { type Drift, McpPeers } from './mcp/peers.ts'
+import { mcpTransport } from './mcp/transport.ts'
 import { httpTransport } from './http/transport.ts'
 import { UpstreamClient } from './http/upstream-client.ts'
 import { ModelClient, type ModelSettings } from './model/client.ts'
@@ -9,29 +11,39 @@ export interface TransportsParts {
   readonly env: Readonly<Record<string, string>>
   /** Null: no model is configured. */
   readonly model: ModelSettings | null
-  /** Those of the live policy. */
-  readonly upstreams: () => Iterable<Upstream>
+  /** The live policy. */
+  readonly bundle: () => Bundle
   /** Told of an upstream that sent a credential of the gate back. */
   readonly onEcho: (upstream: string) => void
+  /** Told of a tool that is not what is pinned. */
+  readonly onDrift: (drift: Drift) => void
 }
 
 /** What calls upstreams, by protocol, over one HTTP client. */
 export class Transports {
   readonly #client: UpstreamClient
   readonly model: ModelClient
+  readonly peers: McpPeers
   readonly byProtocol: ReadonlyMap<string, Transport>
 
-  constructor({ env, model, upstreams, onEcho }: TransportsParts) {
-    const credentials = () => credentialVariables(model, upstreams())
+  constructor({ env, model, bundle, onEcho, onDrift }: TransportsParts) {
+    const credentials = () => credentialVariables(model, bundle().upstreams.values())
     this.#client = new UpstreamClient({ env, credentials, onEcho })
     this.model = new ModelClient(model, this.#client)
+    this.peers = new McpPeers({ client: this.#client, bundle, onDrift })
     this.byProtocol = new Map<string, Transport>([
       ['http', httpTransport(this.#client)],
       ['model', this.model],
+      ['mcp', mcpTransport(this.peers)],
     ])
   }
 
+  start(): void {
+    this.peers.start()
+  }
+
   stop(): Promise<void> {
+    this.peers.stop()
     return this.#client.stop()
   }
 }

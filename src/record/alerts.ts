@@ -14,6 +14,7 @@ export type AlertType =
   | 'policy_rejected'
   | 'audit_broken'
   | 'credential_echoed'
+  | 'mcp_pin_drift'
 
 export interface Alert {
   readonly id: string

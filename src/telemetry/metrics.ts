@@ -44,6 +44,11 @@ export class Metrics {
     'method',
     'status',
   ])
+  readonly mcpRequests = this.#counter('portcullis_mcp_requests_total', 'Requests over MCP', [
+    'server',
+    'method',
+    'result',
+  ])
   readonly slowReaders = this.#counter(
     'portcullis_sse_dropped_total',
     'Slow SSE readers dropped',

@@ -82,6 +82,8 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['GET', '/upstreams', OPERATORS],
   ['POST', '/access/v1/evaluation', ['agent', 'admin', 'pep']],
   ['POST', '/access/v1/evaluations', ['agent', 'admin', 'pep']],
+  ['POST', '/mcp/tools', ALL],
+  ['POST', '/mcp/none', ALL],
   ['POST', '/plan', ACTORS],
   ['GET', '/plans', ALL],
   ['GET', '/plans/pln_none', ALL],
@@ -112,7 +114,8 @@ describe('agents, keys and roles', () => {
   })
   after(() => gate.stop())
 
-  const codeOf = ({ status, body }: Answer) => [status, body.error?.code]
+  // JSON-RPC has numbers for codes, and ours beside them.
+  const codeOf = ({ status, body }: Answer) => [status, body.error?.data?.code ?? body.error?.code]
 
   describe('every call, every role', () => {
     for (const [method, route, roles] of ROUTES) {

@@ -57,5 +57,8 @@ function schemaOf(call: Endpoint, status: number): JsonObject | undefined {
   return status >= 400 ? ERROR : undefined
 }
 
-const errorOf = (body: unknown): ErrorCode | undefined =>
-  (body as { readonly error?: { readonly code?: ErrorCode } }).error?.code
+// That of JSON-RPC is a number, and its shape is declared.
+function errorOf(body: unknown): ErrorCode | undefined {
+  const { code } = (body as { readonly error?: { readonly code?: ErrorCode | number } }).error ?? {}
+  return typeof code === 'string' ? code : undefined
+}

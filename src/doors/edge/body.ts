@@ -10,7 +10,7 @@ export const BODY_BYTES_MAX = 1 << 20
 export const BODY_VALUES_MAX = 20_000
 /** How long a body may take that is no upload. */
 const BODY_MS = 30_000
-const JSON_ONLY = ['application/json']
+export const JSON_ONLY = ['application/json']
 
 /** Reads and parses the body once, strictly; what is not understood is refused, never passed on. */
 export const strictBody: Step = (req) => readJson(req)
@@ -35,7 +35,8 @@ export async function textBody(
   return { type, text }
 }
 
-function mediaType(req: IncomingMessage, allowed: readonly string[]): string {
+/** @throws GatewayError `unsupported_media_type` */
+export function mediaType(req: IncomingMessage, allowed: readonly string[]): string {
   const encoding = header(req, 'content-encoding') ?? 'identity'
   if (encoding !== 'identity') {
     throw new GatewayError('unsupported_media_type', 'compressed bodies are not accepted')

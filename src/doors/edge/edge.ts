@@ -139,14 +139,14 @@ export function cors(origins: readonly string[]): RequestHandler {
     res.setHeader('Access-Control-Allow-Origin', origin)
     res.setHeader(
       'Access-Control-Expose-Headers',
-      'Location, Portcullis-Action, Portcullis-Decision, Retry-After, X-Request-Id',
+      'Location, Mcp-Session-Id, Portcullis-Action, Portcullis-Decision, Retry-After, X-Request-Id',
     )
     res.vary('Origin')
     if (req.method !== 'OPTIONS') return next()
     res.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT, PATCH, DELETE')
     res.setHeader(
       'Access-Control-Allow-Headers',
-      'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Portcullis-Action, Prefer, X-API-Key, X-Request-Id',
+      'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id, Portcullis-Action, Prefer, X-API-Key, X-Request-Id',
     )
     res.setHeader('Access-Control-Max-Age', '600')
     res.status(204).end()

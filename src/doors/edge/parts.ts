@@ -1,5 +1,6 @@
 import type { KeyRing } from '../../agents/keys.ts'
 import type { ManifestTrust } from '../../agents/manifests.ts'
+import type { AgentCache } from '../../agents/registry.ts'
 import type { Config } from '../../config.ts'
 import type { KillState } from '../../control/kill-state.ts'
 import type { Replica } from '../../control/replica.ts'
@@ -10,6 +11,7 @@ import type { Pipeline } from '../../pipeline/pipeline.ts'
 import type { Sandbox } from '../../rehearsal/sandbox.ts'
 import type { Plans } from '../../plans/plans.ts'
 import type { Turns } from '../../turns/turns.ts'
+import type { McpPeers } from '../../protocols/mcp/peers.ts'
 import type { PolicyStore } from '../../policy/store.ts'
 import type { Checkpointer } from '../../record/checkpoints.ts'
 import type { EventStream } from '../../record/events.ts'
@@ -34,6 +36,8 @@ export interface HttpParts {
   readonly pipeline: Pipeline
   readonly operations: Operations
   readonly plans: Plans
+  readonly peers: McpPeers
+  readonly agents: AgentCache
   readonly turns: Turns
   readonly sandbox: Sandbox
   readonly policies: PolicyStore

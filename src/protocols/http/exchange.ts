@@ -74,6 +74,8 @@ export interface AnswerPlan {
 export interface CallOptions {
   readonly requestId: string
   readonly actionId: string
+  /** For whom it is, where an upstream is to tell them apart. */
+  readonly holder?: string
   /** Asked at the last moment before bytes leave; false means they never do. */
   readonly mayStart: () => boolean
   /** The bytes of the files that the target names. */

@@ -76,7 +76,7 @@ export class UpstreamClient {
     const waitMs = isLarge ? upstream.http.totalTimeoutMs : upstream.timeoutMs
     const request: Dispatcher.DispatchOptions = {
       method: target.method,
-      path: `${prefix}${target.path}${query === '' ? '' : `?${query}`}`,
+      path: `${`${prefix}${target.path}` || '/'}${query === '' ? '' : `?${query}`}`,
       headers,
       body: bodyStream(body),
       headersTimeout: waitMs,

@@ -148,10 +148,15 @@ export function offeredTools(
   bundle: ProtocolRules,
   names: readonly string[],
 ): ReadonlyMap<string, Tool> {
+  const known = [...new Set(names)].flatMap((name) => bundle.tools.get(name) ?? [])
+  return namedTools(known.filter(({ name }) => name !== MODEL_TOOL))
+}
+
+/** Tools by a name of letters, digits, `_` and `-`, no two alike. */
+export function namedTools(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
   const offered = new Map<string, Tool>()
-  for (const name of [...new Set(names)].toSorted()) {
-    const tool = name === MODEL_TOOL ? undefined : bundle.tools.get(name)
-    if (tool) offered.set(freeName(name, offered), tool)
+  for (const tool of tools.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    offered.set(freeName(tool.name, offered), tool)
   }
   return offered
 }

@@ -1,0 +1,84 @@
+import { Writable } from 'node:stream'
+import { SUBSCRIPTION_KEY } from '../../mcp/eras.ts'
+import { isObject } from '../../mcp/wire.ts'
+import type { JsonObject } from '../../model/json.ts'
+import type { Replying } from './replying.ts'
+import type { Asking, McpParts } from './served.ts'
+
+// What a list holds depends on the policy and on the agent; both change on record, so the record says when a client should
+// look again. It is told that it should, never what has changed. A new revision is on record just before it decides, and a
+// switch is thrown in several entries: one notice goes out a second after the first of them.
+
+const SETTLE_MS = 1_000
+const BEAT_MS = 15_000
+const CHANGING = /^(?:policy\.reloaded|agent\.|kill_switch\.|alert\.mcp_)/
+
+/** Streams of sessions, to be ended with them. */
+export class ChangeStreams {
+  readonly #parts: McpParts
+  readonly #bySession = new Map<string, Set<Replying>>()
+
+  constructor(parts: McpParts) {
+    this.#parts = parts
+  }
+
+  /** The stream of a legacy session. @throws GatewayError `rate_limited` */
+  ofSession(asking: Asking, replying: Replying, sessionId: string): void {
+    this.#open(asking, replying)
+    const streams = this.#bySession.get(sessionId) ?? new Set()
+    this.#bySession.set(sessionId, streams.add(replying))
+    replying.onGone(() => {
+      streams.delete(replying)
+      if (streams.size === 0) this.#bySession.delete(sessionId)
+    })
+    this.#follow(asking, replying, {})
+  }
+
+  /** `subscriptions/listen`: says what it agrees to, and then tells of it. @throws GatewayError `rate_limited` */
+  subscription(asking: Asking, replying: Replying): void {
+    const { message } = asking
+    const asked = message.params['notifications']
+    const wants = isObject(asked) && asked['toolsListChanged'] === true
+    this.#open(asking, replying)
+    const meta: JsonObject = { _meta: { [SUBSCRIPTION_KEY]: message.id } }
+    const agreed = wants ? { toolsListChanged: true } : {}
+    replying.notify('notifications/subscriptions/acknowledged', { ...meta, notifications: agreed })
+    if (wants) this.#follow(asking, replying, meta)
+  }
+
+  endOf(sessionId: string): void {
+    for (const replying of this.#bySession.get(sessionId) ?? []) replying.abandon()
+    this.#bySession.delete(sessionId)
+  }
+
+  #open({ caller }: Asking, replying: Replying): void {
+    const room = new Writable()
+    this.#parts.streams.add(caller, room)
+    room.once('close', () => {
+      if (replying.isStreaming) replying.abandon()
+    })
+    replying.open()
+    replying.comment('open')
+    const beat = setInterval(() => replying.comment('beat'), BEAT_MS)
+    replying.onEnd(() => {
+      clearInterval(beat)
+      room.destroy()
+    })
+  }
+
+  #follow({ caller }: Asking, replying: Replying, params: JsonObject): void {
+    let timer: NodeJS.Timeout | undefined
+    const tell = () => {
+      timer = undefined
+      replying.notify('notifications/tools/list_changed', params)
+    }
+    const unsubscribe = this.#parts.events.subscribe(({ kind, agentId }) => {
+      const isTheirs = agentId === '' || agentId === caller.agentId
+      if (isTheirs && CHANGING.test(kind)) timer ??= setTimeout(tell, SETTLE_MS)
+    })
+    replying.onEnd(() => {
+      clearTimeout(timer)
+      unsubscribe()
+    })
+  }
+}

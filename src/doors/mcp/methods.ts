@@ -1,0 +1,150 @@
+import { GatewayError } from '../../errors.ts'
+import type { JsonObject } from '../../model/json.ts'
+import { paged } from '../../mcp/cursor.ts'
+import { clientInfo, negotiated, SERVER_INFO_KEY } from '../../mcp/eras.ts'
+import { McpError, METHOD_NOT_FOUND } from '../../mcp/wire.ts'
+import type { Sessions } from '../../mcp/sessions.ts'
+import { callTool } from './calls.ts'
+import type { ChangeStreams } from './changes.ts'
+import type { Holds } from './holds.ts'
+import type { Replying } from './replying.ts'
+import type { Asking, McpParts, Served } from './served.ts'
+
+// Which methods there are, as a table: what does not stand in it is refused, whatever an upstream would make of it.
+
+/** What a method is carried out with. */
+export interface Handling {
+  readonly parts: McpParts
+  readonly sessions: Sessions
+  readonly holds: Holds
+  readonly changes: ChangeStreams
+}
+
+interface Method {
+  readonly eras: 'both' | 'legacy' | 'modern'
+  run(handling: Handling, served: Served, asking: Asking, replying: Replying): Promise<void> | void
+}
+
+const METHODS: Readonly<Record<string, Method>> = {
+  initialize: { eras: 'legacy', run: initialize },
+  ping: { eras: 'legacy', run: (_handling, _served, _asking, replying) => replying.result({}) },
+  'server/discover': { eras: 'modern', run: discover },
+  'tools/list': { eras: 'both', run: listTools },
+  'tools/call': {
+    eras: 'both',
+    run: ({ parts, holds }, served, asking, replying) =>
+      callTool(parts, holds, served, asking, replying),
+  },
+  'subscriptions/listen': {
+    eras: 'modern',
+    run: ({ changes }, _served, asking, replying) => changes.subscription(asking, replying),
+  },
+}
+
+/** A method by its name, for counters: what nobody knows is one of them. */
+export const methodLabel = (name: string): string => (Object.hasOwn(METHODS, name) ? name : 'other')
+
+/** Answers one request. @throws McpError, GatewayError */
+export async function answer(
+  handling: Handling,
+  served: Served,
+  asking: Asking,
+  replying: Replying,
+): Promise<void> {
+  const { method } = asking.message
+  const known = Object.hasOwn(METHODS, method) ? METHODS[method] : undefined
+  const era = replying.era.isModern ? 'modern' : 'legacy'
+  if (!known || (known.eras !== 'both' && known.eras !== era)) {
+    throw new McpError(METHOD_NOT_FOUND, 'Method not found', { id: asking.message.id })
+  }
+  await known.run(handling, served, asking, replying)
+}
+
+/** What a client is told of a server; the same for both protocols. */
+const capabilities = (): JsonObject => ({ tools: { listChanged: true } })
+
+const serverInfo = ({ version }: McpParts): JsonObject => ({ name: 'portcullis', version })
+
+async function initialize(
+  { parts, sessions }: Handling,
+  served: Served,
+  asking: Asking,
+  replying: Replying,
+): Promise<void> {
+  await assertActive(parts, asking)
+  const { message, caller } = asking
+  const protocol = negotiated(message.params['protocolVersion'])
+  const client = clientInfo(message)
+  const holder = holderOf(caller)
+  const id = await sessions.begin({ holder, server: served.name, protocol, client })
+  replying.setHeader('Mcp-Session-Id', id)
+  replying.result({
+    protocolVersion: protocol,
+    capabilities: capabilities(),
+    serverInfo: serverInfo(parts),
+    instructions: served.instructions(),
+  })
+}
+
+async function discover(
+  { parts }: Handling,
+  served: Served,
+  asking: Asking,
+  replying: Replying,
+): Promise<void> {
+  await assertActive(parts, asking)
+  replying.result({
+    supportedVersions: [...served.versions()],
+    capabilities: capabilities(),
+    instructions: served.instructions(),
+    _meta: { [SERVER_INFO_KEY]: serverInfo(parts) },
+    ...PRIVATE,
+  })
+}
+
+/** What is told to one agent is not for another, and may have changed by now. */
+const PRIVATE = { ttlMs: 0, cacheScope: 'private' } as const
+
+async function listTools(
+  { parts }: Handling,
+  served: Served,
+  asking: Asking,
+  replying: Replying,
+): Promise<void> {
+  const all = await served.tools(asking)
+  const of = {
+    list: `${served.name} tools`,
+    revision: served.revision(),
+    holder: holderOf(asking.caller),
+  }
+  const page = paged(all, asking.message, of, (text) => parts.mask.keyed(text))
+  replying.result({
+    tools: page.items,
+    ...(page.nextCursor === undefined ? {} : { nextCursor: page.nextCursor }),
+    ...(replying.era.isModern ? PRIVATE : {}),
+  })
+}
+
+/** Whose a session is, and a list. */
+export const holderOf = ({ agentId, role, name }: Asking['caller']): string =>
+  agentId === null ? `${role}:${name}` : `agent:${agentId}`
+
+// An agent that may do nothing is told so when it comes, and not call by call.
+async function assertActive({ agents, killState }: McpParts, { caller }: Asking): Promise<void> {
+  if (caller.agentId === null) return
+  const agent = await agents.acting(caller)
+  if (agent.status !== 'active') {
+    throw told(new GatewayError('agent_paused', `the agent is ${agent.status}`))
+  }
+  const verdict = killState.check({
+    ...{ agentId: agent.id, agentName: agent.name },
+    ...{ tool: '', upstream: '' },
+  })
+  if (!verdict.blocked) return
+  const reason = verdict.code === 'kill_switch_engaged' ? verdict.row.reason : 'it is unknown'
+  throw told(new GatewayError(verdict.code, `the kill switch is engaged: ${reason}`))
+}
+
+// Under an HTTP error clients lose what stands in the body.
+const told = ({ code, status, message, retryable }: GatewayError): McpError =>
+  new McpError(status, `${code}: ${message}`, { data: { code, message, retryable } })

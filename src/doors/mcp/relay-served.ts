@@ -1,0 +1,160 @@
+import { mcpToolName } from '../../bundle/pins.ts'
+import { GatewayError } from '../../errors.ts'
+import { replaced, spansAt } from '../../lib/json-spans.ts'
+import { RawJson } from '../../lib/raw-json.ts'
+import type { Json, JsonObject } from '../../model/json.ts'
+import type { Tool, Upstream } from '../../model/tool.ts'
+import { isHiddenFrom } from '../../operations/tools.ts'
+import { LEGACY_VERSIONS, metaOf, MODERN_VERSION } from '../../mcp/eras.ts'
+import { INTERNAL_ERROR, INVALID_PARAMS, isObject, McpError } from '../../mcp/wire.ts'
+import type { ActionSink } from '../../protocols/http/exchange.ts'
+import { PeerError } from '../../protocols/mcp/peer.ts'
+import type { Replying } from './replying.ts'
+import { actionMeta } from './results.ts'
+import type { Asking, CalledTool, Executed, McpParts, Served } from './served.ts'
+
+// One MCP server behind the gate, under its own names. What it lists is asked of it each time, and shown as far as it is
+// pinned and the agent may call it. Its results are handed on as the text they came as.
+
+const MESSAGE_CHARS_MAX = 2_000
+
+/** `/mcp/{server}`. */
+export function relayServed(parts: McpParts, upstream: Upstream): Served {
+  const { policies, agents, peers } = parts
+  const { name } = upstream
+  const policyTool = (tool: string): Tool | undefined =>
+    policies.current.tools.get(mcpToolName(name, tool))
+  const isShown = async ({ caller }: Asking): Promise<(tool: string) => boolean> => {
+    if (caller.agentId === null) return () => true
+    const agent = await agents.acting(caller)
+    return (named) => {
+      const tool = policyTool(named)
+      return tool !== undefined && !isHiddenFrom(agent, tool, policies.current)
+    }
+  }
+  return {
+    name,
+    versions: () => [MODERN_VERSION, ...LEGACY_VERSIONS],
+    revision: () => policies.current.revision,
+    instructions: () => `Tools of \`${name}\`, behind a gate: each call is decided and on record.`,
+    async tools(asking) {
+      const shown = await isShown(asking)
+      const listing = await peers.tools(upstream).catch(unlisted)
+      return [...listing].filter(([one]) => shown(one)).map(([, { tool }]) => tool)
+    },
+    // Whether it is still listed as it is pinned is looked at before it is called: a list that cannot be had at the moment
+    // is the failure of that call, and on record.
+    async find(asking, called): Promise<CalledTool | undefined> {
+      const tool = policyTool(called)
+      if (!tool) return undefined
+      const listing = await peers.tools(upstream).catch(() => undefined)
+      const listed = listing?.get(called)
+      if (listing && !listed) return undefined
+      const shown = await isShown(asking)
+      const hasOutputSchema = listed === undefined || listed.tool['outputSchema'] !== undefined
+      return {
+        tool: tool.name,
+        schema: tool.argsSchema,
+        hasOutputSchema,
+        isShown: shown(called),
+      }
+    },
+    result: relayed,
+    sink: (asking, replying) => progressSink(asking, replying),
+  }
+}
+
+function unlisted(error: unknown): never {
+  if (!(error instanceof PeerError)) throw error
+  throw new GatewayError('upstream_unreachable', `its list cannot be had: ${error.message}`)
+}
+
+/** A result as it came, with what the gate has to add; an error of the upstream as an error. */
+function relayed(answer: Executed, { message, era }: Replying): JsonObject | RawJson {
+  const { text = '', truncated } = answer.result
+  if (truncated) return cutResult(answer)
+  const { result, error } = JSON.parse(text) as { result?: JsonObject; error?: Json }
+  if (isObject(error)) throw upstreamError(error, message.id)
+  if (!isObject(result)) return { content: [], isError: true, _meta: actionMeta(answer) }
+  const whole = withActionMeta(text.slice('{"result":'.length, -1), result, answer)
+  const isWhole = !era.isModern || 'resultType' in result
+  return new RawJson(isWhole ? whole : withMembers(whole, { resultType: 'complete' }))
+}
+
+const OURS = /^dev\.portcullis\//
+
+function withActionMeta(whole: string, result: JsonObject, answer: Executed): string {
+  const meta = result['_meta']
+  if (!isObject(meta)) {
+    return '_meta' in result ? whole : withMembers(whole, { _meta: actionMeta(answer) })
+  }
+  // What a server says in our name is not handed on, and then the rest is written anew.
+  if (Object.keys(meta).some((key) => OURS.test(key))) {
+    const own = Object.entries(meta).filter(([key]) => !OURS.test(key))
+    return JSON.stringify({
+      ...result,
+      _meta: { ...Object.fromEntries(own), ...actionMeta(answer) },
+    })
+  }
+  const add = (part: string) => withMembers(part, actionMeta(answer))
+  return replaced(whole, spansAt(whole, [['_meta']]), add)
+}
+
+/** JSON text of an object with members put before its own, which it has none of. */
+function withMembers(object: string, members: JsonObject): string {
+  const more = JSON.stringify(members).slice(1, -1)
+  if (more === '') return object
+  const rest = object.trimStart().slice(1).trimStart()
+  return rest.startsWith('}') ? `{${more}}` : `{${more},${rest}`
+}
+
+// The record keeps the beginning of a large answer, which is no JSON.
+function cutResult(answer: Executed): JsonObject {
+  const { text = '' } = answer.result
+  const note = 'the result was too large to be on record; this is its beginning'
+  return {
+    content: [
+      { type: 'text', text: note },
+      { type: 'text', text },
+    ],
+    isError: true,
+    _meta: actionMeta(answer),
+  }
+}
+
+function upstreamError(error: JsonObject, id: McpError['id']): McpError {
+  const { code, message, data } = error
+  const number = Number.isSafeInteger(code) ? (code as number) : INTERNAL_ERROR
+  const text = typeof message === 'string' ? message.slice(0, MESSAGE_CHARS_MAX).toWellFormed() : ''
+  return new McpError(isReserved(number) ? INVALID_PARAMS : number, text, {
+    id,
+    ...(isObject(data) ? { data } : {}),
+  })
+}
+
+/** Codes by which clients know what happened to their own request, and not to ours. */
+const isReserved = (code: number): boolean =>
+  (code <= -32_000 && code >= -32_099) || code === -32_700 || code === -32_600
+
+/** Progress of the upstream under the token of the client. */
+function progressSink(asking: Asking, replying: Replying): ActionSink | undefined {
+  const { progressToken } = metaOf(asking.message)
+  const isAsked = typeof progressToken === 'string' || typeof progressToken === 'number'
+  if (!isAsked || !replying.canStream) return undefined
+  return {
+    of() {},
+    start() {},
+    write(chunk) {
+      const { method, params } = JSON.parse(chunk.toString('utf8')) as JsonObject
+      if (method !== 'notifications/progress' || !isObject(params)) return true
+      replying.open()
+      replying.notify(method, { ...params, progressToken })
+      return true
+    },
+    // A modern client that leaves needs the rest of no read; a legacy one may come back for it.
+    onGone(gone) {
+      if (replying.era.isModern) replying.onGone(gone)
+    },
+    abandon() {},
+  }
+}

@@ -1,0 +1,67 @@
+import type { IncomingMessage } from 'node:http'
+import type { Caller } from '../../agents/keys.ts'
+import type { JsonObject } from '../../model/json.ts'
+import type { RawJson } from '../../lib/raw-json.ts'
+import type { Answer } from '../../pipeline/submission.ts'
+import type { Incoming } from '../../mcp/wire.ts'
+import type { ActionSink } from '../../protocols/http/exchange.ts'
+import type { Replying } from './replying.ts'
+import type { HttpParts } from '../edge/parts.ts'
+
+/** What the MCP door is built from. */
+export type McpParts = Pick<
+  HttpParts,
+  | 'agents'
+  | 'config'
+  | 'db'
+  | 'events'
+  | 'killState'
+  | 'log'
+  | 'mask'
+  | 'metrics'
+  | 'operations'
+  | 'peers'
+  | 'pipeline'
+  | 'policies'
+  | 'streams'
+  | 'version'
+>
+
+/** Who asks, and what. */
+export interface Asking {
+  readonly req: IncomingMessage
+  readonly caller: Caller
+  readonly message: Incoming
+}
+
+export type Executed = Extract<Answer, { type: 'executed' }>
+
+/** A tool as a client calls it. */
+export interface CalledTool {
+  /** What it is called in policies and on record. */
+  readonly tool: string
+  /** JSON Schema of its args. */
+  readonly schema: JsonObject
+  /** A client holds `structuredContent` against it, of an error too. */
+  readonly hasOutputSchema: boolean
+  /** Whether this caller may know of it. */
+  readonly isShown: boolean
+}
+
+/** What stands behind one path under `/mcp`. */
+export interface Served {
+  readonly name: string
+  /** Versions it is spoken to in. */
+  versions(): readonly string[]
+  /** Changes when its list may. */
+  revision(): string
+  instructions(): string
+  /** The tools that the caller may know of, as a client lists them. */
+  tools(asking: Asking): Promise<readonly JsonObject[]>
+  /** Undefined: there is none of this name. */
+  find(asking: Asking, name: string): Promise<CalledTool | undefined>
+  /** An answer of the upstream as the result of the call; JSON text where it is handed on as it came. @throws McpError */
+  result(answer: Executed, replying: Replying): JsonObject | RawJson
+  /** Gets what the upstream says before its answer. */
+  sink?(asking: Asking, replying: Replying): ActionSink | undefined
+}

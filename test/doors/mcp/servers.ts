@@ -1,0 +1,184 @@
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createMcpHandler, Server as Server2 } from '@modelcontextprotocol/server'
+import { Server as Server1 } from '@modelcontextprotocol/sdk/server/index.js'
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
+import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'
+import { randomUUID } from 'node:crypto'
+import type { JsonObject } from '../../../src/model/json.ts'
+
+// Real MCP servers of both protocols, made with the SDKs, with a ledger of the calls that reached them. What they list can be
+// changed under way, as servers do.
+
+export interface ServedTool {
+  readonly name: string
+  readonly description?: string
+  readonly inputSchema: JsonObject & { readonly type: 'object' }
+  readonly outputSchema?: JsonObject & { readonly type: 'object' }
+}
+
+export interface ServerCall {
+  readonly name: string
+  readonly args: JsonObject
+  /** Tells its progress, where the caller wants to know it. */
+  readonly progress: (progress: number) => Promise<void>
+}
+
+// What tests answer with.
+export type Behave = (call: ServerCall) => JsonObject | Promise<JsonObject>
+
+const ID = { id: { type: 'string' } } as const
+export const SERVED: readonly ServedTool[] = [
+  {
+    name: 'find',
+    description: 'Finds one.',
+    inputSchema: {
+      type: 'object',
+      properties: ID,
+      required: ['id'],
+      $schema: 'http://json-schema.org/draft-07/schema#',
+    },
+    outputSchema: {
+      type: 'object',
+      properties: { found: { type: 'string' } },
+      required: ['found'],
+    },
+  },
+  { name: 'store', inputSchema: { type: 'object', properties: ID, required: ['id'] } },
+  { name: 'erase', inputSchema: { type: 'object', properties: ID, required: ['id'] } },
+  { name: 'hidden', inputSchema: { type: 'object' } },
+]
+
+/** A server that runs, whichever protocol it speaks. */
+export class McpServerFixture {
+  tools: readonly ServedTool[] = SERVED
+  readonly calls: { readonly name: string; readonly args: JsonObject }[] = []
+  /** Headers of every request, and how often it was listed. */
+  readonly headers: http.IncomingHttpHeaders[] = []
+  lists = 0
+  behave: Behave = ({ name, args }) => ({
+    content: [{ type: 'text', text: `${name} ${JSON.stringify(args)}` }],
+    structuredContent: { found: args['id'] ?? '' },
+  })
+  readonly #sessions = new Map<string, StreamableHTTPServerTransport>()
+  readonly #server: http.Server
+
+  private constructor(era: 'legacy' | 'modern') {
+    const modern = era === 'modern' ? this.#modern() : undefined
+    this.#server = http.createServer((req, res) => {
+      this.headers.push(req.headers)
+      const done = modern ? modern(req, res) : this.#legacy(req, res)
+      done.catch((error: unknown) => res.destroy(error as Error))
+    })
+  }
+
+  static async start(era: 'legacy' | 'modern'): Promise<McpServerFixture> {
+    const fixture = new McpServerFixture(era)
+    await new Promise<void>((resolve) => fixture.#server.listen(0, '127.0.0.1', resolve))
+    return fixture
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/mcp`
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
+  /** As after a restart: it knows no session any more. */
+  forgetSessions(): void {
+    this.#sessions.clear()
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #listed(): { tools: ServedTool[] } {
+    this.lists++
+    return { tools: [...this.tools] }
+  }
+
+  async #called(name: string, args: JsonObject, progress: ServerCall['progress']) {
+    this.calls.push({ name, args })
+    return this.behave({ name, args, progress })
+  }
+
+  #server1(): Server1 {
+    const server = new Server1({ name: 'fixture', version: '1' }, { capabilities: { tools: {} } })
+    server.setRequestHandler(ListToolsRequestSchema, () => this.#listed())
+    server.setRequestHandler(CallToolRequestSchema, async ({ params }, { sendNotification }) => {
+      const token = params._meta?.progressToken
+      return this.#called(params.name, (params.arguments ?? {}) as JsonObject, async (progress) => {
+        if (token === undefined) return
+        const method = 'notifications/progress' as const
+        await sendNotification({ method, params: { progressToken: token, progress } })
+      })
+    })
+    return server
+  }
+
+  async #legacy(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
+    const id = req.headers['mcp-session-id']
+    if (typeof id === 'string') {
+      const known = this.#sessions.get(id)
+      if (known) return known.handleRequest(req, res)
+      res.writeHead(404).end()
+      return
+    }
+    if (req.headers['mcp-protocol-version'] === '2026-07-28') {
+      res.writeHead(400).end()
+      return
+    }
+    const transport = new StreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      onsessioninitialized: (session) => void this.#sessions.set(session, transport),
+    })
+    await this.#server1().connect(transport)
+    await transport.handleRequest(req, res)
+  }
+
+  #modern(): (req: http.IncomingMessage, res: http.ServerResponse) => Promise<void> {
+    const handler = createMcpHandler(() => this.#server2(), { legacy: 'reject' })
+    return async (req, res) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of req as AsyncIterable<Buffer>) chunks.push(chunk)
+      const headers = new Headers(req.headers as Record<string, string>)
+      const body = chunks.length === 0 ? {} : { body: Buffer.concat(chunks) }
+      const url = `http://${req.headers.host}${req.url}`
+      const response = await handler.fetch(
+        new Request(url, { method: req.method ?? 'GET', headers, ...body }),
+      )
+      res.writeHead(response.status, Object.fromEntries(response.headers))
+      const reader = response.body?.getReader()
+      for (;;) {
+        const part = await reader?.read()
+        if (!part || part.done) break
+        res.write(part.value)
+      }
+      res.end()
+    }
+  }
+
+  #server2(): Server2 {
+    const server = new Server2({ name: 'fixture', version: '1' }, { capabilities: { tools: {} } })
+    server.setRequestHandler('tools/list', () => this.#listed() as never)
+    server.setRequestHandler('tools/call', (async (
+      { params }: { params: { name: string; arguments?: JsonObject; _meta?: JsonObject } },
+      context: { mcpReq: { notify: (note: unknown) => Promise<void> } },
+    ) => {
+      const token = params._meta?.['progressToken']
+      return this.#called(params.name, params.arguments ?? {}, async (progress) => {
+        if (token === undefined) return
+        const note = {
+          method: 'notifications/progress',
+          params: { progressToken: token, progress },
+        }
+        await context.mcpReq.notify(note)
+      })
+    }) as never)
+    return server
+  }
+}
