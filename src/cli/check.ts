@@ -1,12 +1,9 @@
 import fs from 'node:fs'
-import path from 'node:path'
 import { readConfig } from '../config.ts'
-import { KINDS, JUDGE } from '../decide/index.ts'
-import { type Diagnostic, loadBundle } from '../policy/index.ts'
-import { closeAll } from '../policy/load.ts'
-import { REGO_COMPILER } from '../engines/rego-compiler.ts'
+import type { Diagnostic } from '../policy/index.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { FORMATS, type Format } from './check-report.ts'
+import { loadPolicies } from './load-policies.ts'
 import { policyFailure, policyText } from './policy-report.ts'
 
 /** `portcullis check`: exits 0 when the directory loads, 3 with every diagnostic when not; for `strict`, not for warnings either. */
@@ -18,16 +15,7 @@ export async function check(
     const way = dir === 'policies' ? '; `portcullis init` makes one' : ''
     throw new CliError(EXIT.usage, `no directory ${dir}${way}`)
   }
-  const { env, ticketingApiUrl, ratePerS } = readConfig()
-  const result = await loadBundle(path.resolve(dir), {
-    ...KINDS,
-    env: { ...env, TICKETING_API_URL: ticketingApiUrl },
-    defaults: { ratePerS },
-    compiler: REGO_COMPILER,
-    judge: JUDGE,
-    nowMs: Date.now(),
-  })
-  if (result.ok) await closeAll(result.bundle.modules)
+  const result = await loadPolicies(dir, readConfig())
   const warnings = result.ok ? result.bundle.warnings : []
   const diagnostics = result.ok ? (strict ? warnings.map(asError) : warnings) : result.diagnostics
   const valid = result.ok && !(strict && warnings.length > 0)

@@ -34,7 +34,7 @@ export async function importFrom(
 // `Swagger Petstore - OpenAPI 3.0` is `swagger-petstore`.
 function nameOf(document: Json): string {
   const { info } = (document ?? {}) as { info?: { title?: unknown } }
-  const words = String(info?.title ?? '')
+  const words = (typeof info?.title === 'string' ? info.title : '')
     .toLowerCase()
     .replace(/\b(?:open ?api|swagger (?=\w)|v?\d[\d.]*)\b/g, ' ')
     .match(/[a-z0-9]+/g)

@@ -300,7 +300,10 @@ describe('What an upstream answers', () => {
   })
 
   it('never ends a stream whose outcome cannot be put on record', async function () {
-    if (!postgresBin()) this.skip()
+    if (!postgresBin()) {
+      console.log('      skipped: no PostgreSQL binaries (initdb, pg_ctl) on this machine')
+      this.skip()
+    }
     const server = await PostgresServer.start()
     const databaseUrl = await server.createDatabase()
     const other = await TestGate.start({
