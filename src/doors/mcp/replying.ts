@@ -48,11 +48,13 @@ export class Replying {
     return this.#res.headersSent && !this.#isDone
   }
 
-  /** Called when the client has gone before it had its answer. */
+  /** Called when the client has gone before it had its answer; at once where it has already. */
   onGone(gone: () => void): void {
-    this.#res.on('close', () => {
+    const left = () => {
       if (!this.#isDone) gone()
-    })
+    }
+    if (this.#res.closed) left()
+    else this.#res.once('close', left)
   }
 
   /** Called once it is over, whoever ended it. */
