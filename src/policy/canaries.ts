@@ -1,6 +1,7 @@
-import { type Diagnostic, Findings } from '../sources/diagnostics.ts'
+import { type Diagnostic, Findings, wholeFile } from '../sources/diagnostics.ts'
 import { POLICY_LIMITS } from '../sources/limits.ts'
 import type { Bundle, PolicyJudge } from '../bundle/types.ts'
+import { DEFAULT_RATE_LIMIT } from './load.ts'
 import { reportFailures, runMatrix } from './matrix-run.ts'
 
 // Canaries in the mining sense: a few cases that no revision may get wrong, asked of the very bundle that would decide,
@@ -15,9 +16,19 @@ export async function heldCases(
   isRollback: boolean,
 ): Promise<readonly Diagnostic[]> {
   const found = new Findings()
+  if (isEmpty(bundle)) {
+    const message = 'there is no tool, no rule and no module'
+    found.error(wholeFile('gate.yaml'), 'empty_policy', message)
+  }
   const own = isRollback ? bundle.must.filter(({ effect }) => effect === 'deny') : bundle.must
   reportFailures(await runMatrix(own, bundle, judge), found)
   const theirs = (live?.must ?? []).filter(({ effect }) => effect === 'deny')
   reportFailures(await runMatrix(theirs, bundle, judge), found)
   return found.list('error', POLICY_LIMITS.diagnosticsMax)
+}
+
+// It would deny everything, which nobody means who has written it.
+function isEmpty({ counts, guards, modules, decisionApi }: Bundle): boolean {
+  const hasRules = guards.some(({ id }) => id !== DEFAULT_RATE_LIMIT) || modules.length > 0
+  return !hasRules && counts.tools === 0 && decisionApi.actions.size === 0
 }

@@ -200,7 +200,6 @@ async function compile(
     warnOfUngranted(rules.placed, tools.tools, modules, found)
     const must = cases.filter((one) => one.must)
     const read = { files, gate, tools, ...rules, modules, must, options }
-    reportEmpty(read, found)
     const parts = toParts(read, found)
     const { protocols } = options
     const made = { data: data.values, protocols }
@@ -217,13 +216,6 @@ async function compile(
   }
   await closeAll(modules)
   return rejected(found, texts)
-}
-
-// It would deny everything, which nobody means who has written it.
-function reportEmpty({ gate, tools, modules }: Read, found: Findings): void {
-  const hasRules = gate.guards.length > 0 || modules.length > 0
-  if (hasRules || tools.tools.size > 0 || gate.decisionApi.actions.size > 0) return
-  found.error(wholeFile('gate.yaml'), 'empty_policy', 'there is no tool, no rule and no module')
 }
 
 async function runTests(
@@ -313,11 +305,14 @@ function readGateFiles(
   return { source: base, gate: gate && withPlanFile(gate, source, found) }
 }
 
+/** The one guard that a policy has without saying so. */
+export const DEFAULT_RATE_LIMIT = 'default_rate_limit'
+
 function defaultRateLimit(gate: GateFile, { defaults }: LoadOptions): readonly RawGuard[] {
   if (gate.hasRateLimits || !defaults) return []
   const value = { kind: 'rate_limit', limit: defaults.ratePerS, per_s: 1, scope: 'agent' }
   const location = startOf(wholeFile('gate.yaml'))
-  return [{ path: [], location, value, fallbackId: 'default_rate_limit' }]
+  return [{ path: [], location, value, fallbackId: DEFAULT_RATE_LIMIT }]
 }
 
 interface Read {
