@@ -12,6 +12,7 @@ import { digestOf } from '../record/policy-contents.ts'
 // that ended had not recorded, unless the record says otherwise. Files move by rename, on one file system.
 
 const STAGE = '.portcullis-publish'
+const UNFINISHED = 'plan.json.new'
 const PLAN = 'plan.json'
 const COMMITTED = 'committed.json'
 const READ_ONLY = new Set(['EACCES', 'EPERM', 'EROFS'])
@@ -63,7 +64,9 @@ export async function stage(
     await fs.rm(path.join(root, STAGE), { recursive: true, force: true })
     for (const name of put) await writeDurably(staged(root, name), after[name] ?? Buffer.alloc(0))
     const plan: Plan = { revision, put, remove }
-    await writeDurably(path.join(root, STAGE, PLAN), Buffer.from(JSON.stringify(plan)))
+    // Under its name it is whole: a gate may end while it is written.
+    await writeDurably(path.join(root, STAGE, UNFINISHED), Buffer.from(JSON.stringify(plan)))
+    await fs.rename(path.join(root, STAGE, UNFINISHED), path.join(root, STAGE, PLAN))
   } catch (error) {
     await fs.rm(path.join(root, STAGE), { recursive: true, force: true }).catch(() => {})
     if (!READ_ONLY.has((error as NodeJS.ErrnoException).code ?? '')) throw error
@@ -125,9 +128,13 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** The plan, or undefined where none was staged whole. */
 async function readPlan(file: string): Promise<Plan | undefined> {
-  const text = await fs.readFile(file, 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : (JSON.parse(text) as Plan)
+  try {
+    return JSON.parse(await fs.readFile(file, 'utf8')) as Plan
+  } catch {
+    return undefined
+  }
 }
 
 /** Finishes what was committed when a gate ended; before anything is loaded. */
@@ -142,9 +149,9 @@ export async function finishCommitted(dir: string): Promise<void> {
  */
 export async function settleStaged(dir: string, recorded: string): Promise<boolean> {
   const root = await fs.realpath(dir).catch(() => undefined)
-  const plan = root && (await readPlan(path.join(root, STAGE, PLAN)))
-  if (!root || !plan) return false
-  const isRecorded = plan.revision === recorded
+  if (root === undefined) return false
+  const plan = await readPlan(path.join(root, STAGE, PLAN))
+  const isRecorded = plan?.revision === recorded
   await (isRecorded ? commit(root) : drop(root))
   return isRecorded
 }

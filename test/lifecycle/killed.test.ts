@@ -1,9 +1,10 @@
 import { expect } from 'chai'
+import fs from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { prepareEmbedded, scratch } from '../support/database.ts'
 import { freePort, GateProcess } from '../support/gate-process.ts'
-import { ADMIN } from '../support/gate.ts'
+import { ADMIN, TestGate } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
 
 /** What is read of the answers. */
@@ -18,6 +19,27 @@ interface Said {
 const KILLS = Number(process.env['KILLS'] ?? 3)
 /** A publish takes a few times as long; whenever the kill comes, what holds has to hold. */
 const KILL_WITHIN_MS = 300
+
+describe('a publish into the directory that ended while it was staged', () => {
+  for (const [what, plan] of [
+    ['its plan was not written', undefined],
+    ['its plan was written in part', '{"revision":"ab'],
+    ['its plan was made and not written', ''],
+  ] as const) {
+    it(`is dropped at the next start: ${what}`, async () => {
+      const policyDir = path.join(scratch('staged'), 'policies')
+      writePolicies(policyDir, {})
+      const stage = path.join(policyDir, '.portcullis-publish')
+      fs.mkdirSync(path.join(stage, 'files'), { recursive: true })
+      fs.writeFileSync(path.join(stage, 'files', 'gate.yaml'), 'version: 1\n')
+      if (plan !== undefined) fs.writeFileSync(path.join(stage, 'plan.json'), plan)
+      const gate = await TestGate.start({ policyDir })
+      expect(fs.existsSync(stage)).to.equal(false)
+      expect(fs.readFileSync(path.join(policyDir, 'gate.yaml'), 'utf8')).to.equal(GATE)
+      await gate.stop()
+    })
+  }
+})
 
 // Between the record and the swap there is nothing that a kill could tear: whatever the moment, the gate comes back with
 // the policy that is on record, and its files are all there.
