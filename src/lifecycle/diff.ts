@@ -55,7 +55,11 @@ function fileChanges(before: Files, after: Files): FileChange[] {
   })
 }
 
+const MEANT_CHARS_MAX = 128 * 1024
+const DIFFED_BYTES_MAX = 512 * 1024
+
 function textDiff(path: string, old?: Uint8Array, made?: Uint8Array): string | null {
+  if ((old?.length ?? 0) + (made?.length ?? 0) > DIFFED_BYTES_MAX) return null
   const [a, b] = [textOf(old), textOf(made)]
   if (a === undefined || b === undefined) return null
   const result = diffTexts(path, a, b, LINES_MAX)
@@ -110,7 +114,8 @@ function named(bytes: Uint8Array | undefined, sections: Readonly<Record<string, 
 
 function parsed(bytes: Uint8Array | undefined): JsonObject {
   const text = textOf(bytes)
-  if (text === null || text === undefined) return {}
+  // Beyond that the lines have to do: this is read in the thread that decides.
+  if (text === null || text === undefined || text.length > MEANT_CHARS_MAX) return {}
   const value = parseYaml('policy', text, new Findings())?.value
   return isObject(value) ? value : {}
 }

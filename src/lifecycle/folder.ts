@@ -106,13 +106,27 @@ async function commit(root: string): Promise<void> {
 async function carryOut(root: string): Promise<void> {
   const plan = await readPlan(path.join(root, STAGE, COMMITTED))
   if (!plan) return
+  // First, so that a file may make way for a directory of its name.
+  for (const name of plan.remove) {
+    await fs.unlink(path.join(root, name)).catch(unlessMissing)
+    await removeEmpty(root, path.dirname(name))
+  }
   for (const name of plan.put) {
     await fs.mkdir(path.dirname(path.join(root, name)), { recursive: true })
     await fs.rename(staged(root, name), path.join(root, name)).catch(unlessMissing)
   }
-  for (const name of plan.remove) await fs.unlink(path.join(root, name)).catch(unlessMissing)
   await syncFolder(root)
   await drop(root)
+}
+
+/** A directory that holds nothing any more, and those around it. */
+async function removeEmpty(root: string, folder: string): Promise<void> {
+  if (folder === '.') return
+  const isRemoved = await fs.rmdir(path.join(root, folder)).then(
+    () => true,
+    () => false,
+  )
+  if (isRemoved) await removeEmpty(root, path.dirname(folder))
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): void {

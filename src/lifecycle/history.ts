@@ -64,6 +64,15 @@ export class History {
     return { made, files: await this.filesOf(made) }
   }
 
+  /** Whether a revision was ever the policy: what waited for people, or was refused by them, was not. */
+  async wasLive(revision: string): Promise<boolean> {
+    const rows = await this.#db.query(
+      'select 1 from policy_publications where revision = $1 limit 1',
+      [revision],
+    )
+    return rows.length > 0
+  }
+
   /** The files of a revision; null when one of them is no longer kept. */
   async filesOf({ files, standIn }: Revision): Promise<GivenFiles | null> {
     const contents: [string, Uint8Array][] = []

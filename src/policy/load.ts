@@ -9,6 +9,8 @@ import {
   bytesMaxOf,
   filesFromRecord,
   type PolicyFiles,
+  DIR_DEPTH_MAX,
+  KNOWN_ENDING,
   readPolicyDir,
   reportTooLarge,
   revisionOf,
@@ -160,6 +162,7 @@ function given(
   }
   for (const [name, content] of files) {
     if (!isPlainName(name)) found.error(wholeFile(name), 'bad_file_name', 'not a plain file name')
+    else reportPlace(name, files, found)
     if (content.length > bytesMaxOf(name)) reportTooLarge(name, bytesMaxOf(name), found)
   }
   return files
@@ -168,6 +171,22 @@ function given(
 const isPlainName = (name: string): boolean =>
   name.length <= POLICY_LIMITS.pathLengthMax &&
   name.split('/').every((part) => /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(part))
+
+// What a directory could not hold, or would be refused in one.
+function reportPlace(name: string, files: PolicyFiles, found: Findings): void {
+  const folders = name.split('/').slice(0, -1)
+  if (folders.length > DIR_DEPTH_MAX) {
+    found.error(wholeFile(name), 'too_deep', `more than ${DIR_DEPTH_MAX} directories deep`)
+  }
+  for (const at of folders.keys()) {
+    const folder = folders.slice(0, at + 1).join('/')
+    if (files.has(folder)) {
+      found.error(wholeFile(name), 'bad_file_name', `\`${folder}\` is a file and a directory`)
+    } else if (KNOWN_ENDING.test(folder)) {
+      found.error(wholeFile(folder), 'not_a_file', 'is a directory, but named like a file')
+    }
+  }
+}
 
 async function compile(
   files: PolicyFiles,

@@ -9,10 +9,11 @@ export interface PinDrift {
   readonly listed: string
 }
 
-/** Puts on record that a server lists another tool under a pinned name: once for each definition. */
+/** Puts on record that a server lists another tool under a pinned name: once an hour at most, however often it changes. */
 export class PinDrifts {
   readonly #write: (work: (tx: Tx) => Promise<void>) => Promise<void>
-  readonly #known = new Set<string>()
+  /** When it was noticed, in ms, by tool. */
+  readonly #known = new Map<string, number>()
 
   constructor(write: (work: (tx: Tx) => Promise<void>) => Promise<void>) {
     this.#write = write
@@ -22,12 +23,15 @@ export class PinDrifts {
   readonly notice = (drift: PinDrift): void => void this.#note(drift)
 
   async #note(drift: PinDrift): Promise<void> {
-    const id = JSON.stringify([drift.server, drift.tool, drift.pinned, drift.listed])
-    if (this.#known.has(id)) return
-    this.#known.add(id)
+    const id = JSON.stringify([drift.server, drift.tool])
+    const now = performance.now()
+    if (now - (this.#known.get(id) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return
+    this.#known.set(id, now)
     await this.#write((tx) => raise(tx, drift)).catch(() => this.#known.delete(id))
   }
 }
+
+const AGAIN_MS = 3_600_000
 
 // Another replica, or this one before it was restarted, may have raised it.
 async function raise(tx: Tx, { server, tool, pinned, listed }: PinDrift): Promise<void> {

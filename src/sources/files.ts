@@ -139,8 +139,8 @@ async function list(root: string, under: string, found: Findings, depth = 0): Pr
   return names
 }
 
-const DIR_DEPTH_MAX = 8
-const KNOWN_ENDING = /\.(?:ya?ml|json|csv|rego|wasm|tar\.gz)$/
+export const DIR_DEPTH_MAX = 8
+export const KNOWN_ENDING = /\.(?:ya?ml|json|csv|rego|wasm|tar\.gz)$/
 
 /** What a link leads to, or undefined when it leads nowhere or out of the directory. */
 async function follow(root: string, name: string, found: Findings) {

@@ -98,6 +98,13 @@ describe('a policy that is kept in the database', () => {
     const call = (id: string, choice: string, who = MAKER) =>
       gate.call('POST', `/policy/publishes/${id}/${choice}`, { key: who, body: {} })
     const [denied, cancelled, overtaken] = [await hold(), await hold(), await hold()]
+    // Nobody goes around the others by going back to what never was the policy.
+    const never = (await put(gate, `${STRICT}# of nobody\n`, base)).body.publish
+    expect((await call(never.id, 'deny')).status).to.equal(200)
+    const back = await gate.call('POST', '/policy/rollback', {
+      body: { revision: never.revision, reason: 'in a hurry' },
+    })
+    expect([back.status, back.body.error?.code], back.text).to.deep.equal([409, 'conflict'])
     expect((await call(denied, 'deny')).body.publish.status).to.equal('denied')
     expect((await call(cancelled, 'cancel')).body.publish.status).to.equal('cancelled')
     const winner = await put(gate, `${rule}# another\n`, base)
@@ -108,7 +115,7 @@ describe('a policy that is kept in the database', () => {
     expect(body.status).to.equal('stale')
     const all = (await gate.call('GET', '/policy/publishes')).body.publishes
     expect(all.slice(0, 4).map((one: { status: string }) => one.status)).to.deep.equal([
-      ...['published', 'stale', 'cancelled', 'denied'],
+      ...['published', 'denied', 'stale', 'cancelled', 'denied'],
     ])
   })
 })

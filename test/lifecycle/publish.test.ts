@@ -90,6 +90,12 @@ describe('publishing into a policy directory', () => {
       ['unknown_value', { 'gate.yaml': BROKEN, 'tools.yaml': TOOLS }],
       ['missing_file', { 'gate.yaml': GATE }],
       ['bad_file_name', { 'gate.yaml': GATE, 'tools.yaml': TOOLS, '../x.rego': 'package x' }],
+      ['not_a_file', { 'gate.yaml': GATE, 'tools.yaml': TOOLS, 'lib.rego/x.rego': 'package x' }],
+      ['too_deep', { 'gate.yaml': GATE, 'tools.yaml': TOOLS, 'a/b/c/d/e/f/g/h/i/x.rego': '' }],
+      [
+        'bad_file_name',
+        { 'gate.yaml': GATE, 'tools.yaml': TOOLS, notes: '', 'notes/x.rego': 'package x' },
+      ],
       ['policy_test_failed', { 'gate.yaml': GATE, 'tools.yaml': TOOLS, 'tests/a.yaml': FAILING }],
       [
         'too_many_files',
@@ -110,6 +116,20 @@ describe('publishing into a policy directory', () => {
       expect(fs.readdirSync(gate.policyDir).sort()).to.deep.equal(['gate.yaml', 'tools.yaml'])
       while ((await entries()).length === before) await new Promise(setImmediate)
       expect(await entries()).to.have.length(before + 1)
+    }
+  })
+
+  it('lets a file make way for a directory of its name, and the other way round', async () => {
+    const base = { 'gate.yaml': GATE, 'tools.yaml': TOOLS }
+    const deep = { ...base, 'notes/x.rego': '# portcullis: library\npackage notes\n\nx := 1\n' }
+    for (const files of [
+      { ...base, 'data/notes': '' },
+      deep,
+      { ...base, 'data/notes': '' },
+      base,
+    ]) {
+      const { status, text } = await put(files, await live())
+      expect(status, text.slice(0, 300)).to.equal(200)
     }
   })
 

@@ -146,7 +146,10 @@ export function policyPublishEndpoints(parts: Parts): Endpoints {
     async ({ body: { revision, ...why }, query: { dry_run: isDry = false }, caller }) => {
       const reason = neededReason(why)
       const { history, publisher } = parts.lifecycle
-      const { files } = await history.read(revision)
+      const { made, files } = await history.read(revision)
+      if (!(await history.wasLive(made.revision))) {
+        throw new GatewayError('conflict', 'that revision was never the policy: publish it')
+      }
       if (!files) throw new GatewayError('conflict', 'the files of that revision are not kept')
       const base = parts.policies.current.revision
       if (isDry) return dryJson(parts, await publisher.rehearse({ given: files, base }, true), base)

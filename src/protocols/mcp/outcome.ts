@@ -16,6 +16,9 @@ const BROKEN_FROM = 400
 
 export function mcpOutcome({ response, exchange, isTooLarge }: Sent, tool: Tool): CallOutcome {
   if (exchange.type === 'not_sent') return outcomeOf(exchange, tool)
+  if (response && isReadTwoWays(response.text)) {
+    return failed('response_unreadable', 'the server answered what can be read in two ways', 200)
+  }
   if (response) return ofResponse(response.text, response.message)
   if (exchange.type === 'unknown') return outcomeOf(exchange, tool)
   const { status } = exchange
@@ -28,6 +31,12 @@ export function mcpOutcome({ response, exchange, isTooLarge }: Sent, tool: Tool)
 }
 
 const TOO_LARGE = 'the server answered more than may be handed on'
+
+// The value is handed on as it came, so what was judged of it must be all that anybody can read there.
+const JUDGED = [['result'], ['error'], ['result', 'resultType'], ['result', 'isError']] as const
+
+const isReadTwoWays = (text: string): boolean =>
+  JUDGED.some((path) => spansAt(text, [path]).length > 1)
 
 function ofResponse(text: string, { result, error }: JsonObject): CallOutcome {
   if (isObject(error)) return done('failed', raw(text, 'error'))

@@ -13,6 +13,8 @@ import { send, tell, type Sending, type Sent } from './sending.ts'
 // server with sessions every agent has one of its own, so that what one leaves in it is not another's to find.
 
 const PAGES_MAX = 100
+const LIST_CHARS_MAX = 4 << 20
+const LIST_MS_MAX = 30_000
 const TOOLS_MAX = 2_000
 const SESSIONS_MAX = 1_000
 const SELF = { name: 'portcullis', version: '1' }
@@ -69,12 +71,17 @@ export class Peer {
   async list(options: CallOptions): Promise<Listing> {
     const pages: Page[] = []
     let cursor: string | undefined
+    let chars = 0
+    const deadline = performance.now() + LIST_MS_MAX
     do {
       if (pages.length === PAGES_MAX) {
         throw new PeerError(`its list has more than ${PAGES_MAX} pages`)
       }
+      if (performance.now() > deadline) throw new PeerError('its list does not end')
       const page = await this.#page(cursor, options)
       pages.push(page)
+      chars += page.text.length
+      if (chars > LIST_CHARS_MAX) throw new PeerError('its list is too large')
       const { nextCursor } = page.result
       cursor = typeof nextCursor === 'string' ? nextCursor : undefined
     } while (cursor !== undefined)

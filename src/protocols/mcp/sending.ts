@@ -37,10 +37,13 @@ export async function send(
 ): Promise<Sent> {
   const id = randomUUID()
   const body = JSON.stringify({ jsonrpc: '2.0', id, method, params })
+  let refused = 0
   const collected = new Collected(upstream, id, options, (framed) => {
     const { message } = framed
     if (message['id'] === undefined) onNotification?.(framed)
-    else refuse(client, upstream, headers, message)
+    else if (refused++ < REFUSALS_MAX) {
+      refuse(client, upstream, headers, message, options.mayStart)
+    }
   })
   const answer = {
     rules: { stream: 'auto', bytesMax: null, redirects: 'refuse' } as const,
@@ -67,15 +70,19 @@ export function tell(
   return client.call(upstream, targetOf(upstream, body, headers), options)
 }
 
+/** A server may ask a client things; of those this one answers no more in one exchange. */
+const REFUSALS_MAX = 4
+
 function refuse(
   client: UpstreamClient,
   upstream: Upstream,
   headers: Readonly<Record<string, string>>,
   { id, method }: JsonObject,
+  mayStart: () => boolean,
 ): void {
   if (typeof method !== 'string') return
   const error = { code: METHOD_NOT_FOUND, message: 'Method not found' }
-  void tell(client, upstream, { id: id ?? null, error }, headers, () => true)
+  void tell(client, upstream, { id: id ?? null, error }, headers, mayStart)
 }
 
 const targetOf = (
@@ -112,8 +119,8 @@ class Collected implements AnswerSink {
     this.#framing = new Framing(responseBytesMax, (framed) => {
       const { message } = framed
       const isOurs = message['id'] === id && ('result' in message || 'error' in message)
-      if (!isOurs) return onOther(framed)
-      this.#response ??= framed
+      if (isOurs) this.#response ??= framed
+      else if (!this.#response) onOther(framed) // what comes after it is nobody's
     })
   }
 

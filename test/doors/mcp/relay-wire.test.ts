@@ -120,6 +120,26 @@ describe('MCP relayed: what a server may say', () => {
     ])
   })
 
+  it('answers a few requests of a server in one exchange, and none after its response', async () => {
+    const asks = (from: number) =>
+      Array.from(
+        { length: 200 },
+        (_, n) => `data: {"jsonrpc":"2.0","id":"q${from + n}","method":"roots/list"}\n\n`,
+      ).join('')
+    answer = (id, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' })
+      res.end(
+        `${asks(0)}data: {"jsonrpc":"2.0","id":"${id}","result":{"content":[]}}\n\n${asks(200)}`,
+      )
+    }
+    told.length = 0
+    expect((await call('store')).body.result.content).to.deep.equal([])
+    expect((await call('store')).status).to.equal(200) // by then all of the first were sent
+    expect(
+      told.filter(({ id }) => typeof id === 'string' && id.startsWith('q')).length,
+    ).to.be.at.most(8)
+  })
+
   it('passes an error on with its code, unless that is one of ours, and cuts its text', async () => {
     const error = (code: number) =>
       `{"jsonrpc":"2.0","id":"$ID","error":{"code":${code},"message":"${'m'.repeat(3000)}"}}`
@@ -142,6 +162,16 @@ describe('MCP relayed: what a server may say', () => {
     ],
     'a kind of result nobody asked for': [
       '{"jsonrpc":"2.0","id":"$ID","result":{"resultType":"task","taskId":"t"}}',
+      'response_unreadable',
+      'failed',
+    ],
+    'two results': [
+      '{"jsonrpc":"2.0","id":"$ID","result":{"resultType":"task"},"result":{"content":[]}}',
+      'response_unreadable',
+      'failed',
+    ],
+    'two kinds of result': [
+      '{"jsonrpc":"2.0","id":"$ID","result":{"resultType":"task","resultType":"complete","content":[]}}',
       'response_unreadable',
       'failed',
     ],
