@@ -114,7 +114,7 @@ describe('a policy that is kept in the database', () => {
     const { body } = await gate.call('GET', `/policy/publishes/${overtaken}`)
     expect(body.status).to.equal('stale')
     const all = (await gate.call('GET', '/policy/publishes')).body.publishes
-    expect(all.slice(0, 4).map((one: { status: string }) => one.status)).to.deep.equal([
+    expect(all.slice(0, 5).map((one: { status: string }) => one.status)).to.deep.equal([
       ...['published', 'denied', 'stale', 'cancelled', 'denied'],
     ])
   })
