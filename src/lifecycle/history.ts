@@ -4,7 +4,7 @@ import type { Remembered } from '../operations/explain.ts'
 import { closeAll } from '../policy/load.ts'
 import type { Candidate, GivenFiles, PolicyStore } from '../policy/store.ts'
 import { digestOf, keepContent, missingContents, readContent } from '../record/policy-contents.ts'
-import { findRevision, type Revision } from '../record/policy-revisions.ts'
+import { findRevision, wasPublished, type Revision } from '../record/policy-revisions.ts'
 import type { Db } from '../store/tx.ts'
 
 /** Old bundles that somebody asked about, kept for who asks next. */
@@ -65,12 +65,8 @@ export class History {
   }
 
   /** Whether a revision was ever the policy: what waited for people, or was refused by them, was not. */
-  async wasLive(revision: string): Promise<boolean> {
-    const rows = await this.#db.query(
-      'select 1 from policy_publications where revision = $1 limit 1',
-      [revision],
-    )
-    return rows.length > 0
+  wasLive(revision: string): Promise<boolean> {
+    return wasPublished(this.#db, revision)
   }
 
   /** The files of a revision; null when one of them is no longer kept. */

@@ -143,3 +143,11 @@ export async function findRevision(db: Db, named: string): Promise<Revision | un
     counts: JSON.parse(row.counts) as JsonObject,
   }
 }
+
+/** Whether a revision was ever the policy. */
+export async function wasPublished(db: Db, revision: string): Promise<boolean> {
+  const rows = await db.query('select 1 from policy_publications where revision = $1 limit 1', [
+    revision,
+  ])
+  return rows.length > 0
+}
