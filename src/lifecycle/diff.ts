@@ -55,7 +55,8 @@ function fileChanges(before: Files, after: Files): FileChange[] {
   })
 }
 
-const MEANT_CHARS_MAX = 128 * 1024
+/** Beyond that the lines have to do: it is read in the thread that decides. */
+const MEANT_BYTES_MAX = 128 * 1024
 const DIFFED_BYTES_MAX = 512 * 1024
 
 function textDiff(path: string, old?: Uint8Array, made?: Uint8Array): string | null {
@@ -89,9 +90,19 @@ const MAPS: Readonly<Record<string, string>> = { tools: 'tool', upstreams: 'upst
 
 function meaningOf(before: Files, after: Files): Change[] {
   return [
-    ...compare(named(before['gate.yaml'], LISTS), named(after['gate.yaml'], LISTS)),
-    ...compare(named(before['tools.yaml'], MAPS), named(after['tools.yaml'], MAPS)),
+    ...compareFile(before['gate.yaml'], after['gate.yaml'], LISTS),
+    ...compareFile(before['tools.yaml'], after['tools.yaml'], MAPS),
   ]
+}
+
+// Where one side is too large nothing is said of either: all of the other would look added or removed.
+function compareFile(
+  before: Uint8Array | undefined,
+  after: Uint8Array | undefined,
+  sections: Readonly<Record<string, string>>,
+): Change[] {
+  const isLarge = Math.max(before?.length ?? 0, after?.length ?? 0) > MEANT_BYTES_MAX
+  return isLarge ? [] : compare(named(before, sections), named(after, sections))
 }
 
 /** What a file says, by kind and name. */
@@ -114,8 +125,7 @@ function named(bytes: Uint8Array | undefined, sections: Readonly<Record<string, 
 
 function parsed(bytes: Uint8Array | undefined): JsonObject {
   const text = textOf(bytes)
-  // Beyond that the lines have to do: this is read in the thread that decides.
-  if (text === null || text === undefined || text.length > MEANT_CHARS_MAX) return {}
+  if (text === null || text === undefined) return {}
   const value = parseYaml('policy', text, new Findings())?.value
   return isObject(value) ? value : {}
 }

@@ -12,7 +12,7 @@ export interface PinDrift {
 /** Puts on record that a server lists another tool under a pinned name: once an hour at most, however often it changes. */
 export class PinDrifts {
   readonly #write: (work: (tx: Tx) => Promise<void>) => Promise<void>
-  /** When it was noticed, in ms, by tool. */
+  /** When it was noticed, in ms, by tool and pin: one that is pinned anew is looked at anew. */
   readonly #known = new Map<string, number>()
 
   constructor(write: (work: (tx: Tx) => Promise<void>) => Promise<void>) {
@@ -23,7 +23,7 @@ export class PinDrifts {
   readonly notice = (drift: PinDrift): void => void this.#note(drift)
 
   async #note(drift: PinDrift): Promise<void> {
-    const id = JSON.stringify([drift.server, drift.tool])
+    const id = JSON.stringify([drift.server, drift.tool, drift.pinned])
     const now = performance.now()
     if (now - (this.#known.get(id) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return
     this.#known.set(id, now)
