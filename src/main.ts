@@ -3,7 +3,7 @@ import { AgentCache } from './agents/registry.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
 import { JUDGE, KINDS } from './decide/index.ts'
-import { POLICY_LOADER } from './decide/load.ts'
+import { DRAFT_LOADER, POLICY_LOADER } from './decide/load.ts'
 import { Transports } from './protocols/transports.ts'
 import { FactLookups } from './facts/lookups.ts'
 import { httpDoor } from './doors/door.ts'
@@ -54,6 +54,7 @@ export class Gate {
       env: { ...config.env, TICKETING_API_URL: config.ticketingApiUrl },
       defaults: { ratePerS: config.ratePerS },
       loader: POLICY_LOADER,
+      draftLoader: DRAFT_LOADER,
       judge: JUDGE,
       log: this.log,
     })

@@ -83,6 +83,8 @@ export class Follower {
       const result = await policies.adopt(kept.read, {
         reason: `published by ${last.author || 'the gate'}`,
         isRollback: last.source === 'rollback',
+        // It was held against what it follows where it was published; a publication may have been missed here.
+        isPublished: true,
         // Who published it here is about to adopt it.
         isWanted: (live) => live.revision !== last.revision,
         // It is on record already; what must not happen is to decide by something that is not.

@@ -86,12 +86,13 @@ export class PolicyJournal {
   }
 
   /**
-   * Puts a revision on record as the policy: its files, its place in the history, the entries.
+   * Puts a revision on record as the policy: its files, its place in the history, the entries. Returns whether another
+   * one had been the policy.
    * @throws GatewayError `stale_revision` when another one was published meanwhile; `audit_unavailable`
    */
-  async publish(candidate: Candidate, how: Published): Promise<void> {
+  async publish(candidate: Candidate, how: Published): Promise<boolean> {
     await this.#parts.history.keep(candidate)
-    await this.#parts.operations.write((tx) => recordPublication(tx, candidate, how))
+    return this.#parts.operations.write((tx) => recordPublication(tx, candidate, how))
   }
 
   async #recordLive(): Promise<void> {
@@ -153,16 +154,19 @@ export class PolicyJournal {
 const isOvertaken = (error: unknown): boolean =>
   error instanceof GatewayError && ['conflict', 'stale_revision'].includes(error.code)
 
-/** One batch: the revision, that it is the policy where it was not, and the entries of both. */
+/** One batch: the revision, that it is the policy where it was not, and the entries of both. Returns whether it was not. */
 export async function recordPublication(
   tx: Tx,
   { bundle, standIn }: Pick<Candidate, 'bundle' | 'standIn'>,
   how: Published,
-): Promise<void> {
+): Promise<boolean> {
   const { author, note, reason, base } = how
   const { revision, environment } = bundle
   const last = await lastPublication(tx)
   if (base !== undefined && base !== (last?.revision ?? '')) throw stale(last?.revision ?? '')
+  const isNew = last?.revision !== revision
+  // Somebody wants what is the policy already.
+  if (!isNew && how.source !== 'directory') return false
   const list = bundle.files.map(({ path, sha256: digest }) => ({ path, sha256: digest }))
   await keepRevision(tx, {
     revision,
@@ -170,7 +174,7 @@ export async function recordPublication(
     standIn: standIn && { name: standIn.name, sha256: sha256(standIn.text) },
     counts: { ...bundle.counts },
   })
-  if (last?.revision !== revision) {
+  if (isNew) {
     const parent = last?.revision ?? ''
     const changed = changedFiles(
       (last && (await findRevision(tx, last.revision)))?.files ?? [],
@@ -186,6 +190,7 @@ export async function recordPublication(
   }
   const entry = { revision, reason, environment, files: list }
   tx.append(registryEntry('policy.reloaded', '', entry))
+  return isNew
 }
 
 const TESTS = new Set(['policy_test_failed', 'must_allow_failed'])

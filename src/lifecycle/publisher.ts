@@ -3,6 +3,7 @@ import { GatewayError } from '../errors.ts'
 import type { Diagnostic } from '../sources/diagnostics.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { Candidate, GivenFiles, PolicyStore, ReloadResult } from '../policy/store.ts'
+import { lastPublication } from '../record/policy-revisions.ts'
 import type { Db } from '../store/tx.ts'
 import { patchOf } from './diff.ts'
 import { filesOnDisk, holds, stage } from './folder.ts'
@@ -91,9 +92,9 @@ export class Publisher {
       const message = `that revision was loaded by path: reload \`${given.standIn.name}\` instead`
       throw new GatewayError('conflict', message)
     }
-    await this.#parts.follower?.look()
-    const how = { source: 'rollback', author, note, reason: `rolled back by ${author}` } as const
-    return this.#adopt(given, how, true)
+    const base = await this.#published()
+    const reason = `rolled back by ${author}`
+    return this.#adopt(given, { source: 'rollback', author, note, reason, base }, true)
   }
 
   /** Publishes what enough others agreed to; `record` is the batch that says so. */
@@ -107,16 +108,31 @@ export class Publisher {
     return this.#done(await this.#parts.policies.adopt(async () => given, how), parent)
   }
 
+  /**
+   * What is the policy of all replicas; undefined where each has a directory. A replica that does not decide by it, since
+   * it does not load there, may still go back; whatever is published from here on is not passed over.
+   */
+  async #published(): Promise<string | undefined> {
+    const { follower, db } = this.#parts
+    if (!follower) return undefined
+    await follower.look()
+    return (await lastPublication(db))?.revision ?? ''
+  }
+
   async #adopt(given: GivenFiles, how: Published, isRollback: boolean): Promise<Outcome> {
     const { policies, journal } = this.#parts
-    const parent = policies.current.revision
-    const record =
-      this.source === 'database'
-        ? (candidate: Candidate) => journal.publish(candidate, how)
-        : (candidate: Candidate) => this.#intoFolder(candidate, given, how)
+    const parent = how.base ?? policies.current.revision
+    let isNew = false
+    const record = async (candidate: Candidate): Promise<void> => {
+      isNew =
+        this.source === 'database'
+          ? await journal.publish(candidate, how)
+          : await this.#intoFolder(candidate, given, how)
+    }
     const { reason, author } = how
     const result = await policies.adopt(async () => given, { reason, author, isRollback, record })
-    return this.#done(result, parent)
+    const outcome = await this.#done(result, parent)
+    return { ...outcome, changed: outcome.changed || isNew }
   }
 
   async #done(result: ReloadResult, parent: string): Promise<Outcome> {
@@ -127,9 +143,10 @@ export class Publisher {
     return { bundle, parent, changed, unconfirmed }
   }
 
-  async #intoFolder(candidate: Candidate, given: GivenFiles, how: Published): Promise<void> {
+  async #intoFolder(candidate: Candidate, given: GivenFiles, how: Published): Promise<boolean> {
     const { policies, journal, dir } = this.#parts
     const live = policies.current
+    if (candidate.bundle.revision === live.revision) return false
     if (how.base !== undefined && live.revision !== how.base) throw stale(live.revision)
     const before = await filesOnDisk(dir)
     if (!before || !(await holds(dir, live.files))) {
@@ -149,6 +166,7 @@ export class Publisher {
       throw error
     }
     await staged.commit()
+    return true
   }
 
   async #aroundQuorum({ given }: Wanted): Promise<GatewayError> {

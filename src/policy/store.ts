@@ -21,6 +21,8 @@ export interface PolicyStoreOptions
   readonly now?: () => number
   /** Loads in another thread; without one, in this. */
   readonly loader?: PolicyLoader
+  /** Loads what is only to be looked at; default: `loader`, whose reloads wait for it then. */
+  readonly draftLoader?: PolicyLoader
   /** What asks a bundle that is about to decide for what no revision may get wrong. */
   readonly judge?: PolicyJudge
   /** One line for each reload, accepted or refused. */
@@ -82,6 +84,8 @@ export interface Adopting {
   readonly author?: string
   /** What a rollback returns to was tested when it was new: its tests are told, and do not stop it. */
   readonly isRollback?: boolean
+  /** It is the policy already, by the say of what it follows: what this gate decides by has none. */
+  readonly isPublished?: boolean
   /** Asked when its turn has come: what is live already need not be loaded again. */
   readonly isWanted?: (live: Bundle) => boolean
   /** In place of the store's own; it also puts the files where the policy is kept. */
@@ -200,9 +204,9 @@ export class PolicyStore {
     return { bundle: this.current, reason, author: '', content, standIn: this.#standIn }
   }
 
-  /** Runs every test of a policy, in the thread that loads. @throws Error where there is none */
+  /** Runs every test of a policy, in the thread of drafts. @throws Error where there is none */
   test(given: GivenFiles): Promise<TestedPolicy> {
-    const { loader } = this.#options
+    const loader = this.#draftLoader
     if (!loader)
       throw new Error('tests run where policies are loaded, and this store has no loader')
     const base = { ...this.#options, nowMs: this.#now() }
@@ -222,7 +226,7 @@ export class PolicyStore {
   async draft(given: GivenFiles, tests: NonNullable<LoadOptions['tests']>): Promise<LoadResult> {
     const base = { ...this.#options, nowMs: this.#now() }
     const options = { ...base, ...(tests ? { tests } : {}), ...overrideOf(given.standIn) }
-    return this.#read(given.files, options)
+    return this.#read(given.files, options, this.#draftLoader)
   }
 
   /** Loads without swapping: a directory or file under the root, or files by content. */
@@ -231,7 +235,8 @@ export class PolicyStore {
   ): Promise<LoadResult> {
     const source = typeof from === 'string' ? await this.#locate(from) : this.#source
     const { options, files } = await this.#opened(source)
-    const result = await this.#read(typeof from === 'object' ? from : files, options)
+    const read = typeof from === 'object' ? from : files
+    const result = await this.#read(read, options, this.#draftLoader)
     if (result.ok) await closeAll(result.bundle.modules)
     return result
   }
@@ -275,7 +280,8 @@ export class PolicyStore {
     }
     const { bundle } = result
     const standIn = options.gateOverride ?? null
-    if (bundle.revision !== this.#current?.revision) {
+    // What somebody wants to be the policy may be that for this gate alone.
+    if (how.record || bundle.revision !== this.#current?.revision) {
       const { author = '' } = how
       await this.#recorded({ bundle, reason, author, content, standIn }, how.record ?? this.#record)
     }
@@ -294,11 +300,11 @@ export class PolicyStore {
   // Asked of the very bundle that would decide; what decides now has a say in what follows it.
   async #unheld(
     bundle: Bundle,
-    { isRollback = false }: Pick<Adopting, 'isRollback'>,
+    { isRollback = false, isPublished = false }: Pick<Adopting, 'isRollback' | 'isPublished'>,
   ): Promise<readonly Diagnostic[]> {
     const { judge } = this.#options
     if (!judge || bundle === this.#current) return []
-    return heldCases(bundle, this.#current, judge, isRollback)
+    return heldCases(bundle, isPublished ? undefined : this.#current, judge, isRollback)
   }
 
   // Not on record, not adopted: the last good bundle stays until it can be recorded.
@@ -314,8 +320,8 @@ export class PolicyStore {
   #read(
     from: string | Readonly<Record<string, string | Uint8Array>>,
     options: LoadOptions & { readonly live?: Bundle | undefined },
+    loader = this.#options.loader,
   ): Promise<LoadResult> {
-    const { loader } = this.#options
     return loader ? loader.load(from, options) : loadBundle(from, options)
   }
 
@@ -410,6 +416,10 @@ export class PolicyStore {
     clearTimeout(this.#retry)
     if (this.#stopped) return
     this.#retry = setTimeout(() => this.#onChange(), RECORD_RETRY_MS).unref()
+  }
+
+  get #draftLoader(): PolicyLoader | undefined {
+    return this.#options.draftLoader ?? this.#options.loader
   }
 
   #log(fields: object, message: string): void {

@@ -8,12 +8,23 @@ const YOUNG_MB = 64
 
 /**
  * Asks one thread, one question after the other, and starts it anew when it stopped or took too long. It stays warm from
- * one reload to the next: a warm compiler is several times as fast as a new one.
+ * one reload to the next: a warm compiler is several times as fast as a new one. With `idleMs` it ends when it was asked
+ * nothing for that long.
  */
-export function threadOf(file: URL): Ask {
+export function threadOf(file: URL, idleMs?: number): Ask {
   let worker: Worker | undefined
   let turn: Promise<unknown> = Promise.resolve()
+  let idle: NodeJS.Timeout | undefined
+  const rest = (asked: Worker): void => {
+    asked.unref()
+    if (idleMs === undefined) return
+    idle = setTimeout(() => {
+      if (worker === asked) worker = undefined
+      void asked.terminate()
+    }, idleMs).unref()
+  }
   const ask = async (question: Question): Promise<Answer> => {
+    clearTimeout(idle)
     worker ??= new Worker(file, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } })
     const asked = worker
     asked.ref()
@@ -24,7 +35,7 @@ export function threadOf(file: URL): Ask {
       void asked.terminate()
       throw error
     } finally {
-      asked.unref()
+      rest(asked)
     }
   }
   return (question) => {

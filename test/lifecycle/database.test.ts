@@ -215,11 +215,33 @@ describe('a policy in one PostgreSQL for two gates', function () {
       'env_missing',
     )
     expect(await liveOf(b)).to.equal(before)
-    const back = await a.call('POST', '/policy/rollback', {
+    // Also from b, which decides by it all the while.
+    const back = await b.call('POST', '/policy/rollback', {
       body: { revision: before, reason: 'b has no such value' },
     })
-    expect([back.status, back.body.unconfirmed], back.text).to.deep.equal([200, []])
+    expect([back.status, back.body.changed], back.text).to.deep.equal([200, true])
+    await until('a follows', async () => (await liveOf(a)) === before)
     await until('b is well', async () => !(await b.call('GET', '/policy')).body.stale)
+  })
+
+  it('one that missed a publication follows the next, whatever the one it stayed on must deny', async () => {
+    const strict = { 'gate.yaml': DENIES, 'tools.yaml': TOOLS }
+    const lenient = { 'gate.yaml': LENIENT, 'tools.yaml': TOOLS }
+    const away = TOOLS.replace('upstreams:', `upstreams:\n  other: { base_url: '\${ONLY_OF_A}' }`)
+    const publish = async (files: object) => {
+      const { status, text } = await a.call('PUT', '/policy/files', {
+        body: { files },
+        headers: { 'if-match': await liveOf(a) },
+      })
+      expect(status, text).to.equal(200)
+    }
+    await publish({ ...strict, 'tests/must.yaml': MUST_NOT_DELETE })
+    await until('b follows', async () => (await liveOf(a)) === (await liveOf(b)))
+    await publish({ ...strict, 'tools.yaml': away }) // not for b
+    await until('b says so', async () => (await b.call('GET', '/policy')).body.stale)
+    await publish(lenient)
+    await until('b follows', async () => (await liveOf(a)) === (await liveOf(b)))
+    expect((await b.call('GET', '/policy')).body.stale).to.equal(false)
   })
 
   it('of two publishes from one base exactly one wins', async () => {
@@ -234,5 +256,16 @@ describe('a policy in one PostgreSQL for two gates', function () {
     expect(await liveOf(a)).to.equal(won?.body.revision)
   })
 })
+
+const DELETES = / {2}- \{ roles: \[worker\], tools: \["items.delete"\].*/
+const [LENIENT, DENIES] = ['allow', 'deny'].map((effect) =>
+  GATE.replace(DELETES, `  - { roles: [worker], tools: ["items.delete"], effect: ${effect} }`),
+) as [string, string]
+const MUST_NOT_DELETE = `version: 1
+subjects: { worker: { roles: [worker] } }
+actions:
+  delete: { tool: items.delete, args: { id: i-1 } }
+must_deny: [{ name: nobody deletes, actions: [delete] }]
+`
 
 const BROKEN = GATE.replace('effect: allow', 'effect: alow')
