@@ -70,6 +70,20 @@ export async function objectionsTo(
   }
 }
 
+/** The keys that this person issued lately: who makes a colleague's key can vote in the colleague's name. */
+export async function recentKeysIssuedBy(
+  db: Db,
+  name: string,
+  nowMs: number,
+): Promise<ReadonlySet<string>> {
+  const keys = await db.query<{ id: string; issued_by: string }>(
+    'select id, issued_by from api_keys where created_at >= $1 and agent_id is null',
+    [new Date(nowMs - LOOK_BACK_MS)],
+  )
+  const issued = keys.filter((one) => voiceOf(one.issued_by) === voiceOf(name))
+  return new Set(issued.map(({ id }) => id))
+}
+
 /** The voices among these votes that approve and count by these terms, today. */
 export async function countingVoices(
   db: Db,

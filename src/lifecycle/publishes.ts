@@ -1,5 +1,10 @@
 import type { Caller } from '../agents/keys.ts'
-import { countingVoices, type EnvironmentKeys, voiceOf } from '../approvals/voters.ts'
+import {
+  countingVoices,
+  type EnvironmentKeys,
+  recentKeysIssuedBy,
+  voiceOf,
+} from '../approvals/voters.ts'
 import { GatewayError } from '../errors.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { PublishTerms } from '../bundle/types.ts'
@@ -94,6 +99,10 @@ export class Publishes {
       const publish = await this.#open(tx, id, caller)
       if (voiceOf(caller.name) === voiceOf(publish.author)) {
         throw new GatewayError('forbidden', 'whoever publishes does not approve it')
+      }
+      if ((await recentKeysIssuedBy(tx, publish.author, tx.nowMs)).has(caller.keyId)) {
+        const message = `\`${publish.author}\`, who publishes it, issued this key in the last 30 days`
+        throw new GatewayError('forbidden', `${message}: vote with one that somebody else issued`)
       }
       await vote(tx, publish, caller, 'approve', reason)
       return this.#isAgreed(tx, publish)
@@ -207,11 +216,10 @@ export class Publishes {
   }
 
   async #isAgreed(tx: Tx, { id, author, quorum, roles }: HeldPublish): Promise<boolean> {
-    const votes = (await votesOfPublish(tx, id)).map(({ reason, ...one }) => ({
-      ...one,
-      approvalId: id,
-      comment: reason,
-    }))
+    const authors = await recentKeysIssuedBy(tx, author, tx.nowMs)
+    const votes = (await votesOfPublish(tx, id))
+      .filter(({ keyId }) => !authors.has(keyId))
+      .map(({ reason, ...one }) => ({ ...one, approvalId: id, comment: reason }))
     const objection = (name: string) => (voiceOf(name) === voiceOf(author) ? 'publishes it' : null)
     const terms = { approverRoles: roles }
     const voices = await countingVoices(tx, votes, terms, objection, this.#parts.environment)

@@ -83,7 +83,7 @@ export async function endPublish(tx: Tx, id: string, status: PublishStatus): Pro
   )
 }
 
-/** Adds a vote; a voice that has voted is not heard again. */
+/** Adds a vote; a voice that has voted is heard again only by another key, since the first may be revoked by then. */
 export async function insertPublishVote(
   tx: Tx,
   publishId: string,
@@ -92,7 +92,11 @@ export async function insertPublishVote(
 ): Promise<boolean> {
   const rows = await tx.query(
     `insert into policy_publish_votes (publish_id, voice, key_id, approver, vote, reason, at)
-     values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing returning voice`,
+     values ($1, $2, $3, $4, $5, $6, $7)
+     on conflict (publish_id, voice) do update set key_id = excluded.key_id, approver = excluded.approver,
+       vote = excluded.vote, reason = excluded.reason, at = excluded.at
+       where policy_publish_votes.key_id <> excluded.key_id
+     returning voice`,
     [publishId, voice, keyId, approver, vote, reason, new Date(tx.nowMs)],
   )
   return rows.length > 0

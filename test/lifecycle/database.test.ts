@@ -78,7 +78,11 @@ describe('a policy that is kept in the database', () => {
     const once = await vote(MAKER)
     expect([once.status, once.body.outcome]).to.deep.equal([200, null])
     expect((await vote(MAKER)).body.outcome).to.equal(null) // the same voice again
-    const last = await vote(await gate.key('approver', 'ada'))
+    // Who makes a colleague's key votes in the colleague's name.
+    const made = await vote(await gate.key('approver', 'ada'))
+    expect([made.status, made.body.error?.code]).to.deep.equal([403, 'forbidden'])
+    const ada = { key: MAKER, body: { role: 'approver', name: 'ada' } }
+    const last = await vote((await gate.call('POST', '/api/v1/keys', ada)).body.key)
     expect(last.status, last.text).to.equal(200)
     expect(last.body.publish).to.include({ status: 'published' })
     expect([await liveOf(gate), last.body.outcome.revision]).to.deep.equal(
