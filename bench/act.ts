@@ -26,7 +26,7 @@ for (const database of await databases()) await measure(database)
 upstream.child.disconnect()
 
 async function measure(database: BenchDatabase): Promise<void> {
-  const gate = await startProcess('gate-process.ts', {
+  const gate = await startProcess('gate-process.mjs', {
     ...database.env,
     POLICY_DIR: writeBenchPolicies(),
     TICKETING_API_URL: upstream.url,

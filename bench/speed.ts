@@ -3,7 +3,8 @@
 // after round, so that what else the machine does meets all of them. Ratios are of one round; CPU is per
 // request and process, from /proc. Paced load is even: one request every 1/rate seconds.
 //
-//   npm run bench [-- --rounds 5 --seconds 4 --against DIR]     DIR: another checkout, as further variants
+//   npm run bench [-- --rounds 5 --seconds 4 --only NAME --unpaced --against DIR]
+//   DIR: another checkout, built, as further variants
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { fork, type ChildProcess } from 'node:child_process'
@@ -16,6 +17,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '4' },
     against: { type: 'string' },
     only: { type: 'string' },
+    unpaced: { type: 'boolean', default: false },
   },
 })
 const ROUNDS = Number(options.rounds)
@@ -93,7 +95,7 @@ for (let round = 0; round < ROUNDS; round++) {
   for (const variant of variants) rounds.get(variant.name)?.push(await measured(variant))
 }
 table()
-for (const rate of [500, 50]) await paced(rate)
+for (const rate of options.unpaced ? [] : [500, 50]) await paced(rate)
 for (const stop of stops) stop()
 upstream.child.disconnect()
 bare.child.disconnect()
@@ -101,7 +103,7 @@ bare.child.disconnect()
 async function gateVariants(prefix: string, env: Record<string, string>): Promise<Variant[]> {
   const all: Variant[] = []
   for (const database of await databases()) {
-    const gate = await startProcess('gate-process.ts', {
+    const gate = await startProcess('gate-process.mjs', {
       ...{ ...env, ...database.env, ...PROFILED },
       POLICY_DIR: writeBenchPolicies(),
       TICKETING_API_URL: upstream.url,
