@@ -22,7 +22,7 @@ const direct = await run({
   rate: 500,
 })
 row('direct call, 500/s', direct)
-for (const database of await databases()) await measure(database)
+for (const database of await databases(true)) await measure(database)
 upstream.child.disconnect()
 
 async function measure(database: BenchDatabase): Promise<void> {

@@ -17,7 +17,10 @@ const gate = new Gate(
 )
 await gate.start()
 const key = await gate.bootstrap.ensureAgent('bench', ['worker'], 'bench')
-process.send?.({ url: gate.url, key })
+const many = Array.from({ length: Number(process.env.AGENTS ?? 0) }, (_, n) =>
+  gate.bootstrap.ensureAgent(`bench-${n}`, ['worker'], 'bench'),
+)
+process.send?.({ url: gate.url, key, keys: await Promise.all(many) })
 const end = () => void gate.stop().then(() => process.exit(0))
 process.on('disconnect', end)
 process.on('SIGTERM', end)

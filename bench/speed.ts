@@ -25,6 +25,8 @@ const SECONDS = Number(options.seconds)
 const CONNECTIONS = 64
 /** `PROFILE_DIR=DIR`: each gate leaves a CPU profile there. */
 const PROFILED = process.env['PROFILE_DIR'] ? { PROFILE_DIR: process.env['PROFILE_DIR'] } : {}
+/** How many agents act in turn in one of the variants. */
+const AGENTS = '4000'
 const ARGS = { id: 'i-1', note: 'x'.repeat(200) }
 const ACT = { tool: 'items.update', args: ARGS, reason: 'bench' }
 
@@ -33,6 +35,8 @@ interface Variant {
   readonly url: string
   readonly request: Pick<Job, 'method' | 'path' | 'body' | 'headers'>
   readonly pid: number
+  /** Whose requests they are in turn, where not all are of one agent. */
+  readonly keys?: readonly string[]
   /** CPU of its database so far, in microseconds. */
   readonly databaseUs: () => number
 }
@@ -43,6 +47,7 @@ interface Job {
   readonly path: string
   readonly headers: Record<string, string>
   readonly body: string
+  readonly keys?: readonly string[]
   readonly connections: number
   readonly seconds: number
   readonly rate?: number
@@ -102,8 +107,10 @@ bare.child.disconnect()
 
 async function gateVariants(prefix: string, env: Record<string, string>): Promise<Variant[]> {
   const all: Variant[] = []
-  for (const database of await databases()) {
+  for (const database of await databases(env['GATE_ROOT'] === undefined)) {
+    const isServer = database.pid !== undefined
     const gate = await startProcess('gate-process.mjs', {
+      ...(isServer ? { AGENTS } : {}),
       ...{ ...env, ...database.env, ...PROFILED },
       POLICY_DIR: writeBenchPolicies(),
       TICKETING_API_URL: upstream.url,
@@ -126,9 +133,11 @@ function variantsOf(
     request: { ...request, headers },
   })
   const act = (body: object) => ({ method: 'POST', path: '/act', body: JSON.stringify(body) })
+  const keys = gate.info['keys'] as unknown as readonly string[]
   const proxied = JSON.stringify({ note: ARGS.note })
   return [
     of('/act', act(ACT)),
+    ...(keys.length > 0 ? [{ ...of(`/act, ${AGENTS} agents`, act(ACT)), keys }] : []),
     of('/act, dry run', act({ ...ACT, dry_run: true })),
     of('/proxy', { method: 'PATCH', path: '/proxy/bench/items/i-1', body: proxied }),
   ]
@@ -140,10 +149,10 @@ function pidOf({ pid }: ChildProcess): number {
 }
 
 async function ask(
-  { url, request }: Pick<Variant, 'url' | 'request'>,
+  { url, request, keys }: Pick<Variant, 'url' | 'request' | 'keys'>,
   load: { readonly seconds: number; readonly rate?: number; readonly connections?: number },
 ): Promise<Answered> {
-  const job: Job = { connections: CONNECTIONS, url, ...request, ...load }
+  const job: Job = { connections: CONNECTIONS, url, ...request, ...(keys ? { keys } : {}), ...load }
   client.send(job)
   return new Promise((resolve) => {
     client.once('message', (message) => resolve(message as Answered))

@@ -68,9 +68,9 @@ export interface BenchDatabase {
 }
 
 /** The embedded database, and a PostgreSQL server where one is installed. */
-export async function databases(): Promise<BenchDatabase[]> {
+export async function databases(isOurs: boolean): Promise<BenchDatabase[]> {
   const dataDir = scratch('bench-data')
-  await prepareEmbedded(dataDir)
+  if (isOurs) await prepareEmbedded(dataDir) // another checkout makes one of its own version
   const all: BenchDatabase[] = [{ name: 'embedded', env: { DATA_DIR: dataDir }, stop: () => {} }]
   if (postgresBin()) {
     const server = await PostgresServer.start()
