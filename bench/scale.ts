@@ -105,7 +105,8 @@ function simulate(
     gate: new Server(future),
     ledger: new LedgerModel(future, costs),
   }))
-  const partOf = (n: number) => parts[n % ledgers] as { gate: Server; ledger: LedgerModel }
+  const first = { gate: new Server(future), ledger: new LedgerModel(future, costs) }
+  const partOf = (n: number) => parts[n % ledgers] ?? first
   let [done, totalMs, turn] = [0, 0, 0]
   const act = (ended: () => void) => {
     const { gate, ledger } = partOf(turn++)
