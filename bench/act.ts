@@ -22,11 +22,11 @@ const direct = await run({
   rate: 500,
 })
 row('direct call, 500/s', direct)
-for (const database of await databases()) await measure(database)
+for (const database of await databases(true)) await measure(database)
 upstream.child.disconnect()
 
 async function measure(database: BenchDatabase): Promise<void> {
-  const gate = await startProcess('gate-process.ts', {
+  const gate = await startProcess('gate-process.mjs', {
     ...database.env,
     POLICY_DIR: writeBenchPolicies(),
     TICKETING_API_URL: upstream.url,

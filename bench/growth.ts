@@ -59,6 +59,8 @@ const client = new pg.Client({ connectionString: databaseUrl })
 await client.connect()
 const key = await gate.agent('worker')
 const before = await sizes(client)
+const logged = () => client.query<{ at: string }>('select pg_current_wal_lsn() as at')
+const logBefore = await logged()
 const startedAt = performance.now()
 await many(ACTIONS, async (n) => {
   const { status, text } = await gate.act(key, {
@@ -69,6 +71,10 @@ await many(ACTIONS, async (n) => {
   if (status !== 200) throw new Error(text)
 })
 const seconds = (performance.now() - startedAt) / 1000
+const wal = await client.query<{ bytes: number }>(
+  'select (pg_current_wal_lsn() - $1::pg_lsn)::float8 as bytes',
+  [logBefore.rows[0]?.at],
+)
 const after = await sizes(client)
 process.stdout.write(`${ACTIONS} actions, ${Math.round(ACTIONS / seconds)} a second\n`)
 let total = 0
@@ -78,6 +84,7 @@ for (const [name, bytes] of [...after].sort((a, b) => b[1] - a[1])) {
   if (grown / ACTIONS >= 1) line(name, grown, ACTIONS)
 }
 line('together', total, ACTIONS)
+line('write-ahead log', wal.rows[0]?.bytes ?? 0, ACTIONS)
 const checkpoints = fileBytes(gate.dataDir, 'checkpoints.jsonl')
 process.stdout.write(
   `checkpoints.jsonl        ${Math.round(checkpoints / seconds)} bytes a second of activity, 16 MiB at most\n`,

@@ -10,15 +10,19 @@ process.on('message', (job) => {
 })
 process.on('disconnect', () => process.exit(0))
 
-async function run({ url, method, path, headers, body, connections, seconds, rate }) {
+async function run({ url, method, path, headers, keys, body, connections, seconds, rate }) {
   const { hostname, port, host } = new URL(url)
-  const head = Object.entries({ host, 'content-length': Buffer.byteLength(body), ...headers })
-    .map(([name, value]) => `${name}: ${value}\r\n`)
-    .join('')
-  const bytes = Buffer.from(`${method} ${path} HTTP/1.1\r\n${head}\r\n${body}`)
+  const bytesWith = (own) => {
+    const all = { host, 'content-length': Buffer.byteLength(body), ...headers, ...own }
+    const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
+    return Buffer.from(`${method} ${path} HTTP/1.1\r\n${head.join('')}\r\n${body}`)
+  }
+  const requests = keys ? keys.map((key) => bytesWith({ 'x-api-key': key })) : [bytesWith({})]
+  let turn = 0
+  const next = () => requests[turn++ % requests.length]
   const tally = { latencies: [], bad: 0, errors: 0 }
   const opened = await Promise.all(
-    Array.from({ length: connections }, () => open(hostname, Number(port), bytes, tally)),
+    Array.from({ length: connections }, () => open(hostname, Number(port), next, tally)),
   )
   const cpu = process.cpuUsage()
   const began = performance.now()
@@ -62,7 +66,7 @@ async function paced(opened, rate, seconds) {
   while (under.size > 0) await Promise.all(under)
 }
 
-function open(host, port, bytes, tally) {
+function open(host, port, next, tally) {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, host, () => resolve({ socket, ask }))
     socket.setNoDelay(true)
@@ -75,7 +79,7 @@ function open(host, port, bytes, tally) {
           if (status < 200 || status > 299) tally.bad++
           done()
         }
-        socket.write(bytes)
+        socket.write(next())
       })
     socket.setEncoding('latin1')
     socket.on('data', (chunk) => {

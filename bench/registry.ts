@@ -36,7 +36,7 @@ const csv = [
   ),
 ].join('\n')
 
-for (const { name, env, stop } of await databases()) {
+for (const { name, env, stop } of await databases(true)) {
   const gate = await TestGate.start({
     ...(env['DATABASE_URL'] ? { databaseUrl: env['DATABASE_URL'] } : {}),
     env: { LOG_LEVEL: 'warn' },

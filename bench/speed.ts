@@ -3,7 +3,8 @@
 // after round, so that what else the machine does meets all of them. Ratios are of one round; CPU is per
 // request and process, from /proc. Paced load is even: one request every 1/rate seconds.
 //
-//   npm run bench [-- --rounds 5 --seconds 4 --against DIR]     DIR: another checkout, as further variants
+//   npm run bench [-- --rounds 5 --seconds 4 --only NAME --unpaced --against DIR]
+//   DIR: another checkout, built, as further variants
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { fork, type ChildProcess } from 'node:child_process'
@@ -16,6 +17,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '4' },
     against: { type: 'string' },
     only: { type: 'string' },
+    unpaced: { type: 'boolean', default: false },
   },
 })
 const ROUNDS = Number(options.rounds)
@@ -23,6 +25,8 @@ const SECONDS = Number(options.seconds)
 const CONNECTIONS = 64
 /** `PROFILE_DIR=DIR`: each gate leaves a CPU profile there. */
 const PROFILED = process.env['PROFILE_DIR'] ? { PROFILE_DIR: process.env['PROFILE_DIR'] } : {}
+/** How many agents act in turn in one of the variants. */
+const AGENTS = '4000'
 const ARGS = { id: 'i-1', note: 'x'.repeat(200) }
 const ACT = { tool: 'items.update', args: ARGS, reason: 'bench' }
 
@@ -31,6 +35,8 @@ interface Variant {
   readonly url: string
   readonly request: Pick<Job, 'method' | 'path' | 'body' | 'headers'>
   readonly pid: number
+  /** Whose requests they are in turn, where not all are of one agent. */
+  readonly keys?: readonly string[]
   /** CPU of its database so far, in microseconds. */
   readonly databaseUs: () => number
 }
@@ -41,6 +47,7 @@ interface Job {
   readonly path: string
   readonly headers: Record<string, string>
   readonly body: string
+  readonly keys?: readonly string[]
   readonly connections: number
   readonly seconds: number
   readonly rate?: number
@@ -93,15 +100,17 @@ for (let round = 0; round < ROUNDS; round++) {
   for (const variant of variants) rounds.get(variant.name)?.push(await measured(variant))
 }
 table()
-for (const rate of [500, 50]) await paced(rate)
+for (const rate of options.unpaced ? [] : [500, 50]) await paced(rate)
 for (const stop of stops) stop()
 upstream.child.disconnect()
 bare.child.disconnect()
 
 async function gateVariants(prefix: string, env: Record<string, string>): Promise<Variant[]> {
   const all: Variant[] = []
-  for (const database of await databases()) {
-    const gate = await startProcess('gate-process.ts', {
+  for (const database of await databases(env['GATE_ROOT'] === undefined)) {
+    const isServer = database.pid !== undefined
+    const gate = await startProcess('gate-process.mjs', {
+      ...(isServer ? { AGENTS } : {}),
       ...{ ...env, ...database.env, ...PROFILED },
       POLICY_DIR: writeBenchPolicies(),
       TICKETING_API_URL: upstream.url,
@@ -124,9 +133,11 @@ function variantsOf(
     request: { ...request, headers },
   })
   const act = (body: object) => ({ method: 'POST', path: '/act', body: JSON.stringify(body) })
+  const keys = gate.info['keys'] as unknown as readonly string[]
   const proxied = JSON.stringify({ note: ARGS.note })
   return [
     of('/act', act(ACT)),
+    ...(keys.length > 0 ? [{ ...of(`/act, ${AGENTS} agents`, act(ACT)), keys }] : []),
     of('/act, dry run', act({ ...ACT, dry_run: true })),
     of('/proxy', { method: 'PATCH', path: '/proxy/bench/items/i-1', body: proxied }),
   ]
@@ -138,10 +149,10 @@ function pidOf({ pid }: ChildProcess): number {
 }
 
 async function ask(
-  { url, request }: Pick<Variant, 'url' | 'request'>,
+  { url, request, keys }: Pick<Variant, 'url' | 'request' | 'keys'>,
   load: { readonly seconds: number; readonly rate?: number; readonly connections?: number },
 ): Promise<Answered> {
-  const job: Job = { connections: CONNECTIONS, url, ...request, ...load }
+  const job: Job = { connections: CONNECTIONS, url, ...request, ...(keys ? { keys } : {}), ...load }
   client.send(job)
   return new Promise((resolve) => {
     client.once('message', (message) => resolve(message as Answered))

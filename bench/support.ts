@@ -2,11 +2,9 @@ import { fork, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import autocannon from 'autocannon'
-import { parseConfig } from '../src/config.ts'
 import { prepareEmbedded, PostgresServer, postgresBin, scratch } from '../test/support/database.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
-export const ADMIN = 'admin-token-of-bench'
 
 /** Ten guards, none of which refuses what the bench sends. */
 const GATE = `
@@ -70,9 +68,9 @@ export interface BenchDatabase {
 }
 
 /** The embedded database, and a PostgreSQL server where one is installed. */
-export async function databases(): Promise<BenchDatabase[]> {
+export async function databases(isOurs: boolean): Promise<BenchDatabase[]> {
   const dataDir = scratch('bench-data')
-  await prepareEmbedded(dataDir)
+  if (isOurs) await prepareEmbedded(dataDir) // another checkout makes one of its own version
   const all: BenchDatabase[] = [{ name: 'embedded', env: { DATA_DIR: dataDir }, stop: () => {} }]
   if (postgresBin()) {
     const server = await PostgresServer.start()
@@ -105,16 +103,5 @@ export async function run(load: Load): Promise<autocannon.Result> {
       ...(load.key ? { 'x-api-key': load.key } : {}),
     },
     body: JSON.stringify(load.body),
-  })
-}
-
-export function benchConfig(env: Record<string, string | undefined>) {
-  return parseConfig({
-    PORT: '0',
-    LOG_LEVEL: 'warn',
-    API_TOKENS: `admin:bench:${ADMIN}`,
-    DEMO: 'off',
-    ...env,
-    LOG_FILE: path.join(env['DATA_DIR'] ?? '.', 'bench.log'),
   })
 }

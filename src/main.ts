@@ -99,12 +99,12 @@ export class Gate {
 /** What judges actions and carries them out, and what is made of actions. */
 async function openActions(basics: Basics, record: RecordParts) {
   const { config, log, metrics, killState, policies, life } = basics
-  const { db, control, ledger, events, replica, checkpoints, mask, heldFiles } = record
+  const { db, control, ledger, events, replica, registry, checkpoints, mask, heldFiles } = record
   const bundle = () => policies.current
   const replicaId = replica.id
-  const keyRing = new KeyRing(db, config.apiTokens)
+  const keyRing = new KeyRing(db, registry, config.apiTokens)
   const operations = new Operations({ db, control, bundle, ledger, killState, replicaId, log })
-  const agents = new AgentCache(db)
+  const agents = new AgentCache(db, registry)
   events.subscribe(({ kind, agentId }) => kind.startsWith('agent.') && agents.forget(agentId))
   const echoes = new CredentialEchoes((work) => operations.write(work))
   const onEcho = (upstream: string) => void echoes.noticed(upstream)

@@ -14,6 +14,7 @@ import { maskSecret, RecordMask } from './record/mask.ts'
 import { Outbox } from './record/outbox.ts'
 import { HeadFloor } from './store/head-floor.ts'
 import { Jobs } from './store/jobs.ts'
+import { RegistryEpoch } from './store/registry-epoch.ts'
 import { Store } from './store/store.ts'
 import { countEntry } from './telemetry/count-entries.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -47,7 +48,9 @@ export async function openRecord(basics: Basics) {
   const webhooks = new WebhookSender({ approvalUrl, alertUrl, secret, metrics })
   const floor = new HeadFloor((finding) => tellBroken(finding, { log, metrics, webhooks }))
   const control = await life.begin(store.session('portcullis-control'))
-  const replica = new Replica({ db: control, state: killState, floor, log, version, isAlone })
+  const registry = new RegistryEpoch()
+  const known = { state: killState, floor, registry }
+  const replica = new Replica({ db: control, ...known, log, version, isAlone })
   replica.announceRevision(policies.current.revision)
   await life.begin(replica)
   const sinks = checkpointSinks(webhooks, config.checkpointWebhookUrl)
@@ -72,5 +75,17 @@ export async function openRecord(basics: Basics) {
   await life.begin(ledger)
   const heldFiles = await life.begin(new HeldFiles(db, dataDir))
   const kept = { ledger, heldFiles, mask: new RecordMask(await maskSecret(db)) }
-  return { store, db, reads, control, replica, webhooks, checkpoints, events, jobs, ...kept }
+  return {
+    store,
+    db,
+    reads,
+    control,
+    replica,
+    registry,
+    webhooks,
+    checkpoints,
+    events,
+    jobs,
+    ...kept,
+  }
 }

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache'
 import { sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import { columns } from '../store/columns.ts'
+import type { LookedUp, RegistryEpoch } from '../store/registry-epoch.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { findAgent } from './registry.ts'
 
@@ -52,9 +53,9 @@ const ALIVE = `
   )`
 const SECRET_BYTES = 32
 const KEY_PATTERN = /^pk_([0-9a-z]{26})_([A-Za-z0-9_-]{43})$/
-/** A revoked key is refused everywhere within this time. */
-const CACHE_TTL_MS = 900
 const CACHE_MAX = 50_000
+/** However little changes. */
+const CACHE_TTL_MS = 600_000
 
 /** Creates a key; the secret part is returned once and stored only as a hash. */
 export async function createKey(
@@ -125,17 +126,26 @@ export async function rotateKeys(
   )
 }
 
-/** Turns a presented key into a caller. Answers are cached for less than a second. */
+interface Known extends LookedUp {
+  readonly caller: Caller | null
+}
+
+/**
+ * Turns a presented key into a caller. Answers are believed for as long as no key has changed, and for less than a
+ * second where the passing of time or the environment has a say: a revoked key is refused everywhere within that.
+ */
 export class KeyRing {
   readonly #db: Db
+  readonly #registry: RegistryEpoch
   readonly #environment: ReadonlyMap<string, EnvironmentKey>
-  readonly #cache = new LRUCache<string, { readonly caller: Caller | null }>({
+  readonly #cache = new LRUCache<string, Known>({
     max: CACHE_MAX,
     ttl: CACHE_TTL_MS,
   })
 
-  constructor(db: Db, environment: readonly EnvironmentKey[]) {
+  constructor(db: Db, registry: RegistryEpoch, environment: readonly EnvironmentKey[]) {
     this.#db = db
+    this.#registry = registry
     this.#environment = new Map(environment.map((key) => [sha256(key.key), key]))
   }
 
@@ -143,10 +153,11 @@ export class KeyRing {
   async authenticate(presented: string): Promise<Caller | null> {
     const hash = sha256(presented)
     const cached = this.#cache.get(hash)
-    if (cached) return cached.caller
-    const caller = await this.#lookUp(presented, hash)
-    this.#cache.set(hash, { caller })
-    return caller
+    if (cached && this.#registry.holds(cached)) return cached.caller
+    const askedAtMs = this.#registry.nowMs
+    const found = await this.#lookUp(presented, hash)
+    this.#cache.set(hash, { ...found, askedAtMs })
+    return found.caller
   }
 
   /** The key that the environment gives under this id; such a key is alive as long as it is given. */
@@ -184,19 +195,20 @@ export class KeyRing {
     this.#cache.clear()
   }
 
-  async #lookUp(presented: string, hash: string): Promise<Caller | null> {
+  async #lookUp(presented: string, hash: string): Promise<Omit<Known, 'askedAtMs'>> {
     const token = this.#environment.get(hash)
-    if (token) return this.#fromEnvironment(token, hash)
+    if (token) return { caller: await this.#fromEnvironment(token, hash), epoch: null }
     const [, suffix, secret] = KEY_PATTERN.exec(presented) ?? []
-    if (!suffix || !secret) return null
-    const [row] = await this.#db.query<ApiKey & { secretHash: string }>(
-      `select ${KEY_COLUMNS}, secret_hash as "secretHash" from api_keys
-       where id = $1 and revoked_at is null
+    if (!suffix || !secret) return UNKNOWN
+    const [row] = await this.#db.query<ApiKey & { secretHash: string; epoch: bigint }>(
+      `select ${KEY_COLUMNS}, secret_hash as "secretHash", (select n from registry_epoch) as epoch
+       from api_keys where id = $1 and revoked_at is null
          and (expires_at is null or expires_at > clock_timestamp())`,
       [`key_${suffix}`],
     )
-    if (!row || !sameHash(row.secretHash, sha256(secret))) return null
-    return { keyId: row.id, role: row.role, name: row.name, agentId: row.agentId }
+    if (!row || !sameHash(row.secretHash, sha256(secret))) return UNKNOWN
+    const { id: keyId, role, name, agentId } = row
+    return { caller: { keyId, role, name, agentId }, epoch: row.expiresAt ? null : row.epoch }
   }
 
   async #fromEnvironment(token: EnvironmentKey, hash: string): Promise<Caller | null> {
@@ -206,6 +218,8 @@ export class KeyRing {
     return agent ? { keyId, role: 'agent', name: token.name, agentId: agent.id } : null
   }
 }
+
+const UNKNOWN = { caller: null, epoch: null }
 
 const ENVIRONMENT = 'env_'
 const environmentId = (hash: string): string => `${ENVIRONMENT}${hash.slice(0, 12)}`

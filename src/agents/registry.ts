@@ -4,6 +4,7 @@ import { canonicalJson } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { AgentStatus } from '../model/facts.ts'
 import { textArray } from '../store/arrays.ts'
+import type { LookedUp, RegistryEpoch } from '../store/registry-epoch.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import {
   AGENT_COLUMNS,
@@ -87,25 +88,36 @@ export async function deleteAgent(tx: Tx, id: string): Promise<void> {
   )
 }
 
-/** What is decided from may be this old; whether the agent may act at all, the ledger reads itself. */
-const CACHE_TTL_MS = 900
 const CACHE_MAX = 50_000
+/** However little changes. */
+const CACHE_TTL_MS = 600_000
 
-/** Agents by id, read at most once a second each: one look-up serves the actions of that second. */
+interface Known extends LookedUp {
+  readonly agent: Agent | undefined
+}
+
+/**
+ * Agents by id, read once for as long as none has changed. What is decided from may be a second old; whether the
+ * agent may act at all, the ledger reads itself.
+ */
 export class AgentCache {
-  readonly #cache: LRUCache<string, Agent>
+  readonly #cache: LRUCache<string, Known>
+  readonly #registry: RegistryEpoch
 
-  constructor(db: Db) {
+  constructor(db: Db, registry: RegistryEpoch) {
+    this.#registry = registry
     this.#cache = new LRUCache({
       max: CACHE_MAX,
       ttl: CACHE_TTL_MS,
-      fetchMethod: (id) => findAgent(db, id),
+      fetchMethod: (id) => lookUp(db, id, registry.nowMs),
       ignoreFetchAbort: true, // who waits for a look-up that is forgotten still gets its answer
     })
   }
 
-  find(id: string): Promise<Agent | undefined> {
-    return this.#cache.fetch(id)
+  async find(id: string): Promise<Agent | undefined> {
+    const known = this.#cache.get(id)
+    if (known && this.#registry.holds(known)) return known.agent
+    return (await this.#cache.fetch(id, { forceRefresh: true }))?.agent
   }
 
   /** The agent that a caller is. @throws GatewayError `forbidden` for people, `unauthenticated` when it is gone */
@@ -122,6 +134,15 @@ export class AgentCache {
   forget(id: string): void {
     this.#cache.delete(id)
   }
+}
+
+async function lookUp(db: Db, id: string, askedAtMs: number): Promise<Known> {
+  const [row] = await db.query<AgentRow & { epoch: bigint }>(
+    `select ${AGENT_COLUMNS}, (select n from registry_epoch) as epoch from agents
+     where id = $1 or name = $1 order by (id = $1) desc limit 1`,
+    [id],
+  )
+  return { agent: row && agentFromRow(row), askedAtMs, epoch: row?.epoch ?? null }
 }
 
 /** Looks an agent up by id, or by its unique name. */

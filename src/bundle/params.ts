@@ -16,8 +16,19 @@ const SEPARATORS: Readonly<Record<Param['style'], string>> = {
   deepObject: ',',
 }
 
-export const paramsIn = ({ http }: Pick<Tool, 'http'>, place: Param['in']): readonly Param[] =>
-  http.params.filter((param) => param.in === place)
+const placed = new WeakMap<readonly Param[], Map<Param['in'], readonly Param[]>>()
+
+/** The params of a tool that travel in one place: kept, since every call of it asks. */
+export function paramsIn({ http }: Pick<Tool, 'http'>, place: Param['in']): readonly Param[] {
+  let places = placed.get(http.params)
+  if (!places) placed.set(http.params, (places = new Map()))
+  let params = places.get(place)
+  if (!params) {
+    params = http.params.filter((param) => param.in === place)
+    places.set(place, params)
+  }
+  return params
+}
 
 /** The schema of the arg of a parameter; an open one where it has none. */
 export const schemaOfParam = ({ argsSchema }: Tool, { arg }: Pick<Param, 'arg'>): JsonObject =>

@@ -6,9 +6,9 @@ import { encodeSegment } from './segment.ts'
 import {
   isLiteral,
   isParam,
+  knownTemplate,
   matchesLoosely,
   paramsOf,
-  parseTemplate,
   textsOf,
   valuesIn,
   withoutEnd,
@@ -28,6 +28,7 @@ export function buildPath(tool: Tool, segments: readonly RouteSegment[], args: J
 
 function buildSegment(params: readonly Param[], segment: RouteSegment, args: JsonObject): string {
   if (isLiteral(segment)) return segment.literal
+  if (isParam(segment)) return wholeSegment(params, segment.param, args)
   const [first = '', ...texts] = textsOf(segment)
   const values = paramsOf(segment).map((name) => valueText(params, name, args))
   const written = values.map(({ text, slash }, at) => {
@@ -45,6 +46,14 @@ function buildSegment(params: readonly Param[], segment: RouteSegment, args: Jso
   return `${first}${written.join('')}`
 }
 
+// The usual case of the above: nothing stands around the value.
+function wholeSegment(params: readonly Param[], name: string, args: JsonObject): string {
+  const { text, slash } = valueText(params, name, args)
+  const written = encodeSegment(name, text, slash)
+  if (text !== '' && !/^\.+$/.test(text)) return written
+  throw invalid(`path parameter \`${name}\` holds text that stands around it`)
+}
+
 function valueText(
   params: readonly Param[],
   name: string,
@@ -59,7 +68,7 @@ function valueText(
 
 // The path would be one that a more specific tool stands for, with its own rules, or that two could stand for.
 function lands(path: readonly string[], template: string): boolean {
-  const parsed = parseTemplate(template)
+  const parsed = knownTemplate(template)
   if (!parsed.ok) return false
   const [parts, segments] = [withoutEnd(path), withoutEnd(parsed.segments)]
   if (segments.length !== parts.length) return false

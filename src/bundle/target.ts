@@ -10,7 +10,7 @@ import { buildPath } from './path.ts'
 import { isObject } from './pointer.ts'
 import { buildQuery, encodePairs, own } from './query.ts'
 import { scalarText } from './scalars.ts'
-import { parseTemplate } from './template.ts'
+import { knownTemplate } from './template.ts'
 
 // From a tool and its args to the exact request upstream. It is built from nothing and canonical, because
 // its hash is what an approval is for: the same args give the same bytes on any replica. A value that would
@@ -33,7 +33,7 @@ export function buildTarget(
   args: JsonObject,
   passed: Readonly<Record<string, string>> = {},
 ): Target {
-  const parsed = parseTemplate(tool.path)
+  const parsed = knownTemplate(tool.path)
   if (!parsed.ok) throw new Error(`tool ${tool.name} has a template that does not parse`)
   const path = buildPath(tool, parsed.segments, args)
   const query = buildQuery(tool, args)
@@ -64,13 +64,25 @@ type Body = Pick<Target, 'body' | 'headers' | 'parts' | 'file'>
 /** The names in the body of the args that go there, with how each is written. */
 function bodyParams(tool: Tool, args: JsonObject): readonly Param[] {
   const { params, extraQuery } = tool.http
-  const known = new Map(params.map((param) => [param.arg, param]))
+  const known = byArg(params)
   return Object.keys(args).flatMap((arg) => {
     if (extraQuery && arg === EXTRA_QUERY) return []
     const param = known.get(arg)
     if (param) return param.in === 'body' ? [param] : []
     return [{ arg, in: 'body', name: arg, style: 'form', explode: true, slash: false }]
   })
+}
+
+const argsKnown = new WeakMap<readonly Param[], ReadonlyMap<string, Param>>()
+
+/** The params of a tool by the arg that each carries: kept, since every call of it asks. */
+function byArg(params: readonly Param[]): ReadonlyMap<string, Param> {
+  let known = argsKnown.get(params)
+  if (!known) {
+    known = new Map(params.map((param) => [param.arg, param]))
+    argsKnown.set(params, known)
+  }
+  return known
 }
 
 function buildBody(tool: Tool, args: JsonObject): Body {

@@ -37,6 +37,20 @@ export function parseTemplate(path: string): ParsedTemplate {
   return { ok: true, segments }
 }
 
+const known = new Map<string, ParsedTemplate>()
+const KNOWN_MAX = 10_000
+
+/** The same, read once for each template: every call of a tool needs its own. */
+export function knownTemplate(path: string): ParsedTemplate {
+  let parsed = known.get(path)
+  if (!parsed) {
+    parsed = parseTemplate(path)
+    if (known.size >= KNOWN_MAX) known.clear() // those of policies that are gone
+    known.set(path, parsed)
+  }
+  return parsed
+}
+
 /** What follows the last `/` of `/deals/`. */
 const END: RouteSegment = Object.freeze({ literal: '' })
 

@@ -3,6 +3,7 @@ import { newId } from '../lib/ids.ts'
 import type { Logger } from '../lib/log.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
 import { patiently } from '../store/patience.ts'
+import type { RegistryEpoch } from '../store/registry-epoch.ts'
 import type { Db, EngagedSwitch } from '../store/tx.ts'
 import type { KillState } from './kill-state.ts'
 
@@ -24,6 +25,7 @@ interface Beat {
   readonly seq: bigint
   readonly hash: string
   readonly hashAtFloor: string | null
+  readonly registry: bigint
 }
 
 /**
@@ -36,6 +38,7 @@ export class Replica {
   readonly #db: Db
   readonly #state: KillState
   readonly #floor: HeadFloor
+  readonly #registry: RegistryEpoch
   readonly #log: Logger
   readonly #version: string
   readonly #isAlone: boolean
@@ -52,6 +55,7 @@ export class Replica {
     db: Db
     state: KillState
     floor: HeadFloor
+    registry: RegistryEpoch
     log: Logger
     version: string
     isAlone: boolean
@@ -61,6 +65,7 @@ export class Replica {
     this.#db = options.db
     this.#state = options.state
     this.#floor = options.floor
+    this.#registry = options.registry
     this.#log = options.log
     this.#version = options.version
   }
@@ -139,6 +144,7 @@ export class Replica {
   async #renew(): Promise<void> {
     const startedAt = performance.now()
     const clockAt = Date.now()
+    const sent = { nowMs: this.#registry.nowMs, wallMs: this.#registry.wallMs }
     // What was known before the question: what is learnt meanwhile may be ahead of the answer.
     const floor = this.#floor.current
     const epoch = this.#state.epoch
@@ -154,6 +160,7 @@ export class Replica {
     this.#skewMs = clockAt + halfWayMs - beat.now.getTime()
     if (beat.epoch < epoch) this.#floor.epochFell(epoch, beat.epoch)
     if (!this.#floor.accepts(floor, beat)) throw new Error(this.#floor.finding ?? '')
+    this.#registry.seen(beat.registry, sent)
     const isNew = beat.epoch > epoch
     this.#state.apply(beat.epoch, beat.rows.map(fromJson))
     // Measured from before the statement, so the local lease never outlives the one others see.
@@ -172,6 +179,7 @@ const RENEW = `update replicas set lease_until = clock_timestamp() + $2 * interv
   returning (select kill_epoch from ledger_head) as epoch, clock_timestamp() as now,
     (select audit_seq from ledger_head) as seq, (select audit_hash from ledger_head) as hash,
     (select e.hash from audit_entries e where e.seq = $5) as "hashAtFloor",
+    (select n from registry_epoch) as registry,
     coalesce((select json_agg(json_build_object('agent', agent, 'tool', tool, 'upstream', upstream,
       'reason', reason, 'actor', actor, 'epoch', epoch, 'engagedAt', engaged_at))
       from kill_switches), '[]') as rows`

@@ -41,14 +41,29 @@ export class CanonicalText {
 
 /** The text of an object that has the members of both; where both have one, that of `over` counts. */
 export function canonicalMerged(object: JsonObject, over: JsonObject): string {
-  const names = Object.keys(object).filter((name) => !Object.hasOwn(over, name))
+  const [own, others] = [sortedKeys(object), sortedKeys(over)]
   let text = '{'
-  // Objects of some twenty members are slow to join and then take apart.
-  for (const name of [...names, ...Object.keys(over)].sort()) {
-    const value = (Object.hasOwn(over, name) ? over[name] : object[name]) as Json
+  let [at, next] = [0, 0]
+  // Objects of some twenty members are slow to join and then take apart: two sorted lists become one.
+  while (at < own.length || next < others.length) {
+    const [mine, other] = [own[at], others[next]]
+    const isOther = other !== undefined && (mine === undefined || other <= mine)
+    const name = (isOther ? other : mine) as string
+    if (mine === name) at++
+    if (isOther) next++
+    const value = (isOther ? over[name] : object[name]) as Json
     text += `${text === '{' ? '' : ','}${canonicalKey(name)}:${canonicalJson(value)}`
   }
   return `${text}}`
+}
+
+// Most objects are made with their members in order, and to see that costs much less than to sort them.
+function sortedKeys(object: JsonObject): readonly string[] {
+  const keys = Object.keys(object)
+  for (let at = 1; at < keys.length; at++) {
+    if ((keys[at - 1] as string) > (keys[at] as string)) return keys.sort()
+  }
+  return keys
 }
 
 function canonicalArray(items: readonly Json[]): string {
@@ -59,7 +74,7 @@ function canonicalArray(items: readonly Json[]): string {
 
 function canonicalObject(object: JsonObject): string {
   let text = '{'
-  for (const key of Object.keys(object).sort()) {
+  for (const key of sortedKeys(object)) {
     text += `${text === '{' ? '' : ','}${canonicalKey(key)}:${canonicalJson(object[key] as Json)}`
   }
   return `${text}}`
@@ -80,7 +95,11 @@ function canonicalKey(key: string): string {
   return quoted
 }
 
+/** Text that stands for itself between quotes; longer ones are not worth looking at twice. */
+const PLAIN = /^[ !#-[\]-~]{0,80}$/
+
 function canonicalString(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`
   if (!text.isWellFormed()) throw new RangeError('lone surrogate in string')
   return JSON.stringify(text)
 }

@@ -18,14 +18,14 @@ export function requestJson(
   args: Json = request.action.properties,
 ): JsonObject {
   return {
-    subject: { type: request.subject.type, id: request.subject.id },
     action: { name: request.action.name },
-    resource: request.resource && { type: request.resource.type, id: request.resource.id },
     args,
     context: request.context,
-    reason: request.reason,
     cost: request.costMicros === null ? null : microsToText(request.costMicros),
     ...(request.headers ? { headers: { ...request.headers } } : {}),
+    reason: request.reason,
+    resource: request.resource && { id: request.resource.id, type: request.resource.type },
+    subject: { id: request.subject.id, type: request.subject.type },
   }
 }
 
@@ -91,21 +91,22 @@ export function decisionEntry(
     effect,
     actionId: claim.dryRun ? '' : claim.actionId,
     detail: {
-      request_id: claim.requestId,
-      decision_id: claim.decisionId,
+      // In the order of canonical text, which then need not be sorted.
       agent_name: agent.name,
-      owner: agent.owner,
-      key_id: claim.keyId,
-      resource: request.resource && { ...request.resource },
       args,
-      reason: request.reason,
       cost: costText(claim),
-      reasons: reasons.map(reasonJson),
-      shadow: decision.shadow.map(reasonJson),
-      revision: decision.revision,
-      request_hash: claim.requestHash,
-      target_hash: claim.targetHash,
+      decision_id: claim.decisionId,
       dry_run: claim.dryRun && !claim.inquiry,
+      key_id: claim.keyId,
+      owner: agent.owner,
+      reason: request.reason,
+      reasons: reasons.map(reasonJson),
+      request_hash: claim.requestHash,
+      request_id: claim.requestId,
+      resource: request.resource && { ...request.resource },
+      revision: decision.revision,
+      shadow: decision.shadow.map(reasonJson),
+      target_hash: claim.targetHash,
       ...(claim.inquiry ? inquiryDetail(claim, claim.inquiry) : {}),
     },
   }

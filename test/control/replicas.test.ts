@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import pg from 'pg'
 import { postgresBin, PostgresServer } from '../support/database.ts'
 import { heard, TestGate, until } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
@@ -16,6 +17,7 @@ budgets:
 
 describe('two gates on one PostgreSQL', function () {
   this.timeout(600_000)
+  let databaseUrl = ''
   let server: PostgresServer
   let upstream: TestUpstream
   let a: TestGate
@@ -28,7 +30,7 @@ describe('two gates on one PostgreSQL', function () {
     }
     server = await PostgresServer.start()
     upstream = await TestUpstream.start()
-    const databaseUrl = await server.createDatabase()
+    databaseUrl = await server.createDatabase()
     const options = { databaseUrl, upstream, policies: { 'gate.yaml': BUDGET } }
     // Both start at once on an empty database: migrations must survive that.
     ;[a, b] = await Promise.all([TestGate.start(options), TestGate.start(options)])
@@ -85,6 +87,19 @@ describe('two gates on one PostgreSQL', function () {
       'b refuses the key',
       async () => (await b.call('GET', '/actions', { key: body.key })).status === 401,
     )
+  })
+
+  it('refuse a key that was revoked past the gate, soon', async () => {
+    const { body } = await a.call('POST', '/api/v1/keys', {
+      body: { role: 'observer', name: 'temp' },
+    })
+    const asked = async () => (await b.call('GET', '/actions', { key: body.key })).status
+    expect(await asked()).to.equal(200)
+    const client = new pg.Client({ connectionString: databaseUrl })
+    await client.connect()
+    await client.query('update api_keys set revoked_at = now() where id = $1', [body.id])
+    await client.end()
+    await until('b refuses the key', async () => (await asked()) === 401)
   })
 
   it('start no effect on either after the kill switch answered 200', async () => {
