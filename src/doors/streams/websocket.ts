@@ -95,7 +95,10 @@ export class ActivityStream {
   }
 
   // A handshake asks nobody beforehand, so that any page may send one, with the cookie if it is of the same site.
-  async #signedIn(req: IncomingMessage, isSecure: boolean): Promise<Omit<Admitted, 'query'> | null> {
+  async #signedIn(
+    req: IncomingMessage,
+    isSecure: boolean,
+  ): Promise<Omit<Admitted, 'query'> | null> {
     const sessionId = sessionCookie(req, isSecure)
     if (sessionId === undefined) return null
     if (!isOwnOrigin(req, this.#parts.config)) {
