@@ -1,5 +1,6 @@
 import type { Caller } from '../agents/keys.ts'
-import { type Agent, findAgent } from '../agents/registry.ts'
+import type { Agent } from '../agents/agent.ts'
+import { findAgent } from '../agents/registry.ts'
 import { votesOfAll, type Approval } from '../approvals/tasks.ts'
 import { objectionsTo, voiceOf, type Objection } from '../approvals/voters.ts'
 import type { ApprovalRules } from '../bundle/types.ts'
