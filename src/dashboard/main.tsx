@@ -12,7 +12,10 @@ import { Field } from './parts/dialog.tsx'
 import { Said } from './parts/text.tsx'
 import './styles.css'
 
-const PAGES = [['/approvals', 'Approvals'], ['/kill', 'Kill switch']] as const
+const PAGES = [
+  ['/approvals', 'Approvals'],
+  ['/kill', 'Kill switch'],
+] as const
 
 async function whoIsIt() {
   try {
@@ -38,8 +41,20 @@ function SignIn() {
     <main id="main" class="sign-in">
       <h1>Portcullis</h1>
       <form onSubmit={submit}>
-        <Field label="API key"><input type="password" autoComplete="off" required value={key.value} onInput={(event) => { key.value = event.currentTarget.value }} /></Field>
-        <button type="submit" class="main">Sign in</button>
+        <Field label="API key">
+          <input
+            type="password"
+            autoComplete="off"
+            required
+            value={key.value}
+            onInput={(event) => {
+              key.value = event.currentTarget.value
+            }}
+          />
+        </Field>
+        <button type="submit" class="main">
+          Sign in
+        </button>
       </form>
       {failure.value ? <Problem failure={failure.value} /> : null}
     </main>
@@ -66,34 +81,74 @@ function Shell() {
       <header>
         <nav aria-label="Pages">
           {PAGES.map(([to, label]) => (
-            <Link key={to} href={to} aria-current={path.startsWith(to) ? 'page' : undefined}>{label}</Link>
+            <Link key={to} href={to} aria-current={path.startsWith(to) ? 'page' : undefined}>
+              {label}
+            </Link>
           ))}
         </nav>
-        <span role="status" class="muted">{offline.value ? 'offline' : link.value === 'live' ? 'live' : 'reconnecting'}</span>
-        <button type="button" class="bad" disabled={!hasRole('operator')} onClick={() => { stopping.value = true }}>Stop everything</button>
-        <span><Said inline text={session.value?.name ?? ''} /> · {session.value?.role}</span>
-        <button type="button" onClick={() => void signOut()}>Sign out</button>
+        <span role="status" class="muted">
+          {offline.value ? 'offline' : link.value === 'live' ? 'live' : 'reconnecting'}
+        </span>
+        <button
+          type="button"
+          class="bad"
+          disabled={!hasRole('operator')}
+          onClick={() => {
+            stopping.value = true
+          }}
+        >
+          Stop everything
+        </button>
+        <span>
+          <Said inline text={session.value?.name ?? ''} /> · {session.value?.role}
+        </span>
+        <button type="button" onClick={() => void signOut()}>
+          Sign out
+        </button>
       </header>
       <main id="main">
         <h1>{title}</h1>
         <Switch>
-          <Route path="/"><Redirect to="/approvals" replace /></Route>
-          <Route path="/approvals"><Approvals /></Route>
-          <Route path="/approvals/:id">{({ id }) => <Redirect to={`/approvals?id=${id}`} replace />}</Route>
+          <Route path="/">
+            <Redirect to="/approvals" replace />
+          </Route>
+          <Route path="/approvals">
+            <Approvals />
+          </Route>
+          <Route path="/approvals/:id">
+            {({ id }) => <Redirect to={`/approvals?id=${id}`} replace />}
+          </Route>
           <Route path="/actions/:id">{({ id }) => <Story id={id} />}</Route>
-          <Route path="/kill"><Kill /></Route>
-          <Route><Empty>There is no such page.</Empty></Route>
+          <Route path="/kill">
+            <Kill />
+          </Route>
+          <Route>
+            <Empty>There is no such page.</Empty>
+          </Route>
         </Switch>
       </main>
-      {stopping.value ? <StopDialog onClose={() => { stopping.value = false }} /> : null}
+      {stopping.value ? (
+        <StopDialog
+          onClose={() => {
+            stopping.value = false
+          }}
+        />
+      ) : null}
     </>
   )
 }
 
 function App() {
   useEffect(() => void whoIsIt(), [])
-  if (session.value === undefined) return <div class="skeleton" role="status" aria-label="loading" />
-  return session.value ? <Router base="/ui"><Shell /></Router> : <SignIn />
+  if (session.value === undefined)
+    return <div class="skeleton" role="status" aria-label="loading" />
+  return session.value ? (
+    <Router base="/ui">
+      <Shell />
+    </Router>
+  ) : (
+    <SignIn />
+  )
 }
 
 render(<App />, document.getElementById('app') as HTMLElement)

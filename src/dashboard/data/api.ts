@@ -47,7 +47,10 @@ export const newKey = (): string =>
     .join('')
 
 /** One call by its `METHOD /path`, typed by the API document. @throws Failure */
-export async function call<N extends Name>(name: N, given: Given = {}): Promise<Calls[N]['answer']> {
+export async function call<N extends Name>(
+  name: N,
+  given: Given = {},
+): Promise<Calls[N]['answer']> {
   return (await ask(name, given)).body as Calls[N]['answer']
 }
 
@@ -66,7 +69,9 @@ export async function ask(
     credentials: 'same-origin',
     cache: 'no-store',
     headers: {
-      ...(isWrite ? { 'x-portcullis-csrf': '1', 'idempotency-key': idempotencyKey ?? newKey() } : {}),
+      ...(isWrite
+        ? { 'x-portcullis-csrf': '1', 'idempotency-key': idempotencyKey ?? newKey() }
+        : {}),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...headers,
     },
@@ -102,7 +107,9 @@ function parsed(text: string): Json | undefined {
 }
 
 function queryText(query: Values): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== '' && value !== null)
+  const given = Object.entries(query).filter(
+    ([, value]) => value !== undefined && value !== '' && value !== null,
+  )
   const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()
   return text === '' ? '' : `?${text}`
 }

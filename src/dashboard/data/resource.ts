@@ -34,7 +34,8 @@ export function useResource<T>(
       failure.value = undefined
     } catch (error) {
       if (stop.signal.aborted) return
-      failure.value = error instanceof Failure ? error : new Failure(0, { message: String(error) }, '')
+      failure.value =
+        error instanceof Failure ? error : new Failure(0, { message: String(error) }, '')
     }
   }, [])
   useEffect(() => {

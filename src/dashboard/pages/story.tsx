@@ -18,13 +18,24 @@ export function Story({ id }: { id: string }) {
     <Loaded of={both}>
       {({ action, why }) => (
         <>
-          <h2>{action.request.action.name} <Pill of={action.status} /> decided <Pill of={action.effect} /></h2>
-          <p><code>{action.id}</code> by <Said inline text={action.agent_name ?? action.agent} />, policy <code>{action.revision.slice(0, 12)}</code></p>
-          {action.error ? <p class="problem"><strong>{action.error.code}</strong> <Said text={action.error.message} /></p> : null}
+          <h2>
+            {action.request.action.name} <Pill of={action.status} /> decided{' '}
+            <Pill of={action.effect} />
+          </h2>
+          <p>
+            <code>{action.id}</code> by <Said inline text={action.agent_name ?? action.agent} />,
+            policy <code>{action.revision.slice(0, 12)}</code>
+          </p>
+          {action.error ? (
+            <p class="problem">
+              <strong>{action.error.code}</strong> <Said text={action.error.message} />
+            </p>
+          ) : null}
           <ol class="story">
             {(why.audit ?? []).map((entry) => (
               <li key={String(entry['seq'])}>
-                <When exact at={String(entry['at'])} /> <strong>{String(entry['kind'])}</strong> <span class="muted">entry {String(entry['seq'])}</span>
+                <When exact at={String(entry['at'])} /> <strong>{String(entry['kind'])}</strong>{' '}
+                <span class="muted">entry {String(entry['seq'])}</span>
               </li>
             ))}
           </ol>

@@ -30,7 +30,8 @@ export function Confirm({ title, confirm, danger, disabled, onClose, onConfirm, 
       await onConfirm()
       onClose()
     } catch (error) {
-      failure.value = error instanceof Failure ? error : new Failure(0, { message: String(error) }, '')
+      failure.value =
+        error instanceof Failure ? error : new Failure(0, { message: String(error) }, '')
     } finally {
       busy.value = false
     }

@@ -18,13 +18,21 @@ export function Problem({ failure, again }: { failure: Failure; again?: () => vo
 }
 
 /** What a resource has: its failure, a place for what comes, or what it holds. Old data stays under a failure. */
-export function Loaded<T>({ of, children }: { of: Resource<T>; children: (data: T) => ComponentChildren }) {
+export function Loaded<T>({
+  of,
+  children,
+}: {
+  of: Resource<T>
+  children: (data: T) => ComponentChildren
+}) {
   const { data, failure, load } = of
   return (
     <>
       {failure.value ? <Problem failure={failure.value} again={() => void load()} /> : null}
       {data.value === undefined ? (
-        failure.value ? null : <div class="skeleton" role="status" aria-label="loading" />
+        failure.value ? null : (
+          <div class="skeleton" role="status" aria-label="loading" />
+        )
       ) : (
         children(data.value)
       )}

@@ -46,9 +46,30 @@ export function Shown({ value, label }: { value: unknown; label: string }) {
 }
 
 const WORDS: Readonly<Record<string, string>> = {
-  allow: 'ok', succeeded: 'ok', approved: 'ok', active: 'ok', ok: 'ok', passed: 'ok', approve: 'ok',
-  deny: 'bad', denied: 'bad', failed: 'bad', expired: 'bad', broken: 'bad', irreversible: 'bad', stopped: 'bad', failing: 'bad',
-  require_approval: 'warn', held: 'warn', pending: 'warn', paused: 'warn', indeterminate: 'warn', executing: 'warn', open: 'warn', depends: 'warn', write: 'warn',
+  allow: 'ok',
+  succeeded: 'ok',
+  approved: 'ok',
+  active: 'ok',
+  ok: 'ok',
+  passed: 'ok',
+  approve: 'ok',
+  deny: 'bad',
+  denied: 'bad',
+  failed: 'bad',
+  expired: 'bad',
+  broken: 'bad',
+  irreversible: 'bad',
+  stopped: 'bad',
+  failing: 'bad',
+  require_approval: 'warn',
+  held: 'warn',
+  pending: 'warn',
+  paused: 'warn',
+  indeterminate: 'warn',
+  executing: 'warn',
+  open: 'warn',
+  depends: 'warn',
+  write: 'warn',
 }
 
 /** A state in a word, coloured as well. */
@@ -57,9 +78,21 @@ export const Pill = ({ of }: { of: string }) => (
 )
 
 const TIME = new Intl.DateTimeFormat(undefined, {
-  year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false, timeZoneName: 'short',
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hour12: false,
+  timeZoneName: 'short',
 })
-const UNITS = [[86_400, 'd'], [3_600, 'h'], [60, 'min'], [1, 's']] as const
+const UNITS = [
+  [86_400, 'd'],
+  [3_600, 'h'],
+  [60, 'min'],
+  [1, 's'],
+] as const
 
 export function span(ms: number): string {
   const seconds = Math.abs(Math.round(ms / 1000))
