@@ -54,11 +54,8 @@ describe('signing in with a browser', () => {
 
   it('refuses writes that its own page did not make, and reads of other sites', async () => {
     const cookie = cookieOf(await signIn(ADMIN))
-    const engage = (headers: Record<string, string>) =>
-      gate.call('PUT', '/kill-switch', {
-        ...as(cookie, headers),
-        body: { engaged: false, reason: 'x' },
-      })
+    const write = (headers: Record<string, string>) =>
+      gate.call('POST', '/policy/reload', { ...as(cookie, headers), body: {} })
     const { host } = new URL(gate.gate.url)
     for (const headers of [
       {},
@@ -68,10 +65,10 @@ describe('signing in with a browser', () => {
       { 'x-portcullis-csrf': '1', origin: 'https://evil.example' },
       { 'x-portcullis-csrf': '1', origin: 'null' },
     ]) {
-      expect([401, 403], JSON.stringify(headers)).to.include((await engage(headers)).status)
+      expect([401, 403], JSON.stringify(headers)).to.include((await write(headers)).status)
     }
-    expect((await engage(OWN)).status).to.equal(200)
-    expect((await engage({ 'x-portcullis-csrf': '1', origin: `http://${host}` })).status).to.equal(
+    expect((await write(OWN)).status).to.equal(200)
+    expect((await write({ 'x-portcullis-csrf': '1', origin: `http://${host}` })).status).to.equal(
       200,
     )
     expect((await signIn(ADMIN, {})).status).to.equal(403)
@@ -137,7 +134,7 @@ describe('signing in with a browser', () => {
   it('is left out with DASHBOARD=off', async () => {
     const bare = await TestGate.start({ env: { DASHBOARD: 'off' } })
     expect((await bare.call('GET', '/ui/', { key: null })).status).to.equal(404)
-    const answer = await bare.call('POST', '/ui/session', { headers: OWN, body: { key: ADMIN } })
+    const answer = await fetch(`${bare.gate.url}/ui/session`, { method: 'POST', headers: OWN })
     expect(answer.status).to.equal(404)
     await bare.stop()
   })

@@ -41,8 +41,10 @@ export function pageRoutes(): Router {
     if (read) assets.set(name, read) // only what there is, or anybody could fill it
     return read
   }
-  router.get('/', (req, res, next) => {
-    if (!/\btext\/html\b/.test(header(req, 'accept') ?? '')) return next()
+  router.get('/', (req, res) => {
+    if (!/\btext\/html\b/.test(header(req, 'accept') ?? '')) {
+      throw new GatewayError('not_found', 'there is no GET /')
+    }
     res.redirect(303, '/ui/')
   })
   router.get('/ui/assets/:name', (req, res) => sendAsset(req, res, assetOf(req.params.name)))
