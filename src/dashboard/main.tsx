@@ -40,7 +40,7 @@ function SignIn() {
   return (
     <main id="main" class="sign-in">
       <h1>Portcullis</h1>
-      <form onSubmit={submit}>
+      <form onSubmit={(event) => void submit(event)}>
         <Field label="API key">
           <input
             type="password"

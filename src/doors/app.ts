@@ -43,6 +43,9 @@ import { SEED_ALIASES } from './api/seed-aliases.ts'
 // The middlewares and their order, which is the order of trust: before the key is known nothing costs more
 // than a look at the headers, and before roles are checked no body is parsed.
 
+// Declared without a gate behind it, it is part of the reference.
+const hasDashboard = ({ config }: HttpParts): boolean => config.dashboard ?? true
+
 /** Every call there is, group by group. */
 export function endpointGroups(parts: HttpParts): Endpoints[] {
   const groups = [
@@ -73,7 +76,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     authzenEndpoints(parts),
     authzenConfiguration(parts),
     mcpEndpoints(parts),
-    ...(parts.config.dashboard === false ? [] : [sessionEndpoints(parts)]),
+    ...(hasDashboard(parts) ? [sessionEndpoints(parts)] : []),
   ]
   return [...groups, docEndpoints(parts, groups)]
 }

@@ -33,9 +33,9 @@ export function Story({ id }: { id: string }) {
           ) : null}
           <ol class="story">
             {(why.audit ?? []).map((entry) => (
-              <li key={String(entry['seq'])}>
-                <When exact at={String(entry['at'])} /> <strong>{String(entry['kind'])}</strong>{' '}
-                <span class="muted">entry {String(entry['seq'])}</span>
+              <li key={entry.seq as number}>
+                <When exact at={entry.at as string} /> <strong>{entry.kind as string}</strong>{' '}
+                <span class="muted">entry {entry.seq as number}</span>
               </li>
             ))}
           </ol>

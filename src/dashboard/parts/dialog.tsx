@@ -38,7 +38,7 @@ export function Confirm({ title, confirm, danger, disabled, onClose, onConfirm, 
   }
   return (
     <dialog ref={at} aria-labelledby="dialog-title" onClose={onClose}>
-      <form onSubmit={submit}>
+      <form onSubmit={(event) => void submit(event)}>
         <h2 id="dialog-title">{title}</h2>
         {children}
         {failure.value ? <Problem failure={failure.value} /> : null}

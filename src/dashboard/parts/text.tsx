@@ -4,7 +4,7 @@ import type { ComponentChildren } from 'preact'
 // shown as what they are, and the rest is text and never anything else.
 
 const HIDDEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u115f\u1160\u3164\ufe00-\ufe0f\uffa0]|\p{Cf}|\p{Cs}|\p{Co}/u
+  /(?![\n\t])\p{Cc}|\p{Cf}|\p{Cs}|\p{Co}|\p{Variation_Selector}|\u115f|\u1160|\u3164|\uffa0/u
 const LINES = /[\n\t]/
 
 /** Text of somebody else, with every character that cannot be seen marked. `inline` marks line ends as well. */

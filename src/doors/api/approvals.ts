@@ -67,7 +67,7 @@ export function approvalEndpoints(
     if (caller.agentId !== null) return views
     const rights = await mayVote(db, approvals, caller, parts.policies.current.approvals)
     return views.map((view) => {
-      const right = rights.get(String(view['id']))
+      const right = rights.get(view['id'] as string)
       return right ? { ...view, may_vote: right } : view
     })
   }
