@@ -22,7 +22,8 @@ function files(dir) {
 function isFresh() {
   if (!fs.existsSync(stamp)) return false
   const built = fs.statSync(stamp).mtimeMs
-  const inputs = [...files(src), path.join(root, 'tsconfig.json'), path.join(root, 'package.json')]
+  const own = ['tsconfig.json', 'package.json', 'ops/build-dashboard.mjs']
+  const inputs = [...files(src), ...own.map((name) => path.join(root, name))]
   return inputs.every((file) => fs.statSync(file).mtimeMs <= built)
 }
 
@@ -60,6 +61,10 @@ for (const [from, name] of [
   [swagger, 'swagger-ui.css'],
 ]) {
   fs.copyFileSync(path.join(from, name), path.join(docs, name))
+}
+// The dashboard: src/dashboard is for browsers, and bundled.
+if (fs.existsSync(path.join(src, 'dashboard'))) {
+  run([path.join(root, 'ops', 'build-dashboard.mjs')])
 }
 // Without it a first start makes its own, which takes longer.
 const template = path.join(root, 'ops', 'embedded-template.mjs')

@@ -51,6 +51,8 @@ export interface Config {
   /** Null: standard output only. */
   readonly logFile: string | null
   readonly demo: boolean
+  /** Whether browsers get the dashboard, and may sign in. */
+  readonly dashboard: boolean
   readonly ticketingApiUrl: string
   readonly publicServerUrl: string | null
   readonly approvalWebhookUrl: string | null
@@ -121,6 +123,7 @@ export function parseConfig(env: Env): Config {
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     logFile: read.textOrEmpty('LOG_FILE', 'logs/app.log') || null,
     demo: read.flag('DEMO', !production),
+    dashboard: read.flag('DASHBOARD', true),
     ticketingApiUrl:
       read.url('TICKETING_API_URL', ['http:', 'https:']) ??
       `http://127.0.0.1:${read.integer('DEMO_PORT', DEMO_PORT, 1, 65_535)}`,

@@ -255,15 +255,29 @@ export async function listApprovals(
     readonly agentId: string | null
     readonly before: string | null
     readonly limit: number
+    /** What is over first comes first, in place of the newest. */
+    readonly byExpiry?: boolean
   },
 ): Promise<Approval[]> {
   return db.query<Approval>(
     `select ${COLUMNS} from approvals
      where ($1::text is null or status = $1) and ($2::text is null or agent_id = $2)
-       and ($3::text is null or id < $3)
-     order by id desc limit $4`,
+       and ($3::text is null or ${filter.byExpiry ? AFTER_IN_TIME : 'id < $3'})
+     order by ${filter.byExpiry ? 'expires_at, id' : 'id desc'} limit $4`,
     [filter.status, filter.agentId, filter.before, filter.limit],
   )
+}
+
+const AFTER_IN_TIME = '(expires_at, id) > (select expires_at, id from approvals where id = $3)'
+
+/** How many wait for a vote, of one agent or of all. */
+export async function countPending(db: Db, agentId: string | null): Promise<number> {
+  const [row] = await db.query<{ n: bigint }>(
+    `select count(*) as n from approvals where status = 'pending'
+       and expires_at > clock_timestamp() and ($1::text is null or agent_id = $1)`,
+    [agentId],
+  )
+  return Number(row?.n ?? 0)
 }
 
 /**

@@ -173,6 +173,7 @@ function banner(
   const file = (name: string) => path.relative(process.cwd(), path.join(config.dataDir, name))
   print(`\n  ${pc.bold('portcullis')}  ready in ${Math.round(ms)} ms\n`)
   row('Gate', url)
+  if (config.dashboard) row('Dashboard', `${url}/ui/`)
   if (demo) row('Upstream', `${demo.url}  (demo ticketing; DEMO=off to leave it out)`)
   row('Database', config.databaseUrl ? 'PostgreSQL' : `embedded, in ${file('db')}`)
   row(

@@ -162,6 +162,14 @@ export interface Approval {
   }[]
   /** what would be sent */
   readonly target?: Target | null
+  /** of the tool, by the live policy */
+  readonly effect?: 'read' | 'write' | 'irreversible'
+  readonly may_vote?: {
+    readonly approve: boolean
+    readonly deny: boolean
+    /** why not */
+    readonly why: string | null
+  }
   readonly status: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
   /** why it is held */
   readonly reason: string
@@ -585,12 +593,15 @@ export interface Calls {
     query: {
       readonly status?: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
       readonly agent?: string
+      readonly order?: 'newest' | 'expiry'
       readonly limit?: number
       readonly cursor?: string
     }
     body: undefined
     answer: {
       readonly approvals: readonly Approval[]
+      /** all that wait for a vote, on whatever page */
+      readonly pending: number
       readonly next_cursor: string | null
     }
   }
@@ -630,6 +641,14 @@ export interface Calls {
       }[]
       /** what would be sent */
       readonly target?: Target | null
+      /** of the tool, by the live policy */
+      readonly effect?: 'read' | 'write' | 'irreversible'
+      readonly may_vote?: {
+        readonly approve: boolean
+        readonly deny: boolean
+        /** why not */
+        readonly why: string | null
+      }
       readonly status: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
       /** why it is held */
       readonly reason: string
@@ -2613,5 +2632,42 @@ export interface Calls {
     query: object
     body: undefined
     answer: Json
+  }
+  /** Who is signed in, and until when. */
+  'GET /ui/session': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly key_id: string
+      readonly name: string
+      readonly role: 'observer' | 'approver' | 'operator' | 'admin'
+      /** null: asked with a key, which needs no session */
+      readonly expires_at: string | null
+    }
+  }
+  /** Sign in: a cookie of this browser in place of an API key. */
+  'POST /ui/session': {
+    path: object
+    query: object
+    body: {
+      readonly key: string
+    }
+    answer: {
+      readonly key_id: string
+      readonly name: string
+      readonly role: 'observer' | 'approver' | 'operator' | 'admin'
+      /** null: asked with a key, which needs no session */
+      readonly expires_at: string | null
+    }
+  }
+  /** Sign out, here or everywhere. */
+  'DELETE /ui/session': {
+    path: object
+    query: {
+      readonly everywhere?: boolean
+    }
+    body: undefined
+    answer: undefined
   }
 }

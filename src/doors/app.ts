@@ -35,10 +35,16 @@ import { statusEndpoints } from './api/status.ts'
 import { toolEndpoints } from './api/tools.ts'
 import { turnEndpoints } from './api/turns.ts'
 import { whoamiEndpoints } from './api/whoami.ts'
+import { bySession } from './dashboard/cookie.ts'
+import { pageRoutes } from './dashboard/page.ts'
+import { sessionEndpoints } from './dashboard/session.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
 
 // The middlewares and their order, which is the order of trust: before the key is known nothing costs more
 // than a look at the headers, and before roles are checked no body is parsed.
+
+// Declared without a gate behind it, it is part of the reference.
+const hasDashboard = ({ config }: HttpParts): boolean => config.dashboard ?? true
 
 /** Every call there is, group by group. */
 export function endpointGroups(parts: HttpParts): Endpoints[] {
@@ -70,6 +76,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     authzenEndpoints(parts),
     authzenConfiguration(parts),
     mcpEndpoints(parts),
+    ...(hasDashboard(parts) ? [sessionEndpoints(parts)] : []),
   ]
   return [...groups, docEndpoints(parts, groups)]
 }
@@ -86,8 +93,11 @@ export function createApp(parts: HttpParts): Express {
   app.use('/mcp', ownOrigin(parts.config))
   app.use(cors(parts.config.allowedOrigins))
   app.use(middleware(authenticate(parts.keyRing, parts.failedLogins)))
+  const { dashboard } = parts.config
+  if (dashboard) app.use(middleware(bySession(parts.sessions, parts.config)))
   app.use(aliases(SEED_ALIASES))
   const routers = [proxyRoutes(parts), ...endpointGroups(parts).map(({ router }) => router)]
+  if (dashboard) routers.push(pageRoutes())
   for (const router of routers) app.use(router)
   app.use(noRoute(routers))
   app.use('/mcp', mcpErrors(parts.log))

@@ -1,4 +1,5 @@
 import { trustedKeys } from '../agents/manifests.ts'
+import { BrowserSessions } from '../agents/sessions.ts'
 import type { Db } from '../store/tx.ts'
 import { directAct } from './api/act.ts'
 import { createApp } from './app.ts'
@@ -15,7 +16,7 @@ import { ActivityStream } from './streams/websocket.ts'
 /** What the door is made of; the rest of `HttpParts` belongs to the door itself. */
 export type DoorParts = Omit<
   HttpParts,
-  'failedLogins' | 'fanout' | 'streams' | 'trust' | 'readiness'
+  'failedLogins' | 'sessions' | 'fanout' | 'streams' | 'trust' | 'readiness'
 > &
   Omit<ReadinessParts, 'db'> & {
     /** Answers at once or not at all; lists and statistics go through `db`. */
@@ -28,6 +29,7 @@ export function httpDoor(given: DoorParts): Listening {
   const parts: HttpParts = {
     ...given,
     failedLogins: new FailedLogins(),
+    sessions: new BrowserSessions(given.quick, keyRing),
     fanout: new Fanout(events),
     streams: new OpenStreams({
       keyRing,

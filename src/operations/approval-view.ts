@@ -53,11 +53,17 @@ export async function approvalViews(
     const action = actions.get(row.actionId)
     return {
       ...taskView(row, parts),
+      ...effectView(row, parts),
       ...whoseView(row, agents.get(row.agentId), action),
       ...(action ? askedView(row, action, held.get(action.id), parts) : {}),
       votes: votes.filter((one) => one.approvalId === row.id).map(voteView),
     }
   })
+}
+
+function effectView({ tool }: Approval, { bundle }: ApprovalViewParts): JsonObject {
+  const effect = bundle.tools.get(tool)?.effectClass
+  return effect === undefined ? {} : { effect }
 }
 
 /** One approval, as `approvalViews` shows it. */
@@ -86,7 +92,7 @@ function taskView(approval: Approval, { serverUrl }: ApprovalViewParts): JsonObj
     created_at: approval.createdAt.toISOString(),
     expires_at: approval.expiresAt.toISOString(),
     decided_at: approval.decidedAt?.toISOString() ?? null,
-    url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals/${approval.id}`,
+    url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals?id=${approval.id}`,
   }
 }
 

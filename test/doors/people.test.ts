@@ -69,7 +69,7 @@ describe('what people are shown', () => {
         votes: [],
         quorum: 1,
         expires_at: held.approval.expires_at,
-        url: `https://gate.example/ui/approvals/${id}`,
+        url: `https://gate.example/ui/approvals?id=${id}`,
         target: {
           upstream: 'test',
           method: 'DELETE',

@@ -77,6 +77,8 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/api/v1/keys/key_none/rotate', ADMINS],
   ['POST', '/api/v1/keys', ADMINS],
   ['GET', '/api/v1/keys', ADMINS],
+  ['GET', '/ui/session', READERS],
+  ['DELETE', '/ui/session', READERS],
   ['DELETE', '/api/v1/keys/key_none', ADMINS],
   ['GET', '/tools', ['agent', ...OPERATORS]],
   ['GET', '/upstreams', OPERATORS],

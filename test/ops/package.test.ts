@@ -69,6 +69,7 @@ describe('the package', function () {
       ...[
         'dist/rego/machine/machine.wasm',
         'dist/docs/index.html',
+        'dist/ui/index.html',
         'dist/store/embedded/template.gz',
         'ops/demo/server.mjs',
       ],

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Caller } from '../../agents/keys.ts'
 import { agentAsked, shownTo } from '../../agents/known.ts'
-import { findApproval, listApprovals } from '../../approvals/tasks.ts'
+import { countPending, findApproval, listApprovals, type Approval } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import {
@@ -12,6 +12,7 @@ import {
   filesOf,
   type HeldFile,
 } from '../../operations/approval-view.ts'
+import { mayVote } from '../../operations/may-vote.ts'
 import { cancelApproval, voteOn } from '../../operations/approvals.ts'
 import { findAction, type Action } from '../../record/actions.ts'
 import { Endpoints } from '../edge/endpoints.ts'
@@ -24,16 +25,25 @@ import {
   APPROVAL_ANSWER,
   APPROVAL_STATUSES,
   APPROVAL_WITH_REQUEST,
-  page,
+  INTEGER,
+  list,
+  MAYBE_STRING,
 } from '../edge/schemas.ts'
 import { NAME, object, PAGE, nextCursor, PAGE_DEFAULT, params, shape } from '../edge/validate.ts'
 
 const STATUSES = [...APPROVAL_STATUSES]
 const VOTE = shape<ReasonBody>(object(REASON))
 const ONE = always({ approval: APPROVAL_ANSWER })
-const LIST = params<{ status?: string; agent?: string; limit?: number; cursor?: string }>({
+const LIST = params<{
+  status?: string
+  agent?: string
+  order?: 'newest' | 'expiry'
+  limit?: number
+  cursor?: string
+}>({
   status: { enum: STATUSES },
   agent: NAME,
+  order: { enum: ['newest', 'expiry'], description: 'default: newest first' },
   ...PAGE,
 })
 
@@ -51,22 +61,43 @@ export function approvalEndpoints(
     ...(viewer ? { viewer } : {}),
   })
 
+  // People also see whether they may vote; an agent never may.
+  async function forPeople(caller: Caller, approvals: readonly Approval[]) {
+    const views = await approvalViews(db, approvals, shown(caller))
+    if (caller.agentId !== null) return views
+    const rights = await mayVote(db, approvals, caller, parts.policies.current.approvals)
+    return views.map((view) => {
+      const right = rights.get(view['id'] as string)
+      return right ? { ...view, may_vote: right } : view
+    })
+  }
+
   endpoints.on(
     'get',
     '/approvals',
     {
-      answer: page('approvals', APPROVAL_ANSWER),
+      answer: always({
+        approvals: list(APPROVAL_ANSWER),
+        pending: { ...INTEGER, description: 'all that wait for a vote, on whatever page' },
+        next_cursor: MAYBE_STRING,
+      }),
       summary:
         'List approvals with all it takes to judge them, newest first; an agent sees its own',
       roles: ANYONE,
       query: LIST,
       errors: ['not_found'],
     },
-    async ({ caller, query: { status = null, agent, cursor = null, limit = PAGE_DEFAULT } }) => {
+    async ({
+      caller,
+      query: { status = null, agent, order, cursor = null, limit = PAGE_DEFAULT },
+    }) => {
       const agentId = (await agentAsked(db, caller, agent)) ?? null
-      const approvals = await listApprovals(db, { status, agentId, before: cursor, limit })
+      const byExpiry = order === 'expiry'
+      const filter = { status, agentId, before: cursor, limit, byExpiry }
+      const approvals = await listApprovals(db, filter)
       return {
-        approvals: await approvalViews(db, approvals, shown(caller)),
+        approvals: await forPeople(caller, approvals),
+        pending: await countPending(db, agentId),
         next_cursor: nextCursor(approvals, limit),
       }
     },
@@ -83,7 +114,7 @@ export function approvalEndpoints(
     },
     async ({ id, caller }) => {
       const approval = shownTo(caller, await findApproval(db, id), 'approval', id)
-      const view = await approvalView(db, approval, shown(caller))
+      const [view = {}] = await forPeople(caller, [approval])
       const action = await findAction(db, approval.actionId)
       const request = action ? (JSON.parse(action.request) as JsonObject) : null
       const { args, resource, context, agent_reason: reason } = view

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Request } from 'express'
 import type { Caller } from '../../agents/keys.ts'
+import type { BrowserSession } from '../../agents/sessions.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Client } from './client.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
@@ -11,8 +12,10 @@ export interface RequestState {
   startedAt: number
   readonly client: Client
   caller: Caller | null
-  /** The API key as it was presented; it seals stored answers and goes nowhere else. */
+  /** The API key, or the cookie for it, as it was presented; it seals stored answers and goes nowhere else. */
   presentedKey: string | undefined
+  /** Of a browser that is signed in, where its cookie stands in for a key. */
+  session?: BrowserSession & { readonly id: string }
   /** Strictly parsed JSON, or undefined for an empty body. */
   body: Json | undefined
   /** What the log says of the path when it is answered, where that may hold what is masked. */

@@ -1,4 +1,5 @@
 import type { KeyRing } from '../../agents/keys.ts'
+import type { BrowserSessions } from '../../agents/sessions.ts'
 import type { ManifestTrust } from '../../agents/manifests.ts'
 import type { AgentCache } from '../../agents/registry.ts'
 import type { Config } from '../../config.ts'
@@ -33,6 +34,7 @@ export interface HttpParts {
   readonly metrics: Metrics
   readonly keyRing: KeyRing
   readonly failedLogins: FailedLogins
+  readonly sessions: BrowserSessions
   readonly pipeline: Pipeline
   readonly operations: Operations
   readonly plans: Plans

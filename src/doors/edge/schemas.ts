@@ -234,6 +234,15 @@ const APPROVAL_MEMBERS: JsonObject = {
     }),
   ),
   target: { anyOf: [TARGET, { type: 'null' }], description: 'what would be sent' },
+  effect: {
+    enum: ['read', 'write', 'irreversible'],
+    description: 'of the tool, by the live policy',
+  },
+  may_vote: always({
+    approve: BOOLEAN,
+    deny: BOOLEAN,
+    why: { ...MAYBE_STRING, description: 'why not' },
+  }),
   status: APPROVAL_STATUS,
   reason: { ...STRING, description: 'why it is held' },
   reasons: REASONS,
@@ -258,6 +267,8 @@ const OF_ACTION = [
   'reasons',
   'files',
   'target',
+  'effect',
+  'may_vote',
 ]
 export const APPROVAL_ANSWER = always(APPROVAL_MEMBERS, OF_ACTION)
 export const APPROVAL_WITH_REQUEST = always(

@@ -5,6 +5,7 @@ import type { Caller } from '../../agents/keys.ts'
 import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
 import { clientOf } from '../edge/client.ts'
+import { isOwnOrigin, sessionCookie, sessionOf } from '../dashboard/cookie.ts'
 import { assertPlain, callerOfKey, presentedKey } from '../edge/edge.ts'
 import { errorBody, toGatewayError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -25,7 +26,14 @@ const PROTOCOL = 'portcullis'
 const KEY_PROTOCOL = /(?:^|,)\s*key\.([^\s,]+)/
 
 type ActivityParts = ReaderParts &
-  Pick<HttpParts, 'streams' | 'keyRing' | 'failedLogins' | 'config' | 'log'>
+  Pick<HttpParts, 'streams' | 'keyRing' | 'failedLogins' | 'sessions' | 'config' | 'log'>
+
+/** Who reads, what, and by which session of a browser, if by one. */
+interface Admitted {
+  readonly caller: Caller
+  readonly query: StreamQuery
+  readonly sessionId?: string
+}
 
 /**
  * The record over WebSocket: the same events, filters and resuming (`last_event_id`) as `/events`, each
@@ -48,12 +56,12 @@ export class ActivityStream {
   async upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy())
     try {
-      const { caller, query } = await this.#admit(req)
+      const { caller, query, sessionId } = await this.#admit(req)
       this.#parts.streams.add(caller, socket)
       const wanted = await wantedBy(this.#parts, caller, query)
       const from = await startAt(this.#parts, query.last_event_id ?? null)
       this.#server.handleUpgrade(req, socket, head, (ws) => {
-        void this.#follow(ws, socket, wanted, from)
+        void this.#follow(ws, socket, { wanted, from, sessionId })
       })
     } catch (error) {
       refuse(socket, toGatewayError(error))
@@ -66,27 +74,44 @@ export class ActivityStream {
     this.#server.close()
   }
 
-  async #admit(req: IncomingMessage): Promise<{ caller: Caller; query: StreamQuery }> {
+  async #admit(req: IncomingMessage): Promise<Admitted> {
     assertPlain(req)
     const url = req.url ?? ''
     if (url.split('?', 1)[0]?.replace(/\/$/, '') !== ACTIVITY_PATH) {
       throw new GatewayError('not_found', `there is no stream here; use ${ACTIVITY_PATH}`)
     }
-    const key = presentedKey(req) ?? protocolKey(req)
-    if (key === undefined) {
-      throw new GatewayError('unauthenticated', 'a key is needed: X-API-Key, or a protocol `key.…`')
-    }
+    const who = await this.#whoAsks(req)
+    return { ...who, query: STREAM(queryObject(url, STREAM.schema)) }
+  }
+
+  async #whoAsks(req: IncomingMessage): Promise<Omit<Admitted, 'query'>> {
     const { keyRing, failedLogins: failed, config } = this.#parts
     const client = clientOf(req, config.trustedProxies)
-    const caller = await callerOfKey({ keyRing, failed }, key, client)
-    return { caller, query: STREAM(queryObject(url, STREAM.schema)) }
+    const key = presentedKey(req) ?? protocolKey(req)
+    if (key !== undefined) return { caller: await callerOfKey({ keyRing, failed }, key, client) }
+    const signedIn = config.dashboard ? await this.#signedIn(req, client.scheme === 'https') : null
+    if (signedIn) return signedIn
+    throw new GatewayError('unauthenticated', 'a key is needed: X-API-Key, or a protocol `key.…`')
+  }
+
+  // A handshake asks nobody beforehand, so that any page may send one, with the cookie if it is of the same site.
+  async #signedIn(
+    req: IncomingMessage,
+    isSecure: boolean,
+  ): Promise<Omit<Admitted, 'query'> | null> {
+    const sessionId = sessionCookie(req, isSecure)
+    if (sessionId === undefined) return null
+    if (!isOwnOrigin(req, this.#parts.config)) {
+      throw new GatewayError('forbidden', 'this origin is not the dashboard of this gate')
+    }
+    const session = await sessionOf(this.#parts.sessions, sessionId)
+    return session && { caller: session.caller, sessionId }
   }
 
   async #follow(
     ws: WebSocket,
     stream: Duplex,
-    wanted: (entry: AuditEntry) => boolean,
-    from: bigint,
+    { wanted, from, sessionId }: Following,
   ): Promise<void> {
     const { metrics, log } = this.#parts
     metrics.websocketClients.inc()
@@ -99,6 +124,7 @@ export class ActivityStream {
       if (!isAlive) ws.terminate()
       isAlive = false
       ws.ping()
+      if (sessionId !== undefined) void this.#endWith(sessionId, ws)
     }, PING_MS)
     stream.on('close', () => {
       clearInterval(pings)
@@ -110,6 +136,18 @@ export class ActivityStream {
       ws.terminate()
     })
   }
+
+  // A key that is revoked closes its streams at once; somebody who signed out in another browser, by the next ping.
+  async #endWith(sessionId: string, ws: WebSocket): Promise<void> {
+    const session = await this.#parts.sessions.find(sessionId).catch(() => undefined)
+    if (session === null) ws.terminate()
+  }
+}
+
+interface Following {
+  readonly wanted: (entry: AuditEntry) => boolean
+  readonly from: bigint
+  readonly sessionId: string | undefined
 }
 
 function protocolKey(req: IncomingMessage): string | undefined {
@@ -132,6 +170,7 @@ function messageText(entry: AuditEntry): Buffer {
 const REASON: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',
+  403: 'Forbidden',
   404: 'Not Found',
   429: 'Too Many Requests',
   503: 'Service Unavailable',

@@ -1,0 +1,65 @@
+import { useSignal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
+import { Failure } from '../data/api.ts'
+import { Problem } from './states.tsx'
+
+interface Props {
+  readonly title: string
+  readonly confirm: string
+  readonly danger?: boolean
+  readonly disabled?: boolean
+  readonly onClose: () => void
+  /** Closes the dialog once it is done; what it throws is shown. */
+  readonly onConfirm: () => Promise<void>
+  readonly children?: ComponentChildren
+}
+
+/** Asks before something is done, and stays until the gate has answered. */
+export function Confirm({ title, confirm, danger, disabled, onClose, onConfirm, children }: Props) {
+  const at = useRef<HTMLDialogElement>(null)
+  const busy = useSignal(false)
+  const failure = useSignal<Failure | undefined>(undefined)
+  useEffect(() => at.current?.showModal(), [])
+  const submit = async (event: Event) => {
+    event.preventDefault()
+    if (busy.value || disabled) return
+    busy.value = true
+    failure.value = undefined
+    try {
+      await onConfirm()
+      onClose()
+    } catch (error) {
+      failure.value =
+        error instanceof Failure ? error : new Failure(0, { message: String(error) }, '')
+    } finally {
+      busy.value = false
+    }
+  }
+  return (
+    <dialog ref={at} aria-labelledby="dialog-title" onClose={onClose}>
+      <form onSubmit={(event) => void submit(event)}>
+        <h2 id="dialog-title">{title}</h2>
+        {children}
+        {failure.value ? <Problem failure={failure.value} /> : null}
+        <div class="row end">
+          <button type="button" onClick={() => at.current?.close()}>
+            Cancel
+          </button>
+          <button type="submit" class={danger ? 'bad' : 'main'} disabled={busy.value || disabled}>
+            {busy.value ? 'Asked, not confirmed yet' : confirm}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  )
+}
+
+export function Field({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    <label class="field">
+      <span>{label}</span>
+      {children}
+    </label>
+  )
+}

@@ -1,0 +1,45 @@
+import type { ComponentChildren } from 'preact'
+import type { Failure } from '../data/api.ts'
+import type { Resource } from '../data/resource.ts'
+import { Said } from './text.tsx'
+
+export function Problem({ failure, again }: { failure: Failure; again?: () => void }) {
+  return (
+    <div class="problem" role="alert">
+      <strong>{failure.code}</strong> <Said text={failure.message} />
+      {failure.requestId === '' ? null : <code>{failure.requestId}</code>}
+      {again ? (
+        <button type="button" onClick={again}>
+          Retry
+        </button>
+      ) : null}
+    </div>
+  )
+}
+
+/** What a resource has: its failure, a place for what comes, or what it holds. Old data stays under a failure. */
+export function Loaded<T>({
+  of,
+  children,
+}: {
+  of: Resource<T>
+  children: (data: T) => ComponentChildren
+}) {
+  const { data, failure, load } = of
+  return (
+    <>
+      {failure.value ? <Problem failure={failure.value} again={() => void load()} /> : null}
+      {data.value === undefined ? (
+        failure.value ? null : (
+          <div class="skeleton" role="status" aria-label="loading" />
+        )
+      ) : (
+        children(data.value)
+      )}
+    </>
+  )
+}
+
+export const Empty = ({ children }: { children: ComponentChildren }) => (
+  <div class="empty">{children}</div>
+)
