@@ -4,6 +4,9 @@ import { useEffect } from 'preact/hooks'
 import { Link, Redirect, Route, Router, Switch, useLocation } from 'wouter-preact'
 import { call, Failure, hasRole, offline, session } from './data/api.ts'
 import { closeStream, link, openStream } from './data/stream.ts'
+import { Actions } from './pages/actions.tsx'
+import { Agents } from './pages/agents.tsx'
+import { Alerts } from './pages/alerts.tsx'
 import { Approvals } from './pages/approvals.tsx'
 import { Kill, StopDialog } from './pages/kill.tsx'
 import { Story } from './pages/story.tsx'
@@ -14,6 +17,9 @@ import './styles.css'
 
 const PAGES = [
   ['/approvals', 'Approvals'],
+  ['/actions', 'Actions'],
+  ['/agents', 'Agents'],
+  ['/alerts', 'Alerts'],
   ['/kill', 'Kill switch'],
 ] as const
 
@@ -52,6 +58,10 @@ function SignIn() {
             }}
           />
         </Field>
+        <p class="muted">
+          One of role observer, approver, operator or admin. The first admin's is in{' '}
+          <code>admin.key</code> of the gate's data directory.
+        </p>
         <button type="submit" class="main">
           Sign in
         </button>
@@ -64,7 +74,9 @@ function SignIn() {
 function Shell() {
   const [path] = useLocation()
   const stopping = useSignal(false)
-  const title = PAGES.find(([to]) => path.startsWith(to))?.[1] ?? 'Action'
+  const title = path.startsWith('/actions/')
+    ? 'Action'
+    : (PAGES.find(([to]) => path.startsWith(to))?.[1] ?? 'Portcullis')
   useEffect(() => {
     openStream()
     return closeStream
@@ -117,6 +129,15 @@ function Shell() {
           </Route>
           <Route path="/approvals/:id">
             {({ id }) => <Redirect to={`/approvals?id=${id}`} replace />}
+          </Route>
+          <Route path="/actions">
+            <Actions />
+          </Route>
+          <Route path="/agents">
+            <Agents />
+          </Route>
+          <Route path="/alerts">
+            <Alerts />
           </Route>
           <Route path="/actions/:id">{({ id }) => <Story id={id} />}</Route>
           <Route path="/kill">

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { TestGate, until } from '../support/gate.ts'
+import { reply } from '../support/upstream.ts'
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((at) => fs.existsSync(at))
 const ASSETS = path.resolve(import.meta.dirname, '..', '..', 'dist', 'ui', 'assets')
@@ -98,6 +99,51 @@ run('the dashboard in Chromium', () => {
     await assertAccessible('a story')
     await page.goBack()
     await page.getByText(/This is approved already/).waitFor()
+  })
+
+  it('lists actions by what the URL says, each with its story', async () => {
+    const args = { id: 'i-2', note: EVIL }
+    expect((await gate.act(agent, { tool: 'items.update', args })).status).to.equal(200)
+    expect((await gate.act(agent, { tool: 'no.such', args: {} })).status).to.equal(403)
+    await page.getByRole('link', { name: 'Actions' }).click()
+    await page.getByText('3 match').waitFor()
+    await assertAccessible('actions')
+    await page.getByLabel('Status').selectOption('denied')
+    await page.getByText('1 match').waitFor()
+    await page.reload()
+    await page.getByText('1 match').waitFor()
+    expect(new URL(page.url()).search).to.equal('?status=denied')
+    await page.getByRole('link', { name: /no\.such/ }).click()
+    await page.getByRole('heading', { name: 'Guards that looked' }).waitFor()
+    await page.goBack()
+    await page.getByText('1 match').waitFor()
+  })
+
+  it('shows what the gate wants somebody to look at, and who did', async () => {
+    gate.upstream.behave = (_effect, res) => reply(res, 500, {})
+    await gate.act(agent, { tool: 'items.update', args: { id: 'i-3', note: 'n' } })
+    await page.getByRole('link', { name: 'Alerts' }).click()
+    await page.getByRole('button', { name: 'Acknowledge' }).first().click()
+    await page
+      .getByText(/by ada/)
+      .first()
+      .waitFor()
+    await assertAccessible('alerts')
+  })
+
+  it('makes an agent wait, and lets it act again', async () => {
+    await page.getByRole('link', { name: 'Agents' }).click()
+    await page.getByText('worker-1').waitFor()
+    await assertAccessible('agents')
+    await page.getByRole('button', { name: 'Pause' }).click()
+    await page.getByLabel('Reason').fill(EVIL)
+    await page.getByRole('button', { name: 'Pause it' }).click()
+    await page.getByText('U+202E').waitFor()
+    const refused = await gate.act(agent, { tool: 'items.update', args: { id: 'i-4', note: 'n' } })
+    expect(refused.body.error.code).to.equal('agent_paused')
+    await page.getByRole('button', { name: 'Resume' }).click()
+    await page.getByRole('button', { name: 'Resume it' }).click()
+    await page.getByRole('button', { name: 'Pause' }).waitFor()
   })
 
   it('stops everything in two actions with the keyboard, and releases with the name typed', async () => {

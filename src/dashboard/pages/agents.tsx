@@ -1,0 +1,120 @@
+import { useSignal } from '@preact/signals'
+import { Link } from 'wouter-preact'
+import type { Agent } from '../../client/api.ts'
+import { call, hasRole } from '../data/api.ts'
+import { useResource } from '../data/resource.ts'
+import { Confirm, Field } from '../parts/dialog.tsx'
+import { Filters, Next, useFilters } from '../parts/filters.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { Pill, Said } from '../parts/text.tsx'
+
+const FILTERS = [
+  {
+    name: 'status',
+    label: 'Status',
+    options: ['initializing', 'active', 'paused', 'stopped', 'retired'],
+  },
+  { name: 'role', label: 'Role' },
+  { name: 'owner', label: 'Owner' },
+  { name: 'q', label: 'Name has' },
+]
+
+/** Who may act, for whom, by which limits, and how to make one wait. */
+export function Agents() {
+  const { query, key } = useFilters(FILTERS)
+  const list = useResource(
+    key,
+    () => call('GET /api/v1/agents', { query: { limit: 50, ...query } }),
+    ['agent'],
+  )
+  return (
+    <>
+      <Filters of={FILTERS} />
+      <Loaded of={list}>
+        {({ agents, next_cursor: cursor }) => (
+          <>
+            {agents.length === 0 ? <Empty>No agent matches.</Empty> : null}
+            <ul class="cards">
+              {agents.map((one) => (
+                <li key={one.id}>
+                  <One agent={one} again={list.load} />
+                </li>
+              ))}
+            </ul>
+            <Next cursor={cursor} />
+          </>
+        )}
+      </Loaded>
+    </>
+  )
+}
+
+function One({ agent, again }: { agent: Agent; again: () => Promise<void> }) {
+  const asking = useSignal(false)
+  const reason = useSignal('')
+  const action = agent.status === 'paused' ? 'resume' : 'pause'
+  const change = async () => {
+    const body = { action, reason: reason.value }
+    await call('POST /api/v1/agents/{id}/action', { path: { id: agent.id }, body })
+    await again()
+  }
+  return (
+    <>
+      <strong>
+        <Said inline text={agent.name} />
+      </strong>{' '}
+      <Pill of={agent.status} />{' '}
+      {agent.status_reason ? (
+        <span class="muted">
+          <Said inline text={agent.status_reason} />
+        </span>
+      ) : null}
+      <dl>
+        <dt>owner</dt>
+        <dd>
+          <Said inline text={agent.owner} />
+        </dd>
+        <dt>roles</dt>
+        <dd>
+          <Said inline text={agent.roles.join(', ')} />
+        </dd>
+        <dt>monthly budget</dt>
+        <dd>{agent.monthly_budget ?? 'no bound'}</dd>
+      </dl>
+      <div class="row">
+        <Link href={`/actions?agent=${agent.id}`}>Its actions</Link>
+        {['active', 'paused'].includes(agent.status) ? (
+          <button
+            type="button"
+            disabled={!hasRole('operator')}
+            onClick={() => {
+              asking.value = true
+            }}
+          >
+            {action === 'pause' ? 'Pause' : 'Resume'}
+          </button>
+        ) : null}
+      </div>
+      {asking.value ? (
+        <Confirm
+          title={action === 'pause' ? 'Pause this agent?' : 'Let this agent act again?'}
+          confirm={action === 'pause' ? 'Pause it' : 'Resume it'}
+          danger={action === 'pause'}
+          onConfirm={change}
+          onClose={() => {
+            asking.value = false
+          }}
+        >
+          <Field label="Reason">
+            <input
+              value={reason.value}
+              onInput={(event) => {
+                reason.value = event.currentTarget.value
+              }}
+            />
+          </Field>
+        </Confirm>
+      ) : null}
+    </>
+  )
+}

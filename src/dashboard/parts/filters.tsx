@@ -1,0 +1,80 @@
+import { useSearchParams } from 'wouter-preact'
+import { Field } from './dialog.tsx'
+
+/** A filter by a closed list of values, or by text. */
+export interface Filter {
+  readonly name: string
+  readonly label: string
+  readonly options?: readonly string[]
+}
+
+/** Filters whose state is the URL, so that a reload or a link shows the same; another page of a list begins anew. */
+export function Filters({ of }: { of: readonly Filter[] }) {
+  const [params, setParams] = useSearchParams()
+  const set = (name: string, value: string) =>
+    setParams((before) => {
+      const after = new URLSearchParams(before)
+      after.delete('cursor')
+      if (value === '') after.delete(name)
+      else after.set(name, value)
+      return after
+    })
+  return (
+    <form class="row filters" role="search" onSubmit={(event) => event.preventDefault()}>
+      {of.map(({ name, label, options }) => (
+        <Field key={name} label={label}>
+          {options ? (
+            <select
+              value={params.get(name) ?? ''}
+              onChange={(event) => set(name, event.currentTarget.value)}
+            >
+              <option value="">any</option>
+              {options.map((one) => (
+                <option key={one} value={one}>
+                  {one.replaceAll('_', ' ')}
+                </option>
+              ))}
+            </select>
+          ) : (
+            <input
+              type="search"
+              value={params.get(name) ?? ''}
+              onChange={(event) => set(name, event.currentTarget.value)}
+            />
+          )}
+        </Field>
+      ))}
+    </form>
+  )
+}
+
+/** What the URL says of these filters and of the place in the list. */
+export function useFilters(of: readonly Filter[]): {
+  readonly query: Readonly<Record<string, string>>
+  readonly key: string
+} {
+  const [params] = useSearchParams()
+  const names = [...of.map(({ name }) => name), 'cursor']
+  const given = names.flatMap((name) => {
+    const value = params.get(name)
+    return value === null ? [] : [[name, value] as const]
+  })
+  return { query: Object.fromEntries(given), key: JSON.stringify(given) }
+}
+
+/** The link to what follows, where something does. */
+export function Next({ cursor }: { cursor: string | null }) {
+  const [, setParams] = useSearchParams()
+  if (cursor === null) return null
+  const go = () =>
+    setParams((before) => {
+      const after = new URLSearchParams(before)
+      after.set('cursor', cursor)
+      return after
+    })
+  return (
+    <button type="button" onClick={go}>
+      Older
+    </button>
+  )
+}
