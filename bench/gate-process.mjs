@@ -1,5 +1,5 @@
 // The gate under load, in a process of its own, as it ships; `GATE_ROOT` is another checkout than this one, built. Through
-// the test loader every function that is made costs a call more, which is a fifth of what an action costs.
+// the test loader every function that is made costs a call more.
 import path from 'node:path'
 
 const root = process.env.GATE_ROOT ?? path.resolve(import.meta.dirname, '..')

@@ -151,7 +151,7 @@ run('the dashboard in Chromium', () => {
     await page.keyboard.press('Enter')
     await page.getByRole('dialog').waitFor()
     await assertAccessible('the dialog')
-    await page.getByRole('button', { name: 'Stop everything now' }).click()
+    await page.getByRole('button', { name: 'Stop everything now' }).press('Enter')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
     expect((await gate.call('GET', '/kill-switch')).body.engaged).to.equal(true)
     await page.goto(`${gate.gate.url}/ui/kill`)

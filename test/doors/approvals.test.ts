@@ -51,6 +51,29 @@ describe('approvals', () => {
     return body
   }
 
+  it('says to people whether they may vote and why not, and lists what is over first on request', async () => {
+    const [first, second] = [await hold(), await hold()]
+    const list = async (as: string) => {
+      const { status, body } = await gate.call(
+        'GET',
+        '/approvals?status=pending&order=expiry&limit=200',
+        { key: as },
+      )
+      expect(status).to.equal(200)
+      const ids = body.approvals.map(({ id }: { id: string }) => id)
+      expect(ids.indexOf(first.id)).to.be.below(ids.indexOf(second.id))
+      expect(body.pending).to.equal(ids.length)
+      return body.approvals.find(({ id }: { id: string }) => id === first.id)
+    }
+    expect((await list(ADMIN)).may_vote).to.deep.equal({ approve: true, deny: true, why: null })
+    const { may_vote: watching } = await list(await gate.key('observer', 'watcher'))
+    expect(watching).to.include({ approve: false, deny: false })
+    expect(watching.why).to.include('observer')
+    expect(await list(key)).not.to.have.property('may_vote')
+    await vote(first.id, 'deny')
+    await vote(second.id, 'deny')
+  })
+
   it('runs the action once when one person approves, and says who', async () => {
     const { id, actionId } = await hold()
     expect((await vote(id, 'approve')).body.approval.status).to.equal('approved')

@@ -1,8 +1,8 @@
 import { Link } from 'wouter-preact'
 import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Filters, Next, useFilters } from '../parts/filters.tsx'
-import { Empty, Loaded } from '../parts/states.tsx'
+import { Cards, Filters, useFilters } from '../parts/filters.tsx'
+import { Loaded } from '../parts/states.tsx'
 import { Pill, Said, When } from '../parts/text.tsx'
 
 const STATUS = [
@@ -32,10 +32,9 @@ export function Actions() {
         {({ actions, total, next_cursor: cursor }) => (
           <>
             <p>{total >= 1_000 ? '1000 or more' : total} match</p>
-            {actions.length === 0 ? <Empty>No action matches.</Empty> : null}
-            <ul class="cards">
-              {actions.map((one) => (
-                <li key={one.id}>
+            <Cards of={actions} empty="No action matches." cursor={cursor}>
+              {(one) => (
+                <>
                   <Link href={`/actions/${one.id}`}>
                     <strong>{one.request.action.name}</strong>{' '}
                     <Said inline text={one.agent_name ?? one.agent} />
@@ -45,10 +44,9 @@ export function Actions() {
                   <span class="muted">
                     <When at={one.created_at} />
                   </span>
-                </li>
-              ))}
-            </ul>
-            <Next cursor={cursor} />
+                </>
+              )}
+            </Cards>
           </>
         )}
       </Loaded>

@@ -3,9 +3,9 @@ import { Link } from 'wouter-preact'
 import type { Agent } from '../../client/api.ts'
 import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Confirm, Field } from '../parts/dialog.tsx'
-import { Filters, Next, useFilters } from '../parts/filters.tsx'
-import { Empty, Loaded } from '../parts/states.tsx'
+import { Confirm, TextField } from '../parts/dialog.tsx'
+import { Cards, Filters, useFilters } from '../parts/filters.tsx'
+import { Loaded } from '../parts/states.tsx'
 import { Pill, Said } from '../parts/text.tsx'
 
 const FILTERS = [
@@ -32,17 +32,9 @@ export function Agents() {
       <Filters of={FILTERS} />
       <Loaded of={list}>
         {({ agents, next_cursor: cursor }) => (
-          <>
-            {agents.length === 0 ? <Empty>No agent matches.</Empty> : null}
-            <ul class="cards">
-              {agents.map((one) => (
-                <li key={one.id}>
-                  <One agent={one} again={list.load} />
-                </li>
-              ))}
-            </ul>
-            <Next cursor={cursor} />
-          </>
+          <Cards of={agents} empty="No agent matches." cursor={cursor}>
+            {(one) => <One agent={one} again={list.load} />}
+          </Cards>
         )}
       </Loaded>
     </>
@@ -105,14 +97,7 @@ function One({ agent, again }: { agent: Agent; again: () => Promise<void> }) {
             asking.value = false
           }}
         >
-          <Field label="Reason">
-            <input
-              value={reason.value}
-              onInput={(event) => {
-                reason.value = event.currentTarget.value
-              }}
-            />
-          </Field>
+          <TextField label="Reason" of={reason} />
         </Confirm>
       ) : null}
     </>

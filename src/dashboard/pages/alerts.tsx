@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals'
 import { call, type Failure, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Filters, Next, useFilters } from '../parts/filters.tsx'
-import { Empty, Loaded, Problem } from '../parts/states.tsx'
+import { Cards, Filters, useFilters } from '../parts/filters.tsx'
+import { Loaded, Problem } from '../parts/states.tsx'
 import { Pill, Said, When } from '../parts/text.tsx'
 
 const FILTERS = [
@@ -37,10 +37,9 @@ export function Alerts() {
         {({ alerts, open, next_cursor: cursor }) => (
           <>
             <p>{open} open</p>
-            {alerts.length === 0 ? <Empty>No alert matches.</Empty> : null}
-            <ul class="cards">
-              {alerts.map((one) => (
-                <li key={one.id}>
+            <Cards of={alerts} empty="No alert matches." cursor={cursor}>
+              {(one) => (
+                <>
                   <strong>{one.type}</strong> <Pill of={one.state} />{' '}
                   <span class="muted">
                     <When at={one.at} />
@@ -61,10 +60,9 @@ export function Alerts() {
                       by <Said inline text={one.acknowledged_by ?? ''} />
                     </span>
                   )}
-                </li>
-              ))}
-            </ul>
-            <Next cursor={cursor} />
+                </>
+              )}
+            </Cards>
           </>
         )}
       </Loaded>

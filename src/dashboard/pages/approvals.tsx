@@ -3,7 +3,7 @@ import { Link, useSearchParams } from 'wouter-preact'
 import type { Approval } from '../../client/api.ts'
 import { call, newKey } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Confirm, Field } from '../parts/dialog.tsx'
+import { Confirm, TextField } from '../parts/dialog.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { Pill, Said, Shown, When } from '../parts/text.tsx'
 
@@ -162,15 +162,11 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
           }}
           onConfirm={vote}
         >
-          <Field label={choice.value === 'deny' ? 'Why' : 'Comment (optional)'}>
-            <input
-              required={choice.value === 'deny'}
-              value={comment.value}
-              onInput={(event) => {
-                comment.value = event.currentTarget.value
-              }}
-            />
-          </Field>
+          <TextField
+            required={choice.value === 'deny'}
+            label={choice.value === 'deny' ? 'Why' : 'Comment (optional)'}
+            of={comment}
+          />
         </Confirm>
       ) : null}
     </>

@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals'
 import { ask, call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Confirm, Field } from '../parts/dialog.tsx'
+import { Confirm, TextField } from '../parts/dialog.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { Said, When } from '../parts/text.tsx'
 
@@ -36,15 +36,7 @@ export function StopDialog({ onClose }: { onClose: () => void }) {
         No effect can start anywhere once the gate has confirmed. Until then this says “not
         confirmed”.
       </p>
-      <Field label="Reason">
-        <input
-          required
-          value={reason.value}
-          onInput={(event) => {
-            reason.value = event.currentTarget.value
-          }}
-        />
-      </Field>
+      <TextField required label="Reason" of={reason} />
     </Confirm>
   )
 }
@@ -137,24 +129,8 @@ function Release({ scope, onClose }: { scope: Scope; onClose: () => void }) {
       onClose={onClose}
       onConfirm={release}
     >
-      <Field label="Reason">
-        <input
-          required
-          value={reason.value}
-          onInput={(event) => {
-            reason.value = event.currentTarget.value
-          }}
-        />
-      </Field>
-      <Field label={`Type “${name}”`}>
-        <input
-          required
-          value={typed.value}
-          onInput={(event) => {
-            typed.value = event.currentTarget.value
-          }}
-        />
-      </Field>
+      <TextField required label="Reason" of={reason} />
+      <TextField required label={`Type “${name}”`} of={typed} />
     </Confirm>
   )
 }

@@ -1,4 +1,4 @@
-import { useSignal } from '@preact/signals'
+import { type Signal, useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { Failure } from '../data/api.ts'
@@ -61,5 +61,28 @@ export function Field({ label, children }: { label: string; children: ComponentC
       <span>{label}</span>
       {children}
     </label>
+  )
+}
+
+/** A line of text that somebody types. */
+export function TextField({
+  label,
+  of,
+  required = false,
+}: {
+  label: string
+  of: Signal<string>
+  required?: boolean
+}) {
+  return (
+    <Field label={label}>
+      <input
+        required={required}
+        value={of.value}
+        onInput={(event) => {
+          of.value = event.currentTarget.value
+        }}
+      />
+    </Field>
   )
 }

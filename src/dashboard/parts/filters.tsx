@@ -1,5 +1,7 @@
+import type { ComponentChildren } from 'preact'
 import { useSearchParams } from 'wouter-preact'
 import { Field } from './dialog.tsx'
+import { Empty } from './states.tsx'
 
 /** A filter by a closed list of values, or by text. */
 export interface Filter {
@@ -62,10 +64,33 @@ export function useFilters(of: readonly Filter[]): {
   return { query: Object.fromEntries(given), key: JSON.stringify(given) }
 }
 
-/** The link to what follows, where something does. */
-export function Next({ cursor }: { cursor: string | null }) {
+/** A page of a list: its items as cards, what stands there when there are none, and the way to what follows. */
+export function Cards<T extends { readonly id: string }>({
+  of,
+  empty,
+  cursor,
+  children,
+}: {
+  of: readonly T[]
+  empty: string
+  cursor: string | null
+  children: (one: T) => ComponentChildren
+}) {
+  return (
+    <>
+      {of.length === 0 ? <Empty>{empty}</Empty> : null}
+      <ul class="cards">
+        {of.map((one) => (
+          <li key={one.id}>{children(one)}</li>
+        ))}
+      </ul>
+      {cursor === null ? null : <Older cursor={cursor} />}
+    </>
+  )
+}
+
+function Older({ cursor }: { cursor: string }) {
   const [, setParams] = useSearchParams()
-  if (cursor === null) return null
   const go = () =>
     setParams((before) => {
       const after = new URLSearchParams(before)

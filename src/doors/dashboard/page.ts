@@ -8,7 +8,7 @@ import { header } from '../edge/context.ts'
 
 // The page and its parts, as the build left them in dist/ui: nothing is made at run time, and nothing comes from
 // elsewhere. Its names hold the hash of what is in them, so they are kept for good; the index is never kept, and gets
-// a nonce for the styles that the editor makes. A path below /ui/ that is no file is a page of the dashboard's own.
+// a nonce for styles that a script makes. A path below /ui/ that is no file is a page of the dashboard's own.
 
 const UI = path.join(import.meta.dirname, '..', '..', '..', 'dist', 'ui')
 const TYPES: Readonly<Record<string, string>> = {
