@@ -6,6 +6,7 @@ export const PAGES = [
   ['/actions', 'Actions', 'c'],
   ['/agents', 'Agents', 'n'],
   ['/alerts', 'Alerts', 't'],
+  ['/audit', 'Audit', 'u'],
   ['/kill', 'Kill switch', 'k'],
 ] as const
 

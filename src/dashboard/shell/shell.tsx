@@ -8,8 +8,10 @@ import { Actions } from '../pages/actions.tsx'
 import { Agents } from '../pages/agents.tsx'
 import { Alerts } from '../pages/alerts.tsx'
 import { Approvals } from '../pages/approvals.tsx'
+import { Audit } from '../pages/audit.tsx'
 import { Kill, StopDialog } from '../pages/kill.tsx'
 import { Live } from '../pages/live.tsx'
+import { Overview } from '../pages/overview.tsx'
 import { Story } from '../pages/story.tsx'
 import { hearKeys, step, toSearch, useKeys } from '../parts/keys.ts'
 import { Empty } from '../parts/states.tsx'
@@ -112,7 +114,7 @@ function Pages() {
   return (
     <Switch>
       <Route path="/">
-        <Redirect to="/approvals" replace />
+        <Overview />
       </Route>
       <Route path="/approvals">
         <Approvals />
@@ -132,6 +134,9 @@ function Pages() {
       </Route>
       <Route path="/alerts">
         <Alerts />
+      </Route>
+      <Route path="/audit">
+        <Audit />
       </Route>
       <Route path="/kill">
         <Kill />
