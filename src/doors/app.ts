@@ -27,6 +27,7 @@ import { policyDraftEndpoints } from './api/policy-drafts.ts'
 import { policyHistoryEndpoints } from './api/policy-history.ts'
 import { policyPublishEndpoints } from './api/policy-publish.ts'
 import { proxyRoutes } from './proxy/proxy.ts'
+import { budgetEndpoints } from './api/budgets.ts'
 import { reportEndpoints } from './api/reports.ts'
 import { sandboxEndpoints } from './api/sandbox.ts'
 import { seriesEndpoints } from './api/series.ts'
@@ -71,6 +72,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     turnEndpoints(parts),
     sandboxEndpoints(parts),
     reportEndpoints(parts),
+    budgetEndpoints(parts),
     metricEndpoints(parts),
     ingestEndpoints(parts),
     authzenEndpoints(parts),
