@@ -4,6 +4,7 @@ import type { ClientConfig, Pool } from 'pg'
 import type { Logger } from '../lib/log.ts'
 import { EmbeddedDatabase } from './embedded/database.ts'
 import { migrate } from './migrate.ts'
+import { patiently } from './patience.ts'
 import { DeadlinePool } from './pool.ts'
 import { Session } from './session.ts'
 import type { Db } from './tx.ts'
@@ -56,8 +57,10 @@ export class Store {
     await this.#embedded?.start()
     try {
       this.#pool = new DeadlinePool(this.clientConfig(), this.#log)
-      if (!this.isEmbedded) await assertDurable(this.pool)
-      await migrate(this.pool)
+      await patiently(async () => {
+        if (!this.isEmbedded) await assertDurable(this.pool)
+        await migrate(this.pool)
+      })
     } catch (error) {
       await this.stop().catch(() => {})
       throw error
