@@ -290,7 +290,7 @@ export interface Checkpoint {
 }
 
 export interface GateFailure {
-  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
+  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'not_implemented' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
   readonly message: string
   readonly retryable: boolean
   /** what to do now, where there is something better */
@@ -2560,6 +2560,190 @@ export interface Calls {
       readonly access_evaluations_endpoint: string
       readonly capabilities: readonly string[]
     }
+  }
+  /** A document of the policy without a body. */
+  'GET /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+      readonly input?: string
+    }
+    body: undefined
+    answer: {
+      readonly result?: Json
+      readonly decision_id: string
+      readonly explanation?: readonly Json[]
+    }
+  }
+  /** A document of the policy for an input. */
+  'POST /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+    }
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly result?: Json
+      readonly decision_id: string
+      readonly explanation?: readonly Json[]
+    }
+  }
+  /** Refused. */
+  'PUT /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Refused. */
+  'PATCH /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Refused. */
+  'DELETE /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** A document by itself; the body is the input. */
+  'POST /v0/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+    }
+    body: readonly JsonObject[] | JsonObject
+    answer: Json
+  }
+  /** The default decision; the body is the input. */
+  'POST /': {
+    path: object
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+    }
+    body: readonly JsonObject[] | JsonObject
+    answer: Json
+  }
+  /** A document for several inputs. */
+  'POST /v1/batch/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+    }
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly batch_decision_id: string
+      readonly responses: JsonObject
+    }
+  }
+  /** The Rego files of the live policy. */
+  'GET /v1/policies': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly result: readonly {
+        readonly id: string
+        readonly raw: string
+      }[]
+    }
+  }
+  /** One of them. */
+  'GET /v1/policies/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly result: {
+        readonly id: string
+        readonly raw: string
+      }
+    }
+  }
+  /** Refused. */
+  'PUT /v1/policies/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Refused. */
+  'DELETE /v1/policies/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Not built. */
+  'POST /v1/query': {
+    path: object
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Not built. */
+  'POST /v1/compile': {
+    path: object
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Not built. */
+  'POST /v1/compile/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
   }
   /** The stream of a session: that a list has changed. */
   'GET /mcp/tools': {

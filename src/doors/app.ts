@@ -39,6 +39,9 @@ import { bySession } from './dashboard/cookie.ts'
 import { pageRoutes } from './dashboard/page.ts'
 import { sessionEndpoints } from './dashboard/session.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
+import { opaDataEndpoints } from './opa/data.ts'
+import { opaErrors } from './opa/errors.ts'
+import { opaPolicyEndpoints } from './opa/policies.ts'
 
 // The middlewares and their order, which is the order of trust: before the key is known nothing costs more
 // than a look at the headers, and before roles are checked no body is parsed.
@@ -75,6 +78,8 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     ingestEndpoints(parts),
     authzenEndpoints(parts),
     authzenConfiguration(parts),
+    opaDataEndpoints(parts),
+    opaPolicyEndpoints(parts),
     mcpEndpoints(parts),
     ...(hasDashboard(parts) ? [sessionEndpoints(parts)] : []),
   ]
@@ -101,6 +106,7 @@ export function createApp(parts: HttpParts): Express {
   for (const router of routers) app.use(router)
   app.use(noRoute(routers))
   app.use('/mcp', mcpErrors(parts.log))
+  app.use(opaErrors(parts.log))
   app.use(errorHandler(parts.log))
   return app
 }

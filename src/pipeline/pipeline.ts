@@ -35,6 +35,7 @@ import {
   type ClaimResult,
 } from './claim.ts'
 import { CLAIM, mayBeHeld } from './claim-batch.ts'
+import { DocumentInquiries, type DocumentAnswer, type DocumentQuestion } from './documents.ts'
 import { Inquiries, type Asker, type Evaluation } from './inquiries.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
@@ -79,6 +80,7 @@ export class Pipeline {
   readonly #outcomes: Outcomes
   readonly #stored: StoredAnswers
   readonly #inquiries: Inquiries
+  readonly #documents: DocumentInquiries
   /** Actions whose decision is durable and whose call has not been made yet. */
   readonly #cleared = new Set<string>()
   #inFlight = 0
@@ -90,6 +92,7 @@ export class Pipeline {
     this.#outcomes = new Outcomes(parts.ledger, parts.log)
     this.#stored = new StoredAnswers(parts)
     this.#inquiries = new Inquiries(parts, this.#judge)
+    this.#documents = new DocumentInquiries(parts)
     this.#resumption = resumeKind(parts.environment)
   }
 
@@ -136,6 +139,25 @@ export class Pipeline {
     this.#inFlight++
     try {
       return await this.#inquiries.evaluate(inquiries, asker, this.#bundle(), isLast)
+    } finally {
+      this.#inFlight--
+    }
+  }
+
+  /**
+   * Documents of the policy by path, for somebody who enforces what they say; several by one bundle. One that cannot be
+   * evaluated is an error among the answers.
+   * @throws GatewayError where none can be answered
+   */
+  async documents(
+    questions: readonly DocumentQuestion[],
+    asker: Pick<Asker, 'caller' | 'requestId'>,
+  ): Promise<(DocumentAnswer | GatewayError)[]> {
+    this.#assertOpen()
+    this.#parts.ledger.assertRoom()
+    this.#inFlight++
+    try {
+      return await this.#documents.answer(questions, asker, this.#bundle())
     } finally {
       this.#inFlight--
     }

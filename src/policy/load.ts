@@ -390,7 +390,7 @@ function countParts(parts: Read): Bundle['counts'] {
     guards: parts.placed.length,
     tools: parts.tools.tools.size,
     upstreams: parts.tools.upstreams.size,
-    modules: parts.modules.length,
+    modules: parts.modules.filter(({ entrypoints }) => entrypoints.length > 0).length,
     dataDocuments: [...parts.files.keys()].filter(isDataFile).length,
   })
 }
