@@ -11,6 +11,7 @@ import type {
   TraceStep,
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
+import type { Entity } from '../model/inquiry.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest, Resource, Target } from '../model/request.ts'
@@ -409,6 +410,9 @@ export interface DecisionApi {
     /** Whether `agent/allow` is what the whole gate says, guards included, and not the rule alone. */
     readonly guards: boolean
   }
+  /** What a search looks through, by type; subjects of type `agent` are the registry's. */
+  readonly subjects: ReadonlyMap<string, readonly Entity[]>
+  readonly resources: ReadonlyMap<string, readonly Entity[]>
 }
 
 export interface BundleCounts {

@@ -2549,6 +2549,72 @@ export interface Calls {
       }[]
     }
   }
+  /** Each subject of a catalogue that would be permitted (AuthZEN 1.0). */
+  'POST /access/v1/search/subject': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly results: readonly {
+        readonly type?: string
+        readonly id?: string
+        readonly name?: string
+      }[]
+      readonly page: {
+        readonly next_token: string
+        readonly count: number
+        readonly total?: number
+      }
+      readonly context: {
+        readonly evaluation_id: string
+        readonly revision: string
+      }
+    }
+  }
+  /** Each resource of a catalogue that would be permitted (AuthZEN 1.0). */
+  'POST /access/v1/search/resource': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly results: readonly {
+        readonly type?: string
+        readonly id?: string
+        readonly name?: string
+      }[]
+      readonly page: {
+        readonly next_token: string
+        readonly count: number
+        readonly total?: number
+      }
+      readonly context: {
+        readonly evaluation_id: string
+        readonly revision: string
+      }
+    }
+  }
+  /** Each action of a catalogue that would be permitted (AuthZEN 1.0). */
+  'POST /access/v1/search/action': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly results: readonly {
+        readonly type?: string
+        readonly id?: string
+        readonly name?: string
+      }[]
+      readonly page: {
+        readonly next_token: string
+        readonly count: number
+        readonly total?: number
+      }
+      readonly context: {
+        readonly evaluation_id: string
+        readonly revision: string
+      }
+    }
+  }
   /** Where this gate answers AuthZEN requests. */
   'GET /.well-known/authzen-configuration': {
     path: object
@@ -2558,6 +2624,10 @@ export interface Calls {
       readonly policy_decision_point: string
       readonly access_evaluation_endpoint: string
       readonly access_evaluations_endpoint: string
+      readonly search_subject_endpoint: string
+      readonly search_resource_endpoint: string
+      readonly search_action_endpoint: string
+      readonly supported_obligations: readonly string[]
       readonly capabilities: readonly string[]
     }
   }

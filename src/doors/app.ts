@@ -6,6 +6,7 @@ import { errorHandler, noRoute } from './edge/errors.ts'
 import type { HttpParts } from './edge/parts.ts'
 import { authzenConfiguration } from './authzen/configuration.ts'
 import { authzenEndpoints } from './authzen/evaluations.ts'
+import { authzenSearch } from './authzen/search.ts'
 import { actEndpoints } from './api/act.ts'
 import { actionEndpoints } from './api/actions.ts'
 import { mcpEndpoints } from './mcp/endpoints.ts'
@@ -77,6 +78,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     metricEndpoints(parts),
     ingestEndpoints(parts),
     authzenEndpoints(parts),
+    authzenSearch(parts),
     authzenConfiguration(parts),
     opaDataEndpoints(parts),
     opaPolicyEndpoints(parts),

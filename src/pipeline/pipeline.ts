@@ -37,6 +37,7 @@ import {
 import { CLAIM, mayBeHeld } from './claim-batch.ts'
 import { DocumentInquiries, type DocumentAnswer, type DocumentQuestion } from './documents.ts'
 import { Inquiries, type Asker, type Evaluation } from './inquiries.ts'
+import { Searches, type SearchQuestion, type SearchResult } from './search.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
 import type { AnswerPlan, CallResult } from '../protocols/http/exchange.ts'
@@ -49,6 +50,11 @@ import type { Answer, Submission } from './submission.ts'
 // its `execute` lets the call be made, and the outcome is recorded before the agent hears of it. What fails
 // before the batch is not on record, what fails in it has no effect, and an effect whose outcome cannot be
 // recorded stops all new ones until it is.
+
+/** By which policy. */
+interface Revised {
+  readonly revision: string
+}
 
 /** What a call is made with, and who gets its answer. */
 type Sent = Pick<Submission, 'files' | 'sink' | 'fetchesLater'>
@@ -81,6 +87,7 @@ export class Pipeline {
   readonly #stored: StoredAnswers
   readonly #inquiries: Inquiries
   readonly #documents: DocumentInquiries
+  readonly #searches: Searches
   /** Actions whose decision is durable and whose call has not been made yet. */
   readonly #cleared = new Set<string>()
   #inFlight = 0
@@ -93,6 +100,7 @@ export class Pipeline {
     this.#stored = new StoredAnswers(parts)
     this.#inquiries = new Inquiries(parts, this.#judge)
     this.#documents = new DocumentInquiries(parts)
+    this.#searches = new Searches(parts, this.#inquiries)
     this.#resumption = resumeKind(parts.environment)
   }
 
@@ -134,14 +142,15 @@ export class Pipeline {
     asker: Asker,
     isLast?: (evaluation: Evaluation) => boolean,
   ): Promise<Evaluation[]> {
-    this.#assertOpen()
-    this.#parts.ledger.assertRoom()
-    this.#inFlight++
-    try {
-      return await this.#inquiries.evaluate(inquiries, asker, this.#bundle(), isLast)
-    } finally {
-      this.#inFlight--
-    }
+    return this.#asked((bundle) => this.#inquiries.evaluate(inquiries, asker, bundle, isLast))
+  }
+
+  /** Which of a catalogue would be permitted. @throws GatewayError where it cannot be decided or recorded */
+  async search(question: SearchQuestion, asker: Asker): Promise<SearchResult & Revised> {
+    return this.#asked(async (bundle) => {
+      const result = await this.#searches.find(question, asker, bundle)
+      return { ...result, revision: bundle.revision }
+    })
   }
 
   /**
@@ -153,11 +162,15 @@ export class Pipeline {
     questions: readonly DocumentQuestion[],
     asker: Pick<Asker, 'caller' | 'requestId'>,
   ): Promise<(DocumentAnswer | GatewayError)[]> {
+    return this.#asked((bundle) => this.#documents.answer(questions, asker, bundle))
+  }
+
+  async #asked<Said>(answer: (bundle: Bundle) => Promise<Said>): Promise<Said> {
     this.#assertOpen()
     this.#parts.ledger.assertRoom()
     this.#inFlight++
     try {
-      return await this.#documents.answer(questions, asker, this.#bundle())
+      return await answer(this.#bundle())
     } finally {
       this.#inFlight--
     }
