@@ -410,6 +410,13 @@ export interface DecisionApi {
     /** Whether `agent/allow` is what the whole gate says, guards included, and not the rule alone. */
     readonly guards: boolean
   }
+  /** How a hook of Claude Code is answered. */
+  readonly claude: {
+    /** Whether an allow overrides the client's own permissions. */
+    readonly grants: boolean
+    /** Whether the person in front of the client is asked where one must approve; else it is denied. */
+    readonly asksLocally: boolean
+  }
   /** What a search looks through, by type; subjects of type `agent` are the registry's. */
   readonly subjects: ReadonlyMap<string, readonly Entity[]>
   readonly resources: ReadonlyMap<string, readonly Entity[]>

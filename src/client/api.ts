@@ -2631,6 +2631,26 @@ export interface Calls {
       readonly capabilities: readonly string[]
     }
   }
+  /** Whether Claude Code may use a tool (PreToolUse hook). */
+  'POST /hooks/claude-code': {
+    path: object
+    query: object
+    body: {
+      readonly hook_event_name: 'PreToolUse'
+      readonly tool_name: string
+      readonly tool_input: JsonObject
+      readonly cwd?: string
+      readonly session_id?: string
+      readonly permission_mode?: string
+    }
+    answer: {
+      readonly hookSpecificOutput: {
+        readonly hookEventName: 'PreToolUse'
+        readonly permissionDecision: 'allow' | 'deny' | 'ask' | 'defer'
+        readonly permissionDecisionReason: string
+      }
+    }
+  }
   /** A document of the policy without a body. */
   'GET /v1/data/{path}': {
     path: {
@@ -2923,5 +2943,55 @@ export interface Calls {
     }
     body: undefined
     answer: undefined
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'GET /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'POST /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'PUT /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'PATCH /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'DELETE /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
   }
 }

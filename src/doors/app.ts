@@ -39,6 +39,8 @@ import { whoamiEndpoints } from './api/whoami.ts'
 import { bySession } from './dashboard/cookie.ts'
 import { pageRoutes } from './dashboard/page.ts'
 import { sessionEndpoints } from './dashboard/session.ts'
+import { extAuthzRoutes } from './ext-authz/http.ts'
+import { claudeHook, claudeHookErrors } from './hooks/claude-code.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
 import { opaDataEndpoints } from './opa/data.ts'
 import { opaErrors } from './opa/errors.ts'
@@ -80,6 +82,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     authzenEndpoints(parts),
     authzenSearch(parts),
     authzenConfiguration(parts),
+    claudeHook(parts),
     opaDataEndpoints(parts),
     opaPolicyEndpoints(parts),
     mcpEndpoints(parts),
@@ -103,12 +106,17 @@ export function createApp(parts: HttpParts): Express {
   const { dashboard } = parts.config
   if (dashboard) app.use(middleware(bySession(parts.sessions, parts.config)))
   app.use(aliases(SEED_ALIASES))
-  const routers = [proxyRoutes(parts), ...endpointGroups(parts).map(({ router }) => router)]
+  const routers = [
+    proxyRoutes(parts),
+    extAuthzRoutes(parts),
+    ...endpointGroups(parts).map(({ router }) => router),
+  ]
   if (dashboard) routers.push(pageRoutes())
   for (const router of routers) app.use(router)
   app.use(noRoute(routers))
   app.use('/mcp', mcpErrors(parts.log))
   app.use(opaErrors(parts.log))
+  app.use(claudeHookErrors(parts.log))
   app.use(errorHandler(parts.log))
   return app
 }

@@ -227,7 +227,9 @@ export class Pipeline {
     const { files } = submission
     const asked = { request, agent, bundle, files, mayBeHeld: submission.mayBeHeld ?? true }
     const judgement = await this.#judge.judge(asked)
-    const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun })
+    const { surface } = submission
+    const inquiry = surface === undefined ? undefined : { surface, isPart: false }
+    const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun, inquiry })
     const result = await this.#claimed(claim, files)
     return this.#follow(submission, claim, judgement, result)
   }

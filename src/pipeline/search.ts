@@ -3,7 +3,6 @@ import type { Bundle } from '../bundle/types.ts'
 import { canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Entity, Inquiry } from '../model/inquiry.ts'
-import type { Json } from '../model/json.ts'
 import type { Ledger } from '../record/ledger.ts'
 import type { Db } from '../store/tx.ts'
 import type { Asker, Inquiries } from './inquiries.ts'
@@ -123,7 +122,7 @@ export class Searches {
           decision_id: decisionId,
           enforced_by: 'caller',
           found: ids.length,
-          found_hash: sha256(canonicalJson(ids as Json)),
+          found_hash: sha256(canonicalJson(ids)),
           key_id: caller.keyId,
           more: next !== null,
           request_id: requestId,

@@ -3,7 +3,7 @@ import { isObject } from '../bundle/pointer.ts'
 import { deepFreeze } from '../lib/freeze.ts'
 import { closest } from '../lib/suggest.ts'
 import type { Entity } from '../model/inquiry.ts'
-import type { Json, JsonObject } from '../model/json.ts'
+import type { Json } from '../model/json.ts'
 import type { Findings } from '../sources/diagnostics.ts'
 import type { SourceDocument } from '../sources/yaml.ts'
 import type { DataDocuments } from './data.ts'
@@ -12,6 +12,7 @@ export interface RawDecisionApi {
   readonly actions?: Readonly<Record<string, { readonly resource_types?: readonly string[] }>>
   readonly disclose?: readonly ('reason' | 'reasons')[]
   readonly opa?: { readonly default?: string; readonly guards?: boolean }
+  readonly claude_code?: { readonly grant?: boolean; readonly local_ask?: boolean }
   readonly subjects?: Catalogues
   readonly resources?: Catalogues
 }
@@ -47,6 +48,10 @@ export function readDecisionApi(
     opa: Object.freeze({
       default: Object.freeze((opa.default ?? OPA_DEFAULT).split('/')),
       guards: opa.guards ?? false,
+    }),
+    claude: Object.freeze({
+      grants: raw.claude_code?.grant ?? false,
+      asksLocally: raw.claude_code?.local_ask ?? false,
     }),
     subjects: read('subjects'),
     resources: read('resources'),
@@ -100,8 +105,8 @@ function readCatalogue(
 // Of a table, the other columns are the properties.
 function entityOf(type: string, item: Json): Entity | undefined {
   if (!isObject(item)) return undefined
-  const { id, properties, ...others } = item as JsonObject
+  const { id, properties, ...others } = item
   if (typeof id !== 'string' || id === '') return undefined
   if (properties === undefined) return { type, id, properties: others }
-  return isObject(properties) ? { type, id, properties: properties as JsonObject } : undefined
+  return isObject(properties) ? { type, id, properties } : undefined
 }

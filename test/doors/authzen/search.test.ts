@@ -170,7 +170,7 @@ describe('AuthZEN 1.0, section 8, search', function () {
       resource: { type: 'page' },
     }
     const ALL = { ...PAGES, action: { name: 'read' } }
-    const OPEN = `${GATE_YAML}`.replace('read: { resource_types: [record] }', 'read: {}')
+    const OPEN = GATE_YAML.replace('read: { resource_types: [record] }', 'read: {}')
     before(() => reload({ 'gate.yaml': OPEN }))
 
     it('go on where the one before ended, until a token is empty', async () => {
