@@ -2835,6 +2835,15 @@ export interface Calls {
     body: undefined
     answer: Json
   }
+  /** The live policy as a bundle for OPA. */
+  'GET /bundles/{name}': {
+    path: {
+      readonly name: string
+    }
+    query: object
+    body: undefined
+    answer: string
+  }
   /** The stream of a session: that a list has changed. */
   'GET /mcp/tools': {
     path: object

@@ -42,6 +42,7 @@ import { sessionEndpoints } from './dashboard/session.ts'
 import { extAuthzRoutes } from './ext-authz/http.ts'
 import { claudeHook, claudeHookErrors } from './hooks/claude-code.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
+import { opaBundleEndpoints } from './opa/bundles.ts'
 import { opaDataEndpoints } from './opa/data.ts'
 import { opaErrors } from './opa/errors.ts'
 import { opaPolicyEndpoints } from './opa/policies.ts'
@@ -85,6 +86,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     claudeHook(parts),
     opaDataEndpoints(parts),
     opaPolicyEndpoints(parts),
+    opaBundleEndpoints(parts),
     mcpEndpoints(parts),
     ...(hasDashboard(parts) ? [sessionEndpoints(parts)] : []),
   ]
