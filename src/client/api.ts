@@ -2844,6 +2844,13 @@ export interface Calls {
     body: undefined
     answer: string
   }
+  /** Put decisions of an OPA on the record. */
+  'POST /logs': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: JsonObject
+  }
   /** The stream of a session: that a list has changed. */
   'GET /mcp/tools': {
     path: object

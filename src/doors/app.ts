@@ -45,6 +45,7 @@ import { SEED_ALIASES } from './api/seed-aliases.ts'
 import { opaBundleEndpoints } from './opa/bundles.ts'
 import { opaDataEndpoints } from './opa/data.ts'
 import { opaErrors } from './opa/errors.ts'
+import { opaLogEndpoints } from './opa/logs.ts'
 import { opaPolicyEndpoints } from './opa/policies.ts'
 
 // The middlewares and their order, which is the order of trust: before the key is known nothing costs more
@@ -87,6 +88,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     opaDataEndpoints(parts),
     opaPolicyEndpoints(parts),
     opaBundleEndpoints(parts),
+    opaLogEndpoints(parts),
     mcpEndpoints(parts),
     ...(hasDashboard(parts) ? [sessionEndpoints(parts)] : []),
   ]

@@ -2,13 +2,12 @@ import type { Caller } from '../agents/keys.ts'
 import type { Bundle, PolicyDocuments } from '../bundle/types.ts'
 import { covers } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
-import { sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
-import { parseStrictJson } from '../lib/strict-json.ts'
 import type { AuditDraft } from '../model/audit.ts'
 import type { Effect } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { Ledger, LedgerKind } from '../record/ledger.ts'
+import { evidence, EVIDENCE_CHARS_MAX } from '../record/evidence.ts'
 import type { RecordMask } from '../record/mask.ts'
 
 // Documents of a policy for who asks for them by path and enforces what they say (OPA's REST API). No guard is asked and
@@ -41,8 +40,6 @@ interface Answered extends DocumentAnswer, DocumentQuestion, Asker {
   readonly mask: RecordMask | undefined
 }
 
-/** More of an input or of a value is on record as its hash alone. */
-const RECORDED_CHARS_MAX = 16_384
 /** A larger document is not one that somebody decides by. */
 export const VALUE_CHARS_MAX = 4 << 20
 
@@ -143,7 +140,7 @@ function evaluate(documents: PolicyDocuments, { path, inputText }: DocumentQuest
 
 /** What a value says to who enforces it, as far as that can be told: true and false do, alone or as `allow`. */
 function effectOf(valueText: string | undefined): Effect | '' {
-  if (valueText === undefined || valueText.length > RECORDED_CHARS_MAX) return ''
+  if (valueText === undefined || valueText.length > EVIDENCE_CHARS_MAX) return ''
   const value = JSON.parse(valueText) as Json
   const said = isObject(value) ? (value['allow'] ?? value['allowed']) : value
   if (typeof said !== 'boolean') return ''
@@ -170,35 +167,13 @@ function draft(answered: Answered, effect: Effect | ''): AuditDraft {
       decision_id: answered.decisionId,
       enforced_by: 'caller',
       ...(failure === undefined ? {} : { error: failure.slice(0, 500) }),
-      ...recorded('input', inputText, mask),
+      ...evidence('input', inputText, mask),
       key_id: caller.keyId,
       path: ['data', ...path].join('/').slice(0, 1_000),
       request_id: requestId,
-      ...recorded('result', valueText, mask),
+      ...evidence('result', valueText, mask),
       revision,
       surface: 'opa',
     },
-  }
-}
-
-// Rules of the record name places in an action; here anything may stand anywhere, so where there are any all of it stays out.
-function recorded(
-  name: 'input' | 'result',
-  text: string | undefined,
-  mask: RecordMask | undefined,
-): JsonObject {
-  if (text === undefined) return {}
-  const hash = sha256(text)
-  if (mask) return { [`${name}_hash`]: mask.keyed(hash) }
-  const value = text.length <= RECORDED_CHARS_MAX ? exactValue(text) : undefined
-  return { [`${name}_hash`]: hash, ...(value === undefined ? {} : { [name]: value }) }
-}
-
-/** Undefined where a number would lose digits: the hash of the text tells it then. */
-function exactValue(text: string): Json | undefined {
-  try {
-    return parseStrictJson(text)
-  } catch {
-    return undefined
   }
 }

@@ -87,6 +87,7 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/access/v1/search/subject', ['agent', 'admin', 'pep']],
   ['POST', '/access/v1/search/resource', ['agent', 'admin', 'pep']],
   ['POST', '/access/v1/search/action', ['agent', 'admin', 'pep']],
+  ['POST', '/logs', ['admin', 'pep']],
   ['GET', '/bundles/portcullis.tar.gz', ['admin', 'pep']],
   ['GET', '/ext-authz/test/nothing', ['agent']],
   ['POST', '/v1/data/agent/allow', ['admin', 'pep']],

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { gunzip } from 'node:zlib'
 import { GatewayError } from '../../errors.ts'
-import { spansAt } from '../../lib/json-spans.ts'
-import { EACH } from '../../model/record-rules.ts'
+import { membersOf } from '../../lib/json-spans.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import {
   BODY_BYTES_MAX,
@@ -27,23 +26,34 @@ export interface JsonText {
   readonly value: Json
 }
 
+/** What a body may be: bytes unpacked, and values in it. */
+interface Limits {
+  readonly bytesMax: number
+  readonly valuesMax: number
+}
+
+const USUAL: Limits = { bytesMax: BODY_BYTES_MAX, valuesMax: BODY_VALUES_MAX }
+
 /** The body; undefined where there is none. @throws GatewayError `invalid_request`, `payload_too_large` */
-export async function jsonBody(req: IncomingMessage): Promise<JsonText | undefined> {
-  const bytes = await readBody(req, BODY_BYTES_MAX)
+export async function jsonBody(
+  req: IncomingMessage,
+  limits: Limits = USUAL,
+): Promise<JsonText | undefined> {
+  const bytes = await readBody(req, limits.bytesMax)
   if (bytes.length === 0) return undefined
   plainMediaType(req, JSON_ONLY)
-  return jsonOf(decoded(await unpacked(req, bytes)))
+  return jsonOf(decoded(await unpacked(req, bytes, limits.bytesMax)), limits)
 }
 
 /** @throws GatewayError `invalid_request` */
-export function jsonOf(text: string): JsonText {
-  return { text, value: parseJsonText(text, { valuesMax: BODY_VALUES_MAX, numbers: 'any' }) }
+export function jsonOf(text: string, { valuesMax }: Limits = USUAL): JsonText {
+  return { text, value: parseJsonText(text, { valuesMax, numbers: 'any' }) }
 }
 
 /** The member `input`; undefined where there is no such. @throws GatewayError `invalid_request` */
 export function inputOf(body: JsonText | undefined): string | undefined {
   if (body === undefined) return undefined
-  return Object.hasOwn(objectIn(body), 'input') ? memberText(body, ['input']) : undefined
+  return Object.hasOwn(objectIn(body), 'input') ? memberOf(body.text, 'input') : undefined
 }
 
 /** @throws GatewayError `invalid_request` */
@@ -54,21 +64,19 @@ export function objectIn({ value }: JsonText): JsonObject {
   throw new GatewayError('invalid_request', 'the body must be a JSON object')
 }
 
-/** The text of what stands there. @throws GatewayError `invalid_request` for a name that stands for all */
-export function memberText({ text }: JsonText, path: readonly string[]): string {
-  if (path.includes(EACH)) throw new GatewayError('invalid_request', `\`${EACH}\` is no name here`)
-  const [span] = spansAt(text, [path])
-  if (!span) throw new Error('a member that is there has no place')
-  return text.slice(span.from, span.to)
+/** The text of one member of an object; undefined where it is not there. */
+export function memberOf(text: string, name: string): string | undefined {
+  for (const [member, value] of membersOf(text)) if (member === name) return value
+  return undefined
 }
 
-async function unpacked(req: IncomingMessage, bytes: Buffer): Promise<Buffer> {
+async function unpacked(req: IncomingMessage, bytes: Buffer, bytesMax: number): Promise<Buffer> {
   const encoding = (header(req, 'content-encoding') ?? 'identity').toLowerCase()
   if (encoding === 'identity') return bytes
   if (encoding !== 'gzip') {
     throw new GatewayError('unsupported_media_type', 'a body may be packed with gzip only')
   }
-  const max = Math.min(BODY_BYTES_MAX, bytes.length * RATIO_MAX)
+  const max = Math.min(bytesMax, bytes.length * RATIO_MAX)
   return new Promise((resolve, reject) => {
     gunzip(bytes, { maxOutputLength: max }, (error, whole) => {
       if (!error) return resolve(whole)

@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import { membersOf } from '../../lib/json-spans.ts'
 import { RawJson } from '../../lib/raw-json.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import type { DocumentAnswer, DocumentQuestion } from '../../pipeline/documents.ts'
@@ -11,7 +12,7 @@ import { always, ANY, list, STRING } from '../edge/schemas.ts'
 import { params, type Shape } from '../edge/validate.ts'
 import { publicReason } from '../api/answers.ts'
 import { inquiryOf, objectOf, partsOf } from '../authzen/wire.ts'
-import { inputOf, jsonBody, jsonOf, type JsonText, memberText, objectIn } from './body.ts'
+import { inputOf, jsonBody, jsonOf, type JsonText, memberOf, objectIn } from './body.ts'
 import { FAILURES, opaError } from './errors.ts'
 
 // OPA's data API: documents of the policy by path, for clients and enforcement points that speak it. Pure Rego, as OPA
@@ -182,11 +183,13 @@ class Answers {
     body: JsonText | undefined,
   ): Promise<Reply> {
     if (body === undefined) throw new GatewayError('invalid_request', 'there is no body')
-    const names = Object.keys(objectOf(objectIn(body)['inputs'], 'inputs'))
+    objectOf(objectIn(body)['inputs'], 'inputs')
+    const given = [...membersOf(memberOf(body.text, 'inputs') ?? '{}')]
+    const names = given.map(([name]) => name)
     if (names.length > INPUTS_MAX) {
       throw new GatewayError('invalid_request', `at most ${INPUTS_MAX} inputs at once`)
     }
-    const inputs = names.map((name) => memberText(body, ['inputs', name]))
+    const inputs = given.map(([, text]) => text)
     const answers = await this.#several(asked, path, inputs)
     const failed = answers.filter((one) => one instanceof GatewayError)
     if (failed.length > 0 && failed.length === answers.length) throw failed[0]

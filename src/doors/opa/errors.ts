@@ -48,7 +48,7 @@ export function opaError(error: GatewayError): JsonObject {
 
 /** Whether a request is one of this door: `POST /` is, whose path has nothing else to say so. */
 export const isOpaRequest = ({ method, path }: Pick<Request, 'method' | 'path'>): boolean =>
-  /^\/(?:v[01]|bundles)(?:\/|$)/.test(path) || (method === 'POST' && path === '/')
+  /^\/(?:v[01]|bundles|logs)(?:\/|$)/.test(path) || (method === 'POST' && path === '/')
 
 /** Ends a request of this door that failed. */
 export function opaErrors(log: Logger): ErrorRequestHandler {
