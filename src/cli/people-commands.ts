@@ -16,6 +16,7 @@ export function addPeople(program: Command): void {
   addActions(program.command('actions').description('what agents did, or tried to do'))
   addLogs(program.command('logs').description('the record as it is written'))
   addPolicy(program.command('policy').description('the policy of a running gate, and what it was'))
+  addHooks(program.command('hook').description('hooks of clients that ask before they act'))
   addKeys(program.command('keys').description('API keys of a running gate'))
 }
 
@@ -25,6 +26,16 @@ const asking = (parent: Command, name: string, description: string): Command =>
 
 const limit = (command: Command): Command =>
   command.option('--limit <n>', 'how many at most, newest first', '50')
+
+function addHooks(hook: Command): void {
+  withClient(
+    hook
+      .command('claude')
+      .description(
+        'PreToolUse hook of Claude Code: exits 2, which blocks, on anything but an answer',
+      ),
+  ).action(async (options) => (await import('./hook.ts')).claudeHook(options))
+}
 
 function addApprovals(approvals: Command): void {
   limit(asking(approvals, 'list', 'list what is held'))

@@ -300,7 +300,7 @@ class ClaimBatch {
       return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
     }
     const effect = DRY_RUN_EFFECTS[outcome] ?? 'deny'
-    this.#tx.append(decisionEntry(claim, effect, reasons))
+    if (!claim.inquiry?.isPart) this.#tx.append(decisionEntry(claim, effect, reasons))
     return () => ({ type: 'dry_run', effect, reasons, shadow: claim.decision.shadow })
   }
 

@@ -18,6 +18,15 @@ import { effectHash, type Judgement } from './judge.ts'
 import { fromStored } from './requests.ts'
 import type { Submission } from './submission.ts'
 
+/** A question of who enforces the answer. */
+export interface AskedBy {
+  readonly surface: string
+  /** On record as one of many, and not by itself. */
+  readonly isPart: boolean
+  /** Of a subject the registry does not know. */
+  readonly standing?: AgentState
+}
+
 /** A decided action that asks the ledger for leave to happen. What of it the record may not hold is masked in it. */
 export interface Claim {
   readonly actionId: string
@@ -39,8 +48,8 @@ export interface Claim {
   readonly costMicros: bigint
   readonly idempotencyKey: string | null
   readonly dryRun: boolean
-  /** Asked by who enforces it: nothing of it happens here. `standing`: of a subject the registry does not know. */
-  readonly inquiry?: { readonly surface: string; readonly standing?: AgentState } | undefined
+  /** Asked by who enforces it: nothing of it happens here. */
+  readonly inquiry?: AskedBy | undefined
   /** Masks what is written of the outcome; null where the policy hides nothing from the record. */
   readonly masking: Masking | null
   /** The clear request, to be kept while it is held; null where the request is on record as it is. */
