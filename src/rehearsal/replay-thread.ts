@@ -21,7 +21,7 @@ import { type Reach, sessionOver } from '../store/reach.ts'
 import { type Cause, type Example, type ReplayReport, ReplayTally } from './replay-report.ts'
 import { type Changed, Replayer } from './replayer.ts'
 
-// A replay in the thread that is made for it: the policy is loaded here, recorded decisions are read page by page over a
+// A replay in the thread that is for it: the policy is loaded here, recorded decisions are read page by page over a
 // connection of its own, decided, and forgotten. The gate's own thread hears of progress and of the report, and nothing
 // else, so what it answers meanwhile does not wait for a replay of a hundred thousand decisions.
 

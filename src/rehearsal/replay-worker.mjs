@@ -2,7 +2,7 @@
 // the test loader: run from src/, it asks that loader for the TypeScript; run from dist/, it just imports.
 import fs from 'node:fs'
 import os from 'node:os'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 
 const isSource = import.meta.url.includes('/src/rehearsal/')
 
@@ -20,4 +20,4 @@ try {
 
 // What rejects ends the thread, and whoever started it is told so.
 const { replay } = await load('replay-thread')
-await replay(workerData, (said) => parentPort.postMessage(said))
+parentPort.on('message', (task) => void replay(task, (said) => parentPort.postMessage(said)))

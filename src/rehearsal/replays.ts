@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
 import type { AuditDraft } from '../model/audit.ts'
@@ -23,21 +22,16 @@ import {
 import type { Reach } from '../store/reach.ts'
 import type { Db } from '../store/tx.ts'
 import { type ReplayReport, summaryOf } from './replay-report.ts'
-import type { ReplaySays, ReplayTask } from './replay-thread.ts'
+import type { ReplayTask } from './replay-thread.ts'
+import { type ReplayEnd, ReplayTooLong, runReplay } from './run-replay.ts'
 
 // Replays are jobs: asked for in one ledger batch, which is all that is on record of them beside that they ended, and run by
-// whichever replica takes the job, one at a time, each in a thread that is made for it and ends with it. One whose
-// replica is gone is queued again, and given up after the second time.
+// whichever replica takes the job, one at a time, in a thread of its own. One whose replica is gone is queued again, and
+// given up after the second time.
 
 const OPEN_MAX = 5
 const ATTEMPTS_MAX = 2
 const BUSY_RETRY_AFTER_S = 10
-/** As much as a policy and a page of decisions need; what would need more has to fail, and not the gate. */
-const HEAP_MB_MAX = 1_024
-const RUN_MS_MAX = 1_800_000
-
-const WORKER = new URL('./replay-worker.mjs', import.meta.url)
-
 /** What is asked, as it is stored. */
 export interface ReplayAsked {
   /** One of these: a revision that is kept, or files by their digests. */
@@ -72,9 +66,8 @@ interface Ended {
 
 export class Replays {
   readonly #parts: ReplaysParts
-  readonly #running = new Map<string, Worker | null>()
-  #turn: Promise<void> = Promise.resolve()
-  #isStopping = false
+  readonly #running = new Map<string, Promise<void>>()
+  readonly #stopping = new AbortController()
 
   constructor(parts: ReplaysParts) {
     this.#parts = parts
@@ -82,9 +75,8 @@ export class Replays {
 
   /** Ends what runs here: another replica takes it up, or this one when it is back. */
   async stop(): Promise<void> {
-    this.#isStopping = true
-    await Promise.all([...this.#running.values()].map((worker) => worker?.terminate()))
-    await this.#turn
+    this.#stopping.abort()
+    await Promise.allSettled(this.#running.values())
   }
 
   /** Keeps the files of a draft until its replay has run; their digests, by name. */
@@ -117,11 +109,11 @@ export class Replays {
 
   /** Runs one, if it is still to be run. Safe to call any number of times. */
   run(id: string): Promise<void> {
-    if (this.#running.has(id)) return Promise.resolve()
-    this.#running.set(id, null)
-    const turn = this.#turn.then(() => this.#run(id)).finally(() => this.#running.delete(id))
-    this.#turn = turn.catch(() => undefined)
-    return turn
+    const known = this.#running.get(id)
+    if (known) return known
+    const run = this.#run(id).finally(() => this.#running.delete(id))
+    this.#running.set(id, run)
+    return run
   }
 
   /** Those that nobody is at any more are queued again; forgotten ones are run. */
@@ -136,11 +128,11 @@ export class Replays {
 
   async #run(id: string): Promise<void> {
     const { db, ledger, replicaId, log } = this.#parts
-    if (this.#isStopping) return
+    if (this.#stopping.signal.aborted) return
     const begun = await startReplay(db, id, replicaId)
     if (!begun) return
     const ended = await this.#played(begun).catch((error: unknown): Ended | undefined => {
-      if (this.#isStopping) return undefined
+      if (this.#stopping.signal.aborted) return undefined
       log.error({ err: error, replay: id }, 'replay failed')
       return { report: null, error: reasonOf(error), total: null }
     })
@@ -153,8 +145,7 @@ export class Replays {
     if (!given) return { report: null, error: 'the files of that policy are not kept', total: null }
     const load = this.#parts.loading()
     const { standIn, files } = given
-    const task: ReplayTask = {
-      reach: this.#parts.reach(),
+    const task: Omit<ReplayTask, 'reach'> = {
       files,
       load: standIn ? { ...load, gateOverride: standIn } : load,
       range: {
@@ -166,7 +157,13 @@ export class Replays {
       },
       sample: asked.sample,
     }
-    return this.#inThread(begun, task)
+    const { db, reach } = this.#parts
+    const end = await runReplay(
+      () => ({ ...task, reach: reach() }),
+      (done, total) => void noteProgress(db, begun, done, total).catch(() => {}),
+      this.#stopping.signal,
+    )
+    return endOf(end)
   }
 
   async #files({ revision, files }: ReplayAsked): Promise<GivenFiles | null> {
@@ -179,41 +176,12 @@ export class Replays {
     }
     return { files: Object.fromEntries(contents) }
   }
-
-  #inThread(begun: PolicyReplay, task: ReplayTask): Promise<Ended> {
-    const { reach } = task
-    const worker = new Worker(WORKER, {
-      workerData: task,
-      transferList: 'port' in reach ? [reach.port] : [],
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB_MAX },
-    })
-    this.#running.set(begun.id, worker)
-    return new Promise<Ended>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new TooLong()), RUN_MS_MAX)
-      worker.on('message', (said: ReplaySays) => {
-        if (said.kind === 'progress') this.#progress(begun, said)
-        else resolve(endOf(said))
-      })
-      worker.once('error', reject)
-      worker.once('exit', () => reject(new Error('the thread ended')))
-      const over = () => clearTimeout(timer)
-      worker.once('exit', over)
-    }).finally(() => worker.terminate())
-  }
-
-  #progress(begun: PolicyReplay, { done, total }: { done: number; total: number }): void {
-    noteProgress(this.#parts.db, begun, done, total).catch(() => {}) // the next one says more
-  }
 }
 
-class TooLong extends Error {}
-
 const reasonOf = (error: unknown): string =>
-  error instanceof TooLong
-    ? `more than ${RUN_MS_MAX / 60_000} minutes`
-    : 'something went wrong inside the gate'
+  error instanceof ReplayTooLong ? error.message : 'something went wrong inside the gate'
 
-function endOf(said: Exclude<ReplaySays, { kind: 'progress' }>): Ended {
+function endOf(said: ReplayEnd): Ended {
   if (said.kind === 'done') return { report: said.report, error: '', total: said.total }
   const [first] = said.diagnostics
   const place = first ? `${first.file}:${first.line}:${first.col} ${first.message}` : 'unknown'

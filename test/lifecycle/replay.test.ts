@@ -18,17 +18,17 @@ const RICH = `${GATE.replace(
   '  - { roles: [clerk], tools: [items.update], effect: allow }\nrate_limits:',
 )}
 guards:
-  - { id: some, kind: bulk_window, tools: [items.update], mode: enforce, max: 4, per_s: 3600, scope: agent }
+  - { id: some, kind: bulk_limit, tools: [items.update], windows: [{ count: actions, limit: 4, per_s: 3600, scope: agent }] }
 budgets:
   - { id: money, limit: '0.50', period: month, scope: agent }
 `
-const COSTLY = TOOLS.replace(
-  '{ upstream: test, method: PATCH, path: "/items/{id}", effect: write,',
-  '{ upstream: test, method: PATCH, path: "/items/{id}", effect: write, cost: "0.10",',
-)
-const FILES = { 'gate.yaml': RICH, 'tools.yaml': COSTLY, 'agent.rego': RULE }
+const FILES = { 'gate.yaml': RICH, 'tools.yaml': TOOLS, 'agent.rego': RULE }
 
-const update = (id: string, note = 'n') => ({ tool: 'items.update', args: { id, note } })
+const update = (id: string, note = 'n') => ({
+  tool: 'items.update',
+  args: { id, note },
+  cost: '0.10',
+})
 
 interface Group {
   readonly from: string
@@ -80,7 +80,9 @@ describe('a replay', function () {
     const effects = gate.upstream.effects.length
     const spend = async () => (await gate.call('GET', '/api/v1/spend')).text
     const before = await spend()
-    await replayed(gate, { files: { ...FILES, 'gate.yaml': RICH.replace('max: 4', 'max: 40') } })
+    await replayed(gate, {
+      files: { ...FILES, 'gate.yaml': RICH.replace('limit: 4', 'limit: 40') },
+    })
     expect([await spend(), gate.upstream.effects.length]).to.deep.equal([before, effects])
     const after = (await gate.call('GET', '/audit/timeline?limit=500')).body.entries
     const added = after.slice(0, after.length - entries.length)
@@ -105,7 +107,8 @@ describe('a replay', function () {
     expect(example).to.include({ agent: 'worker-1', tool: 'mail.send', revision: await live() })
     expect(example.recorded.trace).to.be.an('array').that.is.not.empty
     const step = example.candidate.trace.find((one: { kind: string }) => one.kind === 'module')
-    expect(step.expressions[0]).to.include({ file: 'agent.rego', outcome: 'true' })
+    const held = step.expressions.filter((one: { outcome: string }) => one.outcome === 'true')
+    expect(held[0]).to.include({ file: 'agent.rego', line: 7 })
   })
 
   it('tells what the policy changed from what only a counter changed', async () => {
@@ -127,10 +130,8 @@ describe('a replay', function () {
   })
 
   it('names guards whose counters the record does not know', async () => {
-    const more = RICH.replace(
-      '  - { id: some',
-      '  - { id: fresh, kind: bulk_window, tools: [items.update], mode: enforce, max: 2, per_s: 60, scope: agent }\n  - { id: some',
-    )
+    const fresh = `  - { id: fresh, kind: bulk_limit, tools: [items.update], windows: [{ count: actions, limit: 2, per_s: 60, scope: agent }] }\n`
+    const more = RICH.replace('guards:\n', `guards:\n${fresh}`)
     const report = await replayed(gate, { files: { ...FILES, 'gate.yaml': more } })
     expect(report).to.deep.include({ begun_at_zero: ['fresh'] })
     expect(report.new_deny).to.equal(4)
@@ -161,7 +162,7 @@ describe('a replay', function () {
 
   it('decides a past revision again, also where its files lie on no disk any more', async () => {
     const first = await live()
-    fs.writeFileSync(path.join(gate.policyDir, 'gate.yaml'), RICH.replace('max: 4', 'max: 1'))
+    fs.writeFileSync(path.join(gate.policyDir, 'gate.yaml'), RICH.replace('limit: 4', 'limit: 1'))
     expect((await gate.call('POST', '/policy/reload', { body: {} })).status).to.equal(200)
     expect(await replayed(gate, {})).to.include({ new_deny: 6 })
     expect(await replayed(gate, { revision: first.slice(0, 12) })).to.include({ same: 20 })
