@@ -86,21 +86,17 @@ function asGithub({ report }: Replayed, failOn: readonly FailOn[]): string {
   const lines = report.rules.map((rule) => {
     const { file, line, policy } = rule
     const place =
-      file === null || policy === 'recorded' ? '' : ` file=${escaped(file)},line=${line}`
+      file === null || policy === 'recorded' ? '' : ` file=${property(file)},line=${line}`
     const says = `${rule.count} ${changeOf(rule)} (${rule.made_by}): ${rule.source}: ${rule.message}`
-    return `::${level}${place}::${escaped(says)}`
+    return `::${level}${place}::${data(says)}`
   })
-  return [`::notice::${escaped(summary)}`, ...lines].join('\n')
+  return [`::notice::${data(summary)}`, ...lines].join('\n')
 }
 
-// What a workflow command cannot hold in a value, after what no log should.
-const escaped = (text: string): string =>
-  visible(text)
-    .replaceAll('%', '%25')
-    .replaceAll('\r', '%0D')
-    .replaceAll('\n', '%0A')
-    .replaceAll(',', '%2C')
-    .replaceAll('::', '%3A%3A')
+// A workflow command ends at a line break, and its properties at `,` and `:`.
+const data = (text: string): string =>
+  visible(text).replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+const property = (text: string): string => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
 
 function asJunit({ report }: Replayed, failOn: readonly FailOn[]): string {
   const cases = FAIL_ON.map((what) => {

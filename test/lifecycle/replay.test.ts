@@ -105,7 +105,7 @@ describe('a replay', function () {
     expect(report.tools).to.deep.equal([{ name: 'mail.send', changed: 1 }])
     const [example] = rule.examples
     expect(example).to.include({ agent: 'worker-1', tool: 'mail.send', revision: await live() })
-    expect(example.recorded.trace).to.be.an('array').that.is.not.empty
+    expect(example.recorded.trace).to.not.have.length(0)
     const step = example.candidate.trace.find((one: { kind: string }) => one.kind === 'module')
     const held = step.expressions.filter((one: { outcome: string }) => one.outcome === 'true')
     expect(held[0]).to.include({ file: 'agent.rego', line: 7 })
