@@ -17,7 +17,7 @@ export interface ReplayRange {
 }
 
 /** A decided action as a replay reads it. */
-export interface ReplayRow {
+export interface RecordedDecision {
   readonly seq: bigint
   readonly id: string
   readonly agentId: string
@@ -62,7 +62,7 @@ export async function replayPage(
   range: ReplayRange,
   bounds: Pick<ReplayBounds, 'after' | 'last'>,
   limit: number,
-): Promise<(ReplayRow | { readonly seq: bigint; readonly id: null })[]> {
+): Promise<(RecordedDecision | { readonly seq: bigint; readonly id: null })[]> {
   return db.query(
     `select e.seq, a.id, a.agent_id as "agentId", a.agent_name as "agentName", a.tool, a.effect, a.state,
        a.error_code as "errorCode", a.request, a.facts, a.created_at as "createdAt", a.started_at as "startedAt"
@@ -88,7 +88,7 @@ export interface RecordedWhy {
 /** The reasons of these entries, and the traces of their actions. */
 export async function recordedWhy(
   db: Db,
-  rows: readonly Pick<ReplayRow, 'seq' | 'id'>[],
+  rows: readonly Pick<RecordedDecision, 'seq' | 'id'>[],
 ): Promise<Map<string, RecordedWhy>> {
   if (rows.length === 0) return new Map()
   const found = await db.query<{ id: string; body: string; explain: string }>(

@@ -1,6 +1,6 @@
 import type { Effect, Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
-import type { ReplayRow } from '../record/replay-rows.ts'
+import type { RecordedDecision } from '../record/replay-rows.ts'
 import type { Changed, Unplayable } from './replayer.ts'
 
 // What a replay says, however many decisions it read: counts, and of what changed the rule that made the difference,
@@ -94,7 +94,7 @@ export class ReplayTally {
   }
 
   /** The group that it belongs to, and whether that still wants an example. */
-  changed(row: ReplayRow, { from, to, madeBy, failed }: Changed, { policy, reason }: Cause) {
+  changed(row: RecordedDecision, { from, to, madeBy, failed }: Changed, { policy, reason }: Cause) {
     this.#decisions++
     if (failed) this.#errors++
     this.#to[to]++

@@ -15,7 +15,7 @@ import {
   type RecordedWhy,
   replayBounds,
   replayPage,
-  type ReplayRow,
+  type RecordedDecision,
 } from '../record/replay-rows.ts'
 import { type Reach, sessionOver } from '../store/reach.ts'
 import { type Cause, type Example, type ReplayReport, ReplayTally } from './replay-report.ts'
@@ -75,7 +75,7 @@ interface RunParts {
   readonly say: (said: ReplaySays) => void
 }
 
-type Pending = { readonly row: ReplayRow; readonly changed: Changed }
+type Pending = { readonly row: RecordedDecision; readonly changed: Changed }
 
 class Run {
   readonly #task: ReplayTask
@@ -106,7 +106,9 @@ class Run {
       const end = page.at(-1)
       if (!end || done >= DECISIONS_MAX) break
       await this.#page(
-        page.filter((row, at): row is ReplayRow => row.id !== null && (done + at) % every === 0),
+        page.filter(
+          (row, at): row is RecordedDecision => row.id !== null && (done + at) % every === 0,
+        ),
       )
       after = end.seq
       done += page.length
@@ -125,7 +127,7 @@ class Run {
     say({ kind: 'done', report, total })
   }
 
-  async #page(rows: readonly ReplayRow[]): Promise<void> {
+  async #page(rows: readonly RecordedDecision[]): Promise<void> {
     const pending: Pending[] = []
     for (const row of rows) {
       const replayed = await this.#replayer.play(row)
@@ -171,7 +173,7 @@ class Run {
   }
 
   async #example(
-    row: ReplayRow,
+    row: RecordedDecision,
     { decision, reasons, request, facts }: Changed,
     recorded: RecordedWhy | undefined,
   ): Promise<Example> {

@@ -11,7 +11,7 @@ import { honourable, sentAlong, unholdable, withTarget } from '../pipeline/judge
 import { fromStored } from '../pipeline/requests.ts'
 import { type DecisionFacts, readFacts } from '../record/decision-facts.ts'
 import type { RecordMask } from '../record/mask.ts'
-import type { ReplayRow } from '../record/replay-rows.ts'
+import type { RecordedDecision } from '../record/replay-rows.ts'
 import { ReplayedCounters } from './replayed-counters.ts'
 
 // One recorded decision, decided again by another policy with what was known then. The same `decide` and the same
@@ -65,7 +65,7 @@ export class Replayer {
   }
 
   /** Asked in the order of the record. */
-  async play(row: ReplayRow): Promise<Replayed> {
+  async play(row: RecordedDecision): Promise<Replayed> {
     const known = readFacts(row.facts)
     if (known === 'not_recorded') return { kind: 'unplayable', why: 'facts_not_recorded' }
     if (known === 'too_large') return { kind: 'unplayable', why: 'facts_too_large' }
@@ -76,7 +76,10 @@ export class Replayer {
     return this.#again(row, known)
   }
 
-  #hindrance(row: ReplayRow, { facts, hasFiles, isMasked }: DecisionFacts): Unplayable | undefined {
+  #hindrance(
+    row: RecordedDecision,
+    { facts, hasFiles, isMasked }: DecisionFacts,
+  ): Unplayable | undefined {
     if (isMasked) return 'masked'
     if (hasFiles) return 'files_not_recorded'
     if (AS_THEY_WERE.has(row.errorCode)) return undefined
@@ -86,7 +89,7 @@ export class Replayer {
     return wanted.every(({ name }) => isThere(name)) ? undefined : 'look_up_missing'
   }
 
-  async #again(row: ReplayRow, known: DecisionFacts): Promise<Replayed> {
+  async #again(row: RecordedDecision, known: DecisionFacts): Promise<Replayed> {
     const request = fromStored(row)
     const { facts } = known
     const { decision, costMicros, upstream } = await this.#decided(request, known)
