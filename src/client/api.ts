@@ -1293,6 +1293,168 @@ export interface Calls {
       readonly changed: readonly string[]
     }
   }
+  /** Replays, newest first; their reports are read one by one. */
+  'GET /policy/replays': {
+    path: object
+    query: {
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly replays: readonly {
+        readonly id: string
+        readonly status: 'queued' | 'running' | 'finished' | 'failed'
+        /** null: of a draft */
+        readonly revision: string | null
+        readonly from: string
+        readonly to: string
+        readonly agent: string | null
+        readonly tool: string | null
+        readonly effect: 'allow' | 'deny' | 'require_approval' | null
+        readonly sample: number | null
+        readonly requested_by: string
+        readonly done: number
+        readonly total: number
+        readonly error: string | null
+        readonly created_at: string
+        readonly started_at: string | null
+        readonly finished_at: string | null
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Decide what is on record again by another policy, with what was known then. */
+  'POST /policy/replays': {
+    path: object
+    query: object
+    body: {
+      /** a draft, whole. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** a revision that is kept; default, without `files`: the live one */
+      readonly revision?: string
+      /** default: a day before `to` */
+      readonly from?: string
+      /** default: now */
+      readonly to?: string
+      /** an agent's decisions alone, by name or id */
+      readonly agent?: string
+      readonly tool?: string
+      /** those that came out so */
+      readonly effect?: 'allow' | 'deny' | 'require_approval'
+      /** about as many, evenly taken */
+      readonly sample?: number
+    } | undefined
+    answer: {
+      readonly id: string
+      readonly status: 'queued' | 'running' | 'finished' | 'failed'
+      /** null: of a draft */
+      readonly revision: string | null
+      readonly from: string
+      readonly to: string
+      readonly agent: string | null
+      readonly tool: string | null
+      readonly effect: 'allow' | 'deny' | 'require_approval' | null
+      readonly sample: number | null
+      readonly requested_by: string
+      readonly done: number
+      readonly total: number
+      readonly error: string | null
+      readonly created_at: string
+      readonly started_at: string | null
+      readonly finished_at: string | null
+    }
+  }
+  /** How far a replay is, and what came of it. */
+  'GET /policy/replays/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly id: string
+      readonly status: 'queued' | 'running' | 'finished' | 'failed'
+      /** null: of a draft */
+      readonly revision: string | null
+      readonly from: string
+      readonly to: string
+      readonly agent: string | null
+      readonly tool: string | null
+      readonly effect: 'allow' | 'deny' | 'require_approval' | null
+      readonly sample: number | null
+      readonly requested_by: string
+      readonly done: number
+      readonly total: number
+      readonly error: string | null
+      readonly created_at: string
+      readonly started_at: string | null
+      readonly finished_at: string | null
+      readonly report: {
+        /** of the policy that was asked */
+        readonly revision: string
+        readonly decisions: number
+        readonly same: number
+        readonly new_allow: number
+        readonly new_deny: number
+        readonly new_hold: number
+        /** decisions in which a guard or a module failed */
+        readonly errors: number
+        readonly by_policy: number
+        readonly by_counter: number
+        /** what could not be decided again, by why */
+        readonly unplayable: Readonly<Record<string, number>>
+        /** the rules that made a difference, most changes first */
+        readonly rules: readonly {
+          readonly from: 'allow' | 'deny' | 'require_approval'
+          readonly to: 'allow' | 'deny' | 'require_approval'
+          /** `counter`: only because other decisions of the replay came out otherwise */
+          readonly made_by: 'policy' | 'counter'
+          /** whose rule it is; of what is let through, that of then */
+          readonly policy: 'candidate' | 'recorded'
+          readonly source: string
+          readonly code: string
+          readonly message: string
+          readonly file: string | null
+          readonly line: number | null
+          readonly count: number
+          readonly examples: readonly {
+            readonly action_id: string
+            readonly agent: string
+            readonly tool: string
+            readonly at: string
+            readonly revision: string
+            readonly recorded: {
+              readonly reasons: readonly JsonObject[]
+              readonly trace: readonly JsonObject[]
+            }
+            readonly candidate: {
+              readonly reasons: readonly JsonObject[]
+              readonly trace: readonly JsonObject[]
+            }
+          }[]
+        }[]
+        readonly rules_omitted: number
+        readonly agents: readonly {
+          readonly name: string
+          readonly changed: number
+        }[]
+        readonly tools: readonly {
+          readonly name: string
+          readonly changed: number
+        }[]
+        /** guards whose counters the record does not know */
+        readonly begun_at_zero: readonly string[]
+        readonly sampled: boolean
+        /** more was asked for than one replay decides again */
+        readonly truncated: boolean
+      } | null
+    }
+  }
   /** Which kill switches are engaged. */
   'GET /kill-switch': {
     path: object
