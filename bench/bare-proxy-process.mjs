@@ -14,6 +14,7 @@ app.post('/', async (req, res) => {
   })
   res.json({ result: await answer.body.json() })
 })
+app.post('/constant', (_req, res) => res.json({ result: true }))
 const server = app.listen(0, '127.0.0.1', () => {
   process.send({ url: `http://127.0.0.1:${server.address().port}/` })
 })

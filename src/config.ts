@@ -63,6 +63,10 @@ export interface Config {
   readonly model: ModelConfig | null
   /** PEM files with the public keys whose signature on a manifest is believed. */
   readonly manifestKeyFiles: readonly string[]
+  /** Private key that bundles are signed with, as a PEM file; null: they are not. */
+  readonly bundleSigningKeyFile: string | null
+  /** What verifiers know the key by. */
+  readonly bundleSigningKeyId: string
   /** Profiles whose agents need a signed manifest. */
   readonly signedProfiles: readonly string[]
   /** Audit entries are kept this long, then dropped partition by partition; 0: for good. */
@@ -134,6 +138,8 @@ export function parseConfig(env: Env): Config {
     checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
     model: modelConfig(read, problems),
     manifestKeyFiles: read.list('MANIFEST_TRUSTED_KEYS').map((file) => path.resolve(file)),
+    bundleSigningKeyFile: fileOrNull(read.text('BUNDLE_SIGNING_KEY', '')),
+    bundleSigningKeyId: read.text('BUNDLE_SIGNING_KEY_ID', 'portcullis'),
     signedProfiles: splitList(read.textOrEmpty('SIGNED_PROFILES', 'illuvrse')),
     auditRetentionDays: read.integer('AUDIT_RETENTION_DAYS', 90, 0, 36_500),
     env: Object.freeze(definedOnly(env)),
@@ -142,6 +148,9 @@ export function parseConfig(env: Env): Config {
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
 }
+
+const fileOrNull = (text: string): string | null =>
+  text.trim() === '' ? null : path.resolve(text.trim())
 
 const OPENAI_URL = 'https://api.openai.com/v1'
 const GROQ_URL = 'https://api.groq.com/openai/v1'

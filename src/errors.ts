@@ -27,6 +27,7 @@ export const ERRORS = {
   rate_limited: 429,
   overloaded: 429,
   internal_error: 500,
+  not_implemented: 501,
   upstream_unreachable: 502,
   upstream_redirected: 502,
   response_too_large: 502,

@@ -19,6 +19,7 @@ import { Pipeline } from './pipeline/pipeline.ts'
 import { Plans } from './plans/plans.ts'
 import { Lifecycle } from './lifecycle/lifecycle.ts'
 import { type Basics, openRecord, type RecordParts } from './open-record.ts'
+import { Replays } from './rehearsal/replays.ts'
 import { Sandbox } from './rehearsal/sandbox.ts'
 import { Turns } from './turns/turns.ts'
 import { PolicyStore } from './policy/store.ts'
@@ -121,7 +122,13 @@ async function openActions(basics: Basics, record: RecordParts) {
   const plans = await life.begin(new Plans({ db, agents, killState, metrics, log, files, bundle }))
   const turns = new Turns({ ledger, pipeline, agents, model, replicaId, mask, log, bundle })
   const sandbox = new Sandbox({ db, ledger, replicaId, mask, log, bundle })
-  return { keyRing, operations, pipeline, plans, turns, sandbox, peers, agents }
+  const replays = new Replays({
+    ...{ db: record.reads, ledger, replicaId, log },
+    reach: () => record.store.reach(),
+    loading: () => policies.loading,
+    filesOf: async (revision) => (await basics.lifecycle.history.read(revision)).files,
+  })
+  return { keyRing, operations, pipeline, plans, turns, sandbox, replays, peers, agents }
 }
 
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */
@@ -133,6 +140,7 @@ async function openWork(basics: Basics, record: RecordParts, actions: ActionPart
   const sweeper = new Sweeper({ ...all, retention: { ...record, days } })
   jobs.work(handlers({ ...all, serverUrl }))
   life.atEnd(() => jobs.rest())
+  await life.begin({ stop: () => actions.replays.stop() })
   await life.begin(sweeper)
   // One process on an embedded database has no peers.
   if (!store.isEmbedded) await life.begin(peerListener({ ...record, killState }))

@@ -43,6 +43,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   rehearsal: [
     ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'agents', 'record', 'pipeline'],
+    // A replay loads the policy that it asks, in a thread of its own.
+    ...['engines', 'policy', 'sources'],
   ],
   operations: [
     ...['model', 'lib', 'errors', 'store', 'decide', 'sources', 'bundle', 'policy', 'agents'],

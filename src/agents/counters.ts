@@ -140,6 +140,16 @@ export class Counters {
     }
   }
 
+  /** What a counter stands at before this is taken, and which of its members are new. */
+  stand(reservation: Reservation): { readonly used: bigint; readonly fresh: readonly string[] } {
+    if (reservation.kind === 'budget') return { used: this.#budget(reservation).used, fresh: [] }
+    if (reservation.kind === 'window')
+      return { used: this.#window(reservation.key).used, fresh: [] }
+    const { members } = this.#distinctState(reservation.key)
+    const fresh = new Set(reservation.members.filter((member) => !members.has(member)))
+    return { used: BigInt(members.size), fresh: [...fresh] }
+  }
+
   /** What a budget has reserved and settled by now, in micro-units. */
   used(reservation: Reservation): bigint {
     return this.#budget(reservation).used

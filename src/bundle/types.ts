@@ -11,6 +11,7 @@ import type {
   TraceStep,
 } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
+import type { Entity } from '../model/inquiry.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest, Resource, Target } from '../model/request.ts'
@@ -153,10 +154,22 @@ export interface PolicyModule {
   evaluate(input: JsonObject): ModuleAnswer | Promise<ModuleAnswer>
   /** Evaluates once more, slowly and away from decisions, and says which expressions made the answer. */
   explain?(input: JsonObject): Promise<ModuleExplanation>
+  /** What can be asked for by path; made when somebody first asks. @throws Error when nothing can */
+  documents?(): Promise<PolicyDocuments>
   /** What another thread makes the same module of. */
   readonly parts?: ModuleParts
   /** Stops what the module runs in, when the bundle is no longer used. */
   close?(): Promise<void>
+}
+
+/** Documents of a policy by their paths below `data`: packages, rules, and what is in the values of rules. */
+export interface PolicyDocuments {
+  has(path: readonly string[]): boolean
+  /**
+   * The value as JSON text, with numbers digit by digit; undefined where there is none.
+   * @throws EvalError when the evaluation fails
+   */
+  answer(path: readonly string[], inputText: string | undefined): string | undefined
 }
 
 /** A module as it goes from thread to thread; what is large in it lies in shared memory. */
@@ -366,7 +379,10 @@ export interface Bundle {
   readonly record: RecordRules
   readonly decisionApi: DecisionApi
   readonly data: JsonObject
+  /** Those that decide. */
   readonly modules: readonly PolicyModule[]
+  /** What can be asked about by path, though none of it need decide. */
+  readonly documents: PolicyModule | null
   readonly warnings: readonly Diagnostic[]
   readonly counts: BundleCounts
   /** What no revision may get wrong. */
@@ -388,6 +404,22 @@ export interface DecisionApi {
   readonly actions: ReadonlyMap<string, readonly string[] | null>
   /** Whether a denial says all its reasons, or the code of the first alone. */
   readonly disclosesReasons: boolean
+  readonly opa: {
+    /** Steps to the document that a question without a path is about. */
+    readonly default: readonly string[]
+    /** Whether `agent/allow` is what the whole gate says, guards included, and not the rule alone. */
+    readonly guards: boolean
+  }
+  /** How a hook of Claude Code is answered. */
+  readonly claude: {
+    /** Whether an allow overrides the client's own permissions. */
+    readonly grants: boolean
+    /** Whether the person in front of the client is asked where one must approve; else it is denied. */
+    readonly asksLocally: boolean
+  }
+  /** What a search looks through, by type; subjects of type `agent` are the registry's. */
+  readonly subjects: ReadonlyMap<string, readonly Entity[]>
+  readonly resources: ReadonlyMap<string, readonly Entity[]>
 }
 
 export interface BundleCounts {

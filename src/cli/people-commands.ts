@@ -6,6 +6,7 @@ const STATES = [
   ...['held', 'executing', 'succeeded', 'failed', 'indeterminate', 'denied', 'expired'],
   'cancelled',
 ]
+const EFFECTS = ['allow', 'deny', 'require_approval']
 const AGENT_STATUSES = ['initializing', 'active', 'paused', 'stopped', 'retired']
 
 /** What people do with a running gate. */
@@ -16,6 +17,8 @@ export function addPeople(program: Command): void {
   addActions(program.command('actions').description('what agents did, or tried to do'))
   addLogs(program.command('logs').description('the record as it is written'))
   addPolicy(program.command('policy').description('the policy of a running gate, and what it was'))
+  addHooks(program.command('hook').description('hooks of clients that ask before they act'))
+  addReplay(program)
   addKeys(program.command('keys').description('API keys of a running gate'))
 }
 
@@ -25,6 +28,16 @@ const asking = (parent: Command, name: string, description: string): Command =>
 
 const limit = (command: Command): Command =>
   command.option('--limit <n>', 'how many at most, newest first', '50')
+
+function addHooks(hook: Command): void {
+  withClient(
+    hook
+      .command('claude')
+      .description(
+        'PreToolUse hook of Claude Code: exits 2, which blocks, on anything but an answer',
+      ),
+  ).action(async (options) => (await import('./hook.ts')).claudeHook(options))
+}
 
 function addApprovals(approvals: Command): void {
   limit(asking(approvals, 'list', 'list what is held'))
@@ -142,6 +155,33 @@ function addKeys(keys: Command): void {
     .description('revoke a key')
     .argument('<key>', 'id, or the name when only one live key has it')
     .action(async (id: string, options) => (await import('./keys.ts')).revokeKey(id, options))
+}
+
+function addReplay(program: Command): void {
+  withClient(program.command('replay'))
+    .description('decide what is on record again by another policy, with what was known then')
+    .option('--since <span>', 'the last so long, such as 24h or 7d; default: a day')
+    .option('--from <time>', 'from this time on, ISO 8601')
+    .option('--to <time>', 'until then; default: now')
+    .option('--policy <dir>', 'a policy directory; default: the live policy')
+    .option('--revision <revision>', 'a revision that is kept, by its first characters')
+    .option('--agent <agent>', "an agent's alone, by name or id")
+    .option('--tool <tool>', 'of this tool')
+    .addOption(new Option('--effect <effect>', 'that came out so').choices(EFFECTS))
+    .option('--sample <n>', 'about as many, evenly taken')
+    .option(
+      '--fail-on <what>',
+      'exits 5 where there is any of new-allow, new-deny, new-hold, error, unplayable',
+    )
+    .addOption(
+      new Option('--format <format>', 'of the report')
+        .choices(['text', 'json', 'junit', 'github'])
+        .default('text'),
+    )
+    .option('--json', 'short for --format json')
+    .action(async ({ json, ...options }) =>
+      (await import('./replay.ts')).replay(json ? { ...options, format: 'json' } : options),
+    )
 }
 
 function addPolicy(policy: Command): void {

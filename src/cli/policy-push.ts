@@ -21,14 +21,9 @@ export async function push(
   dir: string,
   options: Options & { note?: string; base?: string; dryRun?: boolean },
 ): Promise<void> {
-  const found = new Findings()
-  const files = await readPolicyDir(dir, found)
-  if (!files) throw new CliError(EXIT.policy, `${dir} keeps changing while it is read`)
-  if (found.hasErrors) throw policyFailure(dir, found.list('error', 100))
   const live = await ask<Live>(options, 'GET', '/policy')
-  const kept = new Set(live.files.map((one) => one.sha256))
   const body = {
-    files: Object.fromEntries([...files].map(([name, bytes]) => [name, sent(bytes, kept)])),
+    files: await readSent(dir, options, live),
     ...(options.note === undefined ? {} : { note: options.note }),
   }
   const base = options.base ?? baseOf(dir) ?? live.revision
@@ -46,6 +41,17 @@ export async function push(
   if (options.dryRun) return print(`${short} would be live; nothing changed`)
   fs.writeFileSync(path.join(dir, BASE_FILE), `${revision}\n`)
   print(changed ? `${short} is live` : `${short} was live already`)
+}
+
+/** A policy directory as it is sent: what is live already goes as digests. */
+export async function readSent(dir: string, options: Options, known?: Live) {
+  const found = new Findings()
+  const files = await readPolicyDir(dir, found)
+  if (!files) throw new CliError(EXIT.policy, `${dir} keeps changing while it is read`)
+  if (found.hasErrors) throw policyFailure(dir, found.list('error', 100))
+  const live = known ?? (await ask<Live>(options, 'GET', '/policy'))
+  const kept = new Set(live.files.map((one) => one.sha256))
+  return Object.fromEntries([...files].map(([name, bytes]) => [name, sent(bytes, kept)]))
 }
 
 async function publish(

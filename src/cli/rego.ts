@@ -17,7 +17,7 @@ import {
   readRegoFiles,
   regoFailure,
 } from './rego-files.ts'
-import { tarGz } from './tar-writer.ts'
+import { tarGz } from '../lib/tar-writer.ts'
 
 interface Common {
   readonly json?: boolean

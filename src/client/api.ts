@@ -290,7 +290,7 @@ export interface Checkpoint {
 }
 
 export interface GateFailure {
-  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
+  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'not_implemented' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
   readonly message: string
   readonly retryable: boolean
   /** what to do now, where there is something better */
@@ -1291,6 +1291,168 @@ export interface Calls {
     answer: {
       readonly files: Readonly<Record<string, string>>
       readonly changed: readonly string[]
+    }
+  }
+  /** Replays, newest first; their reports are read one by one. */
+  'GET /policy/replays': {
+    path: object
+    query: {
+      readonly limit?: number
+      readonly cursor?: string
+    }
+    body: undefined
+    answer: {
+      readonly replays: readonly {
+        readonly id: string
+        readonly status: 'queued' | 'running' | 'finished' | 'failed'
+        /** null: of a draft */
+        readonly revision: string | null
+        readonly from: string
+        readonly to: string
+        readonly agent: string | null
+        readonly tool: string | null
+        readonly effect: 'allow' | 'deny' | 'require_approval' | null
+        readonly sample: number | null
+        readonly requested_by: string
+        readonly done: number
+        readonly total: number
+        readonly error: string | null
+        readonly created_at: string
+        readonly started_at: string | null
+        readonly finished_at: string | null
+      }[]
+      readonly next_cursor: string | null
+    }
+  }
+  /** Decide what is on record again by another policy, with what was known then. */
+  'POST /policy/replays': {
+    path: object
+    query: object
+    body: {
+      /** a draft, whole. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** a revision that is kept; default, without `files`: the live one */
+      readonly revision?: string
+      /** default: a day before `to` */
+      readonly from?: string
+      /** default: now */
+      readonly to?: string
+      /** an agent's decisions alone, by name or id */
+      readonly agent?: string
+      readonly tool?: string
+      /** those that came out so */
+      readonly effect?: 'allow' | 'deny' | 'require_approval'
+      /** about as many, evenly taken */
+      readonly sample?: number
+    } | undefined
+    answer: {
+      readonly id: string
+      readonly status: 'queued' | 'running' | 'finished' | 'failed'
+      /** null: of a draft */
+      readonly revision: string | null
+      readonly from: string
+      readonly to: string
+      readonly agent: string | null
+      readonly tool: string | null
+      readonly effect: 'allow' | 'deny' | 'require_approval' | null
+      readonly sample: number | null
+      readonly requested_by: string
+      readonly done: number
+      readonly total: number
+      readonly error: string | null
+      readonly created_at: string
+      readonly started_at: string | null
+      readonly finished_at: string | null
+    }
+  }
+  /** How far a replay is, and what came of it. */
+  'GET /policy/replays/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly id: string
+      readonly status: 'queued' | 'running' | 'finished' | 'failed'
+      /** null: of a draft */
+      readonly revision: string | null
+      readonly from: string
+      readonly to: string
+      readonly agent: string | null
+      readonly tool: string | null
+      readonly effect: 'allow' | 'deny' | 'require_approval' | null
+      readonly sample: number | null
+      readonly requested_by: string
+      readonly done: number
+      readonly total: number
+      readonly error: string | null
+      readonly created_at: string
+      readonly started_at: string | null
+      readonly finished_at: string | null
+      readonly report: {
+        /** of the policy that was asked */
+        readonly revision: string
+        readonly decisions: number
+        readonly same: number
+        readonly new_allow: number
+        readonly new_deny: number
+        readonly new_hold: number
+        /** decisions in which a guard or a module failed */
+        readonly errors: number
+        readonly by_policy: number
+        readonly by_counter: number
+        /** what could not be decided again, by why */
+        readonly unplayable: Readonly<Record<string, number>>
+        /** the rules that made a difference, most changes first */
+        readonly rules: readonly {
+          readonly from: 'allow' | 'deny' | 'require_approval'
+          readonly to: 'allow' | 'deny' | 'require_approval'
+          /** `counter`: only because other decisions of the replay came out otherwise */
+          readonly made_by: 'policy' | 'counter'
+          /** whose rule it is; of what is let through, that of then */
+          readonly policy: 'candidate' | 'recorded'
+          readonly source: string
+          readonly code: string
+          readonly message: string
+          readonly file: string | null
+          readonly line: number | null
+          readonly count: number
+          readonly examples: readonly {
+            readonly action_id: string
+            readonly agent: string
+            readonly tool: string
+            readonly at: string
+            readonly revision: string
+            readonly recorded: {
+              readonly reasons: readonly JsonObject[]
+              readonly trace: readonly JsonObject[]
+            }
+            readonly candidate: {
+              readonly reasons: readonly JsonObject[]
+              readonly trace: readonly JsonObject[]
+            }
+          }[]
+        }[]
+        readonly rules_omitted: number
+        readonly agents: readonly {
+          readonly name: string
+          readonly changed: number
+        }[]
+        readonly tools: readonly {
+          readonly name: string
+          readonly changed: number
+        }[]
+        /** guards whose counters the record does not know */
+        readonly begun_at_zero: readonly string[]
+        readonly sampled: boolean
+        /** more was asked for than one replay decides again */
+        readonly truncated: boolean
+      } | null
     }
   }
   /** Which kill switches are engaged. */
@@ -2549,6 +2711,72 @@ export interface Calls {
       }[]
     }
   }
+  /** Each subject of a catalogue that would be permitted (AuthZEN 1.0). */
+  'POST /access/v1/search/subject': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly results: readonly {
+        readonly type?: string
+        readonly id?: string
+        readonly name?: string
+      }[]
+      readonly page: {
+        readonly next_token: string
+        readonly count: number
+        readonly total?: number
+      }
+      readonly context: {
+        readonly evaluation_id: string
+        readonly revision: string
+      }
+    }
+  }
+  /** Each resource of a catalogue that would be permitted (AuthZEN 1.0). */
+  'POST /access/v1/search/resource': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly results: readonly {
+        readonly type?: string
+        readonly id?: string
+        readonly name?: string
+      }[]
+      readonly page: {
+        readonly next_token: string
+        readonly count: number
+        readonly total?: number
+      }
+      readonly context: {
+        readonly evaluation_id: string
+        readonly revision: string
+      }
+    }
+  }
+  /** Each action of a catalogue that would be permitted (AuthZEN 1.0). */
+  'POST /access/v1/search/action': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly results: readonly {
+        readonly type?: string
+        readonly id?: string
+        readonly name?: string
+      }[]
+      readonly page: {
+        readonly next_token: string
+        readonly count: number
+        readonly total?: number
+      }
+      readonly context: {
+        readonly evaluation_id: string
+        readonly revision: string
+      }
+    }
+  }
   /** Where this gate answers AuthZEN requests. */
   'GET /.well-known/authzen-configuration': {
     path: object
@@ -2558,8 +2786,232 @@ export interface Calls {
       readonly policy_decision_point: string
       readonly access_evaluation_endpoint: string
       readonly access_evaluations_endpoint: string
+      readonly search_subject_endpoint: string
+      readonly search_resource_endpoint: string
+      readonly search_action_endpoint: string
+      readonly supported_obligations: readonly string[]
       readonly capabilities: readonly string[]
     }
+  }
+  /** Whether Claude Code may use a tool (PreToolUse hook). */
+  'POST /hooks/claude-code': {
+    path: object
+    query: object
+    body: {
+      readonly hook_event_name: 'PreToolUse'
+      readonly tool_name: string
+      readonly tool_input: JsonObject
+      readonly cwd?: string
+      readonly session_id?: string
+      readonly permission_mode?: string
+    }
+    answer: {
+      readonly hookSpecificOutput: {
+        readonly hookEventName: 'PreToolUse'
+        readonly permissionDecision: 'allow' | 'deny' | 'ask' | 'defer'
+        readonly permissionDecisionReason: string
+      }
+    }
+  }
+  /** A document of the policy without a body. */
+  'GET /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+      readonly input?: string
+    }
+    body: undefined
+    answer: {
+      readonly result?: Json
+      readonly decision_id: string
+      readonly explanation?: readonly Json[]
+    }
+  }
+  /** A document of the policy for an input. */
+  'POST /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+    }
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly result?: Json
+      readonly decision_id: string
+      readonly explanation?: readonly Json[]
+    }
+  }
+  /** Refused. */
+  'PUT /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Refused. */
+  'PATCH /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Refused. */
+  'DELETE /v1/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** A document by itself; the body is the input. */
+  'POST /v0/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+    }
+    body: readonly JsonObject[] | JsonObject
+    answer: Json
+  }
+  /** The default decision; the body is the input. */
+  'POST /': {
+    path: object
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+    }
+    body: readonly JsonObject[] | JsonObject
+    answer: Json
+  }
+  /** A document for several inputs. */
+  'POST /v1/batch/data/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: {
+      readonly pretty?: string
+      readonly provenance?: string
+      readonly explain?: string
+      readonly metrics?: string
+      readonly instrument?: string
+      readonly 'strict-builtin-errors'?: string
+    }
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly batch_decision_id: string
+      readonly responses: JsonObject
+    }
+  }
+  /** The Rego files of the live policy. */
+  'GET /v1/policies': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly result: readonly {
+        readonly id: string
+        readonly raw: string
+      }[]
+    }
+  }
+  /** One of them. */
+  'GET /v1/policies/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly result: {
+        readonly id: string
+        readonly raw: string
+      }
+    }
+  }
+  /** Refused. */
+  'PUT /v1/policies/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Refused. */
+  'DELETE /v1/policies/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Not built. */
+  'POST /v1/query': {
+    path: object
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Not built. */
+  'POST /v1/compile': {
+    path: object
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Not built. */
+  'POST /v1/compile/{path}': {
+    path: {
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** The live policy as a bundle for OPA. */
+  'GET /bundles/{name}': {
+    path: {
+      readonly name: string
+    }
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** Put decisions of an OPA on the record. */
+  'POST /logs': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: JsonObject
   }
   /** The stream of a session: that a list has changed. */
   'GET /mcp/tools': {
@@ -2669,5 +3121,55 @@ export interface Calls {
     }
     body: undefined
     answer: undefined
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'GET /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'POST /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'PUT /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'PATCH /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** Whether Envoy may pass an HTTP call of an agent on. */
+  'DELETE /ext-authz/{upstream}/{path}': {
+    path: {
+      readonly upstream: string
+      readonly path: string
+    }
+    query: object
+    body: undefined
+    answer: Json
   }
 }

@@ -6,6 +6,7 @@ import { errorHandler, noRoute } from './edge/errors.ts'
 import type { HttpParts } from './edge/parts.ts'
 import { authzenConfiguration } from './authzen/configuration.ts'
 import { authzenEndpoints } from './authzen/evaluations.ts'
+import { authzenSearch } from './authzen/search.ts'
 import { actEndpoints } from './api/act.ts'
 import { actionEndpoints } from './api/actions.ts'
 import { mcpEndpoints } from './mcp/endpoints.ts'
@@ -24,6 +25,7 @@ import { killSwitchEndpoints } from './api/kill-switch.ts'
 import { planEndpoints } from './api/plans.ts'
 import { policyEndpoints } from './api/policy.ts'
 import { policyDraftEndpoints } from './api/policy-drafts.ts'
+import { policyReplayEndpoints } from './api/policy-replays.ts'
 import { policyHistoryEndpoints } from './api/policy-history.ts'
 import { policyPublishEndpoints } from './api/policy-publish.ts'
 import { proxyRoutes } from './proxy/proxy.ts'
@@ -39,7 +41,14 @@ import { whoamiEndpoints } from './api/whoami.ts'
 import { bySession } from './dashboard/cookie.ts'
 import { pageRoutes } from './dashboard/page.ts'
 import { sessionEndpoints } from './dashboard/session.ts'
+import { extAuthzRoutes } from './ext-authz/http.ts'
+import { claudeHook, claudeHookErrors } from './hooks/claude-code.ts'
 import { SEED_ALIASES } from './api/seed-aliases.ts'
+import { opaBundleEndpoints } from './opa/bundles.ts'
+import { opaDataEndpoints } from './opa/data.ts'
+import { opaErrors } from './opa/errors.ts'
+import { opaLogEndpoints } from './opa/logs.ts'
+import { opaPolicyEndpoints } from './opa/policies.ts'
 
 // The middlewares and their order, which is the order of trust: before the key is known nothing costs more
 // than a look at the headers, and before roles are checked no body is parsed.
@@ -60,6 +69,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     policyHistoryEndpoints(parts),
     policyPublishEndpoints(parts),
     policyDraftEndpoints(parts),
+    policyReplayEndpoints(parts),
     killSwitchEndpoints(parts),
     auditEndpoints(parts),
     eventEndpoints(parts),
@@ -76,7 +86,13 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     metricEndpoints(parts),
     ingestEndpoints(parts),
     authzenEndpoints(parts),
+    authzenSearch(parts),
     authzenConfiguration(parts),
+    claudeHook(parts),
+    opaDataEndpoints(parts),
+    opaPolicyEndpoints(parts),
+    opaBundleEndpoints(parts),
+    opaLogEndpoints(parts),
     mcpEndpoints(parts),
     ...(hasDashboard(parts) ? [sessionEndpoints(parts)] : []),
   ]
@@ -98,11 +114,17 @@ export function createApp(parts: HttpParts): Express {
   const { dashboard } = parts.config
   if (dashboard) app.use(middleware(bySession(parts.sessions, parts.config)))
   app.use(aliases(SEED_ALIASES))
-  const routers = [proxyRoutes(parts), ...endpointGroups(parts).map(({ router }) => router)]
+  const routers = [
+    proxyRoutes(parts),
+    extAuthzRoutes(parts),
+    ...endpointGroups(parts).map(({ router }) => router),
+  ]
   if (dashboard) routers.push(pageRoutes())
   for (const router of routers) app.use(router)
   app.use(noRoute(routers))
   app.use('/mcp', mcpErrors(parts.log))
+  app.use(opaErrors(parts.log))
+  app.use(claudeHookErrors(parts.log))
   app.use(errorHandler(parts.log))
   return app
 }

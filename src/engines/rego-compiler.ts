@@ -1,6 +1,7 @@
 import { explainInput } from './rego-explain.ts'
-import { type ExplainRego, RegoModule, type RegoParts } from './rego-module.ts'
+import { RegoModule, type RegoParts, type RegoSources } from './rego-module.ts'
 import type { RegoProgram } from './rego-program.ts'
+import { compileQueries } from './rego-queries.ts'
 import { compileSources, rehearse } from './rego-sources.ts'
 import { share, unshare } from './shared.ts'
 import type { CompiledModule, ModuleCompiler } from '../bundle/types.ts'
@@ -15,7 +16,7 @@ export const REGO_COMPILER: ModuleCompiler = {
     if (!module) return { ok: true, module: null, warnings }
     remember(program)
     const parts = { kind: 'rego', id: program.id, program: share(program), ...module } as const
-    return { ok: true, module: new RegoModule(parts, explainHere), warnings }
+    return { ok: true, module: new RegoModule(parts, SOURCES_HERE), warnings }
   },
 }
 
@@ -30,9 +31,11 @@ function remember(program: RegoProgram): void {
   for (const id of programs.keys()) if (programs.size > PROGRAMS_MAX) programs.delete(id)
 }
 
-/** Explains in this thread: slow, and not for one that answers requests. */
-export const explainHere: ExplainRego = async (parts, input) =>
-  explainInput(programOf(parts), parts.rules, input)
+/** In this thread: slow, and not for one that answers requests. */
+export const SOURCES_HERE: RegoSources = {
+  explain: async (parts, input) => explainInput(programOf(parts), parts.rules, input),
+  queries: async (parts) => compileQueries(programOf(parts)),
+}
 
 function programOf({ id, program }: RegoParts): RegoProgram {
   const known = programs.get(id)

@@ -86,9 +86,7 @@ export function compileSources(program: RegoProgram): CompiledSources {
   if (findings.length > 0) return { ok: false, diagnostics: findings }
   const told = tellsTests ? tested.failures.map(asWarning) : []
   const warnings = [...(compiled?.warnings ?? []).map(toWarning), ...told]
-  if (!compiled || survey.rules.length === 0) {
-    return { ok: true, module: null, warnings }
-  }
+  if (!compiled) return { ok: true, module: null, warnings }
   const module = new WebAssembly.Module(compiled.wasm)
   const image = imageOf(module, documentsFor(policies, data))
   if (!image) {

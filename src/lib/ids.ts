@@ -22,6 +22,7 @@ export type IdPrefix =
   | 'met'
   | 'evt'
   | 'pub'
+  | 'rpl'
 
 /** `act_01jd…`: a prefix, 10 characters of time in ms and 80 random bits, so ids sort by age. */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {

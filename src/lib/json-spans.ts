@@ -15,6 +15,18 @@ export function spansAt(text: string, pointers: Pointers): readonly Span[] {
   return spans
 }
 
+/** The members of an object, or the elements of a list by their places, as text, in the order they stand. */
+export function* membersOf(text: string): Generator<readonly [name: string, value: string]> {
+  let at = space(text, 0)
+  const isObject = text[at] === '{'
+  at++
+  for (const [index, { from, to }] of spansAt(text, [[EACH]]).entries()) {
+    const name = isObject ? (NAME.exec(text.slice(at, from))?.[0] ?? '""') : `"${index}"`
+    yield [JSON.parse(name) as string, text.slice(from, to)]
+    at = to
+  }
+}
+
 /** Each string and number of a text that is valid JSON, and whether it names a member. */
 export function* scalarsOf(text: string): Generator<Span & { readonly isName: boolean }> {
   for (const match of text.matchAll(SCALAR)) {
@@ -42,6 +54,7 @@ const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*"`
 const SCALAR = new RegExp(`${STRING}|-?\\d[\\d.eE+-]*`, 'gs')
 const TOKEN = new RegExp(`${STRING}|[[\\]{}]`, 'gs')
 const TEXT = new RegExp(STRING, 'sy')
+const NAME = new RegExp(STRING, 's')
 const WORD = /[^\s,\]}]+/y
 const SPACE = /\s*/y
 

@@ -42,6 +42,8 @@ export interface StrictJsonRules {
   readonly valuesMax?: number
   /** `rounded`: a fraction may have more digits than a number holds. Whole numbers never may. */
   readonly fractions?: 'exact' | 'rounded'
+  /** `any`: who asks keeps the text, so that nothing is lost of a number that no double holds. */
+  readonly numbers?: 'any'
   /** A key that no object may have. */
   readonly reservedKey?: string
   /** Told where each entry begins and ends, of a list that is the whole text. */
@@ -227,6 +229,7 @@ class Parser {
     const at = this.#at
     this.#at += match[0].length
     const value = Number(match[0])
+    if (this.#rules.numbers === 'any') return value
     if (!Number.isFinite(value)) this.#fail('number too large', 'number', at)
     const isInteger = match[1] === undefined && match[2] === undefined
     if ((isInteger || Number.isInteger(value)) && !Number.isSafeInteger(value)) {

@@ -31,6 +31,7 @@ import { admit, type Verdict } from './admission.ts'
 import type { Claim, ClaimResult } from './claim.ts'
 import { killTargetOf } from '../control/kill-state.ts'
 import { bearConsequences } from './consequences.ts'
+import { type CounterStand, factsText } from '../record/decision-facts.ts'
 import { actionEntry, decisionEntry, explanation } from '../record/entries.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
 
@@ -211,17 +212,19 @@ class ClaimBatch {
         joinable: joinable !== undefined,
       },
     )
+    const stands = asked.dryRun ? [] : standsOf(verdict, counters)
     const charges = counters.takeAll(verdict.taken)
     this.#note(asked, verdict)
     const claim = { ...asked, decision: verdict.decision }
     if (asked.dryRun) return this.#dryRun(claim, verdict)
-    return this.#follow(claim, verdict, charges, prior?.id ?? joinable ?? '')
+    const known = this.#known(claim, stands)
+    return this.#follow(claim, verdict, { charges, known }, prior?.id ?? joinable ?? '')
   }
 
   #follow(
     claim: Claim,
     verdict: Verdict,
-    charges: readonly Charge[],
+    { charges, known }: Admitted,
     earlier: string,
   ): () => ClaimResult {
     const { reasons, full } = verdict
@@ -234,15 +237,23 @@ class ClaimBatch {
       case 'join':
         return this.#join(claim, earlier)
       case 'deny':
-        return this.#deny(claim, reasons, full)
+        return this.#deny(claim, reasons, full, known)
       case 'hold':
-        return this.#hold(claim, reasons)
+        return this.#hold(claim, reasons, known)
       case 'execute':
-        return this.#execute(claim, charges)
+        return this.#execute(claim, charges, known)
       case 'rate_limited':
       case 'later':
         return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
     }
+  }
+
+  /** What the action is to be known by later; nothing is made of it for a claim that becomes none. */
+  #known({ agent, seen, decision }: Claim, counters: readonly CounterStand[]): () => string {
+    const state = this.#states.get(agent.id)
+    const limits = state ? { monthly: state.monthlyBudget, perAction: state.perActionLimit } : null
+    const isMasked = decision.masked ?? false
+    return () => (seen ? factsText({ ...seen, limits, counters, isMasked }) : '')
   }
 
   // What a verdict changes for the claims behind it in this batch, and what it means for its agent.
@@ -300,23 +311,29 @@ class ClaimBatch {
       return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
     }
     const effect = DRY_RUN_EFFECTS[outcome] ?? 'deny'
-    this.#tx.append(decisionEntry(claim, effect, reasons))
+    if (!claim.inquiry?.isPart) this.#tx.append(decisionEntry(claim, effect, reasons))
     return () => ({ type: 'dry_run', effect, reasons, shadow: claim.decision.shadow })
   }
 
   // A full window opens again: such a denial does not settle an Idempotency-Key.
-  #deny(asked: Claim, reasons: readonly Reason[], full: readonly Reservation[]): () => ClaimResult {
+  #deny(
+    asked: Claim,
+    reasons: readonly Reason[],
+    full: readonly Reservation[],
+    facts: () => string,
+  ): () => ClaimResult {
     const [first] = reasons
     const claim = full.length > 0 ? { ...asked, idempotencyKey: null } : asked
     this.#record(claim, 'deny', 'denied', reasons, {
       errorCode: first ? wireCode(first) : 'policy_denied',
       errorMessage: storable(first?.message ?? ''),
+      facts: facts(),
     })
     return () => ({ type: 'denied', reasons, retryAtMs: this.#opensAt(full) })
   }
 
-  #hold(claim: Claim, reasons: readonly Reason[]): () => ClaimResult {
-    this.#record(claim, 'require_approval', 'held', reasons, {})
+  #hold(claim: Claim, reasons: readonly Reason[], facts: () => string): () => ClaimResult {
+    this.#record(claim, 'require_approval', 'held', reasons, { facts: facts() })
     if (claim.sealed !== null) this.#held.push({ actionId: claim.actionId, sealed: claim.sealed })
     if (claim.idempotencyKey === null) {
       this.#joinable.set(`${claim.agent.id} ${claim.requestHash}`, claim.actionId)
@@ -326,9 +343,9 @@ class ClaimBatch {
     return () => ({ type: 'held', approval: result.approval as Approval, reasons })
   }
 
-  #execute(claim: Claim, charges: readonly Charge[]): () => ClaimResult {
-    const reserved = JSON.stringify(charges)
-    this.#record(claim, 'allow', 'executing', claim.decision.reasons, { reserved })
+  #execute(claim: Claim, charges: readonly Charge[], facts: () => string): () => ClaimResult {
+    const more = { reserved: JSON.stringify(charges), facts: facts() }
+    this.#record(claim, 'allow', 'executing', claim.decision.reasons, more)
     return () => ({ type: 'execute', fence: 1 })
   }
 
@@ -386,6 +403,30 @@ class ClaimBatch {
   }
 }
 
+/** What admission left of a claim for its row. */
+interface Admitted {
+  readonly charges: readonly Charge[]
+  readonly known: () => string
+}
+
+/** The counters that an action was held against, as they were before it took of them. */
+function standsOf({ decision, taken }: Verdict, counters: Counters): readonly CounterStand[] {
+  return decision.reservations.map((one) => {
+    const { key, kind, phase, amount, members, windowMs, period } = one
+    const span = period ?? String(windowMs)
+    return {
+      key,
+      span,
+      kind,
+      phase,
+      amount,
+      members,
+      taken: taken.includes(one),
+      ...counters.stand(one),
+    }
+  })
+}
+
 function newAction(
   claim: Claim,
   effect: Effect,
@@ -413,6 +454,7 @@ function newAction(
     errorCode: '',
     errorMessage: '',
     reserved: '[]',
+    facts: '',
     idempotencyKey: claim.idempotencyKey,
     ...more,
   }

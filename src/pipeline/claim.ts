@@ -8,6 +8,7 @@ import { CanonicalText, canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Seal } from '../lib/seal.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
+import type { Facts } from '../model/facts.ts'
 import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Action } from '../record/actions.ts'
@@ -17,6 +18,15 @@ import { Masking } from '../record/masking.ts'
 import { effectHash, type Judgement } from './judge.ts'
 import { fromStored } from './requests.ts'
 import type { Submission } from './submission.ts'
+
+/** A question of who enforces the answer. */
+export interface AskedBy {
+  readonly surface: string
+  /** On record as one of many, and not by itself. */
+  readonly isPart: boolean
+  /** Of a subject the registry does not know. */
+  readonly standing?: AgentState
+}
 
 /** A decided action that asks the ledger for leave to happen. What of it the record may not hold is masked in it. */
 export interface Claim {
@@ -39,14 +49,23 @@ export interface Claim {
   readonly costMicros: bigint
   readonly idempotencyKey: string | null
   readonly dryRun: boolean
-  /** Asked by who enforces it: nothing of it happens here. `standing`: of a subject the registry does not know. */
-  readonly inquiry?: { readonly surface: string; readonly standing?: AgentState } | undefined
+  /** Asked by who enforces it: nothing of it happens here. */
+  readonly inquiry?: AskedBy | undefined
+  /** What it was judged by, as it is to be kept; undefined for one that was kept when it was held. */
+  readonly seen?: Seen | undefined
   /** Masks what is written of the outcome; null where the policy hides nothing from the record. */
   readonly masking: Masking | null
   /** The clear request, to be kept while it is held; null where the request is on record as it is. */
   readonly sealed: string | null
   /** What the agent can open its answer with later, where the record is masked. */
   readonly seal: Seal | null
+}
+
+/** What a decision was judged by beside its request, without what the record may not hold. */
+export interface Seen {
+  readonly facts: Facts
+  readonly cannotBeHeld: boolean
+  readonly hasFiles: boolean
 }
 
 /** What the ledger made of a claim. Only `execute` lets an effect start. */
@@ -106,7 +125,10 @@ export function recordedText(mask: RecordMask, request: ActionRequest, bundle: B
 
 /** An action that was judged, on its way to the ledger. */
 export interface Judged {
-  readonly submission: Pick<Submission, 'requestId' | 'caller' | 'idempotencyKey' | 'seal' | 'told'>
+  readonly submission: Pick<
+    Submission,
+    'requestId' | 'caller' | 'idempotencyKey' | 'seal' | 'told' | 'mayBeHeld' | 'files'
+  >
   readonly agent: Agent
   readonly request: ActionRequest
   readonly judgement: Judgement
@@ -128,6 +150,9 @@ export function newClaim(
   const requestText = canonicalJson(requestJson(shown, args.json))
   const requestHash = sha256(requestText)
   const targetHash = effectHash(judgement)
+  // What it saw is kept beside it, where it stays as it was when the action is judged again.
+  const { facts: _, ...decided } = judgement.decision
+  const decision = masking?.decision(decided, judgement.facts) ?? decided
   return {
     actionId,
     decisionId: newId('dec', nowMs),
@@ -141,11 +166,16 @@ export function newClaim(
     requestHash,
     targetHash: isMasked ? keyed(mask, targetHash) : targetHash,
     upstream: judgement.upstream?.name ?? '',
-    decision: masking?.decision(judgement.decision, judgement.facts) ?? judgement.decision,
+    decision,
     costMicros: costIn(judgement, request),
     idempotencyKey: dryRun ? null : submission.idempotencyKey,
     dryRun,
     inquiry,
+    seen: {
+      facts: masking?.any ? maskedFacts(masking, judgement.facts) : judgement.facts,
+      cannotBeHeld: submission.mayBeHeld === false,
+      hasFiles: (submission.files?.all.length ?? 0) > 0,
+    },
     masking,
     sealed: isMasked
       ? sealedRequest(mask, { id: actionId, requestHash }, request, judgement.bundle)
@@ -153,6 +183,14 @@ export function newClaim(
     seal: submission.seal ?? null,
   }
 }
+
+const maskedFacts = (masking: Masking, facts: Facts): Facts => ({
+  ...facts,
+  lookups: masking.facts(facts.lookups),
+  unavailable: Object.fromEntries(
+    Object.entries(facts.unavailable).map(([name, why]) => [name, masking.message(why)]),
+  ),
+})
 
 /** The claim of an action that was held, judged again. `held`: its clear request, where the row is masked. */
 export function resumedClaim(

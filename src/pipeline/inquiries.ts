@@ -7,6 +7,7 @@ import { elsewhere } from '../decide/inquiry.ts'
 import { GatewayError } from '../errors.ts'
 import type { Decision, Effect, Obligation, Reason } from '../model/decision.ts'
 import type { Inquiry } from '../model/inquiry.ts'
+import { obligationType } from '../model/obligation.ts'
 import { denial } from '../model/reason.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Ledger } from '../record/ledger.ts'
@@ -25,6 +26,8 @@ export interface Asker {
   readonly requestId: string
   /** Such as `authzen`. */
   readonly surface: string
+  /** One of many questions that are on record as one. */
+  readonly isPart?: boolean
 }
 
 /** What the gate says to an inquiry. Only `allow` permits. */
@@ -94,12 +97,12 @@ export class Inquiries {
     const isUnknownAgent = inquiry.subject.type === 'agent' && !known
     const judgement = isUnknownAgent
       ? refusal(bundle, agent, 'unknown_subject', 'there is no such agent')
-      : await this.#judgement(inquiry, request, agent, bundle)
-    const { surface, caller, requestId } = asker
+      : heeding(inquiry, await this.#judgement(inquiry, request, agent, bundle))
+    const { surface, caller, requestId, isPart = false } = asker
     const claim = newClaim(this.#parts, {
       submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
       ...{ agent, request, judgement, dryRun: true },
-      inquiry: { surface, ...(known ? {} : { standing: UNREGISTERED }) },
+      inquiry: { surface, isPart, ...(known ? {} : { standing: UNREGISTERED }) },
     })
     return this.#recorded(claim, bundle)
   }
@@ -146,6 +149,21 @@ export class Inquiries {
     const decision = await decide(request, facts, bundle, asked)
     return { bundle, facts, tool: undefined, upstream: undefined, target: undefined, decision }
   }
+}
+
+/**
+ * Who enforces may say which obligations it can meet (AuthZEN obligations profile): what it would have to do and cannot is a
+ * denial, which is said here and not left to it.
+ */
+function heeding({ context }: Inquiry, judgement: Judgement): Judgement {
+  const supported = context['supported_obligations']
+  const { decision } = judgement
+  if (!Array.isArray(supported) || decision.effect === 'deny') return judgement
+  const unmet = decision.obligations.find(({ type }) => !supported.includes(obligationType(type)))
+  if (!unmet) return judgement
+  const message = 'it comes with an obligation that who enforces does not support'
+  const reasons = [denial('obligation_unsupported', message)]
+  return { ...judgement, decision: { ...decision, effect: 'deny', reasons, obligations: [] } }
 }
 
 /** An agent asks about itself; it cannot speak for another. @throws GatewayError `forbidden` */

@@ -35,7 +35,9 @@ import {
   type ClaimResult,
 } from './claim.ts'
 import { CLAIM, mayBeHeld } from './claim-batch.ts'
+import { DocumentInquiries, type DocumentAnswer, type DocumentQuestion } from './documents.ts'
 import { Inquiries, type Asker, type Evaluation } from './inquiries.ts'
+import { Searches, type SearchQuestion, type SearchResult } from './search.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
 import type { AnswerPlan, CallResult } from '../protocols/http/exchange.ts'
@@ -48,6 +50,11 @@ import type { Answer, Submission } from './submission.ts'
 // its `execute` lets the call be made, and the outcome is recorded before the agent hears of it. What fails
 // before the batch is not on record, what fails in it has no effect, and an effect whose outcome cannot be
 // recorded stops all new ones until it is.
+
+/** By which policy. */
+interface Revised {
+  readonly revision: string
+}
 
 /** What a call is made with, and who gets its answer. */
 type Sent = Pick<Submission, 'files' | 'sink' | 'fetchesLater'>
@@ -79,6 +86,8 @@ export class Pipeline {
   readonly #outcomes: Outcomes
   readonly #stored: StoredAnswers
   readonly #inquiries: Inquiries
+  readonly #documents: DocumentInquiries
+  readonly #searches: Searches
   /** Actions whose decision is durable and whose call has not been made yet. */
   readonly #cleared = new Set<string>()
   #inFlight = 0
@@ -90,6 +99,8 @@ export class Pipeline {
     this.#outcomes = new Outcomes(parts.ledger, parts.log)
     this.#stored = new StoredAnswers(parts)
     this.#inquiries = new Inquiries(parts, this.#judge)
+    this.#documents = new DocumentInquiries(parts)
+    this.#searches = new Searches(parts, this.#inquiries)
     this.#resumption = resumeKind(parts.environment)
   }
 
@@ -131,11 +142,35 @@ export class Pipeline {
     asker: Asker,
     isLast?: (evaluation: Evaluation) => boolean,
   ): Promise<Evaluation[]> {
+    return this.#asked((bundle) => this.#inquiries.evaluate(inquiries, asker, bundle, isLast))
+  }
+
+  /** Which of a catalogue would be permitted. @throws GatewayError where it cannot be decided or recorded */
+  async search(question: SearchQuestion, asker: Asker): Promise<SearchResult & Revised> {
+    return this.#asked(async (bundle) => {
+      const result = await this.#searches.find(question, asker, bundle)
+      return { ...result, revision: bundle.revision }
+    })
+  }
+
+  /**
+   * Documents of the policy by path, for somebody who enforces what they say; several by one bundle. One that cannot be
+   * evaluated is an error among the answers.
+   * @throws GatewayError where none can be answered
+   */
+  async documents(
+    questions: readonly DocumentQuestion[],
+    asker: Pick<Asker, 'caller' | 'requestId'>,
+  ): Promise<(DocumentAnswer | GatewayError)[]> {
+    return this.#asked((bundle) => this.#documents.answer(questions, asker, bundle))
+  }
+
+  async #asked<Said>(answer: (bundle: Bundle) => Promise<Said>): Promise<Said> {
     this.#assertOpen()
     this.#parts.ledger.assertRoom()
     this.#inFlight++
     try {
-      return await this.#inquiries.evaluate(inquiries, asker, this.#bundle(), isLast)
+      return await answer(this.#bundle())
     } finally {
       this.#inFlight--
     }
@@ -192,7 +227,9 @@ export class Pipeline {
     const { files } = submission
     const asked = { request, agent, bundle, files, mayBeHeld: submission.mayBeHeld ?? true }
     const judgement = await this.#judge.judge(asked)
-    const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun })
+    const { surface } = submission
+    const inquiry = surface === undefined ? undefined : { surface, isPart: false }
+    const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun, inquiry })
     const result = await this.#claimed(claim, files)
     return this.#follow(submission, claim, judgement, result)
   }

@@ -56,6 +56,8 @@ export interface Submission {
   readonly fetchesLater?: boolean
   /** The files it came with. */
   readonly files?: SentFiles
+  /** Set where who asks enforces the answer: by which surface. Nothing is carried out or taken then. */
+  readonly surface?: string
   /** What a model was told and proposed before, uncut, where it may hold what the record must not. */
   readonly told?: readonly JsonObject[]
 }

@@ -10,8 +10,9 @@ import { deepFreeze } from '../lib/freeze.ts'
 import type { RawGuard } from './guards.ts'
 import { checkPolicy, closeAll, type LoadOptions, type LoadResult } from './load.ts'
 import { startOpaModule } from '../engines/opa-module.ts'
-import { explainHere } from '../engines/rego-compiler.ts'
-import { type ExplainRego, RegoModule, type RegoParts } from '../engines/rego-module.ts'
+import { SOURCES_HERE } from '../engines/rego-compiler.ts'
+import { RegoModule, type RegoParts, type RegoSources } from '../engines/rego-module.ts'
+import type { QueryParts } from '../engines/rego-queries.ts'
 import { inSlices } from './slices.ts'
 import { type GivenContents, type TestedPolicy, testPolicy } from './test-run.ts'
 import type {
@@ -46,6 +47,7 @@ export type Question =
       readonly request: LoadRequest
     }
   | { readonly kind: 'explain'; readonly parts: RegoParts; readonly input: JsonObject }
+  | { readonly kind: 'queries'; readonly parts: RegoParts }
   | { readonly kind: 'test'; readonly files: GivenContents; readonly request: LoadRequest }
 
 export type Answer =
@@ -53,6 +55,7 @@ export type Answer =
   | { readonly kind: 'rejected'; readonly diagnostics: readonly Diagnostic[] }
   | ({ readonly kind: 'loaded' } & Packed)
   | { readonly kind: 'explained'; readonly explanation: ModuleExplanation }
+  | { readonly kind: 'queries'; readonly queries: QueryParts | string }
   | { readonly kind: 'tested'; readonly report: TestedPolicy }
 
 // ---- in that thread
@@ -65,7 +68,11 @@ export interface Checking extends Kinds {
 
 export async function answerQuestion(question: Question, checking: Checking): Promise<Answer> {
   if (question.kind === 'explain') {
-    return { kind: 'explained', explanation: await explainHere(question.parts, question.input) }
+    const explanation = await SOURCES_HERE.explain(question.parts, question.input)
+    return { kind: 'explained', explanation }
+  }
+  if (question.kind === 'queries') {
+    return { kind: 'queries', queries: await queriesOf(question.parts) }
   }
   if (question.kind === 'test') {
     const options = { ...question.request, ...checking }
@@ -75,9 +82,21 @@ export async function answerQuestion(question: Question, checking: Checking): Pr
   if (checked.kind === 'unchanged') return checked
   if (checked.kind === 'rejected') return { kind: 'rejected', diagnostics: checked.diagnostics }
   const { bundle, parts } = checked
-  const modules = bundle.modules.flatMap((module) => module.parts ?? [])
-  await closeAll(bundle.modules)
+  const all = bundle.documents
+    ? [...new Set([...bundle.modules, bundle.documents])]
+    : bundle.modules
+  const modules = all.flatMap((module) => module.parts ?? [])
+  await closeAll(all)
   return { kind: 'loaded', ...pack(parts), modules }
+}
+
+/** What can be asked for by path, or why nothing can. */
+async function queriesOf(parts: RegoParts): Promise<QueryParts | string> {
+  try {
+    return await SOURCES_HERE.queries(parts)
+  } catch (error) {
+    return (error as Error).message
+  }
 }
 
 /** Parts in pieces that are each quickly read. */
@@ -115,18 +134,14 @@ export type Ask = (question: Question) => Promise<Answer>
 
 /** Loads by asking a thread. */
 export function loaderOf(ask: Ask, kinds: Kinds): PolicyLoader {
-  const explain: ExplainRego = async (parts, input) => {
-    const answer = await ask({ kind: 'explain', parts, input })
-    if (answer.kind === 'explained') return answer.explanation
-    return { ok: false, message: 'the compiler gave no answer' }
-  }
+  const sources = sourcesBehind(ask)
   return {
     async load(from, { live, ...given }) {
       const request = live ? { ...given, liveFiles: live.files } : given
       const answer = await askOrReject(ask, { kind: 'load', from, request: plain(request) })
       if (answer.kind === 'unchanged' && live) return { ok: true, bundle: live }
       if (answer.kind === 'loaded')
-        return { ok: true, bundle: await compose(answer, kinds, explain) }
+        return { ok: true, bundle: await compose(answer, kinds, sources) }
       const diagnostics = answer.kind === 'rejected' ? answer.diagnostics : []
       return { ok: false, diagnostics: deepFreeze(diagnostics), files: new Map() }
     },
@@ -134,6 +149,22 @@ export function loaderOf(ask: Ask, kinds: Kinds): PolicyLoader {
       const answer = await askOrReject(ask, { kind: 'test', files, request: plain(request) })
       if (answer.kind === 'tested') return answer.report
       return { ok: false, diagnostics: answer.kind === 'rejected' ? answer.diagnostics : [] }
+    },
+  }
+}
+
+function sourcesBehind(ask: Ask): RegoSources {
+  return {
+    async explain(parts, input) {
+      const answer = await ask({ kind: 'explain', parts, input })
+      if (answer.kind === 'explained') return answer.explanation
+      return { ok: false, message: 'the compiler gave no answer' }
+    },
+    async queries(parts) {
+      const answer = await ask({ kind: 'queries', parts })
+      if (answer.kind !== 'queries') throw new Error('the compiler gave no answer')
+      if (typeof answer.queries === 'string') throw new Error(answer.queries)
+      return answer.queries
     },
   }
 }
@@ -166,12 +197,12 @@ async function askOrReject(ask: Ask, question: Question): Promise<Answer> {
   }
 }
 
-async function compose(packed: Packed, kinds: Kinds, explain: ExplainRego): Promise<Bundle> {
+async function compose(packed: Packed, kinds: Kinds, sources: RegoSources): Promise<Bundle> {
   const parts = await unpack(packed)
   const modules: PolicyModule[] = []
   try {
     for (const one of packed.modules) {
-      modules.push(one.kind === 'rego' ? new RegoModule(one, explain) : await startOpaModule(one))
+      modules.push(one.kind === 'rego' ? new RegoModule(one, sources) : await startOpaModule(one))
     }
     return await composeBundle(parts, modules, kinds)
   } catch (error) {

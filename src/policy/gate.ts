@@ -7,13 +7,12 @@ import { deepFreeze } from '../lib/freeze.ts'
 import type { RawGuard } from './guards.ts'
 import { compilePathRules } from '../bundle/paths.ts'
 import { resolveNames } from '../bundle/patterns.ts'
-import { readDecisionApi, type RawDecisionApi } from './decision-api.ts'
+import type { RawDecisionApi } from './decision-api.ts'
 import type { RawRecord } from './record.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import type {
   ApprovalRule,
   ApprovalRules,
-  DecisionApi,
   LlmPolicy,
   PlanPolicy,
   PublishTerms,
@@ -34,7 +33,7 @@ export interface GateFile {
   readonly plans: PlanBounds
   readonly llm: LlmPolicy
   readonly record: RawRecord
-  readonly decisionApi: DecisionApi
+  readonly decisionApi: RawDecisionApi
   readonly publishing: PublishTerms | null
 }
 
@@ -115,7 +114,7 @@ export function readGate(source: SourceDocument, found: Findings): GateFile | un
     plans: readPlans(raw.plans ?? {}, ['plans'], source, found),
     llm: readLlm(raw.llm ?? {}, source, found),
     record: raw.record ?? {},
-    decisionApi: readDecisionApi(raw.decision_api),
+    decisionApi: raw.decision_api ?? {},
     publishing: readPublishing(raw.publish),
   }
 }

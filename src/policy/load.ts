@@ -25,6 +25,7 @@ import { POLICY_LIMITS } from '../sources/limits.ts'
 import { readMatrices } from './matrix.ts'
 import { reportFailures, runMatrix } from './matrix-run.ts'
 import { loadModules } from '../engines/modules.ts'
+import { readDecisionApi } from './decision-api.ts'
 import { didYouMean } from '../lib/suggest.ts'
 import { readTexts, type SourceTexts } from '../sources/texts.ts'
 import { readTools, type ToolsFile } from './tools.ts'
@@ -203,6 +204,7 @@ async function compile(
   const tools = declared && toolsSource && withPinnedTools(declared, toolsSource, texts, found)
   const rules =
     source && gate && tools && (await readRules(gate, tools, source, data, options, found))
+  const decisionApi = source && gate && readDecisionApi(gate.decisionApi, data, source, found)
   const cases = tools ? readMatrices(texts, tools.tools, found) : []
   const modules = await loadModules(
     files,
@@ -210,15 +212,15 @@ async function compile(
     data.values,
     {
       compiler: options.compiler,
-      takesInquiries: (gate?.decisionApi.actions.size ?? 0) > 0,
+      takesInquiries: Object.keys(gate?.decisionApi.actions ?? {}).length > 0,
       tellsTests: (options.tests ?? 'hold') !== 'hold',
     },
     found,
   )
-  if (!found.hasErrors && rules) {
+  if (!found.hasErrors && rules && decisionApi) {
     warnOfUngranted(rules.placed, tools.tools, modules, found)
     const must = cases.filter((one) => one.must)
-    const read = { files, gate, tools, ...rules, modules, must, options }
+    const read = { files, gate, tools, ...rules, decisionApi, modules, must, options }
     const parts = toParts(read, found)
     const { protocols } = options
     const made = { data: data.values, protocols }
@@ -343,6 +345,7 @@ interface Read {
   readonly derived: ReadonlyMap<string, unknown>
   readonly approvals: Bundle['approvals']
   readonly record: Bundle['record']
+  readonly decisionApi: Bundle['decisionApi']
   readonly modules: readonly PolicyModule[]
   readonly must: readonly PolicyCase[]
   readonly options: LoadOptions
@@ -350,6 +353,7 @@ interface Read {
 
 function toParts(read: Read, found: Findings): PolicyParts {
   const { files, gate, tools, guards, derived, approvals, record, must, options } = read
+  const { decisionApi } = read
   return {
     revision: revisionOf(files, revisionExtras(tools, options)),
     loadedAtMs: options.nowMs,
@@ -358,7 +362,7 @@ function toParts(read: Read, found: Findings): PolicyParts {
     plans: gate.plans,
     llm: gate.llm,
     mcp: tools.mcp,
-    decisionApi: gate.decisionApi,
+    decisionApi,
     approvals,
     record,
     upstreams: [...tools.upstreams.values()],
@@ -390,7 +394,7 @@ function countParts(parts: Read): Bundle['counts'] {
     guards: parts.placed.length,
     tools: parts.tools.tools.size,
     upstreams: parts.tools.upstreams.size,
-    modules: parts.modules.length,
+    modules: parts.modules.filter(({ entrypoints }) => entrypoints.length > 0).length,
     dataDocuments: [...parts.files.keys()].filter(isDataFile).length,
   })
 }

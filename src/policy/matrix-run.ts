@@ -55,9 +55,10 @@ const fits = ({ effect, reason }: PolicyCase, decision: Decision): boolean =>
   decision.effect === effect &&
   (reason === null || decision.reasons.some(({ code }) => code === reason))
 
-async function deciders(
-  { request, facts }: PolicyCase,
-  { reasons, trace }: Decision,
+/** Who gave the reasons of a decision; of a module's, the rule and where it stands, where it is explained. */
+export async function deciders(
+  { request, facts }: Pick<PolicyCase, 'request' | 'facts'>,
+  { reasons, trace }: Pick<Decision, 'reasons' | 'trace'>,
   bundle: Bundle,
   judge: PolicyJudge,
   isExplained: boolean,

@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { GatewayError } from '../errors.ts'
-import type { PolicyLoader } from './away.ts'
+import type { LoadRequest, PolicyLoader } from './away.ts'
 import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
 import { POLICY_LIMITS } from '../sources/limits.ts'
 import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
@@ -202,6 +202,12 @@ export class PolicyStore {
   async asCandidate(reason: string): Promise<Candidate> {
     const { content } = await this.#opened(this.#source)
     return { bundle: this.current, reason, author: '', content, standIn: this.#standIn }
+  }
+
+  /** What another thread loads a policy with, as this store would. */
+  get loading(): LoadRequest {
+    const { env, defaults } = this.#options
+    return { env, nowMs: this.#now(), ...(defaults ? { defaults } : {}) }
   }
 
   /** Runs every test of a policy, in the thread of drafts. @throws Error where there is none */

@@ -53,7 +53,10 @@ export type EndedAction = Omit<Action, 'request' | 'explain' | 'result'>
 export type NewAction = Omit<
   Action,
   'createdAt' | 'startedAt' | 'finishedAt' | 'collectedAt' | 'result'
->
+> & {
+  /** What it was decided by; it stays as it is, whatever becomes of the action. */
+  readonly facts: string
+}
 
 /** What became of an executing action. */
 export interface ActionOutcome {
@@ -353,11 +356,11 @@ const NEW_TEXTS = [
     'revision',
     'explain',
   ] as const),
-  ...(['errorCode', 'errorMessage', 'reserved', 'idempotencyKey'] as const),
+  ...(['errorCode', 'errorMessage', 'reserved', 'facts', 'idempotencyKey'] as const),
 ] as const
 
 const NEW_COLUMNS = `id, decision_id, agent_id, agent_name, key_id, tool, upstream, request, request_hash, target_hash,
-  effect, state, replica_id, revision, explain, error_code, error_message, reserved, idempotency_key, fence`
+  effect, state, replica_id, revision, explain, error_code, error_message, reserved, facts, idempotency_key, fence`
 
 const INSERT_ACTIONS = `insert into actions (${NEW_COLUMNS}, created_at, started_at, finished_at)
   select a.*, ledger_now(), case when a.state = 'executing' then ledger_now() end,

@@ -14,6 +14,7 @@ export const QUEUES = {
   expire: 'portcullis.expire',
   webhook: 'portcullis.webhook',
   sandbox: 'portcullis.sandbox',
+  replay: 'portcullis.replay',
 } as const
 
 export const resumeJob = (actionId: string): Job => ({
@@ -49,6 +50,11 @@ export const alertNotice = (entry: AuditDraft): Job => ({
 export const sandboxJob = (runId: string): Job => ({
   queue: QUEUES.sandbox,
   data: { run_id: runId },
+})
+
+export const replayJob = (replayId: string): Job => ({
+  queue: QUEUES.replay,
+  data: { replay_id: replayId },
 })
 
 /** Puts the jobs of a batch into their queues, but for notices that nobody is configured to get. */

@@ -21,10 +21,16 @@ export async function patiently<Output>(work: () => Promise<Output>): Promise<Ou
     try {
       return await work()
     } catch (error) {
-      const isLate =
-        error instanceof DatabaseLate || PASSING.has((error as { code?: unknown }).code)
-      if (!isLate || performance.now() > deadline) throw error
+      if (!isLate(error) || performance.now() > deadline) throw error
       await delay(PAUSE_MS)
     }
   }
 }
+
+/** Of a server that takes a connection and does not say so in time: the driver has no code for it. */
+const LATE_CONNECTION = /^(?:Connection terminated due to connection timeout|timeout exceeded)/
+
+const isLate = (error: unknown): boolean =>
+  error instanceof DatabaseLate ||
+  PASSING.has((error as { code?: unknown }).code) ||
+  LATE_CONNECTION.test((error as Error).message)

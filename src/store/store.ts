@@ -1,10 +1,11 @@
 import path from 'node:path'
-import pg from 'pg'
 import type { ClientConfig, Pool } from 'pg'
 import type { Logger } from '../lib/log.ts'
 import { EmbeddedDatabase } from './embedded/database.ts'
 import { migrate } from './migrate.ts'
+import { patiently } from './patience.ts'
 import { DeadlinePool } from './pool.ts'
+import { type Reach, types } from './reach.ts'
 import { Session } from './session.ts'
 import type { Db } from './tx.ts'
 
@@ -20,14 +21,6 @@ const COMMIT_MS = { server: 500, embedded: 3_000 }
 const CONTROL_MS = { server: 500, embedded: 3_000 }
 const SETUP_LOCK_KEY = 7_164_211
 const SERVER_VERSION_MIN = 140_000
-
-// Only on our own connections: pg-boss shares the driver and expects its defaults.
-const types = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === pg.types.builtins.INT8 && format !== 'binary'
-      ? BigInt
-      : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
-}
 
 /**
  * The database: a PostgreSQL server when a URL is given, else the embedded one under `dataDir`.
@@ -56,8 +49,10 @@ export class Store {
     await this.#embedded?.start()
     try {
       this.#pool = new DeadlinePool(this.clientConfig(), this.#log)
-      if (!this.isEmbedded) await assertDurable(this.pool)
-      await migrate(this.pool)
+      await patiently(async () => {
+        if (!this.isEmbedded) await assertDurable(this.pool)
+        await migrate(this.pool)
+      })
     } catch (error) {
       await this.stop().catch(() => {})
       throw error
@@ -114,6 +109,13 @@ export class Store {
       await client.query('rollback').catch(() => {})
       client.release()
     }
+  }
+
+  /** What another thread needs to open a connection of its own, once; a port goes there by transfer. */
+  reach(): Reach {
+    if (this.#embedded) return { port: this.#embedded.open() }
+    const { connectionString = '' } = this.#config
+    return { connectionString }
   }
 
   /** Settings for a connection of its own (ledger, listener). 64-bit integers arrive as bigint. */

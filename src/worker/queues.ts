@@ -3,6 +3,7 @@ import type { JsonObject } from '../model/json.ts'
 import { approvalView } from '../operations/approval-view.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Replays } from '../rehearsal/replays.ts'
 import type { Sandbox } from '../rehearsal/sandbox.ts'
 import type { Bundle } from '../bundle/types.ts'
 import type { RecordMask } from '../record/mask.ts'
@@ -23,6 +24,7 @@ export const QUEUE_OPTIONS: Readonly<Record<string, QueueOptions>> = {
   [QUEUES.resume]: { retryLimit: 0 },
   [QUEUES.expire]: { retryLimit: 5 },
   [QUEUES.sandbox]: { retryLimit: SANDBOX_RETRIES },
+  [QUEUES.replay]: { retryLimit: 0 },
   [QUEUES.webhook]: { retryLimit: WEBHOOK_RETRIES },
 }
 
@@ -31,6 +33,7 @@ export interface WorkerParts {
   readonly pipeline: Pipeline
   readonly operations: Operations
   readonly sandbox: Sandbox
+  readonly replays: Replays
   readonly webhooks: WebhookSender
   readonly mask: RecordMask
   readonly bundle: () => Bundle
@@ -40,7 +43,7 @@ export interface WorkerParts {
 
 /** The second entrance: jobs that call the same pipeline as HTTP does. */
 export function handlers(parts: WorkerParts): Readonly<Record<string, JobHandler>> {
-  const { pipeline, operations, sandbox, webhooks, db, mask, bundle, serverUrl } = parts
+  const { pipeline, operations, sandbox, replays, webhooks, db, mask, bundle, serverUrl } = parts
   // All that a person needs to judge what is held.
   const show = (approval: Approval) =>
     approvalView(db, approval, { bundle: bundle(), serverUrl, mask })
@@ -48,6 +51,7 @@ export function handlers(parts: WorkerParts): Readonly<Record<string, JobHandler
     [QUEUES.resume]: (data) => pipeline.resume(idIn(data, 'action_id')),
     [QUEUES.expire]: (data) => operations.expire(idIn(data, 'approval_id')),
     [QUEUES.sandbox]: (data) => sandbox.run(idIn(data, 'run_id')),
+    [QUEUES.replay]: (data) => replays.run(idIn(data, 'replay_id')),
     [QUEUES.webhook]: async (data) => {
       const approvalId = idIn(data, 'approval_id')
       const approval = approvalId === '' ? undefined : await findApproval(db, approvalId)

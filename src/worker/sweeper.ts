@@ -3,6 +3,7 @@ import type { Logger } from '../lib/log.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import { keepRecord, type RetentionParts } from '../operations/retention.ts'
+import type { Replays } from '../rehearsal/replays.ts'
 import type { Sandbox } from '../rehearsal/sandbox.ts'
 import type { Turns } from '../turns/turns.ts'
 import { hasOrphanedActions } from '../record/actions.ts'
@@ -22,6 +23,7 @@ export interface SweeperParts {
   readonly operations: Operations
   readonly turns: Turns
   readonly sandbox: Sandbox
+  readonly replays: Replays
   readonly log: Logger
   readonly retention: RetentionParts
 }
@@ -59,13 +61,14 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    const { db, operations, pipeline, turns, sandbox, log, retention } = this.#parts
+    const { db, operations, pipeline, turns, sandbox, replays, log, retention } = this.#parts
     try {
       const orphans = await this.#orphans()
       if (orphans > 0)
         log.warn({ actions: orphans }, 'actions of a stopped replica are indeterminate')
       if (await hasOrphanedTurns(db)) await turns.sweep()
       await sandbox.sweep(LOST_WAKE_UP_MS)
+      await replays.sweep(LOST_WAKE_UP_MS)
       for (const id of await overdueApprovals(db)) await operations.expire(id)
       for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
       if (this.#rounds % EVERY.counters === 0) {

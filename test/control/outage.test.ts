@@ -122,6 +122,20 @@ describe('a gate whose connections to PostgreSQL fall silent', function () {
     await until('the gate works again', works(gate))
   })
 
+  it('starts in the end where the first connections of all are not answered in time', async () => {
+    const target = new URL(await server.createDatabase())
+    const slow = await TcpProxy.start(Number(target.port))
+    target.port = String(slow.port)
+    slow.fallSilent()
+    const starting = TestGate.start({ databaseUrl: target.href, upstream })
+    await until('a connection was given up', () => slow.givenUp > 0)
+    slow.heal()
+    const late = await starting
+    expect((await late.call('GET', '/readyz')).status).to.equal(200)
+    await late.stop()
+    await slow.stop()
+  })
+
   it('does not stop the others when it falls silent inside a batch of the ledger', async () => {
     proxy.silenceAfter = 'begin isolation level' // what travels with it takes the lock
     const stuck = gate.act(key, UPDATE)

@@ -29,6 +29,7 @@ const ELSEWHERE: Partial<Record<ErrorCode, string>> = {
   in_flight: 'doors/act.test.ts',
   conflict: 'doors/act.test.ts',
   invalid_signature: 'doors/spawn.test.ts',
+  not_implemented: 'doors/opa/data.test.ts',
   manifest_replayed: 'doors/spawn.test.ts',
   upgrade_required: 'doors/websocket.test.ts',
   idempotency_mismatch: 'doors/act.test.ts',

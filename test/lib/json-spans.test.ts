@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { replaced, scalarsOf, spansAt } from '../../src/lib/json-spans.ts'
+import { membersOf, replaced, scalarsOf, spansAt } from '../../src/lib/json-spans.ts'
 import type { Json, JsonObject } from '../../src/model/json.ts'
 
 const hidden = (text: string, pointers: readonly (readonly string[])[]) =>
@@ -63,5 +63,20 @@ describe('values inside JSON text', () => {
       ['-1.5e3', false],
       ['"e"', false],
     ])
+  })
+
+  it('lists members and elements as they stand, whatever they are called', () => {
+    const text = ' { "*" : 1, "10": "}", "a\\"b" :{"x":[1 , 2]}, "2":null }'
+    expect([...membersOf(text)]).to.deep.equal([
+      ['*', '1'],
+      ['10', '"}"'],
+      ['a"b', '{"x":[1 , 2]}'],
+      ['2', 'null'],
+    ])
+    expect([...membersOf('[ 1e400, {"a":[ ]} ]')]).to.deep.equal([
+      ['0', '1e400'],
+      ['1', '{"a":[ ]}'],
+    ])
+    expect([...membersOf('{}'), ...membersOf('[ ]')]).to.deep.equal([])
   })
 })

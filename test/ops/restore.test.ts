@@ -106,7 +106,8 @@ describe('a backup', function () {
     const gate = await start(place)
     await acted(gate, key, ['after the loss'])
     const verdict = (await gate.call('GET', '/audit/verify')).body
-    expect([verdict.integrity, verdict.completeness]).to.deep.equal(['ok', 'ok'])
+    const found = JSON.stringify(verdict.findings)
+    expect([verdict.integrity, verdict.completeness], found).to.deep.equal(['ok', 'ok'])
     expect(verdict.losses.map(({ reason }: { reason: string }) => reason)).to.deep.equal([
       'the disk died',
     ])

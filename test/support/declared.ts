@@ -19,8 +19,8 @@ export const ENDPOINTS: readonly Endpoint[] = endpointGroups({ config: {} } as H
 const ROUTES = ENDPOINTS.map((call) => ({
   call,
   // What stands for itself is tried before what a parameter takes.
-  params: [...call.path.matchAll(/:/g)].length,
-  pattern: new RegExp(`^${call.path.replaceAll(/:\w+/g, '[^/]+')}$`),
+  params: [...call.path.matchAll(/[:*]/g)].length,
+  pattern: new RegExp(`^${call.path.replaceAll(/:\w+/g, '[^/]+').replace(/\*\w+/, '.+')}$`),
 })).toSorted((a, b) => a.params - b.params)
 
 const checks = new Map<JsonObject, ValidateFunction>()

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { ADMIN, MAKER } from './gate.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
-const START_TIMEOUT_MS = 60_000
+const START_TIMEOUT_MS = 180_000
 
 /** A free port, for processes that must come back on the same one. */
 export function freePort(): Promise<number> {

@@ -29,6 +29,11 @@ export class TcpProxy {
     return (this.#server.address() as net.AddressInfo).port
   }
 
+  /** Silent connections whose client waits no longer. */
+  get givenUp(): number {
+    return this.#abandoned.size
+  }
+
   /** Nothing passes any more, on connections that are open and on new ones. */
   fallSilent(): void {
     this.#silent = true

@@ -11,6 +11,7 @@ import { explainAction } from '../../operations/explain.ts'
 import { settleAction } from '../../operations/settle.ts'
 import type { StoredResult } from '../../model/result.ts'
 import { countActions, findAction, listActions, stored, type Action } from '../../record/actions.ts'
+import { factsOfAction } from '../../record/decision-facts.ts'
 import type { KeptResult } from '../../record/kept-results.ts'
 import { readTimeline } from '../../record/audit.ts'
 import { resultJson } from './answers.ts'
@@ -287,7 +288,11 @@ async function explain(
     shadow,
     obligations,
     live: action.revision === policies.current.revision,
-    trace: await explainAction(action, (revision) => lifecycle.history.bundleOf(revision)),
+    trace: await explainAction(
+      action,
+      () => factsOfAction(db, action.id),
+      (revision) => lifecycle.history.bundleOf(revision),
+    ),
     approvals: approval ? (await votesOf(db, approval.id)).map(voteView) : [],
     audit: entries.toReversed().map(entryJson),
   }

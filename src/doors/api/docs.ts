@@ -6,6 +6,7 @@ import { Endpoints } from '../edge/endpoints.ts'
 import { openApi } from '../edge/openapi.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { SEED_ALIASES } from './seed-aliases.ts'
+import { EXT_AUTHZ_ENDPOINTS } from '../ext-authz/http.ts'
 import { PROXY_ENDPOINTS } from '../proxy/proxy.ts'
 
 /** Written by the build: the page, and the three files of swagger-ui it needs. */
@@ -74,7 +75,11 @@ export function documentOf(
   version: string,
   serverUrl: string | null,
 ) {
-  const calls: Endpoint[] = [...groups.flatMap(({ table }) => table), ...PROXY_ENDPOINTS]
+  const calls: Endpoint[] = [
+    ...groups.flatMap(({ table }) => table),
+    ...PROXY_ENDPOINTS,
+    ...EXT_AUTHZ_ENDPOINTS,
+  ]
   const shown = calls.filter(({ path: at }) => !at.startsWith('/docs/'))
   return openApi(shown, SEED_ALIASES, { version, serverUrl })
 }

@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import { OBLIGATION_TYPES } from '../../model/obligation.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { always, list, STRING } from '../edge/schemas.ts'
@@ -16,6 +17,10 @@ export function authzenConfiguration(parts: PartsOf<'config'>): Endpoints {
         policy_decision_point: STRING,
         access_evaluation_endpoint: STRING,
         access_evaluations_endpoint: STRING,
+        search_subject_endpoint: STRING,
+        search_resource_endpoint: STRING,
+        search_action_endpoint: STRING,
+        supported_obligations: list(STRING),
         capabilities: list(STRING),
       }),
       errors: ['not_found'],
@@ -30,6 +35,10 @@ export function authzenConfiguration(parts: PartsOf<'config'>): Endpoints {
         policy_decision_point: url,
         access_evaluation_endpoint: `${base}/access/v1/evaluation`,
         access_evaluations_endpoint: `${base}/access/v1/evaluations`,
+        search_subject_endpoint: `${base}/access/v1/search/subject`,
+        search_resource_endpoint: `${base}/access/v1/search/resource`,
+        search_action_endpoint: `${base}/access/v1/search/action`,
+        supported_obligations: [...OBLIGATION_TYPES],
         capabilities: [],
       }
     },

@@ -1,16 +1,14 @@
-import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import type { Inquiry } from '../../model/inquiry.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import type { Asker, Evaluation } from '../../pipeline/inquiries.ts'
 import type { Pipeline } from '../../pipeline/pipeline.ts'
-import { readJson } from '../edge/body.ts'
-import { bodyObject, callerOf, stateOf } from '../edge/context.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { INQUIRERS } from '../edge/roles.ts'
 import { always, BOOLEAN, list } from '../edge/schemas.ts'
 import { OPEN } from '../edge/validate.ts'
+import { askerOf, authzenBody, AUTHZEN_ERRORS } from './body.ts'
 import { decisionJson, inquiryOf, objectOf, partsOf, refusedItem, type Parts } from './wire.ts'
 
 // AuthZEN Authorization API 1.0, evaluation and evaluations: a door over `pipeline.inquire`. A denial is an
@@ -19,11 +17,6 @@ import { decisionJson, inquiryOf, objectOf, partsOf, refusedItem, type Parts } f
 const EVALUATIONS_MAX = 100
 
 const DECISION = always({ decision: BOOLEAN, context: OPEN })
-const ERRORS = [
-  ...['invalid_request', 'audit_unavailable', 'overloaded', 'kill_state_unknown'],
-  ...['no_policy', 'clock_skew', 'shutting_down'],
-] as const
-
 /** `/access/v1/evaluation` and `/access/v1/evaluations`. */
 export function authzenEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
   const { pipeline } = parts
@@ -40,9 +33,9 @@ export function authzenEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
       roles: INQUIRERS,
       accepts: ['application/json'],
       answer: DECISION,
-      errors: ERRORS,
+      errors: AUTHZEN_ERRORS,
     },
-    async ({ req }) => single(pipeline, await bodyOf(req), askerOf(req)),
+    async ({ req }) => single(pipeline, await authzenBody(req), askerOf(req)),
   )
 
   endpoints.on(
@@ -56,10 +49,10 @@ export function authzenEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
       roles: INQUIRERS,
       accepts: ['application/json'],
       answer: { anyOf: [DECISION, always({ evaluations: list(DECISION) })] },
-      errors: ERRORS,
+      errors: AUTHZEN_ERRORS,
     },
     async ({ req }) => {
-      const body = await bodyOf(req)
+      const body = await authzenBody(req)
       const { evaluations } = body
       const isSingle = evaluations === undefined || isEmptyList(evaluations)
       if (isSingle) return single(pipeline, body, askerOf(req))
@@ -69,27 +62,6 @@ export function authzenEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
 
   return endpoints
 }
-
-// Section 10.1.1: another media type is a malformed request here.
-async function bodyOf(req: IncomingMessage): Promise<JsonObject> {
-  try {
-    await readJson(req)
-  } catch (error) {
-    const isOther = error instanceof GatewayError && error.code === 'unsupported_media_type'
-    if (!isOther) throw error
-    throw new GatewayError('invalid_request', error.message)
-  }
-  if (stateOf(req).body === undefined) {
-    throw new GatewayError('invalid_request', 'the body must be a JSON object')
-  }
-  return bodyObject(req)
-}
-
-const askerOf = (req: IncomingMessage): Asker => ({
-  caller: callerOf(req),
-  requestId: stateOf(req).requestId,
-  surface: 'authzen',
-})
 
 async function single(pipeline: Pipeline, body: JsonObject, asker: Asker): Promise<JsonObject> {
   const [evaluation] = await pipeline.inquire([inquiryOf(partsOf(body))], asker)

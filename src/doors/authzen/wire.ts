@@ -1,6 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Entity, Inquiry } from '../../model/inquiry.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
+import { obligationType } from '../../model/obligation.ts'
 import type { Evaluation } from '../../pipeline/inquiries.ts'
 
 // AuthZEN Authorization API 1.0: JSON to inquiries and back. Members that the specification does not know are
@@ -78,9 +79,15 @@ export function decisionJson(evaluation: Evaluation, nowMs: number): JsonObject 
       revision,
       ...(isPermitted ? {} : { reason: code }),
       ...(!isPermitted && disclosesReasons ? { reasons: reasons.map(publicReason) } : {}),
-      ...(obligations.length > 0 ? { obligations: obligations.map((one) => ({ ...one })) } : {}),
+      ...(obligations.length > 0 ? { obligations: obligations.map(obligationJson) } : {}),
     },
   }
+}
+
+// What the profile does not name is `custom`, and says its own type.
+function obligationJson({ id, type, properties }: Evaluation['obligations'][number]): JsonObject {
+  const shown = obligationType(type)
+  return { id, type: shown, properties: shown === type ? properties : { ...properties, type } }
 }
 
 const publicReason = ({ code, message, source }: Evaluation['reasons'][number]): JsonObject => ({

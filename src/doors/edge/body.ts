@@ -41,6 +41,11 @@ export function mediaType(req: IncomingMessage, allowed: readonly string[]): str
   if (encoding !== 'identity') {
     throw new GatewayError('unsupported_media_type', 'compressed bodies are not accepted')
   }
+  return plainMediaType(req, allowed)
+}
+
+/** The same, whatever it is compressed with. */
+export function plainMediaType(req: IncomingMessage, allowed: readonly string[]): string {
   const [given = '', ...parameters] = (header(req, 'content-type') ?? '').toLowerCase().split(';')
   const type = given.trim()
   const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='))

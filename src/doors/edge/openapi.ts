@@ -66,52 +66,50 @@ export function openApi(
   }
 }
 
-/** The one shape of every error: what every one of them says, and what some say besides. */
-export const ERROR: JsonObject = object(
+/** What every error says, and what some say besides. */
+export const ERROR_MEMBER: JsonObject = always(
   {
-    error: always(
-      {
-        code: { type: 'string', enum: Object.keys(ERRORS) },
-        message: STRING,
-        retryable: BOOLEAN,
-        next_action: { ...STRING, description: 'what to do now, where there is something better' },
-        action_id: STRING,
-        decision_id: STRING,
-        turn_id: STRING,
-        plan_id: STRING,
-        reasons: REASONS,
-        revision: STRING,
-        retry_at: { ...AT, description: 'when a full window opens again' },
-        joined: {
-          ...BOOLEAN,
-          description: 'the same request had been sent before: this is that one',
-        },
-        status: { ...STRING, description: 'what the approval or action already is' },
-        problems: { ...list(STRING), description: 'each mistake of a request' },
-        rows: { ...list(OPEN), description: 'each mistake of a file that is imported' },
-        diagnostics: { ...DIAGNOSTICS, description: 'each mistake of a policy' },
-        patch: { ...STRING, description: 'the change, where it can not be made here' },
-      },
-      [
-        'next_action',
-        'action_id',
-        'decision_id',
-        'turn_id',
-        'plan_id',
-        'reasons',
-        'revision',
-        'retry_at',
-        'joined',
-        'status',
-        'problems',
-        'rows',
-        'diagnostics',
-        'patch',
-      ],
-    ),
+    code: { type: 'string', enum: Object.keys(ERRORS) },
+    message: STRING,
+    retryable: BOOLEAN,
+    next_action: { ...STRING, description: 'what to do now, where there is something better' },
+    action_id: STRING,
+    decision_id: STRING,
+    turn_id: STRING,
+    plan_id: STRING,
+    reasons: REASONS,
+    revision: STRING,
+    retry_at: { ...AT, description: 'when a full window opens again' },
+    joined: {
+      ...BOOLEAN,
+      description: 'the same request had been sent before: this is that one',
+    },
+    status: { ...STRING, description: 'what the approval or action already is' },
+    problems: { ...list(STRING), description: 'each mistake of a request' },
+    rows: { ...list(OPEN), description: 'each mistake of a file that is imported' },
+    diagnostics: { ...DIAGNOSTICS, description: 'each mistake of a policy' },
+    patch: { ...STRING, description: 'the change, where it can not be made here' },
   },
-  ['error'],
+  [
+    'next_action',
+    'action_id',
+    'decision_id',
+    'turn_id',
+    'plan_id',
+    'reasons',
+    'revision',
+    'retry_at',
+    'joined',
+    'status',
+    'problems',
+    'rows',
+    'diagnostics',
+    'patch',
+  ],
 )
+
+/** The one shape of every error. */
+export const ERROR: JsonObject = object({ error: ERROR_MEMBER }, ['error'])
 
 /** `/actions/:id` and `*path` in the words of OpenAPI. */
 const template = (path: string): string => path.replaceAll(/[:*](\w+)/g, '{$1}')

@@ -9,6 +9,7 @@ import type { Logger } from '../../lib/log.ts'
 import type { Lifecycle } from '../../lifecycle/lifecycle.ts'
 import type { Operations } from '../../operations/operations.ts'
 import type { Pipeline } from '../../pipeline/pipeline.ts'
+import type { Replays } from '../../rehearsal/replays.ts'
 import type { Sandbox } from '../../rehearsal/sandbox.ts'
 import type { Plans } from '../../plans/plans.ts'
 import type { Turns } from '../../turns/turns.ts'
@@ -42,6 +43,7 @@ export interface HttpParts {
   readonly agents: AgentCache
   readonly turns: Turns
   readonly sandbox: Sandbox
+  readonly replays: Replays
   readonly policies: PolicyStore
   readonly lifecycle: Lifecycle
   readonly killState: KillState

@@ -12,5 +12,7 @@ export const ADMINS: readonly KeyRole[] = ['admin']
 export const AGENTS: readonly KeyRole[] = ['agent']
 /** Who may ask for decisions: enforcement points about anybody, an agent about itself. */
 export const INQUIRERS: readonly KeyRole[] = ['pep', 'agent', 'admin']
+/** Enforcement points, about whatever they ask. */
+export const PEPS: readonly KeyRole[] = ['pep', 'admin']
 /** An agent for itself, and whoever runs the gate for any. */
 export const ACTORS: readonly KeyRole[] = ['agent', 'operator', 'admin']

@@ -2,22 +2,18 @@ import { Readable } from 'node:stream'
 import { pipeline as streamed } from 'node:stream/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Router } from 'express'
-import type { SentHeaders } from '../../bundle/headers.ts'
-import type { KeyRing } from '../../agents/keys.ts'
 import { methodsFor } from '../../bundle/route.ts'
 import { GatewayError } from '../../errors.ts'
 import { SentFiles } from '../../lib/spool.ts'
-import type { HttpCall } from '../../pipeline/submission.ts'
-import { UNSAID } from '../../model/request.ts'
 import type { StoredResult } from '../../model/result.ts'
 import type { Tool } from '../../model/tool.ts'
 import type { KeptResult } from '../../record/kept-results.ts'
 import type { ActionSink } from '../../protocols/http/exchange.ts'
-import type { Answer, Submission } from '../../pipeline/submission.ts'
+import type { Answer } from '../../pipeline/submission.ts'
 import { publicReason, refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
-import { callerOf, header, stateOf } from '../edge/context.ts'
-import { allow, middleware, targetOf } from '../edge/edge.ts'
+import { header, stateOf } from '../edge/context.ts'
+import { allow, middleware } from '../edge/edge.ts'
 import type { DirectCall } from '../edge/front.ts'
 import { sendError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -25,7 +21,7 @@ import { idempotencyKey, sealOf } from '../edge/once.ts'
 import { AGENTS } from '../edge/roles.ts'
 import { HELD_ANSWER } from '../edge/schemas.ts'
 import { ACT_ERRORS, WAIT_S_MAX } from '../api/act.ts'
-import { readProxied } from './body.ts'
+import { aimOf, toAsked, type Asked } from './asked.ts'
 import { ResponseSink, sendHead } from './sink.ts'
 
 // Agents that know nothing of the gate but a base URL and a key. The request target is taken as it was sent,
@@ -36,7 +32,6 @@ import { ResponseSink, sendHead } from './sink.ts'
 type ProxyParts = Pick<HttpParts, 'pipeline' | 'policies' | 'heldFiles' | 'config' | 'keyRing'>
 
 const PREFIX = '/proxy/'
-const UPSTREAM = /^[A-Za-z0-9._-]{1,64}$/
 /** What the documentation says of the proxy, which takes any method and answers like the upstream. */
 export const PROXY_ENDPOINTS: readonly Endpoint[] = (
   ['get', 'post', 'put', 'patch', 'delete'] as const
@@ -87,7 +82,7 @@ async function proxied(
   }
   const files = new SentFiles()
   try {
-    await answerProxied(req, res, toAsked(req, files, parts), parts)
+    await answerProxied(req, res, proxyAsked(req, files, parts), parts)
   } finally {
     files.discard()
   }
@@ -95,7 +90,7 @@ async function proxied(
 
 // Asking what may be called has no effect, so it is answered here and never forwarded.
 function sendMethods(req: IncomingMessage, res: ServerResponse, { policies }: ProxyParts): void {
-  const { upstream, path } = split(targetOf(req))
+  const { upstream, path } = aimOf(req, PREFIX)
   const methods = methodsFor(policies.current.routes, upstream, path)
   res.setHeader('Allow', [...methods, 'OPTIONS'].join(', '))
   res.statusCode = 204
@@ -105,7 +100,7 @@ function sendMethods(req: IncomingMessage, res: ServerResponse, { policies }: Pr
 async function answerProxied(
   req: IncomingMessage,
   res: ServerResponse,
-  { submission, tool }: Asked,
+  { submission, tool }: ProxyAsked,
   { pipeline, policies, heldFiles }: ProxyParts,
 ): Promise<void> {
   const { upstream } = submission.call
@@ -150,81 +145,22 @@ async function sendLarge(
   await streamed(Readable.from(kept.bytes.read()), res)
 }
 
-// The target as it was sent: nothing that normalises may touch it before the route match.
-function split(url: string): { upstream: string; path: string; query: string } {
-  const at = url.indexOf('?')
-  const path = at < 0 ? url : url.slice(0, at)
-  const rest = path.startsWith(PREFIX) ? path.slice(PREFIX.length) : ''
-  const slash = rest.indexOf('/')
-  const upstream = slash < 0 ? rest : rest.slice(0, slash)
-  if (!UPSTREAM.test(upstream)) throw new GatewayError('not_found', 'use /proxy/{upstream}/{path}')
+type ProxyAsked = Asked & { readonly submission: { sink?: ActionSink } }
+
+function proxyAsked(req: IncomingMessage, files: SentFiles, parts: ProxyParts): ProxyAsked {
+  const { submission, tool } = toAsked(req, aimOf(req, PREFIX), files, parts)
   return {
-    upstream,
-    path: slash < 0 ? '/' : rest.slice(slash),
-    query: at < 0 ? '' : url.slice(at + 1),
-  }
-}
-
-interface Asked {
-  readonly submission: Submission & { readonly call: HttpCall; sink?: ActionSink }
-  /** The tool it stands for, once that is known. */
-  readonly tool: () => Tool | undefined
-}
-
-function toAsked(
-  req: IncomingMessage,
-  files: SentFiles,
-  { heldFiles: { spool }, config, keyRing }: ProxyParts,
-): Asked {
-  const at = split(targetOf(req))
-  const { uploadBytesMax } = config
-  let found: Tool | undefined
-  const submission = {
-    caller: callerOf(req),
-    requestId: stateOf(req).requestId,
-    files,
-    call: {
-      ...at,
-      method: req.method ?? '',
-      headers: sentHeaders(req),
-      body: async (tool: Tool) => {
-        found = tool
-        const startedAt = performance.now()
-        const body = await readProxied(req, tool, { spool, files, uploadBytesMax })
-        if (performance.now() - startedAt > KEY_CACHE_MS) await assertStillKnown(req, keyRing)
-        return body
+    submission: {
+      ...submission,
+      idempotencyKey: idempotencyKey(req),
+      seal: sealOf(req),
+      // Of a client that takes 202 for a success the gate waits by itself.
+      get waitMs() {
+        return Math.max(waitMs(req), tool()?.http.waitMs ?? 0)
       },
     },
-    ...UNSAID,
-    idempotencyKey: idempotencyKey(req),
-    seal: sealOf(req),
-    // Of a client that takes 202 for a success the gate waits by itself.
-    get waitMs() {
-      return Math.max(waitMs(req), found?.http.waitMs ?? 0)
-    },
+    tool,
   }
-  return { submission, tool: () => found }
-}
-
-/** As long as a key that was looked up is believed in. */
-const KEY_CACHE_MS = 1_000
-
-// A body may take minutes to come in, and a key that was revoked meanwhile acts no more.
-async function assertStillKnown(req: IncomingMessage, keyRing: KeyRing): Promise<void> {
-  const { presentedKey, caller } = stateOf(req)
-  const again = presentedKey === undefined ? null : await keyRing.authenticate(presentedKey)
-  if (again?.keyId === caller?.keyId) return
-  throw new GatewayError('unauthenticated', 'the key is unknown or revoked')
-}
-
-/** As they came: Node drops some of what is there twice, and joins the rest. */
-function sentHeaders({ rawHeaders }: IncomingMessage): SentHeaders {
-  const sent = new Map<string, string[]>()
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = (rawHeaders[at] ?? '').toLowerCase()
-    sent.set(name, [...(sent.get(name) ?? []), rawHeaders[at + 1] ?? ''])
-  }
-  return sent
 }
 
 /** RFC 7240: `Prefer: wait=10` waits that many seconds for a held action. */

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
 import { lockDataDir } from './lock.ts'
 import { PortStream } from './port-stream.ts'
@@ -50,8 +50,15 @@ export class EmbeddedDatabase {
       database: 'postgres',
       host: 'embedded',
       ssl: false,
-      stream: () => new PortStream(this.#live()),
+      stream: () => new PortStream(() => this.open()),
     }
+  }
+
+  /** The other end of a connection, which may be handed to another thread. */
+  open(): MessagePort {
+    const { port1, port2 } = new MessageChannel()
+    this.#live().postMessage({ port: port2 }, [port2])
+    return port1
   }
 
   async stop(): Promise<void> {

@@ -1,23 +1,22 @@
 import { Duplex } from 'node:stream'
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 
 /** What `pg` takes for a socket: a byte stream to the embedded database over a MessagePort. */
 export class PortStream extends Duplex {
-  readonly #worker: Worker
+  readonly #open: () => MessagePort
   #port: MessagePort | undefined
 
-  constructor(worker: Worker) {
+  constructor(open: () => MessagePort) {
     super()
-    this.#worker = worker
+    this.#open = open
   }
 
   connect(): this {
-    const { port1, port2 } = new MessageChannel()
-    this.#port = port1
-    port1.on('message', (data: Uint8Array | null) => this.#receive(data))
+    const port = this.#open()
+    this.#port = port
+    port.on('message', (data: Uint8Array | null) => this.#receive(data))
     // A worker that was terminated says no farewell: whoever waits for an answer must hear of it.
-    port1.on('close', () => this.destroy(new Error('the embedded database went away')))
-    this.#worker.postMessage({ port: port2 }, [port2])
+    port.on('close', () => this.destroy(new Error('the embedded database went away')))
     process.nextTick(() => this.emit('connect'))
     return this
   }
