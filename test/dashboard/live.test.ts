@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { EVIL, inChromium, TestDashboard } from '../support/dashboard.ts'
-import { until } from '../support/gate.ts'
+import { heard, until } from '../support/gate.ts'
 
 const BURST = 2_100
 const AT_ONCE = 40
@@ -19,7 +19,7 @@ inChromium('the dashboard: what happens now', () => {
   const count = async (of: string) =>
     Number(await ui.page.locator(`[data-count=${of}]`).innerText())
   const size = async () => (await ui.gate.call('GET', '/state')).body.audit.size as number
-  const deny = (tool = 'no.such') => ui.gate.act(agent, { tool, args: {} })
+  const deny = (tool = 'no.such') => heard(() => ui.gate.act(agent, { tool, args: {} }))
 
   it('shows what was before, and what comes while it is looked at, without being asked', async () => {
     await ui.page.getByText('agent.created').first().waitFor()

@@ -6,6 +6,8 @@ export const PAGES = [
   ['/actions', 'Actions', 'c'],
   ['/agents', 'Agents', 'n'],
   ['/alerts', 'Alerts', 't'],
+  ['/policies', 'Policies', 'p'],
+  ['/spend', 'Spend', 's'],
   ['/audit', 'Audit', 'u'],
   ['/kill', 'Kill switch', 'k'],
 ] as const

@@ -12,6 +12,8 @@ import { Audit } from '../pages/audit.tsx'
 import { Kill, StopDialog } from '../pages/kill.tsx'
 import { Live } from '../pages/live.tsx'
 import { Overview } from '../pages/overview.tsx'
+import { Policies } from '../pages/policies.tsx'
+import { Spend } from '../pages/spend.tsx'
 import { Story } from '../pages/story.tsx'
 import { hearKeys, step, toSearch, useKeys } from '../parts/keys.ts'
 import { Empty } from '../parts/states.tsx'
@@ -134,6 +136,12 @@ function Pages() {
       </Route>
       <Route path="/alerts">
         <Alerts />
+      </Route>
+      <Route path="/policies">
+        <Policies />
+      </Route>
+      <Route path="/spend">
+        <Spend />
       </Route>
       <Route path="/audit">
         <Audit />
