@@ -5,7 +5,7 @@ import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Filters, Older, useFilters } from '../parts/filters.tsx'
 import { Lazy } from '../parts/lazy.tsx'
-import { Empty, Loaded } from '../parts/states.tsx'
+import { Empty, Loaded, Part } from '../parts/states.tsx'
 import { Pill, Said, Shown, When } from '../parts/text.tsx'
 
 const FILTERS = [
@@ -131,24 +131,29 @@ function Record() {
     call('GET /audit/timeline', { query: { limit: 50, ...query } }),
   )
   return (
-    <section aria-label="Entries">
-      <Filters of={FILTERS} />
-      <Loaded of={list}>
-        {({ entries, next_cursor: cursor }) => (
-          <>
-            {entries.length === 0 ? <Empty>No entry matches.</Empty> : null}
-            <ul class="cards">
-              {entries.map((one) => (
-                <li key={one.seq}>
-                  <Brief entry={one} />
-                </li>
-              ))}
-            </ul>
-            {cursor === null ? null : <Older cursor={cursor} />}
-          </>
-        )}
-      </Loaded>
-    </section>
+    <Part
+      label="Entries"
+      of={list}
+      before={
+        <>
+          <Filters of={FILTERS} />
+        </>
+      }
+    >
+      {({ entries, next_cursor: cursor }) => (
+        <>
+          {entries.length === 0 ? <Empty>No entry matches.</Empty> : null}
+          <ul class="cards">
+            {entries.map((one) => (
+              <li key={one.seq}>
+                <Brief entry={one} />
+              </li>
+            ))}
+          </ul>
+          {cursor === null ? null : <Older cursor={cursor} />}
+        </>
+      )}
+    </Part>
   )
 }
 
@@ -177,41 +182,46 @@ function Brief({ entry }: { entry: AuditEntry }) {
 function One({ seq }: { seq: string }) {
   const one = useResource(seq, () => call('GET /audit/entries/{seq}', { path: { seq } }))
   return (
-    <section aria-label="One entry">
-      <p class="row">
-        <Link href="/audit">All entries</Link>
-        <Link href={`/audit?seq=${Number(seq) - 1}`}>The one before</Link>
-        <Link href={`/audit?seq=${Number(seq) + 1}`}>The next one</Link>
-      </p>
-      <Loaded of={one}>
-        {(entry) => (
-          <>
-            <h2>
-              Entry {entry.seq}: {entry.kind}
-            </h2>
-            <dl>
-              <dt>when</dt>
-              <dd>
-                <When exact at={entry.at} />
-              </dd>
-              <dt>hash</dt>
-              <dd>
-                <code>{entry.hash}</code>
-              </dd>
-              <dt>continues</dt>
-              <dd>
-                <code>{entry.prev_hash}</code>
-              </dd>
-            </dl>
-            {textOf(entry, 'action_id') === '' ? null : (
-              <p>
-                <Link href={`/actions/${textOf(entry, 'action_id')}`}>The action's story</Link>
-              </p>
-            )}
-            <Shown label="What is on record" value={entry} />
-          </>
-        )}
-      </Loaded>
-    </section>
+    <Part
+      label="One entry"
+      of={one}
+      before={
+        <>
+          <p class="row">
+            <Link href="/audit">All entries</Link>
+            <Link href={`/audit?seq=${Number(seq) - 1}`}>The one before</Link>
+            <Link href={`/audit?seq=${Number(seq) + 1}`}>The next one</Link>
+          </p>
+        </>
+      }
+    >
+      {(entry) => (
+        <>
+          <h2>
+            Entry {entry.seq}: {entry.kind}
+          </h2>
+          <dl>
+            <dt>when</dt>
+            <dd>
+              <When exact at={entry.at} />
+            </dd>
+            <dt>hash</dt>
+            <dd>
+              <code>{entry.hash}</code>
+            </dd>
+            <dt>continues</dt>
+            <dd>
+              <code>{entry.prev_hash}</code>
+            </dd>
+          </dl>
+          {textOf(entry, 'action_id') === '' ? null : (
+            <p>
+              <Link href={`/actions/${textOf(entry, 'action_id')}`}>The action's story</Link>
+            </p>
+          )}
+          <Shown label="What is on record" value={entry} />
+        </>
+      )}
+    </Part>
   )
 }

@@ -6,7 +6,7 @@ import { useResource } from '../data/resource.ts'
 import { Bars } from '../parts/chart.tsx'
 import { Field } from '../parts/dialog.tsx'
 import { useKeys } from '../parts/keys.ts'
-import { Loaded } from '../parts/states.tsx'
+import { Part } from '../parts/states.tsx'
 import { Pill, Said, span, When } from '../parts/text.tsx'
 
 const HOUR_MS = 3_600_000
@@ -52,9 +52,9 @@ function Attention() {
     KINDS,
   )
   return (
-    <section aria-label="What needs somebody">
-      <Loaded of={all}>{(data) => <Needs {...data} />}</Loaded>
-    </section>
+    <Part label="What needs somebody" of={all}>
+      {(data) => <Needs {...data} />}
+    </Part>
   )
 }
 
@@ -181,28 +181,33 @@ function Decisions() {
     SLOW_MS,
   )
   return (
-    <section aria-label="Decisions">
-      <h2>Decisions</h2>
-      <div class="row filters">
-        <Field label="Time">
-          <select value={t} onChange={(event) => setParams({ t: event.currentTarget.value })}>
-            {Object.keys(RANGES).map((one) => (
-              <option key={one} value={one}>
-                {one}
-              </option>
-            ))}
-          </select>
-        </Field>
-      </div>
-      <Loaded of={series}>
-        {({ effects, tools }) => (
-          <>
-            <Bars title="Decided" labels={labelsOf(effects)} lines={effectLines(effects)} />
-            <Busiest of={tools} />
-          </>
-        )}
-      </Loaded>
-    </section>
+    <Part
+      label="Decisions"
+      of={series}
+      before={
+        <>
+          <h2>Decisions</h2>
+          <div class="row filters">
+            <Field label="Time">
+              <select value={t} onChange={(event) => setParams({ t: event.currentTarget.value })}>
+                {Object.keys(RANGES).map((one) => (
+                  <option key={one} value={one}>
+                    {one}
+                  </option>
+                ))}
+              </select>
+            </Field>
+          </div>
+        </>
+      }
+    >
+      {({ effects, tools }) => (
+        <>
+          <Bars title="Decided" labels={labelsOf(effects)} lines={effectLines(effects)} />
+          <Busiest of={tools} />
+        </>
+      )}
+    </Part>
   )
 }
 
@@ -270,47 +275,52 @@ function Spenders() {
     SLOW_MS,
   )
   return (
-    <section aria-label="Agents and their spend">
-      <h2>Agents</h2>
-      <Loaded of={spend}>
-        {({ money, agents }) => (
-          <>
-            <p>
-              <strong>{agents.total}</strong> agents,{' '}
-              {Object.entries(agents.by_status)
-                .map(([status, n]) => `${n} ${status}`)
-                .join(', ') || 'none yet'}
-              ; <strong>{money.spent}</strong> spent in {money.month}
-            </p>
-            {money.agents.length === 0 ? (
-              <p class="muted">Nothing was spent this month.</p>
-            ) : (
-              <table>
-                <caption>Who spent most</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">agent</th>
-                    <th scope="col">spent</th>
-                    <th scope="col">reserved</th>
+    <Part
+      label="Agents and their spend"
+      of={spend}
+      before={
+        <>
+          <h2>Agents</h2>
+        </>
+      }
+    >
+      {({ money, agents }) => (
+        <>
+          <p>
+            <strong>{agents.total}</strong> agents,{' '}
+            {Object.entries(agents.by_status)
+              .map(([status, n]) => `${n} ${status}`)
+              .join(', ') || 'none yet'}
+            ; <strong>{money.spent}</strong> spent in {money.month}
+          </p>
+          {money.agents.length === 0 ? (
+            <p class="muted">Nothing was spent this month.</p>
+          ) : (
+            <table>
+              <caption>Who spent most</caption>
+              <thead>
+                <tr>
+                  <th scope="col">agent</th>
+                  <th scope="col">spent</th>
+                  <th scope="col">reserved</th>
+                </tr>
+              </thead>
+              <tbody>
+                {money.agents.slice(0, SHOWN).map((one) => (
+                  <tr key={one.agent}>
+                    <th scope="row">
+                      <Said inline text={one.name ?? one.agent} />
+                    </th>
+                    <td>{one.spent}</td>
+                    <td>{one.reserved}</td>
                   </tr>
-                </thead>
-                <tbody>
-                  {money.agents.slice(0, SHOWN).map((one) => (
-                    <tr key={one.agent}>
-                      <th scope="row">
-                        <Said inline text={one.name ?? one.agent} />
-                      </th>
-                      <td>{one.spent}</td>
-                      <td>{one.reserved}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            )}
-          </>
-        )}
-      </Loaded>
-    </section>
+                ))}
+              </tbody>
+            </table>
+          )}
+        </>
+      )}
+    </Part>
   )
 }
 
@@ -319,7 +329,7 @@ async function readiness(): Promise<Answer<'GET /readyz'>> {
     return (await ask('GET /readyz')).body as Answer<'GET /readyz'>
   } catch (error) {
     const body = error instanceof Failure && error.status === 503 ? error.body : undefined
-    if (body && 'checks' in (body as object)) return body as Answer<'GET /readyz'>
+    if (typeof body === 'object' && body && 'checks' in body) return body as Answer<'GET /readyz'>
     throw error
   }
 }
@@ -336,38 +346,43 @@ function Health() {
     SLOW_MS,
   )
   return (
-    <section aria-label="Health">
-      <h2>Health</h2>
-      <Loaded of={health}>
-        {({ ready, state, upstreams }) => (
-          <>
-            <p>
-              <Pill of={ready.ready ? 'ready' : 'not ready'} /> policy{' '}
-              <code>{state.policy.revision.slice(0, 8)}</code>{' '}
-              {state.policy.stale ? <Pill of="stale" /> : null} · {state.replicas.length} replicas,{' '}
-              {new Set(state.replicas.map(({ revision }) => revision)).size > 1
-                ? 'of several revisions'
-                : 'of one revision'}{' '}
-              · up {span(state.uptime_s * 1000)}
-            </p>
-            <ul>
-              {ready.checks
-                .filter((one) => !one.ready)
-                .map((one) => (
-                  <li key={one.name}>
-                    {one.name} <Pill of="failing" /> <Said inline text={one.detail ?? ''} />
-                  </li>
-                ))}
-            </ul>
-            {upstreams === null ? (
-              <p class="muted">How upstreams do is shown to operators.</p>
-            ) : (
-              <Upstreams of={upstreams} />
-            )}
-          </>
-        )}
-      </Loaded>
-    </section>
+    <Part
+      label="Health"
+      of={health}
+      before={
+        <>
+          <h2>Health</h2>
+        </>
+      }
+    >
+      {({ ready, state, upstreams }) => (
+        <>
+          <p>
+            <Pill of={ready.ready ? 'ready' : 'not ready'} /> policy{' '}
+            <code>{state.policy.revision.slice(0, 8)}</code>{' '}
+            {state.policy.stale ? <Pill of="stale" /> : null} · {state.replicas.length} replicas,{' '}
+            {new Set(state.replicas.map(({ revision }) => revision)).size > 1
+              ? 'of several revisions'
+              : 'of one revision'}{' '}
+            · up {span(state.uptime_s * 1000)}
+          </p>
+          <ul>
+            {ready.checks
+              .filter((one) => !one.ready)
+              .map((one) => (
+                <li key={one.name}>
+                  {one.name} <Pill of="failing" /> <Said inline text={one.detail ?? ''} />
+                </li>
+              ))}
+          </ul>
+          {upstreams === null ? (
+            <p class="muted">How upstreams do is shown to operators.</p>
+          ) : (
+            <Upstreams of={upstreams} />
+          )}
+        </>
+      )}
+    </Part>
   )
 }
 

@@ -4,7 +4,7 @@ import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Confirm, TextField } from '../parts/dialog.tsx'
 import { Older, useFilters } from '../parts/filters.tsx'
-import { Empty, Loaded } from '../parts/states.tsx'
+import { Empty, Loaded, Part } from '../parts/states.tsx'
 import { Pill, Said, Shown, When } from '../parts/text.tsx'
 
 const NO_FILTERS: [] = []
@@ -113,43 +113,48 @@ export function Change({ from, to }: { from: string; to: string | null }) {
     call('GET /policy/diff', { query: { from, to: to ?? undefined } }),
   )
   return (
-    <section aria-label="Change">
-      <p>
-        <Link href="/policies?view=history">History</Link>
-      </p>
-      <Loaded of={diff}>
-        {({ files, meaning }) => (
-          <>
-            <h2>What it means</h2>
-            {meaning.length === 0 ? <Empty>Nothing that decides differs.</Empty> : null}
-            <ul class="cards">
-              {meaning.map((one) => (
-                <li key={`${one.kind} ${one.name}`}>
-                  <Pill of={one.change} /> {one.kind} <Said inline text={one.name} />
-                  <details>
-                    <summary>before and after</summary>
-                    <Shown label={`${one.name} before`} value={one.before} />
-                    <Shown label={`${one.name} after`} value={one.after} />
-                  </details>
-                </li>
-              ))}
-            </ul>
-            <h2>Files</h2>
-            {files.map((one) => (
-              <section key={one.path} aria-label={one.path}>
-                <h3>
-                  <Said inline text={one.path} /> <Pill of={one.change} />
-                </h3>
-                {one.diff === null ? (
-                  <Empty>No text, or too much of it differs.</Empty>
-                ) : (
-                  <Shown label={`difference of ${one.path}`} value={one.diff} />
-                )}
-              </section>
+    <Part
+      label="Change"
+      of={diff}
+      before={
+        <>
+          <p>
+            <Link href="/policies?view=history">History</Link>
+          </p>
+        </>
+      }
+    >
+      {({ files, meaning }) => (
+        <>
+          <h2>What it means</h2>
+          {meaning.length === 0 ? <Empty>Nothing that decides differs.</Empty> : null}
+          <ul class="cards">
+            {meaning.map((one) => (
+              <li key={`${one.kind} ${one.name}`}>
+                <Pill of={one.change} /> {one.kind} <Said inline text={one.name} />
+                <details>
+                  <summary>before and after</summary>
+                  <Shown label={`${one.name} before`} value={one.before} />
+                  <Shown label={`${one.name} after`} value={one.after} />
+                </details>
+              </li>
             ))}
-          </>
-        )}
-      </Loaded>
-    </section>
+          </ul>
+          <h2>Files</h2>
+          {files.map((one) => (
+            <section key={one.path} aria-label={one.path}>
+              <h3>
+                <Said inline text={one.path} /> <Pill of={one.change} />
+              </h3>
+              {one.diff === null ? (
+                <Empty>No text, or too much of it differs.</Empty>
+              ) : (
+                <Shown label={`difference of ${one.path}`} value={one.diff} />
+              )}
+            </section>
+          ))}
+        </>
+      )}
+    </Part>
   )
 }

@@ -3,7 +3,7 @@ import type { Calls } from '../../client/api.ts'
 import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Field } from '../parts/dialog.tsx'
-import { Empty, Loaded } from '../parts/states.tsx'
+import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said } from '../parts/text.tsx'
 
 const SLOW_MS = 2_000
@@ -82,26 +82,24 @@ function All({ month }: { month: string | undefined }) {
     SLOW_MS,
   )
   return (
-    <section aria-label="Agents">
-      <Loaded of={spend}>
-        {({ money, limits }) => (
-          <>
-            <p>
-              <strong>{money.spent}</strong> spent in {money.month}
-            </p>
-            {money.agents.length === 0 ? (
-              <Empty>
-                Nothing was spent. What has a cost is charged: an action that declares one, or a
-                report.
-              </Empty>
-            ) : (
-              <Agents of={money.agents} limits={limits} month={money.month} />
-            )}
-            <Types of={money.by_type} />
-          </>
-        )}
-      </Loaded>
-    </section>
+    <Part label="Agents" of={spend}>
+      {({ money, limits }) => (
+        <>
+          <p>
+            <strong>{money.spent}</strong> spent in {money.month}
+          </p>
+          {money.agents.length === 0 ? (
+            <Empty>
+              Nothing was spent. What has a cost is charged: an action that declares one, or a
+              report.
+            </Empty>
+          ) : (
+            <Agents of={money.agents} limits={limits} month={money.month} />
+          )}
+          <Types of={money.by_type} />
+        </>
+      )}
+    </Part>
   )
 }
 
@@ -217,30 +215,35 @@ function Types({ of }: { of: Spent['by_type'] }) {
 function Guards() {
   const budgets = useResource('budgets', () => call('GET /budgets'), KINDS, SLOW_MS)
   return (
-    <section aria-label="Budgets of the policy">
-      <h2>Budgets of the policy, as they stand now</h2>
-      <Loaded of={budgets}>
-        {({ budgets: all }) =>
-          all.length === 0 ? (
-            <Empty>No budget of the policy was taken from in its period.</Empty>
-          ) : (
-            <ul class="cards">
-              {all.map((one) => (
-                <li key={`${one.guard} ${one.period} ${one.scope} ${one.of}`}>
-                  <strong>
-                    <Said inline text={one.guard} />
-                  </strong>{' '}
-                  {one.scope}{' '}
-                  {one.scope === 'global' ? null : <Said inline text={one.name ?? one.of} />}, each{' '}
-                  {one.period}: {one.spent} spent, {one.reserved} reserved, {one.remaining} left of{' '}
-                  {one.limit} <Used percent={one.percent} />
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </Loaded>
-    </section>
+    <Part
+      label="Budgets of the policy"
+      of={budgets}
+      before={
+        <>
+          <h2>Budgets of the policy, as they stand now</h2>
+        </>
+      }
+    >
+      {({ budgets: all }) =>
+        all.length === 0 ? (
+          <Empty>No budget of the policy was taken from in its period.</Empty>
+        ) : (
+          <ul class="cards">
+            {all.map((one) => (
+              <li key={`${one.guard} ${one.period} ${one.scope} ${one.of}`}>
+                <strong>
+                  <Said inline text={one.guard} />
+                </strong>{' '}
+                {one.scope}{' '}
+                {one.scope === 'global' ? null : <Said inline text={one.name ?? one.of} />}, each{' '}
+                {one.period}: {one.spent} spent, {one.reserved} reserved, {one.remaining} left of{' '}
+                {one.limit} <Used percent={one.percent} />
+              </li>
+            ))}
+          </ul>
+        )
+      }
+    </Part>
   )
 }
 
@@ -252,39 +255,44 @@ function One({ id, month }: { id: string; month: string | undefined }) {
     SLOW_MS,
   )
   return (
-    <section aria-label="One agent">
-      <p>
-        <Link href={month === undefined ? '/spend' : `/spend?month=${month}`}>All agents</Link>
-      </p>
-      <Loaded of={one}>
-        {(spend) => (
-          <>
-            <h2>
-              <Said inline text={spend.name} />
-            </h2>
-            <dl>
-              <dt>month</dt>
-              <dd>{spend.month}</dd>
-              <dt>spent</dt>
-              <dd>{spend.spent}</dd>
-              <dt>reserved</dt>
-              <dd>{spend.reserved}</dd>
-              <dt>limit</dt>
-              <dd>{spend.limit ?? 'none'}</dd>
-              <dt>left</dt>
-              <dd>{spend.remaining ?? 'no bound'}</dd>
-              <dt>used</dt>
-              <dd>
-                <Used percent={spend.percent} />
-              </dd>
-            </dl>
-            <Types of={spend.by_type} />
-            <p>
-              <Link href={`/actions?agent=${spend.agent}`}>Its actions</Link>
-            </p>
-          </>
-        )}
-      </Loaded>
-    </section>
+    <Part
+      label="One agent"
+      of={one}
+      before={
+        <>
+          <p>
+            <Link href={month === undefined ? '/spend' : `/spend?month=${month}`}>All agents</Link>
+          </p>
+        </>
+      }
+    >
+      {(spend) => (
+        <>
+          <h2>
+            <Said inline text={spend.name} />
+          </h2>
+          <dl>
+            <dt>month</dt>
+            <dd>{spend.month}</dd>
+            <dt>spent</dt>
+            <dd>{spend.spent}</dd>
+            <dt>reserved</dt>
+            <dd>{spend.reserved}</dd>
+            <dt>limit</dt>
+            <dd>{spend.limit ?? 'none'}</dd>
+            <dt>left</dt>
+            <dd>{spend.remaining ?? 'no bound'}</dd>
+            <dt>used</dt>
+            <dd>
+              <Used percent={spend.percent} />
+            </dd>
+          </dl>
+          <Types of={spend.by_type} />
+          <p>
+            <Link href={`/actions?agent=${spend.agent}`}>Its actions</Link>
+          </p>
+        </>
+      )}
+    </Part>
   )
 }
