@@ -2500,6 +2500,28 @@ export interface Calls {
       }[]
     }
   }
+  /** What the budgets of guards stand at now, those nearest to their limits first. */
+  'GET /budgets': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly budgets: readonly {
+        readonly guard: string
+        readonly period: 'day' | 'month' | 'total'
+        readonly scope: 'agent' | 'tool' | 'role' | 'global'
+        /** an agent id, a tool, a role, or `*` */
+        readonly of: string
+        /** of an agent */
+        readonly name: string | null
+        readonly limit: string
+        readonly spent: string
+        readonly reserved: string
+        readonly remaining: string
+        readonly percent: number
+      }[]
+    }
+  }
   /** List recorded figures, newest first; an agent sees its own. */
   'GET /api/v1/metrics': {
     path: object

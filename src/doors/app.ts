@@ -29,6 +29,7 @@ import { policyReplayEndpoints } from './api/policy-replays.ts'
 import { policyHistoryEndpoints } from './api/policy-history.ts'
 import { policyPublishEndpoints } from './api/policy-publish.ts'
 import { proxyRoutes } from './proxy/proxy.ts'
+import { budgetEndpoints } from './api/budgets.ts'
 import { reportEndpoints } from './api/reports.ts'
 import { sandboxEndpoints } from './api/sandbox.ts'
 import { seriesEndpoints } from './api/series.ts'
@@ -81,6 +82,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     turnEndpoints(parts),
     sandboxEndpoints(parts),
     reportEndpoints(parts),
+    budgetEndpoints(parts),
     metricEndpoints(parts),
     ingestEndpoints(parts),
     authzenEndpoints(parts),

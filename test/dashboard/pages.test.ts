@@ -1,17 +1,13 @@
-import axe from 'axe-core'
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { chromium, type Browser, type Page } from 'playwright-core'
-import { TestGate, until } from '../support/gate.ts'
+import type { Page } from 'playwright-core'
+import { EVIL, inChromium, TestDashboard } from '../support/dashboard.ts'
+import { type TestGate, until } from '../support/gate.ts'
 import { reply } from '../support/upstream.ts'
 
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((at) => fs.existsSync(at))
 const ASSETS = path.resolve(import.meta.dirname, '..', '..', 'dist', 'ui', 'assets')
-const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run']
-const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-const EVIL = '<img src=x onerror="window.hit=1">\u202etxt\u0007'
 
 it('the dashboard: its first load is at most 60 kB gzipped', () => {
   const first = fs.readdirSync(ASSETS).filter((name) => /^index-.*\.(?:js|css)$/.test(name))
@@ -20,59 +16,24 @@ it('the dashboard: its first load is at most 60 kB gzipped', () => {
   expect(bytes.reduce((all, one) => all + one, 0)).to.be.below(60_000)
 })
 
-const run = CHROMIUM ? describe : describe.skip
-if (!CHROMIUM) console.log('  the dashboard in a browser: skipped: no Chromium')
-
-run('the dashboard in Chromium', () => {
+inChromium('the dashboard in Chromium', () => {
+  let ui: TestDashboard
   let gate: TestGate
-  let browser: Browser
   let page: Page
   let agent: string
   let approver: string
-  const said: string[] = []
   before(async () => {
-    gate = await TestGate.start()
+    ui = await TestDashboard.start()
+    ;({ gate, page } = ui)
     agent = await gate.agent('worker-1')
     approver = await gate.key('operator', 'ada')
-    browser = await chromium.launch({ executablePath: CHROMIUM ?? '', args: ARGS })
-    page = await browser.newPage({ viewport: { width: 375, height: 740 } })
-    page.setDefaultTimeout(60_000)
-    page.on('console', (one) => one.type() === 'error' && said.push(one.text()))
-    page.on('pageerror', (error) => said.push(error.message))
-    page.on('request', (one) => {
-      if (!one.url().startsWith(gate.gate.url)) said.push(`asks ${one.url()}`)
-    })
   })
-  after(async () => {
-    await browser?.close()
-    await gate.stop()
-  })
+  after(() => ui.stop())
+  const assertAccessible = (what: string) => ui.assertAccessible(what)
 
-  async function assertAccessible(what: string): Promise<void> {
-    await page.evaluate(axe.source)
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme })
-      for (const width of [375, 1280]) {
-        await page.setViewportSize({ width, height: 740 })
-        const found = (await page.evaluate(
-          `axe.run({ runOnly: ${JSON.stringify(TAGS)} }).then(({ violations }) =>
-            violations.map((one) => one.id + ' ' + one.nodes[0].target))`,
-        )) as string[]
-        expect(found, `${what} ${colorScheme} ${width}`).to.deep.equal([])
-        const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
-        expect(over, `${what} ${width} scrolls sideways`).to.be.at.most(0)
-      }
-    }
-    await page.setViewportSize({ width: 375, height: 740 })
-  }
-
-  it('signs in with a key', async () => {
-    await page.goto(`${gate.gate.url}/ui/`)
-    await page.getByLabel('API key').fill(approver)
-    said.length = 0 // that nobody was signed in is a 401, which a browser prints
-    await page.getByRole('button', { name: 'Sign in' }).click()
+  it('signs in with a key, and comes to what was asked for', async () => {
+    await ui.signIn(approver, '/approvals')
     await page.getByText('Nothing waits for a person.').waitFor()
-    await page.getByText('live', { exact: true }).waitFor()
     await assertAccessible('no approvals')
   })
 
@@ -82,9 +43,8 @@ run('the dashboard in Chromium', () => {
     const { url } = (await gate.call('GET', `/approvals/${held.body.approval.id}`)).body
     await page.goto(gate.gate.url + url)
     await page.getByText('DELETE', { exact: true }).waitFor()
-    await page.getByText('U+202E').waitFor()
     await page.getByText('U+0007').waitFor()
-    expect(await page.evaluate('window.hit')).to.equal(undefined)
+    await ui.assertShownAsText()
     await assertAccessible('an approval')
     await page.reload()
     await page.getByRole('button', { name: 'Approve' }).click()
@@ -165,6 +125,6 @@ run('the dashboard in Chromium', () => {
   })
 
   it('says nothing in the console, breaks no rule of its policy, and asks nobody else', () => {
-    expect(said).to.deep.equal([])
+    expect(ui.said).to.deep.equal([])
   })
 })

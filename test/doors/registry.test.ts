@@ -24,6 +24,7 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['GET', '/whoami', [...ALL, 'pep']],
   ['GET', '/state', READERS],
   ['GET', '/stats/series', READERS],
+  ['GET', '/budgets', READERS],
   ['GET', '/api/v1/alerts', READERS],
   ['POST', '/api/v1/alerts/alr_none/acknowledge', OPERATORS],
   ['GET', '/actions', ALL],

@@ -10,13 +10,16 @@ export class Failure extends Error {
   readonly code: string
   readonly requestId: string
   readonly details: Partial<GateFailure>
+  /** The whole answer, for a refusal that is an answer: what is not ready. */
+  readonly body: unknown
 
-  constructor(status: number, failure: Partial<GateFailure>, requestId: string) {
+  constructor(status: number, failure: Partial<GateFailure>, requestId: string, body?: unknown) {
     super(failure.message ?? 'the gate does not answer')
     this.status = status
     this.code = failure.code ?? 'unreachable'
     this.requestId = requestId
     this.details = failure
+    this.body = body
   }
 }
 
@@ -83,7 +86,7 @@ export async function ask(
   if (response.ok) return { status: response.status, body: answer }
   const { error = {} } = (answer ?? {}) as { error?: Partial<GateFailure> }
   if (response.status === 401 && template !== '/ui/session') session.value = null
-  throw new Failure(response.status, error, response.headers.get('x-request-id') ?? '')
+  throw new Failure(response.status, error, response.headers.get('x-request-id') ?? '', answer)
 }
 
 async function fetched(url: string, init: RequestInit): Promise<Response> {

@@ -12,11 +12,12 @@ export interface Resource<T> {
 
 const AGAIN_MS = 1_000
 
-/** Asks, and again when `key` changes or an entry of one of these kinds arrives, at most once a second. */
+/** Asks, and again when `key` changes or an entry of one of these kinds arrives, at most once in `againMs`. */
 export function useResource<T>(
   key: string,
   ask: (stop: AbortSignal) => Promise<T>,
   kinds: readonly string[] = [],
+  againMs = AGAIN_MS,
 ): Resource<T> {
   const data = useSignal<T | undefined>(undefined)
   const failure = useSignal<Failure | undefined>(undefined)
@@ -47,7 +48,7 @@ export function useResource<T>(
       timer ??= setTimeout(() => {
         timer = undefined
         void load()
-      }, AGAIN_MS)
+      }, againMs)
     })
     return () => {
       leave()

@@ -4,7 +4,7 @@ import type { Approval } from '../../client/api.ts'
 import { call, newKey } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Confirm, TextField } from '../parts/dialog.tsx'
-import { Empty, Loaded } from '../parts/states.tsx'
+import { Empty, Loaded, Part } from '../parts/states.tsx'
 import { Pill, Said, Shown, When } from '../parts/text.tsx'
 
 const KINDS = ['approval', 'decision', 'outcome']
@@ -17,32 +17,30 @@ export function Approvals() {
   const list = useResource('pending', () => call('GET /approvals', { query }), KINDS)
   return (
     <div class={id ? 'split chosen' : 'split'}>
-      <section aria-label="Waiting">
-        <Loaded of={list}>
-          {({ approvals, pending }) => (
-            <>
-              <p>{pending} waiting</p>
-              {approvals.length === 0 ? <Empty>Nothing waits for a person.</Empty> : null}
-              <ul class="cards">
-                {approvals.map((one) => (
-                  <li key={one.id}>
-                    <Link
-                      href={`/approvals?id=${one.id}`}
-                      aria-current={one.id === id ? 'true' : undefined}
-                    >
-                      <strong>{one.tool}</strong> <Said inline text={one.agent_name ?? one.agent} />
-                      <span class="muted">
-                        {' '}
-                        over <When at={one.expires_at} />
-                      </span>
-                    </Link>
-                  </li>
-                ))}
-              </ul>
-            </>
-          )}
-        </Loaded>
-      </section>
+      <Part label="Waiting" of={list}>
+        {({ approvals, pending }) => (
+          <>
+            <p>{pending} waiting</p>
+            {approvals.length === 0 ? <Empty>Nothing waits for a person.</Empty> : null}
+            <ul class="cards">
+              {approvals.map((one) => (
+                <li key={one.id}>
+                  <Link
+                    href={`/approvals?id=${one.id}`}
+                    aria-current={one.id === id ? 'true' : undefined}
+                  >
+                    <strong>{one.tool}</strong> <Said inline text={one.agent_name ?? one.agent} />
+                    <span class="muted">
+                      {' '}
+                      over <When at={one.expires_at} />
+                    </span>
+                  </Link>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
+      </Part>
       {id ? <One key={id} id={id} /> : null}
     </div>
   )

@@ -89,7 +89,8 @@ export function Cards<T extends { readonly id: string }>({
   )
 }
 
-function Older({ cursor }: { cursor: string }) {
+/** The way to what follows in a list. */
+export function Older({ cursor }: { cursor: string }) {
   const [, setParams] = useSearchParams()
   const go = () =>
     setParams((before) => {

@@ -40,6 +40,25 @@ export function Loaded<T>({
   )
 }
 
+/** A part of a page that is a resource; `before` stands above it whether it is there or not. */
+export function Part<T>({
+  label,
+  before,
+  ...loaded
+}: {
+  label: string
+  before?: ComponentChildren
+  of: Resource<T>
+  children: (data: T) => ComponentChildren
+}) {
+  return (
+    <section aria-label={label}>
+      {before}
+      <Loaded {...loaded} />
+    </section>
+  )
+}
+
 export const Empty = ({ children }: { children: ComponentChildren }) => (
   <div class="empty">{children}</div>
 )

@@ -1,0 +1,157 @@
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import { Link, Redirect, Route, Switch, useLocation } from 'wouter-preact'
+import { call, hasRole, offline, session } from '../data/api.ts'
+import { openLive } from '../data/live.ts'
+import { closeStream, link, openStream } from '../data/stream.ts'
+import { Actions } from '../pages/actions.tsx'
+import { Agents } from '../pages/agents.tsx'
+import { Alerts } from '../pages/alerts.tsx'
+import { Approvals } from '../pages/approvals.tsx'
+import { Audit } from '../pages/audit.tsx'
+import { Kill, StopDialog } from '../pages/kill.tsx'
+import { Live } from '../pages/live.tsx'
+import { Overview } from '../pages/overview.tsx'
+import { Policies } from '../pages/policies.tsx'
+import { Spend } from '../pages/spend.tsx'
+import { Story } from '../pages/story.tsx'
+import { hearKeys, step, toSearch, useKeys } from '../parts/keys.ts'
+import { Empty } from '../parts/states.tsx'
+import { Said } from '../parts/text.tsx'
+import { PAGES, pageOf } from './pages.ts'
+
+/** What every page stands in: the way to the others, the state of the line, and the way to stop everything. */
+export function Shell() {
+  const [path] = useLocation()
+  const page = pageOf(path)
+  const title = path.startsWith('/actions/') ? 'Action' : (page?.[1] ?? 'Portcullis')
+  useEffect(() => {
+    const leave = openLive()
+    openStream()
+    return () => {
+      leave()
+      closeStream()
+    }
+  }, [])
+  useEffect(hearKeys, [])
+  useEffect(() => {
+    document.title = `${title} · Portcullis`
+  }, [title])
+  useShortcuts()
+  return (
+    <div class="shell">
+      <Bar />
+      <nav aria-label="Pages">
+        {PAGES.map(([to, label, letter]) => (
+          <Link
+            key={to}
+            href={to}
+            aria-keyshortcuts={`g ${letter}`}
+            aria-current={page?.[0] === to ? 'page' : undefined}
+          >
+            {label}
+          </Link>
+        ))}
+      </nav>
+      <main id="main" tabIndex={-1}>
+        <h1>{title}</h1>
+        <Pages />
+      </main>
+    </div>
+  )
+}
+
+function useShortcuts() {
+  const [, go] = useLocation()
+  const ways = PAGES.map(([to, , letter]) => [`g ${letter}`, () => go(to)] as const)
+  useKeys({
+    ...Object.fromEntries(ways),
+    j: () => step(1),
+    k: () => step(-1),
+    '/': toSearch,
+    Escape: () => history.back(),
+  })
+}
+
+function Bar() {
+  const stopping = useSignal(false)
+  const signOut = async () => {
+    await call('DELETE /ui/session')
+    session.value = null
+  }
+  return (
+    <header>
+      <strong>Portcullis</strong>
+      <span role="status" class="muted grow">
+        {offline.value ? 'offline' : link.value === 'live' ? 'live' : 'reconnecting'}
+      </span>
+      <button
+        type="button"
+        class="bad"
+        disabled={!hasRole('operator')}
+        onClick={() => {
+          stopping.value = true
+        }}
+      >
+        Stop everything
+      </button>
+      <span>
+        <Said inline text={session.value?.name ?? ''} /> · {session.value?.role}
+      </span>
+      <button type="button" onClick={() => void signOut()}>
+        Sign out
+      </button>
+      {stopping.value ? (
+        <StopDialog
+          onClose={() => {
+            stopping.value = false
+          }}
+        />
+      ) : null}
+    </header>
+  )
+}
+
+function Pages() {
+  return (
+    <Switch>
+      <Route path="/">
+        <Overview />
+      </Route>
+      <Route path="/approvals">
+        <Approvals />
+      </Route>
+      <Route path="/approvals/:id">
+        {({ id }) => <Redirect to={`/approvals?id=${id}`} replace />}
+      </Route>
+      <Route path="/live">
+        <Live />
+      </Route>
+      <Route path="/actions">
+        <Actions />
+      </Route>
+      <Route path="/actions/:id">{({ id }) => <Story id={id} />}</Route>
+      <Route path="/agents">
+        <Agents />
+      </Route>
+      <Route path="/alerts">
+        <Alerts />
+      </Route>
+      <Route path="/policies">
+        <Policies />
+      </Route>
+      <Route path="/spend">
+        <Spend />
+      </Route>
+      <Route path="/audit">
+        <Audit />
+      </Route>
+      <Route path="/kill">
+        <Kill />
+      </Route>
+      <Route>
+        <Empty>There is no such page.</Empty>
+      </Route>
+    </Switch>
+  )
+}
