@@ -114,7 +114,8 @@ inChromium('the dashboard in Chromium', () => {
     await page.getByRole('button', { name: 'Stop everything now' }).press('Enter')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
     expect((await gate.call('GET', '/kill-switch')).body.engaged).to.equal(true)
-    await page.goto(`${gate.gate.url}/ui/kill`)
+    await page.getByText('Kill switches engaged: 1.').waitFor()
+    await page.getByRole('link', { name: 'What is stopped' }).click()
     await page.getByRole('button', { name: 'Release' }).waitFor()
     await assertAccessible('the kill switch')
     await page.getByRole('button', { name: 'Release' }).click()
@@ -122,6 +123,7 @@ inChromium('the dashboard in Chromium', () => {
     await page.getByLabel(/^Type/).fill('everything')
     await page.getByRole('dialog').getByRole('button', { name: 'Release' }).click()
     await page.getByText('No switch is engaged.').waitFor()
+    await page.getByText('Kill switches engaged').waitFor({ state: 'detached' })
   })
 
   it('says nothing in the console, breaks no rule of its policy, and asks nobody else', () => {

@@ -21,7 +21,7 @@ export function Policies() {
   return (
     <>
       <Live />
-      <nav aria-label="Of the policy" class="row">
+      <div role="navigation" aria-label="Of the policy" class="row tabs">
         {VIEWS.map(([name, label]) => (
           <Link
             key={name}
@@ -31,7 +31,7 @@ export function Policies() {
             {label}
           </Link>
         ))}
-      </nav>
+      </div>
       {view === '' ? <Files revision={params.get('revision')} file={params.get('file')} /> : null}
       {view === 'history' ? (
         from === null ? (

@@ -234,10 +234,15 @@ function Guards() {
                 <strong>
                   <Said inline text={one.guard} />
                 </strong>{' '}
-                {one.scope}{' '}
-                {one.scope === 'global' ? null : <Said inline text={one.name ?? one.of} />}, each{' '}
-                {one.period}: {one.spent} spent, {one.reserved} reserved, {one.remaining} left of{' '}
-                {one.limit} <Used percent={one.percent} />
+                {one.scope}
+                {one.scope === 'global' ? null : (
+                  <>
+                    {' '}
+                    <Said inline text={one.name ?? one.of} />
+                  </>
+                )}
+                , each {one.period}: {one.spent} spent, {one.reserved} reserved, {one.remaining}{' '}
+                left of {one.limit} <Used percent={one.percent} />
               </li>
             ))}
           </ul>

@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks'
 import { Link, Redirect, Route, Switch, useLocation } from 'wouter-preact'
 import { call, hasRole, offline, session } from '../data/api.ts'
 import { openLive } from '../data/live.ts'
+import { useResource } from '../data/resource.ts'
 import { closeStream, link, openStream } from '../data/stream.ts'
 import { Actions } from '../pages/actions.tsx'
 import { Agents } from '../pages/agents.tsx'
@@ -41,6 +42,7 @@ export function Shell() {
   return (
     <div class="shell">
       <Bar />
+      <Stopped />
       <nav aria-label="Pages">
         {PAGES.map(([to, label, letter]) => (
           <Link
@@ -57,6 +59,24 @@ export function Shell() {
         <h1>{title}</h1>
         <Pages />
       </main>
+    </div>
+  )
+}
+
+/** Says on every page that something is stopped: what does not happen then is no fault. */
+function Stopped() {
+  const state = useResource('stopped', () => call('GET /kill-switch'), ['kill_switch'])
+  const { switches = [], known = true } = state.data.value ?? {}
+  if (known && switches.length === 0) return null
+  return (
+    <div class="banner" role="alert">
+      {known ? (
+        <>
+          Kill switches engaged: {switches.length}. <Link href="/kill">What is stopped</Link>
+        </>
+      ) : (
+        'This gate does not know the state of the kill switch, and lets nothing through.'
+      )}
     </div>
   )
 }
