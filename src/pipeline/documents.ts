@@ -84,28 +84,36 @@ export class DocumentInquiries {
     bundle: Bundle,
   ): Promise<(DocumentAnswer | GatewayError)[]> {
     const documents = await documentsOf(bundle)
-    const { ledger, mask } = this.#parts
+    const { mask } = this.#parts
     const masks = Object.values(bundle.record).some((pointers) => pointers.length > 0)
-    return Promise.all(
-      questions.map(async (question) => {
-        const evaluated = evaluate(documents, question)
-        const answered: Answered = {
+    const answers: Promise<DocumentAnswer | GatewayError>[] = []
+    for (const question of questions) {
+      // One evaluation may take what a decision may: others have their turn between two.
+      if (answers.length > 0) await new Promise(setImmediate)
+      answers.push(
+        this.#recorded({
           ...question,
           ...asker,
-          ...evaluated,
+          ...evaluate(documents, question),
           revision: bundle.revision,
           decisionId: newId('dec'),
           mask: masks ? mask : undefined,
-        }
-        try {
-          await ledger.submit(DOCUMENT, answered)
-        } catch (error) {
-          if (error instanceof GatewayError) return error
-          throw error
-        }
-        return evaluated.failure === undefined ? answered : failed(answered)
-      }),
-    )
+        }),
+      )
+    }
+    return Promise.all(answers)
+  }
+
+  async #recorded(answered: Answered): Promise<DocumentAnswer | GatewayError> {
+    try {
+      await this.#parts.ledger.submit(DOCUMENT, answered)
+    } catch (error) {
+      if (error instanceof GatewayError) return error
+      return new GatewayError('internal_error', 'something went wrong inside the gate', {
+        cause: error,
+      })
+    }
+    return answered.failure === undefined ? answered : failed(answered)
   }
 }
 

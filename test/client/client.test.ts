@@ -145,9 +145,9 @@ describe('the client', function () {
     const text = fs.readFileSync(file, 'utf8')
     expect(text).to.not.match(/\b(?:unknown|any)\b(?=[;\n\]>])/)
     // Only what the document leaves open is open: an upstream's answer, metadata, what a switch covers, and what a rule
-    // of a policy said before and after a change.
+    // of a policy said, before and after a change, or to who asks for a document.
     const open = [...text.matchAll(/^ +(?:readonly )?(\w+)\??: Json$/gm)].map(([, name]) => name)
-    const known = ['after', 'answer', 'before', 'body', 'covers', 'metadata']
+    const known = ['after', 'answer', 'before', 'body', 'covers', 'metadata', 'result']
     expect([...new Set(open)].sort()).to.deep.equal(known)
   })
 })
