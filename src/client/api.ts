@@ -2826,6 +2826,7 @@ export interface Calls {
       readonly cwd?: string
       readonly session_id?: string
       readonly permission_mode?: string
+      readonly [name: string]: Json
     }
     answer: {
       readonly hookSpecificOutput: {

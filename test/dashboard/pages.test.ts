@@ -9,6 +9,17 @@ import { reply } from '../support/upstream.ts'
 
 const ASSETS = path.resolve(import.meta.dirname, '..', '..', 'dist', 'ui', 'assets')
 
+it('the dashboard: what is fetched later is at most 150 kB gzipped a part', () => {
+  const later = fs
+    .readdirSync(ASSETS)
+    .filter((name) => name.endsWith('.js') && !name.startsWith('index-'))
+  expect(later.length).to.be.greaterThan(0)
+  for (const name of later) {
+    const bytes = gzipSync(fs.readFileSync(path.join(ASSETS, name))).length
+    expect(bytes, name).to.be.below(150_000)
+  }
+})
+
 it('the dashboard: its first load is at most 60 kB gzipped', () => {
   const first = fs.readdirSync(ASSETS).filter((name) => /^index-.*\.(?:js|css)$/.test(name))
   const bytes = first.map((name) => gzipSync(fs.readFileSync(path.join(ASSETS, name))).length)

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { TestGate } from '../support/gate.ts'
+import { GATE } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
 const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
@@ -95,5 +96,37 @@ describe('calls that a page is made of', () => {
     for (const wrong of ['step_s=1', 'since=2030-01-01&until=2029-01-01', 'by=colour']) {
       expect((await gate.call('GET', `/stats/series?${wrong}`)).status, wrong).to.equal(400)
     }
+  })
+})
+
+describe('what budgets stand at', () => {
+  let gate: TestGate
+  before(async () => {
+    const budgets = `budgets:
+  - { id: each, limit: '1.00', period: day, scope: agent }
+  - { id: all, limit: '10.00', period: total, scope: global }
+`
+    gate = await TestGate.start({ policies: { 'gate.yaml': GATE + budgets } })
+  })
+  after(() => gate.stop())
+
+  it('GET /budgets: of each agent and of all, spent and reserved, nearest to the limit first', async () => {
+    const body = { name: 'worker-1', roles: ['worker'], owner: 'tests' }
+    const made = (await gate.call('POST', '/api/v1/agents', { body })).body
+    expect((await gate.call('GET', '/budgets')).body).to.deep.equal({ budgets: [] })
+    await gate.act(made.api_key, { ...UPDATE, cost: '0.50' })
+    await gate.act(made.api_key, { tool: 'items.delete', args: { id: 'i' }, cost: '0.25' })
+    const { budgets } = (await gate.call('GET', '/budgets')).body
+    const amounts = { spent: '0.50', reserved: '0.00' }
+    expect(budgets).to.deep.equal([
+      {
+        ...{ guard: 'each', period: 'day', scope: 'agent', of: made.agent.id, name: 'worker-1' },
+        ...{ limit: '1.00', ...amounts, remaining: '0.50', percent: 50 },
+      },
+      {
+        ...{ guard: 'all', period: 'total', scope: 'global', of: '*', name: null },
+        ...{ limit: '10.00', ...amounts, remaining: '9.50', percent: 5 },
+      },
+    ])
   })
 })

@@ -16,7 +16,7 @@ import { Overview } from '../pages/overview.tsx'
 import { Policies } from '../pages/policies.tsx'
 import { Spend } from '../pages/spend.tsx'
 import { Story } from '../pages/story.tsx'
-import { hearKeys, step, toSearch, useKeys } from '../parts/keys.ts'
+import { hearKeys, letters, setLetters, step, toSearch, useKeys } from '../parts/keys.ts'
 import { Empty } from '../parts/states.tsx'
 import { Said } from '../parts/text.tsx'
 import { PAGES, pageOf } from './pages.ts'
@@ -54,6 +54,14 @@ export function Shell() {
             {label}
           </Link>
         ))}
+        <button
+          type="button"
+          aria-pressed={letters.value}
+          title="keys of one letter: g and a letter goes to a page, j and k along rows"
+          onClick={() => setLetters(!letters.value)}
+        >
+          Letter keys
+        </button>
       </nav>
       <main id="main" tabIndex={-1}>
         <h1>{title}</h1>

@@ -38,6 +38,7 @@ const BODY = shape<Asked>({
     permission_mode: { type: 'string', maxLength: 100 },
   },
   required: ['hook_event_name', 'tool_name', 'tool_input'],
+  additionalProperties: true,
 })
 
 const ANSWER = always({

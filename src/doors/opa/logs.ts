@@ -8,6 +8,7 @@ import { objectOf } from '../authzen/wire.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { PEPS } from '../edge/roles.ts'
+import { OPEN } from '../edge/validate.ts'
 import { jsonBody, memberOf, type JsonText } from './body.ts'
 import { FAILURES } from './errors.ts'
 
@@ -32,7 +33,7 @@ export function opaLogEndpoints(parts: PartsOf): Endpoints {
         'A decision log as OPA uploads it: a list, which may be packed with gzip. Each is an entry `decision.imported`.',
       roles: PEPS,
       accepts: ['application/json'],
-      answer: { type: 'object' },
+      answer: OPEN,
       also: FAILURES,
       deadlineMs: DEADLINE_MS,
       errors: ['invalid_request', 'audit_unavailable', 'overloaded', 'kill_state_unknown'],
