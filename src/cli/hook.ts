@@ -13,21 +13,22 @@ const DECISIONS: ReadonlySet<unknown> = new Set(['allow', 'deny', 'ask', 'defer'
 /** Asks the gate about the tool that is described on standard input. */
 export async function claudeHook(options: ClientOptions): Promise<void> {
   try {
-    const asked = JSON.parse(await text(process.stdin)) as unknown
-    const answer = await withTimeout(answerOf(options, asked))
-    print(answer)
+    print(await withTimeout(answerTo(options)))
   } catch (error) {
     say(`portcullis: ${visible((error as Error).message)}`)
-    process.exitCode = BLOCKS
+    // At once: what still waits for the gate must not keep the process until its client gives it up, and goes on.
+    process.exit(BLOCKS)
   }
 }
 
-async function answerOf(options: ClientOptions, asked: unknown): Promise<string> {
+async function answerTo(options: ClientOptions): Promise<string> {
+  const asked = JSON.parse(await text(process.stdin)) as unknown
   const response = await call(options, 'POST', '/hooks/claude-code', asked)
   const answer = (await response.json()) as {
-    hookSpecificOutput?: { permissionDecision?: unknown }
+    hookSpecificOutput?: { hookEventName?: unknown; permissionDecision?: unknown }
   }
-  if (DECISIONS.has(answer.hookSpecificOutput?.permissionDecision)) return JSON.stringify(answer)
+  const { hookEventName: event, permissionDecision: decision } = answer.hookSpecificOutput ?? {}
+  if (event === 'PreToolUse' && DECISIONS.has(decision)) return JSON.stringify(answer)
   throw new Error('the gate gave no decision')
 }
 

@@ -127,7 +127,8 @@ export class RegoDocuments implements PolicyDocuments {
       const name = path.slice(0, n).join('/')
       const kind = this.#entries.get(name)
       if (kind === undefined) continue
-      if (kind === 'package' && n < path.length) return undefined
+      // Below a package there is only what a rule above it says, whose keys are known when it runs.
+      if (kind === 'package' && n < path.length) continue
       return { entry: kind === 'base' ? baseEntry(name) : name, rest: path.slice(n) }
     }
     return undefined

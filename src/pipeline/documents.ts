@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Caller } from '../agents/keys.ts'
 import type { Bundle, PolicyDocuments } from '../bundle/types.ts'
 import { covers } from '../control/kill-state.ts'
@@ -43,6 +45,13 @@ interface Answered extends DocumentAnswer, DocumentQuestion, Asker {
 /** A larger document is not one that somebody decides by. */
 export const VALUE_CHARS_MAX = 4 << 20
 
+/** What evaluations that were asked for together may take; the rest are not begun. */
+const TOGETHER_MS_MAX = 1_000
+const TOO_MUCH = Object.freeze({
+  valueText: undefined,
+  failure: 'what was asked for before it took all that a batch may take: ask for it by itself',
+})
+
 /** What nobody's, nothing's and nowhere's action is: only a switch for everything covers it. */
 const EVERYTHING = { agentId: '\0', agentName: '\0', tool: '\0', upstream: '\0' }
 
@@ -87,19 +96,28 @@ export class DocumentInquiries {
     const { mask } = this.#parts
     const masks = Object.values(bundle.record).some((pointers) => pointers.length > 0)
     const answers: Promise<DocumentAnswer | GatewayError>[] = []
+    const spent = { ms: 0, chars: 0 }
     for (const question of questions) {
-      // One evaluation may take what a decision may: others have their turn between two.
-      if (answers.length > 0) await new Promise(setImmediate)
+      const startedAt = performance.now()
+      const evaluated =
+        spent.ms < TOGETHER_MS_MAX && spent.chars < VALUE_CHARS_MAX
+          ? evaluate(documents, question)
+          : TOO_MUCH
+      const tookMs = performance.now() - startedAt
+      spent.ms += tookMs
+      spent.chars += evaluated.valueText?.length ?? 0
       answers.push(
         this.#recorded({
           ...question,
           ...asker,
-          ...evaluate(documents, question),
+          ...evaluated,
           revision: bundle.revision,
           decisionId: newId('dec'),
           mask: masks ? mask : undefined,
         }),
       )
+      // One evaluation may take what a decision may: others, a kill switch among them, get as much time between two.
+      if (questions.length > 1) await delay(tookMs)
     }
     return Promise.all(answers)
   }
@@ -163,6 +181,10 @@ const entryOf = (answered: Answered): AuditDraft => draft(answered, effectOf(ans
 const stoppedEntry = (answered: Answered): AuditDraft =>
   draft({ ...answered, valueText: undefined, failure: 'kill_switch_engaged' }, 'deny')
 
+const pathText = (path: readonly string[]): string => ['data', ...path].join('/').slice(0, 1_000)
+
+const pathHash = (path: readonly string[], mask: RecordMask): string => mask.digest(path.join('/'))
+
 function draft(answered: Answered, effect: Effect | ''): AuditDraft {
   const { path, inputText, valueText, failure, caller, requestId, revision, mask } = answered
   return {
@@ -177,7 +199,8 @@ function draft(answered: Answered, effect: Effect | ''): AuditDraft {
       ...(failure === undefined ? {} : { error: failure.slice(0, 500) }),
       ...evidence('input', inputText, mask),
       key_id: caller.keyId,
-      path: ['data', ...path].join('/').slice(0, 1_000),
+      // Steps may be values: ids, addresses.
+      path: mask ? pathHash(path, mask) : pathText(path),
       request_id: requestId,
       ...evidence('result', valueText, mask),
       revision,

@@ -57,7 +57,7 @@ async function checked(
   // Args travel in the path here, and the log knows nothing of masks.
   stateOf(req).shownPath = () =>
     parts.policies.current.record.args.length > 0 ? `${PREFIX}${aimed.upstream}/…` : undefined
-  if (header(req, 'x-envoy-auth-partial-body') === 'true') {
+  if (header(req, 'x-envoy-auth-partial-body')?.toLowerCase() === 'true') {
     throw new GatewayError('policy_denied', 'a part of the body is no body to judge', {
       details: { reasons: [publicReason(denial('body_truncated', 'the body was cut short'))] },
     })

@@ -72,7 +72,9 @@ export function claudeHook(parts: PartsOf<'pipeline'>): Endpoints {
 /** Ends a request of the hook that failed: the client must not run what nobody decided. */
 export function claudeHookErrors(log: Logger): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
-    if (req.originalUrl.split('?', 1)[0] !== CLAUDE_HOOK_PATH || req.method !== 'POST') {
+    // As the route is matched: with a slash behind it, too.
+    const path = req.originalUrl.split('?', 1)[0]?.replace(/\/$/, '')
+    if (path !== CLAUDE_HOOK_PATH || req.method !== 'POST') {
       return next(error)
     }
     if (res.headersSent) return res.destroy()

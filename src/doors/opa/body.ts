@@ -17,7 +17,7 @@ import { header } from '../edge/context.ts'
 // A body of OPA's API, which clients may send packed. It is checked as strictly as any other, but for the size of
 // numbers: the text goes to the policy as it came, digit by digit.
 
-/** Packed bytes that say more than so many times as much are an attack. */
+/** Packed bytes that say more than so many times as much, and more than any other body may have, are an attack. */
 const RATIO_MAX = 100
 
 /** JSON as it was sent, and read: to look at its structure, and never at a number in it. */
@@ -76,7 +76,7 @@ async function unpacked(req: IncomingMessage, bytes: Buffer, bytesMax: number): 
   if (encoding !== 'gzip') {
     throw new GatewayError('unsupported_media_type', 'a body may be packed with gzip only')
   }
-  const max = Math.min(bytesMax, bytes.length * RATIO_MAX)
+  const max = Math.min(bytesMax, Math.max(BODY_BYTES_MAX, bytes.length * RATIO_MAX))
   return new Promise((resolve, reject) => {
     gunzip(bytes, { maxOutputLength: max }, (error, whole) => {
       if (!error) return resolve(whole)

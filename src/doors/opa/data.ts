@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../../model/json.ts'
 import type { DocumentAnswer, DocumentQuestion } from '../../pipeline/documents.ts'
 import type { Evaluation } from '../../pipeline/inquiries.ts'
 import { parseJsonText } from '../edge/body.ts'
+import { stateOf } from '../edge/context.ts'
 import { type Asked, type Declared, Endpoints, Reply } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { PEPS } from '../edge/roles.ts'
@@ -206,7 +207,11 @@ class Answers {
     inputs: readonly (string | undefined)[],
   ): Promise<(Answered | GatewayError)[]> {
     const name = path.join('/')
-    const { opa } = this.#parts.policies.current.decisionApi
+    const { decisionApi, record } = this.#parts.policies.current
+    const { opa } = decisionApi
+    // Steps may be values, and the log knows nothing of masks.
+    const hides = Object.values(record).some((pointers) => pointers.length > 0)
+    if (hides) stateOf(asked.req).shownPath = () => '/v1/data/…'
     if (name === DECISION) return this.#decisions(asked, inputs, decisionJson)
     if (name === ALLOW && opa.guards) return this.#decisions(asked, inputs, isAllowed)
     return this.#documents(

@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import http, { type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect } from 'chai'
@@ -46,8 +48,9 @@ describe('the PreToolUse hook of Claude Code', function () {
   })
   after(() => gate.stop())
 
-  const ask = async (body: unknown, as: string | null = key) => {
-    const answer = await gate.call('POST', '/hooks/claude-code', { key: as, body })
+  const ask = (body: unknown, as: string | null = key) => askAt('/hooks/claude-code', as, body)
+  const askAt = async (where: string, as: string | null, body: unknown = asked('Read')) => {
+    const answer = await gate.call('POST', where, { key: as, body })
     const { permissionDecision, permissionDecisionReason } = answer.body.hookSpecificOutput ?? {}
     return {
       status: answer.status,
@@ -85,6 +88,7 @@ describe('the PreToolUse hook of Claude Code', function () {
       ['a key of a person', ask(asked('Read'), undefined)],
       ['another event', ask({ ...asked('Read'), hook_event_name: 'PostToolUse' })],
       ['no tool', ask({ hook_event_name: 'PreToolUse' })],
+      ['a slash behind the path', askAt('/hooks/claude-code/', 'no-such-key')],
     ] as const) {
       const { status, decision } = await answer
       expect([status, says === 'a key of a person' ? 'deny' : decision], says).to.deep.equal([
@@ -132,6 +136,27 @@ describe('the PreToolUse hook of Claude Code', function () {
       expect(code).to.equal(0)
       expect(JSON.parse(stdout).hookSpecificOutput.permissionDecision).to.equal('defer')
     })
+
+    for (const [says, answer] of [
+      ['never answers', () => {}],
+      ['begins an answer and never ends it', (res) => res.writeHead(200).write('{')],
+      [
+        'answers something else',
+        (res) => res.end('{"hookSpecificOutput":{"permissionDecision":"allow"}}'),
+      ],
+    ] as readonly (readonly [string, (res: ServerResponse) => void])[]) {
+      it(`exits 2, which blocks, where the gate ${says}`, async () => {
+        const server = http.createServer((_req, res) => answer(res))
+        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+        const { port } = server.address() as AddressInfo
+        const { code, stdout } = await run(JSON.stringify(asked('Read')), {
+          PORTCULLIS_URL: `http://127.0.0.1:${port}`,
+        })
+        expect([code, stdout]).to.deep.equal([2, ''])
+        server.closeAllConnections()
+        await new Promise((resolve) => server.close(resolve))
+      })
+    }
 
     it('exits 2, which blocks, where there is no gate or nothing was asked', async () => {
       const none = await run(JSON.stringify(asked('Read')), {

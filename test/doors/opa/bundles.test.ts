@@ -124,6 +124,13 @@ describe('the policy as a bundle for OPA', function () {
     }
   })
 
+  it('holds files of long names whole, and none cut', async () => {
+    const [folder, file] = ['d'.repeat(60), `${'e'.repeat(60)}.rego`]
+    await reload({ [`${folder}/${file}`]: 'package agent\n\nallow if input.action.name == "x"\n' })
+    const { bytes } = await download()
+    expect([...readTarGz(bytes).keys()]).to.include(`${folder}/${file}`)
+  })
+
   it('is for enforcement points, under a name that ends in .tar.gz', async () => {
     const agent = await gate.agent('no-point')
     expect((await gate.call('GET', '/bundles/x.tar.gz', { key: agent })).status).to.equal(403)

@@ -38,6 +38,21 @@ nothing if input.user == "nobody at all"
 conflict := x if some x in input.many
 
 double(x) := x * 2
+
+fixed.q.r := 1
+
+fixed[x][y] := 2 if {
+	some x in ["q", "v"]
+	some y in ["s", "t"]
+}
+`
+const HEAVY = `# METADATA
+# entrypoint: true
+package heavy
+
+wide := [input.text | some _ in numbers.range(1, input.times)]
+
+slow := count([1 | some i in numbers.range(1, 2000); some j in numbers.range(1, 200); i == j])
 `
 const SYSTEM = `# portcullis: library
 package system.log
@@ -52,6 +67,7 @@ deny contains "archived" if input.resource.properties.status == "archived"
 `
 const FILES = {
   'authz.rego': AUTHZ,
+  'heavy.rego': HEAVY,
   'system.rego': SYSTEM,
   'agent.rego': AGENT,
   'data/countries.json': '["NL","BE"]',
@@ -199,6 +215,33 @@ describe('the REST API of OPA', function () {
     expect(tooMany.status).to.equal(400)
   })
 
+  it('answers below a package what a rule above it says', async () => {
+    const merged = { r: 1, s: 2, t: 2 }
+    expect((await data('authz/fixed/q', {})).body['result']).to.deep.equal(merged)
+    expect((await data('authz/fixed/q/s', {})).body['result']).to.equal(2)
+    expect((await data('authz/fixed/q/r', {})).body['result']).to.equal(1)
+    expect((await data('authz/fixed/v/s', {})).body['result']).to.equal(2)
+    expect((await data('authz/fixed/v/r', {})).body).not.to.have.property('result')
+  })
+
+  it('bounds what the answers of a batch take together, in characters', async () => {
+    const input = { text: 'x'.repeat(20_000), times: 100 }
+    const inputs = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`i${n}`, input]))
+    const answer = await ask('POST', '/v1/batch/data/heavy/wide', JSON.stringify({ inputs }))
+    expect(answer.status).to.equal(207)
+    expect((await answer.text()).length).to.be.below(7_000_000)
+  })
+
+  it('bounds what the answers of a batch take together, in time, and a stop comes in between', async () => {
+    const inputs = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`i${n}`, {}]))
+    const batch = ask('POST', '/v1/batch/data/heavy/slow', JSON.stringify({ inputs }))
+    const kill = (engaged: boolean) =>
+      gate.call('PUT', '/kill-switch', { body: { engaged, scope: {}, reason: 'a test' } })
+    expect((await kill(true)).status).to.equal(200)
+    await kill(false)
+    expect((await batch).status).to.be.oneOf([207, 500, 503])
+  })
+
   it('answers 500 in OPA’s words where the evaluation fails', async () => {
     const { status, body } = await data('authz/conflict', { many: [1, 2] })
     expect(status).to.equal(500)
@@ -309,6 +352,7 @@ describe('the REST API of OPA', function () {
     expect(all.body.result.map(({ id }: { id: string }) => id)).to.have.members([
       'agent.rego',
       'authz.rego',
+      'heavy.rego',
       'system.rego',
     ])
     const one = await gate.call('GET', '/v1/policies/authz.rego')
