@@ -158,7 +158,7 @@ function objectOf(schema, named, indent) {
     const gone = one.deprecated ? `${inner}/** @deprecated ${one.description ?? ''} */\n` : about
     return `${gone}${inner}readonly ${key(name)}${isOptional ? '?' : ''}: ${type}`
   })
-  const open = more === true ? [`${inner}readonly [name: string]: Json`] : []
+  const open = more === true ? [`${inner}readonly [name: string]: Json | undefined`] : []
   return ['{', ...lines, ...open, `${indent}}`].join('\n')
 }
 

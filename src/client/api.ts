@@ -278,7 +278,7 @@ export interface AuditEntry {
   readonly kind: string
   readonly hash: string
   readonly prev_hash: string
-  readonly [name: string]: Json
+  readonly [name: string]: Json | undefined
 }
 
 export interface Checkpoint {
@@ -2826,7 +2826,7 @@ export interface Calls {
       readonly cwd?: string
       readonly session_id?: string
       readonly permission_mode?: string
-      readonly [name: string]: Json
+      readonly [name: string]: Json | undefined
     }
     answer: {
       readonly hookSpecificOutput: {
