@@ -26,6 +26,7 @@ import { PolicyStore } from './policy/store.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { PinDrifts } from './record/pin-drifts.ts'
 import { PlanFiles } from './record/plan-files.ts'
+import type { HeadFloor } from './store/head-floor.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { peerListener } from './worker/peers.ts'
 import { handlers } from './worker/queues.ts'
@@ -41,6 +42,7 @@ export class Gate {
   readonly lifecycle: Lifecycle
   readonly #life: Lifetime
   #door!: Listening
+  #floor!: HeadFloor
   operations!: Operations
   bootstrap!: Bootstrap
 
@@ -67,6 +69,11 @@ export class Gate {
     return this.#door.url
   }
 
+  /** Why nothing is put on record, once started; null: everything is. */
+  get sealed(): string | null {
+    return this.#floor.sealed
+  }
+
   /** `beforeListening` runs when everything works and nobody can call yet. */
   start(beforeListening: () => Promise<void> = async () => {}): Promise<void> {
     return this.#life.orEnd(() => this.#start(beforeListening))
@@ -83,6 +90,7 @@ export class Gate {
     const basics = { ...of, life: this.#life, version }
     await lifecycle.loadFirst(this.#life)
     const record = await openRecord(basics)
+    this.#floor = record.floor
     const actions = await openActions(basics, record)
     this.operations = actions.operations
     this.bootstrap = new Bootstrap(record.db, actions.operations, config.apiTokens)

@@ -82,6 +82,7 @@ export async function openRecord(basics: Basics) {
     control,
     replica,
     registry,
+    floor,
     webhooks,
     checkpoints,
     events,

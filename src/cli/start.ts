@@ -42,6 +42,7 @@ export async function start(): Promise<void> {
   let newAdmin: string | null = null
   try {
     await gate.start(async () => {
+      if (gate.sealed) return
       newAdmin = await ensureAdmin(gate)
       if (demo) await ensureDemoAgent(gate)
     })
@@ -183,6 +184,7 @@ function banner(
   row('Metrics', `${url}/metrics    events ${url}/events`)
   row('API docs', `${url}/docs`)
   row('Log', config.logFile ?? 'standard output')
+  if (gate.sealed) row('Refusing', `every effect: ${gate.sealed}`)
   if (newAdmin) {
     row('Admin key', `${newAdmin}  (shown once, kept in ${file(ADMIN_KEY_FILE)})`)
   }

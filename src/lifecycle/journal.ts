@@ -17,6 +17,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Logger } from '../lib/log.ts'
 import type { Operations } from '../operations/operations.ts'
 import { registryEntry } from '../operations/registry.ts'
+import type { HeadFloor } from '../store/head-floor.ts'
 import type { Tx } from '../store/tx.ts'
 import type { History } from './history.ts'
 import type { KeptPolicy } from './kept-policy.ts'
@@ -30,6 +31,7 @@ export interface PolicyJournalParts {
   readonly policies: PolicyStore
   readonly history: History
   readonly operations: Operations
+  readonly floor: Pick<HeadFloor, 'sealed'>
   readonly metrics: Metrics
   readonly log: Logger
   /** The policy that is kept in the database; undefined: that of a directory. */
@@ -77,7 +79,8 @@ export class PolicyJournal {
       },
     })
     policies.recordBeforeAdopting((candidate) => this.#reloaded(candidate))
-    await this.#recordLive()
+    // A record that lost its end takes no entry, and decides nothing either.
+    if (!this.#parts.floor.sealed) await this.#recordLive()
     this.#adopted(policies.current)
   }
 

@@ -6,6 +6,7 @@ import type { Operations } from '../operations/operations.ts'
 import type { EventStream } from '../record/events.ts'
 import { sweepContents } from '../record/policy-contents.ts'
 import { lastPublication } from '../record/policy-revisions.ts'
+import type { HeadFloor } from '../store/head-floor.ts'
 import type { Db } from '../store/tx.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { Drafts } from './drafts.ts'
@@ -30,6 +31,7 @@ export interface LifecycleParts {
   readonly reads: Db
   readonly policies: PolicyStore
   readonly operations: Operations
+  readonly floor: HeadFloor
   readonly events: EventStream
   readonly keyRing: EnvironmentKeys
   readonly metrics: Metrics

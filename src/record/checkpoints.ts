@@ -82,8 +82,6 @@ export class Checkpointer {
    */
   async start(): Promise<void> {
     await this.open()
-    if (this.#rollback)
-      this.#log.fatal({ finding: this.#rollback }, 'the audit record was cut or replaced')
     this.#timer = setInterval(() => void this.checkpoint().catch(() => {}), INTERVAL_MS)
   }
 
@@ -93,6 +91,7 @@ export class Checkpointer {
     await this.#register()
     endTornLine(this.#file)
     this.#rollback = await this.#findRollback()
+    this.#floor.seal(this.#rollback)
     if (this.#rollback === null && this.#largest) {
       this.#floor.raise(this.#largest.size, this.#largest.head)
     }
@@ -195,6 +194,7 @@ export class Checkpointer {
       this.#key.private,
     )
     this.#rollback = null
+    this.#floor.seal(null)
     this.#lastSize = 0n
     return { ...NOBODY, kind: LOSS_KIND, detail: lossDetail(loss) }
   }

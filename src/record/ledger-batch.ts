@@ -159,6 +159,7 @@ export class Batch implements Tx {
   }
 
   append(draft: AuditDraft): void {
+    if (this.#floor.sealed) throw new GatewayError('audit_unavailable', this.#floor.sealed)
     this.#drafts.push(draft)
   }
 

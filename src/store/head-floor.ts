@@ -23,8 +23,9 @@ export class HeadFloor {
   readonly #onBroken: (finding: string) => void
   #floor: Floor = { seq: 0n, hash: '' }
   #finding: string | null = null
+  #sealed: string | null = null
 
-  /** `onBroken` is called once, with what was found. */
+  /** `onBroken` is called with what was found, once. */
   constructor(onBroken: (finding: string) => void = () => {}) {
     this.#onBroken = onBroken
   }
@@ -42,6 +43,17 @@ export class HeadFloor {
   /** A head that is known to be durable. */
   raise(seq: bigint, hash: string): void {
     if (seq > this.#floor.seq) this.#floor = { seq, hash }
+  }
+
+  /** Why nothing is appended, or null: what was kept of the record is not in the database. */
+  get sealed(): string | null {
+    return this.#sealed
+  }
+
+  /** What is appended to a record that lost its end would be another past beside the one that was signed. */
+  seal(finding: string | null): void {
+    this.#sealed = finding
+    if (finding !== null) this.#onBroken(finding)
   }
 
   /** Holds a head against the floor as it was before the head was read; true when it descends from it. */

@@ -99,6 +99,13 @@ describe('a backup', function () {
     expect([status, body.error.code]).to.deep.equal([503, 'audit_unavailable'])
     expect(body.error.message).to.include('accept-loss')
     expect((await refused.call('GET', '/readyz')).status).to.equal(503)
+    const told = (await refused.call('GET', '/metrics')).text
+    expect(told).to.match(/^portcullis_audit_broken 1$/m)
+    const made = await refused.call('POST', '/api/v1/agents', { body: { name: 'late' } })
+    expect([made.status, made.body.error.code]).to.deep.equal([503, 'audit_unavailable'])
+    const stop = { engaged: true, scope: {}, reason: 'to be safe' }
+    const killed = await refused.call('PUT', '/kill-switch', { body: stop })
+    expect([killed.status, killed.body.recorded]).to.deep.equal([202, false])
     await refused.stop()
     const args = ['audit', 'accept-loss', '--reason', 'the disk died']
     const accepted = await cli(args, place)
@@ -125,6 +132,7 @@ describe('a backup', function () {
       await first.stop()
       early = copied(dataDir)
       const second = await start({ dataDir })
+      await second.call('GET', '/audit/checkpoint') // signed before it did anything, as on a slow machine it is
       await acted(second, key, ['three'])
       await second.stop()
       late = copied(dataDir)
