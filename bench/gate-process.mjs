@@ -17,10 +17,14 @@ const gate = new Gate(
 )
 await gate.start()
 const key = await gate.bootstrap.ensureAgent('bench', ['worker'], 'bench')
-const many = Array.from({ length: Number(process.env.AGENTS ?? 0) }, (_, n) =>
-  gate.bootstrap.ensureAgent(`bench-${n}`, ['worker'], 'bench'),
-)
-process.send?.({ url: gate.url, key, keys: await Promise.all(many) })
+const keys = []
+const names = Array.from({ length: Number(process.env.AGENTS ?? 0) }, (_, n) => `bench-${n}`)
+while (names.length > 0) {
+  const some = names.splice(0, 50)
+  const made = some.map((name) => gate.bootstrap.ensureAgent(name, ['worker'], 'bench'))
+  keys.push(...(await Promise.all(made)))
+}
+process.send?.({ url: gate.url, key, keys })
 const end = () => void gate.stop().then(() => process.exit(0))
 process.on('disconnect', end)
 process.on('SIGTERM', end)

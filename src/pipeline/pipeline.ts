@@ -352,7 +352,7 @@ export class Pipeline {
     }
     const called = await transportOf(transports, upstream).call(upstream, target, options)
     const seconds = (performance.now() - startedAt) / 1000
-    metrics.upstreamSeconds.observe({ upstream: upstream.name }, seconds)
+    metrics.upstreamSeconds.observe(seconds, upstream.name)
     const { exchange } = called
     metrics.upstreamCalls.inc({ upstream: upstream.name, result: exchange.type })
     metrics.upstreams.note(upstream.name, {
@@ -420,7 +420,7 @@ export class Pipeline {
     try {
       const answer = await take()
       const kind = answer.type === 'executed' ? answer.state : answer.type
-      metrics.act.observe({ kind }, (performance.now() - startedAt) / 1000)
+      metrics.act.observe((performance.now() - startedAt) / 1000, kind)
       return answer
     } finally {
       this.#inFlight--

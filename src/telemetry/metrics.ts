@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { Durations } from './durations.ts'
 import { LabelLimit } from './label-limit.ts'
 import { UpstreamHealth } from './upstream-health.ts'
 
@@ -75,7 +76,7 @@ export class Metrics {
   )
   readonly ready = this.#gauge('portcullis_ready', '1 while every dependency is ready')
   readonly policyInfo = this.#gauge('portcullis_policy_info', 'The live revision', ['revision'])
-  readonly act = this.#histogram('act_seconds', 'From request to answer', FAST_BUCKETS, ['kind'])
+  readonly act = this.#histogram('act_seconds', 'From request to answer', FAST_BUCKETS, 'kind')
   readonly plan = this.#histogram('plan_seconds', 'Time to judge a change plan', FAST_BUCKETS)
   /** The seeds' names, with `_` for `.`; the share is of the runs this replica finished. */
   readonly sandboxDuration = this.#histogram(
@@ -111,7 +112,7 @@ export class Metrics {
     'portcullis_upstream_seconds',
     'Time an upstream took',
     FAST_BUCKETS,
-    ['upstream'],
+    'upstream',
   )
 
   constructor() {
@@ -152,7 +153,9 @@ export class Metrics {
     return new Gauge({ name, help, labelNames, registers: [this.registry] })
   }
 
-  #histogram(name: string, help: string, buckets: number[], labelNames: string[] = []): Histogram {
-    return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] })
+  #histogram(name: string, help: string, buckets: readonly number[], label?: string): Durations {
+    const durations = new Durations({ name, help, buckets, ...(label ? { label } : {}) })
+    this.registry.registerMetric(durations.forRegistry)
+    return durations
   }
 }
