@@ -24,6 +24,7 @@ export class HeadFloor {
   #floor: Floor = { seq: 0n, hash: '' }
   #finding: string | null = null
   #sealed: string | null = null
+  #brokenAt = new Date(0)
 
   /** `onBroken` is called with what was found, once. */
   constructor(onBroken: (finding: string) => void = () => {}) {
@@ -40,6 +41,12 @@ export class HeadFloor {
     return this.#finding
   }
 
+  /** What is wrong with the record, by either, and since when this process knows; null: nothing. */
+  get broken(): { readonly finding: string; readonly at: Date } | null {
+    const finding = this.#finding ?? this.#sealed
+    return finding === null ? null : { finding, at: this.#brokenAt }
+  }
+
   /** A head that is known to be durable. */
   raise(seq: bigint, hash: string): void {
     if (seq > this.#floor.seq) this.#floor = { seq, hash }
@@ -53,7 +60,7 @@ export class HeadFloor {
   /** What is appended to a record that lost its end would be another past beside the one that was signed. */
   seal(finding: string | null): void {
     this.#sealed = finding
-    if (finding !== null) this.#onBroken(finding)
+    if (finding !== null) this.#tell(finding)
   }
 
   /** Holds a head against the floor as it was before the head was read; true when it descends from it. */
@@ -75,10 +82,15 @@ export class HeadFloor {
     return head.seq === floor.seq ? head.hash : (head.hashAtFloor ?? floor.hash)
   }
 
+  #tell(finding: string): void {
+    this.#brokenAt = new Date()
+    this.#onBroken(finding)
+  }
+
   #break(what: string): void {
     if (this.#finding !== null) return
     this.#finding = `the record in the database was rolled back or replaced: it has ${what}`
-    this.#onBroken(this.#finding)
+    this.#tell(this.#finding)
   }
 }
 

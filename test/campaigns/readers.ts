@@ -18,6 +18,8 @@ const OPENED_AT_ONCE = 50
 /** Each decision carries this much, so that readers who do not read fall behind at once. */
 const NOTE = 'x'.repeat(14_000)
 const WARM_UP = 20
+/** A reader that is further behind than this many events is not a quick one, whatever the machine does meanwhile. */
+const BEHIND_MAX = 60
 
 export interface ReadersOptions {
   readonly sse: number
@@ -75,6 +77,9 @@ async function run(gate: GateProcess, options: ReadersOptions): Promise<ReadersR
   for (let done = 0; done < actions; done += 20) {
     await load(gate.url, key, Math.min(20, actions - done))
     peak = Math.max(peak, rssMb(gate.pid))
+    await until('the quick ones are behind by a few events', () =>
+      quick.every(({ ids }) => ids.length >= WARM_UP + done - BEHIND_MAX),
+    )
   }
   const outcomes = await outcomesAfter(gate.url, from)
   await until('all have it', () => quick.every(({ ids }) => ids.at(-1) === outcomes.at(-1)))

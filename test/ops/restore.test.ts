@@ -101,6 +101,11 @@ describe('a backup', function () {
     expect((await refused.call('GET', '/readyz')).status).to.equal(503)
     const told = (await refused.call('GET', '/metrics')).text
     expect(told).to.match(/^portcullis_audit_broken 1$/m)
+    const { alerts, open } = (await refused.call('GET', '/api/v1/alerts?type=audit_broken')).body
+    expect(alerts.map(({ message }: { message: string }) => message)[0]).to.include('accept-loss')
+    expect(open).to.be.at.least(1)
+    const seen = await refused.call('POST', `/api/v1/alerts/${alerts[0].id}/acknowledge`)
+    expect([seen.status, seen.body.error.code]).to.deep.equal([503, 'audit_unavailable'])
     const made = await refused.call('POST', '/api/v1/agents', { body: { name: 'late' } })
     expect([made.status, made.body.error.code]).to.deep.equal([503, 'audit_unavailable'])
     const stop = { engaged: true, scope: {}, reason: 'to be safe' }

@@ -2,6 +2,7 @@ import { knownAgentId } from '../../agents/known.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { acknowledgeAlert, type Alert, countOpenAlerts, listAlerts } from '../../record/alerts.ts'
+import type { HeadFloor } from '../../store/head-floor.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { OPERATORS, READERS } from '../edge/roles.ts'
@@ -34,8 +35,8 @@ const ALERT = always({
 })
 
 /** `GET /api/v1/alerts`, `POST /api/v1/alerts/{id}/acknowledge`. */
-export function alertEndpoints(parts: PartsOf<'db'>): Endpoints {
-  const { db } = parts
+export function alertEndpoints(parts: PartsOf<'db' | 'floor'>): Endpoints {
+  const { db, floor } = parts
   const endpoints = new Endpoints('alerts', parts)
 
   endpoints.on(
@@ -58,9 +59,12 @@ export function alertEndpoints(parts: PartsOf<'db'>): Endpoints {
       const agent = named === undefined ? null : await knownAgentId(db, named)
       const isOpen = state === undefined ? null : state === 'open'
       const alerts = await listAlerts(db, { agent, type, isOpen, before: cursor, limit })
+      const standing = standingAlert(floor)
+      const isAsked = type === null || type === standing?.type
+      const isShown = isAsked && agent === null && cursor === null && isOpen !== false
       return {
-        alerts: alerts.map(alertJson),
-        open: await countOpenAlerts(db),
+        alerts: [...(standing && isShown ? [standing] : []), ...alerts].map(alertJson),
+        open: (await countOpenAlerts(db)) + (standing ? 1 : 0),
         next_cursor: nextCursor(alerts, limit),
       }
     },
@@ -77,6 +81,9 @@ export function alertEndpoints(parts: PartsOf<'db'>): Endpoints {
     },
     ({ id, caller }) =>
       async (tx) => {
+        const { broken } = floor
+        if (broken && id === STANDING_ID)
+          throw new GatewayError('audit_unavailable', broken.finding)
         const alert = await acknowledgeAlert(tx, id, caller.name)
         if (alert) return alertJson(alert)
         throw new GatewayError('not_found', `there is no alert \`${id.slice(0, 64)}\``)
@@ -84,6 +91,16 @@ export function alertEndpoints(parts: PartsOf<'db'>): Endpoints {
   )
 
   return endpoints
+}
+
+const STANDING_ID = 'alr_audit_broken'
+
+/** What cannot be stored, since it is the record that is broken: open for as long as it is. */
+function standingAlert({ broken }: HeadFloor): Alert | undefined {
+  if (!broken) return undefined
+  const { finding: message, at } = broken
+  const nobody = { agentId: '', acknowledgedAt: null, acknowledgedBy: '' }
+  return { id: STANDING_ID, type: 'audit_broken', message, details: '{}', at, ...nobody }
 }
 
 function alertJson({

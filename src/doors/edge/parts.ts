@@ -20,6 +20,7 @@ import type { EventStream } from '../../record/events.ts'
 import type { HeldFiles } from '../../record/held-files.ts'
 import type { RecordMask } from '../../record/mask.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import type { HeadFloor } from '../../store/head-floor.ts'
 import type { Db } from '../../store/tx.ts'
 import type { FailedLogins } from './failed-logins.ts'
 import type { Fanout } from '../streams/fanout.ts'
@@ -54,6 +55,7 @@ export interface HttpParts {
   readonly fanout: Fanout
   readonly streams: OpenStreams
   readonly checkpoints: Checkpointer
+  readonly floor: HeadFloor
   readonly trust: ManifestTrust
   readonly readiness: () => Promise<readonly Readiness[]>
 }
