@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { finishCommitted, settleStaged, stage } from '../../src/lifecycle/folder.ts'
 import { scratch } from '../support/database.ts'
-import { TestGate } from '../support/gate.ts'
+import { TestGate, until } from '../support/gate.ts'
 import { GATE, TOOLS } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -114,7 +114,7 @@ describe('publishing into a policy directory', () => {
       expect(body.error.diagnostics.map((one: { code: string }) => one.code)).to.include(code)
       expect(await live()).to.equal(base)
       expect(fs.readdirSync(gate.policyDir).sort()).to.deep.equal(['gate.yaml', 'tools.yaml'])
-      while ((await entries()).length === before) await new Promise(setImmediate)
+      await until('it is on record', async () => (await entries()).length > before)
       expect(await entries()).to.have.length(before + 1)
     }
   })

@@ -158,11 +158,14 @@ export async function heard(ask: () => Promise<Answer>): Promise<Answer> {
   }
 }
 
+/** Between two looks: a loop that only yields takes a core from the gate that it waits for. */
+const PAUSE_MS = 5
+
 /** Waits for a condition, looking often, and fails with `what` after a minute. */
 export async function until(what: string, test: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 60_000
   while (!(await test())) {
     if (Date.now() > deadline) throw new Error(`never happened: ${what}`)
-    await new Promise((resolve) => setImmediate(resolve))
+    await delay(PAUSE_MS)
   }
 }
