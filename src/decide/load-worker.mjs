@@ -19,13 +19,13 @@ try {
   os.setPriority(thread, os.constants.priority.PRIORITY_LOW)
 } catch {}
 
-const { answer, prepare } = await load('load')
+const { answer, collectGarbage, prepare } = await load('load')
 
 const IDLE_MS = 500
 let idle
 const whenIdle = () => {
   clearTimeout(idle)
-  idle = setTimeout(() => prepare() && whenIdle(), IDLE_MS)
+  idle = setTimeout(() => (prepare() ? whenIdle() : collectGarbage()), IDLE_MS)
   idle.unref()
 }
 

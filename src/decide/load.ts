@@ -1,5 +1,6 @@
 import { type Answer, answerQuestion, loaderOf, type Question } from '../policy/away.ts'
 import { prepare, REGO_COMPILER } from '../engines/rego-compiler.ts'
+import { collectGarbage } from '../lib/collect.ts'
 import { threadOf } from '../policy/thread.ts'
 import { JUDGE } from './index.ts'
 import { KINDS } from './kinds.ts'
@@ -18,4 +19,4 @@ export const DRAFT_LOADER = loaderOf(threadOf(WORKER, DRAFTS_IDLE_MS), KINDS)
 export const answer = (question: Question): Promise<Answer> =>
   answerQuestion(question, { ...KINDS, compiler: REGO_COMPILER, judge: JUDGE })
 
-export { prepare }
+export { collectGarbage, prepare }

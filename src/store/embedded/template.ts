@@ -3,12 +3,12 @@
 // compressed. A first start unpacks it. Where the file is not (a build that could not make it), PGlite makes its own.
 import fs from 'node:fs'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 
 const FILE = path.join(import.meta.dirname, 'template.gz')
 const NEWLINE = 0x0a
 const AT_ONCE = 32
+const CHUNK_BYTES = 256 * 1024
 /** Of another process, or of no meaning elsewhere. */
 const LEFT_OUT = new Set(['postmaster.pid', 'postmaster.opts'])
 
@@ -36,36 +36,69 @@ export function pack(dir: string): Buffer {
 /** Unpacks the database of the build into an empty directory, and has it on the disk; false where there is none. */
 export async function unpackTemplate(dir: string): Promise<boolean> {
   if (!fs.existsSync(FILE)) return false
-  await unpack(await promisify(zlib.gunzip)(fs.readFileSync(FILE)), dir)
+  const unzipped = fs.createReadStream(FILE).pipe(zlib.createGunzip({ chunkSize: CHUNK_BYTES }))
+  await unpack(new Source(unzipped), dir)
   return true
 }
 
-async function unpack(bytes: Buffer, dir: string): Promise<void> {
-  const end = bytes.indexOf(NEWLINE)
-  const { directories, files } = JSON.parse(bytes.toString('utf8', 0, end)) as Contents
+async function unpack(source: Source, dir: string): Promise<void> {
+  const { directories, files } = JSON.parse(await source.line()) as Contents
   const all = ['', ...directories].map((name) => path.join(dir, name))
   for (const one of all) fs.mkdirSync(one, { recursive: true, mode: 0o700 })
-  let at = end + 1
-  const placed = files.map(([name, size]) => {
-    const from = at
-    at += size
-    return [path.join(dir, name), bytes.subarray(from, at)] as const
-  })
   // Several at once: a disk then syncs them together.
-  for (let next = 0; next < placed.length; next += AT_ONCE) {
-    const some = placed.slice(next, next + AT_ONCE)
-    await Promise.all(some.map(([file, content]) => written(file, content)))
+  for (let next = 0; next < files.length; next += AT_ONCE) {
+    const handles: fs.promises.FileHandle[] = []
+    try {
+      for (const [name, size] of files.slice(next, next + AT_ONCE)) {
+        const handle = await fs.promises.open(path.join(dir, name), 'wx', 0o600)
+        handles.push(handle)
+        for await (const part of source.parts(size)) await handle.appendFile(part)
+      }
+      await Promise.all(handles.map((handle) => handle.sync()))
+    } finally {
+      await Promise.all(handles.map((handle) => handle.close()))
+    }
   }
   await Promise.all(all.map(synced))
 }
 
-async function written(file: string, bytes: Buffer): Promise<void> {
-  const handle = await fs.promises.open(file, 'wx', 0o600)
-  try {
-    await handle.writeFile(bytes)
-    await handle.sync()
-  } finally {
-    await handle.close()
+/** Bytes as they are unzipped, by lines and by counts: the whole of them is forty megabytes. */
+class Source {
+  readonly #chunks: AsyncIterator<Buffer>
+  #rest: Buffer = Buffer.alloc(0)
+
+  constructor(bytes: AsyncIterable<Buffer>) {
+    this.#chunks = bytes[Symbol.asyncIterator]()
+  }
+
+  async line(): Promise<string> {
+    while (!this.#rest.includes(NEWLINE)) {
+      this.#rest = Buffer.concat([this.#rest, await this.#next()])
+    }
+    const end = this.#rest.indexOf(NEWLINE)
+    return this.#taken(end + 1).toString('utf8', 0, end)
+  }
+
+  /** The next `size` bytes, in parts. */
+  async *parts(size: number): AsyncGenerator<Buffer> {
+    for (let left = size; left > 0; ) {
+      if (this.#rest.length === 0) this.#rest = await this.#next()
+      const part = this.#taken(Math.min(left, this.#rest.length))
+      left -= part.length
+      yield part
+    }
+  }
+
+  #taken(size: number): Buffer {
+    const taken = this.#rest.subarray(0, size)
+    this.#rest = this.#rest.subarray(size)
+    return taken
+  }
+
+  async #next(): Promise<Buffer> {
+    const { done, value } = await this.#chunks.next()
+    if (done) throw new Error(`${FILE} is cut off`)
+    return value
   }
 }
 
