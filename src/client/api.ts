@@ -730,6 +730,36 @@ export interface Calls {
       readonly approval: Approval
     }
   }
+  /** Approve or deny several of what is held; a vote that is refused leaves the others. */
+  'POST /approvals/votes': {
+    path: object
+    query: object
+    body: {
+      /** in the order in which they are to count */
+      readonly votes: readonly {
+        readonly id: string
+        readonly vote: 'approve' | 'deny'
+      }[]
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    }
+    answer: {
+      readonly votes: readonly {
+        readonly id: string
+        /** as it is now; null: the vote was refused */
+        readonly approval: Approval | null
+        /** why it was refused */
+        readonly error: {
+          readonly code: string
+          readonly message: string
+        } | null
+      }[]
+    }
+  }
   /** The live policy: revision, files, tools, guards. */
   'GET /policy': {
     path: object

@@ -16,6 +16,7 @@ import { metricEndpoints } from './api/agent-metrics.ts'
 import { agentEndpoints } from './api/agents.ts'
 import { alertEndpoints } from './api/alerts.ts'
 import { approvalEndpoints } from './api/approvals.ts'
+import { approvalVoteEndpoints } from './api/approval-votes.ts'
 import { auditEndpoints } from './api/audit.ts'
 import { docEndpoints } from './api/docs.ts'
 import { eventEndpoints } from './streams/events.ts'
@@ -65,6 +66,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     actionEndpoints(parts),
     toolEndpoints(parts),
     approvalEndpoints(parts),
+    approvalVoteEndpoints(parts),
     policyEndpoints(parts),
     policyHistoryEndpoints(parts),
     policyPublishEndpoints(parts),

@@ -118,6 +118,56 @@ describe('approvals', () => {
     expect((await finalState(actionId)).state).to.equal('succeeded')
   })
 
+  it('takes many votes at once, each for itself, and once under a key', async () => {
+    const [first, second, third] = [await hold(), await hold(), await hold()]
+    await vote(third.id, 'deny')
+    const votes = [
+      { id: first.id, vote: 'approve' },
+      { id: third.id, vote: 'approve' },
+      { id: 'apr_none', vote: 'approve' },
+      { id: second.id, vote: 'deny' },
+    ]
+    const body = { votes, reason: 'looked at all four' }
+    const headers = { 'idempotency-key': 'four-at-once' }
+    const send = () => heard(() => gate.call('POST', '/approvals/votes', { body, headers }))
+    const answer = await send()
+    expect(answer.status, answer.text).to.equal(200)
+    type Cast = { id: string; approval: { status: string } | null; error: { code: string } | null }
+    const said = (answer.body.votes as Cast[]).map(({ id, approval, error }) => [
+      id,
+      approval?.status ?? error?.code,
+    ])
+    expect(said).to.deep.equal([
+      [first.id, 'approved'],
+      [third.id, 'conflict'],
+      ['apr_none', 'not_found'],
+      [second.id, 'denied'],
+    ])
+    expect((await finalState(first.actionId)).state).to.equal('succeeded')
+    expect((await finalState(second.actionId)).state).to.equal('denied')
+    expect((await send()).body).to.deep.equal(answer.body)
+    expect(gate.upstream.effects).to.have.length(1)
+    const { votes: kept } = (await gate.call('GET', `/approvals/${second.id}`)).body
+    expect(kept.map(({ reason: why }: { reason: string }) => why)).to.deep.equal([body.reason])
+  })
+
+  it('refuses one id twice, none, and more than a hundred', async () => {
+    const { id } = await hold()
+    const twice = [
+      { id, vote: 'approve' },
+      { id, vote: 'deny' },
+    ]
+    for (const votes of [
+      twice,
+      [],
+      Array.from({ length: 101 }, (_, n) => ({ id: `a${n}`, vote: 'deny' })),
+    ]) {
+      const { status, body } = await gate.call('POST', '/approvals/votes', { body: { votes } })
+      expect([status, body.error.code]).to.deep.equal([400, 'invalid_request'])
+    }
+    expect((await gate.call('GET', `/approvals/${id}`)).body.status).to.equal('pending')
+  })
+
   it('403 for agents, the requester among them, and for roles that may not approve', async () => {
     await usePolicies({
       'gate.yaml': `${GATE}\napprovals:\n  default: { quorum: 1, expires_s: 600, approver_roles: [approver] }\n`,

@@ -33,6 +33,7 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/actions/act_none/settle', OPERATORS],
   ['GET', '/approvals', ALL],
   ['GET', '/approvals/apr_none', ALL],
+  ['POST', '/approvals/votes', READERS],
   ['POST', '/approvals/apr_none/approve', READERS],
   ['POST', '/approvals/apr_none/deny', READERS],
   ['POST', '/approvals/apr_none/cancel', ALL],
