@@ -33,6 +33,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'bundle', 'protocols', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry'],
   ],
+  inquiries: [
+    ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'agents', 'control', 'record'],
+    'pipeline',
+  ],
   turns: [
     ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'protocols', 'agents', 'record'],
     'pipeline',
@@ -58,7 +62,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
-    ...['rehearsal', 'operations', 'lifecycle', 'mcp'],
+    ...['inquiries', 'rehearsal', 'operations', 'lifecycle', 'mcp'],
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],

@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Entity, Inquiry } from '../../model/inquiry.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { obligationType } from '../../model/obligation.ts'
-import type { Evaluation } from '../../pipeline/inquiries.ts'
+import type { Evaluation } from '../../inquiries/evaluations.ts'
 
 // AuthZEN Authorization API 1.0: JSON to inquiries and back. Members that the specification does not know are
 // passed over, as it demands; what it demands and is not there, or is of another type, is a 400.

@@ -2,7 +2,7 @@ import type { ErrorRequestHandler } from 'express'
 import type { Logger } from '../../lib/log.ts'
 import type { Inquiry } from '../../model/inquiry.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
-import type { Evaluation } from '../../pipeline/inquiries.ts'
+import type { Evaluation } from '../../inquiries/evaluations.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { toGatewayError } from '../edge/errors.ts'
 import type { PartsOf } from '../edge/parts.ts'
@@ -50,7 +50,7 @@ const ANSWER = always({
 })
 
 /** `POST /hooks/claude-code`. */
-export function claudeHook(parts: PartsOf<'pipeline'>): Endpoints {
+export function claudeHook(parts: PartsOf<'inquiries'>): Endpoints {
   return new Endpoints('decisions', parts).on(
     'post',
     CLAUDE_HOOK_PATH,
@@ -63,7 +63,7 @@ export function claudeHook(parts: PartsOf<'pipeline'>): Endpoints {
     },
     async ({ body, caller, requestId }) => {
       const asker = { caller, requestId, surface: 'claude_code' }
-      const [evaluation] = await parts.pipeline.inquire([inquiryOf(body, caller.name)], asker)
+      const [evaluation] = await parts.inquiries.evaluate([inquiryOf(body, caller.name)], asker)
       return decision(evaluation as Evaluation, parts.policies.current.decisionApi.claude)
     },
   )

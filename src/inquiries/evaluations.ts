@@ -11,9 +11,9 @@ import { obligationType } from '../model/obligation.ts'
 import { denial } from '../model/reason.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Ledger } from '../record/ledger.ts'
-import { CLAIM } from './claim-batch.ts'
-import { newClaim, type Claim, type ClaimMaker } from './claim.ts'
-import type { Judge, Judgement } from './judge.ts'
+import { CLAIM } from '../pipeline/claim-batch.ts'
+import { newClaim, type Claim, type ClaimMaker } from '../pipeline/claim.ts'
+import type { Judge, Judgement } from '../pipeline/judge.ts'
 
 // Decisions for enforcement points of others. An inquiry takes the way of an action (one bundle, look-ups,
 // guards and modules, then the ledger with its kill switch, windows and budgets) and ends there: it is on
@@ -53,16 +53,16 @@ const UNREGISTERED: AgentState = Object.freeze({
   executing: 0,
 })
 
-export interface InquiryParts extends ClaimMaker {
+export interface EvaluationParts extends ClaimMaker {
   readonly agents: AgentCache
   readonly ledger: Ledger
 }
 
-export class Inquiries {
-  readonly #parts: InquiryParts
+export class Evaluations {
+  readonly #parts: EvaluationParts
   readonly #judge: Judge
 
-  constructor(parts: InquiryParts, judge: Judge) {
+  constructor(parts: EvaluationParts, judge: Judge) {
     this.#parts = parts
     this.#judge = judge
   }
