@@ -1,6 +1,6 @@
 import { BARE_PROFILE, type Agent } from '../agents/agent.ts'
 import type { Caller } from '../agents/keys.ts'
-import type { AgentCache, AgentState } from '../agents/registry.ts'
+import type { AgentCache } from '../agents/registry.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { decide } from '../decide/decide.ts'
 import { elsewhere } from '../decide/inquiry.ts'
@@ -11,6 +11,7 @@ import { obligationType } from '../model/obligation.ts'
 import { denial } from '../model/reason.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Ledger } from '../record/ledger.ts'
+import { UNBOUNDED } from '../pipeline/admission.ts'
 import { CLAIM } from '../pipeline/claim-batch.ts'
 import { newClaim, type Claim, type ClaimMaker } from '../pipeline/claim.ts'
 import type { Judge, Judgement } from '../pipeline/judge.ts'
@@ -41,17 +42,6 @@ export interface Evaluation {
   /** What the policy lets be told of a denial. */
   readonly disclosesReasons: boolean
 }
-
-/** A subject that the registry knows nothing of has no status, budget or instances. */
-const UNREGISTERED: AgentState = Object.freeze({
-  id: '',
-  status: 'active',
-  monthlyBudget: null,
-  perActionLimit: null,
-  thresholds: [],
-  instances: null,
-  executing: 0,
-})
 
 export interface EvaluationParts extends ClaimMaker {
   readonly agents: AgentCache
@@ -102,7 +92,7 @@ export class Evaluations {
     const claim = newClaim(this.#parts, {
       submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
       ...{ agent, request, judgement, dryRun: true },
-      inquiry: { surface, isPart, ...(known ? {} : { standing: UNREGISTERED }) },
+      inquiry: { surface, isPart, ...(known ? {} : { standing: UNBOUNDED }) },
     })
     return this.#recorded(claim, bundle)
   }
