@@ -96,6 +96,28 @@ describe('rego: compile and load', () => {
     expect(policy.steps()).to.equal(first)
   })
 
+  it('tells what an evaluation took and reached, also when its instance gave way to a new one', () => {
+    const source = `package test
+
+p := count(all) > 0
+
+all := [text | some i in numbers.range(1, input.n); text := sprintf("%d of %d, %100d", [i, input.n, i])]`
+    const policy = load(compiled(source, { trace: 'values', budget: { steps: 1_000_000_000 } }))
+    policy.evaluate('test/p', { n: 10 })
+    const [few] = policy.trace()
+    policy.resetTrace()
+    const before = policy.memoryBytes()
+    policy.evaluate('test/p', { n: 200_000 })
+    expect(policy.memoryBytes(), 'a new instance').to.equal(before)
+    expect(policy.steps()).to.be.greaterThan(200_000)
+    expect(policy.trace()[0]).to.deep.equal(few)
+    expect(policy.trace().map(({ held }) => held)).to.include(200_000)
+    expect(policy.traceValues()).to.deep.include({ json: '200000' })
+    policy.evaluate('test/p', { n: 10 })
+    expect(policy.trace()[0]?.reached).to.equal(2)
+    expect(policy.traceValues()).to.not.deep.include({ json: '200000' })
+  })
+
   it('stops at its memory limit', () => {
     const policy = load(
       compiled('package test\n\np := count(numbers.range(1, 10000000))', {

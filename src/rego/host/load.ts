@@ -12,6 +12,11 @@ import { project, type Projection } from './project.ts'
 import { hostFunctions } from './functions.ts'
 import { fromJs, toJs, parseValue, writeJson } from './value.ts'
 
+// An instance is one memory: constants, then data, then a heap that each evaluation begins anew where the data
+// ends, by setting one pointer back. Nothing is freed and nothing is left over. An evaluation that made the memory
+// grow too far, or was ended by its budget, leaves its instance behind: the next one gets a new instance of the
+// same module, with the data put there again.
+
 /** An evaluation that ended without an answer. */
 export class EvalError extends Error {
   readonly code: EvalErrorCode
@@ -115,6 +120,8 @@ class Policy implements Loaded {
   #closed = false
   /** What the last evaluation took, if its instance is gone. */
   #stepsBefore: number | undefined
+  /** What the last evaluation of a trace build kept, if its instance is gone. */
+  #valuesBefore: TraceValue[] | undefined
   readonly #numbers = new Map<string, number>()
 
   constructor(module: WebAssembly.Module, options: LoadOptions) {
@@ -301,6 +308,7 @@ class Policy implements Loaded {
         length = utf8.encodeInto(inputJson, this.#view().subarray(this.#heap)).written
       }
       this.#stepsBefore = undefined
+      this.#valuesBefore = undefined
       return this.#text(
         this.#call('opa_eval', 0, id, this.#data, this.#heap, length, this.#heap + length, 0),
       )
@@ -331,6 +339,9 @@ class Policy implements Loaded {
   /** Memory never shrinks, so an instance that became too large gives way to a fresh one. */
   #renew(): void {
     this.#stepsBefore = this.#stepsNow()
+    const { at, slotsAt, slots } = this.#tracePlace()
+    const counts = this.#view().slice(at, slotsAt)
+    if (slots > 0) this.#valuesBefore = this.#lastValues()
     const made = this.#instantiate(this.#pages)
     this.#memory = made.memory
     this.#exports = made.exports
@@ -338,6 +349,16 @@ class Policy implements Loaded {
     this.#bytes = new Uint8Array(this.#memory.buffer)
     this.#prepare()
     this.#loadData()
+    this.#view().set(counts, at) // of the same module, so they stand in the same place
+  }
+
+  // An evaluation that took all the memory there is leaves no room to write its values out.
+  #lastValues(): TraceValue[] | undefined {
+    try {
+      return this.traceValues()
+    } catch {
+      return undefined
+    }
   }
 
   evaluate(entrypoint: string, input?: unknown): unknown {
@@ -378,6 +399,7 @@ class Policy implements Loaded {
     }))
   }
   traceValues(): TraceValue[] {
+    if (this.#valuesBefore) return this.#valuesBefore
     const { slotsAt, slots } = this.#tracePlace()
     return Array.from({ length: slots }, (_, i) => {
       // Writing a value out may grow the memory, so the view is made anew.
@@ -388,6 +410,7 @@ class Policy implements Loaded {
     })
   }
   resetTrace(): void {
+    this.#valuesBefore = undefined
     const { at, slotsAt, slots } = this.#tracePlace()
     this.#view().fill(0, at, slotsAt + slots * 4)
   }
