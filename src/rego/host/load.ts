@@ -14,7 +14,7 @@ import { fromJs, toJs, parseValue, writeJson } from './value.ts'
 
 // An instance is one memory: constants, then data, then a heap that each evaluation begins anew where the data
 // ends, by setting one pointer back. Nothing is freed and nothing is left over. An evaluation that made the memory
-// grow too far, or was ended by its budget, leaves its instance behind: the next one gets a new instance of the
+// grow too far leaves its instance behind: the next one gets a new instance of the
 // same module, with the data put there again.
 
 /** An evaluation that ended without an answer. */
