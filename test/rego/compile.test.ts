@@ -88,6 +88,16 @@ describe('rego: compile and load', () => {
     expect(codeOf(() => policy.evaluate('test/p'))).to.equal('rego_budget_exceeded')
   })
 
+  it('stops a builtin while it works, not when it has answered', () => {
+    const source = 'package test\n\np := count(json.match_schema(input.xs, input.schema)[1])'
+    const policy = load(compiled(source, { budget: { steps: 1_000_000 } }))
+    const names = Array.from({ length: 3_000 }, (_, i) => `x${i}`)
+    const asked = { xs: names.map((_, i) => i), schema: { items: { enum: names } } }
+    // What it would say of each takes more memory than there is.
+    expect(codeOf(() => policy.evaluate('test/p', asked))).to.equal('rego_budget_exceeded')
+    expect(policy.evaluate('test/p', { ...asked, xs: [1, 2] })).to.equal(2)
+  })
+
   it('costs the same steps for the same input', () => {
     const policy = load(compiled('package test\n\np contains x if { some x in input.xs; x > 2 }'))
     policy.evaluate('test/p', { xs: [1, 2, 3, 4] })

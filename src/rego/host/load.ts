@@ -9,7 +9,7 @@ import {
 } from '../abi.ts'
 import type { Budget, Compiled } from '../compile.ts'
 import { project, type Projection } from './project.ts'
-import { hostFunctions } from './functions.ts'
+import { type HostFunction, hostFunctions } from './functions.ts'
 import { fromJs, toJs, parseValue, writeJson } from './value.ts'
 
 // An instance is one memory: constants, then data, then a heap that each evaluation begins anew where the data
@@ -205,11 +205,12 @@ class Policy implements Loaded {
   }
 
   /** Our functions take and give text; it is read and written in place. */
-  #callOwn(own: (operands: string) => string, operand: number): number {
+  #callOwn(own: HostFunction, operand: number): number {
     const view = new DataView(this.#memory.buffer)
     const at = view.getUint32(operand + 8, true)
     const answer = own(
       decoder.decode(this.#view().subarray(at, at + view.getUint32(operand + 12, true))),
+      this.#globals['rego_fuel']?.value,
     )
     if (answer === '') return 0
     const { address, length } = this.#put(answer)
