@@ -1,7 +1,7 @@
 import { BARE_PROFILE, type Agent } from '../agents/agent.ts'
 import type { Caller } from '../agents/keys.ts'
 import type { AgentCache } from '../agents/registry.ts'
-import type { Bundle } from '../bundle/types.ts'
+import type { Bundle, DecisionApi } from '../bundle/types.ts'
 import { decide } from '../decide/decide.ts'
 import { elsewhere } from '../decide/inquiry.ts'
 import { GatewayError } from '../errors.ts'
@@ -39,8 +39,8 @@ export interface Evaluation {
   readonly reasons: readonly Reason[]
   /** What who enforces has to do besides; one that cannot must refuse. */
   readonly obligations: readonly Obligation[]
-  /** What the policy lets be told of a denial. */
-  readonly disclosesReasons: boolean
+  /** How the policy that decided wants answers to be given; the one of a moment later may want them otherwise. */
+  readonly api: DecisionApi
 }
 
 export interface EvaluationParts extends ClaimMaker {
@@ -103,7 +103,7 @@ export class Evaluations {
     const common = {
       decisionId,
       revision: bundle.revision,
-      disclosesReasons: bundle.decisionApi.disclosesReasons,
+      api: bundle.decisionApi,
     }
     if (result.type === 'dry_run') {
       const { effect, reasons } = result

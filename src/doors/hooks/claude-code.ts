@@ -64,7 +64,7 @@ export function claudeHook(parts: PartsOf<'inquiries'>): Endpoints {
     async ({ body, caller, requestId }) => {
       const asker = { caller, requestId, surface: 'claude_code' }
       const [evaluation] = await parts.inquiries.evaluate([inquiryOf(body, caller.name)], asker)
-      return decision(evaluation as Evaluation, parts.policies.current.decisionApi.claude)
+      return decision(evaluation as Evaluation)
     },
   )
 }
@@ -100,10 +100,8 @@ function inquiryOf(body: Asked, agentName: string): Inquiry {
   }
 }
 
-function decision(
-  { effect, reasons, decisionId }: Evaluation,
-  { grants, asksLocally }: { readonly grants: boolean; readonly asksLocally: boolean },
-): JsonObject {
+function decision({ effect, reasons, decisionId, api }: Evaluation): JsonObject {
+  const { grants, asksLocally } = api.claude
   const why = reasons.map(({ code, message }) => `${code} (${decisionId}): ${message}`).join('; ')
   if (effect === 'allow') return answer(grants ? 'allow' : 'defer', why)
   if (effect === 'require_approval') return answer(asksLocally ? 'ask' : 'deny', why)

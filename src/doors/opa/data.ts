@@ -261,7 +261,7 @@ const isAllowed = ({ effect }: Evaluation): Json => effect === 'allow'
 
 const decisionJson = (evaluation: Evaluation): JsonObject => ({
   effect: evaluation.effect,
-  reasons: evaluation.disclosesReasons
+  reasons: evaluation.api.disclosesReasons
     ? evaluation.reasons.map(publicReason)
     : evaluation.reasons.map(({ code }) => ({ code })),
   obligations: evaluation.obligations.map((one) => ({ ...one })),
