@@ -15,6 +15,7 @@ import { Lifetime } from './lib/lifetime.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { readVersion } from './lib/version.ts'
 import { Bootstrap } from './operations/bootstrap.ts'
+import { Inquiries } from './inquiries/inquiries.ts'
 import { Operations } from './operations/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import { Plans } from './plans/plans.ts'
@@ -128,6 +129,7 @@ async function openActions(basics: Basics, record: RecordParts) {
     ...{ transports, ...judging, ...recording },
     refusal: () => refusal({ checkpoints, replica }),
   })
+  const inquiries = new Inquiries({ pipeline, db, ledger, agents, mask, replicaId })
   const files = new PlanFiles(config.plansDir)
   const plans = await life.begin(new Plans({ db, agents, killState, metrics, log, files, bundle }))
   const turns = new Turns({ ledger, pipeline, agents, model, replicaId, mask, log, bundle })
@@ -138,7 +140,7 @@ async function openActions(basics: Basics, record: RecordParts) {
     loading: () => policies.loading,
     filesOf: async (revision) => (await basics.lifecycle.history.read(revision)).files,
   })
-  return { keyRing, operations, pipeline, plans, turns, sandbox, replays, peers, agents }
+  return { keyRing, operations, pipeline, inquiries, plans, turns, sandbox, replays, peers, agents }
 }
 
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */

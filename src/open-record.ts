@@ -56,7 +56,7 @@ export async function openRecord(basics: Basics) {
   const sinks = checkpointSinks(webhooks, config.checkpointWebhookUrl)
   const keeping = { db, dataDir, log, floor, sinks, othersAlive: () => replica.hasPeers() }
   const checkpoints = await life.begin(new Checkpointer(keeping))
-  const events = await life.begin(new EventStream(db))
+  const events = await life.begin(new EventStream(db, log))
   const jobs = new Jobs(store, log)
   await life.begin({ start: () => jobs.start(QUEUE_OPTIONS), stop: () => jobs.stop() })
   const ledger = new Ledger({

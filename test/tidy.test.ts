@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
+import { functionsIn } from './support/functions.ts'
 import { repeats } from './support/repeats.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
@@ -33,6 +34,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'bundle', 'protocols', 'agents'],
     ...['approvals', 'control', 'record', 'telemetry'],
   ],
+  inquiries: [
+    ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'agents', 'control', 'record'],
+    'pipeline',
+  ],
   turns: [
     ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'protocols', 'agents', 'record'],
     'pipeline',
@@ -58,7 +63,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
-    ...['rehearsal', 'operations', 'lifecycle', 'mcp'],
+    ...['inquiries', 'rehearsal', 'operations', 'lifecycle', 'mcp'],
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],
@@ -279,6 +284,22 @@ describe('tidy', () => {
       )
       .filter(([, lines]) => lines > 600)
     expect(long).to.deep.equal([])
+  })
+
+  it('has no function beyond 60 lines but declarations of endpoints, grammar and builtins', () => {
+    const mayRunLong = /^rego\/(?:parser|builtins|host\/builtins)\/|^rego\/codegen\/function\.ts$/
+    const long = sources().flatMap((file) => {
+      if (mayRunLong.test(file.split(path.sep).join('/'))) return []
+      const text = fs.readFileSync(path.join(SRC, file), 'utf8')
+      return functionsIn(file, text)
+        .filter(({ name, lines }) => lines > 60 && !name.endsWith('Endpoints'))
+        .map(({ name, line, lines }) => `${file}:${line} ${name}: ${lines}`)
+    })
+    expect(long).to.deep.equal([])
+  })
+
+  it('has eleven files at most on the way of one action', () => {
+    expect(sources().filter((file) => roomOf(file) === 'pipeline')).to.have.length.at.most(11)
   })
 
   it('composes in less than 200 lines', () => {

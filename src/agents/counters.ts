@@ -2,6 +2,13 @@ import type { Reservation } from '../model/decision.ts'
 import { bigintArray, intArray, textArray } from '../store/arrays.ts'
 import { ahead, type Db, type Tx } from '../store/tx.ts'
 
+// What a batch counts. A sliding window is a row for each twelfth of its length, and one twelfth more is counted
+// than the window has, so that the sum is never too small. Of distinct recipients the members themselves are kept,
+// since one that was written to before takes nothing. A budget is money: what is spent and what is only reserved
+// count alike, and the row refuses to go over its limit by itself, so that a mistake here loses a batch and not
+// the bound. All of it is read once for the batch, taken from in memory in the order of the claims, and written
+// once.
+
 /** Sub-buckets a sliding window is counted in; one extra makes the count never too small. */
 const SLOTS_PER_WINDOW = 12
 const EPOCH_DATE = '1970-01-01'

@@ -347,6 +347,8 @@ export interface Protocol {
     readonly upstreamName: string
     upstream(rules: Pick<Bundle, 'llm'>): Upstream
   }
+  /** Its upstreams list their tools: no path stands for one, and its schema is in the words of whoever wrote it. */
+  readonly upstreamsListTools?: true
   /** The exact call. @throws GatewayError `invalid_request` where the args do not fit into it */
   target(call: ToolCall, rules: ProtocolRules): Target
   /** What it may cost at most, in micro-units. */

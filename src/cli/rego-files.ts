@@ -1,7 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
-import { parseAllDocuments } from 'yaml'
-import { type Diagnostic, parse, renderDiagnostic } from '../rego/index.ts'
+import { type Diagnostic, parse, readYaml, renderDiagnostic } from '../rego/index.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { isObject, place } from '../bundle/pointer.ts'
 import { CliError, EXIT, say, visible } from './exit.ts'
@@ -74,13 +73,8 @@ function readInto(data: Record<string, Json>, { file, path: at }: Found): void {
 function readDocument(file: string): Json {
   const text = readText(file, DATA_BYTES_MAX)
   try {
-    if (file.endsWith('.json')) return firstJson(text)
-    // The first document, with anchors and all: this is data of others, not a policy of the gate.
-    const [first] = parseAllDocuments(text, { logLevel: 'silent' })
-    const [problem] = first?.errors ?? []
-    if (problem) throw problem
-    // A file without a document holds null, which is a value.
-    return (first?.toJS() ?? null) as Json
+    // This is data of others, not a policy of the gate.
+    return file.endsWith('.json') ? firstJson(text) : (readYaml(text) as Json)
   } catch (error) {
     const [message] = (error as Error).message.split('\n')
     throw new CliError(EXIT.usage, `${file} cannot be read: ${message}`)

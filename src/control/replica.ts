@@ -7,6 +7,12 @@ import type { RegistryEpoch } from '../store/registry-epoch.ts'
 import type { Db, EngagedSwitch } from '../store/tx.ts'
 import type { KillState } from './kill-state.ts'
 
+// A beat is one statement that does two things at once: it renews the lease together with the epoch that this
+// replica has applied, and it brings back the switches, the head of the record and the epoch of the registry. So a
+// 200 of the kill switch can wait for every lease that is alive to carry its epoch, and who cannot renew stops by
+// itself when its lease is over: the local one is counted from before the question, and never outlives the one
+// that others see.
+
 const LEASE_MS = 1_000
 /** Alone on an embedded database nobody else can engage the switch, so knowledge does not age so fast. */
 const LEASE_ALONE_MS = 15_000

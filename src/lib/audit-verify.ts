@@ -6,6 +6,11 @@ import { keyIdOf, verifyCheckpoint } from './checkpoint.ts'
 import { isLost, LOSS_KIND, lossOf, verifyLoss } from './loss.ts'
 import { publicKeysOf } from './manifest.ts'
 
+// One pass over the entries with constant memory. Each is held against its own hash, the hash of the one before
+// and its columns; where a signed checkpoint, archive or loss stands at its place, against that. What is beyond
+// the last entry shows only by a checkpoint that is larger. Findings are cut at a number, their codes are not:
+// both verdicts are made of the codes.
+
 /** Something wrong with the record, at an entry. `seq` is the entry, or the place of a missing one. */
 export interface AuditFinding {
   readonly code:

@@ -89,8 +89,8 @@ export interface HttpCallRules {
   /** Whether query parameters that nobody declared travel too, as the arg `extra_query`. */
   readonly extraQuery: boolean
   readonly response: ResponseRules
-  /** Statuses after which nothing has happened: the same request may be sent again. */
-  readonly retryableStatus: readonly number[]
+  /** Statuses after which nothing has happened: the same request may be sent again. Null: those that say when. */
+  readonly retryableStatus: readonly number[] | null
   /** Lower-case names of headers that callers of `/act` get besides the usual ones. */
   readonly returnHeaders: readonly string[]
   /** What a client is told while a person is asked. */
@@ -183,7 +183,7 @@ export const PLAIN_CALL: HttpCallRules = Object.freeze({
   files: Object.freeze([]),
   extraQuery: false,
   response: Object.freeze({ stream: 'auto', bytesMax: null, redirects: 'pass_on_read' }),
-  retryableStatus: Object.freeze([]),
+  retryableStatus: null,
   returnHeaders: Object.freeze([]),
   onHold: 'accepted',
   waitMs: 0,

@@ -1,7 +1,13 @@
 import { Counters, type Crossing } from '../agents/counters.ts'
 import type { AgentState } from '../agents/registry.ts'
 import { covers, type KillTarget } from '../control/kill-state.ts'
-import { type Decision, ofPhase, type Reason, type Reservation } from '../model/decision.ts'
+import {
+  type Decision,
+  type Effect,
+  ofPhase,
+  type Reason,
+  type Reservation,
+} from '../model/decision.ts'
 import { denial } from '../model/reason.ts'
 import type { EngagedSwitch } from '../store/tx.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
@@ -64,6 +70,26 @@ export interface Verdict<D extends Judged = Decision> {
   /** The windows that refused it, when nothing else did: it fits once they open. */
   readonly full: readonly Reservation[]
 }
+
+/** What it comes to for somebody to whom nothing happens: a dry run, a question, a rehearsal, a replay. */
+export const effectOf = ({ outcome }: Pick<Verdict, 'outcome'>): Effect =>
+  EFFECTS[outcome] ?? 'deny'
+
+const EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
+  execute: 'allow',
+  hold: 'require_approval',
+}
+
+/** How somebody stands whom the registry does not bound: there is no status, budget or number of instances. */
+export const UNBOUNDED: AgentState = Object.freeze({
+  id: '',
+  status: 'active',
+  monthlyBudget: null,
+  perActionLimit: null,
+  thresholds: [],
+  instances: null,
+  executing: 0,
+})
 
 type Outcome<D extends Judged> = Pick<Verdict<D>, 'outcome' | 'reasons'> & Partial<Verdict<D>>
 

@@ -181,7 +181,8 @@ export class StoredAnswers {
         },
       )
     }
-    return this.#fromAction(settled, seal)
+    const answer = await this.#fromAction(settled, seal)
+    return answer.type === 'dry_run' ? answer : { ...answer, replayed: true }
   }
 
   /** The action once it is final, or as it is when the wait is over. */

@@ -27,7 +27,7 @@ import type { LedgerKind, Tx } from '../record/ledger.ts'
 import { approvalNotice, expiryJob } from '../record/outbox.ts'
 import { storable } from '../store/text.ts'
 import { ahead } from '../store/tx.ts'
-import { admit, type Verdict } from './admission.ts'
+import { admit, effectOf, type Verdict } from './admission.ts'
 import type { Claim, ClaimResult } from './claim.ts'
 import { killTargetOf } from '../control/kill-state.ts'
 import { bearConsequences } from './consequences.ts'
@@ -128,11 +128,6 @@ export function releaseCharges(tx: Tx, actions: readonly Pick<Action, 'reserved'
     tx,
     actions.flatMap((row) => settlementsOf(row, 'release')),
   )
-}
-
-const DRY_RUN_EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
-  execute: 'allow',
-  hold: 'require_approval',
 }
 
 class ClaimBatch {
@@ -306,11 +301,12 @@ class ClaimBatch {
   }
 
   // Refused for its rate, it is not on record, like any other request.
-  #dryRun(claim: Claim, { outcome, reasons, full }: Verdict): () => ClaimResult {
+  #dryRun(claim: Claim, verdict: Verdict): () => ClaimResult {
+    const { outcome, reasons, full } = verdict
     if (outcome === 'rate_limited') {
       return () => ({ type: 'rate_limited', reasons, retryAtMs: this.#opensAt(full) })
     }
-    const effect = DRY_RUN_EFFECTS[outcome] ?? 'deny'
+    const effect = effectOf(verdict)
     if (!claim.inquiry?.isPart) this.#tx.append(decisionEntry(claim, effect, reasons))
     return () => ({ type: 'dry_run', effect, reasons, shadow: claim.decision.shadow })
   }

@@ -3,7 +3,6 @@ import type { AgentState } from '../agents/registry.ts'
 import type { Approval } from '../approvals/tasks.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle } from '../bundle/types.ts'
-import { costOf } from '../decide/cost.ts'
 import { CanonicalText, canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Seal } from '../lib/seal.ts'
@@ -15,7 +14,7 @@ import type { Action } from '../record/actions.ts'
 import { requestJson } from '../record/entries.ts'
 import type { RecordMask } from '../record/mask.ts'
 import { Masking } from '../record/masking.ts'
-import { effectHash, type Judgement } from './judge.ts'
+import { costIn, effectHash, type Judgement } from './judge.ts'
 import { fromStored } from './requests.ts'
 import type { Submission } from './submission.ts'
 
@@ -278,8 +277,4 @@ function bothRules(today: RecordRules, then: RecordRules = today): RecordRules {
     result: [...today.result, ...then.result],
     metadata: [...today.metadata, ...then.metadata],
   }
-}
-
-function costIn({ decision, tool, bundle }: Judgement, request: ActionRequest): bigint {
-  return decision.effect === 'deny' || !tool ? 0n : costOf(request, tool, bundle)
 }

@@ -4,6 +4,7 @@ import { filesIn } from '../bundle/files.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle, ToolCall } from '../bundle/types.ts'
 import type { KillState, KillTarget } from '../control/kill-state.ts'
+import { costOf } from '../decide/cost.ts'
 import { decide } from '../decide/decide.ts'
 import { GatewayError } from '../errors.ts'
 import type { FactLookups, FetchFact } from '../facts/lookups.ts'
@@ -64,16 +65,10 @@ export class Judge {
       ...(await this.#gather(bundle, tool, request, agent)),
     }
     const startedAt = performance.now()
-    const decided = decide(request, facts, bundle)
-    const honoured = honourable(decided instanceof Promise ? await decided : decided)
-    const decision = mayBeHeld ? honoured : unholdable(honoured)
+    const deciding = decisionOn({ request, facts, bundle, mayBeHeld })
+    const decision = deciding instanceof Promise ? await deciding : deciding
     this.#parts.metrics.decide.observe((performance.now() - startedAt) / 1000)
-    if (!tool || !upstream || decision.effect === 'deny') {
-      return { bundle, facts, tool, upstream, target: undefined, decision }
-    }
-    const call = { tool, upstream, args: request.action.properties, ...sentAlong(request) }
-    const placed = withTarget(bundle, call, decision, files)
-    return { bundle, facts, tool, upstream, ...placed }
+    return judgementOn({ request, facts, bundle, files }, decision)
   }
 
   async #gather(bundle: Bundle, tool: Tool | undefined, request: ActionRequest, agent: Agent) {
@@ -142,8 +137,42 @@ export interface Judgement {
   readonly decision: Decision
 }
 
+/** What is decided on; a rehearsal and a replay ask as an action does. */
+type Decidable = Pick<AskedToJudge, 'request' | 'bundle'> & { readonly facts: Facts }
+
+/** What guards and modules say, within what the gate can keep to and the caller can wait for. */
+export function decisionOn({
+  request,
+  facts,
+  bundle,
+  mayBeHeld,
+}: Decidable & Pick<AskedToJudge, 'mayBeHeld'>): Decision | Promise<Decision> {
+  const kept = (said: Decision) => (mayBeHeld ? honourable(said) : unholdable(honourable(said)))
+  const decided = decide(request, facts, bundle)
+  return decided instanceof Promise ? decided.then(kept) : kept(decided)
+}
+
+/** The decision with the call that it lets be made, which may turn out to be none. */
+export function judgementOn(
+  { request, facts, bundle, files }: Decidable & Partial<Pick<AskedToJudge, 'files'>>,
+  decision: Decision,
+): Judgement {
+  const tool = bundle.tools.get(request.action.name)
+  const upstream = tool && bundle.upstreams.get(tool.upstream)
+  if (!tool || !upstream || decision.effect === 'deny') {
+    return { bundle, facts, tool, upstream, target: undefined, decision }
+  }
+  const call = { tool, upstream, args: request.action.properties, ...sentAlong(request) }
+  return { bundle, facts, tool, upstream, ...withTarget(bundle, call, decision, files) }
+}
+
+/** Micro-units that a judged action costs at most; a denied one costs nothing. */
+export function costIn({ decision, tool, bundle }: Judgement, request: ActionRequest): bigint {
+  return decision.effect === 'deny' || !tool ? 0n : costOf(request, tool, bundle)
+}
+
 // No obligation is built yet, so an allow that comes with one cannot be kept to.
-export function honourable(decision: Decision): Decision {
+function honourable(decision: Decision): Decision {
   const [first] = decision.obligations
   if (!first || decision.effect === 'deny') return decision
   const reason: Reason = {
@@ -156,7 +185,7 @@ export function honourable(decision: Decision): Decision {
 }
 
 /** A decision for a caller that cannot wait for a person: what would be held is denied instead. */
-export function unholdable(decision: Decision): Decision {
+function unholdable(decision: Decision): Decision {
   const reservations = decision.reservations.map((one) => ({ ...one, exceeded: denied(one) }))
   if (decision.effect !== 'require_approval') return { ...decision, reservations }
   const kept = ofPhase({ reservations }, 'request')
@@ -187,7 +216,7 @@ function assertThere({ tool, args }: ToolCall, files: SentFiles | undefined): vo
 }
 
 // Arguments that cannot be put into the upstream call are a denial, and recorded like any other.
-export function withTarget(
+function withTarget(
   bundle: Bundle,
   call: ToolCall,
   decision: Decision,

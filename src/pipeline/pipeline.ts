@@ -5,7 +5,6 @@ import type { EnvironmentKeys } from '../approvals/voters.ts'
 import { screen } from '../decide/screen.ts'
 import { killTargetOf } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
-import type { Inquiry } from '../model/inquiry.ts'
 import { sha256 } from '../lib/canonical.ts'
 import type { SentFiles } from '../lib/spool.ts'
 import type { JsonObject } from '../model/json.ts'
@@ -35,9 +34,6 @@ import {
   type ClaimResult,
 } from './claim.ts'
 import { CLAIM, mayBeHeld } from './claim-batch.ts'
-import { DocumentInquiries, type DocumentAnswer, type DocumentQuestion } from './documents.ts'
-import { Inquiries, type Asker, type Evaluation } from './inquiries.ts'
-import { Searches, type SearchQuestion, type SearchResult } from './search.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
 import type { AnswerPlan, CallResult } from '../protocols/http/exchange.ts'
@@ -50,11 +46,6 @@ import type { Answer, Submission } from './submission.ts'
 // its `execute` lets the call be made, and the outcome is recorded before the agent hears of it. What fails
 // before the batch is not on record, what fails in it has no effect, and an effect whose outcome cannot be
 // recorded stops all new ones until it is.
-
-/** By which policy. */
-interface Revised {
-  readonly revision: string
-}
 
 /** What a call is made with, and who gets its answer. */
 type Sent = Pick<Submission, 'files' | 'sink' | 'fetchesLater'>
@@ -82,12 +73,10 @@ export interface PipelineParts extends JudgeParts, StoredAnswersParts {
 export class Pipeline {
   readonly #parts: PipelineParts
   readonly #resumption: ReturnType<typeof resumeKind>
-  readonly #judge: Judge
+  /** What is decided before the ledger is asked, for whoever only asks. */
+  readonly judge: Judge
   readonly #outcomes: Outcomes
   readonly #stored: StoredAnswers
-  readonly #inquiries: Inquiries
-  readonly #documents: DocumentInquiries
-  readonly #searches: Searches
   /** Actions whose decision is durable and whose call has not been made yet. */
   readonly #cleared = new Set<string>()
   #inFlight = 0
@@ -95,12 +84,9 @@ export class Pipeline {
 
   constructor(parts: PipelineParts) {
     this.#parts = parts
-    this.#judge = new Judge(parts)
+    this.judge = new Judge(parts)
     this.#outcomes = new Outcomes(parts.ledger, parts.log)
     this.#stored = new StoredAnswers(parts)
-    this.#inquiries = new Inquiries(parts, this.#judge)
-    this.#documents = new DocumentInquiries(parts)
-    this.#searches = new Searches(parts, this.#inquiries)
     this.#resumption = resumeKind(parts.environment)
   }
 
@@ -133,39 +119,8 @@ export class Pipeline {
     return this.#counted(() => this.#take(submission, true))
   }
 
-  /**
-   * Decides for somebody who enforces the answer; several by one bundle, until `isLast`.
-   * @throws GatewayError where it cannot be decided or recorded: who enforces refuses then
-   */
-  async inquire(
-    inquiries: readonly Inquiry[],
-    asker: Asker,
-    isLast?: (evaluation: Evaluation) => boolean,
-  ): Promise<Evaluation[]> {
-    return this.#asked((bundle) => this.#inquiries.evaluate(inquiries, asker, bundle, isLast))
-  }
-
-  /** Which of a catalogue would be permitted. @throws GatewayError where it cannot be decided or recorded */
-  async search(question: SearchQuestion, asker: Asker): Promise<SearchResult & Revised> {
-    return this.#asked(async (bundle) => {
-      const result = await this.#searches.find(question, asker, bundle)
-      return { ...result, revision: bundle.revision }
-    })
-  }
-
-  /**
-   * Documents of the policy by path, for somebody who enforces what they say; several by one bundle. One that cannot be
-   * evaluated is an error among the answers.
-   * @throws GatewayError where none can be answered
-   */
-  async documents(
-    questions: readonly DocumentQuestion[],
-    asker: Pick<Asker, 'caller' | 'requestId'>,
-  ): Promise<(DocumentAnswer | GatewayError)[]> {
-    return this.#asked((bundle) => this.#documents.answer(questions, asker, bundle))
-  }
-
-  async #asked<Said>(answer: (bundle: Bundle) => Promise<Said>): Promise<Said> {
+  /** An answer that takes nothing, given as an action would be: by today's bundle, while anything may start. */
+  async whileOpen<Said>(answer: (bundle: Bundle) => Promise<Said>): Promise<Said> {
     this.#assertOpen()
     this.#parts.ledger.assertRoom()
     this.#inFlight++
@@ -226,7 +181,7 @@ export class Pipeline {
     const request = toRequest(submission, call, agent)
     const { files } = submission
     const asked = { request, agent, bundle, files, mayBeHeld: submission.mayBeHeld ?? true }
-    const judgement = await this.#judge.judge(asked)
+    const judgement = await this.judge.judge(asked)
     const { surface } = submission
     const inquiry = surface === undefined ? undefined : { surface, isPart: false }
     const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun, inquiry })
@@ -394,7 +349,7 @@ export class Pipeline {
       const texts = fileTexts(files)
       const request = texts.size > 0 ? { ...stored, fileTexts: texts } : stored
       const asked = { request, agent, bundle: this.#bundle(), files, mayBeHeld: true }
-      const judgement = await this.#judge.judge(asked)
+      const judgement = await this.judge.judge(asked)
       // Look-ups of a stopped action are not made, and what is decided without them must not stand.
       if (this.#isStopped(action, agent)) return
       const claim = resumedClaim(this.#parts, action, agent, held, judgement)

@@ -68,6 +68,8 @@ interface Identified {
   readonly revision: string
   /** The same request had been sent before and is held, or had just ended: this is that one. */
   readonly joined?: boolean
+  /** The answer that the request under this `Idempotency-Key` had before. */
+  readonly replayed?: boolean
 }
 
 /** What became of a submission: a value, which each door puts into its own words. */

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { Counters } from '../agents/counters.ts'
-import { agentStates, type AgentCache, type AgentState } from '../agents/registry.ts'
+import { agentStates, type AgentCache } from '../agents/registry.ts'
 import type { Caller } from '../agents/keys.ts'
 import type { KillState } from '../control/kill-state.ts'
 import { askingReservations } from '../decide/pace.ts'
@@ -22,7 +22,7 @@ import { findPlan, insertPlan, listPlans, type NewPlan, type Plan } from '../rec
 import { storable } from '../store/text.ts'
 import type { Db } from '../store/tx.ts'
 import { reasonJson } from '../record/entries.ts'
-import { admit } from '../pipeline/admission.ts'
+import { admit, UNBOUNDED } from '../pipeline/admission.ts'
 
 // A plan is judged outside the ledger, where diffing may take its time, and put on record inside, where
 // switch, agent and rate are asked once more under the lock. The artifact is text in the plan's row; the
@@ -160,7 +160,7 @@ export class Plans {
       { decision, costMicros: 0n, target, stage: 'accounted' },
       {
         switches: tx.switches,
-        agent: agentId === null ? PERSON : (await agentStates(tx, [agentId])).get(agentId),
+        agent: agentId === null ? UNBOUNDED : (await agentStates(tx, [agentId])).get(agentId),
         counters,
       },
     )
@@ -180,17 +180,6 @@ export class Plans {
     }
     return first?.code === 'agent_paused' ? byGate(first.code, first) : byPolicy(verdict.reasons)
   }
-}
-
-/** Whoever runs the gate has no status, budget or instances. */
-const PERSON: AgentState = {
-  id: '',
-  status: 'active',
-  monthlyBudget: null,
-  perActionLimit: null,
-  thresholds: [],
-  instances: null,
-  executing: 0,
 }
 
 interface JudgedPlan {

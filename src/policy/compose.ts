@@ -98,6 +98,7 @@ export async function assemble(
     ...protocols.flatMap((one) => one.own?.upstream(parts) ?? []),
   ]
   const { revision, loadedAtMs, files, environment, approvals, llm, warnings, counts } = parts
+  const isListed = listedBy(parts.upstreams, protocols)
   return Object.freeze({
     revision,
     loadedAtMs,
@@ -112,12 +113,12 @@ export async function assemble(
     argsChecks: new Map(
       [...tools.values()].map((one) => [
         one.name,
-        isOfMcp(one, parts)
+        isListed(one)
           ? lazyArgsCheck(one.argsSchema, compileForeignSchema)
           : lazyArgsCheck(one.argsSchema),
       ]),
     ),
-    routes: buildRoutes(parts.tools.filter((tool) => !isOfMcp(tool, parts))),
+    routes: buildRoutes(parts.tools.filter((tool) => !isListed(tool))),
     approvals,
     plans: Object.freeze({ ...parts.plans, checkPath: pathCheck(parts.plans) }),
     llm,
@@ -134,9 +135,17 @@ export async function assemble(
   })
 }
 
-/** Whether a tool is one that an MCP server lists: no path stands for it, and its schema is the server's own. */
-const isOfMcp = ({ upstream }: Tool, { upstreams }: Pick<PolicyParts, 'upstreams'>): boolean =>
-  upstreams.some(({ name, protocol }) => name === upstream && protocol === 'mcp')
+/** Tells the tools that their upstreams list from those that are declared. */
+function listedBy(
+  upstreams: readonly Upstream[],
+  protocols: readonly Protocol[],
+): (tool: Tool) => boolean {
+  const kinds = new Set(protocols.filter((one) => one.upstreamsListTools).map(({ name }) => name))
+  const listing = new Set(
+    upstreams.filter(({ protocol }) => kinds.has(protocol)).map(({ name }) => name),
+  )
+  return ({ upstream }) => listing.has(upstream)
+}
 
 /** The guards that are for each tool, in the order they are written. */
 async function byTool(

@@ -98,7 +98,7 @@ export function readHttpCall(raw: RawHttpCall, args: JsonObject, report: Report)
         bytesMax: raw.response?.bytes_max ?? null,
         redirects: raw.response?.redirects ?? PLAIN_CALL.response.redirects,
       },
-      retryableStatus: raw.retryable_status ?? [],
+      retryableStatus: raw.retryable_status ?? null,
       returnHeaders: (raw.return_headers ?? []).map((name) => name.toLowerCase()),
       onHold: raw.on_hold ?? PLAIN_CALL.onHold,
       waitMs: raw.on_hold === 'wait' ? (raw.wait_s ?? WAIT_S) * 1000 : 0,

@@ -10,6 +10,11 @@ import type { Bundle, PolicyJudge } from '../bundle/types.ts'
 import type { TestedPolicy } from './test-run.ts'
 import { DirectoryWatch } from './watch.ts'
 
+// Everything that would become the policy goes through one queue, so that two loads never overlap and the last one
+// asked for is the one that stays. A load ends in one of three ways: refused (the last good bundle goes on
+// deciding, and why is kept to be shown), not recorded (the same, and it is tried again), or adopted, which is one
+// assignment. What was replaced is closed only when no decision can be running by it any more.
+
 export interface PolicyStoreOptions
   extends Omit<LoadOptions, 'nowMs' | 'gateOverride' | 'liveFiles'> {
   readonly dir: string

@@ -1,3 +1,4 @@
+import type { Logger } from '../lib/log.ts'
 import type { AuditEntry } from '../model/audit.ts'
 import type { Db } from '../store/tx.ts'
 import { readEntriesAfter } from './audit.ts'
@@ -16,13 +17,15 @@ export type EventListener = (entry: AuditEntry) => void
  */
 export class EventStream {
   readonly #db: Db
+  readonly #log: Logger
   readonly #listeners = new Set<EventListener>()
   #seq = 0n
   #target = 0n
   #catchingUp: Promise<void> | undefined
 
-  constructor(db: Db) {
+  constructor(db: Db, log: Logger) {
     this.#db = db
+    this.#log = log
   }
 
   async start(): Promise<void> {
@@ -72,8 +75,17 @@ export class EventStream {
     }
   }
 
+  // It is durable, and the others have to hear it: who closes the streams of a revoked key is one of them.
+  #tell(listener: EventListener, entry: AuditEntry): void {
+    try {
+      listener(entry)
+    } catch (error) {
+      this.#log.error({ err: error, seq: Number(entry.seq) }, 'a listener of events failed')
+    }
+  }
+
   #deliver(entry: AuditEntry): void {
     this.#seq = entry.seq
-    for (const listener of this.#listeners) listener(entry)
+    for (const listener of this.#listeners) this.#tell(listener, entry)
   }
 }

@@ -17,6 +17,11 @@ import type { Projection } from './host/project.ts'
 import { inputReads } from './input-reads.ts'
 import { type RuleSurvey, surveyOf } from './survey.ts'
 
+// Where the stages meet: text, tree, checked tree, plan, machine code. Each hands a finished value to the next and
+// knows nothing of those behind it; one that finds something wrong ends the compilation with all that it found.
+// What only some builds need (warnings, trace points, the survey of rules, what is read of `input`) is gathered on
+// the way and comes out beside the code.
+
 export interface Capabilities {
   /** Builtins a policy may use. Without it: every one that stays inside the evaluation. */
   readonly builtins?: readonly string[]

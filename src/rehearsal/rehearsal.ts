@@ -2,15 +2,13 @@ import { setImmediate as breathe } from 'node:timers/promises'
 import type { Agent } from '../agents/agent.ts'
 import { Counters } from '../agents/counters.ts'
 import type { AgentState } from '../agents/registry.ts'
-import { costOf } from '../decide/cost.ts'
-import { decide } from '../decide/decide.ts'
 import { MICROS, microsFromJson } from '../lib/money.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, AskedAction } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
-import { admit, type Verdict } from '../pipeline/admission.ts'
-import { honourable, withTarget } from '../pipeline/judge.ts'
+import { admit, effectOf, type Verdict } from '../pipeline/admission.ts'
+import { costIn, decisionOn, judgementOn } from '../pipeline/judge.ts'
 import { withOwnLimits } from '../agents/own-limits.ts'
 
 /** Actions to be played for an agent, with what is expected of each. */
@@ -107,19 +105,10 @@ export class Rehearsal {
   async #decide(request: ActionRequest, lookups: Readonly<Record<string, Json>>): Promise<Played> {
     const bundle = this.#bundle
     const facts = { nowMs: this.#nowMs, agent: this.#agent, lookups, unavailable: {} }
-    const decision = honourable(await decide(request, facts, bundle))
-    const tool = bundle.tools.get(request.action.name)
-    const upstream = tool && bundle.upstreams.get(tool.upstream)
-    if (!tool || !upstream || decision.effect === 'deny') {
-      return { decision, costMicros: 0n, upstream: tool?.upstream ?? '' }
-    }
-    const placed = withTarget(
-      bundle,
-      { tool, upstream, args: request.action.properties },
-      decision,
-    ).decision
-    const costMicros = placed.effect === 'deny' ? 0n : costOf(request, tool, bundle)
-    return { decision: placed, costMicros, upstream: upstream.name }
+    const asked = { request, facts, bundle }
+    const judgement = judgementOn(asked, await decisionOn({ ...asked, mayBeHeld: true }))
+    const { decision, upstream } = judgement
+    return { decision, costMicros: costIn(judgement, request), upstream: upstream?.name ?? '' }
   }
 
   #count(
@@ -135,13 +124,8 @@ export class Rehearsal {
     )
     counters.takeAll(verdict.taken)
     if (verdict.pause) this.#state = { ...this.#state, status: 'paused' }
-    return { effect: EFFECTS[verdict.outcome] ?? 'deny', verdict }
+    return { effect: effectOf(verdict), verdict }
   }
-}
-
-const EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
-  execute: 'allow',
-  hold: 'require_approval',
 }
 
 /** An action as it was decided, before anything is counted. */

@@ -1,13 +1,11 @@
 import type { AgentState } from '../agents/registry.ts'
-import { costOf } from '../decide/cost.ts'
-import { decide } from '../decide/decide.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Bundle } from '../bundle/types.ts'
-import { admit, type Asking, type Verdict } from '../pipeline/admission.ts'
+import { admit, type Asking, effectOf, UNBOUNDED } from '../pipeline/admission.ts'
 import { maskingOf } from '../pipeline/claim.ts'
-import { honourable, sentAlong, unholdable, withTarget } from '../pipeline/judge.ts'
+import { costIn, decisionOn, judgementOn } from '../pipeline/judge.ts'
 import { fromStored } from '../pipeline/requests.ts'
 import { type DecisionFacts, readFacts } from '../record/decision-facts.ts'
 import type { RecordMask } from '../record/mask.ts'
@@ -48,11 +46,6 @@ export interface Changed {
 }
 
 const AS_THEY_WERE: ReadonlySet<string> = new Set(['kill_switch_engaged', 'agent_paused'])
-
-const EFFECTS: Partial<Record<Verdict['outcome'], Effect>> = {
-  execute: 'allow',
-  hold: 'require_approval',
-}
 
 export class Replayer {
   readonly counters = new ReplayedCounters()
@@ -124,35 +117,22 @@ export class Replayer {
 
   async #decided(request: ActionRequest, { facts, cannotBeHeld }: DecisionFacts) {
     const bundle = this.#bundle
-    const honoured = honourable(await decide(request, facts, bundle))
-    const plain = cannotBeHeld ? unholdable(honoured) : honoured
-    const tool = bundle.tools.get(request.action.name)
-    const upstream = tool && bundle.upstreams.get(tool.upstream)
+    const asked = { request, facts, bundle }
+    const said = await decisionOn({ ...asked, mayBeHeld: !cannotBeHeld })
+    const judgement = judgementOn(asked, said)
     // Counters of recipients are kept under keyed digests where a policy masks.
-    const masking = maskingOf(this.#mask, bundle)
-    const shown = (decision: Decision) => masking?.decision(decision, facts) ?? decision
-    if (!tool || !upstream || plain.effect === 'deny') {
-      return { decision: shown(plain), costMicros: 0n, upstream: tool?.upstream ?? '' }
+    const { decision, upstream } = judgement
+    return {
+      decision: maskingOf(this.#mask, bundle)?.decision(decision, facts) ?? decision,
+      costMicros: costIn(judgement, request),
+      upstream: upstream?.name ?? '',
     }
-    const call = { tool, upstream, args: request.action.properties, ...sentAlong(request) }
-    const { decision } = withTarget(bundle, call, plain)
-    const costMicros = decision.effect === 'deny' ? 0n : costOf(request, tool, bundle)
-    return { decision: shown(decision), costMicros, upstream: upstream.name }
   }
 }
-
-const effectOf = ({ outcome }: Verdict): Effect => EFFECTS[outcome] ?? 'deny'
 
 // Whether it was active is on record; how many of its actions were under way is not, and refuses none for good.
 function stateOf({ facts, limits }: DecisionFacts): AgentState | undefined {
   if (!limits) return undefined
-  return {
-    id: facts.agent.id,
-    status: 'active',
-    monthlyBudget: limits.monthly,
-    perActionLimit: limits.perAction,
-    thresholds: [],
-    instances: null,
-    executing: 0,
-  }
+  const { monthly: monthlyBudget, perAction: perActionLimit } = limits
+  return { ...UNBOUNDED, id: facts.agent.id, monthlyBudget, perActionLimit }
 }

@@ -31,19 +31,24 @@ test_list if data.teams.rows == [1, 2]
 test_yaml if data.teams.blue.size == 3
 test_anchors if data.both[1].x == 1
 test_nothing if data.teams.none == null
+test_switch if data.workflow["true"].push == false
+test_octal if data.workflow.mode == 420
+test_merged if data.workflow.job == {"os": "linux", "steps": 1}
 `,
       'limits.json': '{"limits": {"day": 5}}',
       'anchors.yaml': 'both: [&a { x: 1 }, *a]\n---\nboth: 2\n',
       'teams/blue/data.json': '{"lead": "ann"}',
       'teams/blue/more.yml': 'size: 3\n',
       'teams/none/data.yaml': '# nobody\n',
+      'workflow/ci.yml':
+        'on: { push: no }\nmode: 0644\nx: &x { os: linux, steps: 0 }\njob: { <<: *x, steps: 1 }\n',
       'teams/rows/list.json': '[1, 2]',
       'package-lock.txt': 'not { json',
       'list.json': '[1, 2, 3]',
       'README.md': '# what',
     })
     const { status, stdout, stderr } = run(dir, 'test', '.')
-    expect([status, stdout.trim()], stderr).to.deep.equal([0, '6 passed, 0 failed, 0 todo'])
+    expect([status, stdout.trim()], stderr).to.deep.equal([0, '9 passed, 0 failed, 0 todo'])
     expect(stderr).to.match(/list\.json: left out/)
   })
 

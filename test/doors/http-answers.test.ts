@@ -422,6 +422,49 @@ describe('What an upstream answers', () => {
     expect(gate.upstream.effects).to.have.length(2)
   })
 
+  it('gives it back where the upstream says when to try again, unless the tool says otherwise', async () => {
+    for (const status of [429, 503]) {
+      const headers = { 'idempotency-key': `k-${randomBytes(4).toString('hex')}` }
+      const act = async () =>
+        (await gate.act(key, { tool: 'passes', args: {} }, headers)).body.result.status
+      gate.upstream.behave = (_effect, res) => {
+        res.setHeader('retry-after', '1')
+        reply(res, status, { busy: true })
+      }
+      expect(await act()).to.equal(status)
+      // Without a word of when, it is an answer like any other.
+      gate.upstream.behave = (_effect, res) => reply(res, status, { busy: true })
+      expect(await act()).to.equal(status)
+      gate.upstream.behave = (_effect, res) => reply(res, 200, {})
+      expect(await act()).to.equal(status)
+    }
+    expect(gate.upstream.effects).to.have.length(4)
+    const headers = { 'idempotency-key': `k-${randomBytes(4).toString('hex')}` }
+    gate.upstream.behave = (_effect, res) => {
+      res.setHeader('retry-after', '1')
+      reply(res, 429, { busy: true })
+    }
+    await gate.act(key, { tool: 'write', args: {} }, headers)
+    await gate.act(key, { tool: 'write', args: {} }, headers)
+    expect(gate.upstream.effects).to.have.length(5)
+  })
+
+  it('says that it was given before, where a key is sent again', async () => {
+    gate.upstream.behave = (_effect, res) => reply(res, 200, { done: true })
+    const mark = 'idempotent-replayed'
+    for (const tool of ['write', 'nothing', 'refused']) {
+      const headers = { 'idempotency-key': `k-${randomBytes(4).toString('hex')}` }
+      const first = await gate.act(key, { tool, args: {} }, headers)
+      const again = await gate.act(key, { tool, args: {} }, headers)
+      const marks = [first, again].map((one) => one.headers.get(mark))
+      expect([first.status === again.status, ...marks], tool).to.deep.equal([true, null, 'true'])
+    }
+    const headers = { 'x-api-key': key, 'idempotency-key': 'proxied-twice' }
+    const proxied = async () =>
+      (await fetch(`${gate.gate.url}/proxy/test/write`, { method: 'POST', headers })).headers
+    expect([(await proxied()).get(mark), (await proxied()).get(mark)]).to.deep.equal([null, 'true'])
+  })
+
   it('is JSON as it came, text, or base64 with its type, with the headers that matter', async () => {
     gate.upstream.behave = (_effect, res) => {
       res.writeHead(200, {

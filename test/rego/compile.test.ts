@@ -88,12 +88,44 @@ describe('rego: compile and load', () => {
     expect(codeOf(() => policy.evaluate('test/p'))).to.equal('rego_budget_exceeded')
   })
 
+  it('stops a builtin while it works, not when it has answered', () => {
+    const source = 'package test\n\np := count(json.match_schema(input.xs, input.schema)[1])'
+    const policy = load(compiled(source, { budget: { steps: 1_000_000 } }))
+    const names = Array.from({ length: 3_000 }, (_, i) => `x${i}`)
+    const asked = { xs: names.map((_, i) => i), schema: { items: { enum: names } } }
+    // What it would say of each takes more memory than there is.
+    expect(codeOf(() => policy.evaluate('test/p', asked))).to.equal('rego_budget_exceeded')
+    expect(policy.evaluate('test/p', { ...asked, xs: [1, 2] })).to.equal(2)
+  })
+
   it('costs the same steps for the same input', () => {
     const policy = load(compiled('package test\n\np contains x if { some x in input.xs; x > 2 }'))
     policy.evaluate('test/p', { xs: [1, 2, 3, 4] })
     const first = policy.steps()
     policy.evaluate('test/p', { xs: [1, 2, 3, 4] })
     expect(policy.steps()).to.equal(first)
+  })
+
+  it('tells what an evaluation took and reached, also when its instance gave way to a new one', () => {
+    const source = `package test
+
+p := count(all) > 0
+
+all := [text | some i in numbers.range(1, input.n); text := sprintf("%d of %d, %100d", [i, input.n, i])]`
+    const policy = load(compiled(source, { trace: 'values', budget: { steps: 1_000_000_000 } }))
+    policy.evaluate('test/p', { n: 10 })
+    const [few] = policy.trace()
+    policy.resetTrace()
+    const before = policy.memoryBytes()
+    policy.evaluate('test/p', { n: 200_000 })
+    expect(policy.memoryBytes(), 'a new instance').to.equal(before)
+    expect(policy.steps()).to.be.greaterThan(200_000)
+    expect(policy.trace()[0]).to.deep.equal(few)
+    expect(policy.trace().map(({ held }) => held)).to.include(200_000)
+    expect(policy.traceValues()).to.deep.include({ json: '200000' })
+    policy.evaluate('test/p', { n: 10 })
+    expect(policy.trace()[0]?.reached).to.equal(2)
+    expect(policy.traceValues()).to.not.deep.include({ json: '200000' })
   })
 
   it('stops at its memory limit', () => {

@@ -52,27 +52,7 @@ function One({ agent, again }: { agent: Agent; again: () => Promise<void> }) {
   }
   return (
     <>
-      <strong>
-        <Said inline text={agent.name} />
-      </strong>{' '}
-      <Pill of={agent.status} />{' '}
-      {agent.status_reason ? (
-        <span class="muted">
-          <Said inline text={agent.status_reason} />
-        </span>
-      ) : null}
-      <dl>
-        <dt>owner</dt>
-        <dd>
-          <Said inline text={agent.owner} />
-        </dd>
-        <dt>roles</dt>
-        <dd>
-          <Said inline text={agent.roles.join(', ')} />
-        </dd>
-        <dt>monthly budget</dt>
-        <dd>{agent.monthly_budget ?? 'no bound'}</dd>
-      </dl>
+      <Facts of={agent} />
       <div class="row">
         <Link href={`/actions?agent=${agent.id}`}>Its actions</Link>
         {['active', 'paused'].includes(agent.status) ? (
@@ -100,6 +80,34 @@ function One({ agent, again }: { agent: Agent; again: () => Promise<void> }) {
           <TextField label="Reason" of={reason} />
         </Confirm>
       ) : null}
+    </>
+  )
+}
+
+function Facts({ of: agent }: { of: Agent }) {
+  return (
+    <>
+      <strong>
+        <Said inline text={agent.name} />
+      </strong>{' '}
+      <Pill of={agent.status} />{' '}
+      {agent.status_reason ? (
+        <span class="muted">
+          <Said inline text={agent.status_reason} />
+        </span>
+      ) : null}
+      <dl>
+        <dt>owner</dt>
+        <dd>
+          <Said inline text={agent.owner} />
+        </dd>
+        <dt>roles</dt>
+        <dd>
+          <Said inline text={agent.roles.join(', ')} />
+        </dd>
+        <dt>monthly budget</dt>
+        <dd>{agent.monthly_budget ?? 'no bound'}</dd>
+      </dl>
     </>
   )
 }

@@ -62,7 +62,6 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
   const choice = useSignal<'approve' | 'deny' | null>(null)
   const comment = useSignal('')
   const key = useSignal(newKey())
-  const may = a.may_vote
   const isOpen = a.status === 'pending'
   const vote = async () => {
     const given = { path: { id: a.id }, body: { reason: comment.value }, idempotencyKey: key.value }
@@ -74,6 +73,48 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
     key.value = newKey()
     choice.value = what
   }
+  return (
+    <>
+      <Asked approval={a} />
+      <Sent target={a.target} />
+      <Shown label="Args" value={a.args ?? {}} />
+      {a.votes.map((one) => (
+        <p key={one.approver}>
+          <Said inline text={one.approver} />: {one.vote} <Said inline text={one.reason} />
+        </p>
+      ))}
+      {isOpen ? (
+        <Voting may={a.may_vote} ask={ask} />
+      ) : (
+        <p role="status">This is {a.status} already; nothing is left to decide.</p>
+      )}
+      <p>
+        <Link href={`/actions/${a.action_id}`}>The action's story</Link>
+      </p>
+      {choice.value ? (
+        <Confirm
+          title={`${choice.value === 'approve' ? 'Approve' : 'Deny'} ${a.tool}?`}
+          confirm={choice.value === 'approve' ? 'Yes, approve' : 'Yes, deny'}
+          danger={choice.value === 'deny'}
+          onClose={() => {
+            choice.value = null
+          }}
+          onConfirm={vote}
+        >
+          <TextField
+            required={choice.value === 'deny'}
+            label={choice.value === 'deny' ? 'Why' : 'Comment (optional)'}
+            of={comment}
+          />
+        </Confirm>
+      ) : null}
+    </>
+  )
+}
+
+/** Who asks for what, and why it waits. */
+function Asked({ approval: a }: { approval: Approval }) {
+  const isOpen = a.status === 'pending'
   return (
     <>
       <h2>
@@ -104,69 +145,49 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
           {a.votes.length} given, {a.quorum} needed
         </dd>
       </dl>
-      {a.target ? (
-        <>
-          <p>
-            <strong>{a.target.method}</strong> {a.target.upstream}{' '}
-            <Said inline text={a.target.path + a.target.query} />
-          </p>
-          {a.target.unchanged ? null : (
-            <p class="problem">
-              The policy would send something else now; nothing else than what was asked is ever
-              sent.
-            </p>
-          )}
-          {a.target.body === null ? null : <Shown label="What is sent" value={a.target.body} />}
-        </>
-      ) : null}
-      <Shown label="Args" value={a.args ?? {}} />
-      {a.votes.map((one) => (
-        <p key={one.approver}>
-          <Said inline text={one.approver} />: {one.vote} <Said inline text={one.reason} />
-        </p>
-      ))}
-      {isOpen ? (
-        <div class="row votes">
-          <button
-            type="button"
-            class="main"
-            disabled={!may?.approve}
-            onClick={() => ask('approve')}
-          >
-            Approve
-          </button>
-          <button type="button" class="bad" disabled={!may?.deny} onClick={() => ask('deny')}>
-            Deny
-          </button>
-          {may?.why ? (
-            <span class="muted">
-              <Said inline text={may.why} />
-            </span>
-          ) : null}
-        </div>
-      ) : (
-        <p role="status">This is {a.status} already; nothing is left to decide.</p>
-      )}
-      <p>
-        <Link href={`/actions/${a.action_id}`}>The action's story</Link>
-      </p>
-      {choice.value ? (
-        <Confirm
-          title={`${choice.value === 'approve' ? 'Approve' : 'Deny'} ${a.tool}?`}
-          confirm={choice.value === 'approve' ? 'Yes, approve' : 'Yes, deny'}
-          danger={choice.value === 'deny'}
-          onClose={() => {
-            choice.value = null
-          }}
-          onConfirm={vote}
-        >
-          <TextField
-            required={choice.value === 'deny'}
-            label={choice.value === 'deny' ? 'Why' : 'Comment (optional)'}
-            of={comment}
-          />
-        </Confirm>
-      ) : null}
     </>
+  )
+}
+
+/** The call as it would be made. */
+function Sent({ target }: { target: Approval['target'] | undefined }) {
+  if (!target) return null
+  return (
+    <>
+      <p>
+        <strong>{target.method}</strong> {target.upstream}{' '}
+        <Said inline text={target.path + target.query} />
+      </p>
+      {target.unchanged ? null : (
+        <p class="problem">
+          The policy would send something else now; nothing else than what was asked is ever sent.
+        </p>
+      )}
+      {target.body === null ? null : <Shown label="What is sent" value={target.body} />}
+    </>
+  )
+}
+
+function Voting({
+  may,
+  ask,
+}: {
+  may: Approval['may_vote']
+  ask: (what: 'approve' | 'deny') => void
+}) {
+  return (
+    <div class="row votes">
+      <button type="button" class="main" disabled={!may?.approve} onClick={() => ask('approve')}>
+        Approve
+      </button>
+      <button type="button" class="bad" disabled={!may?.deny} onClick={() => ask('deny')}>
+        Deny
+      </button>
+      {may?.why ? (
+        <span class="muted">
+          <Said inline text={may.why} />
+        </span>
+      ) : null}
+    </div>
   )
 }

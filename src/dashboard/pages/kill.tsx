@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals'
+import type { Calls } from '../../client/api.ts'
 import { ask, call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Confirm, TextField } from '../parts/dialog.tsx'
@@ -68,23 +69,12 @@ export function Kill() {
               </p>
             )}
             {switches.length === 0 ? <Empty>No switch is engaged.</Empty> : null}
-            <ul class="cards">
-              {switches.map((one) => (
-                <li key={nameOf(one.scope)}>
-                  <strong>{nameOf(one.scope)}</strong> stopped <When at={one.engaged_at} /> by{' '}
-                  <Said inline text={one.actor} />: <Said inline text={one.reason} />{' '}
-                  <button
-                    type="button"
-                    disabled={!may}
-                    onClick={() => {
-                      releasing.value = one.scope
-                    }}
-                  >
-                    Release
-                  </button>
-                </li>
-              ))}
-            </ul>
+            <Engaged
+              switches={switches}
+              onRelease={(scope) => {
+                releasing.value = scope
+              }}
+            />
           </>
         )}
       </Loaded>
@@ -106,6 +96,32 @@ export function Kill() {
         />
       ) : null}
     </>
+  )
+}
+
+function Engaged({
+  switches,
+  onRelease,
+}: {
+  switches: Calls['GET /kill-switch']['answer']['switches']
+  onRelease: (scope: Scope) => void
+}) {
+  return (
+    <ul class="cards">
+      {switches.map((one) => (
+        <li key={nameOf(one.scope)}>
+          <strong>{nameOf(one.scope)}</strong> stopped <When at={one.engaged_at} /> by{' '}
+          <Said inline text={one.actor} />: <Said inline text={one.reason} />{' '}
+          <button
+            type="button"
+            disabled={!hasRole('operator')}
+            onClick={() => onRelease(one.scope)}
+          >
+            Release
+          </button>
+        </li>
+      ))}
+    </ul>
   )
 }
 

@@ -60,21 +60,16 @@ function Attention() {
 
 type Answer<N extends keyof Calls> = Calls[N]['answer']
 
-function Needs({
-  approvals,
-  alerts,
-  paused,
-  unknown,
-  kill,
-  state,
-}: {
-  approvals: Answer<'GET /approvals'>
-  alerts: Answer<'GET /api/v1/alerts'>
-  paused: Answer<'GET /api/v1/agents'>
-  unknown: Answer<'GET /actions'>
-  kill: Answer<'GET /kill-switch'>
-  state: Answer<'GET /state'>
-}) {
+interface Needing {
+  readonly approvals: Answer<'GET /approvals'>
+  readonly alerts: Answer<'GET /api/v1/alerts'>
+  readonly paused: Answer<'GET /api/v1/agents'>
+  readonly unknown: Answer<'GET /actions'>
+  readonly kill: Answer<'GET /kill-switch'>
+  readonly state: Answer<'GET /state'>
+}
+
+function Needs({ approvals, alerts, paused, unknown, kill, state }: Needing) {
   const first = approvals.approvals[0]
   const more = paused.next_cursor === null ? '' : ' or more'
   const stopped = kill.known ? kill.switches.length : 1

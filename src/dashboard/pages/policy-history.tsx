@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals'
 import { Link } from 'wouter-preact'
+import type { Calls } from '../../client/api.ts'
 import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Confirm, TextField } from '../parts/dialog.tsx'
@@ -28,41 +29,12 @@ export function History() {
             <ul class="cards">
               {publications.map((one) => (
                 <li key={one.n}>
-                  <strong>
-                    {one.n}. <code title={one.revision}>{one.revision.slice(0, 12)}</code>
-                  </strong>{' '}
-                  {one.retired_at === null ? <Pill of="current" /> : null} {one.source}{' '}
-                  <When at={one.published_at} /> by <Said inline text={one.author ?? 'nobody'} />
-                  {one.note === null ? null : (
-                    <p>
-                      <Said text={one.note} />
-                    </p>
-                  )}
-                  <p class="muted">
-                    <Said inline text={one.files_changed.join(', ') || 'no file changed'} />
-                  </p>
-                  <div class="row">
-                    {one.parent === null ? null : (
-                      <Link
-                        data-row
-                        href={`/policies?view=history&from=${one.parent}&to=${one.revision}`}
-                      >
-                        What it changed
-                      </Link>
-                    )}
-                    <Link href={`/policies?revision=${one.revision}`}>Its files</Link>
-                    {one.retired_at === null ? null : (
-                      <button
-                        type="button"
-                        disabled={!may}
-                        onClick={() => {
-                          back.value = one.revision
-                        }}
-                      >
-                        Roll back to {one.n}
-                      </button>
-                    )}
-                  </div>
+                  <Published
+                    one={one}
+                    onBack={() => {
+                      back.value = one.revision
+                    }}
+                  />
                 </li>
               ))}
             </ul>
@@ -81,6 +53,41 @@ export function History() {
         />
       )}
     </section>
+  )
+}
+
+type Publication = Calls['GET /policy/revisions']['answer']['publications'][number]
+
+function Published({ one, onBack }: { one: Publication; onBack: () => void }) {
+  return (
+    <>
+      <strong>
+        {one.n}. <code title={one.revision}>{one.revision.slice(0, 12)}</code>
+      </strong>{' '}
+      {one.retired_at === null ? <Pill of="current" /> : null} {one.source}{' '}
+      <When at={one.published_at} /> by <Said inline text={one.author ?? 'nobody'} />
+      {one.note === null ? null : (
+        <p>
+          <Said text={one.note} />
+        </p>
+      )}
+      <p class="muted">
+        <Said inline text={one.files_changed.join(', ') || 'no file changed'} />
+      </p>
+      <div class="row">
+        {one.parent === null ? null : (
+          <Link data-row href={`/policies?view=history&from=${one.parent}&to=${one.revision}`}>
+            What it changed
+          </Link>
+        )}
+        <Link href={`/policies?revision=${one.revision}`}>Its files</Link>
+        {one.retired_at === null ? null : (
+          <button type="button" disabled={!hasRole('operator')} onClick={onBack}>
+            Roll back to {one.n}
+          </button>
+        )}
+      </div>
+    </>
   )
 }
 

@@ -16,8 +16,14 @@ export function sendJson(res: ServerResponse, status: number, value: unknown): v
   sendJsonText(res, status, jsonText(value))
 }
 
+/** Says of an answer that it was given before, so that a client which counts its calls does not count this one. */
+export function markReplayed(res: ServerResponse, answer: Answer): void {
+  if ('replayed' in answer) res.setHeader('Idempotent-Replayed', 'true')
+}
+
 /** Puts an answer of the pipeline into the words of `POST /act`. */
 export function sendAnswer(res: ServerResponse, answer: Answer): void {
+  markReplayed(res, answer)
   switch (answer.type) {
     case 'executed':
       if (answer.result.kept) res.setHeader('Location', `/actions/${answer.actionId}/result`)

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
-import type { Asker } from '../../pipeline/inquiries.ts'
+import type { Asker } from '../../inquiries/evaluations.ts'
 import { readJson } from '../edge/body.ts'
 import { bodyObject, callerOf, stateOf } from '../edge/context.ts'
 

@@ -1,8 +1,8 @@
 import { GatewayError } from '../../errors.ts'
 import type { Inquiry } from '../../model/inquiry.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
-import type { Asker, Evaluation } from '../../pipeline/inquiries.ts'
-import type { Pipeline } from '../../pipeline/pipeline.ts'
+import type { Asker, Evaluation } from '../../inquiries/evaluations.ts'
+import type { Inquiries } from '../../inquiries/inquiries.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { INQUIRERS } from '../edge/roles.ts'
@@ -11,15 +11,15 @@ import { OPEN } from '../edge/validate.ts'
 import { askerOf, authzenBody, AUTHZEN_ERRORS } from './body.ts'
 import { decisionJson, inquiryOf, objectOf, partsOf, refusedItem, type Parts } from './wire.ts'
 
-// AuthZEN Authorization API 1.0, evaluation and evaluations: a door over `pipeline.inquire`. A denial is an
+// AuthZEN Authorization API 1.0, evaluation and evaluations: a door over `inquiries.evaluate`. A denial is an
 // answer (200); only what is no request of the API, or cannot be decided, is an error.
 
 const EVALUATIONS_MAX = 100
 
 const DECISION = always({ decision: BOOLEAN, context: OPEN })
 /** `/access/v1/evaluation` and `/access/v1/evaluations`. */
-export function authzenEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
-  const { pipeline } = parts
+export function authzenEndpoints(parts: PartsOf<'inquiries'>): Endpoints {
+  const { inquiries } = parts
   const endpoints = new Endpoints('decisions', parts)
 
   endpoints.on(
@@ -35,7 +35,7 @@ export function authzenEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
       answer: DECISION,
       errors: AUTHZEN_ERRORS,
     },
-    async ({ req }) => single(pipeline, await authzenBody(req), askerOf(req)),
+    async ({ req }) => single(inquiries, await authzenBody(req), askerOf(req)),
   )
 
   endpoints.on(
@@ -55,16 +55,16 @@ export function authzenEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
       const body = await authzenBody(req)
       const { evaluations } = body
       const isSingle = evaluations === undefined || isEmptyList(evaluations)
-      if (isSingle) return single(pipeline, body, askerOf(req))
-      return { evaluations: await several(pipeline, body, itemsOf(evaluations), askerOf(req)) }
+      if (isSingle) return single(inquiries, body, askerOf(req))
+      return { evaluations: await several(inquiries, body, itemsOf(evaluations), askerOf(req)) }
     },
   )
 
   return endpoints
 }
 
-async function single(pipeline: Pipeline, body: JsonObject, asker: Asker): Promise<JsonObject> {
-  const [evaluation] = await pipeline.inquire([inquiryOf(partsOf(body))], asker)
+async function single(inquiries: Inquiries, body: JsonObject, asker: Asker): Promise<JsonObject> {
+  const [evaluation] = await inquiries.evaluate([inquiryOf(partsOf(body))], asker)
   return decisionJson(evaluation as Evaluation, Date.now())
 }
 
@@ -76,7 +76,7 @@ const LAST: Readonly<Record<string, ((isPermitted: boolean) => boolean) | undefi
 }
 
 async function several(
-  pipeline: Pipeline,
+  inquiries: Inquiries,
   body: JsonObject,
   items: readonly JsonObject[],
   asker: Asker,
@@ -90,7 +90,7 @@ async function several(
   const evaluations =
     within.length === 0
       ? []
-      : await pipeline.inquire(
+      : await inquiries.evaluate(
           within,
           asker,
           isLast && (({ effect }) => isLast(effect === 'allow')),

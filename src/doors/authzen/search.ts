@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import { canonicalJson, sha256 } from '../../lib/canonical.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
-import type { SearchKind } from '../../pipeline/search.ts'
+import type { SearchKind } from '../../inquiries/search.ts'
 import { type Asked, Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { INQUIRERS } from '../edge/roles.ts'
@@ -23,7 +23,7 @@ const RESULTS = always({
 })
 
 /** `/access/v1/search/{subject,resource,action}`. */
-export function authzenSearch(parts: PartsOf<'pipeline'>): Endpoints {
+export function authzenSearch(parts: PartsOf<'inquiries'>): Endpoints {
   const endpoints = new Endpoints('decisions', parts)
   for (const kind of ['subject', 'resource', 'action'] as const) {
     endpoints.on(
@@ -48,7 +48,7 @@ export function authzenSearch(parts: PartsOf<'pipeline'>): Endpoints {
 async function searched(
   kind: SearchKind,
   { req, caller }: Asked<unknown, unknown>,
-  { pipeline, policies, mask }: PartsOf<'pipeline'>,
+  { inquiries, policies, mask }: PartsOf<'inquiries'>,
 ): Promise<JsonObject> {
   const body = await authzenBody(req)
   const inquiry = inquiryOf(named(kind, partsOf(body)))
@@ -59,7 +59,7 @@ async function searched(
   const bound = sha256(canonicalJson(about))
   const sign = (from: string) => mask.keyed(`search ${from} ${bound}`)
   const from = token === undefined ? 0 : placeOf(token, sign)
-  const result = await pipeline.search({ kind, inquiry, from, limit }, askerOf(req))
+  const result = await inquiries.search({ kind, inquiry, from, limit }, askerOf(req))
   if (from > 0 && result.revision !== revision) throw stale()
   const { found, next, decisionId } = result
   return {

@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Entity, Inquiry } from '../../model/inquiry.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { obligationType } from '../../model/obligation.ts'
-import type { Evaluation } from '../../pipeline/inquiries.ts'
+import type { Evaluation } from '../../inquiries/evaluations.ts'
 
 // AuthZEN Authorization API 1.0: JSON to inquiries and back. Members that the specification does not know are
 // passed over, as it demands; what it demands and is not there, or is of another type, is a 400.
@@ -68,7 +68,7 @@ function textOf(value: Json | undefined, name: string): string {
 
 /** Section 6.2: `decision`, and in `context` what may be told. */
 export function decisionJson(evaluation: Evaluation, nowMs: number): JsonObject {
-  const { decisionId, revision, effect, reasons, obligations, disclosesReasons } = evaluation
+  const { decisionId, revision, effect, reasons, obligations, api } = evaluation
   const isPermitted = effect === 'allow'
   const code = effect === 'require_approval' ? 'approval_required' : (reasons[0]?.code ?? 'denied')
   return {
@@ -78,7 +78,7 @@ export function decisionJson(evaluation: Evaluation, nowMs: number): JsonObject 
       evaluated_at: new Date(nowMs).toISOString(),
       revision,
       ...(isPermitted ? {} : { reason: code }),
-      ...(!isPermitted && disclosesReasons ? { reasons: reasons.map(publicReason) } : {}),
+      ...(!isPermitted && api.disclosesReasons ? { reasons: reasons.map(publicReason) } : {}),
       ...(obligations.length > 0 ? { obligations: obligations.map(obligationJson) } : {}),
     },
   }

@@ -8,6 +8,7 @@ import type { Replica } from '../../control/replica.ts'
 import type { Logger } from '../../lib/log.ts'
 import type { Lifecycle } from '../../lifecycle/lifecycle.ts'
 import type { Operations } from '../../operations/operations.ts'
+import type { Inquiries } from '../../inquiries/inquiries.ts'
 import type { Pipeline } from '../../pipeline/pipeline.ts'
 import type { Replays } from '../../rehearsal/replays.ts'
 import type { Sandbox } from '../../rehearsal/sandbox.ts'
@@ -38,6 +39,7 @@ export interface HttpParts {
   readonly failedLogins: FailedLogins
   readonly sessions: BrowserSessions
   readonly pipeline: Pipeline
+  readonly inquiries: Inquiries
   readonly operations: Operations
   readonly plans: Plans
   readonly peers: McpPeers

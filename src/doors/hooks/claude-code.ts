@@ -2,7 +2,7 @@ import type { ErrorRequestHandler } from 'express'
 import type { Logger } from '../../lib/log.ts'
 import type { Inquiry } from '../../model/inquiry.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
-import type { Evaluation } from '../../pipeline/inquiries.ts'
+import type { Evaluation } from '../../inquiries/evaluations.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { toGatewayError } from '../edge/errors.ts'
 import type { PartsOf } from '../edge/parts.ts'
@@ -50,7 +50,7 @@ const ANSWER = always({
 })
 
 /** `POST /hooks/claude-code`. */
-export function claudeHook(parts: PartsOf<'pipeline'>): Endpoints {
+export function claudeHook(parts: PartsOf<'inquiries'>): Endpoints {
   return new Endpoints('decisions', parts).on(
     'post',
     CLAUDE_HOOK_PATH,
@@ -63,8 +63,8 @@ export function claudeHook(parts: PartsOf<'pipeline'>): Endpoints {
     },
     async ({ body, caller, requestId }) => {
       const asker = { caller, requestId, surface: 'claude_code' }
-      const [evaluation] = await parts.pipeline.inquire([inquiryOf(body, caller.name)], asker)
-      return decision(evaluation as Evaluation, parts.policies.current.decisionApi.claude)
+      const [evaluation] = await parts.inquiries.evaluate([inquiryOf(body, caller.name)], asker)
+      return decision(evaluation as Evaluation)
     },
   )
 }
@@ -100,10 +100,8 @@ function inquiryOf(body: Asked, agentName: string): Inquiry {
   }
 }
 
-function decision(
-  { effect, reasons, decisionId }: Evaluation,
-  { grants, asksLocally }: { readonly grants: boolean; readonly asksLocally: boolean },
-): JsonObject {
+function decision({ effect, reasons, decisionId, api }: Evaluation): JsonObject {
+  const { grants, asksLocally } = api.claude
   const why = reasons.map(({ code, message }) => `${code} (${decisionId}): ${message}`).join('; ')
   if (effect === 'allow') return answer(grants ? 'allow' : 'defer', why)
   if (effect === 'require_approval') return answer(asksLocally ? 'ask' : 'deny', why)

@@ -2,8 +2,8 @@ import { GatewayError } from '../../errors.ts'
 import { membersOf } from '../../lib/json-spans.ts'
 import { RawJson } from '../../lib/raw-json.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
-import type { DocumentAnswer, DocumentQuestion } from '../../pipeline/documents.ts'
-import type { Evaluation } from '../../pipeline/inquiries.ts'
+import type { DocumentAnswer, DocumentQuestion } from '../../inquiries/documents.ts'
+import type { Evaluation } from '../../inquiries/evaluations.ts'
 import { parseJsonText } from '../edge/body.ts'
 import { stateOf } from '../edge/context.ts'
 import { type Asked, type Declared, Endpoints, Reply } from '../edge/endpoints.ts'
@@ -68,7 +68,7 @@ const declared = <Query>(
 type Answered = { readonly id: string; readonly value: Json | RawJson | undefined }
 
 /** `/v1/data`, `/v0/data`, `/v1/batch/data` and `POST /`. */
-export function opaDataEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
+export function opaDataEndpoints(parts: PartsOf<'inquiries'>): Endpoints {
   const endpoints = new Endpoints('opa', parts)
   const answers = new Answers(parts)
 
@@ -162,9 +162,9 @@ const DECISION = 'agent/decision'
 const ALLOW = 'agent/allow'
 
 class Answers {
-  readonly #parts: PartsOf<'pipeline'>
+  readonly #parts: PartsOf<'inquiries'>
 
-  constructor(parts: PartsOf<'pipeline'>) {
+  constructor(parts: PartsOf<'inquiries'>) {
     this.#parts = parts
   }
 
@@ -224,7 +224,7 @@ class Answers {
     { caller, requestId }: Asked<unknown, unknown>,
     questions: readonly DocumentQuestion[],
   ): Promise<(Answered | GatewayError)[]> {
-    const answers = await this.#parts.pipeline.documents(questions, { caller, requestId })
+    const answers = await this.#parts.inquiries.documents(questions, { caller, requestId })
     return answers.map((one) => (one instanceof GatewayError ? one : documentOf(one)))
   }
 
@@ -238,7 +238,7 @@ class Answers {
       return inquiryOf(partsOf(objectOf(parseJsonText(text), 'input')))
     })
     const asker = { caller, requestId, surface: 'opa' }
-    const evaluations = await this.#parts.pipeline.inquire(inquiries, asker)
+    const evaluations = await this.#parts.inquiries.evaluate(inquiries, asker)
     return evaluations.map((one) => ({ id: one.decisionId, value: show(one) }))
   }
 }
@@ -261,7 +261,7 @@ const isAllowed = ({ effect }: Evaluation): Json => effect === 'allow'
 
 const decisionJson = (evaluation: Evaluation): JsonObject => ({
   effect: evaluation.effect,
-  reasons: evaluation.disclosesReasons
+  reasons: evaluation.api.disclosesReasons
     ? evaluation.reasons.map(publicReason)
     : evaluation.reasons.map(({ code }) => ({ code })),
   obligations: evaluation.obligations.map((one) => ({ ...one })),

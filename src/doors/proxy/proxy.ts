@@ -10,7 +10,7 @@ import type { Tool } from '../../model/tool.ts'
 import type { KeptResult } from '../../record/kept-results.ts'
 import type { ActionSink } from '../../protocols/http/exchange.ts'
 import type { Answer } from '../../pipeline/submission.ts'
-import { publicReason, refusalOf, sendHeld } from '../api/answers.ts'
+import { markReplayed, publicReason, refusalOf, sendHeld } from '../api/answers.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { header, stateOf } from '../edge/context.ts'
 import { allow, middleware } from '../edge/edge.ts'
@@ -120,6 +120,7 @@ async function answerProxied(
     else res.destroy()
     return
   }
+  markReplayed(res, answer)
   // What nobody read of a body must not be taken for a request.
   if (!req.complete) res.setHeader('Connection', 'close')
   if (answer.type === 'executed' && answer.result.truncated) {

@@ -31,7 +31,7 @@ const FAILED_FROM = 400
 function answered(call: Answered, tool: Called): CallOutcome {
   const { status } = call
   const refusal = isRefusedRedirect(status, tool) ? redirected(status) : unread(call)
-  const freesIdempotencyKey = tool.http.retryableStatus.includes(status)
+  const freesIdempotencyKey = mayBeSentAgain(call, tool)
   const state =
     status < FAILED_FROM && refusal?.code !== 'upstream_redirected' ? 'succeeded' : 'failed'
   const seen = detailOf(call)
@@ -51,6 +51,14 @@ function answered(call: Answered, tool: Called): CallOutcome {
     freesIdempotencyKey,
   } as const
   return { outcome, result, ...base }
+}
+
+/** Statuses that say, with `Retry-After`, that nothing has happened yet. */
+const BUSY: ReadonlySet<number> = new Set([429, 503])
+
+function mayBeSentAgain({ status, headers }: Answered, { http }: Called): boolean {
+  if (http.retryableStatus) return http.retryableStatus.includes(status)
+  return BUSY.has(status) && headers['retry-after'] !== undefined
 }
 
 // 304 is an answer to `If-None-Match`, and leads nowhere.

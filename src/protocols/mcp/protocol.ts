@@ -5,6 +5,7 @@ import { mcpToolName } from '../../bundle/pins.ts'
 /** Servers of the Model Context Protocol: their tools are those that are pinned. */
 export const MCP: Protocol = {
   name: 'mcp',
+  upstreamsListTools: true,
   target: ({ tool, args }) => ({
     upstream: tool.upstream,
     method: 'POST',

@@ -4,6 +4,11 @@ import { type Lifetime, lifetimes } from './lifetimes.ts'
 import type { Layout } from './layout.ts'
 import { TRACE_MISSING } from '../abi.ts'
 
+// A value is an address; 0 is undefined. Each block of the IR becomes a wasm block, and a statement that is
+// undefined branches to its end, so a body that holds falls through and one that does not costs a jump. Locals of
+// the IR outnumber those of wasm: one that lives in some of the outermost blocks only (`lifetimes.ts`) leaves its
+// place to what comes later, and is cleared there if it is tested before it is set.
+
 /** A memoised result that is known to be undefined; no value lives at this address. */
 const KNOWN_UNDEFINED = 1
 

@@ -3,6 +3,11 @@ import type { BuiltinUse, Policy } from '../ir/ir.ts'
 import { Constants } from './constants.ts'
 import { type Machine, machineName } from './machine.ts'
 
+// The machine is compiled once and never linked: a policy is appended to it. So its functions, globals and the end
+// of its data are where everything here begins, and whatever code asks for (a constant, a text, a memo slot, a
+// function) gets the next free place the first time and the same place from then on. What is never asked for is
+// not in the module, and what the machine has and nothing calls is cut from it.
+
 /** Functions of the machine that generated code calls. */
 const CALLED = [
   'tick',

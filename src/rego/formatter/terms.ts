@@ -4,6 +4,11 @@ import { symbolOf } from './operators.ts'
 import type { Source, Span } from './spans.ts'
 import { UnexpectedComment, Writer } from './writer.ts'
 
+// The layout of `opa fmt`: from the tree, not from the text. What the author decides is where lines end: a
+// collection whose brackets stand on one line stays on one, any other has a line for each element. Comments belong
+// to no node, so whatever is written first asks for those that stand above its row. Terms here, expressions and
+// rules in the files that build on it.
+
 /** What may be written differently in one module than in another. */
 export interface Dialect {
   /** The new Rego, or an old module with `import rego.v1`, decides for itself. */

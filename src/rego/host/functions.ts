@@ -2,10 +2,17 @@
 // answers with text as machine/assembly/host.ts expects it.
 import { HOST_PREFIX } from '../abi.ts'
 import { families } from './builtins/index.ts'
-import { BuiltinError, type HostBuiltin, SpentError, takeSpent } from './builtins/kind.ts'
+import {
+  beginSpending,
+  BuiltinError,
+  type HostBuiltin,
+  SpentError,
+  takeSpent,
+} from './builtins/kind.ts'
 import { parseValue, writeValue } from './value.ts'
 
-export type HostFunction = (operands: string) => string
+/** `left`: steps that the evaluation may still take. A function that would take more ends by itself. */
+export type HostFunction = (operands: string, left?: number) => string
 
 /** Our host functions by the names under which modules import them. */
 export function hostFunctions(): Record<string, HostFunction> {
@@ -28,8 +35,8 @@ function wrap(name: string, builtin: HostBuiltin): HostFunction {
       return `!!eval_internal_error: ${name}: ${error instanceof Error ? error.message : String(error)}`
     }
   }
-  return (operands) => {
-    takeSpent()
+  return (operands, left = Number.POSITIVE_INFINITY) => {
+    beginSpending(left)
     const text = answer(operands)
     const steps = takeSpent()
     return steps > 0 ? `+${Math.ceil(steps)};${text}` : text

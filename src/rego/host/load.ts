@@ -9,8 +9,13 @@ import {
 } from '../abi.ts'
 import type { Budget, Compiled } from '../compile.ts'
 import { project, type Projection } from './project.ts'
-import { hostFunctions } from './functions.ts'
+import { type HostFunction, hostFunctions } from './functions.ts'
 import { fromJs, toJs, parseValue, writeJson } from './value.ts'
+
+// An instance is one memory: constants, then data, then a heap that each evaluation begins anew where the data
+// ends, by setting one pointer back. Nothing is freed and nothing is left over. An evaluation that made the memory
+// grow too far leaves its instance behind: the next one gets a new instance of the
+// same module, with the data put there again.
 
 /** An evaluation that ended without an answer. */
 export class EvalError extends Error {
@@ -115,6 +120,8 @@ class Policy implements Loaded {
   #closed = false
   /** What the last evaluation took, if its instance is gone. */
   #stepsBefore: number | undefined
+  /** What the last evaluation of a trace build kept, if its instance is gone. */
+  #valuesBefore: TraceValue[] | undefined
   readonly #numbers = new Map<string, number>()
 
   constructor(module: WebAssembly.Module, options: LoadOptions) {
@@ -198,11 +205,12 @@ class Policy implements Loaded {
   }
 
   /** Our functions take and give text; it is read and written in place. */
-  #callOwn(own: (operands: string) => string, operand: number): number {
+  #callOwn(own: HostFunction, operand: number): number {
     const view = new DataView(this.#memory.buffer)
     const at = view.getUint32(operand + 8, true)
     const answer = own(
       decoder.decode(this.#view().subarray(at, at + view.getUint32(operand + 12, true))),
+      this.#globals['rego_fuel']?.value,
     )
     if (answer === '') return 0
     const { address, length } = this.#put(answer)
@@ -301,6 +309,7 @@ class Policy implements Loaded {
         length = utf8.encodeInto(inputJson, this.#view().subarray(this.#heap)).written
       }
       this.#stepsBefore = undefined
+      this.#valuesBefore = undefined
       return this.#text(
         this.#call('opa_eval', 0, id, this.#data, this.#heap, length, this.#heap + length, 0),
       )
@@ -331,6 +340,9 @@ class Policy implements Loaded {
   /** Memory never shrinks, so an instance that became too large gives way to a fresh one. */
   #renew(): void {
     this.#stepsBefore = this.#stepsNow()
+    const { at, slotsAt, slots } = this.#tracePlace()
+    const counts = this.#view().slice(at, slotsAt)
+    if (slots > 0) this.#valuesBefore = this.#lastValues()
     const made = this.#instantiate(this.#pages)
     this.#memory = made.memory
     this.#exports = made.exports
@@ -338,6 +350,16 @@ class Policy implements Loaded {
     this.#bytes = new Uint8Array(this.#memory.buffer)
     this.#prepare()
     this.#loadData()
+    this.#view().set(counts, at) // of the same module, so they stand in the same place
+  }
+
+  // An evaluation that took all the memory there is leaves no room to write its values out.
+  #lastValues(): TraceValue[] | undefined {
+    try {
+      return this.traceValues()
+    } catch {
+      return undefined
+    }
   }
 
   evaluate(entrypoint: string, input?: unknown): unknown {
@@ -378,6 +400,7 @@ class Policy implements Loaded {
     }))
   }
   traceValues(): TraceValue[] {
+    if (this.#valuesBefore) return this.#valuesBefore
     const { slotsAt, slots } = this.#tracePlace()
     return Array.from({ length: slots }, (_, i) => {
       // Writing a value out may grow the memory, so the view is made anew.
@@ -388,6 +411,7 @@ class Policy implements Loaded {
     })
   }
   resetTrace(): void {
+    this.#valuesBefore = undefined
     const { at, slotsAt, slots } = this.#tracePlace()
     this.#view().fill(0, at, slotsAt + slots * 4)
   }

@@ -2,6 +2,10 @@ import type { Loc } from '../ast/ast.ts'
 import type { Diagnostic } from '../diagnostics.ts'
 import { Lexer, type Token, type TokenKind, tokenLoc } from './lexer.ts'
 
+// The place in the tokens that all of the grammar moves, and the errors so far. A word is a keyword or a name
+// depending on the dialect, the imports above it and what follows it, so that is asked here and not in the lexer.
+// Going back to a mark drops the errors since: an attempt that fails says nothing.
+
 export interface ParserOptions {
   readonly v0: boolean
   /** Keywords that imports of `future.keywords` may enable beside the standard ones: `and`, `or`, `not`. */

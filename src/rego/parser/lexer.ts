@@ -1,5 +1,9 @@
 import type { Comment, Loc } from '../ast/ast.ts'
 
+// A template string holds expressions that hold template strings, so the lexer keeps a stack of open braces and
+// goes on with the string at the brace that ends an expression. What is wrong with a token travels in it: the
+// parser may never come to it, and OPA reports only what it comes to.
+
 /** Token kinds: punctuation spells itself; words are `word` and become keywords only in the parser, which knows the imports. */
 export type TokenKind =
   | 'eof'

@@ -81,13 +81,13 @@ function assemble(
   }
   // Blocks that cannot be read are errors of the parser: they hide those of what was parsed.
   let readable = true
+  const late: [Loc, string][] = []
   const annotations = parseAnnotations(comments, targets, (loc, message) => {
     if (!/^(invalid annotation scope|annotation )/.test(message)) readable = false
     late.push([loc, message])
   })
   if (!readable) {
     for (const [loc, message] of late) report(loc, message)
-    late.length = 0
     return undefined
   }
   if (first.kind !== 'package') report(first.loc, 'package expected')
@@ -102,8 +102,7 @@ function assemble(
     }
   }
   if (!options.v0 || parser.regoV1) for (const rule of rules) checkV1(rule, report)
-  const problems = late.splice(0)
-  for (const [loc, message] of problems) report(loc, message)
+  for (const [loc, message] of late) report(loc, message)
   if (first.kind !== 'package') return undefined
   return {
     file,
@@ -120,9 +119,6 @@ function assemble(
     },
   }
 }
-
-/** Annotation problems of the module being assembled; kept until it is clear which errors come first. */
-const late: [Loc, string][] = []
 
 /** What the new Rego asks of a rule beyond its grammar. */
 function checkV1(rule: Rule, report: Report): void {

@@ -6,6 +6,10 @@ import { EXPERIMENTAL, FUTURE } from './cursor.ts'
 import { ExpressionParser } from './expressions.ts'
 import { isGround } from '../ast/walk.ts'
 
+// Statements of a file. A rule may look like an expression until its head is over, so the rule is tried first and
+// gone back from, as in OPA; one text may be several rules (`else`, and bodies that stand one behind another),
+// which come out as such. `import rego.v1` changes the words that count as keywords for what follows it.
+
 const IMPORT_ROOTS = new Set(['data', 'input', 'future', 'rego'])
 const INFIX = new Set(['+', '-', '*', '/', '%', '&', '|', '==', '!=', '<', '<=', '>', '>='])
 

@@ -14,6 +14,11 @@ import type { Cursor } from './cursor.ts'
 import type { TokenKind } from './lexer.ts'
 import { parseNumber } from './numbers.ts'
 
+// Recursive descent with attempts: `{` begins an object, a set or a comprehension, and which it is shows only
+// behind the first term. Each attempt would parse that term again, and again for every level of nesting, so the
+// term at a token is remembered with the state behind it: a hundred braces cost a hundred terms. The order of
+// attempts and what each says when it fails are OPA's.
+
 /** Builtins behind infix operators. */
 export const OPERATORS: Readonly<Record<string, string>> = {
   '==': 'equal',

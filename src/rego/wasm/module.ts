@@ -73,17 +73,7 @@ export function readModule(bytes: Uint8Array): Parts {
         reader.take(reader.u32())
         types.push(bytes.subarray(from, reader.at))
       } else if (id === SECTION.import) {
-        reader.name()
-        reader.name()
-        const kind = reader.byte()
-        if (kind === 0) {
-          reader.u32()
-          functionImports++
-        } else {
-          const limits = reader.byte()
-          reader.u32()
-          if ((limits & 1) !== 0) reader.u32()
-        }
+        if (passImport(reader) === FUNCTION) functionImports++
         imports.push(bytes.subarray(from, reader.at))
       } else if (id === SECTION.function) functions.push(reader.u32())
       else if (id === SECTION.global) globals.push(readGlobal(reader))
@@ -102,6 +92,23 @@ export function readModule(bytes: Uint8Array): Parts {
     reader.at = end
   }
   return { types, imports, functionImports, functions, globals, exports, bodies, data, custom }
+}
+
+const FUNCTION = 0
+
+/** Goes over an import, of a function or of a memory; answers which. */
+function passImport(reader: Reader): number {
+  reader.name()
+  reader.name()
+  const kind = reader.byte()
+  if (kind === FUNCTION) {
+    reader.u32()
+    return kind
+  }
+  const limits = reader.byte()
+  reader.u32()
+  if ((limits & 1) !== 0) reader.u32()
+  return kind
 }
 
 function readGlobal(reader: Reader): Global {

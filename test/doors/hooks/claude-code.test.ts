@@ -5,7 +5,7 @@ import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { expect } from 'chai'
 import { TestGate } from '../../support/gate.ts'
-import { GATE } from '../../support/policies.ts'
+import { GATE, writePolicies } from '../../support/policies.ts'
 
 const BIN = path.resolve(import.meta.dirname, '../../../bin/portcullis.js')
 
@@ -167,6 +167,35 @@ describe('the PreToolUse hook of Claude Code', function () {
       expect((await run('not JSON')).code).to.equal(2)
       expect((await run('')).code).to.equal(2)
     })
+  })
+
+  it('is answered as the policy says that decided it, whatever is loaded meanwhile', async () => {
+    const reloaded = await TestGate.start({
+      policies: { 'agent.rego': POLICY, 'gate.yaml': GATE_YAML },
+    })
+    try {
+      const agent = await reloaded.agent('coder')
+      const { policies } = reloaded.gate
+      const before = policies.current
+      writePolicies(reloaded.policyDir, {
+        'agent.rego': POLICY.replace('allow if input.action.name == "claude.Read"', ''),
+        'gate.yaml': `${GATE_YAML}  claude_code: { grant: true }\n`,
+      })
+      expect((await reloaded.call('POST', '/policy/reload', { body: {} })).status).to.equal(200)
+      const after = policies.current
+      // As if the reload came right after the decision had begun.
+      const given = [before]
+      Object.defineProperty(policies, 'current', { get: () => given.shift() ?? after })
+      const body = asked('Read')
+      const { hookSpecificOutput: said } = (
+        await reloaded.call('POST', '/hooks/claude-code', { key: agent, body })
+      ).body
+      expect(said.permissionDecision).to.equal('defer')
+      const next = await reloaded.call('POST', '/hooks/claude-code', { key: agent, body })
+      expect(next.body.hookSpecificOutput.permissionDecision).to.equal('deny')
+    } finally {
+      await reloaded.stop()
+    }
   })
 
   it('grants, or asks the person in front of it, where the policy says so', async () => {

@@ -15,14 +15,21 @@ export class BuiltinError extends Error {
   }
 }
 
-/** The most that one call into the host may cost: the evaluation ends where it would cost more. */
+/** The most that one call into the host may cost, whatever is left: the evaluation ends where it would cost more. */
 const MOST = 100_000_000
 let spent = 0
+let most = MOST
+
+/** A call begins, of an evaluation that has so many steps left. */
+export function beginSpending(left: number): void {
+  spent = 0
+  most = Math.min(MOST, left)
+}
 
 /** Work beyond what any call costs, in steps of the evaluation's budget: charged when the call returns. */
 export function spend(steps: number): void {
   spent += steps
-  if (spent > MOST) throw new SpentError()
+  if (spent > most) throw new SpentError()
 }
 export class SpentError extends Error {
   constructor() {

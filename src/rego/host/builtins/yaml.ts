@@ -184,7 +184,8 @@ function hasTabs(source: string, document: Yaml.Document.Parsed): boolean {
   return false
 }
 
-function unmarshal(source: string): Value {
+/** The first document of a text; null where there is none. @throws BuiltinError */
+export function unmarshal(source: string): Value {
   const document = parseDocument(source)
   return document ? new Reader(document).read(document.contents) : null
 }

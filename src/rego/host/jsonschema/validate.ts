@@ -27,6 +27,7 @@ class Result {
   add(type: string, at: string, describe: string | ((field: string) => string)): void {
     const field = at.startsWith(`${ROOT}.`) ? at.slice(ROOT.length + 1) : at
     const description = typeof describe === 'string' ? describe : describe(field)
+    spend(description.length)
     this.problems.push({ type, field, description })
     this.score -= 2
   }

@@ -5,7 +5,7 @@ import { newId } from '../lib/ids.ts'
 import type { Entity, Inquiry } from '../model/inquiry.ts'
 import type { Ledger } from '../record/ledger.ts'
 import type { Db } from '../store/tx.ts'
-import type { Asker, Inquiries } from './inquiries.ts'
+import type { Asker, Evaluations } from './evaluations.ts'
 
 // Who may do something, what somebody may do it to, or what somebody may do: each candidate of a catalogue is decided like
 // a question of its own, switches, statuses, windows and budgets included, so that a search never names what a question
@@ -43,11 +43,11 @@ export interface SearchParts {
 
 export class Searches {
   readonly #parts: SearchParts
-  readonly #inquiries: Inquiries
+  readonly #evaluations: Evaluations
 
-  constructor(parts: SearchParts, inquiries: Inquiries) {
+  constructor(parts: SearchParts, evaluations: Evaluations) {
     this.#parts = parts
-    this.#inquiries = inquiries
+    this.#evaluations = evaluations
   }
 
   /** @throws GatewayError where it cannot be decided or recorded */
@@ -58,7 +58,7 @@ export class Searches {
     while (at < candidates.length && found.length < question.limit) {
       const some = candidates.slice(at, at + AT_ONCE)
       const inquiries = some.map((one) => inquiryAbout(question, one))
-      const evaluations = await this.#inquiries.evaluate(
+      const evaluations = await this.#evaluations.evaluate(
         inquiries,
         { ...asker, isPart: true },
         bundle,

@@ -76,7 +76,7 @@ export interface DocumentParts {
   readonly mask: RecordMask
 }
 
-export class DocumentInquiries {
+export class Documents {
   readonly #parts: DocumentParts
 
   constructor(parts: DocumentParts) {

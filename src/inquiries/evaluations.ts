@@ -1,7 +1,7 @@
 import { BARE_PROFILE, type Agent } from '../agents/agent.ts'
 import type { Caller } from '../agents/keys.ts'
-import type { AgentCache, AgentState } from '../agents/registry.ts'
-import type { Bundle } from '../bundle/types.ts'
+import type { AgentCache } from '../agents/registry.ts'
+import type { Bundle, DecisionApi } from '../bundle/types.ts'
 import { decide } from '../decide/decide.ts'
 import { elsewhere } from '../decide/inquiry.ts'
 import { GatewayError } from '../errors.ts'
@@ -11,9 +11,10 @@ import { obligationType } from '../model/obligation.ts'
 import { denial } from '../model/reason.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Ledger } from '../record/ledger.ts'
-import { CLAIM } from './claim-batch.ts'
-import { newClaim, type Claim, type ClaimMaker } from './claim.ts'
-import type { Judge, Judgement } from './judge.ts'
+import { UNBOUNDED } from '../pipeline/admission.ts'
+import { CLAIM } from '../pipeline/claim-batch.ts'
+import { newClaim, type Claim, type ClaimMaker } from '../pipeline/claim.ts'
+import type { Judge, Judgement } from '../pipeline/judge.ts'
 
 // Decisions for enforcement points of others. An inquiry takes the way of an action (one bundle, look-ups,
 // guards and modules, then the ledger with its kill switch, windows and budgets) and ends there: it is on
@@ -38,31 +39,20 @@ export interface Evaluation {
   readonly reasons: readonly Reason[]
   /** What who enforces has to do besides; one that cannot must refuse. */
   readonly obligations: readonly Obligation[]
-  /** What the policy lets be told of a denial. */
-  readonly disclosesReasons: boolean
+  /** How the policy that decided wants answers to be given; the one of a moment later may want them otherwise. */
+  readonly api: DecisionApi
 }
 
-/** A subject that the registry knows nothing of has no status, budget or instances. */
-const UNREGISTERED: AgentState = Object.freeze({
-  id: '',
-  status: 'active',
-  monthlyBudget: null,
-  perActionLimit: null,
-  thresholds: [],
-  instances: null,
-  executing: 0,
-})
-
-export interface InquiryParts extends ClaimMaker {
+export interface EvaluationParts extends ClaimMaker {
   readonly agents: AgentCache
   readonly ledger: Ledger
 }
 
-export class Inquiries {
-  readonly #parts: InquiryParts
+export class Evaluations {
+  readonly #parts: EvaluationParts
   readonly #judge: Judge
 
-  constructor(parts: InquiryParts, judge: Judge) {
+  constructor(parts: EvaluationParts, judge: Judge) {
     this.#parts = parts
     this.#judge = judge
   }
@@ -102,7 +92,7 @@ export class Inquiries {
     const claim = newClaim(this.#parts, {
       submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
       ...{ agent, request, judgement, dryRun: true },
-      inquiry: { surface, isPart, ...(known ? {} : { standing: UNREGISTERED }) },
+      inquiry: { surface, isPart, ...(known ? {} : { standing: UNBOUNDED }) },
     })
     return this.#recorded(claim, bundle)
   }
@@ -113,7 +103,7 @@ export class Inquiries {
     const common = {
       decisionId,
       revision: bundle.revision,
-      disclosesReasons: bundle.decisionApi.disclosesReasons,
+      api: bundle.decisionApi,
     }
     if (result.type === 'dry_run') {
       const { effect, reasons } = result

@@ -1,0 +1,69 @@
+import type { GatewayError } from '../errors.ts'
+import type { Inquiry } from '../model/inquiry.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import {
+  Documents,
+  type DocumentAnswer,
+  type DocumentParts,
+  type DocumentQuestion,
+} from './documents.ts'
+import { Evaluations, type Asker, type Evaluation, type EvaluationParts } from './evaluations.ts'
+import { Searches, type SearchParts, type SearchQuestion, type SearchResult } from './search.ts'
+
+/** By which policy. */
+interface Revised {
+  readonly revision: string
+}
+
+export interface InquiriesParts extends EvaluationParts, SearchParts, DocumentParts {
+  readonly pipeline: Pipeline
+}
+
+/** Questions of those who enforce the answer themselves. Each is answered by one bundle, and nothing of it happens here. */
+export class Inquiries {
+  readonly #pipeline: Pipeline
+  readonly #evaluations: Evaluations
+  readonly #searches: Searches
+  readonly #documents: Documents
+
+  constructor(parts: InquiriesParts) {
+    this.#pipeline = parts.pipeline
+    this.#evaluations = new Evaluations(parts, parts.pipeline.judge)
+    this.#searches = new Searches(parts, this.#evaluations)
+    this.#documents = new Documents(parts)
+  }
+
+  /**
+   * Decides for somebody who enforces the answer; several by one bundle, until `isLast`.
+   * @throws GatewayError where it cannot be decided or recorded: who enforces refuses then
+   */
+  evaluate(
+    inquiries: readonly Inquiry[],
+    asker: Asker,
+    isLast?: (evaluation: Evaluation) => boolean,
+  ): Promise<Evaluation[]> {
+    return this.#pipeline.whileOpen((bundle) =>
+      this.#evaluations.evaluate(inquiries, asker, bundle, isLast),
+    )
+  }
+
+  /** Which of a catalogue would be permitted. @throws GatewayError where it cannot be decided or recorded */
+  search(question: SearchQuestion, asker: Asker): Promise<SearchResult & Revised> {
+    return this.#pipeline.whileOpen(async (bundle) => {
+      const result = await this.#searches.find(question, asker, bundle)
+      return { ...result, revision: bundle.revision }
+    })
+  }
+
+  /**
+   * Documents of the policy by path, for somebody who enforces what they say; several by one bundle. One that cannot be
+   * evaluated is an error among the answers.
+   * @throws GatewayError where none can be answered
+   */
+  documents(
+    questions: readonly DocumentQuestion[],
+    asker: Pick<Asker, 'caller' | 'requestId'>,
+  ): Promise<(DocumentAnswer | GatewayError)[]> {
+    return this.#pipeline.whileOpen((bundle) => this.#documents.answer(questions, asker, bundle))
+  }
+}
