@@ -104,7 +104,7 @@ export function opaDataEndpoints(parts: PartsOf<'inquiries'>): Endpoints {
       ...declared('A document by itself; the body is the input', ANY, BY_BODY),
       accepts: ['application/json'],
     },
-    async (asked) => bare(asked, answers, pathOf(asked)),
+    async (asked) => bare(asked, answers, () => pathOf(asked)),
   )
 
   endpoints.on(
@@ -115,7 +115,7 @@ export function opaDataEndpoints(parts: PartsOf<'inquiries'>): Endpoints {
       description: '`decision_api.opa.default` of gate.yaml names it; else it is `agent/allow`.',
       accepts: ['application/json'],
     },
-    async (asked) => bare(asked, answers, parts.policies.current.decisionApi.opa.default),
+    async (asked) => bare(asked, answers, () => parts.policies.current.decisionApi.opa.default),
   )
 
   endpoints.on(
@@ -136,9 +136,10 @@ export function opaDataEndpoints(parts: PartsOf<'inquiries'>): Endpoints {
 async function bare(
   asked: Asked<unknown, unknown>,
   answers: Answers,
-  path: readonly string[],
+  pathNow: () => readonly string[],
 ): Promise<Reply> {
   const body = await jsonBody(asked.req)
+  const path = pathNow() // of the policy that answers: another may have come while the body did
   const { value } = await answers.one(asked, path, body?.text)
   if (value === undefined) {
     throw new GatewayError('not_found', `\`${path.join('/')}\` is undefined for this input`)

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import { text } from 'node:stream/consumers'
 import zlib from 'node:zlib'
 import { OPAClient } from '@open-policy-agent/opa'
 import { loadPolicy } from '@open-policy-agent/opa-wasm'
@@ -6,7 +9,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { compile } from '../../../src/rego/index.ts'
 import { ADMIN, MAKER, TestGate } from '../../support/gate.ts'
-import { GATE } from '../../support/policies.ts'
+import { GATE, writePolicies } from '../../support/policies.ts'
 
 const PEP = 'key-of-an-enforcement-point'
 
@@ -391,6 +394,34 @@ describe('the REST API of OPA', function () {
         const [expected] = opa.evaluate(input, 'authz') as { result: unknown }[]
         expect(responses[name]?.result, JSON.stringify(input)).to.deep.equal(expected?.result)
       }
+    }
+  })
+
+  it('names the default decision of the policy that answers, though another one came with the body', async () => {
+    const changing = await TestGate.start({
+      policies: FILES,
+      env: { API_TOKENS: `admin:tester:${ADMIN},admin:maker:${MAKER},pep:edge:${PEP}` },
+    })
+    try {
+      const body = JSON.stringify({ user: 'alice', numbers: [1, 2] })
+      const headers = {
+        authorization: `Bearer ${PEP}`,
+        'content-type': 'application/json',
+        'content-length': body.length,
+      }
+      const request = http.request(changing.gate.url, { method: 'POST', headers })
+      const answered = once(request, 'response')
+      request.write(body.slice(0, 5))
+      // Answered behind it on the other connection, so the head of the first request has been read.
+      expect((await changing.call('GET', '/policy')).status).to.equal(200)
+      const other = FILES['gate.yaml'].replace('authz/allow', 'authz/total')
+      writePolicies(changing.policyDir, { ...FILES, 'gate.yaml': other })
+      expect((await changing.call('POST', '/policy/reload', { body: {} })).status).to.equal(200)
+      request.end(body.slice(5))
+      const [response] = (await answered) as [http.IncomingMessage]
+      expect(await text(response)).to.equal('3')
+    } finally {
+      await changing.stop()
     }
   })
 })
