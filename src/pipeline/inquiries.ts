@@ -13,7 +13,8 @@ import type { ActionRequest } from '../model/request.ts'
 import type { Ledger } from '../record/ledger.ts'
 import { CLAIM } from './claim-batch.ts'
 import { newClaim, type Claim, type ClaimMaker } from './claim.ts'
-import type { Judge, Judgement } from './judge.ts'
+import type { AskedToJudge, Judge, Judgement } from './judge.ts'
+import type { Policies } from './policies.ts'
 
 // Decisions for enforcement points of others. An inquiry takes the way of an action (one bundle, look-ups,
 // guards and modules, then the ledger with its kill switch, windows and budgets) and ends there: it is on
@@ -61,14 +62,16 @@ export interface InquiryParts extends ClaimMaker {
 export class Inquiries {
   readonly #parts: InquiryParts
   readonly #judge: Judge
+  readonly #policies: Policies
 
-  constructor(parts: InquiryParts, judge: Judge) {
+  constructor(parts: InquiryParts, judge: Judge, policies: Policies) {
     this.#parts = parts
     this.#judge = judge
+    this.#policies = policies
   }
 
   /**
-   * Answers several by one bundle, in order; `isLast` says after which to stop.
+   * Answers several by one bundle, but for agents whom a canary is for, in order; `isLast` says after which to stop.
    * @throws GatewayError `forbidden` for an agent that asks about another, `audit_unavailable`
    */
   async evaluate(
@@ -90,15 +93,17 @@ export class Inquiries {
     return evaluations
   }
 
-  async #evaluate(inquiry: Inquiry, asker: Asker, bundle: Bundle): Promise<Evaluation> {
+  async #evaluate(inquiry: Inquiry, asker: Asker, live: Bundle): Promise<Evaluation> {
     const known = await this.#subject(inquiry)
+    const bundle = this.#policies.about(known, live)
     const agent = known ?? stranger(inquiry)
     const request = requestOf(inquiry, agent)
+    const { surface, caller, requestId, isPart = false } = asker
+    const beside = known && !isPart ? this.#policies.beside(bundle, known) : null
     const isUnknownAgent = inquiry.subject.type === 'agent' && !known
     const judgement = isUnknownAgent
       ? refusal(bundle, agent, 'unknown_subject', 'there is no such agent')
-      : heeding(inquiry, await this.#judgement(inquiry, request, agent, bundle))
-    const { surface, caller, requestId, isPart = false } = asker
+      : heeding(inquiry, await this.#judgement(inquiry, request, agent, { bundle, beside }))
     const claim = newClaim(this.#parts, {
       submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
       ...{ agent, request, judgement, dryRun: true },
@@ -109,6 +114,7 @@ export class Inquiries {
 
   async #recorded(claim: Claim, bundle: Bundle): Promise<Evaluation> {
     const result = await this.#parts.ledger.submit(CLAIM, claim)
+    this.#policies.note(claim, result)
     const { decisionId } = claim
     const common = {
       decisionId,
@@ -135,10 +141,11 @@ export class Inquiries {
     inquiry: Inquiry,
     request: ActionRequest,
     agent: Agent,
-    bundle: Bundle,
+    { bundle, beside }: Pick<AskedToJudge, 'bundle' | 'beside'>,
   ): Promise<Judgement> {
     if (bundle.tools.has(inquiry.action.name)) {
-      return this.#judge.judge({ request, agent, bundle, files: undefined, mayBeHeld: true })
+      const asked = { request, agent, bundle, files: undefined, mayBeHeld: true }
+      return this.#judge.judge({ ...asked, beside: beside ?? null })
     }
     const facts = { nowMs: Date.now(), agent, lookups: {}, unavailable: {} }
     const asked = elsewhere(inquiry, facts, bundle)

@@ -38,7 +38,7 @@ export type ReloadResult =
   | { readonly ok: true; readonly changed: boolean; readonly bundle: Bundle }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
-/** What came of a rehearsal; the bundle is closed. */
+/** What came of a rehearsal. */
 export type Rehearsed =
   | { readonly ok: true; readonly bundle: Bundle }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
@@ -221,11 +221,19 @@ export class PolicyStore {
 
   /** Everything of `adopt` but to record and to adopt. */
   async rehearse(given: GivenFiles, how: Pick<Adopting, 'isRollback'>): Promise<Rehearsed> {
+    const result = await this.prepare(given, how)
+    if (result.ok) await closeAll(result.bundle.modules)
+    return result
+  }
+
+  /** The same, with a bundle that can decide; who has it retires it. */
+  async prepare(given: GivenFiles, how: Pick<Adopting, 'isRollback'>): Promise<Rehearsed> {
     const result = await this.draft(given, how.isRollback ? 'told' : 'hold')
     if (!result.ok) return result
     const diagnostics = await this.#unheld(result.bundle, how)
+    if (diagnostics.length === 0) return result
     await closeAll(result.bundle.modules)
-    return diagnostics.length > 0 ? { ok: false, diagnostics } : result
+    return { ok: false, diagnostics }
   }
 
   /** Loads without swapping, to be looked at or asked; who has it closes its modules. */
@@ -345,7 +353,7 @@ export class PolicyStore {
       return { ok: true, changed: false, bundle: previous }
     }
     this.#current = bundle
-    if (previous) this.#retire(previous)
+    if (previous) this.retire(previous)
     const { revision, counts, warnings } = bundle
     const fields = { revision, previous: previous?.revision, reason, ...counts }
     this.#log({ ...fields, warnings: warnings.length }, 'policy loaded')
@@ -353,8 +361,8 @@ export class PolicyStore {
     return { ok: true, changed: true, bundle }
   }
 
-  // Decisions that began with the old bundle finish with it.
-  #retire(bundle: Bundle): void {
+  /** Decisions that began with a bundle finish with it; then it is closed. */
+  retire(bundle: Bundle): void {
     if (bundle.modules.length === 0) return
     const timer = setTimeout(() => {
       this.#retired.delete(timer)

@@ -58,7 +58,7 @@ const DRY_RUN = params<{ dry_run?: boolean }>({
 const LIST = params<{ limit?: number; cursor?: string }>({ ...PAGE })
 const VOTE = shape<ReasonBody>(object(REASON))
 
-const OUTCOME = always(
+export const OUTCOME = always(
   {
     revision: STRING,
     parent: STRING,
@@ -86,7 +86,7 @@ const PUBLISH_MEMBERS = {
   expires_at: AT,
   decided_at: MAYBE_AT,
 }
-const HELD = always({ publish: always(PUBLISH_MEMBERS), next_action: STRING })
+export const HELD = always({ publish: always(PUBLISH_MEMBERS), next_action: STRING })
 const VOTES = list(
   always({ approver: STRING, vote: { enum: ['approve', 'deny'] }, reason: MAYBE_STRING, at: AT }),
 )
@@ -261,7 +261,10 @@ function baseIn(given: string | undefined): string {
   throw new GatewayError('invalid_request', message)
 }
 
-function outcomeJson({ lifecycle }: Parts, { bundle, parent, changed, unconfirmed }: Outcome) {
+export function outcomeJson(
+  { lifecycle }: Pick<Parts, 'lifecycle'>,
+  { bundle, parent, changed, unconfirmed }: Outcome,
+) {
   const { revision, warnings } = bundle
   const { source } = lifecycle.publisher
   return { revision, parent, changed, source, warnings: warnings as unknown as Json, unconfirmed }
@@ -272,7 +275,7 @@ const dryJson = (parts: Parts, bundle: Outcome['bundle'], parent: string) => {
   return { ...outcomeJson(parts, { bundle, parent, changed, unconfirmed: [] }), dry_run: true }
 }
 
-const publishJson = (one: HeldPublish) => ({
+export const publishJson = (one: HeldPublish) => ({
   id: one.id,
   revision: one.revision,
   base: one.base,
