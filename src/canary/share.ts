@@ -24,4 +24,4 @@ export function isMeant(canaryId: string, { percent, agents, roles }: Population
 
 /** From 0 to 99, evenly: the SHA-256 of both ids, modulo 100. Another canary parts the agents otherwise. */
 export const placeOf = (canaryId: string, agentId: string): number =>
-  Number(BigInt(`0x${sha256(`${canaryId} ${agentId}`)}`) % 100n)
+  Number(BigInt(`0x${sha256(`${canaryId}${agentId}`)}`) % 100n)
