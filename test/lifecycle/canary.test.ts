@@ -209,6 +209,30 @@ describe('a policy on trial', function () {
       expect((await canaryOf(gate)).changes).to.deep.equal({ unplayable: 2, same: 1 })
     })
 
+    it('puts nothing on record that the live policy hides from it', async () => {
+      const files = (gateYaml: string) => ({
+        ...{ 'gate.yaml': gateYaml, 'tools.yaml': TOOLS },
+        'agent.rego': `package agent\n\ndeny contains sprintf("not %s", [input.action.properties.args.note]) if ${gateYaml === GATE}\n`,
+      })
+      const first = await liveOf(gate)
+      const masked = `${GATE}record:\n  mask: [/args/note]\n`
+      const { status, text } = await gate.call('PUT', '/policy/files', {
+        body: { files: files(masked) },
+        headers: { 'if-match': first },
+      })
+      expect(status, text).to.equal(200)
+      await started(gate, GATE, { files: files(GATE) })
+      const args = { id: 'i-1', note: 'the-secret-of-tests' }
+      const answer = await gate.act(key, { tool: 'items.update', args })
+      expect(answer.status).to.equal(200)
+      const entry = await decisionOf(gate, answer)
+      expect(entry.candidate.effect).to.equal('deny')
+      expect(entry.candidate.reasons[0].message).to.match(/^not \S+$/)
+      expect(JSON.stringify(entry)).not.to.include('the-secret-of-tests')
+      const back = { revision: first, reason: 'drill' }
+      expect((await gate.call('POST', '/policy/rollback', { body: back })).status).to.equal(200)
+    })
+
     it('is for the share, the agents and the roles that it is meant for', async () => {
       const clerk = await gate.agent('clerk-1', ['worker', 'clerk'])
       await started(gate, STRICT, { roles: ['clerk'] })
@@ -256,6 +280,20 @@ describe('a policy on trial', function () {
       for (const { live } of denied) {
         expect(live).to.include({ revision: canary.base, effect: 'allow' })
       }
+    })
+
+    it('what the candidate decided is explained by its own rules', async () => {
+      const canary = await started(gate, STRICT, { mode: 'enforce' })
+      const { body } = await gate.act(key, UPDATE)
+      await abort(gate)
+      const told = await gate.call('GET', `/actions/${body.error.action_id}/explain`)
+      expect(told.status, told.text).to.equal(200)
+      expect(told.body).to.include({ revision: canary.revision, live: false })
+      const kept = await gate.call('GET', `/policy/files?revision=${canary.revision}`)
+      expect(kept.body.files.map((one: { path: string }) => one.path)).to.include('gate.yaml')
+      // It was on trial and never the policy: nobody goes back to it.
+      const back = { revision: canary.revision, reason: 'drill' }
+      expect((await gate.call('POST', '/policy/rollback', { body: back })).status).to.equal(409)
     })
 
     it('rehearsals and questions of others are answered by the side of their agent', async () => {
