@@ -5,7 +5,6 @@ import { canonicalJson } from '../lib/canonical.ts'
 import { changeOf, type Said, type SecondOpinion } from '../model/canary.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
-import type { Json } from '../model/json.ts'
 import type { Tool } from '../model/tool.ts'
 
 // While a canary runs, the policy that does not decide is asked as well, by the facts of the one that does. It has no part
@@ -91,4 +90,4 @@ function knowsEnough(tool: Tool | undefined, { tool: decided, facts }: DecidedBy
 }
 
 const textOf = ({ tool, args }: Tool['facts'][number]): string =>
-  canonicalJson({ tool, args: { ...args } } as Json)
+  canonicalJson({ tool, args: { ...args } })

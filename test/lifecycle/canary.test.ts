@@ -311,6 +311,7 @@ describe('a policy on trial', function () {
       await gate.agent('bystander')
       expect((await question('worker-1')).body.decision).to.equal(false)
       expect((await question('bystander')).body.decision).to.equal(true)
+      expect((await canaryOf(gate)).changes).to.deep.equal({ allow_deny: 1 })
     })
 
     it('a path that only the candidate has a tool for is open for its share', async () => {

@@ -15,6 +15,7 @@ import {
   type PolicyCanary,
   sweepCanaryCounts,
 } from '../../record/policy-canaries.ts'
+import { patiently } from '../../store/patience.ts'
 import type { Db } from '../../store/tx.ts'
 import type { History } from '../history.ts'
 import { figuresOf, isTooMuch } from './abort-when.ts'
@@ -64,7 +65,7 @@ export class CanaryWatch {
       }),
       policies.subscribe({ onReloaded: () => void this.look() }),
     ]
-    await this.look()
+    await patiently(() => this.#follow()).catch((error: unknown) => this.#notKnown(error))
     this.#running = this.#run()
   }
 
@@ -120,9 +121,13 @@ export class CanaryWatch {
         const last = await this.#follow()
         if (last?.status === 'running') await this.#judge(last)
       } catch (error) {
-        this.#parts.log.warn({ err: error }, 'what is on trial is not known for the moment')
+        this.#notKnown(error)
       }
     } while (this.#again)
+  }
+
+  #notKnown(error: unknown): void {
+    this.#parts.log.warn({ err: error }, 'what is on trial is not known for the moment')
   }
 
   async #follow(): Promise<PolicyCanary | undefined> {
@@ -152,7 +157,7 @@ export class CanaryWatch {
   }
 
   async #load(canary: PolicyCanary): Promise<void> {
-    const { history, policies, sides, log } = this.#parts
+    const { history, policies, log } = this.#parts
     const { id, revision } = canary
     const { files } = await history.read(revision)
     // It was tested where it began; what must never be let through is asked of the very bundle that decides.
