@@ -53,7 +53,10 @@ const ROLLBACK = shape<ReasonBody & { revision: string }>(
   object({ revision: { type: 'string', pattern: '^[0-9a-f]{8,64}$' }, ...REASON }, ['revision']),
 )
 const DRY_RUN = params<{ dry_run?: boolean }>({
-  dry_run: { type: 'boolean', description: 'check, test and ask the canaries, and change nothing' },
+  dry_run: {
+    type: 'boolean',
+    description: 'check, test and ask the cases that no revision may get wrong, and change nothing',
+  },
 })
 const LIST = params<{ limit?: number; cursor?: string }>({ ...PAGE })
 const VOTE = shape<ReasonBody>(object(REASON))
