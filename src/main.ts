@@ -1,5 +1,6 @@
 import { KeyRing } from './agents/keys.ts'
 import { AgentCache } from './agents/registry.ts'
+import { Sides } from './canary/sides.ts'
 import type { Config } from './config.ts'
 import { KillState } from './control/kill-state.ts'
 import { JUDGE, KINDS } from './decide/index.ts'
@@ -123,7 +124,9 @@ async function openActions(basics: Basics, record: RecordParts) {
   const drifts = new PinDrifts((work) => operations.write(work))
   const calling = { env: config.env, model: config.model, bundle, onEcho, onDrift: drifts.notice }
   const { model, peers, byProtocol: transports } = await life.begin(new Transports(calling))
-  const judging = { agents, facts: new FactLookups(), killState, environment: keyRing, bundle }
+  const sides = new Sides((change) => metrics.canary.inc({ change }))
+  const facts = new FactLookups()
+  const judging = { agents, facts, killState, environment: keyRing, bundle, sides }
   const recording = { db, ledger, events, metrics, log, replicaId, mask, heldFiles }
   const pipeline = new Pipeline({
     ...{ transports, ...judging, ...recording },
@@ -140,7 +143,19 @@ async function openActions(basics: Basics, record: RecordParts) {
     loading: () => policies.loading,
     filesOf: async (revision) => (await basics.lifecycle.history.read(revision)).files,
   })
-  return { keyRing, operations, pipeline, inquiries, plans, turns, sandbox, replays, peers, agents }
+  return {
+    keyRing,
+    operations,
+    pipeline,
+    inquiries,
+    plans,
+    turns,
+    sandbox,
+    replays,
+    peers,
+    agents,
+    sides,
+  }
 }
 
 /** The second entrance: jobs, sweeps, what peers say, and the journal of policies. */
@@ -150,13 +165,14 @@ async function openWork(basics: Basics, record: RecordParts, actions: ActionPart
   const { auditRetentionDays: days, publicServerUrl: serverUrl } = config
   const all = { ...basics, ...record, ...actions, bundle: () => policies.current }
   const sweeper = new Sweeper({ ...all, retention: { ...record, days } })
+  // What was held is decided again by a policy that is on record, and by the side that it began on.
+  await basics.lifecycle.begin(life, all)
   jobs.work(handlers({ ...all, serverUrl }))
   life.atEnd(() => jobs.rest())
   await life.begin({ stop: () => actions.replays.stop() })
   await life.begin(sweeper)
   // One process on an embedded database has no peers.
   if (!store.isEmbedded) await life.begin(peerListener({ ...record, killState }))
-  await basics.lifecycle.begin(life, all)
 }
 
 type ActionParts = Awaited<ReturnType<typeof openActions>>

@@ -22,6 +22,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   decide: ['model', 'lib', 'errors', 'bundle', 'engines', 'policy', 'protocols', 'rego'],
   agents: ['model', 'lib', 'errors', 'store'],
   facts: ['model', 'lib', 'errors', 'store'],
+  // Which of two policies decides, while one is on trial.
+  canary: ['model', 'lib', 'errors', 'bundle', 'agents', 'record'],
   approvals: ['model', 'lib', 'errors', 'store'],
   control: ['model', 'lib', 'errors', 'store'],
   record: ['model', 'lib', 'errors', 'store'],
@@ -32,10 +34,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   mcp: ['model', 'lib', 'errors', 'store'],
   pipeline: [
     ...['model', 'lib', 'errors', 'store', 'facts', 'decide', 'bundle', 'protocols', 'agents'],
-    ...['approvals', 'control', 'record', 'telemetry'],
+    ...['approvals', 'control', 'record', 'telemetry', 'canary'],
   ],
   inquiries: [
     ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'agents', 'control', 'record'],
+    'canary',
     'pipeline',
   ],
   turns: [
@@ -58,7 +61,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // Where a policy is kept, what it was, and how another becomes it.
   lifecycle: [
     ...['model', 'lib', 'errors', 'store', 'rego', 'sources', 'bundle', 'policy', 'decide'],
-    ...['agents', 'approvals', 'control', 'record', 'telemetry', 'operations'],
+    ...['agents', 'approvals', 'control', 'record', 'telemetry', 'operations', 'canary'],
   ],
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],

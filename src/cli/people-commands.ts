@@ -224,6 +224,11 @@ function addPolicy(policy: Command): void {
   asking(policy, 'publishes', 'publishes that wait, or waited, for other people').action(
     async (options) => (await import('./policy-history.ts')).publishes(options),
   )
+  addCanary(
+    policy
+      .command('canary')
+      .description('a policy on trial beside the live one: compare, or decide'),
+  )
   for (const choice of ['approve', 'deny', 'cancel'] as const) {
     asking(policy, choice, `${choice} a publish that waits`)
       .argument('<id>')
@@ -232,4 +237,39 @@ function addPolicy(policy: Command): void {
         (await import('./policy-history.ts')).decide(choice, id, options),
       )
   }
+}
+
+function addCanary(canary: Command): void {
+  asking(canary, 'start', 'try a policy; exits 3 when it does not load')
+    .argument('[dir]', 'policy directory; default: policies')
+    .option('--revision <revision>', 'a revision that is kept, in place of a directory')
+    .addOption(
+      new Option('--mode <mode>', '`enforce`: it decides for its share of the agents')
+        .choices(['compare', 'enforce'])
+        .default('compare'),
+    )
+    .option('--percent <n>', 'of the agents; each is always on one side', '100')
+    .option('--agent <agent...>', 'of these alone, by name or id')
+    .option('--role <role...>', 'of those alone that have one of these')
+    .option('--for <span>', 'how long, such as 24h or 7d', '24h')
+    .option('--abort-errors <n>', 'end it at so many failures in five minutes')
+    .option('--abort-deny-rate-x <n>', 'at so many times the denials of the live policy')
+    .option('--abort-new-denials <n>', 'at so many denials that the live policy does not make')
+    .option('--note <text>', 'why; it goes on record')
+    .addHelpText(
+      'after',
+      '\nWithout any --abort-…: at 1 failure, 3 times the denials, or 50 new ones.',
+    )
+    .action(async (dir: string | undefined, options) =>
+      (await import('./policy-canary.ts')).start(dir, options),
+    )
+  asking(canary, 'status', 'what is on trial, or was last, and what came of it').action(
+    async (options) => (await import('./policy-canary.ts')).status(options),
+  )
+  asking(canary, 'promote', 'publish what is on trial')
+    .option('--reason <text>', 'why; it goes on record')
+    .action(async (options) => (await import('./policy-canary.ts')).promote(options))
+  asking(canary, 'abort', 'end it: the live policy decides for all again')
+    .requiredOption('--reason <text>', 'why; it goes on record')
+    .action(async (options) => (await import('./policy-canary.ts')).abort(options))
 }

@@ -127,7 +127,7 @@ export async function decide(
 }
 
 /** What does not load is shown with its places. */
-async function refusedWell<T>(asked: Promise<T>): Promise<T> {
+export async function refusedWell<T>(asked: Promise<T>): Promise<T> {
   try {
     return await asked
   } catch (error) {

@@ -4,6 +4,7 @@ import { CliError, EXIT, print, say } from './exit.ts'
 import { ask, type ClientOptions, path } from './gate-client.ts'
 import { readSent } from './policy-push.ts'
 import { FAIL_ON, type FailOn, hits, REPLAY_FORMATS, type ReplayFormat } from './replay-report.ts'
+import { spanIn } from './span.ts'
 
 interface ReplayOptions extends ClientOptions {
   readonly since?: string
@@ -23,12 +24,6 @@ type Replay = Calls['GET /policy/replays/{id}']['answer']
 type Asked = Calls['POST /policy/replays']['body']
 
 const LOOK_MS = 250
-const UNITS_MS: Readonly<Record<string, number>> = {
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-}
 
 /** `portcullis replay`: what is on record, decided again by another policy; the gate does it. */
 export async function replay(options: ReplayOptions): Promise<void> {
@@ -51,7 +46,8 @@ async function bodyOf(options: ReplayOptions): Promise<Asked> {
   if (policy !== undefined && revision !== undefined) {
     throw new CliError(EXIT.usage, 'give --policy or --revision')
   }
-  const begin = since === undefined ? from : new Date(Date.now() - spanIn(since)).toISOString()
+  const begin =
+    since === undefined ? from : new Date(Date.now() - spanIn(since, '--since')).toISOString()
   return {
     ...(policy === undefined ? {} : { files: await readSent(policy, options) }),
     ...(revision === undefined ? {} : { revision }),
@@ -72,13 +68,6 @@ async function over(options: ClientOptions, id: string): Promise<Replay> {
     if (process.stderr.isTTY && one.total > 0) say(`${one.done} of ${one.total} decisions`)
     await pause(LOOK_MS)
   }
-}
-
-function spanIn(text: string): number {
-  const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
-  const unitMs = UNITS_MS[unit]
-  if (unitMs === undefined) throw new CliError(EXIT.usage, '--since is a span such as 24h or 7d')
-  return Number(count) * unitMs
 }
 
 function countIn(text: string): number {

@@ -1485,6 +1485,240 @@ export interface Calls {
       } | null
     }
   }
+  /** The policy that is on trial, or was last, and what came of it. */
+  'GET /policy/canary': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      /** the one that runs, or ran last; null: there never was one */
+      readonly canary: {
+        readonly id: string
+        readonly status: 'running' | 'promoted' | 'aborted' | 'expired'
+        /** of the candidate */
+        readonly revision: string
+        /** what was live when it began */
+        readonly base: string
+        /** `compare`: the candidate is only asked; `enforce`: it decides for its share */
+        readonly mode: 'compare' | 'enforce'
+        readonly percent: number
+        /** ids; null: any */
+        readonly agents: readonly string[] | null
+        /** null: any */
+        readonly roles: readonly string[] | null
+        readonly until: string
+        /** it ends by itself when the last five minutes have one of these, on all replicas */
+        readonly abort_when: {
+          /** so many decisions in which the candidate failed */
+          readonly errors?: number
+          /** as many times as many denials as the live policy has of the same decisions, of which there have to be 20 */
+          readonly deny_rate_x?: number
+          /** so many denials of what the live policy does not deny */
+          readonly new_denials?: number
+        }
+        readonly author: string
+        readonly note: string | null
+        readonly started_at: string
+        readonly ended_at: string | null
+        /** null: it ended by itself, or runs */
+        readonly ended_by: string | null
+        readonly ended_because: {
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly message: string
+        } | null
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
+        readonly changes: Readonly<Record<string, number>>
+        readonly last_5_min: {
+          readonly decisions: number
+          readonly errors: number
+          readonly denied_live: number
+          readonly denied_by_candidate: number
+          readonly new_denials: number
+        }
+      } | null
+    }
+  }
+  /** Try a policy beside the live one: compare it, or let it decide for a share of the agents. */
+  'POST /policy/canary': {
+    path: object
+    query: object
+    body: {
+      /** the candidate, whole. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
+      /** or a revision that is kept */
+      readonly revision?: string
+      /** `compare`: the candidate is only asked; `enforce`: it decides for its share */
+      readonly mode: 'compare' | 'enforce'
+      /** of the agents; each is always on one side */
+      readonly percent: number
+      /** of these alone, by name or id */
+      readonly agents?: readonly string[]
+      /** of those alone that have one of these */
+      readonly roles?: readonly string[]
+      /** when it ends */
+      readonly until: string
+      /** it ends by itself when the last five minutes have one of these, on all replicas */
+      readonly abort_when: {
+        /** so many decisions in which the candidate failed */
+        readonly errors?: number
+        /** as many times as many denials as the live policy has of the same decisions, of which there have to be 20 */
+        readonly deny_rate_x?: number
+        /** so many denials of what the live policy does not deny */
+        readonly new_denials?: number
+      }
+      /** why; it goes on the record */
+      readonly note?: string
+    }
+    answer: {
+      readonly canary: {
+        readonly id: string
+        readonly status: 'running' | 'promoted' | 'aborted' | 'expired'
+        /** of the candidate */
+        readonly revision: string
+        /** what was live when it began */
+        readonly base: string
+        /** `compare`: the candidate is only asked; `enforce`: it decides for its share */
+        readonly mode: 'compare' | 'enforce'
+        readonly percent: number
+        /** ids; null: any */
+        readonly agents: readonly string[] | null
+        /** null: any */
+        readonly roles: readonly string[] | null
+        readonly until: string
+        /** it ends by itself when the last five minutes have one of these, on all replicas */
+        readonly abort_when: {
+          /** so many decisions in which the candidate failed */
+          readonly errors?: number
+          /** as many times as many denials as the live policy has of the same decisions, of which there have to be 20 */
+          readonly deny_rate_x?: number
+          /** so many denials of what the live policy does not deny */
+          readonly new_denials?: number
+        }
+        readonly author: string
+        readonly note: string | null
+        readonly started_at: string
+        readonly ended_at: string | null
+        /** null: it ended by itself, or runs */
+        readonly ended_by: string | null
+        readonly ended_because: {
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly message: string
+        } | null
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
+        readonly changes: Readonly<Record<string, number>>
+        readonly last_5_min: {
+          readonly decisions: number
+          readonly errors: number
+          readonly denied_live: number
+          readonly denied_by_candidate: number
+          readonly new_denials: number
+        }
+      }
+    }
+  }
+  /** Publish the policy that is on trial. */
+  'POST /policy/canary/promote': {
+    path: object
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly revision: string
+      readonly parent: string
+      /** false: the same files were the policy already */
+      readonly changed: boolean
+      /** where the policy is kept */
+      readonly source: 'directory' | 'database'
+      readonly dry_run?: true
+      readonly warnings: readonly Diagnostic[]
+      /** replicas that decide by another revision still, after a second */
+      readonly unconfirmed: readonly string[]
+    } | {
+      readonly publish: {
+        readonly id: string
+        readonly revision: string
+        readonly base: string
+        readonly author: string
+        readonly note: string
+        readonly status: 'pending' | 'published' | 'denied' | 'cancelled' | 'stale' | 'failed' | 'expired'
+        readonly quorum: number
+        readonly roles: readonly string[]
+        readonly created_at: string
+        readonly expires_at: string
+        readonly decided_at: string | null
+      }
+      readonly next_action: string
+    }
+  }
+  /** End the trial: the live policy decides for all again. */
+  'POST /policy/canary/abort': {
+    path: object
+    query: object
+    body: {
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
+      readonly note?: string
+    } | undefined
+    answer: {
+      readonly canary: {
+        readonly id: string
+        readonly status: 'running' | 'promoted' | 'aborted' | 'expired'
+        /** of the candidate */
+        readonly revision: string
+        /** what was live when it began */
+        readonly base: string
+        /** `compare`: the candidate is only asked; `enforce`: it decides for its share */
+        readonly mode: 'compare' | 'enforce'
+        readonly percent: number
+        /** ids; null: any */
+        readonly agents: readonly string[] | null
+        /** null: any */
+        readonly roles: readonly string[] | null
+        readonly until: string
+        /** it ends by itself when the last five minutes have one of these, on all replicas */
+        readonly abort_when: {
+          /** so many decisions in which the candidate failed */
+          readonly errors?: number
+          /** as many times as many denials as the live policy has of the same decisions, of which there have to be 20 */
+          readonly deny_rate_x?: number
+          /** so many denials of what the live policy does not deny */
+          readonly new_denials?: number
+        }
+        readonly author: string
+        readonly note: string | null
+        readonly started_at: string
+        readonly ended_at: string | null
+        /** null: it ended by itself, or runs */
+        readonly ended_by: string | null
+        readonly ended_because: {
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly message: string
+        } | null
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
+        readonly changes: Readonly<Record<string, number>>
+        readonly last_5_min: {
+          readonly decisions: number
+          readonly errors: number
+          readonly denied_live: number
+          readonly denied_by_candidate: number
+          readonly new_denials: number
+        }
+      }
+    }
+  }
   /** Which kill switches are engaged. */
   'GET /kill-switch': {
     path: object

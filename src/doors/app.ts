@@ -26,6 +26,7 @@ import { killSwitchEndpoints } from './api/kill-switch.ts'
 import { planEndpoints } from './api/plans.ts'
 import { policyEndpoints } from './api/policy.ts'
 import { policyDraftEndpoints } from './api/policy-drafts.ts'
+import { policyCanaryEndpoints } from './api/policy-canary.ts'
 import { policyReplayEndpoints } from './api/policy-replays.ts'
 import { policyHistoryEndpoints } from './api/policy-history.ts'
 import { policyPublishEndpoints } from './api/policy-publish.ts'
@@ -72,6 +73,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     policyPublishEndpoints(parts),
     policyDraftEndpoints(parts),
     policyReplayEndpoints(parts),
+    policyCanaryEndpoints(parts),
     killSwitchEndpoints(parts),
     auditEndpoints(parts),
     eventEndpoints(parts),

@@ -8,13 +8,14 @@ import { GatewayError } from '../errors.ts'
 import type { Decision, Effect, Obligation, Reason } from '../model/decision.ts'
 import type { Inquiry } from '../model/inquiry.ts'
 import { obligationType } from '../model/obligation.ts'
+import type { Policies } from '../canary/policies.ts'
 import { denial } from '../model/reason.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Ledger } from '../record/ledger.ts'
 import { UNBOUNDED } from '../pipeline/admission.ts'
 import { CLAIM } from '../pipeline/claim-batch.ts'
 import { newClaim, type Claim, type ClaimMaker } from '../pipeline/claim.ts'
-import type { Judge, Judgement } from '../pipeline/judge.ts'
+import type { AskedToJudge, Judge, Judgement } from '../pipeline/judge.ts'
 
 // Decisions for enforcement points of others. An inquiry takes the way of an action (one bundle, look-ups,
 // guards and modules, then the ledger with its kill switch, windows and budgets) and ends there: it is on
@@ -51,14 +52,16 @@ export interface EvaluationParts extends ClaimMaker {
 export class Evaluations {
   readonly #parts: EvaluationParts
   readonly #judge: Judge
+  readonly #policies: Policies
 
-  constructor(parts: EvaluationParts, judge: Judge) {
+  constructor(parts: EvaluationParts, judge: Judge, policies: Policies) {
     this.#parts = parts
     this.#judge = judge
+    this.#policies = policies
   }
 
   /**
-   * Answers several by one bundle, in order; `isLast` says after which to stop.
+   * Answers several by one bundle, but for agents whom a canary is for, in order; `isLast` says after which to stop.
    * @throws GatewayError `forbidden` for an agent that asks about another, `audit_unavailable`
    */
   async evaluate(
@@ -80,15 +83,17 @@ export class Evaluations {
     return evaluations
   }
 
-  async #evaluate(inquiry: Inquiry, asker: Asker, bundle: Bundle): Promise<Evaluation> {
+  async #evaluate(inquiry: Inquiry, asker: Asker, live: Bundle): Promise<Evaluation> {
     const known = await this.#subject(inquiry)
+    const bundle = this.#policies.about(known, live)
     const agent = known ?? stranger(inquiry)
     const request = requestOf(inquiry, agent)
+    const { surface, caller, requestId, isPart = false } = asker
+    const beside = known && !isPart ? this.#policies.beside(bundle, known) : null
     const isUnknownAgent = inquiry.subject.type === 'agent' && !known
     const judgement = isUnknownAgent
       ? refusal(bundle, agent, 'unknown_subject', 'there is no such agent')
-      : heeding(inquiry, await this.#judgement(inquiry, request, agent, bundle))
-    const { surface, caller, requestId, isPart = false } = asker
+      : heeding(inquiry, await this.#judgement(inquiry, request, agent, { bundle, beside }))
     const claim = newClaim(this.#parts, {
       submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
       ...{ agent, request, judgement, dryRun: true },
@@ -99,6 +104,7 @@ export class Evaluations {
 
   async #recorded(claim: Claim, bundle: Bundle): Promise<Evaluation> {
     const result = await this.#parts.ledger.submit(CLAIM, claim)
+    this.#policies.note(claim, result.type)
     const { decisionId } = claim
     const common = {
       decisionId,
@@ -125,10 +131,11 @@ export class Evaluations {
     inquiry: Inquiry,
     request: ActionRequest,
     agent: Agent,
-    bundle: Bundle,
+    { bundle, beside }: Pick<AskedToJudge, 'bundle' | 'beside'>,
   ): Promise<Judgement> {
     if (bundle.tools.has(inquiry.action.name)) {
-      return this.#judge.judge({ request, agent, bundle, files: undefined, mayBeHeld: true })
+      const asked = { request, agent, bundle, files: undefined, mayBeHeld: true }
+      return this.#judge.judge({ ...asked, beside: beside ?? null })
     }
     const facts = { nowMs: Date.now(), agent, lookups: {}, unavailable: {} }
     const asked = elsewhere(inquiry, facts, bundle)

@@ -28,7 +28,7 @@ export class Inquiries {
 
   constructor(parts: InquiriesParts) {
     this.#pipeline = parts.pipeline
-    this.#evaluations = new Evaluations(parts, parts.pipeline.judge)
+    this.#evaluations = new Evaluations(parts, parts.pipeline.judge, parts.pipeline.policies)
     this.#searches = new Searches(parts, this.#evaluations)
     this.#documents = new Documents(parts)
   }

@@ -23,6 +23,7 @@ export type IdPrefix =
   | 'evt'
   | 'pub'
   | 'rpl'
+  | 'cnr'
 
 /** `act_01jd…`: a prefix, 10 characters of time in ms and 80 random bits, so ids sort by age. */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {

@@ -19,6 +19,7 @@ import type { Operations } from '../operations/operations.ts'
 import { registryEntry } from '../operations/registry.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
 import type { Tx } from '../store/tx.ts'
+import { endByPublication } from './canary/entries.ts'
 import type { History } from './history.ts'
 import type { KeptPolicy } from './kept-policy.ts'
 
@@ -190,6 +191,7 @@ export async function recordPublication(
     await insertPublication(tx, { revision, parent, author, source, note, changed, tests })
     const said = { revision, parent, author, source, note, changed, tests }
     tx.append(registryEntry('policy.published', '', said))
+    await endByPublication(tx, revision, author)
   }
   const entry = { revision, reason, environment, files: list }
   tx.append(registryEntry('policy.reloaded', '', entry))

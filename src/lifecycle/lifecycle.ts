@@ -9,6 +9,9 @@ import { lastPublication } from '../record/policy-revisions.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
 import type { Db } from '../store/tx.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Sides } from '../canary/sides.ts'
+import { Canaries } from './canary/canaries.ts'
+import { CanaryWatch } from './canary/canary-watch.ts'
 import { Drafts } from './drafts.ts'
 import { finishCommitted, settleStaged } from './folder.ts'
 import { Follower } from './follower.ts'
@@ -34,6 +37,8 @@ export interface LifecycleParts {
   readonly floor: HeadFloor
   readonly events: EventStream
   readonly keyRing: EnvironmentKeys
+  /** Who decides for whom, while a canary runs. */
+  readonly sides: Sides
   readonly metrics: Metrics
   readonly log: Logger
   /** Tells peers which revision this replica decides by. */
@@ -51,6 +56,7 @@ export class Lifecycle {
   #history!: History
   #publisher!: Publisher
   #publishes!: Publishes
+  #canaries!: Canaries
   #kept: KeptPolicy | undefined
 
   constructor(home: PolicyHome, policies: PolicyStore) {
@@ -69,6 +75,10 @@ export class Lifecycle {
 
   get publishes(): Publishes {
     return this.#publishes
+  }
+
+  get canaries(): Canaries {
+    return this.#canaries
   }
 
   /** Loads the policy of a directory, before there is anything else: one that does not load should not wait for a database. */
@@ -104,6 +114,9 @@ export class Lifecycle {
     this.#publisher = new Publisher({ db, policies, journal, dir, follower })
     const publisher = this.#publisher
     this.#publishes = new Publishes({ db, policies, operations, history, publisher, environment })
+    const publishes = this.#publishes
+    const watch = await life.begin(new CanaryWatch({ ...parts, history }))
+    this.#canaries = new Canaries({ ...parts, history, publisher, publishes, watch })
     this.#sweep(life, parts)
     if (!kept && policies.current.publishing) {
       const why = 'whoever writes the policy directory goes around them; POLICY_SOURCE=database'

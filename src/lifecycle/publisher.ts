@@ -10,7 +10,7 @@ import { filesOnDisk, holds, stage } from './folder.ts'
 import type { Follower } from './follower.ts'
 import { type PolicyJournal, type Published, stale } from './journal.ts'
 
-// Read, check, compile, test, ask the canaries, record, adopt: the same order for what is published, what is rolled back
+// Read, check, compile, test, ask what has to hold, record, adopt: the same order for what is published, what is rolled back
 // to and what lies in a directory. In a database the record of the publication is the policy; a directory is written
 // between the two, so that what lies there is what is on record.
 

@@ -6,6 +6,7 @@ import type { Bundle } from '../bundle/types.ts'
 import { CanonicalText, canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Seal } from '../lib/seal.ts'
+import type { SecondOpinion } from '../model/canary.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { RecordRules } from '../model/record-rules.ts'
@@ -50,6 +51,8 @@ export interface Claim {
   readonly dryRun: boolean
   /** Asked by who enforces it: nothing of it happens here. */
   readonly inquiry?: AskedBy | undefined
+  /** What the other policy of a canary says of it. */
+  readonly beside?: SecondOpinion | undefined
   /** What it was judged by, as it is to be kept; undefined for one that was kept when it was held. */
   readonly seen?: Seen | undefined
   /** Masks what is written of the outcome; null where the policy hides nothing from the record. */
@@ -170,6 +173,7 @@ export function newClaim(
     idempotencyKey: dryRun ? null : submission.idempotencyKey,
     dryRun,
     inquiry,
+    beside: besideIn(judgement, masking),
     seen: {
       facts: masking?.any ? maskedFacts(masking, judgement.facts) : judgement.facts,
       cannotBeHeld: submission.mayBeHeld === false,
@@ -220,10 +224,18 @@ export function resumedClaim(
     costMicros: costIn(judgement, request),
     idempotencyKey: null,
     dryRun: false,
+    beside: besideIn(judgement, masking),
     masking,
     sealed: null,
     seal: null,
   }
+}
+
+// Asked after the decision, of which the values that are hidden are known.
+function besideIn({ beside }: Judgement, masking: Masking | null): SecondOpinion | undefined {
+  if (!beside?.differing || !masking) return beside
+  const reasons = beside.differing.reasons.map((one) => masking.reason(one))
+  return { ...beside, differing: { ...beside.differing, reasons } }
 }
 
 /** A request in clear, and the rules by which its row was masked. */

@@ -20,6 +20,8 @@ import type { Tool, Upstream } from '../model/tool.ts'
 import type { Transport } from '../protocols/transport.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { killTargetOf } from '../control/kill-state.ts'
+import type { SecondOpinion } from '../model/canary.ts'
+import { askBeside, type AskedBeside, opinionOf } from '../canary/second-opinion.ts'
 
 // Everything that is asked before the ledger is: look-ups, the decision, and the exact call that an allowed
 // action becomes, since its hash is what an approval is for. All of it sees one bundle, so a reload in
@@ -45,6 +47,8 @@ export interface AskedToJudge {
   readonly files: SentFiles | undefined
   /** Whether somebody comes back for what a person must approve first. */
   readonly mayBeHeld: boolean
+  /** The other policy of a canary, which is asked as well and has no say. */
+  readonly beside?: AskedBeside | null
 }
 
 /** Gathers what a decision needs and the request does not carry, and decides. Nothing is written or taken. */
@@ -55,7 +59,8 @@ export class Judge {
     this.#parts = parts
   }
 
-  async judge({ request, agent, bundle, files, mayBeHeld }: AskedToJudge): Promise<Judgement> {
+  async judge(asked: AskedToJudge): Promise<Judgement> {
+    const { request, agent, bundle, files, mayBeHeld, beside = null } = asked
     const tool = bundle.tools.get(request.action.name)
     const upstream = tool && bundle.upstreams.get(tool.upstream)
     if (upstream) transportOf(this.#parts.transports, upstream).assertReady()
@@ -64,11 +69,15 @@ export class Judge {
       agent,
       ...(await this.#gather(bundle, tool, request, agent)),
     }
+    // Begun first, so that whoever has to wait waits for both at once.
+    const said = beside && askBeside(beside, knownOf(asked, tool, facts), byThese(asked, facts))
     const startedAt = performance.now()
     const deciding = decisionOn({ request, facts, bundle, mayBeHeld })
     const decision = deciding instanceof Promise ? await deciding : deciding
     this.#parts.metrics.decide.observe((performance.now() - startedAt) / 1000)
-    return judgementOn({ request, facts, bundle, files }, decision)
+    const judgement = judgementOn({ request, facts, bundle, files }, decision)
+    if (beside === null) return judgement
+    return { ...judgement, beside: opinionOf(beside, judgement.decision, await said) }
   }
 
   async #gather(bundle: Bundle, tool: Tool | undefined, request: ActionRequest, agent: Agent) {
@@ -105,6 +114,33 @@ export class Judge {
   }
 }
 
+const knownOf = ({ request }: AskedToJudge, tool: Tool | undefined, facts: Facts) => ({
+  tool,
+  toolName: request.action.name,
+  facts,
+})
+
+/** What another policy says of the same, by the same facts. */
+const byThese =
+  (asked: AskedToJudge, facts: Facts) =>
+  async (bundle: Bundle): Promise<Decision> =>
+    placed(asked, bundle, heldTo(asked, await decide(asked.request, facts, bundle))).decision
+
+const heldTo = ({ mayBeHeld }: AskedToJudge, decision: Decision): Decision =>
+  mayBeHeld ? honourable(decision) : unholdable(honourable(decision))
+
+function placed(
+  { request, files }: AskedToJudge,
+  bundle: Bundle,
+  decision: Decision,
+): Pick<Judgement, 'target' | 'decision'> {
+  const tool = bundle.tools.get(request.action.name)
+  const upstream = tool && bundle.upstreams.get(tool.upstream)
+  if (!tool || !upstream || decision.effect === 'deny') return { target: undefined, decision }
+  const call = { tool, upstream, args: request.action.properties, ...sentAlong(request) }
+  return withTarget(bundle, call, decision, files)
+}
+
 /** What calls an upstream: the half of its protocol that has effects. */
 export function transportOf(
   transports: ReadonlyMap<string, Transport>,
@@ -135,6 +171,8 @@ export interface Judgement {
   readonly upstream: Upstream | undefined
   readonly target: Target | undefined
   readonly decision: Decision
+  /** What the other policy of a canary says. */
+  readonly beside?: SecondOpinion
 }
 
 /** What is decided on; a rehearsal and a replay ask as an action does. */

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Agent } from '../agents/agent.ts'
-import type { AgentCache } from '../agents/registry.ts'
 import type { EnvironmentKeys } from '../approvals/voters.ts'
+import { Policies, type PoliciesParts } from '../canary/policies.ts'
 import { screen } from '../decide/screen.ts'
 import { killTargetOf } from '../control/kill-state.ts'
 import { GatewayError } from '../errors.ts'
@@ -37,7 +37,7 @@ import { CLAIM, mayBeHeld } from './claim-batch.ts'
 import { transportOf, Judge, type JudgeParts, type Judgement } from './judge.ts'
 import { Outcomes } from './finish.ts'
 import type { AnswerPlan, CallResult } from '../protocols/http/exchange.ts'
-import { fileTexts, fromStored, toRequest, named } from './requests.ts'
+import { fileTexts, fromStored, isNamedAlike, named, toRequest } from './requests.ts'
 import { resumeKind } from './resume.ts'
 import type { Answer, Submission } from './submission.ts'
 
@@ -52,15 +52,12 @@ type Sent = Pick<Submission, 'files' | 'sink' | 'fetchesLater'>
 
 const ttlOf = ({ tool }: Judgement): number => tool?.http.resultTtlMs ?? 0
 
-export interface PipelineParts extends JudgeParts, StoredAnswersParts {
-  readonly agents: AgentCache
+export interface PipelineParts extends JudgeParts, StoredAnswersParts, PoliciesParts {
   readonly replicaId: string
   readonly mask: RecordMask
   /** Files of what is held. */
   readonly heldFiles: HeldFiles
   readonly environment: EnvironmentKeys
-  /** The live policy, or undefined when none ever loaded. */
-  readonly bundle: () => Bundle | undefined
   /** Why nothing may start at the moment, or undefined. */
   readonly refusal: () => GatewayError | undefined
 }
@@ -73,8 +70,9 @@ export interface PipelineParts extends JudgeParts, StoredAnswersParts {
 export class Pipeline {
   readonly #parts: PipelineParts
   readonly #resumption: ReturnType<typeof resumeKind>
-  /** What is decided before the ledger is asked, for whoever only asks. */
+  /** What is decided before the ledger is asked, and by which policy, for whoever only asks. */
   readonly judge: Judge
+  readonly policies: Policies
   readonly #outcomes: Outcomes
   readonly #stored: StoredAnswers
   /** Actions whose decision is durable and whose call has not been made yet. */
@@ -85,6 +83,7 @@ export class Pipeline {
   constructor(parts: PipelineParts) {
     this.#parts = parts
     this.judge = new Judge(parts)
+    this.policies = new Policies(parts)
     this.#outcomes = new Outcomes(parts.ledger, parts.log)
     this.#stored = new StoredAnswers(parts)
     this.#resumption = resumeKind(parts.environment)
@@ -125,7 +124,7 @@ export class Pipeline {
     this.#parts.ledger.assertRoom()
     this.#inFlight++
     try {
-      return await answer(this.#bundle())
+      return await answer(this.policies.live())
     } finally {
       this.#inFlight--
     }
@@ -151,7 +150,7 @@ export class Pipeline {
       throw new GatewayError('not_found', `there is no action \`${actionId.slice(0, 64)}\``)
     }
     // Today's policy reads it, and it may come in slowly; who asks is looked up behind that.
-    const { bundle, call } = await named(submission, () => this.#bundle())
+    const { bundle, call } = await named(submission, await this.policies.for(submission.caller))
     const agent = await this.#parts.agents.acting(submission.caller)
     const request = toRequest(submission, call, agent)
     if (!this.#isOf(action, request, bundle)) {
@@ -175,17 +174,20 @@ export class Pipeline {
     this.#assertOpen()
     this.#parts.ledger.assertRoom()
     // The bundle that finds the tool is the one that judges, and both are of when the body was here.
-    const { bundle, call } = await named(submission, () => this.#bundle())
+    const { bundle, call } = await named(submission, await this.policies.for(submission.caller))
     this.#assertOpen()
     const agent = await this.#parts.agents.acting(submission.caller)
     const request = toRequest(submission, call, agent)
     const { files } = submission
-    const asked = { request, agent, bundle, files, mayBeHeld: submission.mayBeHeld ?? true }
-    const judgement = await this.judge.judge(asked)
+    const isAlike = (one: Bundle, other: Bundle) => isNamedAlike(submission.call, one, other)
+    const beside = this.policies.beside(bundle, agent, isAlike)
+    const { mayBeHeld = true } = submission
+    const judgement = await this.judge.judge({ request, agent, bundle, files, mayBeHeld, beside })
     const { surface } = submission
     const inquiry = surface === undefined ? undefined : { surface, isPart: false }
     const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun, inquiry })
     const result = await this.#claimed(claim, files)
+    this.policies.note(claim, result.type)
     return this.#follow(submission, claim, judgement, result)
   }
 
@@ -208,12 +210,6 @@ export class Pipeline {
     if (hashOf(request) === action.requestHash) return true
     const { headers, ...plain } = request
     return headers !== undefined && hashOf(plain) === action.requestHash
-  }
-
-  #bundle(): Bundle {
-    const bundle = this.#parts.bundle()
-    if (!bundle) throw new GatewayError('no_policy', 'no policy is loaded')
-    return bundle
   }
 
   #assertOpen(): void {
@@ -348,12 +344,15 @@ export class Pipeline {
       const stored = held?.request ?? fromStored(action)
       const texts = fileTexts(files)
       const request = texts.size > 0 ? { ...stored, fileTexts: texts } : stored
-      const asked = { request, agent, bundle: this.#bundle(), files, mayBeHeld: true }
+      const bundle = this.policies.again(action)
+      const beside = this.policies.beside(bundle, agent)
+      const asked = { request, agent, bundle, files, mayBeHeld: true, beside }
       const judgement = await this.judge.judge(asked)
       // Look-ups of a stopped action are not made, and what is decided without them must not stand.
       if (this.#isStopped(action, agent)) return
       const claim = resumedClaim(this.#parts, action, agent, held, judgement)
       const result = await this.#parts.ledger.submit(this.#resumption, claim)
+      this.policies.note(claim, result.type)
       if (result.type !== 'execute') return
       this.#cleared.add(claim.actionId)
       await this.#execute(claim, judgement, result.fence, { files, fetchesLater: true })

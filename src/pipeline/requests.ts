@@ -6,13 +6,14 @@ import { matchRoute, type RouteMatch } from '../bundle/route.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { GatewayError } from '../errors.ts'
 import { microsFromJson } from '../lib/money.ts'
+import { canonicalJson } from '../lib/canonical.ts'
 import { heldBytes, SentFiles } from '../lib/spool.ts'
 import { bytesOfBase64 } from '../lib/base64.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import type { ActionRequest, Resource } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
 import type { Action } from '../record/actions.ts'
-import type { HttpCall, NamedCall, Submission } from './submission.ts'
+import type { Call, HttpCall, NamedCall, Submission } from './submission.ts'
 
 /** The canonical request of a submission, of which `named` says the tool. */
 export function toRequest(
@@ -84,6 +85,32 @@ export async function named(submission: Submission, current: () => Bundle): Prom
     throw new GatewayError('conflict', message, { retryable: true })
   }
   return { bundle: today, call: ofHttp(call, today, again, body) }
+}
+
+/** Whether two policies take what was sent for the same call: what one of them read of it is what the other would have. */
+export function isNamedAlike(call: Call, one: Bundle, other: Bundle): boolean {
+  try {
+    const [a, b] = [readingOf(call, one), readingOf(call, other)]
+    return a.text === b.text && (a.tool && b.tool ? isReadAlike(a.tool, b.tool) : a.tool === b.tool)
+  } catch {
+    return false // the other one cannot read it, which is nothing to the one that decides
+  }
+}
+
+interface Reading {
+  /** Of a request, the tool that stands for it. */
+  readonly tool?: Tool
+  /** All that is read of a call before its body is. */
+  readonly text: string
+}
+
+function readingOf(call: Call, bundle: Bundle): Reading {
+  if ('tool' in call) return { text: (bundle.tools.get(call.tool)?.http.files ?? []).join(' ') }
+  const match = routed(call, bundle)
+  if (!match.ok) return { text: '' }
+  const { tool, args, headers = {} } = ofHttp(call, bundle, match, { kind: 'empty' })
+  const { bodyArg } = match.tool.http
+  return { tool: match.tool, text: canonicalJson({ tool, args, headers, bodyArg }) }
 }
 
 type Matched = Extract<RouteMatch, { readonly ok: true }>

@@ -5,7 +5,7 @@ import type { LoadRequest, PolicyLoader } from './away.ts'
 import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
 import { POLICY_LIMITS } from '../sources/limits.ts'
 import { closeAll, loadBundle, type LoadOptions, type LoadResult } from './load.ts'
-import { heldCases } from './canaries.ts'
+import { heldCases } from './must-cases.ts'
 import type { Bundle, PolicyJudge } from '../bundle/types.ts'
 import type { TestedPolicy } from './test-run.ts'
 import { DirectoryWatch } from './watch.ts'
@@ -43,7 +43,7 @@ export type ReloadResult =
   | { readonly ok: true; readonly changed: boolean; readonly bundle: Bundle }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
 
-/** What came of a rehearsal; the bundle is closed. */
+/** What came of a rehearsal. */
 export type Rehearsed =
   | { readonly ok: true; readonly bundle: Bundle }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] }
@@ -226,11 +226,19 @@ export class PolicyStore {
 
   /** Everything of `adopt` but to record and to adopt. */
   async rehearse(given: GivenFiles, how: Pick<Adopting, 'isRollback'>): Promise<Rehearsed> {
+    const result = await this.prepare(given, how)
+    if (result.ok) await closeAll(result.bundle.modules)
+    return result
+  }
+
+  /** The same, with a bundle that can decide; who has it retires it. */
+  async prepare(given: GivenFiles, how: Pick<Adopting, 'isRollback'>): Promise<Rehearsed> {
     const result = await this.draft(given, how.isRollback ? 'told' : 'hold')
     if (!result.ok) return result
     const diagnostics = await this.#unheld(result.bundle, how)
+    if (diagnostics.length === 0) return result
     await closeAll(result.bundle.modules)
-    return diagnostics.length > 0 ? { ok: false, diagnostics } : result
+    return { ok: false, diagnostics }
   }
 
   /** Loads without swapping, to be looked at or asked; who has it closes its modules. */
@@ -350,7 +358,7 @@ export class PolicyStore {
       return { ok: true, changed: false, bundle: previous }
     }
     this.#current = bundle
-    if (previous) this.#retire(previous)
+    if (previous) this.retire(previous)
     const { revision, counts, warnings } = bundle
     const fields = { revision, previous: previous?.revision, reason, ...counts }
     this.#log({ ...fields, warnings: warnings.length }, 'policy loaded')
@@ -358,8 +366,8 @@ export class PolicyStore {
     return { ok: true, changed: true, bundle }
   }
 
-  // Decisions that began with the old bundle finish with it.
-  #retire(bundle: Bundle): void {
+  /** Decisions that began with a bundle finish with it; then it is closed. */
+  retire(bundle: Bundle): void {
     if (bundle.modules.length === 0) return
     const timer = setTimeout(() => {
       this.#retired.delete(timer)

@@ -12,6 +12,7 @@ export type AlertType =
   | 'action_indeterminate'
   | 'approval_expired'
   | 'policy_rejected'
+  | 'canary_aborted'
   | 'audit_broken'
   | 'credential_echoed'
   | 'mcp_pin_drift'

@@ -1,6 +1,7 @@
 import type { CanonicalText } from '../lib/canonical.ts'
 import { microsToText } from '../lib/money.ts'
 import type { AuditDraft } from '../model/audit.ts'
+import type { SecondOpinion } from '../model/canary.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
 import type { Json, JsonObject } from '../model/json.ts'
@@ -74,6 +75,8 @@ export interface Decided {
   readonly dryRun: boolean
   /** Where it was asked, by whom it is enforced, where that is not the gate. */
   readonly inquiry?: { readonly surface: string } | undefined
+  /** What the other policy of a canary says. */
+  readonly beside?: SecondOpinion | undefined
 }
 
 /** The entry that must be durable before the effect may start. */
@@ -108,9 +111,13 @@ export function decisionEntry(
       shadow: decision.shadow.map(reasonJson),
       target_hash: claim.targetHash,
       ...(claim.inquiry ? inquiryDetail(claim, claim.inquiry) : {}),
+      ...(claim.beside ? besideDetail(claim.beside) : {}),
     },
   }
 }
+
+const besideDetail = ({ side, differing }: SecondOpinion): JsonObject =>
+  differing === null ? {} : { [side]: { ...differing, reasons: differing.reasons.map(reasonJson) } }
 
 const inquiryDetail = ({ request }: Decided, { surface }: { readonly surface: string }) => ({
   surface,

@@ -95,6 +95,8 @@ const forget = (db: Db, days: number): Promise<unknown[]> =>
              and coalesce(next.at, clock_timestamp()) > clock_timestamp() - make_interval(days => $1))
          and not exists (select 1 from policy_publishes h where h.revision = r.revision
            and h.created_at > clock_timestamp() - make_interval(days => $1))
+         and not exists (select 1 from policy_canaries c where c.revision = r.revision
+           and coalesce(c.ended_at, clock_timestamp()) > clock_timestamp() - make_interval(days => $1))
          and not exists (select 1 from actions a where a.revision = r.revision)
      )`,
     [days],

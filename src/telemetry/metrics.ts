@@ -27,6 +27,11 @@ export class Metrics {
     'guard',
     'effect',
   ])
+  readonly canary = this.#counter(
+    'portcullis_canary_total',
+    'Decisions that both policies of a canary were asked about, by how they differ',
+    ['change'],
+  )
   readonly upstreamCalls = this.#counter('portcullis_upstream_calls_total', 'Upstream calls', [
     'upstream',
     'result',

@@ -108,6 +108,33 @@ describe('portcullis policy', function () {
     expect((await run(['rollback', '00000000', '--reason', 'drill'])).err).to.match(/^not_found: /)
   })
 
+  it('tries a policy beside the live one, says what came of it, and ends or promotes it', async () => {
+    expect((await run(['canary', 'status'])).out).to.equal('nothing was ever on trial\n')
+    const tried = path.join(cwd, 'tried')
+    expect((await run(['pull', 'tried'])).code).to.equal(0)
+    const text = fs.readFileSync(path.join(tried, 'gate.yaml'), 'utf8')
+    fs.writeFileSync(path.join(tried, 'gate.yaml'), BROKEN)
+    const broken = await run(['canary', 'start', 'tried'])
+    expect(broken.code, broken.err).to.equal(3)
+    expect(broken.err).to.match(/gate\.yaml:5:\d+/)
+    fs.writeFileSync(path.join(tried, 'gate.yaml'), `${text}# on trial\n`)
+    expect((await run(['canary', 'start', 'tried', '--for', 'ever'])).code).to.equal(2)
+    const begun = await run(['canary', 'start', 'tried', '--mode', 'enforce', '--percent', '10'])
+    const [, id = ''] = /^(cnr_\w+): [0-9a-f]{12} is on trial until /.exec(begun.out) ?? []
+    expect(id, begun.err).not.to.equal('')
+    const seen = await run(['canary', 'status'])
+    expect(seen.out)
+      .to.match(/^status +running$/m)
+      .and.to.match(/^mode +enforce, 10 %$/m)
+    const over = await run(['canary', 'abort', '--reason', 'drill'])
+    expect(over.out).to.equal(`${id} is over; ${(await live()).slice(0, 12)} decides for all\n`)
+    expect((await run(['canary', 'abort', '--reason', 'drill'])).err).to.match(/^conflict: no /)
+    expect((await run(['canary', 'start', 'tried', '--note', 'again'])).code).to.equal(0)
+    const promoted = await run(['canary', 'promote'])
+    expect(promoted.out).to.equal(`${(await live()).slice(0, 12)} is live\n`)
+    expect((await run(['canary', 'status'])).out).to.match(/^status +promoted: it is the policy$/m)
+  })
+
   it('holds a push until others agree, where the policy says so', async () => {
     expect((await run(['pull', 'mine', '--force'])).code).to.equal(0)
     fs.appendFileSync(file('gate.yaml'), 'publish: { approvals: { quorum: 1 } }\n')

@@ -11,14 +11,14 @@ import { reply, TestUpstream } from '../support/upstream.ts'
 const CLI = path.resolve(import.meta.dirname, '..', '..', 'bin', 'portcullis.js')
 
 // What must never be written. Each has a spelling that nothing else in a test run has.
-const CARD = '4929-canary-"é"-0001'
-const BLOCKED = '4929-canary-blocked'
+const CARD = '4929-sesame-"é"-0001'
+const BLOCKED = '4929-sesame-blocked'
 const ACCOUNT = 7_788_990_011_223_344
-const STREET = 'Canarystreet 7'
+const STREET = 'Sesamestreet 7'
 const PIN = 'C4N'
-const TOKENS = ['tok-canary-one', 'tok-canary-two']
-const FLAG = 'fact-canary-value'
-const CANARIES = /canary|7788990011223344|\bC4N\b/i
+const TOKENS = ['tok-sesame-one', 'tok-sesame-two']
+const FLAG = 'fact-sesame-value'
+const SECRETS = /sesame|7788990011223344|\bC4N\b/i
 
 const POLICY = {
   'tools.yaml': `${TOOLS}
@@ -68,7 +68,7 @@ require_approval contains sprintf("for %v, flag %v", [input.action.properties.ar
 const card = { number: CARD, pin: PIN, address: { street: STREET } }
 const charge = (note = 'p-1', more: object = {}) => ({
   tool: 'cards.charge',
-  args: { account: ACCOUNT, card, note, holders: [{ name: 'Canary One' }], ...more },
+  args: { account: ACCOUNT, card, note, holders: [{ name: 'Sesame One' }], ...more },
 })
 
 describe('masks of the record', () => {
@@ -94,7 +94,7 @@ describe('masks of the record', () => {
     })
     gate.upstream.behave = (effect, res) => {
       if (effect.url.startsWith('/people/')) return reply(res, 200, { flag: FLAG })
-      res.writeHead(200, { 'content-type': 'application/json', 'x-echo': 'tok-canary-one' })
+      res.writeHead(200, { 'content-type': 'application/json', 'x-echo': 'tok-sesame-one' })
       const said = { balance: 12345678901234567890n, card: { number: CARD }, tokens: TOKENS }
       const text = JSON.stringify({ ...said, echo: effect.body, at: effect.url }, (_key, value) =>
         typeof value === 'bigint' ? '@@' : value,
@@ -136,11 +136,11 @@ describe('masks of the record', () => {
   }
 
   const writes = () => gate.upstream.effects.filter(({ method }) => method !== 'GET')
-  const canariesIn = (text: string) =>
+  const secretsIn = (text: string) =>
     text
       .split('\n')
-      .filter((line) => CANARIES.test(line))
-      .map((line) => [line.slice(0, 60), ...line.split(CANARIES).map((part) => part.slice(-80))])
+      .filter((line) => SECRETS.test(line))
+      .map((line) => [line.slice(0, 60), ...line.split(SECRETS).map((part) => part.slice(-80))])
 
   it('an allowed action is sent and answered as it is, and on record by digests', async () => {
     const { status, body } = await gate.act(key, {
@@ -172,7 +172,7 @@ describe('masks of the record', () => {
   it('equal values have equal digests, wherever and whenever, and others others', async () => {
     const first = await action((await gate.act(key, charge('a'))).body.action_id)
     const again = await action((await gate.act(key, charge('b'))).body.action_id)
-    const other = { ...card, number: '4000-canary-other' }
+    const other = { ...card, number: '4000-sesame-other' }
     const third = await action((await gate.act(key, charge('c', { card: other }))).body.action_id)
     expect(again.request.args.card).to.deep.equal(first.request.args.card)
     expect(third.request.args.card.number).not.to.equal(first.request.args.card.number)
@@ -217,10 +217,10 @@ describe('masks of the record', () => {
       const view = await approval(id, other)
       expect(view.args.card.number).to.match(masked)
       expect(view.target.unchanged).to.equal(true)
-      expect(canariesIn(JSON.stringify(view))).to.deep.equal([])
+      expect(secretsIn(JSON.stringify(view))).to.deep.equal([])
     }
     await until('the webhook comes', () => receiver.effects.some(({ body: it }) => it.includes(id)))
-    expect(canariesIn(await tables())).to.deep.equal([])
+    expect(secretsIn(await tables())).to.deep.equal([])
     const vote = await gate.call('POST', `/approvals/${id}/approve`, {
       key: approver,
       body: {},
@@ -232,7 +232,7 @@ describe('masks of the record', () => {
     expect(gate.upstream.effects.at(-1)?.url).to.equal(`/accounts/${ACCOUNT}/void`)
     expect(JSON.parse(gate.upstream.effects.at(-1)?.body ?? '').card).to.deep.equal(card)
     expect((await approval(id, approver)).args.card.number).to.match(masked)
-    expect(canariesIn(JSON.stringify(await approval(id, approver)))).to.deep.equal([])
+    expect(secretsIn(JSON.stringify(await approval(id, approver)))).to.deep.equal([])
     const joined = await gate.act(key, { tool: 'cards.void', args })
     expect(joined.body.joined).to.equal(true)
     expect(joined.body.result.body.tokens).to.deep.equal(TOKENS)
@@ -348,14 +348,14 @@ describe('masks of the record', () => {
     const { behave } = gate.upstream
     gate.upstream.behave = (effect, res) => {
       if (effect.url.startsWith('/people/')) return reply(res, 200, { flag: FLAG })
-      reply(res, 200, { card: { number: '5500-canary-long' }, pad: 'x'.repeat(40_000) })
+      reply(res, 200, { card: { number: '5500-sesame-long' }, pad: 'x'.repeat(40_000) })
     }
     const args = { account: ACCOUNT, card, note: 'p-6' }
-    model.says({ calls: [{ name: 'cards_charge', args }] }, { text: 'it was 5500-canary-long' })
+    model.says({ calls: [{ name: 'cards_charge', args }] }, { text: 'it was 5500-sesame-long' })
     const { body } = await gate.call('POST', '/turn', { key, body: { prompt: 'charge' } })
-    expect(body.text).to.equal('it was 5500-canary-long')
+    expect(body.text).to.equal('it was 5500-sesame-long')
     const told = model.requests.at(-1)?.body.messages.at(-1).content
-    expect(told).to.contain('5500-canary-long').and.to.contain('more characters')
+    expect(told).to.contain('5500-sesame-long').and.to.contain('more characters')
     const asked = await action(body.model_calls.at(-1))
     expect(asked.result.body.text).to.match(/^it was masked:[0-9a-f]{32}$/)
     gate.upstream.behave = behave
@@ -372,10 +372,10 @@ describe('masks of the record', () => {
     const as = await gate2.agent('talker')
     const rotate = { body: { overlap_s: 3_600 } }
     const { body: second } = await gate2.call('POST', '/api/v1/agents/talker/keys/rotate', rotate)
-    model.says({ text: 'of a canary' })
+    model.says({ text: 'of a sesame' })
     const asked = { body: { prompt: 'hi' }, headers: { 'idempotency-key': 'chat-once' } }
     const { body } = await gate2.call('POST', '/llm/chat', { key: as, ...asked })
-    expect(body.text).to.equal('of a canary')
+    expect(body.text).to.equal('of a sesame')
     const { dataDir, policyDir, upstream } = gate2
     const recorded = await gate2.call('GET', `/actions/${body.action_id}`)
     expect(recorded.body.result.body).to.match(masked)
@@ -388,7 +388,7 @@ describe('masks of the record', () => {
       env: { OPENAI_API_KEY: 'sk-of-the-tests-0123456789', OPENAI_BASE_URL: model.url },
     })
     const again = await later.call('POST', '/llm/chat', { key: as, ...asked })
-    expect(again.body.text, again.text).to.equal('of a canary')
+    expect(again.body.text, again.text).to.equal('of a sesame')
     const other = await later.call('POST', '/llm/chat', { key: second.key, ...asked })
     expect(other.body.text, other.text).to.match(masked)
     await later.stop()
@@ -427,12 +427,12 @@ describe('masks of the record', () => {
       const { checkpoint } = (await gate.call('GET', '/audit/checkpoint')).body
       return (events.ids.at(-1) ?? 0) >= Number(checkpoint.size)
     })
-    expect(canariesIn(await tables())).to.deep.equal([])
-    expect(canariesIn(events.text)).to.deep.equal([])
+    expect(secretsIn(await tables())).to.deep.equal([])
+    expect(secretsIn(events.text)).to.deep.equal([])
     expect(receiver.effects.length).to.be.greaterThan(0)
-    expect(canariesIn(receiver.effects.map(({ body }) => body).join('\n'))).to.deep.equal([])
+    expect(secretsIn(receiver.effects.map(({ body }) => body).join('\n'))).to.deep.equal([])
     const { text } = await gate.call('GET', '/audit/export')
-    expect(canariesIn(text)).to.deep.equal([])
+    expect(secretsIn(text)).to.deep.equal([])
     const file = path.join(gate.dataDir, 'export.jsonl')
     fs.writeFileSync(file, text)
     const publicKey = path.join(gate.dataDir, 'audit-public-key.pem')
@@ -443,7 +443,7 @@ describe('masks of the record', () => {
       if (!fs.statSync(at).isFile()) continue
       const content = fs.readFileSync(at, 'latin1')
       knows ||= content.includes('cashier')
-      expect(CANARIES.test(content), name).to.equal(false)
+      expect(SECRETS.test(content), name).to.equal(false)
     }
     expect(knows).to.equal(true)
   })

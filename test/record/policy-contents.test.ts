@@ -97,4 +97,25 @@ describe('contents of policy files', () => {
       ...[false, true, true, true],
     ])
   })
+
+  it('of a revision that was on trial go as long after that, and never while it is', async () => {
+    const [tried, running] = [await keep('tried'), await keep('running')]
+    await revision('r-tried', [tried])
+    await revision('r-running', [running])
+    const trial = (name: string, status: string, endedDaysAgo: number | null) =>
+      store.db.query(
+        `insert into policy_canaries (id, revision, base, mode, percent, terms, author, note, status,
+           started_at, until_at, ended_at)
+         values ($1, $1, '', 'compare', 1, '{}', '', '', $2, now() - interval '900 days', now(),
+           now() - make_interval(days => $3))`,
+        [name, status, endedDaysAgo],
+      )
+    await trial('r-tried', 'aborted', 500)
+    await trial('r-running', 'running', null)
+    await age(900)
+    await sweepContents(store.db, 600)
+    expect([await isKept(tried), await isKept(running)]).to.deep.equal([true, true])
+    await sweepContents(store.db, 400)
+    expect([await isKept(tried), await isKept(running)]).to.deep.equal([false, true])
+  })
 })

@@ -53,12 +53,15 @@ const ROLLBACK = shape<ReasonBody & { revision: string }>(
   object({ revision: { type: 'string', pattern: '^[0-9a-f]{8,64}$' }, ...REASON }, ['revision']),
 )
 const DRY_RUN = params<{ dry_run?: boolean }>({
-  dry_run: { type: 'boolean', description: 'check, test and ask the canaries, and change nothing' },
+  dry_run: {
+    type: 'boolean',
+    description: 'check, test and ask the cases that no revision may get wrong, and change nothing',
+  },
 })
 const LIST = params<{ limit?: number; cursor?: string }>({ ...PAGE })
 const VOTE = shape<ReasonBody>(object(REASON))
 
-const OUTCOME = always(
+export const OUTCOME = always(
   {
     revision: STRING,
     parent: STRING,
@@ -86,7 +89,7 @@ const PUBLISH_MEMBERS = {
   expires_at: AT,
   decided_at: MAYBE_AT,
 }
-const HELD = always({ publish: always(PUBLISH_MEMBERS), next_action: STRING })
+export const HELD = always({ publish: always(PUBLISH_MEMBERS), next_action: STRING })
 const VOTES = list(
   always({ approver: STRING, vote: { enum: ['approve', 'deny'] }, reason: MAYBE_STRING, at: AT }),
 )
@@ -261,7 +264,10 @@ function baseIn(given: string | undefined): string {
   throw new GatewayError('invalid_request', message)
 }
 
-function outcomeJson({ lifecycle }: Parts, { bundle, parent, changed, unconfirmed }: Outcome) {
+export function outcomeJson(
+  { lifecycle }: Pick<Parts, 'lifecycle'>,
+  { bundle, parent, changed, unconfirmed }: Outcome,
+) {
   const { revision, warnings } = bundle
   const { source } = lifecycle.publisher
   return { revision, parent, changed, source, warnings: warnings as unknown as Json, unconfirmed }
@@ -272,7 +278,7 @@ const dryJson = (parts: Parts, bundle: Outcome['bundle'], parent: string) => {
   return { ...outcomeJson(parts, { bundle, parent, changed, unconfirmed: [] }), dry_run: true }
 }
 
-const publishJson = (one: HeldPublish) => ({
+export const publishJson = (one: HeldPublish) => ({
   id: one.id,
   revision: one.revision,
   base: one.base,

@@ -4,9 +4,9 @@ import type { Bundle, PolicyJudge } from '../bundle/types.ts'
 import { DEFAULT_RATE_LIMIT } from './load.ts'
 import { reportFailures, runMatrix } from './matrix-run.ts'
 
-// Canaries in the mining sense: a few cases that no revision may get wrong, asked of the very bundle that would decide,
-// in the process in which it would. What decides now has a say in what follows: its `must_deny` cases have to hold as
-// well, so that taking one out and letting through what it forbade are two steps, and never one edit.
+// A few cases that no revision may get wrong, asked of the very bundle that would decide, in the process in which it
+// would. What decides now has a say in what follows: its `must_deny` cases have to hold as well, so that taking one out and
+// letting through what it forbade are two steps, and never one edit.
 
 /** What a bundle that is about to decide gets wrong; nothing: it may. */
 export async function heldCases(

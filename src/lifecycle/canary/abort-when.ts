@@ -1,0 +1,47 @@
+import type { AbortWhen, CanaryCount, CanaryEnd } from '../../record/policy-canaries.ts'
+
+/** Of fewer decisions a share says nothing. */
+const DECISIONS_MIN = 20
+
+/** What a canary had in a span of time. */
+export interface CanaryFigures {
+  readonly decisions: number
+  readonly errors: number
+  readonly deniedLive: number
+  readonly deniedByCandidate: number
+  readonly newDenials: number
+}
+
+/** Sums what was counted; what only one of the two policies could be asked about is no decision of both. */
+export function figuresOf(counts: readonly CanaryCount[]): CanaryFigures {
+  const sum = (of: (count: CanaryCount) => number) =>
+    counts.reduce((total, one) => total + of(one), 0)
+  return {
+    decisions: sum(({ change, n }) => (change === 'unplayable' ? 0 : n)),
+    errors: sum(({ change, n }) => (change === 'error' ? n : 0)),
+    deniedLive: sum(({ deniedLive }) => deniedLive),
+    deniedByCandidate: sum(({ deniedByCandidate }) => deniedByCandidate),
+    newDenials: sum(({ newlyDenied }) => newlyDenied),
+  }
+}
+
+/** Why a canary has to end, by what the last minutes had; undefined: it may go on. */
+export function isTooMuch(
+  { errors, denyRateX, newDenials }: AbortWhen,
+  had: CanaryFigures,
+): { readonly code: CanaryEnd; readonly reason: string } | undefined {
+  if (errors !== null && had.errors >= errors) {
+    return { code: 'errors', reason: `it failed in ${had.errors} decisions of five minutes` }
+  }
+  if (newDenials !== null && had.newDenials >= newDenials) {
+    const reason = `it denied ${had.newDenials} actions in five minutes that the live policy does not`
+    return { code: 'new_denials', reason }
+  }
+  // A live policy that denies nothing counts as one that denies once: no multiple of none is more than none.
+  const bound = (denyRateX ?? Number.POSITIVE_INFINITY) * Math.max(1, had.deniedLive)
+  if (had.decisions >= DECISIONS_MIN && had.deniedByCandidate >= bound) {
+    const reason = `of ${had.decisions} decisions in five minutes it denied ${had.deniedByCandidate}, and the live policy ${had.deniedLive}`
+    return { code: 'deny_rate_x', reason }
+  }
+  return undefined
+}

@@ -1,0 +1,180 @@
+import { expect } from 'chai'
+import {
+  canaryOf,
+  ended,
+  entriesOf,
+  isInShare,
+  liveOf,
+  NEVER,
+  revisionOf,
+  start,
+  started,
+} from '../support/canaries.ts'
+import { postgresBin, PostgresServer } from '../support/database.ts'
+import { heard, MAKER, TestGate, until } from '../support/gate.ts'
+import { GATE, TOOLS } from '../support/policies.ts'
+import { reply, TestUpstream } from '../support/upstream.ts'
+
+const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
+const STRICT = GATE.replace('"items.update", ', '')
+const env = { POLICY_SOURCE: 'database' }
+
+const put = (gate: TestGate, text: string, base: string) =>
+  gate.call('PUT', '/policy/files', {
+    body: { files: { 'gate.yaml': text, 'tools.yaml': TOOLS } },
+    headers: { 'if-match': `"${base}"` },
+  })
+const idOf = async (gate: TestGate, name: string): Promise<string> =>
+  (await gate.call('GET', `/api/v1/agents/${name}`)).body.agent.id
+
+describe('a canary of a policy that other people have to agree to', () => {
+  let gate: TestGate
+  let key: string
+  const RULE = `${GATE}publish: { approvals: { quorum: 1, roles: [admin] } }\n`
+  before(async () => {
+    gate = await TestGate.start({ env })
+    gate.upstream.behave = (_effect, res) => reply(res, 200, {})
+    key = await gate.agent('worker-1')
+  })
+  after(() => gate.stop())
+
+  it('is compared by its author alone, decides for nobody, and is promoted when they agree', async () => {
+    const first = await liveOf(gate)
+    const rule = await put(gate, RULE, first)
+    expect(rule.status, rule.text).to.equal(200)
+    const enforce = await start(gate, STRICT, { mode: 'enforce', percent: 1 })
+    expect([enforce.status, enforce.body.error.code]).to.deep.equal([409, 'conflict'])
+    expect(await canaryOf(gate)).to.equal(null)
+    const { id, revision } = await started(gate, STRICT)
+    expect((await gate.act(key, UPDATE)).status).to.equal(200)
+    const promoted = await gate.call('POST', '/policy/canary/promote', { body: {} })
+    expect(promoted.status, promoted.text).to.equal(202)
+    const { publish } = promoted.body
+    expect(publish).to.include({ status: 'pending', revision, author: 'tester' })
+    expect([(await canaryOf(gate)).status, await liveOf(gate)]).to.deep.equal([
+      ...['running', rule.body.revision],
+    ])
+    const at = `/policy/publishes/${publish.id}/approve`
+    expect((await gate.call('POST', at, { body: {} })).status).to.equal(403) // its author
+    const agreed = await gate.call('POST', at, { key: MAKER, body: {} })
+    expect(agreed.status, agreed.text).to.equal(200)
+    expect(await ended(gate, id)).to.include({ status: 'promoted' })
+    expect(await liveOf(gate)).to.equal(revision)
+    expect((await gate.act(key, UPDATE)).status).to.equal(403)
+  })
+
+  it('may decide where it did so before, as a rollback would', async () => {
+    const { publications } = (await gate.call('GET', '/policy/revisions')).body
+    const past = publications.at(-1).revision
+    const rule = await put(gate, RULE, await liveOf(gate))
+    expect(rule.status, rule.text).to.equal(200)
+    const canary = await started(gate, '', { files: undefined, revision: past, mode: 'enforce' })
+    expect(revisionOf(await gate.act(key, UPDATE))).to.equal(canary.revision)
+  })
+})
+
+describe('a canary in one PostgreSQL for two gates', function () {
+  this.timeout(600_000)
+  let server: PostgresServer
+  let databaseUrl: string
+  let upstream: TestUpstream
+  let a: TestGate
+  let b: TestGate
+  const gates = () => [a, b]
+  const NAMES = Array.from({ length: 8 }, (_, n) => `agent-${n}`)
+  const keys = new Map<string, string>()
+  const isSeen = (gate: TestGate, key: string, revision: string) =>
+    until('the other one follows', async () => {
+      return revisionOf(await heard(() => gate.act(key, UPDATE))) === revision
+    })
+  before(async function () {
+    if (!postgresBin()) {
+      console.log('      skipped: no PostgreSQL binaries (initdb, pg_ctl) on this machine')
+      this.skip()
+    }
+    server = await PostgresServer.start()
+    upstream = await TestUpstream.start()
+    upstream.behave = (_effect, res) => reply(res, 200, {})
+    databaseUrl = await server.createDatabase()
+    a = await TestGate.start({
+      databaseUrl,
+      upstream,
+      env: { ...env, ONLY_OF_A: 'http://127.0.0.1:1' },
+    })
+    b = await TestGate.start({ databaseUrl, upstream, env })
+    for (const name of NAMES) keys.set(name, await a.agent(name))
+  })
+  after(async () => {
+    await a?.stop()
+    await b?.stop()
+    await upstream?.stop()
+    server?.stop()
+  })
+
+  it('puts an agent on the same side on both, and on one that starts later', async () => {
+    const canary = await started(a, STRICT, { mode: 'enforce', percent: 40 })
+    const sideOf = async (gate: TestGate, name: string) =>
+      revisionOf(await heard(() => gate.act(keys.get(name) ?? '', UPDATE)))
+    const wanted = new Map<string, string>()
+    for (const name of NAMES) {
+      const isCandidates = isInShare(canary, await idOf(a, name))
+      wanted.set(name, isCandidates ? canary.revision : canary.base)
+    }
+    await until('b follows', async () => {
+      for (const [name, revision] of wanted) {
+        if ((await sideOf(b, name)) !== revision) return false
+      }
+      return true
+    })
+    const c = await TestGate.start({ databaseUrl, upstream, env })
+    for (const [name, revision] of wanted) {
+      for (const gate of [...gates(), c]) expect(await sideOf(gate, name)).to.equal(revision)
+    }
+    await c.stop()
+    const over = await b.call('POST', '/policy/canary/abort', { body: { reason: 'seen' } })
+    expect(over.status, over.text).to.equal(200)
+    for (const name of NAMES) {
+      await until('a is done', async () => (await sideOf(a, name)) === canary.base)
+    }
+  })
+
+  it('counts what both decided, and ends on both when that is too much', async () => {
+    const key = keys.get('agent-0') ?? ''
+    const abort_when = { new_denials: 6 }
+    const { id, revision, base } = await started(a, STRICT, { mode: 'enforce', abort_when })
+    await isSeen(a, key, revision)
+    await isSeen(b, key, revision)
+    for (let n = 0; n < 4; n++) for (const gate of gates()) await heard(() => gate.act(key, UPDATE))
+    const canary = await ended(a, id)
+    expect([canary.status, canary.ended_because.code]).to.deep.equal(['aborted', 'new_denials'])
+    await isSeen(a, key, base)
+    await isSeen(b, key, base)
+    const of = (await entriesOf(a, 'policy.canary')).filter(
+      (one: { canary_id: string }) => one.canary_id === id,
+    )
+    expect(of.map(({ state }: { state: string }) => state)).to.deep.equal(['started', 'aborted'])
+    const { alerts } = (await b.call('GET', '/api/v1/alerts?type=canary_aborted')).body
+    expect(alerts).to.have.length(1)
+  })
+
+  it('of two that are begun at once one runs', async () => {
+    const both = await Promise.all(gates().map((gate) => start(gate, STRICT)))
+    expect(both.map(({ status }) => status)).to.have.members([201, 409])
+    const [one] = both.filter(({ status }) => status === 201)
+    // Another policy, published over the other gate, ends it for both.
+    const published = await put(b, `${GATE}# another\n`, await liveOf(b))
+    expect(published.status, published.text).to.equal(200)
+    for (const gate of gates()) {
+      expect((await ended(gate, one?.body.canary.id)).ended_because.code).to.equal('superseded')
+    }
+    await until('a follows', async () => (await liveOf(a)) === published.body.revision)
+  })
+
+  it('ends for all where one of them cannot load it', async () => {
+    const tools = TOOLS.replace('upstreams:', `upstreams:\n  other: { base_url: '\${ONLY_OF_A}' }`)
+    const files = { 'gate.yaml': STRICT, 'tools.yaml': tools }
+    const { id } = await started(a, STRICT, { files, mode: 'enforce', abort_when: NEVER })
+    const canary = await ended(a, id)
+    expect([canary.status, canary.ended_because.code]).to.deep.equal(['aborted', 'unloadable'])
+  })
+})
