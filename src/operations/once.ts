@@ -18,6 +18,8 @@ export interface Once {
   /** SHA-256 over method, path and body. */
   readonly requestHash: string
   readonly seal: Seal
+  /** Called where the answer is one that was given before. */
+  readonly onReplay: () => void
 }
 
 /**
@@ -46,7 +48,11 @@ interface Envelope {
 export async function runOnce(tx: Tx, once: Once | null, work: Work): ReturnType<Work> {
   if (once === null) return work(tx)
   const prior = await storedAnswer(tx, [once.holder, once.keyId], once.key)
-  if (prior) return replayed(once, prior)
+  if (prior) {
+    const answer = replayed(once, prior)
+    tx.afterCommit(once.onReplay)
+    return answer
+  }
   const answer = await work(tx)
   insertAnswer(tx, {
     keyId: once.holder,

@@ -269,6 +269,8 @@ describe('the registry of agents', () => {
       ])
       expect([first?.status, again?.status]).to.deep.equal([201, 201])
       expect(again?.body).to.deep.equal(first?.body)
+      const marks = [first, again].map((one) => one?.headers.get('idempotent-replayed') ?? null)
+      expect(marks.filter((one) => one === 'true')).to.have.length(1)
       expect(codeOf(await post('k-1', { name: 'other' }))).to.deep.equal([
         422,
         'idempotency_mismatch',
@@ -313,6 +315,8 @@ describe('the registry of agents', () => {
       expect((await rotate(old)).body).to.deep.equal(rotated.body)
       const again = await report(rotated.body.key)
       expect([again.status, again.body]).to.deep.equal([first.status, first.body])
+      const marks = [first, again].map(({ headers }) => headers.get('idempotent-replayed'))
+      expect(marks).to.deep.equal([null, 'true'])
       const { body } = await gate.call('GET', '/api/v1/agents/reporter/spend')
       expect(body.spent).to.equal('1.00')
       const withNew = await rotate(rotated.body.key)

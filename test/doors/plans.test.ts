@@ -207,6 +207,8 @@ describe('change plans', () => {
     expect(refusals.map(({ body: { error } }) => error.plan_id)[0]).to.equal(
       refusals[1]?.body.error.plan_id,
     )
+    const marks = refusals.map((one) => one.headers.get('idempotent-replayed'))
+    expect(marks).to.deep.equal([null, 'true'])
   })
 
   it('are listed page by page, an agent\u2019s own to the agent and all to people', async () => {

@@ -48,6 +48,7 @@ export function onceOf(
     key,
     requestHash: isMasked ? mask.keyed(hash) : hash,
     seal: new Seal(presentedKey ?? '', key),
+    onReplay: () => req.res?.setHeader('Idempotent-Replayed', 'true'),
   }
 }
 
