@@ -11,7 +11,7 @@ import {
   started,
 } from '../support/canaries.ts'
 import { postgresBin, PostgresServer } from '../support/database.ts'
-import { heard, MAKER, TestGate, until } from '../support/gate.ts'
+import { type Answer, heard, MAKER, TestGate, until } from '../support/gate.ts'
 import { GATE, TOOLS } from '../support/policies.ts'
 import { reply, TestUpstream } from '../support/upstream.ts'
 
@@ -155,6 +155,40 @@ describe('a canary in one PostgreSQL for two gates', function () {
     expect(of.map(({ state }: { state: string }) => state)).to.deep.equal(['started', 'aborted'])
     const { alerts } = (await b.call('GET', '/api/v1/alerts?type=canary_aborted')).body
     expect(alerts).to.have.length(1)
+  })
+
+  it('begins, ends and is promoted under load: each answer is that of the revision it names', async () => {
+    const base = await liveOf(a)
+    const allowed = new Map([[base, 200]])
+    const answers: Answer[] = []
+    const stop = new AbortController()
+    const load = gates().flatMap((gate) =>
+      NAMES.slice(0, 4).map(async (name) => {
+        const key = keys.get(name) ?? ''
+        while (!stop.signal.aborted) answers.push(await heard(() => gate.act(key, UPDATE)))
+      }),
+    )
+    for (const [round, gate] of [a, b, a].entries()) {
+      const canary = await started(gate, `${STRICT}# ${round}\n`, {
+        mode: 'enforce',
+        agents: NAMES.slice(0, 2),
+      })
+      allowed.set(canary.revision, 403)
+      const before = answers.length
+      await until('it decides', () =>
+        answers.slice(before).some((one) => revisionOf(one) === canary.revision),
+      )
+      const end = round === 2 ? 'promote' : 'abort'
+      const over = await gate.call('POST', `/policy/canary/${end}`, { body: { reason: 'round' } })
+      expect(over.status, over.text).to.equal(200)
+    }
+    const last = await liveOf(a)
+    await until('b follows', async () => (await liveOf(b)) === last)
+    stop.abort()
+    await Promise.all(load)
+    for (const one of answers) expect(one.status, one.text).to.equal(allowed.get(revisionOf(one)))
+    expect((await put(a, GATE, last)).status).to.equal(200)
+    await until('b follows', async () => (await liveOf(a)) === (await liveOf(b)))
   })
 
   it('of two that are begun at once one runs', async () => {

@@ -399,6 +399,22 @@ describe('a policy on trial', function () {
       expect(revisionOf(await gate.act(key, UPDATE))).to.equal(base)
     })
 
+    it('by what the last five minutes had, and by nothing before', async () => {
+      const { id } = await started(gate, STRICT, { abort_when: { new_denials: 3 } })
+      await acted(2)
+      expect((await canaryOf(gate)).last_5_min.new_denials).to.equal(2)
+      await gate.gate.operations.write((tx) =>
+        tx.query('update policy_canary_counts set slot = slot - 31 where slot > 0'),
+      )
+      await acted(2)
+      const { changes, last_5_min: recent } = await canaryOf(gate)
+      expect([changes, recent.new_denials]).to.deep.equal([{ allow_deny: 4 }, 2])
+      await again() // which looks, before anybody can call
+      expect((await canaryOf(gate)).status).to.equal('running')
+      await acted(1)
+      expect((await ended(gate, id)).ended_because.code).to.equal('new_denials')
+    })
+
     it('by so many times the denials, where there are decisions enough to say so', async () => {
       const { id } = await started(gate, STRICT, { abort_when: { deny_rate_x: 3 } })
       await acted(19)

@@ -66,6 +66,7 @@ export class CanaryWatch {
       policies.subscribe({ onReloaded: () => void this.look() }),
     ]
     await patiently(() => this.#follow()).catch((error: unknown) => this.#notKnown(error))
+    await this.look() // what is over by now ends first
     this.#running = this.#run()
   }
 
