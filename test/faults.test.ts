@@ -34,6 +34,10 @@ const FAULTS: Readonly<Record<string, readonly [file: string, title: string]>> =
   A19: ['doors/separation.test.ts', 'not that of the owner of the agent, in whatever spelling'],
   A20: ['decide/nulls.test.ts', 'A null where the schema allows it'],
   A21: ['doors/answers.test.ts', 'that must not be repeated say so to client libraries'],
+  A22: [
+    'doors/http-answers.test.ts',
+    'gives the Idempotency-Key back where it says that nothing happened',
+  ],
   A23: ['doors/answers.test.ts', 'measure what deciding takes'],
   A24: [
     'record/outbox.test.ts',

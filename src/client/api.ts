@@ -1857,6 +1857,21 @@ export interface Calls {
     body: undefined
     answer: string
   }
+  /** The entries of `/audit/timeline` as CSV, all of them, newest first. */
+  'GET /audit/timeline.csv': {
+    path: object
+    query: {
+      readonly agent?: string
+      readonly tool?: string
+      readonly decision?: 'allow' | 'deny' | 'require_approval'
+      readonly kind?: string
+      readonly action?: string
+      readonly since?: string
+      readonly until?: string
+    }
+    body: undefined
+    answer: string
+  }
   /** The same record over WebSocket; an agent sees its own. */
   'GET /api/v1/agents/activity/stream': {
     path: object

@@ -18,6 +18,7 @@ import { alertEndpoints } from './api/alerts.ts'
 import { approvalEndpoints } from './api/approvals.ts'
 import { approvalVoteEndpoints } from './api/approval-votes.ts'
 import { auditEndpoints } from './api/audit.ts'
+import { auditCsvEndpoints } from './api/audit-csv.ts'
 import { docEndpoints } from './api/docs.ts'
 import { eventEndpoints } from './streams/events.ts'
 import { ingestEndpoints } from './api/ingest.ts'
@@ -76,6 +77,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     policyCanaryEndpoints(parts),
     killSwitchEndpoints(parts),
     auditEndpoints(parts),
+    auditCsvEndpoints(parts),
     eventEndpoints(parts),
     agentEndpoints(parts),
     spawnEndpoints(parts),

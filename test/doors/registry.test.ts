@@ -69,6 +69,7 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['GET', '/audit/entries/1', READERS],
   ['GET', '/audit/checkpoints', READERS],
   ['GET', '/audit/checkpoint', READERS],
+  ['GET', '/audit/timeline.csv', READERS],
   ['GET', '/audit/export', READERS],
   ['GET', '/events?last_event_id=none', ALL],
   ['POST', '/api/v1/agents', ADMINS],

@@ -1,5 +1,4 @@
 import type { Response } from 'express'
-import { knownAgentId } from '../../agents/known.ts'
 import {
   checkpointJson,
   endLine,
@@ -39,27 +38,12 @@ import {
   page,
   STRING,
 } from '../edge/schemas.ts'
-import { NAME, PAGE, PAGE_DEFAULT, params, TIME } from '../edge/validate.ts'
+import { PAGE, PAGE_DEFAULT, params } from '../edge/validate.ts'
+import { AUDIT_QUERY, auditFilter, type AuditQuery } from './audit-filter.ts'
 
 const CHUNK = 1_000
-const TIMELINE = params<{
-  agent?: string
-  tool?: string
-  decision?: string
-  kind?: string
-  action?: string
-  since?: string
-  until?: string
-  limit?: number
-  cursor?: number
-}>({
-  agent: NAME,
-  tool: NAME,
-  decision: { enum: ['allow', 'deny', 'require_approval'] },
-  kind: NAME,
-  action: NAME,
-  since: TIME,
-  until: TIME,
+const TIMELINE = params<AuditQuery & { limit?: number; cursor?: number }>({
+  ...AUDIT_QUERY,
   limit: PAGE.limit,
   cursor: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
 })
@@ -85,18 +69,9 @@ export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints'>): Endpoints 
       errors: ['not_found'],
     },
     async ({ query }) => {
-      const { limit = PAGE_DEFAULT, cursor, since, until } = query
-      const entries = await readTimeline(db, {
-        agentId: query.agent === undefined ? null : await knownAgentId(db, query.agent),
-        tool: query.tool ?? null,
-        effect: query.decision ?? null,
-        kind: query.kind ?? null,
-        actionId: query.action ?? null,
-        since: since === undefined ? null : new Date(since),
-        until: until === undefined ? null : new Date(until),
-        before: cursor === undefined ? null : BigInt(cursor),
-        limit,
-      })
+      const { limit = PAGE_DEFAULT, cursor } = query
+      const before = cursor === undefined ? null : BigInt(cursor)
+      const entries = await readTimeline(db, { ...(await auditFilter(db, query)), before, limit })
       const last = entries.at(-1)
       return {
         entries: entries.map(entryJson),
