@@ -35,6 +35,7 @@ import { proxyRoutes } from './proxy/proxy.ts'
 import { budgetEndpoints } from './api/budgets.ts'
 import { reportEndpoints } from './api/reports.ts'
 import { sandboxEndpoints } from './api/sandbox.ts'
+import { searchEndpoints } from './api/search.ts'
 import { seriesEndpoints } from './api/series.ts'
 import { spawnEndpoints } from './api/spawn.ts'
 import { statusEndpoints } from './api/status.ts'
@@ -89,6 +90,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     sandboxEndpoints(parts),
     reportEndpoints(parts),
     budgetEndpoints(parts),
+    searchEndpoints(parts),
     metricEndpoints(parts),
     ingestEndpoints(parts),
     authzenEndpoints(parts),

@@ -25,6 +25,7 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['GET', '/state', READERS],
   ['GET', '/stats/series', READERS],
   ['GET', '/budgets', READERS],
+  ['GET', '/search?q=none', READERS],
   ['GET', '/api/v1/alerts', READERS],
   ['POST', '/api/v1/alerts/alr_none/acknowledge', OPERATORS],
   ['GET', '/actions', ALL],
