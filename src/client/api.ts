@@ -2801,6 +2801,24 @@ export interface Calls {
       }[]
     }
   }
+  /** Find actions and approvals by id, agents and tools by a part of their names. */
+  'GET /search': {
+    path: object
+    query: {
+      readonly q: string
+    }
+    body: undefined
+    answer: {
+      readonly results: readonly {
+        readonly type: 'action' | 'approval' | 'agent' | 'tool'
+        /** of a tool, its name */
+        readonly id: string
+        readonly title: string
+        /** state of an action or approval, owner of an agent, upstream of a tool */
+        readonly detail: string
+      }[]
+    }
+  }
   /** List recorded figures, newest first; an agent sees its own. */
   'GET /api/v1/metrics': {
     path: object

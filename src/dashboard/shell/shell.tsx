@@ -20,6 +20,7 @@ import { hearKeys, letters, setLetters, step, toSearch, useKeys } from '../parts
 import { Empty } from '../parts/states.tsx'
 import { Said } from '../parts/text.tsx'
 import { PAGES, pageOf } from './pages.ts'
+import { Palette } from './palette.tsx'
 
 /** What every page stands in: the way to the others, the state of the line, and the way to stop everything. */
 export function Shell() {
@@ -103,6 +104,11 @@ function useShortcuts() {
 
 function Bar() {
   const stopping = useSignal(false)
+  const finding = useSignal(false)
+  const find = () => {
+    finding.value = true
+  }
+  useKeys({ palette: find })
   const signOut = async () => {
     await call('DELETE /ui/session')
     session.value = null
@@ -113,6 +119,9 @@ function Bar() {
       <span role="status" class="muted grow">
         {offline.value ? 'offline' : link.value === 'live' ? 'live' : 'reconnecting'}
       </span>
+      <button type="button" aria-keyshortcuts="Control+K Meta+K" onClick={find}>
+        Go to …
+      </button>
       <button
         type="button"
         class="bad"
@@ -129,6 +138,13 @@ function Bar() {
       <button type="button" onClick={() => void signOut()}>
         Sign out
       </button>
+      {finding.value ? (
+        <Palette
+          onClose={() => {
+            finding.value = false
+          }}
+        />
+      ) : null}
       {stopping.value ? (
         <StopDialog
           onClose={() => {
