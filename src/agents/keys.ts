@@ -7,6 +7,10 @@ import type { LookedUp, RegistryEpoch } from '../store/registry-epoch.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import { findAgent } from './registry.ts'
 
+// A key is `pk_<id>_<secret>`: it is found by its id and compared by the hash of its secret, in constant time; the secret is
+// stored nowhere. Keys of the environment are compared by hash as well. What was looked up is remembered under the
+// hash of what was presented, for as long as the registry's epoch says that no key changed.
+
 /** `pep`: an enforcement point, which asks about anybody and carries out by itself. */
 export type KeyRole = 'agent' | 'observer' | 'approver' | 'operator' | 'admin' | 'pep'
 

@@ -11,6 +11,11 @@ import {
   type Requester,
 } from './voters.ts'
 
+// What waits for people. A task is bound to the hash of its request and of its call, and its terms are read anew at every
+// vote: who must agree is what today's policy says, not what it said when somebody asked. An end is a
+// conditional update under the ledger's lock, so of a vote, an expiry and a withdrawal at the same moment one counts; what
+// was approved and has not run yet can still be denied.
+
 export type ApprovalStatus = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
 
 /** A task as stored; terminal states are final. */

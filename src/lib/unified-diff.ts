@@ -1,5 +1,9 @@
 import { formatPatch, parsePatch, structuredPatch, type StructuredPatchHunk } from 'diff'
 
+// A diff that somebody else wrote is never passed on: its hunks are parsed, held against the one path it may speak of, and
+// written anew under headers of our own. A header could name another file, another mode, a link or a rename, and
+// whoever applies the diff would follow it.
+
 export type ChangeKind = 'add' | 'modify' | 'delete'
 
 /** The change of one file as a git diff, and what a judge needs to know of it. */
