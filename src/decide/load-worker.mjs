@@ -2,7 +2,7 @@
 // the test loader: run from src/, it asks that loader for the TypeScript; run from dist/, it just imports.
 import fs from 'node:fs'
 import os from 'node:os'
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 
 const isSource = import.meta.url.includes('/src/decide/')
 
@@ -12,12 +12,17 @@ async function load(name) {
   return tsImport(`./${name}.ts`, import.meta.url)
 }
 
-// Linux gives each thread a priority of its own: whoever waits for an answer goes before a load.
-// Elsewhere there is no such file, and a load takes its fair share.
-try {
-  const thread = Number(fs.readlinkSync('/proc/thread-self').split('/').at(-1))
-  os.setPriority(thread, os.constants.priority.PRIORITY_LOW)
-} catch {}
+// Linux gives each thread a priority of its own: whoever waits for an answer goes before a load. Not the lowest: beside a
+// process that computes, a load would get a sixtieth of a core, and nobody could change a policy. Elsewhere there is no such
+// file, and a load takes its fair share.
+function yieldToRequests() {
+  try {
+    const thread = Number(fs.readlinkSync('/proc/thread-self').split('/').at(-1))
+    os.setPriority(thread, os.constants.priority.PRIORITY_BELOW_NORMAL)
+  } catch {}
+}
+// The first load of a start is what everybody waits for.
+if (!workerData?.isAwaited) yieldToRequests()
 
 const { answer, collectGarbage, prepare } = await load('load')
 
@@ -36,6 +41,7 @@ const transfersOf = ({ pieces = [] }) => pieces.map(({ buffer }) => buffer)
 async function reply(question) {
   const answered = await answer(question)
   parentPort.postMessage(answered, transfersOf(answered))
+  yieldToRequests()
   whenIdle()
 }
 

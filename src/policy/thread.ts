@@ -25,7 +25,10 @@ export function threadOf(file: URL, idleMs?: number): Ask {
   }
   const ask = async (question: Question): Promise<Answer> => {
     clearTimeout(idle)
-    worker ??= new Worker(file, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } })
+    worker ??= new Worker(file, {
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+      workerData: { isAwaited: idleMs === undefined },
+    })
     const asked = worker
     asked.ref()
     try {

@@ -12,10 +12,11 @@ async function load(name) {
   return tsImport(`./${name}.ts`, import.meta.url)
 }
 
-// Linux gives each thread a priority of its own: whoever waits for an answer goes before a replay.
+// Linux gives each thread a priority of its own: whoever waits for an answer goes before a replay. Not the lowest: beside a
+// process that computes, it would never end.
 try {
   const thread = Number(fs.readlinkSync('/proc/thread-self').split('/').at(-1))
-  os.setPriority(thread, os.constants.priority.PRIORITY_LOW)
+  os.setPriority(thread, os.constants.priority.PRIORITY_BELOW_NORMAL)
 } catch {}
 
 // What rejects ends the thread, and whoever started it is told so.
