@@ -5,7 +5,7 @@ const FORMULA = /^[=+\-@\t\r]/
 const QUOTED = /[",\r\n]/
 
 /** One row with its end. */
-export const csvRow = (cells: readonly string[]): string => `${cells.map(cell).join(',')}\r\n`
+export const csvLine = (cells: readonly string[]): string => `${cells.map(cell).join(',')}\r\n`
 
 function cell(text: string): string {
   const harmless = FORMULA.test(text) ? `'${text}` : text

@@ -79,24 +79,38 @@ export function Palette({ onClose }: { onClose: () => void }) {
           }}
         />
       </form>
-      <ul role="listbox" id="palette-list" aria-label="Where to go">
-        {choices.map((one, n) => (
-          <li
-            key={one.to}
-            id={`palette-${n}`}
-            role="option"
-            aria-selected={n === index}
-            onClick={() => leave(one)}
-          >
-            <Said inline text={one.title} />{' '}
-            <span class="muted">
-              {one.kind} <Said inline text={one.detail} />
-            </span>
-          </li>
-        ))}
-      </ul>
+      <Choices of={choices} chosen={index} onChoose={leave} />
       {choices.length === 0 ? <p class="muted">Nothing of that name.</p> : null}
     </dialog>
+  )
+}
+
+function Choices({
+  of,
+  chosen,
+  onChoose,
+}: {
+  of: readonly Choice[]
+  chosen: number
+  onChoose: (choice: Choice) => void
+}) {
+  return (
+    <ul role="listbox" id="palette-list" aria-label="Where to go">
+      {of.map((one, n) => (
+        <li
+          key={one.to}
+          id={`palette-${n}`}
+          role="option"
+          aria-selected={n === chosen}
+          onClick={() => onChoose(one)}
+        >
+          <Said inline text={one.title} />{' '}
+          <span class="muted">
+            {one.kind} <Said inline text={one.detail} />
+          </span>
+        </li>
+      ))}
+    </ul>
   )
 }
 

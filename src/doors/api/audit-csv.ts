@@ -1,5 +1,5 @@
 import type { Response } from 'express'
-import { csvRow } from '../../lib/csv-writer.ts'
+import { csvLine } from '../../lib/csv-writer.ts'
 import type { AuditEntry } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { readTimeline } from '../../record/audit.ts'
@@ -41,7 +41,7 @@ export function auditCsvEndpoints(parts: PartsOf<'db'>): Endpoints {
       const filter = await auditFilter(db, query)
       res.setHeader('Content-Type', 'text/csv; charset=utf-8; header=present')
       res.setHeader('Content-Disposition', 'attachment; filename="audit.csv"')
-      await written(res, csvRow([...COLUMNS, 'hash', 'body']))
+      await written(res, csvLine([...COLUMNS, 'hash', 'body']))
       await rows(db, filter, res)
       res.end()
     },
@@ -65,7 +65,7 @@ async function rows(
 
 function rowOf({ body, hash }: AuditEntry): string {
   const members = JSON.parse(body) as JsonObject
-  return csvRow([...COLUMNS.map((name) => textOf(members[name])), hash, body])
+  return csvLine([...COLUMNS.map((name) => textOf(members[name])), hash, body])
 }
 
 function textOf(value: JsonObject[string] | undefined): string {

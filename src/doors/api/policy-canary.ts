@@ -141,7 +141,7 @@ const MAYBE_ONE = always({
 })
 
 /** `/policy/canary`: a policy on trial beside the live one. */
-export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle'>): Endpoints {
+export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle' | 'config'>): Endpoints {
   const { db, lifecycle } = parts
   const endpoints = new Endpoints('policy', parts)
 
@@ -161,10 +161,11 @@ export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle'>): Endpo
       status: 201,
       errors: [
         ...(['not_found', 'conflict', 'policy_invalid', 'stale_revision'] as const),
-        'audit_unavailable',
+        ...(['audit_unavailable', 'not_implemented'] as const),
       ],
     },
     async ({ body, caller }) => {
+      if (body.mode === 'enforce' && !parts.config.canaryEnforce) throw unfinished()
       const { mode, percent, roles = null, until, abort_when: abortWhen, note = '' } = body
       const wanted = { mode, percent, roles, note, author: caller.name }
       const started = await lifecycle.canaries.start({
@@ -289,3 +290,9 @@ function canaryJson({ canary, standing }: CanaryRead) {
     },
   }
 }
+
+const unfinished = (): GatewayError =>
+  new GatewayError(
+    'not_implemented',
+    'a candidate that decides is not finished; `compare` is, and CANARY_ENFORCE=on is for trying',
+  )

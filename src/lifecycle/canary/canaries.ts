@@ -85,16 +85,16 @@ export class Canaries {
 
   /** Publishes what runs, by the rules of every publish. @throws GatewayError as `publish` does; `conflict` where none runs */
   async promote(author: string, note: string): Promise<Promoted> {
-    const { db, policies, history, publisher, publishes } = this.#parts
+    const { db, history, publisher, publishes } = this.#parts
     const canary = await runningCanary(db)
     if (!canary) throw noneRuns()
     const { revision, base } = canary
     const { files: given } = await history.read(revision)
     if (!given) throw new GatewayError('conflict', 'its files are not kept any more')
     const wanted = { given, base, author, note }
-    const { publishing } = policies.current
+    // Who has to agree is what the base says, which this replica may not have loaded yet.
+    const { publishing } = await publisher.assertBase(base)
     if (publisher.source === 'database' && publishing) {
-      await publisher.assertBase(base)
       return { held: await publishes.hold(wanted, publishing) }
     }
     return { outcome: await publisher.publish(wanted) }
