@@ -11,7 +11,6 @@ import { httpDoor } from './doors/door.ts'
 import type { Listening } from './doors/edge/listening.ts'
 import { refusal } from './doors/edge/readiness.ts'
 import { ensureDirectory } from './lib/directories.ts'
-import { collectGarbage } from './lib/collect.ts'
 import { Lifetime } from './lib/lifetime.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { readVersion } from './lib/version.ts'
@@ -103,7 +102,6 @@ export class Gate {
       isStopping: () => this.#life.hasEnded,
     })
     await beforeListening()
-    collectGarbage()
     this.#door = await this.#life.begin(door)
     log.info({ url: this.url, version, replica: record.replica.id }, 'ready')
   }

@@ -9,6 +9,7 @@ import { CliError, EXIT, print, say } from './exit.ts'
 import { ADMIN_KEY_FILE } from './gate-client.ts'
 import { policyFailure } from './policy-report.ts'
 import { noCreate } from './database-rights.ts'
+import { collectGarbage } from '../lib/collect.ts'
 import { portProblem } from './port.ts'
 import { goOnUnread } from './unread.ts'
 
@@ -42,9 +43,11 @@ export async function start(): Promise<void> {
   let newAdmin: string | null = null
   try {
     await gate.start(async () => {
-      if (gate.sealed) return
-      newAdmin = await ensureAdmin(gate)
-      if (demo) await ensureDemoAgent(gate)
+      if (!gate.sealed) {
+        newAdmin = await ensureAdmin(gate)
+        if (demo) await ensureDemoAgent(gate)
+      }
+      collectGarbage()
     })
   } catch (error) {
     await demo?.stop()
