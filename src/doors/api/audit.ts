@@ -54,7 +54,7 @@ const CHECKPOINTS = params<{ limit?: number; cursor?: number }>({
 })
 
 /** `GET /audit/timeline`, `/entries/{seq}`, `/checkpoints`, `/verify`, `/checkpoint`, `/export`. */
-export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints'>): Endpoints {
+export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints' | 'floor'>): Endpoints {
   const { db, checkpoints } = parts
   const endpoints = new Endpoints('audit', parts)
 
@@ -204,9 +204,10 @@ const ALERT_AGAIN_MS = 3_600_000
 
 /** One alert an hour for each way the record can be broken, however often somebody looks. */
 async function alertBroken(
-  { operations }: Pick<HttpParts, 'operations'>,
+  { operations, floor }: Pick<HttpParts, 'operations' | 'floor'>,
   finding: AuditFinding,
 ): Promise<void> {
+  if (floor.broken) return // it takes no entry, and is among the open alerts as long as that lasts
   const { code, seq } = finding
   await operations.write(async (tx) => {
     const filter = { agent: null, type: 'audit_broken', before: null, limit: PAGE_DEFAULT }
