@@ -3,7 +3,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import pg from 'pg'
-import { PostgresServer, scratch } from '../test/support/database.ts'
+import { PostgresServer } from '../test/support/database.ts'
+import { scratch } from '../test/support/scratch.ts'
 import { TestGate } from '../test/support/gate.ts'
 import { reply, TestUpstream } from '../test/support/upstream.ts'
 

@@ -2,7 +2,8 @@ import { fork, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import autocannon from 'autocannon'
-import { prepareEmbedded, PostgresServer, postgresBin, scratch } from '../test/support/database.ts'
+import { prepareEmbedded, PostgresServer, postgresBin } from '../test/support/database.ts'
+import { scratch } from '../test/support/scratch.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
 

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { ConfigError, parseConfig, readConfig } from '../src/config.ts'
-import { scratch } from './support/database.ts'
+import { scratch } from './support/scratch.ts'
 
 function problems(env: Record<string, string>): readonly string[] {
   try {

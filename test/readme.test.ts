@@ -5,7 +5,8 @@ import path from 'node:path'
 import { parse } from 'yaml'
 import { parseConfig } from '../src/config.ts'
 import { freePort, GateProcess } from './support/gate-process.ts'
-import { prepareEmbedded, scratch } from './support/database.ts'
+import { prepareEmbedded } from './support/database.ts'
+import { scratch } from './support/scratch.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
 const read = (file: string): string => fs.readFileSync(path.join(ROOT, file), 'utf8')

@@ -4,7 +4,7 @@
 import { expect } from 'chai'
 import path from 'node:path'
 import { entriesIn } from '../support/audit-export.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { freePort, GateProcess } from '../support/gate-process.ts'
 import { ADMIN, MAKER } from '../support/gate.ts'
 import { GATE, writePolicies } from '../support/policies.ts'

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { runRegoTests } from '../../src/rego/testing/run.ts'
 import { corpus, FOREIGN } from './corpora.ts'
 

@@ -1,5 +1,6 @@
 // Kills the gate, or its database server, at random moments under load, and checks what must hold.
-import { PostgresServer, prepareEmbedded, scratch } from '../support/database.ts'
+import { PostgresServer, prepareEmbedded } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { Campaign, type CampaignReport } from './campaign.ts'
 
 const LOAD_MS_MAX = 900

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { parseAllDocuments } from 'yaml'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 /** The newest whose engines take Node 20. */

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 const MAJORS = ['20', '22', '24']

@@ -8,7 +8,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { freePort } from '../support/gate-process.ts'
 import { pack } from '../support/packed.ts'
 

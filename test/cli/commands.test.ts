@@ -5,7 +5,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { portcullis } from '../../src/cli/program.ts'
 import { pointToHelp } from '../../src/cli/run.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { freePort } from '../support/gate-process.ts'
 
 const BIN = path.resolve(import.meta.dirname, '..', '..', 'bin', 'portcullis.js')

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const CLI = path.resolve(import.meta.dirname, '..', '..', 'bin', 'portcullis.js')
 

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const BIN = path.resolve(import.meta.dirname, '..', '..', 'bin', 'portcullis.js')
 

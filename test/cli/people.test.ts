@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { spawn } from 'node:child_process'
 import path from 'node:path'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { ADMIN, TestGate, until } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'

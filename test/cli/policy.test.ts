@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { parse } from 'yaml'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { ADMIN, MAKER, TestGate } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { spawn } from 'node:child_process'
 import path from 'node:path'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { ADMIN, TestGate } from '../support/gate.ts'
 import { GATE, writePolicies } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'

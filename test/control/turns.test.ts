@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import path from 'node:path'
-import { prepareEmbedded, scratch } from '../support/database.ts'
+import { prepareEmbedded } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { freePort, GateProcess } from '../support/gate-process.ts'
 import { ADMIN, until } from '../support/gate.ts'
 import { ModelServer } from '../support/model-server.ts'

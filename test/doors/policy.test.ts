@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { EventReader } from '../support/events.ts'
 import { ADMIN, TestGate, until, type Answer } from '../support/gate.ts'
 import { GATE, TOOLS, writePolicies } from '../support/policies.ts'

@@ -5,7 +5,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { signManifest, type SignedManifest } from '../../src/lib/manifest.ts'
 import type { JsonObject } from '../../src/model/json.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { TestGate, type Answer } from '../support/gate.ts'
 import { reply } from '../support/upstream.ts'
 

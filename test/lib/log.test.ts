@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { createLogger, RotatingFile } from '../../src/lib/log.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const MEGABYTE = 1 << 20
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { diffTexts, readPatch, type DiffResult } from '../../src/lib/unified-diff.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const LINES_MAX = 500
 type Files = Readonly<Record<string, string | null>>

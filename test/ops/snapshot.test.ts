@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const SCRIPT = path.resolve(import.meta.dirname, '..', '..', 'ops', 'snapshot.mjs')
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { loadBundle } from '../../src/policy/index.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { OPTIONS, sampleFiles } from './sample.ts'
 
 /** A policy directory of the sample, and what is done to it besides. */

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import fs from 'node:fs'
 import path from 'node:path'
 import { DirectoryWatch } from '../../src/policy/watch.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { until } from '../support/gate.ts'
 
 describe('DirectoryWatch', () => {

@@ -5,7 +5,7 @@ import path from 'node:path'
 import type { Pool } from 'pg'
 import { Store } from '../../src/store/store.ts'
 import { createLogger } from '../../src/lib/log.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { TestGate } from '../support/gate.ts'
 import { reply } from '../support/upstream.ts'
 

@@ -5,7 +5,8 @@ import { Ledger, type LedgerKind } from '../../src/record/ledger.ts'
 import { HeadFloor } from '../../src/store/head-floor.ts'
 import { Store } from '../../src/store/store.ts'
 import { until } from '../support/gate.ts'
-import { postgresBin, PostgresServer, scratch } from '../support/database.ts'
+import { postgresBin, PostgresServer } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const NOTE = { agentId: '', tool: '', effect: '', actionId: '', detail: {} } as const
 const APPLICATION = 'ledger-under-test'

@@ -5,7 +5,8 @@ import { createLogger } from '../../src/lib/log.ts'
 import { Ledger, type LedgerKind, type Tx } from '../../src/record/ledger.ts'
 import { HeadFloor } from '../../src/store/head-floor.ts'
 import { Store } from '../../src/store/store.ts'
-import { prepareEmbedded, scratch } from '../support/database.ts'
+import { prepareEmbedded } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 const NOTE = { agentId: '', tool: '', effect: '', actionId: '', detail: {} }
 

@@ -8,7 +8,8 @@ import { HeadFloor } from '../../src/store/head-floor.ts'
 import { Jobs } from '../../src/store/jobs.ts'
 import { Store } from '../../src/store/store.ts'
 import { QUEUE_OPTIONS } from '../../src/worker/queues.ts'
-import { prepareEmbedded, scratch } from '../support/database.ts'
+import { prepareEmbedded } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 describe('the jobs of a batch', function () {
   this.timeout(600_000)

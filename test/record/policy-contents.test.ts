@@ -8,7 +8,8 @@ import {
   sweepContents,
 } from '../../src/record/policy-contents.ts'
 import { Store } from '../../src/store/store.ts'
-import { prepareEmbedded, scratch } from '../support/database.ts'
+import { prepareEmbedded } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 
 describe('contents of policy files', () => {
   let store: Store

@@ -9,7 +9,8 @@ import { createPartition, partitions, weekOf } from '../../src/record/retention.
 import { Store } from '../../src/store/store.ts'
 import type { Db } from '../../src/store/tx.ts'
 import { entriesIn } from '../support/audit-export.ts'
-import { postgresBin, PostgresServer, prepareEmbedded, scratch } from '../support/database.ts'
+import { postgresBin, PostgresServer, prepareEmbedded } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { TestGate } from '../support/gate.ts'
 import { reply } from '../support/upstream.ts'
 

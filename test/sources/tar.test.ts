@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { readTarGz } from '../../src/sources/tar.ts'
-import { scratch } from '../support/database.ts'
+import { scratch } from '../support/scratch.ts'
 import { entry, tarOf } from '../policy/archive.ts'
 
 const LONG = `${'deep/'.repeat(30)}${'n'.repeat(120)}.rego`

@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import pg from 'pg'
+import { scratch, scratchRoot } from './scratch.ts'
 import { createLogger } from '../../src/lib/log.ts'
 import { Jobs } from '../../src/store/jobs.ts'
 import { Store } from '../../src/store/store.ts'
@@ -11,28 +12,12 @@ import { Store } from '../../src/store/store.ts'
 const START_ATTEMPTS = 20
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 
-const scratched: string[] = []
-
-/** A scratch folder that is gone after the tests; KEEP_SCRATCH keeps them, to look into. */
-export function scratch(name: string): string {
-  if (scratched.length === 0) process.once('exit', removeScratched)
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), `portcullis-${name}-`))
-  scratched.push(folder)
-  return folder
-}
-
-// A suite makes more than a thousand, and a database is tens of megabytes.
-function removeScratched(): void {
-  if (process.env['KEEP_SCRATCH']) return
-  for (const folder of scratched) fs.rmSync(folder, { recursive: true, force: true })
-}
-
 /**
  * An initialised embedded database to copy: creating one takes seconds, copying it a tenth of one.
  * Named after everything it is made from, so that a change makes a new one.
  */
 export async function embeddedTemplate(): Promise<string> {
-  const dir = path.join(os.tmpdir(), `portcullis-template-${fingerprint()}`)
+  const dir = path.join(scratchRoot(), `portcullis-template-${fingerprint()}`)
   if (fs.existsSync(dir)) return dir
   const making = scratch('template')
   const log = createLogger('silent', null)

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { scratch } from './database.ts'
+import { scratch } from './scratch.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
 

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { expect } from 'chai'
 import { compactVerify, importSPKI } from 'jose'
 import { readTarGz } from '../../../src/sources/tar.ts'
-import { scratch } from '../../support/database.ts'
+import { scratch } from '../../support/scratch.ts'
 import { ADMIN, MAKER, TestGate } from '../../support/gate.ts'
 import { writePolicies } from '../../support/policies.ts'
 
