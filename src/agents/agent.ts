@@ -39,36 +39,6 @@ export interface Agent extends AgentFacts, NewAgent {
   readonly updatedAt: Date
 }
 
-/** A row of table `agents`. */
-export interface AgentRow {
-  readonly id: string
-  readonly name: string
-  readonly owner: string
-  readonly roles: string[]
-  readonly status: AgentStatus
-  readonly status_reason: string
-  readonly properties: string
-  readonly description: string
-  readonly category: string
-  readonly specialist: string
-  readonly version: string
-  readonly tags: string[]
-  readonly profile: string
-  readonly template: string
-  readonly manifest_hash: string
-  readonly instances: number | null
-  readonly monthly_budget: bigint | null
-  readonly per_action_limit: bigint | null
-  readonly thresholds: number[]
-  readonly started_at: Date | null
-  readonly created_at: Date
-  readonly updated_at: Date
-}
-
-export const AGENT_COLUMNS = `id, name, owner, roles, status, status_reason, properties, description,
-  category, specialist, version, tags, profile, template, manifest_hash, instances, monthly_budget,
-  per_action_limit, thresholds, started_at, created_at, updated_at`
-
 /** What an agent is where nothing is said. */
 export const BARE_PROFILE: AgentProfile = Object.freeze({
   owner: '',
@@ -89,31 +59,4 @@ export const BARE_PROFILE: AgentProfile = Object.freeze({
 /** An agent that may act at once, made by hand rather than from a template or a manifest. */
 export function newAgent(name: string, profile: Partial<AgentProfile>): NewAgent {
   return { ...BARE_PROFILE, ...profile, name, status: 'active', template: '', manifestHash: '' }
-}
-
-export function agentFromRow(row: AgentRow): Agent {
-  return {
-    id: row.id,
-    name: row.name,
-    owner: row.owner,
-    roles: row.roles,
-    status: row.status,
-    statusReason: row.status_reason,
-    properties: JSON.parse(row.properties) as JsonObject,
-    description: row.description,
-    category: row.category,
-    specialist: row.specialist,
-    version: row.version,
-    tags: row.tags,
-    profile: row.profile,
-    template: row.template,
-    manifestHash: row.manifest_hash,
-    instances: row.instances,
-    monthlyBudget: row.monthly_budget,
-    perActionLimit: row.per_action_limit,
-    thresholds: row.thresholds,
-    startedAt: row.started_at,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-  }
 }

@@ -3,17 +3,14 @@ import { GatewayError } from '../errors.ts'
 import { canonicalJson } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { AgentStatus } from '../model/facts.ts'
+import type { JsonObject } from '../model/json.ts'
 import { textArray } from '../store/arrays.ts'
 import type { LookedUp, RegistryEpoch } from '../store/registry-epoch.ts'
 import type { Db, Tx } from '../store/tx.ts'
-import {
-  AGENT_COLUMNS,
-  agentFromRow,
-  type Agent,
-  type AgentProfile,
-  type AgentRow,
-  type NewAgent,
-} from './agent.ts'
+import type { Agent, AgentProfile, NewAgent } from './agent.ts'
+
+// Agents, and what the ledger reads of them. Every statement on their table is here. Lists go by id, and ids by age, so no page shows
+// one twice. What is cached of an agent is valid for one epoch of the registry, which each write moves.
 
 export interface AgentFilter {
   readonly role?: string | undefined
@@ -286,6 +283,63 @@ const RECORD = `(id text, name text, owner text, roles text[], status text, prop
   description text, category text, specialist text, version text, tags text[], profile text,
   template text, manifest_hash text, instances int, monthly_budget bigint, per_action_limit bigint,
   thresholds int[])`
+
+/** A row of table `agents`. */
+interface AgentRow {
+  readonly id: string
+  readonly name: string
+  readonly owner: string
+  readonly roles: string[]
+  readonly status: AgentStatus
+  readonly status_reason: string
+  readonly properties: string
+  readonly description: string
+  readonly category: string
+  readonly specialist: string
+  readonly version: string
+  readonly tags: string[]
+  readonly profile: string
+  readonly template: string
+  readonly manifest_hash: string
+  readonly instances: number | null
+  readonly monthly_budget: bigint | null
+  readonly per_action_limit: bigint | null
+  readonly thresholds: number[]
+  readonly started_at: Date | null
+  readonly created_at: Date
+  readonly updated_at: Date
+}
+
+const AGENT_COLUMNS = `id, name, owner, roles, status, status_reason, properties, description,
+  category, specialist, version, tags, profile, template, manifest_hash, instances, monthly_budget,
+  per_action_limit, thresholds, started_at, created_at, updated_at`
+
+function agentFromRow(row: AgentRow): Agent {
+  return {
+    id: row.id,
+    name: row.name,
+    owner: row.owner,
+    roles: row.roles,
+    status: row.status,
+    statusReason: row.status_reason,
+    properties: JSON.parse(row.properties) as JsonObject,
+    description: row.description,
+    category: row.category,
+    specialist: row.specialist,
+    version: row.version,
+    tags: row.tags,
+    profile: row.profile,
+    template: row.template,
+    manifestHash: row.manifest_hash,
+    instances: row.instances,
+    monthlyBudget: row.monthly_budget,
+    perActionLimit: row.per_action_limit,
+    thresholds: row.thresholds,
+    startedAt: row.started_at,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}
 
 const INSERT_AGENTS = `insert into agents (id, name, owner, roles, status, properties, description,
     category, specialist, version, tags, profile, template, manifest_hash, instances, monthly_budget,

@@ -190,16 +190,18 @@ const RENEW = `update replicas set lease_until = clock_timestamp() + $2 * interv
       'reason', reason, 'actor', actor, 'epoch', epoch, 'engagedAt', engaged_at))
       from kill_switches), '[]') as rows`
 
+export interface LiveReplica {
+  readonly id: string
+  readonly host: string
+  readonly version: string
+  readonly revision: string
+  readonly startedAt: Date
+}
+
 /** The replicas whose lease has not run out, oldest first. */
-export async function liveReplicas(db: Db) {
-  return db.query<{
-    readonly id: string
-    readonly host: string
-    readonly version: string
-    readonly revision: string
-    readonly started_at: Date
-  }>(
-    `select id, host, version, revision, started_at from replicas
+export async function liveReplicas(db: Db): Promise<LiveReplica[]> {
+  return db.query(
+    `select id, host, version, revision, started_at as "startedAt" from replicas
      where lease_until > clock_timestamp() order by started_at`,
   )
 }

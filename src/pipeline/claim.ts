@@ -19,6 +19,9 @@ import { costIn, effectHash, type Judgement } from './judge.ts'
 import { fromStored } from './requests.ts'
 import type { Submission } from './submission.ts'
 
+// The nouns between judging and the ledger. A claim holds all that the batch needs to let an action start, and nothing that it would
+// have to ask a policy for: the hash that an approval is bound to, what is counted, and what of it the record may hold.
+
 /** A question of who enforces the answer. */
 export interface AskedBy {
   readonly surface: string

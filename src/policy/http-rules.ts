@@ -13,6 +13,10 @@ import type { Json, JsonObject } from '../model/json.ts'
 import type { BodyKind, HttpCallRules, Param, ParamStyle, ResponseRules } from '../model/tool.ts'
 import type { PathStep } from '../sources/yaml.ts'
 
+// How a tool is called beyond its method and path, from what was written to rules without gaps: every arg travels in exactly one
+// place, and what is not said follows from the method and the schema. What changes the call itself is part of an approval; what only
+// changes what callers are told is not.
+
 /** What a tool says of how it is called, beyond its method and path, as written. */
 export interface RawHttpCall {
   readonly method: string

@@ -39,6 +39,10 @@ import type {
 } from '../bundle/types.ts'
 import { parseYaml, type SourceDocument } from '../sources/yaml.ts'
 
+// From the files of a directory to a bundle or to every finding. Each reader reports what is wrong and goes on, so that an author
+// sees all of it at once; only what makes no sense without another part waits for it. A file that would be read twice (`gate.yaml`
+// by guards and by matrices) is parsed once, with places. Nothing here touches what is live.
+
 /** What a load needs besides the files. */
 export interface LoadOptions extends Kinds {
   /** Values for `${NAME}` in `base_url`. */
@@ -217,26 +221,33 @@ async function compile(
     },
     found,
   )
-  if (!found.hasErrors && rules && decisionApi) {
-    warnOfUngranted(rules.placed, tools.tools, modules, found)
-    const must = cases.filter((one) => one.must)
-    const read = { files, gate, tools, ...rules, decisionApi, modules, must, options }
-    const parts = toParts(read, found)
-    const { protocols } = options
-    const made = { data: data.values, protocols }
-    const bundle = await assemble(parts, rules.placed, modules, made)
-    await runTests(cases, bundle, options, found)
-    const told = { warnings: found.list('warning', POLICY_LIMITS.diagnosticsMax) }
-    if (!found.hasErrors) {
-      return {
-        kind: 'checked',
-        bundle: Object.freeze({ ...bundle, ...told }),
-        parts: { ...parts, ...told },
-      }
+  let checked: CheckedPolicy | undefined
+  try {
+    if (!found.hasErrors && rules && decisionApi) {
+      warnOfUngranted(rules.placed, tools.tools, modules, found)
+      const must = cases.filter((one) => one.must)
+      const read = { files, gate, tools, ...rules, decisionApi, modules, must, options }
+      const made = { data: data.values, protocols: options.protocols }
+      const parts = toParts(read, found)
+      const bundle = await assemble(parts, rules.placed, modules, made)
+      await runTests(cases, bundle, options, found)
+      checked = checkedOf(bundle, parts, found)
     }
+  } finally {
+    // Also where something threw: threads of modules that nobody holds would stay for good.
+    if (!checked) await closeAll(modules)
   }
-  await closeAll(modules)
-  return rejected(found, texts)
+  return checked ?? rejected(found, texts)
+}
+
+function checkedOf(bundle: Bundle, parts: PolicyParts, found: Findings): CheckedPolicy | undefined {
+  if (found.hasErrors) return undefined
+  const told = { warnings: found.list('warning', POLICY_LIMITS.diagnosticsMax) }
+  return {
+    kind: 'checked',
+    bundle: Object.freeze({ ...bundle, ...told }),
+    parts: { ...parts, ...told },
+  }
 }
 
 async function runTests(

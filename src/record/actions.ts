@@ -7,6 +7,9 @@ import type { Db, Tx } from '../store/tx.ts'
 import { wipeHeldFiles } from './held-files.ts'
 import { wipeHeld } from './held-requests.ts'
 
+// Actions as they are stored: one row each, from the claim to the outcome. A row moves only by compare-and-set on state and fence, so
+// that of two who would end an action one finds that it has ended. Many are written or read with one statement, as arrays.
+
 export type ActionState =
   | 'held'
   | 'executing'

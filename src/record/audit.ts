@@ -114,8 +114,19 @@ export async function latestCheckpoint(db: Db): Promise<Checkpoint | undefined> 
   return row
 }
 
-export async function readAuditKeys(db: Db): Promise<{ key_id: string; public_key: string }[]> {
-  return db.query('select key_id, public_key from audit_keys order by first_seen, key_id')
+/** A key that the record was or is signed with. */
+export interface AuditKey {
+  readonly keyId: string
+  /** PEM. */
+  readonly publicKey: string
+}
+
+/** Oldest first. */
+export async function readAuditKeys(db: Db): Promise<AuditKey[]> {
+  return db.query(
+    `select key_id as "keyId", public_key as "publicKey" from audit_keys
+     order by first_seen, key_id`,
+  )
 }
 
 function fromRow(row: EntryRow): AuditEntry {

@@ -201,7 +201,7 @@ export class Checkpointer {
 
   /** Makes a new key, and answers the entry that puts on record that the one before is gone and why. */
   async replaceKey(tx: Tx, reason: string): Promise<void> {
-    const before = this.keptOutside().at(-1)?.keyId ?? (await readAuditKeys(tx)).at(-1)?.key_id
+    const before = this.keptOutside().at(-1)?.keyId ?? (await readAuditKeys(tx)).at(-1)?.keyId
     this.#key.create()
     await this.#register(tx)
     const detail = { old_key_id: before ?? null, new_key_id: this.#key.id, reason }
@@ -212,7 +212,7 @@ export class Checkpointer {
     const outside = this.keptOutside()
     if (this.#key.exists && outside.some(({ keyId }) => keyId === this.#key.id)) return
     const known = await readAuditKeys(this.#db)
-    if (this.#key.exists && known.some(({ key_id: id }) => id === this.#key.id)) return
+    if (this.#key.exists && known.some(({ keyId }) => keyId === this.#key.id)) return
     const isNewReplica = outside.length === 0 && (known.length === 0 || (await this.#othersAlive()))
     if (!isNewReplica) {
       const message =
@@ -283,7 +283,7 @@ export class Checkpointer {
 
   // The keys of this directory count whatever the database says of them.
   async #allKeys(): Promise<ReadonlyMap<string, KeyObject>> {
-    const stored = (await readAuditKeys(this.#db)).map((row) => createPublicKey(row.public_key))
+    const stored = (await readAuditKeys(this.#db)).map((row) => createPublicKey(row.publicKey))
     return new Map([...stored, ...this.#key.known].map((key) => [keyIdOf(key), key]))
   }
 

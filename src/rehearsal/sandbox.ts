@@ -32,6 +32,9 @@ import type { Masking } from '../record/masking.ts'
 import { keepPace } from '../agents/pace.ts'
 import { Rehearsal, type Scenario, type Step } from './rehearsal.ts'
 
+// A run is queued in the batch that puts it on record, played by whichever replica takes its job, and finished in another batch. A
+// replica that dies in between leaves a run that is `running` under its id: others queue it again, a few times at most.
+
 export const SCENARIO_ACTIONS_MAX = 200
 const SCENARIO_BYTES_MAX = 256 * 1024
 /** Not finished at once, for one agent. */

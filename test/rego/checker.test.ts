@@ -73,6 +73,14 @@ const TABLE: readonly Row[] = [
     ],
   },
   {
+    stage: 'recursion: a name that is put together may be any',
+    source: 'x := "q"\n\nr := data.p[$"{x}"]\n\nq := r',
+    found: [
+      'rego_recursion_error 5: rule data.p.r is recursive: data.p.r -> data.p.r',
+      'rego_recursion_error 7: rule data.p.q is recursive: data.p.q -> data.p.r -> data.p.q',
+    ],
+  },
+  {
     stage: 'types: what a builtin is given fits',
     source: 'r := count(1)',
     found: ['rego_type_error 3: count: invalid argument(s)'],

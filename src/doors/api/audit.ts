@@ -15,6 +15,7 @@ import { listAlerts, raiseAlert } from '../../record/alerts.ts'
 import {
   latestCheckpoint,
   listCheckpoints,
+  type AuditKey,
   readAuditKeys,
   readCheckpoints,
   readEntriesAfter,
@@ -176,7 +177,7 @@ export function auditEndpoints(parts: PartsOf<'db' | 'checkpoints' | 'floor'>): 
       return {
         checkpoint: checkpoint ? checkpointJson(checkpoint) : null,
         public_key: checkpoints.publicKeyPem,
-        keys: await readAuditKeys(db),
+        keys: (await readAuditKeys(db)).map(keyJson),
       }
     },
   )
@@ -223,6 +224,8 @@ async function alertBroken(
   })
 }
 
+const keyJson = ({ keyId, publicKey }: AuditKey) => ({ key_id: keyId, public_key: publicKey })
+
 async function verifyDatabase(db: Db, publicKey: string, outside: readonly Checkpoint[]) {
   const checkpoints = [...outside, ...(await readCheckpoints(db, 0n))]
   const verifier = new AuditVerifier([publicKey], checkpoints, await readArchives(db))
@@ -246,7 +249,7 @@ async function verifyDatabase(db: Db, publicKey: string, outside: readonly Check
 async function exportRecord(db: Db, res: Response): Promise<void> {
   const { size, head } = await readHead(db)
   res.setHeader('Content-Type', 'application/x-ndjson')
-  await writeLine(res, headLine(size, head, await readAuditKeys(db)))
+  await writeLine(res, headLine(size, head, (await readAuditKeys(db)).map(keyJson)))
   let seq = 0n
   while (seq < size) {
     const entries = (await readEntriesAfter(db, seq, CHUNK)).filter((one) => one.seq <= size)

@@ -121,7 +121,10 @@ async function stateJson(
 ) {
   const { policies, killState, db, replica, checkpoints } = parts
   const { size, head } = await readHead(db)
-  const replicas = await liveReplicas(db)
+  const replicas = (await liveReplicas(db)).map(({ startedAt, ...replica }) => ({
+    ...replica,
+    started_at: startedAt,
+  }))
   return {
     policy: { revision: policies.current.revision, stale: policies.rejection !== undefined },
     kill_switch: { known: killState.isKnown, engaged: killState.rows.length },

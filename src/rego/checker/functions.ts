@@ -7,6 +7,9 @@ import { DEPRECATED, isBuiltin, OUTSIDE } from '../builtins/builtins.ts'
 import { importName, importText } from './imports.ts'
 import type { FunctionType } from '../builtins/types.ts'
 
+// What OPA checks of imports, arguments and calls before types: names that are taken, patterns that are none, functions that do
+// not exist or get too many arguments, and what a stricter version refuses. Messages are OPA's, as its tests compare them.
+
 type TypeOf = (name: string) => FunctionType | undefined
 
 /** Two imports under one name. */

@@ -73,6 +73,9 @@ export function isData(ref: RefTerm): boolean {
   return head.kind === 'var' && head.name === 'data'
 }
 
+/** A step of these may be any name, as far as can be seen here. */
+const OPEN: ReadonlySet<Term['kind']> = new Set(['var', 'ref', 'call', 'template'])
+
 /** Rules that a reference may read. */
 export function rulesOf(tree: RuleNode, ref: RefTerm): Set<PlacedRule> {
   const found = new Set<PlacedRule>()
@@ -84,7 +87,7 @@ export function rulesOf(tree: RuleNode, ref: RefTerm): Set<PlacedRule> {
     } else if (term.kind === 'string') {
       const child = node.children.get(term.value)
       if (child) go(child, rest)
-    } else if (term.kind === 'var' || term.kind === 'ref' || term.kind === 'call') {
+    } else if (OPEN.has(term.kind)) {
       for (const child of node.children.values()) go(child, rest)
     }
   }

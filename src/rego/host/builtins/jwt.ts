@@ -25,6 +25,9 @@ import { pemBlocks } from './crypto.ts'
 import { type Family, fail, object, text } from './kind.ts'
 import { now } from './time.ts'
 
+// The `io.jwt` family as OPA has it: tokens are decoded and verified with Node's keys, and errors read as OPA's, because policies
+// match them. A verification that cannot be made (a key of another kind) is false or an error exactly where it is there.
+
 interface Token {
   readonly header: RegoObject
   readonly payload: RegoObject
