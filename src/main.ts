@@ -1,3 +1,4 @@
+import { KeyUses } from './agents/key-uses.ts'
 import { KeyRing } from './agents/keys.ts'
 import { AgentCache } from './agents/registry.ts'
 import { Sides } from './canary/sides.ts'
@@ -113,7 +114,8 @@ async function openActions(basics: Basics, record: RecordParts) {
   const { db, control, ledger, events, replica, registry, checkpoints, mask, heldFiles } = record
   const bundle = () => policies.current
   const replicaId = replica.id
-  const keyRing = new KeyRing(db, registry, config.apiTokens)
+  const keyUses = await life.begin(new KeyUses(db, log))
+  const keyRing = new KeyRing(db, registry, config.apiTokens, keyUses)
   const operations = new Operations({ db, control, bundle, ledger, killState, replicaId, log })
   const agents = new AgentCache(db, registry)
   events.subscribe(({ kind, agentId }) => kind.startsWith('agent.') && agents.forget(agentId))
@@ -143,6 +145,7 @@ async function openActions(basics: Basics, record: RecordParts) {
   })
   return {
     keyRing,
+    keyUses,
     operations,
     pipeline,
     inquiries,

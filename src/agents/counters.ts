@@ -404,6 +404,16 @@ export const settlementsOf = (
 ): readonly Settlement[] =>
   (JSON.parse(reserved) as Charge[]).map((charge) => ({ ...charge, outcome, spent }))
 
+/** What is spent of the charge to one budget of an action, of which the upstream says what it came to. */
+export function spentOf(
+  { reserved }: { readonly reserved: string },
+  key: string,
+  spent: bigint,
+): bigint {
+  const charge = (JSON.parse(reserved) as Charge[]).find((one) => one.key === key)
+  return charge ? settledPart({ ...charge, outcome: 'settle', spent }, BigInt(charge.amount)) : 0n
+}
+
 /** Turns charges into spent money (`settle`) or gives them back (`release`). */
 export function settleBudgets(tx: Tx, charges: readonly Settlement[]): void {
   const totals = new Map<string, { charge: Charge; settle: bigint; all: bigint }>()

@@ -5,6 +5,7 @@ import { newId } from '../lib/ids.ts'
 import { columns } from '../store/columns.ts'
 import type { LookedUp, RegistryEpoch } from '../store/registry-epoch.ts'
 import type { Db, Tx } from '../store/tx.ts'
+import type { KeyUses } from './key-uses.ts'
 import { findAgent } from './registry.ts'
 
 // A key is `pk_<id>_<secret>`: it is found by its id and compared by the hash of its secret, in constant time; the secret is
@@ -109,8 +110,12 @@ export async function revokeKey(tx: Tx, id: string): Promise<ApiKey | undefined>
   return row
 }
 
-export async function listKeys(db: Db): Promise<ApiKey[]> {
-  return db.query<ApiKey>(`select ${KEY_COLUMNS} from api_keys order by id`)
+/** All keys, or those of an agent, oldest first. */
+export async function listKeys(db: Db, agentId?: string): Promise<ApiKey[]> {
+  return db.query<ApiKey>(
+    `select ${KEY_COLUMNS} from api_keys where $1::text is null or agent_id = $1 order by id`,
+    [agentId ?? null],
+  )
 }
 
 /** Lets live keys expire: one by its id, or all of an agent. Answers those it touched, newest first. */
@@ -142,12 +147,19 @@ export class KeyRing {
   readonly #db: Db
   readonly #registry: RegistryEpoch
   readonly #environment: ReadonlyMap<string, EnvironmentKey>
+  readonly #uses: KeyUses
   readonly #cache = new LRUCache<string, Known>({
     max: CACHE_MAX,
     ttl: CACHE_TTL_MS,
   })
 
-  constructor(db: Db, registry: RegistryEpoch, environment: readonly EnvironmentKey[]) {
+  constructor(
+    db: Db,
+    registry: RegistryEpoch,
+    environment: readonly EnvironmentKey[],
+    uses: KeyUses,
+  ) {
+    this.#uses = uses
     this.#db = db
     this.#registry = registry
     this.#environment = new Map(environment.map((key) => [sha256(key.key), key]))
@@ -155,6 +167,12 @@ export class KeyRing {
 
   /** The caller, or null when the key is unknown or revoked. Throws only when the database does. */
   async authenticate(presented: string): Promise<Caller | null> {
+    const caller = await this.#known(presented)
+    if (caller) this.#uses.note(caller.keyId)
+    return caller
+  }
+
+  async #known(presented: string): Promise<Caller | null> {
     const hash = sha256(presented)
     const cached = this.#cache.get(hash)
     if (cached && this.#registry.holds(cached)) return cached.caller

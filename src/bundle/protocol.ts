@@ -11,6 +11,10 @@ export function protocolOf(
   return protocol
 }
 
+/** Names of the tools that protocols bring along: what calls of them come to shows only in their outcomes. */
+export const ownToolNames = ({ protocols }: Pick<Bundle, 'protocols'>): readonly string[] =>
+  [...protocols.values()].flatMap(({ own }) => own?.tools.map(({ name }) => name) ?? [])
+
 /** The tools of a directory with those of protocols. They are like any other to guards and approvals. */
 export const withOwnTools = (
   tools: readonly Tool[],

@@ -214,6 +214,16 @@ export interface Agent {
   readonly started_at: string | null
   readonly created_at: string
   readonly updated_at: string
+  /** where it was asked for; `today` begins at midnight, UTC */
+  readonly activity?: {
+    /** of its last decision */
+    readonly last_seen_at: string | null
+    readonly today: {
+      readonly allow: number
+      readonly deny: number
+      readonly require_approval: number
+    }
+  }
 }
 
 export interface Month {
@@ -445,6 +455,27 @@ export interface Calls {
         /** null: all that are not among the 20 largest */
         readonly name: string | null
         readonly points: readonly number[]
+      }[]
+    }
+  }
+  /** Spend in steps of time, by agent, tool or upstream. */
+  'GET /api/v1/spend/series': {
+    path: object
+    query: {
+      readonly by?: 'agent' | 'tool' | 'upstream'
+      readonly since?: string
+      readonly until?: string
+      readonly step_s?: number
+    }
+    body: undefined
+    answer: {
+      readonly since: string
+      readonly until: string
+      readonly step_s: number
+      readonly series: readonly {
+        /** null: all that are not among the 20 largest */
+        readonly name: string | null
+        readonly points: readonly string[]
       }[]
     }
   }
@@ -1878,6 +1909,8 @@ export interface Calls {
     query: {
       readonly types?: readonly string[]
       readonly agent?: string
+      readonly tool?: string
+      readonly effect?: 'allow' | 'deny' | 'require_approval'
       readonly last_event_id?: string
     }
     body: undefined
@@ -1889,7 +1922,10 @@ export interface Calls {
     query: {
       readonly types?: readonly string[]
       readonly agent?: string
+      readonly tool?: string
+      readonly effect?: 'allow' | 'deny' | 'require_approval'
       readonly last_event_id?: string
+      readonly unnamed?: boolean
     }
     body: undefined
     answer: string
@@ -1905,6 +1941,7 @@ export interface Calls {
       readonly tag?: string
       readonly owner?: string
       readonly q?: string
+      readonly activity?: boolean
       readonly limit?: number
       readonly cursor?: string
     }
@@ -1997,6 +2034,7 @@ export interface Calls {
     }
     query: {
       readonly include?: 'actions'
+      readonly activity?: boolean
     }
     body: undefined
     answer: {
@@ -2285,10 +2323,12 @@ export interface Calls {
       readonly agent: Agent
     }
   }
-  /** List API keys. */
+  /** List API keys, and when each was used last. */
   'GET /api/v1/keys': {
     path: object
-    query: object
+    query: {
+      readonly agent?: string
+    }
     body: undefined
     answer: {
       readonly keys: readonly {
@@ -2300,6 +2340,8 @@ export interface Calls {
         readonly created_at: string
         readonly revoked_at: string | null
         readonly expires_at: string | null
+        /** by now; a gate tells its peers once a minute */
+        readonly last_used_at: string | null
       }[]
     }
   }
@@ -2429,6 +2471,50 @@ export interface Calls {
       readonly state: 'open' | 'acknowledged'
       readonly acknowledged_at: string | null
       readonly acknowledged_by: string | null
+    }
+  }
+  /** What became of notices, newest first. */
+  'GET /webhooks/deliveries': {
+    path: object
+    query: {
+      readonly state?: 'waiting' | 'sending' | 'retrying' | 'delivered' | 'failed'
+      readonly limit?: number
+    }
+    body: undefined
+    answer: {
+      readonly receivers: {
+        readonly approvals: string | null
+        readonly alerts: string | null
+      }
+      readonly deliveries: readonly {
+        /** the `webhook-id` that the receiver gets, the same at each attempt */
+        readonly id: string
+        readonly to: 'approvals' | 'alerts'
+        readonly type: string | null
+        readonly approval: string | null
+        /** its id, where an alert is about one */
+        readonly agent: string | null
+        readonly state: 'waiting' | 'sending' | 'retrying' | 'delivered' | 'failed'
+        readonly attempts: number
+        /** of the last attempt that failed */
+        readonly error: string | null
+        readonly created_at: string
+        /** of what waits */
+        readonly next_at: string | null
+        readonly ended_at: string | null
+      }[]
+    }
+  }
+  /** Send a notice that says nothing, by the way of all others. */
+  'POST /webhooks/test': {
+    path: object
+    query: object
+    body: {
+      readonly to: 'approvals' | 'alerts'
+    }
+    answer: {
+      readonly id: string
+      readonly to: 'approvals' | 'alerts'
     }
   }
   /** Propose changes of files; an accepted plan becomes an artifact. */
@@ -2595,6 +2681,61 @@ export interface Calls {
       readonly max_tool_calls: number
       readonly timeout_s: number
       readonly priced: boolean
+    }
+  }
+  /** The models that turns may use, with their prices; never a key. */
+  'GET /llm/models': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly models: readonly {
+        readonly name: string
+        readonly provider: string | null
+        readonly base_url: string | null
+        readonly configured: boolean
+        readonly has_key: boolean
+        readonly max_tokens: number
+        readonly max_tool_calls: number
+        readonly timeout_s: number
+        readonly price: {
+          readonly input_per_million: string
+          readonly output_per_million: string
+        } | null
+      }[]
+    }
+  }
+  /** Calls, tokens and spend of models in steps of time, by model or agent. */
+  'GET /llm/usage': {
+    path: object
+    query: {
+      readonly by?: 'model' | 'agent'
+      readonly since?: string
+      readonly until?: string
+      readonly step_s?: number
+    }
+    body: undefined
+    answer: {
+      readonly since: string
+      readonly until: string
+      readonly step_s: number
+      readonly total: {
+        readonly calls: number
+        readonly failed: number
+        readonly prompt_tokens: number
+        readonly completion_tokens: number
+        readonly spent: string
+      }
+      readonly series: readonly {
+        readonly name: string | null
+        readonly points: readonly {
+          readonly calls: number
+          readonly failed: number
+          readonly prompt_tokens: number
+          readonly completion_tokens: number
+          readonly spent: string
+        }[]
+      }[]
     }
   }
   /** Queue a scenario to be played for an agent through the live policy. */

@@ -24,6 +24,7 @@ import { eventEndpoints } from './streams/events.ts'
 import { ingestEndpoints } from './api/ingest.ts'
 import { keyEndpoints } from './api/keys.ts'
 import { killSwitchEndpoints } from './api/kill-switch.ts'
+import { modelEndpoints } from './api/models.ts'
 import { planEndpoints } from './api/plans.ts'
 import { policyEndpoints } from './api/policy.ts'
 import { policyDraftEndpoints } from './api/policy-drafts.ts'
@@ -38,9 +39,11 @@ import { sandboxEndpoints } from './api/sandbox.ts'
 import { searchEndpoints } from './api/search.ts'
 import { seriesEndpoints } from './api/series.ts'
 import { spawnEndpoints } from './api/spawn.ts'
+import { spendSeriesEndpoints } from './api/spend-series.ts'
 import { statusEndpoints } from './api/status.ts'
 import { toolEndpoints } from './api/tools.ts'
 import { turnEndpoints } from './api/turns.ts'
+import { webhookEndpoints } from './api/webhooks.ts'
 import { whoamiEndpoints } from './api/whoami.ts'
 import { bySession } from './dashboard/cookie.ts'
 import { pageRoutes } from './dashboard/page.ts'
@@ -66,6 +69,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     actEndpoints(parts),
     statusEndpoints(parts),
     seriesEndpoints(parts),
+    spendSeriesEndpoints(parts),
     actionEndpoints(parts),
     toolEndpoints(parts),
     approvalEndpoints(parts),
@@ -85,8 +89,10 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     keyEndpoints(parts),
     whoamiEndpoints(parts),
     alertEndpoints(parts),
+    webhookEndpoints(parts),
     planEndpoints(parts),
     turnEndpoints(parts),
+    modelEndpoints(parts),
     sandboxEndpoints(parts),
     reportEndpoints(parts),
     budgetEndpoints(parts),

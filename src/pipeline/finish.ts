@@ -1,7 +1,9 @@
-import { settleBudgets, settlementsOf } from '../agents/counters.ts'
+import { settleBudgets, settlementsOf, spentOf } from '../agents/counters.ts'
+import { ownBudgetKey } from '../agents/own-budget.ts'
 import { fail as failApproval } from '../approvals/tasks.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../lib/log.ts'
+import { microsToText } from '../lib/money.ts'
 import type { JsonObject } from '../model/json.ts'
 import { finishActions, type ActionOutcome, type EndedAction } from '../record/actions.ts'
 import { raiseAlert } from '../record/alerts.ts'
@@ -74,6 +76,9 @@ function record(tx: Tx, finish: Finish, action: EndedAction): void {
     upstream: action.upstream,
     upstream_status: finish.upstreamStatus,
     ...finish.detail,
+    ...(finish.spentMicros === undefined
+      ? {}
+      : { spent: microsToText(spentOf(action, ownBudgetKey(action.agentId), finish.spentMicros)) }),
     ...(action.errorCode === '' ? {} : { error: action.errorCode, message: action.errorMessage }),
   }
   tx.append(actionEntry('outcome', action, detail))

@@ -47,6 +47,13 @@ export const alertNotice = (entry: AuditDraft): Job => ({
   notice: 'alerts',
 })
 
+/** A notice that says nothing but that it came, by the same way as all others. */
+export const testNotice = (to: NonNullable<Job['notice']>, by: string): Job => ({
+  queue: QUEUES.webhook,
+  data: { kind: 'test', webhook_id: newId('whk'), type: 'webhook.test', to, by },
+  notice: to,
+})
+
 export const sandboxJob = (runId: string): Job => ({
   queue: QUEUES.sandbox,
   data: { run_id: runId },

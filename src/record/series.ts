@@ -6,24 +6,25 @@ export type SeriesBy = keyof typeof BY
 export const SERIES_BY = Object.keys(BY) as SeriesBy[]
 
 /** Lines of one picture; all others are one more. */
-const LINES_MAX = 20
+export const LINES_MAX = 20
 
-export interface SeriesPoint {
+export interface Range {
+  readonly since: Date
+  readonly until: Date
+  readonly stepS: number
+}
+
+export interface SeriesPoint<N = number> {
   readonly bucket: Date
   /** Null: all that are not among the largest. */
   readonly name: string | null
-  readonly n: number
+  readonly n: N
 }
 
 /** Decisions on record in steps of time, of the largest lines by themselves. */
 export async function decisionSeries(
   db: Db,
-  asked: {
-    readonly by: SeriesBy
-    readonly since: Date
-    readonly until: Date
-    readonly stepS: number
-  },
+  asked: Range & { readonly by: SeriesBy },
 ): Promise<SeriesPoint[]> {
   const column = BY[asked.by]
   const rows = await db.query<{ bucket: Date; name: string | null; n: bigint }>(

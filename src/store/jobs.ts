@@ -3,7 +3,7 @@ import type { Logger } from '../lib/log.ts'
 import type { JsonObject } from '../model/json.ts'
 import { ended } from './deadline.ts'
 import { plainConfig, type Store } from './store.ts'
-import type { Job, Tx } from './tx.ts'
+import type { Db, Job, Tx } from './tx.ts'
 
 const BOSS_CONNECTIONS_MAX = 3
 const POLL_MS = 500
@@ -13,6 +13,23 @@ const BATCH_SIZE = 20
 export interface QueueOptions {
   readonly retryLimit: number
   readonly retryDelayS?: number
+}
+
+export type JobState = 'created' | 'retry' | 'active' | 'completed' | 'cancelled' | 'failed'
+
+/** A job as the queue has it. */
+export interface KnownJob {
+  readonly id: string
+  readonly data: JsonObject
+  readonly state: JobState
+  /** How often it was tried, the one under way included. */
+  readonly attempts: number
+  readonly createdAt: Date
+  /** When it is tried next, while it waits. */
+  readonly nextAt: Date
+  readonly endedAt: Date | null
+  /** What the last attempt failed of; null: none has failed. */
+  readonly error: string | null
 }
 
 export type JobHandler = (data: JsonObject) => Promise<void>
@@ -157,7 +174,10 @@ class QueueLoop {
   async #takeSome(): Promise<number> {
     try {
       const jobs = await this.#boss.fetch<JsonObject>(this.#queue, { batchSize: BATCH_SIZE })
-      await Promise.all(jobs.map((job) => this.#handle(job)))
+      // All of them, also when one could not be settled: who stops waits for what is under way.
+      const ends = await Promise.allSettled(jobs.map((job) => this.#handle(job)))
+      const failed = ends.find(({ status }) => status === 'rejected')
+      if (failed?.status === 'rejected') throw failed.reason
       return jobs.length
     } catch (error) {
       this.#log.warn({ err: error, queue: this.#queue }, 'jobs not fetched or not settled')
@@ -186,3 +206,23 @@ class QueueLoop {
     })
   }
 }
+
+/** The newest jobs of a queue, of some states; those that ended are kept for a while. */
+export async function newestJobs(
+  db: Db,
+  queue: string,
+  states: readonly JobState[],
+  limit: number,
+): Promise<KnownJob[]> {
+  return db.query<KnownJob>(NEWEST, [queue, [...states], limit])
+}
+
+const NEWEST = `select id::text as id, data, state::text as state, created_on as "createdAt",
+    start_after as "nextAt", completed_on as "endedAt", output ->> 'message' as error,
+    case when state = 'created' then 0 else retry_count + 1 end as attempts
+  from (
+    select id, name, data, state, created_on, start_after, completed_on, output, retry_count from pgboss.job
+    union all
+    select id, name, data, state, created_on, start_after, completed_on, output, retry_count from pgboss.archive
+  ) as known
+  where name = $1 and state::text = any($2) order by created_on desc, id limit $3`

@@ -37,7 +37,8 @@ export class WebhookSender {
 
   /** Delivers one notification. @throws Error when it was not accepted with a 2xx: the queue retries. */
   async send(job: JsonObject, approval: JsonObject | undefined): Promise<void> {
-    const url = job['kind'] === 'alert' ? this.#alertUrl : this.#approvalUrl
+    const isAlert = job['kind'] === 'alert' || job['to'] === 'alerts'
+    const url = isAlert ? this.#alertUrl : this.#approvalUrl
     if (!url) return
     const { webhook_id: id, type = null } = job
     await this.post(
@@ -96,6 +97,7 @@ export function checkpointSinks(webhooks: WebhookSender, url: string | null): Ch
 
 // An approval comes with all that `GET /approvals/{id}` shows, so that a person can judge from the message.
 function payload(job: JsonObject, approval: JsonObject | undefined): JsonObject {
+  if (job['kind'] === 'test') return { test: { by: job['by'] ?? null } }
   // Jobs that were queued by the version before have it as `alert`.
   if (!approval) return { alert: job['entry'] ?? job['alert'] ?? null }
   const at = `/approvals/${job['approval_id'] as string}`

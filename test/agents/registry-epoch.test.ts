@@ -1,5 +1,7 @@
 import { expect } from 'chai'
 import { AgentCache } from '../../src/agents/registry.ts'
+import { KeyUses } from '../../src/agents/key-uses.ts'
+import { createLogger } from '../../src/lib/log.ts'
 import { KeyRing } from '../../src/agents/keys.ts'
 import { sha256 } from '../../src/lib/canonical.ts'
 import { RegistryEpoch } from '../../src/store/registry-epoch.ts'
@@ -32,7 +34,7 @@ function setUp(expiresAt: Date | null = null) {
   }
   const renew = () => registry.seen(state.epoch, clock)
   const agents = new AgentCache(db, registry)
-  const keys = new KeyRing(db, registry, [])
+  const keys = new KeyRing(db, registry, [], new KeyUses(db, createLogger('silent', null)))
   return { clock, registry, state, pass, renew, agents, keys }
 }
 

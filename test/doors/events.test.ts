@@ -60,6 +60,24 @@ describe('GET /events', () => {
     expect(await response.text()).to.equal('')
   })
 
+  it('gives what is asked for of tools and effects, and no names where a browser wants none', async () => {
+    const held = await open({ query: '?effect=require_approval' })
+    const deleted = await open({ query: '?tool=items.delete&types=decision' })
+    const unnamed = await open({ query: '?unnamed=true' })
+    await gate.act(key, UPDATE)
+    const { body } = await gate.act(key, { tool: 'items.delete', args: { id: 'of-filters' } })
+    await until('it comes to all', () =>
+      [held, deleted, unnamed].every(({ text }) => text.includes(body.action_id)),
+    )
+    expect(held.events.map(({ data }) => data['effect'])).to.deep.equal(
+      held.events.map(() => 'require_approval'),
+    )
+    expect(deleted.events.map(({ type }) => type)).to.deep.equal(['decision'])
+    expect(unnamed.text).to.not.match(/^event:/m)
+    expect(unnamed.text).to.match(/^id: \d+\ndata: \{/m)
+    expect((await gate.call('GET', '/events?effect=maybe')).status).to.equal(400)
+  })
+
   it('has no gap under load, for readers that come and go', async () => {
     const first = await head()
     const steady = await open({ lastEventId: first })

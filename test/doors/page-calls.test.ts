@@ -97,6 +97,66 @@ describe('calls that a page is made of', () => {
       expect((await gate.call('GET', `/stats/series?${wrong}`)).status, wrong).to.equal(400)
     }
   })
+
+  it('keys say when they were used last, and are listed by agent', async () => {
+    const unused = await gate.agent('never-came')
+    const { keys } = await get('/api/v1/keys')
+    const of = (name: string) => keys.filter((one: { name: string }) => one.name === name)
+    expect(of('worker-1')[0].last_used_at).to.match(/^\d{4}-/)
+    expect(of('never-came').map((one: { last_used_at: null }) => one.last_used_at)).to.deep.equal([
+      null,
+    ])
+    const { keys: own } = await get('/api/v1/keys?agent=worker-1')
+    expect(own).to.deep.equal(of('worker-1'))
+    expect((await gate.call('GET', '/api/v1/keys?agent=nobody')).status).to.equal(404)
+    await gate.act(unused, UPDATE)
+    const [used] = (await get('/api/v1/keys?agent=never-came')).keys
+    expect(used.last_used_at).to.be.a('string')
+  })
+
+  it('agents say when they were seen last and what was decided today, where that is asked for', async () => {
+    const quiet = await gate.agent('quiet-one')
+    expect(quiet).to.be.a('string')
+    const { agents } = await get('/api/v1/agents?activity=true&limit=100')
+    const of = (name: string) => agents.find((one: { name: string }) => one.name === name)
+    expect(of('worker-1').activity.today).to.deep.equal({ allow: 6, deny: 1, require_approval: 3 })
+    expect(of('worker-1').activity.last_seen_at).to.be.a('string')
+    expect(of('quiet-one').activity).to.deep.equal({
+      last_seen_at: null,
+      today: { allow: 0, deny: 0, require_approval: 0 },
+    })
+    const { agent } = await get('/api/v1/agents/worker-1?activity=true')
+    expect(agent.activity).to.deep.equal(of('worker-1').activity)
+    expect((await get('/api/v1/agents/worker-1')).agent).to.not.have.property('activity')
+  })
+
+  it('spend in steps of time: what failed was given back, what agents report counts', async () => {
+    const spender = await gate.agent('spender')
+    await gate.act(spender, { ...UPDATE, cost: '0.25' })
+    await gate.act(spender, { ...UPDATE, args: { id: 'i-2', note: 'm' }, cost: '0.50' })
+    gate.upstream.behave = (_effect, res) => reply(res, 422, {})
+    await gate.act(spender, { ...UPDATE, args: { id: 'i-3', note: 'm' }, cost: '8' })
+    gate.upstream.behave = (_effect, res) => reply(res, 200, {})
+    await gate.call('POST', '/api/v1/actions', {
+      key: spender,
+      body: { action_type: 'email_sent', cost: '0.05' },
+    })
+    const sums = async (query: string) => {
+      const { series } = await get(`/api/v1/spend/series?${query}`)
+      type Line = { name: string; points: string[] }
+      const totals = series.map(({ name, points }: Line) => [
+        name,
+        points.reduce((sum, amount) => sum + Number(amount) * 1e6, 0) / 1e6,
+      ])
+      return Object.fromEntries(totals) as Record<string, number>
+    }
+    expect((await sums('by=agent'))['spender']).to.equal(0.8)
+    expect(await sums('by=tool')).to.include({ 'items.update': 0.75, email_sent: 0.05 })
+    expect(await sums('by=upstream')).to.include({ test: 0.75 })
+    expect(await sums('since=2020-01-01&until=2020-01-02')).to.deep.equal({})
+    expect((await gate.call('GET', '/api/v1/spend/series?by=moon')).status).to.equal(400)
+    expect((await gate.call('GET', '/api/v1/spend/series?step_s=1')).status).to.equal(400)
+  })
 })
 
 describe('what budgets stand at', () => {

@@ -571,6 +571,47 @@ describe('turns and chats', () => {
       expect(await spent('robbed')).to.deep.equal([0, bytes * 10 + 10_000])
     })
 
+    it('is what the figures say, with tokens and calls, also of calls that failed', async () => {
+      const key = await gate.agent('figured')
+      model.says({ text: 'ok' })
+      await chat({ prompt: 'x' }, { key })
+      model.says({ text: RISKY })
+      await chat({ prompt: 'x' }, { key })
+      model.will((_request, res) => sendJson(res, 500, {}))
+      await chat({ prompt: 'x' }, { key })
+      const settled = (await spent('figured'))[1] ?? 0
+      expect(settled).to.equal(2 * 3_000)
+      type Line = { name: string; points: readonly (string & { calls: number })[] }
+      const lineOf = async (route: string) =>
+        (await gate.call('GET', route)).body.series.find(({ name }: Line) => name === 'figured')
+      const series: Line = await lineOf('/api/v1/spend/series?by=agent')
+      const sum = series.points.reduce((all, amount) => all + Number(amount) * 1e6, 0)
+      expect(Math.round(sum)).to.equal(settled)
+      const usage: Line = await lineOf('/llm/usage?by=agent')
+      const [used] = usage.points.filter(({ calls }) => calls > 0)
+      expect(used).to.deep.equal({
+        calls: 3,
+        failed: 2,
+        prompt_tokens: 200,
+        completion_tokens: 40,
+        spent: '0.006',
+      })
+      const { body } = await gate.call('GET', '/llm/usage')
+      expect(body.total.calls).to.be.at.least(3)
+      expect(body.series.map(({ name }: Line) => name)).to.include('test-model-2026')
+    })
+
+    it('has its prices shown', async () => {
+      const { body, text } = await gate.call('GET', '/llm/models')
+      expect(body.models).to.have.length(1)
+      expect(body.models[0]).to.deep.include({
+        name: 'test-model',
+        configured: true,
+        price: { input_per_million: '10.00', output_per_million: '100.00' },
+      })
+      expect(text).to.not.include(KEY)
+    })
+
     it('that does not fit is refused before a byte leaves, and pauses the agent', async () => {
       const key = await gate.agent('broke')
       model.says({ text: 'ok', usage: { prompt_tokens: 60_000, completion_tokens: 0 } })

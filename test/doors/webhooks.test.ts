@@ -92,6 +92,58 @@ describe('webhooks', () => {
     expect(JSON.parse(second.body).id).to.equal(second.headers['webhook-id'])
   })
 
+  it('are listed with what became of them, and where they go without what may be secret', async () => {
+    receiver.behave = (_effect, res) =>
+      reply(res, received('/approvals').length < 2 ? 500 : 204, {})
+    const { body } = await gate.act(key, deletion())
+    const about = async () =>
+      (await gate.call('GET', '/webhooks/deliveries')).body.deliveries.find(
+        ({ approval }: { approval: string }) => approval === body.approval.id,
+      )
+    await until('it is tried again', async () => (await about())?.state === 'retrying')
+    expect(await about()).to.include({
+      attempts: 1,
+      error: 'the webhook answered 500',
+      ended_at: null,
+    })
+    await until('it is delivered', async () => (await about()).state === 'delivered')
+    const [effect] = received('/approvals') as [Effect]
+    expect(await about()).to.include({
+      id: effect.headers['webhook-id'],
+      to: 'approvals',
+      type: 'approval.requested',
+      attempts: 2,
+      error: null,
+      next_at: null,
+    })
+    const { body: failed } = await gate.call('GET', '/webhooks/deliveries?state=failed')
+    expect(failed.deliveries).to.deep.equal([])
+    expect(failed.receivers).to.deep.equal({ approvals: receiver.url, alerts: receiver.url })
+  })
+
+  it('can be tried by an operator, which is on record', async () => {
+    const operator = await gate.key('operator', 'ops')
+    const { status, body } = await gate.call('POST', '/webhooks/test', {
+      key: operator,
+      body: { to: 'alerts' },
+    })
+    expect(status).to.equal(202)
+    await until('it came', () => received('/alerts').length > 0)
+    const [effect] = received('/alerts') as [Effect]
+    expect(verify(effect)).to.equal(true)
+    expect(effect.headers['webhook-id']).to.equal(body.id)
+    expect(JSON.parse(effect.body)).to.deep.include({ type: 'webhook.test', test: { by: 'ops' } })
+    const { body: record } = await gate.call('GET', '/audit/timeline?kind=webhook.tested')
+    expect(record.entries[0]).to.deep.include({ actor: 'ops', to: 'alerts', webhook_id: body.id })
+  })
+
+  it('cannot be tried where nobody gets them', async () => {
+    const quiet = await TestGate.start()
+    const { status, body } = await quiet.call('POST', '/webhooks/test', { body: { to: 'alerts' } })
+    expect([status, body.error.code]).to.deep.equal([409, 'conflict'])
+    await quiet.stop()
+  })
+
   it('follows no redirect, and a receiver that is away holds nothing up', async () => {
     receiver.behave = (_effect, res) => {
       res.writeHead(307, { location: `${gate.upstream.url}/stolen` })

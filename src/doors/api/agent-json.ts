@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import { microsFromJson, microsToText } from '../../lib/money.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { AgentChange } from '../../operations/registry.ts'
-import { always, AT, MAYBE_AT, MAYBE_STRING } from '../edge/schemas.ts'
+import { always, AT, INTEGER, MAYBE_AT, MAYBE_STRING } from '../edge/schemas.ts'
 import { MONEY, NAME, OPEN, TEXT } from '../edge/validate.ts'
 
 const ROLES_MAX = 50
@@ -81,8 +81,15 @@ export const AGENT_ANSWER: JsonObject = always(
     started_at: MAYBE_AT,
     created_at: AT,
     updated_at: AT,
+    activity: {
+      ...always({
+        last_seen_at: { ...MAYBE_AT, description: 'of its last decision' },
+        today: always({ allow: INTEGER, deny: INTEGER, require_approval: INTEGER }),
+      }),
+      description: 'where it was asked for; `today` begins at midnight, UTC',
+    },
   },
-  ['status_reason'],
+  ['status_reason', 'activity'],
 )
 
 /** @throws GatewayError `invalid_request` for money that is none */

@@ -1,6 +1,6 @@
 import { currentMonth } from '../../agents/counters.ts'
 import { assertOwn } from '../../agents/known.ts'
-import { newAgent } from '../../agents/agent.ts'
+import { type Agent, newAgent } from '../../agents/agent.ts'
 import { LIFECYCLE_ACTIONS, type LifecycleAction } from '../../agents/lifecycle.ts'
 import { agentOf, agentStats, findAgentNamed, listAgents } from '../../agents/registry.ts'
 import type { Caller } from '../../agents/keys.ts'
@@ -8,6 +8,8 @@ import { assertUnsigned } from '../../agents/manifests.ts'
 import { GatewayError } from '../../errors.ts'
 import { sha256 } from '../../lib/canonical.ts'
 import type { JsonObject } from '../../model/json.ts'
+import type { Db } from '../../store/tx.ts'
+import { agentActivity } from '../../record/agent-activity.ts'
 import { listReports } from '../../record/reports.ts'
 import {
   activateAgent,
@@ -71,6 +73,10 @@ const CHANGE = shape<
     status_reason: TEXT,
   }),
 )
+const ACTIVITY = {
+  type: 'boolean',
+  description: 'also when each was seen last, and its decisions of today: counted anew each time',
+} as const
 const LIST = params<{
   role?: string
   category?: string
@@ -79,6 +85,7 @@ const LIST = params<{
   tag?: string
   owner?: string
   q?: string
+  activity?: boolean
   limit?: number
   cursor?: string
 }>({
@@ -89,6 +96,7 @@ const LIST = params<{
   tag: NAME,
   owner: NAME,
   q: { ...NAME, description: 'found in name, description or id' },
+  activity: ACTIVITY,
   ...PAGE,
 })
 const LIFECYCLE = shape<{ action: LifecycleAction; instances?: number; reason?: string }>(
@@ -168,9 +176,10 @@ export function agentEndpoints(parts: PartsOf<'db' | 'keyRing' | 'trust'>): Endp
       answer: page('agents', AGENT_ANSWER),
     },
     async ({ query }) => {
-      const { q, cursor, limit = PAGE_DEFAULT, ...filter } = query
+      const { q, cursor, limit = PAGE_DEFAULT, activity = false, ...filter } = query
       const agents = await listAgents(db, { ...filter, text: q, after: cursor, limit })
-      return { agents: agents.map(agentJson), next_cursor: nextCursor(agents, limit) }
+      const shown = activity ? await withActivity(db, agents) : agents.map((one) => agentJson(one))
+      return { agents: shown, next_cursor: nextCursor(agents, limit) }
     },
   )
 
@@ -219,15 +228,19 @@ export function agentEndpoints(parts: PartsOf<'db' | 'keyRing' | 'trust'>): Endp
       ]),
       summary: 'Read an agent by its id or name, with its month, perhaps with its latest reports',
       roles: READERS,
-      query: params<{ include?: 'actions' }>({ include: { enum: ['actions'] } }),
+      query: params<{ include?: 'actions'; activity?: boolean }>({
+        include: { enum: ['actions'] },
+        activity: ACTIVITY,
+      }),
       errors: ['not_found'],
     },
-    async ({ id, query: { include } }) => {
+    async ({ id, query: { include, activity = false } }) => {
       const agent = await agentOf(db, id)
+      const [shown] = activity ? await withActivity(db, [agent]) : [agentJson(agent)]
       const budget = await agentBudget(db, agent, await currentMonth(db))
-      if (include === undefined) return { agent: agentJson(agent), budget }
+      if (include === undefined) return { agent: shown, budget }
       const reports = await listReports(db, { agent: agent.id, limit: PAGE_DEFAULT })
-      return { agent: agentJson(agent), budget, actions: reports.map(reportJson) }
+      return { agent: shown, budget, actions: reports.map(reportJson) }
     },
   )
 
@@ -357,4 +370,22 @@ const TO_STATUS = { active: 'restart', paused: 'pause', stopped: 'stop' } as con
 function assertMayChange(caller: Caller, members: object): void {
   if (caller.role === 'admin' || Object.keys(members).length === 0) return
   throw new GatewayError('forbidden', 'an operator may change the status of an agent, nothing else')
+}
+
+async function withActivity(db: Db, agents: readonly Agent[]): Promise<JsonObject[]> {
+  const of = await agentActivity(
+    db,
+    agents.map(({ id }) => id),
+  )
+  return agents.map((agent) => {
+    const { lastSeenAt, today } = of(agent.id)
+    const { held, ...decided } = today
+    return {
+      ...agentJson(agent),
+      activity: {
+        last_seen_at: lastSeenAt?.toISOString() ?? null,
+        today: { ...decided, require_approval: held },
+      },
+    }
+  })
 }

@@ -11,8 +11,8 @@ import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { ACTORS, ADMINS, ALL_ROLES } from '../edge/roles.ts'
 import { always, AT, list, MAYBE_AT, MAYBE_STRING, SHOWN_KEY, STRING } from '../edge/schemas.ts'
-import { NAME, object, shape } from '../edge/validate.ts'
-import { assertOwn } from '../../agents/known.ts'
+import { NAME, object, params, shape } from '../edge/validate.ts'
+import { assertOwn, knownAgentId } from '../../agents/known.ts'
 
 const OVERLAP_S_DEFAULT = 3_600
 const OVERLAP_S_MAX = 30 * 86_400
@@ -35,8 +35,8 @@ const ROLE = { enum: [...ALL_ROLES] }
 const ROTATED = always({ id: STRING, role: ROLE, name: STRING, key: SHOWN_KEY, old_expire_at: AT })
 
 /** `/api/v1/keys` and the keys of an agent. */
-export function keyEndpoints(parts: PartsOf<'db' | 'keyRing'>): Endpoints {
-  const { db, keyRing } = parts
+export function keyEndpoints(parts: PartsOf<'db' | 'keyRing' | 'keyUses'>): Endpoints {
+  const { db, keyRing, keyUses } = parts
   const endpoints = new Endpoints('keys', parts)
 
   endpoints.write(
@@ -60,8 +60,10 @@ export function keyEndpoints(parts: PartsOf<'db' | 'keyRing'>): Endpoints {
     'get',
     '/api/v1/keys',
     {
-      summary: 'List API keys',
+      summary: 'List API keys, and when each was used last',
       roles: ADMINS,
+      query: params<{ agent?: string }>({ agent: { ...NAME, description: 'an id or a name' } }),
+      errors: ['not_found'],
       answer: always({
         keys: list(
           always({
@@ -73,11 +75,19 @@ export function keyEndpoints(parts: PartsOf<'db' | 'keyRing'>): Endpoints {
             created_at: AT,
             revoked_at: MAYBE_AT,
             expires_at: MAYBE_AT,
+            last_used_at: {
+              ...MAYBE_AT,
+              description: 'by now; a gate tells its peers once a minute',
+            },
           }),
         ),
       }),
     },
-    async () => ({ keys: (await listKeys(db)).map(keyJson) }),
+    async ({ query: { agent } }) => {
+      const keys = await listKeys(db, agent === undefined ? agent : await knownAgentId(db, agent))
+      const used = await keyUses.lastOf(keys.map(({ id }) => id))
+      return { keys: keys.map((key) => keyJson(key, used.get(key.id))) }
+    },
   )
 
   endpoints.write(
@@ -142,7 +152,7 @@ function rotatedJson({ id, key, role, name, oldExpireAt }: Rotated): JsonObject 
   return { id, role, name, key, old_expire_at: oldExpireAt.toISOString() }
 }
 
-function keyJson(key: ApiKey): JsonObject {
+function keyJson(key: ApiKey, usedAt: Date | undefined): JsonObject {
   return {
     id: key.id,
     role: key.role,
@@ -152,5 +162,6 @@ function keyJson(key: ApiKey): JsonObject {
     created_at: key.createdAt.toISOString(),
     revoked_at: key.revokedAt?.toISOString() ?? null,
     expires_at: key.expiresAt?.toISOString() ?? null,
+    last_used_at: usedAt?.toISOString() ?? null,
   }
 }

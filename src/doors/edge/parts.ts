@@ -1,3 +1,4 @@
+import type { KeyUses } from '../../agents/key-uses.ts'
 import type { KeyRing } from '../../agents/keys.ts'
 import type { BrowserSessions } from '../../agents/sessions.ts'
 import type { ManifestTrust } from '../../agents/manifests.ts'
@@ -36,6 +37,7 @@ export interface HttpParts {
   readonly log: Logger
   readonly metrics: Metrics
   readonly keyRing: KeyRing
+  readonly keyUses: KeyUses
   readonly failedLogins: FailedLogins
   readonly sessions: BrowserSessions
   readonly pipeline: Pipeline

@@ -1,9 +1,11 @@
 import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
+import type { JsonObject } from '../../model/json.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { header } from '../edge/context.ts'
 import type { PartsOf } from '../edge/parts.ts'
-import { Reader, startAt, STREAM, wantedBy, type ReaderParts } from './reader.ts'
+import { Reader, startAt, STREAM, type StreamQuery, wantedBy, type ReaderParts } from './reader.ts'
+import { params } from '../edge/validate.ts'
 import { ANYONE } from '../edge/roles.ts'
 import { ACTIVITY_PATH } from './websocket.ts'
 
@@ -18,6 +20,15 @@ const HEADERS = {
   'Cache-Control': 'no-store',
   'X-Accel-Buffering': 'no',
 }
+
+const EVENTS = params<StreamQuery & { unnamed?: boolean }>({
+  ...(STREAM.schema['properties'] as JsonObject),
+  unnamed: {
+    type: 'boolean',
+    description:
+      'without `event:`, as a browser’s `EventSource.onmessage` wants it; the kind is in the data',
+  },
+})
 
 /** `GET /events`: the record as server-sent events, live and resumable. */
 export function eventEndpoints(parts: PartsOf<'streams'> & ReaderParts): Endpoints {
@@ -46,7 +57,7 @@ export function eventEndpoints(parts: PartsOf<'streams'> & ReaderParts): Endpoin
       summary: 'The record as server-sent events; an agent sees its own',
       description: '`Last-Event-ID` resumes without loss. A reader that is too slow is cut off.',
       roles: ANYONE,
-      query: STREAM,
+      query: EVENTS,
       media: 'text/event-stream',
       errors: ['not_found', 'rate_limited'],
     },
@@ -67,7 +78,8 @@ export function eventEndpoints(parts: PartsOf<'streams'> & ReaderParts): Endpoin
         clearInterval(keepalive)
         parts.metrics.sseClients.dec()
       })
-      const send = (entry: AuditEntry) => void res.write(eventText(entry))
+      const textOf = query.unnamed === true ? unnamedText : eventText
+      const send = (entry: AuditEntry) => void res.write(textOf(entry))
       await new Reader(parts, { stream: res, send }, wanted).run(from)
     },
   )
@@ -85,3 +97,5 @@ function eventText(entry: AuditEntry): Buffer {
   }
   return text
 }
+
+const unnamedText = (entry: AuditEntry): string => `id: ${entry.seq}\ndata: ${entry.body}\n\n`

@@ -3,6 +3,7 @@ import { agentAsked } from '../../agents/known.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
+import type { Effect } from '../../model/decision.ts'
 import { readEntriesAfter, readHead } from '../../record/audit.ts'
 import { drained } from '../edge/drained.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -23,6 +24,8 @@ const LAST_EVENT_ID = /^\d{1,15}$/
 export interface StreamQuery {
   readonly types?: string[]
   readonly agent?: string
+  readonly tool?: string
+  readonly effect?: Effect
   readonly last_event_id?: string
 }
 
@@ -30,6 +33,11 @@ export interface StreamQuery {
 export const STREAM = params<StreamQuery>({
   types: { type: 'array', items: NAME, description: 'kinds, or what comes before their dot' },
   agent: { ...NAME, description: 'its id or its name' },
+  tool: NAME,
+  effect: {
+    enum: ['allow', 'deny', 'require_approval'],
+    description: 'what was decided; of an outcome, in the end',
+  },
   last_event_id: { ...NAME, description: 'resume after this event' },
 })
 
@@ -40,11 +48,14 @@ export const STREAM = params<StreamQuery>({
 export async function wantedBy(
   { db }: Pick<HttpParts, 'db'>,
   caller: Caller,
-  { types = [], agent }: StreamQuery,
+  { types = [], agent, tool, effect }: StreamQuery,
 ): Promise<(entry: AuditEntry) => boolean> {
   const agentId = await agentAsked(db, caller, agent)
   return (entry) =>
-    (agentId === undefined || entry.agentId === agentId) && matchesType(entry.kind, types)
+    (agentId === undefined || entry.agentId === agentId) &&
+    (tool === undefined || entry.tool === tool) &&
+    (effect === undefined || entry.effect === effect) &&
+    matchesType(entry.kind, types)
 }
 
 /** `approval` selects `approval.requested`, `approval.approved` and so on. */
