@@ -24,6 +24,19 @@ export interface ModelConfig {
   readonly keyVariable: 'OPENAI_API_KEY' | 'GROQ_API_KEY' | null
 }
 
+/** A service that has a part of the policy as a bundle of OPA. */
+export interface PolicyBundleConfig {
+  readonly url: string
+  readonly token: string | null
+  /** Seconds between two requests, up to twice as long. */
+  readonly pollS: number
+  /** How long the service may keep a request open; 0: it is not asked to. */
+  readonly waitS: number
+  /** PEM; null: bundles are not signed. */
+  readonly publicKeyFile: string | null
+  readonly scope: string
+}
+
 export interface Config {
   readonly host: string
   readonly port: number
@@ -31,8 +44,10 @@ export interface Config {
   readonly databaseUrl: string | null
   readonly dataDir: string
   readonly policyDir: string
-  /** Where the policy is: files on disk, or what was published into the database. */
-  readonly policySource: 'directory' | 'database'
+  /** Where the policy is: files on disk, what was published into the database, or files on disk with a bundle of a service. */
+  readonly policySource: 'directory' | 'database' | 'bundle'
+  /** The bundle service of a policy that comes from one. */
+  readonly policyBundle: PolicyBundleConfig | null
   /** Files of replaced policies are kept this long, and while a decision on record names them; 0: for good. */
   readonly policyKeepDays: number
   readonly plansDir: string
@@ -90,6 +105,7 @@ export class ConfigError extends Error {
 
 type Env = Readonly<Record<string, string | undefined>>
 
+const POLICY_SOURCES = ['directory', 'database', 'bundle']
 const DEMO_PORT = 8788
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 const TOKEN_CHARS_MIN = 4
@@ -113,9 +129,12 @@ export function parseConfig(env: Env): Config {
     databaseUrl: read.url('DATABASE_URL', ['postgres:', 'postgresql:']),
     dataDir: path.resolve(read.text('DATA_DIR', '.portcullis')),
     policyDir: path.resolve(read.text('POLICY_DIR', 'policies')),
-    policySource: read.oneOf('POLICY_SOURCE', ['directory', 'database'], 'directory') as
-      | 'directory'
-      | 'database',
+    policySource: read.oneOf(
+      'POLICY_SOURCE',
+      POLICY_SOURCES,
+      'directory',
+    ) as Config['policySource'],
+    policyBundle: policyBundle(read, problems),
     policyKeepDays: read.integer('POLICY_KEEP_DAYS', 400, 0, 36_500),
     plansDir: path.resolve(read.text('PLANS_DIR', 'plans')),
     // API_KEY is one more admin, as containers are often given one.
@@ -154,6 +173,20 @@ export function parseConfig(env: Env): Config {
 
 const fileOrNull = (text: string): string | null =>
   text.trim() === '' ? null : path.resolve(text.trim())
+
+function policyBundle(read: Reader, problems: string[]): PolicyBundleConfig | null {
+  const url = read.url('POLICY_BUNDLE_URL', ['http:', 'https:'])
+  if (read.text('POLICY_SOURCE', '').toLowerCase() !== 'bundle') return null
+  if (url === null) problems.push('POLICY_BUNDLE_URL is needed where POLICY_SOURCE is bundle')
+  return {
+    url: url ?? '',
+    token: read.text('POLICY_BUNDLE_TOKEN', '') || null,
+    pollS: read.integer('POLICY_BUNDLE_POLL_S', 60, 1, 86_400),
+    waitS: read.integer('POLICY_BUNDLE_WAIT_S', 30, 0, 600),
+    publicKeyFile: fileOrNull(read.text('POLICY_BUNDLE_PUBLIC_KEY', '')),
+    scope: read.text('POLICY_BUNDLE_SCOPE', ''),
+  }
+}
 
 const OPENAI_URL = 'https://api.openai.com/v1'
 const GROQ_URL = 'https://api.groq.com/openai/v1'

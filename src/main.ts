@@ -64,7 +64,7 @@ export class Gate {
       judge: JUDGE,
       log: this.log,
     })
-    this.lifecycle = new Lifecycle(config, this.policies)
+    this.lifecycle = new Lifecycle(config, this.policies, this.log)
   }
 
   /** Where the gate answers, once started. */

@@ -953,7 +953,7 @@ export interface Calls {
         readonly revision: string
         readonly parent: string | null
         readonly author: string | null
-        readonly source: 'directory' | 'api' | 'rollback' | 'environment'
+        readonly source: 'directory' | 'bundle' | 'api' | 'rollback' | 'environment'
         readonly note: string | null
         readonly files_changed: readonly string[]
         readonly tests: {
@@ -992,7 +992,7 @@ export interface Calls {
         readonly revision: string
         readonly parent: string | null
         readonly author: string | null
-        readonly source: 'directory' | 'api' | 'rollback' | 'environment'
+        readonly source: 'directory' | 'bundle' | 'api' | 'rollback' | 'environment'
         readonly note: string | null
         readonly files_changed: readonly string[]
         readonly tests: {

@@ -130,7 +130,8 @@ export class PolicyJournal {
   async #reloaded(candidate: Candidate): Promise<void> {
     const { reason, author } = candidate
     if (this.#parts.kept) await this.#parts.kept.assertPublished(candidate.bundle)
-    await this.publish(candidate, { source: 'directory', author, note: '', reason })
+    const source = reason === 'bundle' ? 'bundle' : 'directory'
+    await this.publish(candidate, { source, author, note: '', reason })
   }
 
   async #rejected(diagnostics: readonly Diagnostic[], reason: string): Promise<void> {
@@ -170,7 +171,7 @@ export async function recordPublication(
   if (base !== undefined && base !== (last?.revision ?? '')) throw stale(last?.revision ?? '')
   const isNew = last?.revision !== revision
   // Somebody wants what is the policy already.
-  if (!isNew && how.source !== 'directory') return false
+  if (!isNew && how.source !== 'directory' && how.source !== 'bundle') return false
   const list = bundle.files.map(({ path, sha256: digest }) => ({ path, sha256: digest }))
   await keepRevision(tx, {
     revision,

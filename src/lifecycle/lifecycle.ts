@@ -12,6 +12,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { Sides } from '../canary/sides.ts'
 import { Canaries } from './canary/canaries.ts'
 import { CanaryWatch } from './canary/canary-watch.ts'
+import { type ServedBy, ServedPolicy } from './bundle-service/served-policy.ts'
 import { Drafts } from './drafts.ts'
 import { finishCommitted, settleStaged } from './folder.ts'
 import { Follower } from './follower.ts'
@@ -22,8 +23,11 @@ import { Publisher } from './publisher.ts'
 import { Publishes } from './publishes.ts'
 
 export interface PolicyHome {
-  readonly policySource: 'directory' | 'database'
+  readonly policySource: 'directory' | 'database' | 'bundle'
   readonly policyDir: string
+  readonly dataDir: string
+  /** Where the bundle comes from, if the policy has one from a service. */
+  readonly policyBundle: ServedBy | null
   /** Files of revisions that decided nothing on record are kept this long; 0: for good. */
   readonly policyKeepDays: number
 }
@@ -58,10 +62,14 @@ export class Lifecycle {
   #publishes!: Publishes
   #canaries!: Canaries
   #kept: KeptPolicy | undefined
+  readonly #served: ServedPolicy | undefined
 
-  constructor(home: PolicyHome, policies: PolicyStore) {
+  /** @throws Error when the key that bundles are signed with cannot be read */
+  constructor(home: PolicyHome, policies: PolicyStore, log: Logger) {
     this.#home = home
     this.#policies = policies
+    const { policyBundle: service } = home
+    if (service) this.#served = new ServedPolicy(home, service, policies, log)
     this.drafts = new Drafts(policies)
   }
 
@@ -83,16 +91,18 @@ export class Lifecycle {
 
   /** Loads the policy of a directory, before there is anything else: one that does not load should not wait for a database. */
   async loadFirst(life: Lifetime): Promise<void> {
+    const [served, policies] = [this.#served, this.#policies]
     if (this.#home.policySource === 'database') return
+    await served?.first()
     await finishCommitted(this.#home.policyDir)
-    await life.begin(this.#policies)
+    await life.begin({ start: () => policies.start(served?.read), stop: () => policies.stop() })
   }
 
   /** Loads the policy of the database, as soon as that is there. */
   async loadKept(life: Lifetime, db: Db): Promise<void> {
     const policies = this.#policies
     this.#history = new History(db, policies)
-    if (this.#home.policySource === 'directory') return
+    if (this.#home.policySource !== 'database') return
     const kept = new KeptPolicy(db, this.#history, this.#home.policyDir)
     this.#kept = kept
     await life.begin({ start: () => policies.start(kept.read), stop: () => policies.stop() })
@@ -111,7 +121,15 @@ export class Lifecycle {
     const journal = await life.begin(new PolicyJournal({ ...parts, history, kept, announce }))
     const follower = kept && (await life.begin(new Follower({ ...parts, kept })))
     const { policyDir: dir } = this.#home
-    this.#publisher = new Publisher({ db, policies, journal, dir, follower })
+    const served = this.#served && (await life.begin(this.#served))
+    this.#publisher = new Publisher({
+      db,
+      policies,
+      journal,
+      dir,
+      follower,
+      isServed: served !== undefined,
+    })
     const publisher = this.#publisher
     this.#publishes = new Publishes({ db, policies, operations, history, publisher, environment })
     const publishes = this.#publishes
@@ -125,7 +143,7 @@ export class Lifecycle {
   }
 
   async #settle(db: Db): Promise<void> {
-    if (this.#home.policySource === 'database') return
+    if (this.#home.policySource !== 'directory') return
     const last = await lastPublication(db)
     const changed = await settleStaged(this.#home.policyDir, last?.revision ?? '')
     if (changed) await this.#policies.reload('start')

@@ -21,6 +21,8 @@ export interface PublisherParts {
   /** Where the policy is: in this directory, or in the database. */
   readonly dir: string
   readonly follower: Follower | undefined
+  /** Part of it comes from a bundle service: what is written here would not be the policy. */
+  readonly isServed: boolean
 }
 
 /** What is to become the policy. */
@@ -79,6 +81,7 @@ export class Publisher {
    * @throws GatewayError `stale_revision`, `policy_invalid`, `read_only_policy`, `audit_unavailable`
    */
   async publish(wanted: Wanted): Promise<Outcome> {
+    this.#assertOwn()
     const live = await this.assertBase(wanted.base)
     if (this.source === 'directory' && live.publishing) throw await this.#aroundQuorum(wanted)
     const { given, author, note, base } = wanted
@@ -88,6 +91,7 @@ export class Publisher {
 
   /** @throws GatewayError `policy_invalid` where a `must_deny` case of what is live would not hold any more */
   async rollback(given: GivenFiles, author: string, note: string): Promise<Outcome> {
+    this.#assertOwn()
     if (given.standIn && this.source === 'directory') {
       const message = `that revision was loaded by path: reload \`${given.standIn.name}\` instead`
       throw new GatewayError('conflict', message)
@@ -106,6 +110,12 @@ export class Publisher {
     const parent = this.#parts.policies.current.revision
     const how = { reason: `published by ${author}`, author, record }
     return this.#done(await this.#parts.policies.adopt(async () => given, how), parent)
+  }
+
+  #assertOwn(): void {
+    if (!this.#parts.isServed) return
+    const message = 'the policy comes from a bundle service and a directory: change it there'
+    throw new GatewayError('read_only_policy', message)
   }
 
   /**

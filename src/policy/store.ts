@@ -175,6 +175,12 @@ export class PolicyStore {
     if (this.#current) await closeAll(this.#current.modules)
   }
 
+  /** Notes that what would become the policy cannot: it could not be had, or is not to be believed. What decides stays. */
+  refuse(diagnostics: readonly Diagnostic[], reason: string): void {
+    this.#rejection = Object.freeze({ atMs: this.#now(), reason, diagnostics })
+    this.#refused(diagnostics, reason)
+  }
+
   /** From now on a bundle is recorded before it decides anything. */
   recordBeforeAdopting(record: RecordAdoption): void {
     this.#record = record

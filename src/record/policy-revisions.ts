@@ -5,7 +5,7 @@ import type { Db, Tx } from '../store/tx.ts'
 // written in the ledger batch that puts the adoption on record, so there is none without an entry.
 
 /** Where a publication comes from. */
-export type PublicationSource = 'directory' | 'api' | 'rollback' | 'environment'
+export type PublicationSource = 'directory' | 'bundle' | 'api' | 'rollback' | 'environment'
 
 export interface RevisionFile {
   readonly path: string

@@ -46,7 +46,7 @@ const PUBLICATION = always({
   revision: STRING,
   parent: MAYBE_STRING,
   author: MAYBE_STRING,
-  source: { enum: ['directory', 'api', 'rollback', 'environment'] },
+  source: { enum: ['directory', 'bundle', 'api', 'rollback', 'environment'] },
   note: MAYBE_STRING,
   files_changed: list(STRING),
   tests: always({
