@@ -1,4 +1,4 @@
-// Compile and swap 50 Rego files of 100 lines each while requests keep coming: how long a reload takes, how
+// Compile and swap 50 Rego files of 100 lines each while requests keep coming: how long a reload takes, and a publish of the same through the API, how
 // long the slowest request waited, and how many failed; then directories that are large in one way each; and before that the same requests without any reload, which is
 // what the waits are to be compared with. The gate runs as users run it, compiled and in a process of its own, on
 // PostgreSQL where it is installed; the requests are dry runs at a steady rate, each with its durable audit entry.
@@ -42,7 +42,7 @@ const { api_key: key } = (await call(ADMIN, '/api/v1/agents', {
 
 const pending = new Set<Promise<void>>()
 let waits: number[] = []
-let failed = 0
+const failed: string[] = []
 const pace = setInterval(() => {
   const one = ask().finally(() => pending.delete(one))
   pending.add(one)
@@ -62,6 +62,17 @@ for (let round = 1; round <= ROUNDS; round++) {
   await pause(BETWEEN_MS)
 }
 const small = waits
+waits = []
+const publishes: number[] = []
+for (let round = ROUNDS + 1; round <= 2 * ROUNDS; round++) {
+  const { revision } = (await call(ADMIN, '/policy')) as { revision: string }
+  const files = { 'tools.yaml': TOOLS, ...sources(round) }
+  const startedAt = performance.now()
+  await call(ADMIN, '/policy/files', { files, note: `round ${round}` }, { method: 'PUT', revision })
+  publishes.push(performance.now() - startedAt)
+  await pause(BETWEEN_MS)
+}
+const published = waits
 const large: string[] = []
 for (const [name, files] of Object.entries(largeDirectories())) {
   waits = []
@@ -82,7 +93,10 @@ console.log(
 )
 console.log(`reload          ${figures(times)}`)
 console.log(`requests before ${figures(quiet)}`)
-console.log(`requests during ${figures(small)}, failed ${failed}`)
+console.log(`requests during ${figures(small)}`)
+console.log(`publish         ${figures(publishes)}`)
+console.log(`requests during ${figures(published)}`)
+console.log(`failed          ${failed.length} ${[...new Set(failed)].slice(0, 3).join('; ')}`)
 for (const line of large) console.log(line)
 await gate.kill('SIGTERM')
 server?.stop()
@@ -92,18 +106,27 @@ async function ask(): Promise<void> {
   const startedAt = performance.now()
   try {
     await call(key, '/act', DRY_RUN)
-  } catch {
-    failed++
+  } catch (error) {
+    failed.push(String(error).slice(0, 300))
   }
   waits.push(performance.now() - startedAt)
 }
 
-async function call(as: string, route: string, body: unknown): Promise<unknown> {
+async function call(
+  as: string,
+  route: string,
+  body?: unknown,
+  put?: { readonly method: 'PUT'; readonly revision: string },
+): Promise<unknown> {
   const answer = await request(`${gate.url}${route}`, {
-    method: 'POST',
+    method: put?.method ?? (body === undefined ? 'GET' : 'POST'),
     dispatcher,
-    headers: { 'x-api-key': as, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
+    headers: {
+      'x-api-key': as,
+      'content-type': 'application/json',
+      ...(put ? { 'if-match': `"${put.revision}"` } : {}),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const text = await answer.body.text()
   if (answer.statusCode >= 300) throw new Error(`${route} answered ${answer.statusCode}: ${text}`)
