@@ -1,5 +1,6 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { ClientConfig } from 'pg'
+import { databaseCode } from './code.ts'
 import { lockDataDir } from './lock.ts'
 import { PortStream } from './port-stream.ts'
 import { unpackTemplate } from './template.ts'
@@ -90,7 +91,7 @@ export class EmbeddedDatabase {
   /** A worker whose database is open. */
   async #begun(): Promise<Worker> {
     const worker = new Worker(new URL('./worker.mjs', import.meta.url), {
-      workerData: { dir: this.#dir },
+      workerData: { dir: this.#dir, code: databaseCode() },
     })
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve())

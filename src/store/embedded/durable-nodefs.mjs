@@ -70,10 +70,10 @@ const startParams = [
 ]
 
 /** Opens a PGlite data directory whose commits are on disk when they are acknowledged. */
-export async function openDurable(dir) {
+export async function openDurable(dir, code) {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 })
   const files = new DurableNodeFS(dir)
-  const db = await PGlite.create({ fs: files, startParams })
+  const db = await PGlite.create({ fs: files, startParams, pgliteWasmModule: code })
   const before = files.syncs
   await db.exec(
     'create table if not exists _fsync_probe(n int); delete from _fsync_probe; insert into _fsync_probe values (1)',

@@ -15,8 +15,8 @@ const CANCEL_REQUEST = 80877102
 
 const db =
   workerData.dir === 'memory://'
-    ? await PGlite.create({ dataDir: 'memory://' })
-    : await openDurable(workerData.dir)
+    ? await PGlite.create({ dataDir: 'memory://', pgliteWasmModule: workerData.code })
+    : await openDurable(workerData.dir, workerData.code)
 
 const cString = (text) => Buffer.from(`${text}\0`)
 
