@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { createHash } from 'node:crypto'
-import { TestGate } from '../support/gate.ts'
+import { TestGate, until } from '../support/gate.ts'
 import { reply, TestUpstream } from '../support/upstream.ts'
 
 const TOOLS = `
@@ -291,6 +291,39 @@ describe('How a call is made', () => {
     expect((await act('oauth', {})).body.result.status).to.equal(401)
     expect((await act('oauth', {})).body.result.status).to.equal(200)
     expect(issued).to.equal(2)
+  })
+
+  it('keeps the token before out of answers too, and drops none that came after the refused one', async () => {
+    let issued = 100
+    tokens.behave = (_effect, res) => {
+      issued++
+      reply(res, 200, { access_token: `token-number-${issued}`, expires_in: 600 })
+    }
+    const shown: string[] = []
+    let late = Promise.resolve()
+    let release = () => {}
+    gate.upstream.behave = async (effect, res) => {
+      const token = String(effect.headers.authorization).replace('Bearer ', '')
+      shown.push(token)
+      if (shown.length === 1) {
+        late = new Promise((resolve) => (release = resolve))
+        await late
+      }
+      const isOld = token === shown[0]
+      reply(res, isOld ? 401 : 200, { before: shown[0], now: token })
+    }
+    const call = () => act('oauth', {})
+    const first = call()
+    await until('the first call is out', () => shown.length === 1)
+    await call() // refused: its token is spent
+    const third = await call()
+    release()
+    await first // refused late, by the token that is spent already
+    const fourth = await call()
+    for (const { text } of [third, fourth]) {
+      for (const token of new Set(shown)) expect(text).to.not.include(token)
+    }
+    expect(new Set(shown.slice(2)).size).to.equal(1)
   })
 
   it('says that there is no credential, and sends nothing, where the token server refuses', async () => {

@@ -7,8 +7,6 @@ export interface Shown {
   readonly headers: Readonly<Record<string, string>>
   /** Pairs of the query, encoded; '' for none. */
   readonly query: string
-  /** What no agent may see of it, besides the variables it is made of. */
-  readonly secrets: readonly string[]
 }
 
 /** There is none to show, and why. Nothing was sent to the upstream. */
@@ -21,7 +19,7 @@ export class NoCredential extends Error {
   }
 }
 
-const NOTHING: Shown = Object.freeze({ headers: {}, query: '', secrets: [] })
+const NOTHING: Shown = Object.freeze({ headers: {}, query: '' })
 const TOKEN_BYTES_MAX = 64 * 1024
 const TOKEN_CHARS_MAX = 16_384
 /** A token that says nothing of its end. */
@@ -40,6 +38,8 @@ interface Token {
 export class Credentials {
   readonly #env: Readonly<Record<string, string>>
   readonly #tokens = new Map<string, Token>()
+  /** The one before, of each client: what an upstream remembers of earlier calls it may still tell. */
+  readonly #former = new Map<string, string>()
   readonly #fetching = new Map<string, Promise<Token>>()
 
   constructor(env: Readonly<Record<string, string>>) {
@@ -48,7 +48,7 @@ export class Credentials {
 
   /** Tokens that are or were in use: none of them may reach an agent. */
   tokens(): readonly string[] {
-    return [...this.#tokens.values()].map(({ value }) => value)
+    return [...[...this.#tokens.values()].map(({ value }) => value), ...this.#former.values()]
   }
 
   /** The values that a credential is made of, and what `Basic` makes of them. */
@@ -65,7 +65,7 @@ export class Credentials {
     if (!credential) return NOTHING
     if ('oauth2' in credential) {
       const { value } = await this.#token(upstream, credential.oauth2)
-      return { headers: { authorization: `Bearer ${value}` }, query: '', secrets: [value] }
+      return { headers: bearer(value), query: '' }
     }
     return this.#plain(upstream.name, credential)
   }
@@ -78,23 +78,23 @@ export class Credentials {
     }
     if ('query' in credential) {
       const query = `${encodeURIComponent(credential.query)}=${encodeURIComponent(secret)}`
-      return { headers: {}, query, secrets: [] }
+      return { headers: {}, query }
     }
     if ('basic' in credential) {
       const both = Buffer.from(`${secret}:${password}`).toString('base64')
-      return { headers: { authorization: `Basic ${both}` }, query: '', secrets: [both] }
+      return { headers: { authorization: `Basic ${both}` }, query: '' }
     }
-    return {
-      headers: { [credential.header]: `${credential.prefix}${secret}` },
-      query: '',
-      secrets: [],
-    }
+    return { headers: { [credential.header]: `${credential.prefix}${secret}` }, query: '' }
   }
 
-  /** Takes a token for spent that an upstream did not accept. */
-  refused(upstream: Upstream): void {
-    const { credential } = upstream
-    if (credential && 'oauth2' in credential) this.#tokens.delete(idOf(credential.oauth2))
+  /** Takes the token that was shown for spent: an upstream did not accept it. Another one that came meanwhile stays. */
+  refused({ credential }: Upstream, shown: Shown): void {
+    if (!credential || !('oauth2' in credential)) return
+    const id = idOf(credential.oauth2)
+    const known = this.#tokens.get(id)
+    if (!known || bearer(known.value).authorization !== shown.headers['authorization']) return
+    this.#tokens.delete(id)
+    this.#former.set(id, known.value)
   }
 
   async #token(upstream: Upstream, client: ClientCredentials): Promise<Token> {
@@ -108,6 +108,8 @@ export class Credentials {
   #fetch(id: string, { name, timeoutMs }: Upstream, client: ClientCredentials): Promise<Token> {
     const running = this.#ask(name, client, timeoutMs)
       .then((token) => {
+        const before = this.#tokens.get(id)
+        if (before) this.#former.set(id, before.value)
         this.#tokens.set(id, token)
         return token
       })
@@ -149,6 +151,8 @@ export class Credentials {
     return readToken(name, answer)
   }
 }
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 
 const idOf = (client: ClientCredentials): string => JSON.stringify(client)
 

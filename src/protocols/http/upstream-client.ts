@@ -84,7 +84,9 @@ export class UpstreamClient {
     }
     return new Promise((resolve) => {
       const done = (result: CallResult) => {
-        if (result.type === 'answered' && result.status === 401) this.#credentials.refused(upstream)
+        if (result.type === 'answered' && result.status === 401) {
+          this.#credentials.refused(upstream, shown)
+        }
         resolve(result)
       }
       const mask = this.#mask(upstream)
