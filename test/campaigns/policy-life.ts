@@ -16,7 +16,9 @@ import { scratch } from '../support/scratch.ts'
 
 const DECISIONS = Number(process.argv[2] ?? 10_000)
 const REPLICAS = 3
-const AT_ONCE = 24
+/** Each asks again this long after its last answer: some hundred decisions a second, evenly. */
+const AT_ONCE = 12
+const EVERY_MS = 100
 const PUBLISH_EVERY_MS = 1_500
 const CONFIRM_MS_MAX = 1_000
 const WORDS = 20
@@ -192,6 +194,7 @@ async function worker(n: number, signal: AbortSignal): Promise<void> {
     const id = String(body['action_id'] ?? error['action_id'])
     const revision = String(body['revision'] ?? error['revision'])
     decided.push({ id, role, word, effect, revision })
+    await pause(EVERY_MS)
   }
 }
 
