@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { TestGate, until } from '../support/gate.ts'
+import { PATIENCE, TOOLS } from '../support/policies.ts'
 import { reply } from '../support/upstream.ts'
 
 const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'hello' } }
@@ -221,9 +222,12 @@ describe('POST /act', () => {
   })
 
   it('504 after the upstream timeout, for a write', async () => {
-    gate.upstream.behave = () => {}
-    const { status, body } = await gate.act(key, UPDATE)
+    const tools = TOOLS.replace(PATIENCE, 'timeout_ms: 300')
+    const impatient = await TestGate.start({ policies: { 'tools.yaml': tools } })
+    impatient.upstream.behave = () => {}
+    const { status, body } = await impatient.act(await impatient.agent('worker-1'), UPDATE)
     expect([status, body.error.code]).to.deep.equal([504, 'outcome_unknown'])
+    await impatient.stop()
   })
 
   it('lets an operator settle what is indeterminate, once', async () => {
