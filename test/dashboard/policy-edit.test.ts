@@ -147,6 +147,22 @@ inChromium('the dashboard: editing a policy', () => {
     await page.getByText('# mine').waitFor()
   })
 
+  it('does not write over what another tab made of the draft, until somebody says which counts', async () => {
+    const other = await page.context().newPage()
+    await other.goto(page.url())
+    const theirs = other.getByRole('textbox', { name: 'Text of gate.yaml' })
+    await theirs.press('Control+End')
+    await other.keyboard.insertText('# other tab\n')
+    await page.getByText('Another tab changed the draft.').waitFor()
+    await append('# this tab\n')
+    await other.reload()
+    await other.getByText('# other tab').waitFor()
+    await other.close()
+    await page.getByRole('button', { name: 'Take it as it is there' }).click()
+    await page.getByText('# other tab').waitFor()
+    expect(await page.getByText('# this tab').count()).to.equal(0)
+  })
+
   it('checks a policy with a file that is no text', async () => {
     const { body } = await ui.gate.call('GET', '/policy/files')
     const { sha256 } = body.files.find(({ path }: { path: string }) => path === 'tools.yaml')

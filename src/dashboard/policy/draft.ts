@@ -86,18 +86,24 @@ export function readAgain(): void {
   draft.value = newest(isOf ?? '')
 }
 
+/** The draft as it is here, over what the other tab left. */
+export const keepMine = (): void => store(draft.value, draft.value)
+
 function keep(next: Draft | null): void {
   const before = draft.value
   draft.value = next
+  // What another tab wrote is not written over before somebody has said which of the two counts.
+  if (!changedElsewhere.value) store(before, next)
+}
+
+function store(before: Draft | null, next: Draft | null): void {
   changedElsewhere.value = false
   try {
     if (before && before.base !== next?.base) localStorage.removeItem(keyOf(before.base))
     if (next) {
       const { changes, conflicts, at } = next
-      localStorage.setItem(
-        keyOf(next.base),
-        JSON.stringify({ changes: [...changes], conflicts, at }),
-      )
+      const text = JSON.stringify({ changes: [...changes], conflicts, at })
+      localStorage.setItem(keyOf(next.base), text)
     }
     isKept.value = true
   } catch {
@@ -106,7 +112,11 @@ function keep(next: Draft | null): void {
 }
 
 /** Throws the draft away. */
-export const discard = (): void => keep(null)
+export function discard(): void {
+  const before = draft.value
+  draft.value = null
+  store(before, null)
+}
 
 /** What a file says, null for a file that is removed, undefined for one as its base has it. */
 export type Change = string | null | undefined

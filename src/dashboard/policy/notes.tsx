@@ -10,6 +10,7 @@ import {
   discard,
   draft,
   isKept,
+  keepMine,
   live,
   readAgain,
   settle,
@@ -18,7 +19,7 @@ import {
 /** What somebody has to know of the draft: of what it is, and what happened since. */
 export function DraftNotes() {
   const now = draft.value
-  if (!now) return null
+  if (!now) return changedElsewhere.value ? <Elsewhere /> : null
   return (
     <div class="note">
       <p>
@@ -31,14 +32,7 @@ export function DraftNotes() {
           This browser does not keep the draft: leaving the page loses it.
         </p>
       )}
-      {changedElsewhere.value ? (
-        <p role="alert">
-          Another tab changed the draft.{' '}
-          <button type="button" onClick={readAgain}>
-            Take it as it is there
-          </button>
-        </p>
-      ) : null}
+      {changedElsewhere.value ? <Elsewhere /> : null}
       {live.value !== null && live.value !== now.base ? (
         <Moved base={now.base} to={live.value} />
       ) : null}
@@ -46,6 +40,23 @@ export function DraftNotes() {
     </div>
   )
 }
+
+const Elsewhere = () => (
+  <div role="alert">
+    <p>
+      <strong>Another tab changed the draft.</strong> What is typed here is not kept until you say
+      which counts.
+    </p>
+    <div class="row">
+      <button type="button" onClick={readAgain}>
+        Take it as it is there
+      </button>
+      <button type="button" onClick={keepMine}>
+        Keep it as it is here
+      </button>
+    </div>
+  </div>
+)
 
 /** The live policy is another one by now, and the draft is left as it is. */
 function Moved({ base, to }: { base: string; to: string }) {
