@@ -19,6 +19,11 @@ interface View {
 const VIEWS: readonly View[] = [
   { name: '', label: 'Files', load: async () => Files },
   { name: 'edit', label: 'Edit', load: async () => (await import('../policy/edit.tsx')).Edit },
+  {
+    name: 'publish',
+    label: 'Publish',
+    load: async () => (await import('../policy/publish.tsx')).Publish,
+  },
   { name: 'tests', label: 'Tests', load: async () => (await import('../policy/tests.tsx')).Tests },
   {
     name: 'matrix',

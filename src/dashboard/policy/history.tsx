@@ -8,6 +8,7 @@ import { Older, useFilters } from '../parts/filters.tsx'
 import { Empty, Loaded, Part } from '../parts/states.tsx'
 import { Pill, Said, When } from '../parts/text.tsx'
 import { Difference } from './difference.tsx'
+import { live } from './draft.ts'
 
 const NO_FILTERS: [] = []
 
@@ -102,7 +103,8 @@ function Published({ one, onBack }: { one: Publication; onBack: () => void }) {
 function RollBack({ revision, onClose }: { revision: string; onClose: () => void }) {
   const reason = useSignal('')
   const roll = async () => {
-    await call('POST /policy/rollback', { body: { revision, reason: reason.value } })
+    const body = { revision, reason: reason.value }
+    live.value = (await call('POST /policy/rollback', { body })).revision
   }
   return (
     <Confirm
