@@ -30,6 +30,7 @@ const VIEWS: readonly View[] = [
     label: 'Who may what',
     load: async () => (await import('../policy/matrix.tsx')).Matrix,
   },
+  { name: 'try', label: 'Try', load: async () => (await import('../policy/try.tsx')).Try },
   {
     name: 'history',
     label: 'History',

@@ -10,8 +10,8 @@ export function Problem({ failure, again }: { failure: Failure; again?: () => vo
   const { next_action: next, diagnostics, patch } = failure.details
   return (
     <div class="problem" role="alert">
-      <strong>{failure.code}</strong> <Said text={failure.message} />
-      {failure.requestId === '' ? null : <code>{failure.requestId}</code>}
+      <strong>{failure.code}</strong> <Said text={failure.message} />{' '}
+      {failure.requestId === '' ? null : <code>{failure.requestId}</code>}{' '}
       {again ? (
         <button type="button" onClick={again}>
           Retry
