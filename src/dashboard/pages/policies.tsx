@@ -32,6 +32,16 @@ const VIEWS: readonly View[] = [
   },
   { name: 'try', label: 'Try', load: async () => (await import('../policy/try.tsx')).Try },
   {
+    name: 'replay',
+    label: 'Replay',
+    load: async () => (await import('../policy/replay.tsx')).Replay,
+  },
+  {
+    name: 'canary',
+    label: 'Canary',
+    load: async () => (await import('../policy/canary.tsx')).Canary,
+  },
+  {
     name: 'history',
     label: 'History',
     load: async () => (await import('../policy/history.tsx')).Past,
