@@ -99,7 +99,9 @@ const OneRule = ({ of: rule }: { of: Rule }) => (
         <summary>
           <Said inline text={one.tool} /> by <Said inline text={one.agent} />, <When at={one.at} />
         </summary>
-        <Link href={`/actions/${one.action_id}`}>The action's story</Link>
+        <p>
+          <Link href={`/actions/${one.action_id}`}>The action's story</Link>
+        </p>
         <div class="pair">
           <SideOf label="Then" of={one.recorded} />
           <SideOf label="By this policy" of={one.candidate} />
