@@ -148,8 +148,10 @@ inChromium('the dashboard: editing a policy', () => {
   })
 
   it('does not write over what another tab made of the draft, until somebody says which counts', async () => {
-    const other = await page.context().newPage()
-    await other.goto(page.url())
+    const [other] = await Promise.all([
+      page.waitForEvent('popup'),
+      page.evaluate('void window.open(location.href)'),
+    ])
     const theirs = other.getByRole('textbox', { name: 'Text of gate.yaml' })
     await theirs.press('Control+End')
     await other.keyboard.insertText('# other tab\n')

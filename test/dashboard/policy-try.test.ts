@@ -70,7 +70,10 @@ inChromium('the dashboard: trying a policy', () => {
     await page.getByText(/^\d+ differ by the draft/).waitFor()
     expect(await page.locator('td.changed').count()).to.be.greaterThan(0)
     await ui.assertAccessible('a matrix with changes')
-    await page.getByRole('link', { name: /^deny\s*was/ }).click()
+    await page
+      .getByRole('link', { name: /^deny\s*was/ })
+      .first()
+      .click()
     await page.getByLabel('id (required)').waitFor()
     expect(await page.getByLabel('Tool').inputValue()).to.equal('items.update')
     await page.goBack()

@@ -150,12 +150,18 @@ const Trial = ({ of }: { of: On }) => (
     <p class="muted">
       Ends by itself at{' '}
       {Object.entries(of.abort_when)
-        .map(([name, n]) => `${n} ${name.replaceAll('_', ' ')}`)
+        .map(([name, n]) => `${n} ${CONDITIONS[name] ?? name}`)
         .join(', ')}{' '}
       within five minutes.
     </p>
   </>
 )
+
+const CONDITIONS: Readonly<Record<string, string>> = {
+  errors: 'failures of the candidate',
+  deny_rate_x: 'times as many denials',
+  new_denials: 'new denials',
+}
 
 const whomOf = ({ agents, roles }: On): string =>
   [agents && `agents ${agents.join(', ')}`, roles && `roles ${roles.join(', ')}`]
