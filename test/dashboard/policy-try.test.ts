@@ -84,11 +84,11 @@ inChromium('the dashboard: trying a policy', () => {
 
   it('runs the tests of the draft, or of the live policy', async () => {
     await page.getByRole('link', { name: 'Tests' }).click()
-    await page.getByLabel('The live policy').check()
+    await page.getByRole('radio', { name: 'The live policy' }).check()
     await page.getByRole('button', { name: 'Run all tests' }).click()
     await page.getByText('There are no tests').waitFor()
     await page.reload()
-    expect(await page.getByLabel('The live policy').isChecked()).to.equal(true)
+    expect(await page.getByRole('radio', { name: 'The live policy' }).isChecked()).to.equal(true)
     await ui.assertAccessible('tests of either policy')
   })
 
