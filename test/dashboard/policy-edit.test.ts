@@ -165,14 +165,6 @@ inChromium('the dashboard: editing a policy', () => {
     expect(await page.getByText('# this tab').count()).to.equal(0)
   })
 
-  it('checks a policy with a file that is no text', async () => {
-    const { body } = await ui.gate.call('GET', '/policy/files')
-    const { sha256 } = body.files.find(({ path }: { path: string }) => path === 'tools.yaml')
-    const files = { 'gate.yaml': { base64: btoa(GATE) }, 'tools.yaml': { sha256 } }
-    const checked = await ui.gate.call('POST', '/policy/check', { body: { files } })
-    expect([checked.status, checked.body.valid]).to.deep.equal([200, true])
-  })
-
   it('shows an observer the text, and takes none of it from them', async () => {
     await page.getByRole('button', { name: 'Sign out' }).click()
     await ui.signIn(await ui.gate.key('observer', 'ola'), '/policies?view=edit&file=gate.yaml')
