@@ -849,7 +849,12 @@ export interface Calls {
     query: object
     body: {
       readonly path?: string
-      readonly files?: Readonly<Record<string, string>>
+      /** a whole policy. path → text, `{base64}` for what is no text, or `{sha256}` of a content that the gate keeps */
+      readonly files?: Readonly<Record<string, string | {
+        readonly base64: string
+      } | {
+        readonly sha256: string
+      }>>
     } | undefined
     answer: {
       readonly valid: true

@@ -233,6 +233,16 @@ describe('policies while the gate runs', () => {
       expect((await live()).stale).to.equal(false)
     })
 
+    it('takes bytes, and digests of what the gate keeps, as a publish does', async () => {
+      const { body } = await gate.call('GET', '/policy/files?path=tools.yaml')
+      const [{ sha256 }] = body.files
+      const base64 = Buffer.from(STRICT).toString('base64')
+      const good = await check({ files: { 'gate.yaml': { base64 }, 'tools.yaml': { sha256 } } })
+      expect([good.status, good.body.valid]).to.deep.equal([200, true])
+      const unknown = { 'gate.yaml': STRICT, 'tools.yaml': { sha256: '0'.repeat(64) } }
+      expect((await check({ files: unknown })).body.error.code).to.equal('invalid_request')
+    })
+
     it('checks a directory or a file by path, and the live directory without one', async () => {
       const next = path.join(path.dirname(link), 'v3')
       writePolicies(next, { 'gate.yaml': BROKEN })

@@ -1,47 +1,74 @@
+import { useSignalEffect } from '@preact/signals'
+import type { FunctionComponent } from 'preact'
 import { Link, useSearchParams } from 'wouter-preact'
 import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
+import { Lazy } from '../parts/lazy.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { Pill, Said, Shown, When } from '../parts/text.tsx'
-import { Change, History } from './policy-history.tsx'
-import { Matrix, Tests } from './policy-tests.tsx'
+import { draft, live } from '../policy/draft.ts'
+import { Findings } from '../parts/findings.tsx'
 
-const VIEWS = [
-  ['', 'Files'],
-  ['history', 'History'],
-  ['tests', 'Tests'],
-  ['matrix', 'Who may what'],
-] as const
+interface View {
+  readonly name: string
+  readonly label: string
+  /** What is fetched when somebody looks at it. */
+  readonly load: () => Promise<FunctionComponent>
+}
+
+const VIEWS: readonly View[] = [
+  { name: '', label: 'Files', load: async () => Files },
+  { name: 'edit', label: 'Edit', load: async () => (await import('../policy/edit.tsx')).Edit },
+  {
+    name: 'publish',
+    label: 'Publish',
+    load: async () => (await import('../policy/publish.tsx')).Publish,
+  },
+  { name: 'tests', label: 'Tests', load: async () => (await import('../policy/tests.tsx')).Tests },
+  {
+    name: 'matrix',
+    label: 'Who may what',
+    load: async () => (await import('../policy/matrix.tsx')).Matrix,
+  },
+  { name: 'try', label: 'Try', load: async () => (await import('../policy/try.tsx')).Try },
+  {
+    name: 'replay',
+    label: 'Replay',
+    load: async () => (await import('../policy/replay.tsx')).Replay,
+  },
+  {
+    name: 'canary',
+    label: 'Canary',
+    load: async () => (await import('../policy/canary.tsx')).Canary,
+  },
+  {
+    name: 'history',
+    label: 'History',
+    load: async () => (await import('../policy/history.tsx')).Past,
+  },
+]
 
 /** The policy that decides: what it says, what it was, what holds of it, and whom it lets do what. */
 export function Policies() {
   const [params] = useSearchParams()
   const view = params.get('view') ?? ''
-  const from = params.get('from')
+  const shown = VIEWS.find(({ name }) => name === view) ?? VIEWS[0]
   return (
     <>
       <Live />
       <div role="navigation" aria-label="Of the policy" class="row tabs">
-        {VIEWS.map(([name, label]) => (
+        {VIEWS.map(({ name, label }) => (
           <Link
             key={name}
             href={name === '' ? '/policies' : `/policies?view=${name}`}
-            aria-current={view === name ? 'page' : undefined}
+            aria-current={shown?.name === name ? 'page' : undefined}
           >
             {label}
+            {name === 'edit' && draft.value ? ' (draft)' : ''}
           </Link>
         ))}
       </div>
-      {view === '' ? <Files revision={params.get('revision')} file={params.get('file')} /> : null}
-      {view === 'history' ? (
-        from === null ? (
-          <History />
-        ) : (
-          <Change from={from} to={params.get('to')} />
-        )
-      ) : null}
-      {view === 'tests' ? <Tests /> : null}
-      {view === 'matrix' ? <Matrix /> : null}
+      {shown ? <Lazy key={shown.name} load={shown.load} /> : null}
     </>
   )
 }
@@ -49,6 +76,9 @@ export function Policies() {
 /** What is live, and what was last refused. */
 function Live() {
   const policy = useResource('policy', () => call('GET /policy'), ['policy'])
+  useSignalEffect(() => {
+    live.value = policy.data.value?.revision ?? live.peek()
+  })
   return (
     <Loaded of={policy}>
       {({ revision, loaded_at: at, environment, stale, rejected, warnings, counts }) => (
@@ -77,35 +107,9 @@ function Live() {
   )
 }
 
-interface Finding {
-  readonly file: string
-  readonly line: number
-  readonly col: number
-  readonly code: string
-  readonly message: string
-  readonly hint?: string
-}
-
-const Findings = ({ of }: { of: readonly Finding[] }) => (
-  <ul>
-    {of.map((one) => (
-      <li key={`${one.file}:${one.line}:${one.col} ${one.code} ${one.message}`}>
-        <code>
-          <Said inline text={`${one.file}:${one.line}:${one.col}`} />
-        </code>{' '}
-        {one.code}: <Said inline text={one.message} />
-        {one.hint === undefined ? null : (
-          <>
-            {' '}
-            (<Said inline text={one.hint} />)
-          </>
-        )}
-      </li>
-    ))}
-  </ul>
-)
-
-function Files({ revision, file }: { revision: string | null; file: string | null }) {
+function Files() {
+  const [params] = useSearchParams()
+  const [revision, file] = [params.get('revision'), params.get('file')]
   const files = useResource(
     `${revision} files`,
     () => call('GET /policy/files', { query: { revision: revision ?? undefined } }),

@@ -1,18 +1,34 @@
 import type { ComponentChildren } from 'preact'
 import type { Failure } from '../data/api.ts'
 import type { Resource } from '../data/resource.ts'
-import { Said } from './text.tsx'
+import { Copy } from './copied.tsx'
+import { Findings } from './findings.tsx'
+import { Said, Shown } from './text.tsx'
 
+/** What went wrong, with all that the gate says of it: what to do, findings, a change that can be made elsewhere. */
 export function Problem({ failure, again }: { failure: Failure; again?: () => void }) {
+  const { next_action: next, diagnostics, patch } = failure.details
   return (
     <div class="problem" role="alert">
-      <strong>{failure.code}</strong> <Said text={failure.message} />
-      {failure.requestId === '' ? null : <code>{failure.requestId}</code>}
+      <strong>{failure.code}</strong> <Said text={failure.message} />{' '}
+      {failure.requestId === '' ? null : <code>{failure.requestId}</code>}{' '}
       {again ? (
         <button type="button" onClick={again}>
           Retry
         </button>
       ) : null}
+      {next === undefined ? null : (
+        <p>
+          <Said text={next} />
+        </p>
+      )}
+      {diagnostics === undefined ? null : <Findings of={diagnostics} />}
+      {patch === undefined ? null : (
+        <>
+          <Copy label="Copy the patch" text={patch} />
+          <Shown label="The patch" value={patch} />
+        </>
+      )}
     </div>
   )
 }

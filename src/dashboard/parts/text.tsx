@@ -1,15 +1,23 @@
-import type { ComponentChildren } from 'preact'
+import { type ComponentChildren, render } from 'preact'
 
 // What an agent wrote may pretend: characters that are not seen, or that turn the direction of what follows. They are
 // shown as what they are, and the rest is text and never anything else.
 
-const HIDDEN =
+/** A character that is not seen, or that turns the direction of what follows. */
+export const HIDDEN =
   /(?![\n\t])\p{Cc}|\p{Cf}|\p{Cs}|\p{Co}|\p{Variation_Selector}|\u115f|\u1160|\u3164|\uffa0/u
 const LINES = /[\n\t]/
 
 /** Text of somebody else, with every character that cannot be seen marked. `inline` marks line ends as well. */
 export function Said({ text, inline = false }: { text: string; inline?: boolean }) {
   return <bdi>{marked(text, inline)}</bdi>
+}
+
+/** The same, for a part of the page that is not Preact's. */
+export function saidElement(text: string, inline = false): HTMLElement {
+  const at = document.createElement('span')
+  render(<Said text={text} inline={inline} />, at)
+  return at
 }
 
 function marked(text: string, inline: boolean): ComponentChildren[] {
@@ -58,6 +66,8 @@ const WORDS: Readonly<Record<string, string>> = {
   passed: 'ok',
   approve: 'ok',
   deny: 'bad',
+  error: 'bad',
+  warning: 'warn',
   denied: 'bad',
   failed: 'bad',
   expired: 'bad',

@@ -1,24 +1,31 @@
 import { GatewayError } from '../../errors.ts'
 import type { Bundle } from '../../bundle/types.ts'
 import { invalid } from '../../lifecycle/publisher.ts'
+import { givenFiles, type SentFile } from '../../lifecycle/sent-files.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { OPERATORS, READERS } from '../edge/roles.ts'
 import { always, AT, BOOLEAN, bundleAnswer, DIAGNOSTICS, STRING } from '../edge/schemas.ts'
 import { object, shape } from '../edge/validate.ts'
+import { POLICY_BYTES_MAX, SENT_FILES } from './policy-publish.ts'
 
 const PATH = { type: 'string', minLength: 1, maxLength: 1_000 } as const
 const RELOAD = shape<{ path?: string }>(object({ path: PATH }))
-const CHECK = shape<{ path?: string; files?: Record<string, string> }>(
+const CHECK = shape<{ path?: string; files?: Record<string, SentFile> }>(
   object({
     path: PATH,
-    files: { type: 'object', additionalProperties: { type: 'string' }, maxProperties: 500 },
+    files: {
+      ...SENT_FILES,
+      minProperties: 0,
+      maxProperties: 500,
+      description: `a whole policy. ${SENT_FILES.description}`,
+    },
   }),
 )
 
 /** `GET /policy`, `POST /policy/reload`, `POST /policy/check`; each is the same however often it is sent. */
-export function policyEndpoints(parts: PartsOf): Endpoints {
-  const { policies } = parts
+export function policyEndpoints(parts: PartsOf<'lifecycle'>): Endpoints {
+  const { policies, lifecycle } = parts
   const endpoints = new Endpoints('policy', parts)
 
   endpoints.on(
@@ -75,13 +82,15 @@ export function policyEndpoints(parts: PartsOf): Endpoints {
       summary: 'Check policy files without loading them',
       roles: OPERATORS,
       body: CHECK,
+      bodyBytesMax: POLICY_BYTES_MAX,
       errors: ['policy_invalid'],
     },
     async ({ body: { path, files } }) => {
       if (path !== undefined && files !== undefined) {
         throw new GatewayError('invalid_request', 'give `path` or `files`, not both')
       }
-      const result = await policies.check(files ?? path)
+      const given = files && (await givenFiles(files, lifecycle.history)).files
+      const result = await policies.check(given ?? path)
       if (!result.ok) throw invalid(result.diagnostics, policies.current.revision)
       return { valid: true, ...bundleJson(result.bundle) }
     },

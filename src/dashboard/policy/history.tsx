@@ -1,17 +1,26 @@
 import { useSignal } from '@preact/signals'
-import { Link } from 'wouter-preact'
+import { Link, useSearchParams } from 'wouter-preact'
 import type { Calls } from '../../client/api.ts'
 import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Confirm, TextField } from '../parts/dialog.tsx'
 import { Older, useFilters } from '../parts/filters.tsx'
 import { Empty, Loaded, Part } from '../parts/states.tsx'
-import { Pill, Said, Shown, When } from '../parts/text.tsx'
+import { Pill, Said, When } from '../parts/text.tsx'
+import { Difference } from './difference.tsx'
+import { live } from './draft.ts'
 
 const NO_FILTERS: [] = []
 
+/** What became the policy; or, where the URL names a revision, what came after it. */
+export function Past() {
+  const [params] = useSearchParams()
+  const from = params.get('from')
+  return from === null ? <History /> : <Change from={from} to={params.get('to')} />
+}
+
 /** What became the policy, and the way back to it. */
-export function History() {
+function History() {
   const { query, key } = useFilters(NO_FILTERS)
   const list = useResource(
     `history ${key}`,
@@ -94,7 +103,8 @@ function Published({ one, onBack }: { one: Publication; onBack: () => void }) {
 function RollBack({ revision, onClose }: { revision: string; onClose: () => void }) {
   const reason = useSignal('')
   const roll = async () => {
-    await call('POST /policy/rollback', { body: { revision, reason: reason.value } })
+    const body = { revision, reason: reason.value }
+    live.value = (await call('POST /policy/rollback', { body })).revision
   }
   return (
     <Confirm
@@ -115,7 +125,7 @@ function RollBack({ revision, onClose }: { revision: string; onClose: () => void
 }
 
 /** One revision against another: what it means first, then the lines. */
-export function Change({ from, to }: { from: string; to: string | null }) {
+function Change({ from, to }: { from: string; to: string | null }) {
   const diff = useResource(`${from} ${to}`, () =>
     call('GET /policy/diff', { query: { from, to: to ?? undefined } }),
   )
@@ -131,37 +141,7 @@ export function Change({ from, to }: { from: string; to: string | null }) {
         </>
       }
     >
-      {({ files, meaning }) => (
-        <>
-          <h2>What it means</h2>
-          {meaning.length === 0 ? <Empty>Nothing that decides differs.</Empty> : null}
-          <ul class="cards">
-            {meaning.map((one) => (
-              <li key={`${one.kind} ${one.name}`}>
-                <Pill of={one.change} /> {one.kind} <Said inline text={one.name} />
-                <details>
-                  <summary>before and after</summary>
-                  <Shown label={`${one.name} before`} value={one.before} />
-                  <Shown label={`${one.name} after`} value={one.after} />
-                </details>
-              </li>
-            ))}
-          </ul>
-          <h2>Files</h2>
-          {files.map((one) => (
-            <section key={one.path} aria-label={one.path}>
-              <h3>
-                <Said inline text={one.path} /> <Pill of={one.change} />
-              </h3>
-              {one.diff === null ? (
-                <Empty>No text, or too much of it differs.</Empty>
-              ) : (
-                <Shown label={`difference of ${one.path}`} value={one.diff} />
-              )}
-            </section>
-          ))}
-        </>
-      )}
+      {(both) => <Difference of={both} />}
     </Part>
   )
 }
