@@ -1,6 +1,6 @@
 import type { Reservation } from '../model/decision.ts'
 import { bigintArray, intArray, textArray } from '../store/arrays.ts'
-import { ahead, type Db, type Tx } from '../store/tx.ts'
+import { ahead, type Tx } from '../store/tx.ts'
 
 // What a batch counts. A sliding window is a row for each twelfth of its length, and one twelfth more is counted
 // than the window has, so that the sum is never too small. A row is named by when its twelfth ends, whatever the length,
@@ -469,37 +469,6 @@ function settledPart({ outcome, spent }: Settlement, amount: bigint): bigint {
   return spent === undefined || spent > amount ? amount : spent
 }
 
-export interface BudgetStand {
-  readonly key: string
-  readonly periodStart: string
-  readonly limitMicros: bigint
-  readonly reserved: bigint
-  readonly settled: bigint
-}
-
-/** What the budget of this key holds in the month that begins on `periodStart`, in micro-units. */
-export async function monthOf(
-  db: Db,
-  key: string,
-  periodStart: string,
-): Promise<{ readonly reserved: bigint; readonly settled: bigint }> {
-  const [row] = await db.query<{ reserved: bigint; settled: bigint }>(
-    'select reserved, settled from budgets where key = $1 and period_start = $2',
-    [key, periodStart],
-  )
-  return row ?? { reserved: 0n, settled: 0n }
-}
-
-/** The budgets kept for one agent, newest period first. */
-export async function agentBudgets(db: Db, agentId: string): Promise<BudgetStand[]> {
-  return db.query<BudgetStand>(
-    `select key, period_start::text as "periodStart", limit_micros as "limitMicros", reserved, settled
-     from budgets
-     where key like '%:agent:' || $1 order by period_start desc, key`,
-    [agentId],
-  )
-}
-
 /** Removes counters that no window reaches any more. */
 export async function sweepCounters(tx: Tx): Promise<void> {
   const now = new Date(tx.nowMs)
@@ -581,27 +550,3 @@ const SETTLE_BUDGETS = `update budgets b
   set reserved = b.reserved - q.amount, settled = b.settled + q.settled
   from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) as q (key, period_start, amount, settled)
   where b.key = q.key and b.period_start = q.period_start::date`
-
-/** What agents have spent of a month, by `own:agent:` budgets, those who spent most first; in micro-units. */
-export async function ownMonths(db: Db, periodStart: string, limit: number) {
-  return db.query<{
-    readonly agent: string
-    readonly name: string | null
-    readonly reserved: bigint
-    readonly settled: bigint
-  }>(
-    `select substr(b.key, 11) as agent, a.name, b.reserved, b.settled
-     from budgets b left join agents a on a.id = substr(b.key, 11)
-     where b.key like 'own:agent:%' and b.period_start = $1
-     order by b.settled + b.reserved desc, b.key limit $2`,
-    [periodStart, limit],
-  )
-}
-
-/** `YYYY-MM` by the database clock, which is what budgets roll over by. */
-export async function currentMonth(db: Db): Promise<string> {
-  const [row] = await db.query<{ month: string }>(
-    `select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM') as month`,
-  )
-  return row?.month ?? ''
-}

@@ -1515,6 +1515,7 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          readonly unplayable?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1523,18 +1524,20 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
         /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
-        readonly changes: Readonly<Record<string, number>>
+        readonly changes: Readonly<Record<string, number>> | null
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number
           readonly denied_live: number
           readonly denied_by_candidate: number
           readonly new_denials: number
-        }
+          readonly unplayable: number
+          readonly late: number
+        } | null
       } | null
     }
   }
@@ -1569,6 +1572,7 @@ export interface Calls {
         readonly deny_rate_x?: number
         /** so many denials of what the live policy does not deny */
         readonly new_denials?: number
+        readonly unplayable?: number
       }
       /** why; it goes on the record */
       readonly note?: string
@@ -1597,6 +1601,7 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          readonly unplayable?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1605,18 +1610,20 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
         /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
-        readonly changes: Readonly<Record<string, number>>
+        readonly changes: Readonly<Record<string, number>> | null
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number
           readonly denied_live: number
           readonly denied_by_candidate: number
           readonly new_denials: number
-        }
+          readonly unplayable: number
+          readonly late: number
+        } | null
       }
     }
   }
@@ -1696,6 +1703,7 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          readonly unplayable?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1704,18 +1712,20 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
         /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
-        readonly changes: Readonly<Record<string, number>>
+        readonly changes: Readonly<Record<string, number>> | null
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number
           readonly denied_live: number
           readonly denied_by_candidate: number
           readonly new_denials: number
-        }
+          readonly unplayable: number
+          readonly late: number
+        } | null
       }
     }
   }

@@ -1,4 +1,5 @@
-import { agentBudgets, sweepCounters, type BudgetStand } from '../agents/counters.ts'
+import { agentBudgets, type BudgetStand } from '../agents/budget-stands.ts'
+import { sweepCounters } from '../agents/counters.ts'
 import { findAgent } from '../agents/registry.ts'
 import type { KillState } from '../control/kill-state.ts'
 import {

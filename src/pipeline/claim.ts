@@ -199,10 +199,12 @@ export function newClaim(
   }
 }
 
-// What a policy on trial refuses is refused, and ends there: an agent that it paused would stay so when the trial is over.
+// What a policy on trial refuses is refused, and ends there: an agent that it paused would stay so when the trial is over, and
+// a threshold that it said was crossed would not be told again by the live policy.
 function heldBack(decision: Decision, { canaryId }: OnRecord): Decision {
-  if (canaryId === '' || !decision.reservations.some((one) => one.pausesAgent)) return decision
-  const reservations = decision.reservations.map((one) => ({ ...one, pausesAgent: false }))
+  if (canaryId === '') return decision
+  const lasting = { pausesAgent: false, thresholds: [] }
+  const reservations = decision.reservations.map((one) => ({ ...one, ...lasting }))
   return { ...decision, reservations }
 }
 

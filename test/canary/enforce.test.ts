@@ -24,7 +24,7 @@ const HOLDS = STRICT.replace('["items.delete"]', '["items.delete", "items.update
 const ENFORCE = { mode: 'enforce' }
 
 describe('a policy on trial that decides', function () {
-  this.timeout(300_000)
+  this.timeout(3_000_000)
   let upstream: TestUpstream
   let gate: TestGate
   let key: string
@@ -272,20 +272,6 @@ describe('a policy on trial that decides', function () {
     await abort(gate)
     await rename('counts_elsewhere', 'policy_canary_counts')
     await until('it is written', async () => (await canaryOf(gate)).changes.allow_deny === 1)
-  })
-
-  it('is tried again where a load failed for another reason than itself, and ends where it is its own', async () => {
-    const { policies } = gate.gate
-    const again = async () => {
-      const { dataDir, policyDir } = gate
-      await gate.gate.stop()
-      gate = await TestGate.start({ dataDir, policyDir, upstream })
-    }
-    const canary = await started(gate, STRICT, ENFORCE)
-    await again()
-    expect(revisionOf(await gate.act(key, UPDATE))).to.equal(canary.revision)
-    expect(gate.gate.policies).not.to.equal(policies)
-    await abort(gate)
   })
 
   it('a promotion that is rolled back at once is over at once', async () => {

@@ -485,15 +485,4 @@ describe('a policy on trial', function () {
       await put(GATE)
     })
   })
-
-  it('decides for nobody unless the gate is told that it may', async () => {
-    const careful = await TestGate.start({ env: { CANARY_ENFORCE: 'off' } })
-    try {
-      const { status, body } = await start(careful, GATE, { mode: 'enforce' })
-      expect([status, body.error.code]).to.deep.equal([501, 'not_implemented'])
-      expect(await canaryOf(careful)).to.equal(null)
-    } finally {
-      await careful.stop()
-    }
-  })
 })
