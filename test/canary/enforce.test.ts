@@ -44,9 +44,12 @@ describe('a policy on trial that decides', function () {
     if ((await canaryOf(gate))?.status === 'running') await abort(gate)
   })
 
+  // A busy machine may keep the record waiting, which is nothing that a test here is about.
+  const call: TestGate['call'] = (...asked) => heard(() => gate.call(...asked))
+  const act: TestGate['act'] = (...asked) => heard(() => gate.act(...asked))
   const ONE = { ...ENFORCE, agents: ['worker-1'] }
   const put = async (text: string) => {
-    const { status, text: said } = await gate.call('PUT', '/policy/files', {
+    const { status, text: said } = await call('PUT', '/policy/files', {
       body: { files: { 'gate.yaml': text, 'tools.yaml': TOOLS } },
       headers: { 'if-match': await liveOf(gate) },
     })
@@ -60,58 +63,59 @@ describe('a policy on trial that decides', function () {
       await work()
     } finally {
       const back = { revision: first, reason: 'test' }
-      const { status } = await gate.call('POST', '/policy/rollback', { body: back })
+      const { status } = await call('POST', '/policy/rollback', { body: back })
       expect(status).to.equal(200)
     }
   }
   const approve = (id: string, who?: string) =>
-    heard(() =>
-      gate.call('POST', `/approvals/${id}/approve`, { body: {}, ...(who ? { key: who } : {}) }),
-    )
+    call('POST', `/approvals/${id}/approve`, { body: {}, ...(who ? { key: who } : {}) })
   const outcomeOf = async (id: string) => {
-    const { body } = await gate.call('GET', `/actions/${id}?wait_s=30`)
+    const { body } = await call('GET', `/actions/${id}?wait_s=30`)
     return [body.status, body.revision]
   }
 
   describe('counts with the live one', () => {
-    // Of each pair, the second is what is on trial.
-    const contacted = (perS: number) =>
-      `${GATE}guards:\n  - { id: gentle, kind: do_not_contact, recipients: [/id], ids: true, tools: [mail.send], frequency: { limit: 2, per_s: ${perS} } }\n`
-    const rated = (perS: number) =>
+    const contacted = (id: string, perS: number) =>
+      `${GATE}guards:\n  - { id: ${id}, kind: do_not_contact, recipients: [/id], ids: true, tools: [mail.send], frequency: { limit: 2, per_s: ${perS} } }\n`
+    const rated = (id: string, perS: number) =>
       GATE.replace(
         '  - { limit: 100000, per_s: 1 }',
-        `  - { id: all, limit: 4, per_s: ${perS}, scope: global }`,
+        `  - { id: ${id}, limit: 4, per_s: ${perS}, scope: global }`,
       )
     const mail = (id: string) => ({ tool: 'mail.send', args: { id, text: 'hi' } })
 
+    // Of each pair, the second is what is on trial.
     for (const [name, lengths] of [
-      ['a longer window', [3_600, 86_400]],
-      ['a shorter one', [86_400, 3_600]],
+      ['longer', [3_600, 86_400]],
+      ['shorter', [86_400, 3_600]],
     ] as const) {
-      it(`whom both contact, in ${name} of the same guard`, () =>
-        under(contacted(lengths[0]), async () => {
-          await started(gate, contacted(lengths[1]), ONE)
-          const to = (who: string, id: string) => gate.act(who, mail(id))
+      it(`whom both contact, in a ${name} window of the same guard`, () =>
+        under(contacted(name, lengths[0]), async () => {
+          await started(gate, contacted(name, lengths[1]), ONE)
+          const to = (who: string, id: string) => act(who, mail(id))
           // Once by either, and then it is too often for both.
-          expect((await to(key, `${name} 1`)).status).to.equal(200)
-          expect((await to(bystander, `${name} 1`)).status).to.equal(200)
           for (const who of [key, bystander]) {
-            const { status, body } = await to(who, `${name} 1`)
-            expect([status, body.error.reasons[0].code]).to.deep.equal([403, 'contact_frequency'])
+            const { status, text } = await to(who, `${name}-1`)
+            expect(status, text).to.equal(200)
+          }
+          for (const who of [key, bystander]) {
+            const { status, text } = await to(who, `${name}-1`)
+            expect(status, text).to.equal(403)
+            expect(text).to.include('contact_frequency')
           }
           // Two of one batch count each other too.
           const both = await Promise.all(
-            [key, bystander, key, bystander].map((who) => to(who, `${name} 2`)),
+            [key, bystander, key, bystander].map((who) => to(who, `${name}-2`)),
           )
           expect(both.map(({ status }) => status).toSorted()).to.deep.equal([200, 200, 403, 403])
         }))
 
-      it(`how often is asked, in ${name} of the same limit`, () =>
-        under(rated(lengths[0]), async () => {
-          await started(gate, rated(lengths[1]), ONE)
+      it(`how often is asked, in a ${name} window of the same limit`, () =>
+        under(rated(name, lengths[0]), async () => {
+          await started(gate, rated(name, lengths[1]), ONE)
           const statuses: number[] = []
           for (const who of [key, bystander, key, bystander, key, bystander]) {
-            statuses.push((await gate.act(who, UPDATE)).status)
+            statuses.push((await act(who, UPDATE)).status)
           }
           expect(statuses).to.deep.equal([200, 200, 200, 200, 429, 429])
         }))
@@ -121,7 +125,7 @@ describe('a policy on trial that decides', function () {
   describe('and holds', () => {
     it('what another canary of the same revision held is decided by the live policy', async () => {
       const first = await started(gate, HOLDS, ENFORCE)
-      const held = (await gate.act(key, { ...UPDATE, args: { id: 'again' } })).body
+      const held = (await act(key, { ...UPDATE, args: { id: 'again' } })).body
       expect(held.revision).to.equal(first.revision)
       await abort(gate)
       const second = await started(gate, HOLDS, ENFORCE)
@@ -129,7 +133,7 @@ describe('a policy on trial that decides', function () {
       await approve(held.approval.id)
       expect(await outcomeOf(held.action_id)).to.deep.equal(['succeeded', first.base])
       // And its own by itself.
-      const own = (await gate.act(key, { ...UPDATE, args: { id: 'own' } })).body
+      const own = (await act(key, { ...UPDATE, args: { id: 'own' } })).body
       await approve(own.approval.id)
       expect(await outcomeOf(own.action_id)).to.deep.equal(['succeeded', second.revision])
     })
@@ -139,14 +143,14 @@ describe('a policy on trial that decides', function () {
       const terms = (role: string) => `approvals: { default: { approver_roles: [${role}] } }\n`
       await under(`${HOLDS}${terms('admin')}`, async () => {
         await started(gate, `${HOLDS}${terms('approver')}`, ONE)
-        const hold = async (who: string) => (await gate.act(who, UPDATE)).body.approval.id
+        const hold = async (who: string) => (await act(who, UPDATE)).body.approval.id
         const [its, live] = [await hold(key), await hold(bystander)]
         const mayVote = async (id: string) =>
-          (await gate.call('GET', `/approvals/${id}`, { key: approver })).body.may_vote.approve
+          (await call('GET', `/approvals/${id}`, { key: approver })).body.may_vote.approve
         expect([await mayVote(its), await mayVote(live)]).to.deep.equal([true, false])
         expect((await approve(its)).status).to.equal(403)
         expect((await approve(live, approver)).status).to.equal(403)
-        const many = await gate.call('POST', '/approvals/votes', {
+        const many = await call('POST', '/approvals/votes', {
           key: approver,
           body: { votes: [its, live].map((id) => ({ id, vote: 'approve' })) },
         })
@@ -165,14 +169,14 @@ describe('a policy on trial that decides', function () {
     const files = { 'gate.yaml': policy, 'tools.yaml': tools }
     await started(gate, GATE, { files, ...ONE })
     const asked = { tool: 'parts.get', args: {} }
-    expect((await gate.act(key, asked)).status).to.equal(200)
+    expect((await act(key, asked)).status).to.equal(200)
     for (const scope of [{ tool: 'parts.get' }, { tool: 'parts.*' }, { upstream: 'other' }]) {
       const kill = (engaged: boolean) =>
-        gate.call('PUT', '/kill-switch', { body: { engaged, scope, reason: 'drill' } })
+        call('PUT', '/kill-switch', { body: { engaged, scope, reason: 'drill' } })
       const { status, body, text } = await kill(true)
       expect(status, text).to.equal(200)
       expect(body.covers).to.include({ tools: 1, upstreams: 1 })
-      expect((await gate.act(key, asked)).body.error.code).to.equal('kill_switch_engaged')
+      expect((await act(key, asked)).body.error.code).to.equal('kill_switch_engaged')
       expect((await kill(false)).status).to.equal(200)
     }
   })
@@ -180,9 +184,9 @@ describe('a policy on trial that decides', function () {
   it('pauses nobody: what is over its budget is refused, and goes on when the trial is over', async () => {
     const limited = (limit: string) =>
       `${GATE}budgets:\n  - { id: monthly, limit: '${limit}', period: month, scope: agent }\n`
-    const spend = (who: string) => gate.act(who, { ...UPDATE, cost: '6.00' })
+    const spend = (who: string) => act(who, { ...UPDATE, cost: '6.00' })
     const statusOf = async () =>
-      (await gate.call('GET', '/api/v1/agents/worker-1')).body.agent.status
+      (await call('GET', '/api/v1/agents/worker-1')).body.agent.status
     await under(limited('20.00'), async () => {
       await started(gate, limited('10.00'), ONE)
       expect((await spend(key)).status).to.equal(200)
@@ -196,7 +200,7 @@ describe('a policy on trial that decides', function () {
       // The live policy pauses as ever.
       expect((await spend(key)).body.error.code).to.equal('budget_exceeded')
       expect(await statusOf()).to.equal('paused')
-      const on = await gate.call('POST', '/api/v1/agents/worker-1/resume', { body: { reason: 'test' } })
+      const on = await call('POST', '/api/v1/agents/worker-1/resume', { body: { reason: 'test' } })
       expect(on.status, on.text).to.equal(200)
     })
   })
@@ -204,17 +208,17 @@ describe('a policy on trial that decides', function () {
   it('what one of the two hides, neither writes', async () => {
     const masked = (pointer: string) => `${GATE}record:\n  mask: [${pointer}]\n`
     const args = { id: 'i-1', note: 'note-of-nobody', data: 'data-of-nobody' }
-    const onRecord = async (answer: Awaited<ReturnType<typeof gate.act>>) => {
-      const action = await gate.call('GET', `/actions/${answer.body.action_id}`)
+    const onRecord = async (answer: Awaited<ReturnType<typeof act>>) => {
+      const action = await call('GET', `/actions/${answer.body.action_id}`)
       return `${JSON.stringify(await decisionOf(gate, answer))} ${action.text}`
     }
     await under(masked('/args/note'), async () => {
       for (const mode of ['enforce', 'compare']) {
         await started(gate, masked('/args/data'), { mode, agents: ['worker-1'] })
-        const answer = await gate.act(key, { tool: 'items.update', args })
+        const answer = await act(key, { tool: 'items.update', args })
         expect(answer.status, answer.text).to.equal(200)
         expect(await onRecord(answer)).to.match(/masked:/).and.not.match(/-of-nobody/)
-        const other = await onRecord(await gate.act(bystander, { tool: 'items.update', args }))
+        const other = await onRecord(await act(bystander, { tool: 'items.update', args }))
         expect(other).to.include('data-of-nobody').and.not.include('note-of-nobody')
         await abort(gate)
       }
@@ -226,14 +230,14 @@ describe('a policy on trial that decides', function () {
     for (const mode of ['enforce', 'compare']) {
       const abort_when = { ...NEVER, unplayable: 3 }
       const { id } = await started(gate, GATE, { files, mode, abort_when })
-      const ask = () => gate.call('GET', '/proxy/test/items/i-1', { key })
+      const ask = () => call('GET', '/proxy/test/items/i-1', { key })
       for (let n = 0; n < 2; n++) await ask()
       const seen = await canaryOf(gate)
       expect(seen.last_5_min).to.include({ unplayable: 2, errors: 0, decisions: 0 })
       await ask()
       const canary = await ended(gate, id)
       expect([canary.status, canary.ended_because.code]).to.deep.equal(['aborted', 'unplayable'])
-      const { alerts } = (await gate.call('GET', '/api/v1/alerts?type=canary_aborted')).body
+      const { alerts } = (await call('GET', '/api/v1/alerts?type=canary_aborted')).body
       expect(alerts[0].details).to.include({ canary_id: id, code: 'unplayable' })
       expect((await ask()).status).to.equal(200)
     }
@@ -248,18 +252,18 @@ describe('a policy on trial that decides', function () {
     it('begins, decides and is aborted all the same, and its figures are null', async () => {
       const canary = await started(gate, STRICT, ENFORCE)
       expect([canary.changes, canary.last_5_min]).to.deep.equal([null, null])
-      const decided = await gate.act(key, UPDATE)
+      const decided = await act(key, UPDATE)
       expect([decided.status, revisionOf(decided)]).to.deep.equal([403, canary.revision])
       const over = await abort(gate)
       expect([over.status, over.body.canary.status]).to.deep.equal([200, 'aborted'])
-      expect((await gate.act(key, UPDATE)).status).to.equal(200)
+      expect((await act(key, UPDATE)).status).to.equal(200)
     })
 
     it('ends when its time is over', async () => {
       const soon = new Date(Date.now() + 1_500).toISOString()
       const { id } = await started(gate, STRICT, { ...ENFORCE, until: soon })
       expect((await ended(gate, id)).ended_because.code).to.equal('until')
-      await until('the live one decides', async () => (await gate.act(key, UPDATE)).status === 200)
+      await until('the live one decides', async () => (await act(key, UPDATE)).status === 200)
     })
   })
 
@@ -268,7 +272,7 @@ describe('a policy on trial that decides', function () {
       gate.gate.operations.write((tx) => tx.query(`alter table ${from} rename to ${to}`))
     await started(gate, STRICT)
     await rename('policy_canary_counts', 'counts_elsewhere')
-    await gate.act(key, UPDATE)
+    await act(key, UPDATE)
     await abort(gate)
     await rename('counts_elsewhere', 'policy_canary_counts')
     await until('it is written', async () => (await canaryOf(gate)).changes.allow_deny === 1)
@@ -276,13 +280,13 @@ describe('a policy on trial that decides', function () {
 
   it('a promotion that is rolled back at once is over at once', async () => {
     const canary = await started(gate, STRICT, ENFORCE)
-    expect((await gate.act(key, UPDATE)).status).to.equal(403)
-    const promoted = await gate.call('POST', '/policy/canary/promote', { body: {} })
+    expect((await act(key, UPDATE)).status).to.equal(403)
+    const promoted = await call('POST', '/policy/canary/promote', { body: {} })
     expect(promoted.status, promoted.text).to.equal(200)
     const back = { revision: canary.base, reason: 'drill' }
-    const rolled = await gate.call('POST', '/policy/rollback', { body: back })
+    const rolled = await call('POST', '/policy/rollback', { body: back })
     expect(rolled.status, rolled.text).to.equal(200)
-    const answer = await gate.act(key, UPDATE)
+    const answer = await act(key, UPDATE)
     expect([answer.status, revisionOf(answer)]).to.deep.equal([200, canary.base])
     const [entry] = (await entriesOf(gate, 'policy.canary')).slice(-1)
     expect(entry).to.include({ canary_id: canary.id, state: 'promoted' })
@@ -295,8 +299,8 @@ describe('a policy on trial that decides', function () {
     )
     const files = { 'gate.yaml': GATE, 'tools.yaml': tools }
     await started(gate, GATE, { files, ...ONE })
-    const { approval, action_id: id } = (await gate.act(key, DELETE)).body
-    const { target } = (await gate.call('GET', `/approvals/${approval.id}`)).body
+    const { approval, action_id: id } = (await act(key, DELETE)).body
+    const { target } = (await call('GET', `/approvals/${approval.id}`)).body
     expect(target).to.include({ path: '/gone/i-1', unchanged: true })
     await approve(approval.id)
     expect((await outcomeOf(id))[0]).to.equal('succeeded')
