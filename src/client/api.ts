@@ -1515,6 +1515,7 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
           readonly unplayable?: number
         }
         readonly author: string
@@ -1527,8 +1528,9 @@ export interface Calls {
           readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
-        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */
         readonly changes: Readonly<Record<string, number>> | null
+        /** null: cannot be read at the moment */
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number
@@ -1572,6 +1574,7 @@ export interface Calls {
         readonly deny_rate_x?: number
         /** so many denials of what the live policy does not deny */
         readonly new_denials?: number
+        /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
         readonly unplayable?: number
       }
       /** why; it goes on the record */
@@ -1601,6 +1604,7 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
           readonly unplayable?: number
         }
         readonly author: string
@@ -1613,8 +1617,9 @@ export interface Calls {
           readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
-        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */
         readonly changes: Readonly<Record<string, number>> | null
+        /** null: cannot be read at the moment */
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number
@@ -1703,6 +1708,7 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
           readonly unplayable?: number
         }
         readonly author: string
@@ -1715,8 +1721,9 @@ export interface Calls {
           readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
-        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */
         readonly changes: Readonly<Record<string, number>> | null
+        /** null: cannot be read at the moment */
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number

@@ -154,7 +154,9 @@ describe('a policy on trial that decides', function () {
           key: approver,
           body: { votes: [its, live].map((id) => ({ id, vote: 'approve' })) },
         })
-        const errors = many.body.votes.map(({ error }: { error: { code: string } | null }) => error?.code)
+        const errors = many.body.votes.map(
+          ({ error }: { error: { code: string } | null }) => error?.code,
+        )
         expect(errors).to.deep.equal([undefined, 'forbidden'])
         expect((await approve(live)).status).to.equal(200)
       })
@@ -185,8 +187,7 @@ describe('a policy on trial that decides', function () {
     const limited = (limit: string) =>
       `${GATE}budgets:\n  - { id: monthly, limit: '${limit}', period: month, scope: agent }\n`
     const spend = (who: string) => act(who, { ...UPDATE, cost: '6.00' })
-    const statusOf = async () =>
-      (await call('GET', '/api/v1/agents/worker-1')).body.agent.status
+    const statusOf = async () => (await call('GET', '/api/v1/agents/worker-1')).body.agent.status
     await under(limited('20.00'), async () => {
       await started(gate, limited('10.00'), ONE)
       expect((await spend(key)).status).to.equal(200)
@@ -217,7 +218,9 @@ describe('a policy on trial that decides', function () {
         await started(gate, masked('/args/data'), { mode, agents: ['worker-1'] })
         const answer = await act(key, { tool: 'items.update', args })
         expect(answer.status, answer.text).to.equal(200)
-        expect(await onRecord(answer)).to.match(/masked:/).and.not.match(/-of-nobody/)
+        expect(await onRecord(answer))
+          .to.match(/masked:/)
+          .and.not.match(/-of-nobody/)
         const other = await onRecord(await act(bystander, { tool: 'items.update', args }))
         expect(other).to.include('data-of-nobody').and.not.include('note-of-nobody')
         await abort(gate)
@@ -226,7 +229,10 @@ describe('a policy on trial that decides', function () {
   })
 
   it('one that lost a route ends by what cannot be played', async () => {
-    const files = { 'gate.yaml': GATE, 'tools.yaml': TOOLS.replaceAll('"/items/{id}"', '"/lost/{id}"') }
+    const files = {
+      'gate.yaml': GATE,
+      'tools.yaml': TOOLS.replaceAll('"/items/{id}"', '"/lost/{id}"'),
+    }
     for (const mode of ['enforce', 'compare']) {
       const abort_when = { ...NEVER, unplayable: 3 }
       const { id } = await started(gate, GATE, { files, mode, abort_when })

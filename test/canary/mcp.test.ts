@@ -72,9 +72,9 @@ mcp: { tools: { 'crm:store': { effect: write } } }
     expect(await statusOf(bystander)).to.equal(200)
     const refused = await store(key)
     expect([refused.status, refused.body.error.code]).to.deep.equal([502, 'upstream_unreachable'])
-    expect([await listed(bystander), await listed(key)].map((names) => names.includes('store'))).to.deep.equal([
-      ...[true, false],
-    ])
+    expect(
+      [await listed(bystander), await listed(key)].map((names) => names.includes('store')),
+    ).to.deep.equal([...[true, false]])
     await abort(gate)
     expect(await statusOf(key)).to.equal(200)
   })

@@ -38,7 +38,7 @@ describe('the policy of a canary that does not decide', () => {
     }
   })
 
-  it('that does not get its turn in time is late, on either side, which is nobody\'s error', async () => {
+  it("that does not get its turn in time is late, on either side, which is nobody's error", async () => {
     for (const side of ['candidate', 'live'] as const) {
       const answer = await askBeside({ ...beside, side }, known, () => new Promise(() => {}))
       expect(answer).to.equal(LATE)

@@ -66,9 +66,9 @@ describe('replicas with policy directories of their own', function () {
     expect(await at(600_000)).to.equal(1)
     const [entry] = await entriesOf(a, 'alert.revisions_differ')
     expect(entry.message).to.equal('2 replicas decide by 2 revisions, for more than a minute')
-    expect(entry.details.replicas.map(({ revision }: { revision: string }) => revision)).to.have.members([
-      ...[await liveOf(a), await liveOf(b)],
-    ])
+    expect(
+      entry.details.replicas.map(({ revision }: { revision: string }) => revision),
+    ).to.have.members([...[await liveOf(a), await liveOf(b)]])
     await edit(GATE)
     expect(await at(700_000)).to.equal(1)
     await edit(`${GATE}# of b again\n`)

@@ -9,11 +9,7 @@ const HOUR_MS = 3_600_000
 export const NEVER = { errors: 1_000_000 }
 
 /** Begins a canary of a whole policy; what is not said compares all, for an hour. */
-export async function start(
-  gate: TestGate,
-  gateYaml: string,
-  more: object = {},
-): Promise<Answer> {
+export async function start(gate: TestGate, gateYaml: string, more: object = {}): Promise<Answer> {
   const body = {
     files: { 'gate.yaml': gateYaml, 'tools.yaml': TOOLS },
     mode: 'compare',
