@@ -8,6 +8,7 @@ export class CanaryCounts {
   readonly #db: Db
   readonly #sides: Sides
   readonly #kept = new Map<string, Tally>()
+  #flushing: Promise<void> = Promise.resolve()
 
   constructor(db: Db, sides: Sides) {
     this.#db = db
@@ -20,7 +21,13 @@ export class CanaryCounts {
   }
 
   /** Adds what there is. @throws what the database says; it is added the next time */
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
+    // One after another: what one has taken out and cannot add has to be back before the next one looks.
+    this.#flushing = this.#flushing.catch(() => {}).then(() => this.#flush())
+    return this.#flushing
+  }
+
+  async #flush(): Promise<void> {
     const { running, tally } = this.#sides
     if (running) await this.#add(running.id, tally)
     for (const [id, ended] of this.#kept) {
