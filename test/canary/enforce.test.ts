@@ -24,7 +24,7 @@ const HOLDS = STRICT.replace('["items.delete"]', '["items.delete", "items.update
 const ENFORCE = { mode: 'enforce' }
 
 describe('a policy on trial that decides', function () {
-  this.timeout(3_000_000)
+  this.timeout(600_000)
   let upstream: TestUpstream
   let gate: TestGate
   let key: string

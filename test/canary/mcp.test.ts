@@ -14,7 +14,7 @@ const CHANGED: readonly ServedTool[] = SERVED.map((tool) =>
 )
 
 describe('MCP servers while a policy is on trial', function () {
-  this.timeout(3_000_000)
+  this.timeout(600_000)
   let server: McpServerFixture
   let other: McpServerFixture
   let upstream: TestUpstream

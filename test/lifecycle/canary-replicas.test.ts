@@ -78,7 +78,7 @@ describe('a canary of a policy that other people have to agree to', () => {
 })
 
 describe('a canary in one PostgreSQL for two gates', function () {
-  this.timeout(3_000_000)
+  this.timeout(600_000)
   let server: PostgresServer
   let databaseUrl: string
   let upstream: TestUpstream

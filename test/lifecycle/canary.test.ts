@@ -140,7 +140,7 @@ describe('a policy on trial', function () {
       expect(changes).to.deep.equal({ allow_deny: 1, same: 1 })
       expect(recent).to.deep.equal({
         ...{ decisions: 2, errors: 0, denied_live: 0 },
-        ...{ denied_by_candidate: 1, new_denials: 1 },
+        ...{ denied_by_candidate: 1, new_denials: 1, unplayable: 0, late: 0 },
       })
       expect((await metric('allow_deny')) - before).to.equal(1)
       const second = await start(gate, LENIENT)
