@@ -83,7 +83,7 @@ async function raise(
 ): Promise<void> {
   const revisions = [...new Set(deciding.map(({ revision }) => revision))].toSorted()
   const told = await raisedSince(tx, 'revisions_differ', new Date(tx.nowMs - differingMs))
-  if (told.some((one) => String(one['revisions']) === String(revisions))) return
+  if (told.some((one) => JSON.stringify(one['revisions']) === JSON.stringify(revisions))) return
   const replicas = deciding.map(({ id, host, revision }) => ({ id, host, revision }))
   const message = `${deciding.length} replicas decide by ${revisions.length} revisions, for more than a minute`
   raiseAlert(tx, 'revisions_differ', '', message, { replicas, revisions })

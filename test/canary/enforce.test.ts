@@ -107,7 +107,7 @@ describe('a policy on trial that decides', function () {
           const both = await Promise.all(
             [key, bystander, key, bystander].map((who) => to(who, `${name}-2`)),
           )
-          expect(both.map(({ status }) => status).toSorted()).to.deep.equal([200, 200, 403, 403])
+          expect(both.map(({ status }) => status)).to.have.members([200, 200, 403, 403])
         }))
 
       it(`how often is asked, in a ${name} window of the same limit`, () =>

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { liveReplicas } from '../../src/control/replica.ts'
 import { RevisionsWatch } from '../../src/lifecycle/revisions-watch.ts'
 import { entriesOf, liveOf } from '../support/canaries.ts'
+import type { Tx } from '../../src/store/tx.ts'
 import { postgresBin, PostgresServer } from '../support/database.ts'
 import { TestGate, until } from '../support/gate.ts'
 import { GATE, writePolicies } from '../support/policies.ts'
@@ -37,7 +38,7 @@ describe('replicas with policy directories of their own', function () {
     const { operations, log } = a.gate
     const parts = {
       replicas: () => operations.write((tx) => liveReplicas(tx)),
-      write: operations.write.bind(operations) as typeof operations.write,
+      write: (work: (tx: Tx) => Promise<void>) => operations.write(work),
       nowMs: () => nowMs,
       log,
     }
