@@ -68,8 +68,6 @@ export interface Config {
   readonly demo: boolean
   /** Whether browsers get the dashboard, and may sign in. */
   readonly dashboard: boolean
-  /** Whether a policy on trial may decide: not finished, see docs/policy-lifecycle.md. */
-  readonly canaryEnforce: boolean
   readonly ticketingApiUrl: string
   readonly publicServerUrl: string | null
   readonly approvalWebhookUrl: string | null
@@ -149,7 +147,6 @@ export function parseConfig(env: Env): Config {
     logFile: read.textOrEmpty('LOG_FILE', 'logs/app.log') || null,
     demo: read.flag('DEMO', !production),
     dashboard: read.flag('DASHBOARD', true),
-    canaryEnforce: read.flag('CANARY_ENFORCE', false),
     ticketingApiUrl:
       read.url('TICKETING_API_URL', ['http:', 'https:']) ??
       `http://127.0.0.1:${read.integer('DEMO_PORT', DEMO_PORT, 1, 65_535)}`,

@@ -116,15 +116,16 @@ async function openActions(basics: Basics, record: RecordParts) {
   const replicaId = replica.id
   const keyUses = await life.begin(new KeyUses(db, log))
   const keyRing = new KeyRing(db, registry, config.apiTokens, keyUses)
-  const operations = new Operations({ db, control, bundle, ledger, killState, replicaId, log })
+  const sides = new Sides((change) => metrics.canary.inc({ change }))
+  const bundles = () => sides.with(policies.current)
+  const operations = new Operations({ db, control, bundles, ledger, killState, replicaId, log })
   const agents = new AgentCache(db, registry)
   events.subscribe(({ kind, agentId }) => kind.startsWith('agent.') && agents.forget(agentId))
   const echoes = new CredentialEchoes((work) => operations.write(work))
   const onEcho = (upstream: string) => void echoes.noticed(upstream)
   const drifts = new PinDrifts((work) => operations.write(work))
-  const calling = { env: config.env, model: config.model, bundle, onEcho, onDrift: drifts.notice }
+  const calling = { env: config.env, model: config.model, bundles, onEcho, onDrift: drifts.notice }
   const { model, peers, byProtocol: transports } = await life.begin(new Transports(calling))
-  const sides = new Sides((change) => metrics.canary.inc({ change }))
   const facts = new FactLookups()
   const judging = { agents, facts, killState, environment: keyRing, bundle, sides }
   const recording = { db, ledger, events, metrics, log, replicaId, mask, heldFiles }

@@ -1,9 +1,10 @@
 import type { Reservation } from '../model/decision.ts'
 import { bigintArray, intArray, textArray } from '../store/arrays.ts'
-import { ahead, type Db, type Tx } from '../store/tx.ts'
+import { ahead, type Tx } from '../store/tx.ts'
 
 // What a batch counts. A sliding window is a row for each twelfth of its length, and one twelfth more is counted
-// than the window has, so that the sum is never too small. Of distinct recipients the members themselves are kept,
+// than the window has, so that the sum is never too small. A row is named by when its twelfth ends, whatever the length,
+// so that two policies that give one window two lengths (one that was published, a canary) count each other's. Of distinct recipients the members themselves are kept,
 // since one that was written to before takes nothing. A budget is money: what is spent and what is only reserved
 // count alike, and the row refuses to go over its limit by itself, so that a mistake here loses a batch and not
 // the bound. All of it is read once for the batch, taken from in memory in the order of the claims, and written
@@ -11,6 +12,8 @@ import { ahead, type Db, type Tx } from '../store/tx.ts'
 
 /** Sub-buckets a sliding window is counted in; one extra makes the count never too small. */
 const SLOTS_PER_WINDOW = 12
+/** Ends of twelfths are larger; numbers of the shortest twelfth there may be, of a second's, are smaller for centuries. */
+const OLD_SLOTS_BELOW = 100_000_000_000
 const EPOCH_DATE = '1970-01-01'
 
 /** Money of a budget that is reserved for an action until its outcome is known. */
@@ -39,6 +42,8 @@ interface BudgetState {
 
 interface WindowState {
   readonly key: string
+  readonly windowMs: number
+  /** When the twelfth of now ends, in ms since the epoch. */
   readonly slot: bigint
   readonly expiresAt: Date
   used: bigint
@@ -62,7 +67,8 @@ export type CounterStart = (key: string, isMoney: boolean) => bigint
 export class Counters {
   readonly #nowMs: number
   readonly #budgets = new Map<string, BudgetState>()
-  readonly #windows = new Map<string, WindowState>()
+  /** By key: one for each length that it is asked about with. */
+  readonly #windows = new Map<string, WindowState[]>()
   readonly #distinct = new Map<string, DistinctState>()
 
   #start: CounterStart = () => 0n
@@ -96,9 +102,10 @@ export class Counters {
       if (one.kind === 'window') counters.#addWindow(one)
       else if (one.kind === 'distinct') counters.#addDistinct(one)
     }
-    for (const { key, used } of await begun.windows) {
-      const window = counters.#windows.get(key)
-      if (window) window.used = BigInt(used)
+    for (const { key, slotMs, used } of await begun.windows) {
+      for (const window of counters.#windows.get(key) ?? []) {
+        if (String(slotMsOf(window.windowMs)) === slotMs) window.used = BigInt(used)
+      }
     }
     for (const { key, member } of await begun.members) {
       counters.#distinct.get(key)?.members.add(member)
@@ -120,7 +127,7 @@ export class Counters {
   /** Makes the counters of these reservations known, where they are not yet. */
   prepare(reservations: readonly Reservation[]): void {
     for (const one of reservations) {
-      if (one.kind === 'window' && !this.#windows.has(one.key)) {
+      if (one.kind === 'window' && !this.#knownWindow(one)) {
         this.#addWindow(one).used = this.#start(one.key, false)
       } else if (one.kind === 'distinct' && !this.#distinct.has(one.key)) {
         const { members } = this.#addDistinct(one)
@@ -138,7 +145,7 @@ export class Counters {
       case 'budget':
         return this.#budget(reservation).used + amount <= limit
       case 'window':
-        return this.#window(key).used + amount <= limit
+        return this.#window(reservation).used + amount <= limit
       case 'distinct': {
         const known = this.#distinctState(key).members
         const added = new Set(members.filter((member) => !known.has(member)))
@@ -150,8 +157,7 @@ export class Counters {
   /** What a counter stands at before this is taken, and which of its members are new. */
   stand(reservation: Reservation): { readonly used: bigint; readonly fresh: readonly string[] } {
     if (reservation.kind === 'budget') return { used: this.#budget(reservation).used, fresh: [] }
-    if (reservation.kind === 'window')
-      return { used: this.#window(reservation.key).used, fresh: [] }
+    if (reservation.kind === 'window') return { used: this.#window(reservation).used, fresh: [] }
     const { members } = this.#distinctState(reservation.key)
     const fresh = new Set(reservation.members.filter((member) => !members.has(member)))
     return { used: BigInt(members.size), fresh: [...fresh] }
@@ -167,9 +173,8 @@ export class Counters {
     const { key, amount, members } = reservation
     if (reservation.kind === 'budget') return this.#takeBudget(reservation)
     if (reservation.kind === 'window') {
-      const window = this.#window(key)
-      window.used += amount
-      window.added += amount
+      this.#window(reservation).added += amount
+      for (const window of this.#windows.get(key) ?? []) window.used += amount
       return undefined
     }
     const state = this.#distinctState(key)
@@ -193,18 +198,18 @@ export class Counters {
 
   /**
    * When each of these, which do not fit at the moment, will fit if nobody takes more; ms since the epoch, by
-   * counter key. Asked after `flush`, so that what this batch took counts.
+   * reservation. Asked after `flush`, so that what this batch took counts.
    */
-  async opensAt(tx: Tx, reservations: readonly Reservation[]): Promise<Map<string, number>> {
-    const openings = new Map<string, number>()
+  async opensAt(tx: Tx, reservations: readonly Reservation[]): Promise<Map<Reservation, number>> {
+    const openings = new Map<Reservation, number>()
     const waiting = reservations.filter((one) => Counters.fitsAlone(one))
     const windows = waiting.filter(({ kind }) => kind === 'window')
     if (windows.length > 0) {
       const rows = await tx.query<{ key: string; slot: bigint; amount: bigint }>(SLOTS, [
-        windows.map(({ key }) => key),
-        windows.map(({ key }) => this.#window(key).slot - BigInt(SLOTS_PER_WINDOW)),
+        [...new Set(windows.map(({ key }) => key))],
+        this.#nowMs - Math.max(...windows.map(({ windowMs }) => countedMs(windowMs))),
       ])
-      for (const one of windows) openings.set(one.key, windowOpens(one, rows, this.#nowMs))
+      for (const one of windows) openings.set(one, windowOpens(one, rows, this.#nowMs))
     }
     const distinct = waiting.filter(({ kind }) => kind === 'distinct')
     if (distinct.length > 0) {
@@ -212,7 +217,7 @@ export class Counters {
         distinct.map(({ key }) => key),
         distinct.map(({ windowMs }) => new Date(this.#nowMs - windowMs)),
       ])
-      for (const one of distinct) openings.set(one.key, distinctOpens(one, rows, this.#nowMs))
+      for (const one of distinct) openings.set(one, distinctOpens(one, rows, this.#nowMs))
     }
     return openings
   }
@@ -229,10 +234,14 @@ export class Counters {
     return state
   }
 
-  #window(key: string): WindowState {
-    const state = this.#windows.get(key)
-    if (!state) throw new Error(`window ${key} was not loaded`)
+  #window(reservation: Reservation): WindowState {
+    const state = this.#knownWindow(reservation)
+    if (!state) throw new Error(`window ${reservation.key} was not loaded`)
     return state
+  }
+
+  #knownWindow({ key, windowMs }: Reservation): WindowState | undefined {
+    return this.#windows.get(key)?.find((one) => one.windowMs === windowMs)
   }
 
   #distinctState(key: string): DistinctState {
@@ -264,12 +273,15 @@ export class Counters {
     return { key: state.key, periodStart: state.periodStart, amount: String(amount) }
   }
 
-  #addWindow({ key, windowMs }: Reservation): WindowState {
+  #addWindow(reservation: Reservation): WindowState {
+    const known = this.#knownWindow(reservation)
+    if (known) return known
+    const { key, windowMs } = reservation
     const slotMs = slotMsOf(windowMs)
     const expiresAt = new Date(this.#nowMs + windowMs + 2 * Number(slotMs))
-    const slot = BigInt(this.#nowMs) / slotMs
-    const state = { key, slot, expiresAt, used: 0n, added: 0n }
-    this.#windows.set(key, state)
+    const slot = (BigInt(this.#nowMs) / slotMs + 1n) * slotMs
+    const state = { key, windowMs, slot, expiresAt, used: 0n, added: 0n }
+    this.#windows.set(key, [...(this.#windows.get(key) ?? []), state])
     return state
   }
 
@@ -303,7 +315,9 @@ export class Counters {
   }
 
   #flushWindows(tx: Tx): void {
-    const changed = [...this.#windows.values()].filter(({ added }) => added > 0n)
+    const changed = atOneEndEach(
+      [...this.#windows.values()].flat().filter(({ added }) => added > 0n),
+    )
     if (changed.length === 0) return
     tx.send(ADD_WINDOWS, [
       textArray(changed.map(({ key }) => key)),
@@ -342,14 +356,32 @@ export class Counters {
 
 /** What `Counters.begin` asked for. */
 export interface CountersRead {
-  readonly windows: Promise<readonly { readonly key: string; readonly used: string }[]>
+  readonly windows: Promise<
+    readonly { readonly key: string; readonly slotMs: string; readonly used: string }[]
+  >
   readonly members: Promise<readonly { readonly key: string; readonly member: string }[]>
 }
 
 function readWindows(tx: Tx, reservations: readonly Reservation[]): CountersRead['windows'] {
-  const slots = new Map(reservations.map(({ key, windowMs }) => [key, slotMsOf(windowMs)]))
-  if (slots.size === 0) return Promise.resolve([])
-  return tx.query(LOAD_WINDOWS, [textArray([...slots.keys()]), bigintArray([...slots.values()])])
+  const lengths = reservations.map(({ key, windowMs }) => ({ key, slotMs: slotMsOf(windowMs) }))
+  const asked = [...new Map(lengths.map((one) => [`${one.slotMs} ${one.key}`, one])).values()]
+  if (asked.length === 0) return Promise.resolve([])
+  return tx.query(LOAD_WINDOWS, [
+    textArray(asked.map(({ key }) => key)),
+    bigintArray(asked.map(({ slotMs }) => slotMs)),
+  ])
+}
+
+// One statement inserts no row twice: two lengths whose twelfths end at the same moment share theirs.
+function atOneEndEach(windows: readonly WindowState[]): readonly WindowState[] {
+  const rows = new Map<string, WindowState>()
+  for (const one of windows) {
+    const id = `${one.slot} ${one.key}`
+    const known = rows.get(id)
+    const expiresAt = known && known.expiresAt > one.expiresAt ? known.expiresAt : one.expiresAt
+    rows.set(id, { ...one, expiresAt, added: one.added + (known?.added ?? 0n) })
+  }
+  return [...rows.values()]
 }
 
 function readMembers(tx: Tx, reservations: readonly Reservation[]): CountersRead['members'] {
@@ -364,17 +396,21 @@ function readMembers(tx: Tx, reservations: readonly Reservation[]): CountersRead
 const slotMsOf = (windowMs: number): bigint =>
   BigInt(Math.max(1, Math.ceil(windowMs / SLOTS_PER_WINDOW)))
 
+/** How long what was taken counts after its twelfth has ended. */
+const countedMs = (windowMs: number): number => SLOTS_PER_WINDOW * Number(slotMsOf(windowMs))
+
 // A slot counts until the window has wholly passed it.
 function windowOpens(
   { key, amount, limit, windowMs }: Reservation,
   rows: readonly { key: string; slot: bigint; amount: bigint }[],
   nowMs: number,
 ): number {
-  const own = rows.filter((row) => row.key === key)
+  const counted = countedMs(windowMs)
+  const own = rows.filter((row) => row.key === key && Number(row.slot) > nowMs - counted)
   let over = own.reduce((sum, row) => sum + row.amount, 0n) + amount - limit
   for (const row of own) {
     over -= row.amount
-    if (over <= 0n) return Number((row.slot + BigInt(SLOTS_PER_WINDOW) + 1n) * slotMsOf(windowMs))
+    if (over <= 0n) return Number(row.slot) + counted
   }
   return nowMs
 }
@@ -443,37 +479,6 @@ function settledPart({ outcome, spent }: Settlement, amount: bigint): bigint {
   return spent === undefined || spent > amount ? amount : spent
 }
 
-export interface BudgetStand {
-  readonly key: string
-  readonly periodStart: string
-  readonly limitMicros: bigint
-  readonly reserved: bigint
-  readonly settled: bigint
-}
-
-/** What the budget of this key holds in the month that begins on `periodStart`, in micro-units. */
-export async function monthOf(
-  db: Db,
-  key: string,
-  periodStart: string,
-): Promise<{ readonly reserved: bigint; readonly settled: bigint }> {
-  const [row] = await db.query<{ reserved: bigint; settled: bigint }>(
-    'select reserved, settled from budgets where key = $1 and period_start = $2',
-    [key, periodStart],
-  )
-  return row ?? { reserved: 0n, settled: 0n }
-}
-
-/** The budgets kept for one agent, newest period first. */
-export async function agentBudgets(db: Db, agentId: string): Promise<BudgetStand[]> {
-  return db.query<BudgetStand>(
-    `select key, period_start::text as "periodStart", limit_micros as "limitMicros", reserved, settled
-     from budgets
-     where key like '%:agent:' || $1 order by period_start desc, key`,
-    [agentId],
-  )
-}
-
 /** Removes counters that no window reaches any more. */
 export async function sweepCounters(tx: Tx): Promise<void> {
   const now = new Date(tx.nowMs)
@@ -492,11 +497,21 @@ export function periodOf(reservation: Pick<Reservation, 'period'>, nowMs: number
   return reservation.period === 'month' ? `${date.slice(0, 7)}-01` : EPOCH_DATE
 }
 
-const LOAD_WINDOWS = `select q.key, sum(c.amount)::text as used
-  from unnest($1::text[], $2::bigint[]) as q (key, slot_ms)
-  join window_counts c on c.key = q.key
-    and c.slot >= (extract(epoch from ledger_now()) * 1000)::bigint / q.slot_ms - ${SLOTS_PER_WINDOW}
-  group by q.key`
+// A gate of a version before numbers its rows by twelfths of its own length, which are small numbers: what it wrote, and
+// writes beside this one during an upgrade, counts for the same length as ever.
+const LOAD_WINDOWS = `select key, slot_ms::text as "slotMs", sum(amount)::text as used from (
+    select q.key, q.slot_ms, c.amount
+    from unnest($1::text[], $2::bigint[]) as q (key, slot_ms)
+    join window_counts c on c.key = q.key
+      and c.slot > (extract(epoch from ledger_now()) * 1000)::bigint - ${SLOTS_PER_WINDOW} * q.slot_ms
+    union all
+    select q.key, q.slot_ms, c.amount
+    from unnest($1::text[], $2::bigint[]) as q (key, slot_ms)
+    join window_counts c on c.key = q.key
+      and c.slot >= (extract(epoch from ledger_now()) * 1000)::bigint / q.slot_ms - ${SLOTS_PER_WINDOW}
+      and c.slot < ${OLD_SLOTS_BELOW}
+  ) as counted
+  group by key, slot_ms`
 
 const LOAD_MEMBERS = `select q.key, m.member
   from unnest($1::text[], $2::bigint[]) as q (key, window_ms)
@@ -504,8 +519,7 @@ const LOAD_MEMBERS = `select q.key, m.member
     and m.last_at > ledger_now() - q.window_ms * interval '1 ms'`
 
 const SLOTS = `select c.key, c.slot, c.amount
-  from unnest($1::text[], $2::bigint[]) as q (key, from_slot)
-  join window_counts c on c.key = q.key and c.slot >= q.from_slot
+  from window_counts c where c.key = any($1::text[]) and c.slot > $2::bigint
   order by c.slot`
 
 const MEMBERS_BY_AGE = `select m.key, m.member, m.last_at as at
@@ -520,7 +534,8 @@ const LOAD_BUDGETS = `select b.key || '@' || b.period_start::text as id,
 
 const ADD_WINDOWS = `insert into window_counts (key, slot, amount, expires_at)
   select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[])
-  on conflict (key, slot) do update set amount = window_counts.amount + excluded.amount`
+  on conflict (key, slot) do update set amount = window_counts.amount + excluded.amount,
+    expires_at = greatest(window_counts.expires_at, excluded.expires_at)`
 
 const ADD_MEMBERS = `insert into window_members (key, member, expires_at, last_at)
   select key, member, expires_at, $4::timestamptz
@@ -545,27 +560,3 @@ const SETTLE_BUDGETS = `update budgets b
   set reserved = b.reserved - q.amount, settled = b.settled + q.settled
   from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) as q (key, period_start, amount, settled)
   where b.key = q.key and b.period_start = q.period_start::date`
-
-/** What agents have spent of a month, by `own:agent:` budgets, those who spent most first; in micro-units. */
-export async function ownMonths(db: Db, periodStart: string, limit: number) {
-  return db.query<{
-    readonly agent: string
-    readonly name: string | null
-    readonly reserved: bigint
-    readonly settled: bigint
-  }>(
-    `select substr(b.key, 11) as agent, a.name, b.reserved, b.settled
-     from budgets b left join agents a on a.id = substr(b.key, 11)
-     where b.key like 'own:agent:%' and b.period_start = $1
-     order by b.settled + b.reserved desc, b.key limit $2`,
-    [periodStart, limit],
-  )
-}
-
-/** `YYYY-MM` by the database clock, which is what budgets roll over by. */
-export async function currentMonth(db: Db): Promise<string> {
-  const [row] = await db.query<{ month: string }>(
-    `select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM') as month`,
-  )
-  return row?.month ?? ''
-}

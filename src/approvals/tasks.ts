@@ -28,6 +28,8 @@ export interface Approval {
   readonly requestHash: string
   readonly targetHash: string
   readonly revision: string
+  /** The canary whose candidate holds it; '': the live policy does. */
+  readonly canaryId: string
   readonly quorum: number
   readonly approverRoles: string[]
   readonly reason: string
@@ -44,6 +46,7 @@ export interface NewApproval {
   readonly requestHash: string
   readonly targetHash: string
   readonly revision: string
+  readonly canaryId: string
   readonly terms: ApprovalTerms
   readonly reason: string
 }
@@ -56,7 +59,7 @@ export interface Voter {
 }
 
 const COLUMNS =
-  columns(`id, action_id, agent_id, tool, status, request_hash, target_hash, revision, quorum,
+  columns(`id, action_id, agent_id, tool, status, request_hash, target_hash, revision, canary_id, quorum,
   approver_roles, reason, created_at, expires_at, decided_at`)
 const VOTE_COLUMNS = columns('approval_id, key_id, approver, vote, comment, at')
 
@@ -67,8 +70,8 @@ export function createApproval(tx: Tx, approval: NewApproval): Approval {
   const expiresAt = new Date(tx.nowMs + terms.expiresMs)
   tx.send(
     `insert into approvals (id, action_id, agent_id, tool, status, request_hash, target_hash,
-       revision, quorum, approver_roles, reason, created_at, expires_at)
-     values ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12)`,
+       revision, quorum, approver_roles, reason, created_at, expires_at, canary_id)
+     values ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     [
       approval.id,
       approval.actionId,
@@ -82,6 +85,7 @@ export function createApproval(tx: Tx, approval: NewApproval): Approval {
       approval.reason,
       createdAt,
       expiresAt,
+      approval.canaryId,
     ],
   )
   return {

@@ -4,7 +4,7 @@ import type { AgentCache } from '../agents/registry.ts'
 import type { Bundle } from '../bundle/types.ts'
 import { GatewayError } from '../errors.ts'
 import type { SecondOpinion } from '../model/canary.ts'
-import type { Action } from '../record/actions.ts'
+import { hidesAny, type RecordRules, unionOf } from '../model/record-rules.ts'
 import type { AskedBeside } from './second-opinion.ts'
 import type { Sides } from './sides.ts'
 
@@ -24,6 +24,16 @@ interface Judged {
   readonly inquiry?: object | undefined
 }
 
+/** How an action is written, while two policies may have a part in it. */
+export interface OnRecord {
+  /** The canary whose candidate decides; '': the live policy does. */
+  readonly canaryId: string
+  /** What either of the two hides from the record. */
+  readonly rules: RecordRules
+  /** Whether contacts are counted under keyed digests: as the live policy does, or the two would not count each other's. */
+  readonly keysContacts: boolean
+}
+
 /** By which policy an action is read and judged: the live one, but for those whom a canary is for. */
 export class Policies {
   readonly #parts: PoliciesParts
@@ -39,6 +49,11 @@ export class Policies {
     return bundle
   }
 
+  /** All that may decide at the moment, the live one first. */
+  inPlay(): readonly Bundle[] {
+    return this.#parts.sides.with(this.live())
+  }
+
   /** By which a caller is read and judged; asked again when its body has come in. */
   for(caller: Caller): (() => Bundle) | Promise<() => Bundle> {
     return this.#parts.sides.running === null ? this.live : this.#forOne(caller)
@@ -49,9 +64,13 @@ export class Policies {
     return (agent && this.#parts.sides.deciderFor(agent)) ?? live
   }
 
-  /** By which an action is judged again: by the side that it began on, as long as there is one. */
-  again({ revision }: Pick<Action, 'revision'>): Bundle {
-    return this.#parts.sides.begunUnder(revision) ?? this.live()
+  /** By which what is held is judged again, shown and voted on: by the canary that it began in, as long as that runs. */
+  readonly holding = ({ canaryId }: { readonly canaryId: string }): Bundle =>
+    this.#parts.sides.deciderOf(canaryId) ?? this.live()
+
+  /** Whether what is held may be somebody else's than the live policy's. */
+  get isShared(): boolean {
+    return this.#parts.sides.running?.mode === 'enforce'
   }
 
   /** What is asked beside it; `isAlike`: whether both read the same of a call as it was sent. */
@@ -65,6 +84,16 @@ export class Policies {
     const beside = sides.besideOf(decider, this.live(), agent)
     if (beside === null) return null
     return { ...beside, isNamedAlike: isAlike(decider, beside.bundle) }
+  }
+
+  /** How an action of an agent is written that one of the two decides. */
+  onRecord(decider: Bundle, agent: Agent | undefined): OnRecord {
+    const { sides } = this.#parts
+    const canaryId = sides.trialOf(decider)
+    const live = canaryId === '' ? decider : this.live()
+    const other = canaryId === '' ? agent && sides.candidateFor(agent) : live
+    const rules = other ? unionOf(decider.record, other.record) : decider.record
+    return { canaryId, rules, keysContacts: hidesAny(live.record) }
   }
 
   /** Counts what both were asked about, once it is a decision: what is sent again is answered by the first. */

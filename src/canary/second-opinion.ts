@@ -9,10 +9,14 @@ import type { Tool } from '../model/tool.ts'
 
 // While a canary runs, the policy that does not decide is asked as well, by the facts of the one that does. It has no part
 // in the decision: whatever it does is caught here, it is waited for no longer than an evaluation may take, and where it
-// would have to know what was not looked up, it is not asked.
+// would have to know what was not looked up, it is not asked. An evaluation ends by its own budget, and that is the policy's
+// doing; one that was still not there when the wait was over stood behind others, and that is the machine's.
 
 /** Longer than any evaluation that ends by itself; what waits behind others is given up. */
 const WAIT_MS = 250
+
+/** It was asked, and had not answered when the wait was over. */
+export const LATE: unique symbol = Symbol('late')
 
 /** Whom to ask, and whether it takes the request for the same call. */
 export interface AskedBeside extends Beside {
@@ -26,21 +30,24 @@ export interface DecidedBy {
   readonly facts: Facts
 }
 
-/** What it says; null: it cannot be asked by what is known. Begins at once, and never rejects. */
+/** What it says; null: it cannot be asked by what is known. Begins at once, never rejects, and waits no longer than it may. */
 export async function askBeside(
   { bundle, isNamedAlike }: AskedBeside,
   known: DecidedBy,
   decide: (bundle: Bundle) => Promise<Decision>,
-): Promise<Said | null> {
+): Promise<Said | null | typeof LATE> {
   if (!isNamedAlike || !knowsEnough(bundle.tools.get(known.toolName), known)) return null
-  const late = new AbortController()
-  const tooLate = delay(WAIT_MS, undefined, { signal: late.signal, ref: false })
+  const answered = new AbortController()
+  const tooLate = delay(WAIT_MS, undefined, { signal: answered.signal, ref: false }).then(
+    (): typeof LATE => LATE,
+    (): typeof LATE => LATE, // it was answered
+  )
   try {
-    return await Promise.race([decide(bundle), tooLate.catch(() => undefined)])
+    return await Promise.race([decide(bundle), tooLate])
   } catch {
     return undefined
   } finally {
-    late.abort()
+    answered.abort()
   }
 }
 
@@ -48,12 +55,13 @@ export async function askBeside(
 export function opinionOf(
   { canaryId, side, bundle }: Beside,
   decision: Decision,
-  said: Said | null,
+  said: Said | null | typeof LATE,
 ): SecondOpinion {
-  if (said === null) return notAsked(canaryId, side)
+  if (said === LATE) return notHeard(canaryId, side, 'late')
+  if (said === null) return notHeard(canaryId, side, 'unplayable')
   const [live, candidate] = side === 'live' ? [said, decision] : [decision, said]
   const change = changeOf(live, candidate)
-  if (change === 'unplayable') return notAsked(canaryId, side)
+  if (change === 'unplayable') return notHeard(canaryId, side, change)
   const { revision } = bundle
   const { effect, reasons } = said ?? FAILED
   return {
@@ -64,8 +72,12 @@ export function opinionOf(
   }
 }
 
-const notAsked = (canaryId: string, side: Beside['side']): SecondOpinion => ({
-  ...{ canaryId, side, change: 'unplayable' },
+const notHeard = (
+  canaryId: string,
+  side: Beside['side'],
+  change: 'late' | 'unplayable',
+): SecondOpinion => ({
+  ...{ canaryId, side, change },
   isDeniedLive: false,
   isDeniedByCandidate: false,
   differing: null,

@@ -27,6 +27,8 @@ export class Sides {
   readonly #noted: (change: Change) => void
   #running: Running | null = null
   #tally = new Tally()
+  /** Which canary a policy was on trial in, for as long as anything is decided by it. */
+  readonly #trials = new WeakMap<Bundle, string>()
 
   /** `noted` is told of each decision that both were asked about. */
   constructor(noted: (change: Change) => void) {
@@ -44,11 +46,17 @@ export class Sides {
 
   begin(running: Running): void {
     this.#running = running
+    this.#trials.set(running.candidate, running.id)
     this.#tally = new Tally()
   }
 
   end(): void {
     this.#running = null
+  }
+
+  /** All that may decide at the moment: the live policy, and what is on trial beside it. */
+  with(live: Bundle): readonly [Bundle, ...Bundle[]] {
+    return this.#running === null ? [live] : [live, this.#running.candidate]
   }
 
   /** What decides for an agent; null: the live policy, as ever. */
@@ -58,11 +66,22 @@ export class Sides {
     return isMeant(running.id, running, agent) ? running.candidate : null
   }
 
-  /** What decides of an action again that was first decided by this revision; null: the live policy. */
-  begunUnder(revision: string): Bundle | null {
+  /** What decides for whom this very canary decided before; null: the live policy, also when another one tries the same. */
+  deciderOf(canaryId: string): Bundle | null {
     const running = this.#running
     if (running === null || running.mode === 'compare') return null
-    return running.candidate.revision === revision ? running.candidate : null
+    return running.id === canaryId ? running.candidate : null
+  }
+
+  /** The canary that a policy decides in; '': it is, or was, the live one. A policy that is loaded again is another bundle. */
+  trialOf(bundle: Bundle): string {
+    return this.#trials.get(bundle) ?? ''
+  }
+
+  /** The other policy that an agent is decided for by, or compared with; null: there is none. */
+  candidateFor(agent: Member): Bundle | null {
+    const running = this.#running
+    return running !== null && isMeant(running.id, running, agent) ? running.candidate : null
   }
 
   /** What is asked beside the one that decides for an agent; null: nobody. */

@@ -255,10 +255,14 @@ function addCanary(canary: Command): void {
     .option('--abort-errors <n>', 'end it at so many failures in five minutes')
     .option('--abort-deny-rate-x <n>', 'at so many times the denials of the live policy')
     .option('--abort-new-denials <n>', 'at so many denials that the live policy does not make')
+    .option(
+      '--abort-unplayable <n>',
+      'at so many actions that only one of the two can be asked about',
+    )
     .option('--note <text>', 'why; it goes on record')
     .addHelpText(
       'after',
-      '\nWithout any --abort-…: at 1 failure, 3 times the denials, or 50 new ones.',
+      '\nWithout any --abort-…: at 1 failure, 3 times the denials, 50 new ones, or 50 unplayable.',
     )
     .action(async (dir: string | undefined, options) =>
       (await import('./policy-canary.ts')).start(dir, options),

@@ -23,6 +23,7 @@ export interface StartOptions extends Options {
   readonly abortErrors?: string
   readonly abortDenyRateX?: string
   readonly abortNewDenials?: string
+  readonly abortUnplayable?: string
   readonly note?: string
 }
 
@@ -99,35 +100,43 @@ function described(canary: Canary): string {
       'ended',
       canary.ended_at === null ? '' : `${time(canary.ended_at)} ${canary.ended_by ?? 'by itself'}`,
     ],
-    ['changes', counted(canary.changes)],
-    [
-      'last 5 min',
-      `${last.decisions} decisions, ${last.denied_by_candidate} denied (live: ${last.denied_live}), ${last.new_denials} newly, ${last.errors} errors`,
-    ],
+    ['changes', canary.changes === null ? UNREADABLE : counted(canary.changes)],
+    ['last 5 min', last === null ? UNREADABLE : recent(last)],
   ])
 }
 
-const counted = (changes: Canary['changes']): string =>
+const UNREADABLE = 'cannot be read at the moment'
+
+const recent = (last: NonNullable<Canary['last_5_min']>): string =>
+  [
+    `${last.decisions} decisions, ${last.denied_by_candidate} denied (live: ${last.denied_live})`,
+    `${last.new_denials} newly, ${last.errors} errors`,
+    `${last.unplayable} unplayable, ${last.late} late`,
+  ].join(', ')
+
+const counted = (changes: NonNullable<Canary['changes']>): string =>
   Object.entries(changes)
     .toSorted(([, a], [, b]) => b - a)
     .map(([change, n]) => `${change} ${n}`)
     .join(', ')
 
-function conditions({ abortErrors, abortDenyRateX, abortNewDenials }: StartOptions) {
-  const given = {
-    ...(abortErrors === undefined ? {} : { errors: numberIn(abortErrors, '--abort-errors') }),
-    ...(abortDenyRateX === undefined
-      ? {}
-      : { deny_rate_x: numberIn(abortDenyRateX, '--abort-deny-rate-x') }),
-    ...(abortNewDenials === undefined
-      ? {}
-      : { new_denials: numberIn(abortNewDenials, '--abort-new-denials') }),
-  }
-  return Object.keys(given).length > 0 ? given : DEFAULTS
+function conditions(options: StartOptions) {
+  const given = Object.entries(CONDITIONS).flatMap(([name, [option, flag]]) => {
+    const text = options[option]
+    return text === undefined ? [] : [[name, numberIn(text, flag)] as const]
+  })
+  return given.length > 0 ? Object.fromEntries(given) : DEFAULTS
 }
 
+const CONDITIONS = {
+  errors: ['abortErrors', '--abort-errors'],
+  deny_rate_x: ['abortDenyRateX', '--abort-deny-rate-x'],
+  new_denials: ['abortNewDenials', '--abort-new-denials'],
+  unplayable: ['abortUnplayable', '--abort-unplayable'],
+} as const
+
 /** Where nothing is said of when it has to end. */
-const DEFAULTS = { errors: 1, deny_rate_x: 3, new_denials: 50 }
+const DEFAULTS = { errors: 1, deny_rate_x: 3, new_denials: 50, unplayable: 50 }
 
 function numberIn(text: string, option: string): number {
   if (/^\d{1,9}(?:\.\d{1,3})?$/.test(text)) return Number(text)

@@ -1551,6 +1551,8 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
+          readonly unplayable?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1559,18 +1561,21 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
-        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
-        readonly changes: Readonly<Record<string, number>>
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */
+        readonly changes: Readonly<Record<string, number>> | null
+        /** null: cannot be read at the moment */
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number
           readonly denied_live: number
           readonly denied_by_candidate: number
           readonly new_denials: number
-        }
+          readonly unplayable: number
+          readonly late: number
+        } | null
       } | null
     }
   }
@@ -1605,6 +1610,8 @@ export interface Calls {
         readonly deny_rate_x?: number
         /** so many denials of what the live policy does not deny */
         readonly new_denials?: number
+        /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
+        readonly unplayable?: number
       }
       /** why; it goes on the record */
       readonly note?: string
@@ -1633,6 +1640,8 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
+          readonly unplayable?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1641,18 +1650,21 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
-        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
-        readonly changes: Readonly<Record<string, number>>
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */
+        readonly changes: Readonly<Record<string, number>> | null
+        /** null: cannot be read at the moment */
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number
           readonly denied_live: number
           readonly denied_by_candidate: number
           readonly new_denials: number
-        }
+          readonly unplayable: number
+          readonly late: number
+        } | null
       }
     }
   }
@@ -1732,6 +1744,8 @@ export interface Calls {
           readonly deny_rate_x?: number
           /** so many denials of what the live policy does not deny */
           readonly new_denials?: number
+          /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
+          readonly unplayable?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1740,18 +1754,21 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
           readonly message: string
         } | null
-        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked) */
-        readonly changes: Readonly<Record<string, number>>
+        /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */
+        readonly changes: Readonly<Record<string, number>> | null
+        /** null: cannot be read at the moment */
         readonly last_5_min: {
           readonly decisions: number
           readonly errors: number
           readonly denied_live: number
           readonly denied_by_candidate: number
           readonly new_denials: number
-        }
+          readonly unplayable: number
+          readonly late: number
+        } | null
       }
     }
   }

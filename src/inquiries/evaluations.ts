@@ -97,6 +97,7 @@ export class Evaluations {
     const claim = newClaim(this.#parts, {
       submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
       ...{ agent, request, judgement, dryRun: true },
+      onRecord: this.#policies.onRecord(bundle, known),
       inquiry: { surface, isPart, ...(known ? {} : { standing: UNBOUNDED }) },
     })
     return this.#recorded(claim, bundle)

@@ -5,6 +5,7 @@ import type { PolicyStore } from '../policy/store.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { EventStream } from '../record/events.ts'
 import { sweepContents } from '../record/policy-contents.ts'
+import { liveReplicas } from '../control/replica.ts'
 import { lastPublication } from '../record/policy-revisions.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
 import type { Db } from '../store/tx.ts'
@@ -21,6 +22,7 @@ import { PolicyJournal } from './journal.ts'
 import { KeptPolicy } from './kept-policy.ts'
 import { Publisher } from './publisher.ts'
 import { Publishes } from './publishes.ts'
+import { RevisionsWatch } from './revisions-watch.ts'
 
 export interface PolicyHome {
   readonly policySource: 'directory' | 'database' | 'bundle'
@@ -135,6 +137,14 @@ export class Lifecycle {
     const publishes = this.#publishes
     const watch = await life.begin(new CanaryWatch({ ...parts, history }))
     this.#canaries = new Canaries({ ...parts, history, publisher, publishes, watch })
+    await life.begin(
+      new RevisionsWatch({
+        replicas: () => liveReplicas(parts.reads),
+        write: (work) => operations.write(work),
+        nowMs: () => performance.now(),
+        log,
+      }),
+    )
     this.#sweep(life, parts)
     if (!kept && policies.current.publishing) {
       const why = 'whoever writes the policy directory goes around them; POLICY_SOURCE=database'

@@ -10,13 +10,14 @@ const SHORT = { allow: 'allow', deny: 'deny', require_approval: 'hold' } as cons
 
 /**
  * From live to candidate, such as `allow_deny`. `reasons`: the same effect for other reasons; `error`: the candidate failed;
- * `unplayable`: the other one could not be asked by what was known.
+ * `unplayable`: the other one could not be asked by what was known; `late`: it was asked, and its turn did not come in time.
  */
 export type Change =
   | 'same'
   | 'reasons'
   | 'error'
   | 'unplayable'
+  | 'late'
   | `${(typeof SHORT)[Effect]}_${(typeof SHORT)[Effect]}`
 
 /** What one of the two says; undefined: it failed. */

@@ -15,3 +15,19 @@ export interface RecordRules {
   /** Of reports and figures. */
   readonly metadata: Pointers
 }
+
+/** Whether there is anything that the record does not hold. */
+export const hidesAny = (rules: RecordRules): boolean =>
+  Object.values(rules).some((pointers: Pointers) => pointers.length > 0)
+
+/** What either of two hides. */
+export function unionOf(one: RecordRules, other: RecordRules): RecordRules {
+  if (one === other || !hidesAny(other)) return one
+  return {
+    args: [...one.args, ...other.args],
+    context: [...one.context, ...other.context],
+    facts: [...one.facts, ...other.facts],
+    result: [...one.result, ...other.result],
+    metadata: [...one.metadata, ...other.metadata],
+  }
+}

@@ -17,9 +17,9 @@ import { keyed, openedRequest } from '../pipeline/claim.ts'
 import { effectHash, sentAlong, targetOf } from '../pipeline/judge.ts'
 import { fromStored } from '../pipeline/requests.ts'
 
-/** What an approval is shown by: the live policy, and where people find the gate. */
+/** What an approval is shown by: the policy that holds it, and where people find the gate. */
 export interface ApprovalViewParts {
-  readonly bundle: Bundle
+  readonly bundleOf: (approval: Approval) => Bundle
   /** PUBLIC_SERVER_URL; null: links are paths. */
   readonly serverUrl: string | null
   readonly mask: RecordMask
@@ -61,8 +61,8 @@ export async function approvalViews(
   })
 }
 
-function effectView({ tool }: Approval, { bundle }: ApprovalViewParts): JsonObject {
-  const effect = bundle.tools.get(tool)?.effectClass
+function effectView(approval: Approval, { bundleOf }: ApprovalViewParts): JsonObject {
+  const effect = bundleOf(approval).tools.get(approval.tool)?.effectClass
   return effect === undefined ? {} : { effect }
 }
 
@@ -116,8 +116,9 @@ function askedView(
   approval: Approval,
   action: Action,
   sealed: string | undefined,
-  { bundle, mask, viewer }: ApprovalViewParts,
+  { bundleOf, mask, viewer }: ApprovalViewParts,
 ): JsonObject {
+  const bundle = bundleOf(approval)
   const clear = openedRequest(mask, action, sealed)
   const recorded = fromStored(action)
   const request =
@@ -171,7 +172,7 @@ function costText(request: ActionRequest, bundle: Bundle): string | null {
   return micros > 0n || request.costMicros !== null ? microsToText(micros) : null
 }
 
-// What the live policy would send for the request. An approval is for the call as it was when it was asked for, and
+// What the policy that holds it would send for the request. An approval is for the call as it was when it was asked for, and
 // runs nothing else: `unchanged` says whether that still is this one.
 function sentView(
   approval: Approval,
@@ -181,7 +182,7 @@ function sentView(
     readonly bound: { readonly request: ActionRequest }
     readonly isKeyed: boolean
   },
-  { bundle, mask }: Pick<ApprovalViewParts, 'bundle' | 'mask'>,
+  { bundle, mask }: Pick<ApprovalViewParts, 'mask'> & { readonly bundle: Bundle },
 ): Json {
   const tool = bundle.tools.get(action.tool)
   const upstream = bundle.upstreams.get(action.upstream)

@@ -16,8 +16,8 @@ import { resumeJob } from '../record/outbox.ts'
 
 /** What voting needs to know beside the task. */
 export interface VoteParts {
-  /** Who must agree by the live policy. */
-  readonly approvals: ApprovalRules
+  /** Who must agree, by the policy that holds it. */
+  readonly rulesOf: (approval: Approval) => ApprovalRules
   readonly environment: EnvironmentKeys
 }
 
@@ -28,13 +28,13 @@ export async function voteOn(
   caller: Caller,
   choice: 'approve' | 'deny',
   reason: string,
-  { approvals, environment }: VoteParts,
+  { rulesOf, environment }: VoteParts,
 ): Promise<Approval> {
   const task = await openTask(tx, id)
   const agent = await agentOf(tx, task.agentId)
   if (choice === 'approve') await assertNotKilled(tx, task, agent.name)
   const requester = { agentId: agent.id, agentName: agent.name, owner: agent.owner }
-  const terms = approvalFor(task.tool, agent.roles, approvals)
+  const terms = approvalFor(task.tool, agent.roles, rulesOf(task))
   const rules = { terms, requester, environment }
   const { approval, counted } = await vote(tx, id, caller, choice, reason, rules)
   if (!counted) return approval

@@ -20,35 +20,41 @@ const PLAN = 'plan'
 const AGENTS_SUGGESTED_FROM = 1_000
 
 /**
- * The scope with the agent by its id, which a renaming does not change, and what it covers.
+ * The scope with the agent by its id, which a renaming does not change, and what it covers, of all policies that decide.
  * @throws GatewayError `no_such_scope` when that is nothing: a switch that stops nothing must not look thrown
  */
 export async function resolveScope(
   db: Db,
-  bundle: Bundle,
+  bundles: readonly Bundle[],
   scope: KillScope,
 ): Promise<{ scope: KillScope; covers: Coverage }> {
   const agent = scope.agent === null ? null : await agentId(db, scope.agent)
-  const names = await toolNames(db, bundle, scope.tool)
+  const names = await toolNames(db, bundles, scope.tool)
   const named = names.filter((name) => namesTool(scope.tool ?? '', name))
-  const upstreamOf = (name: string) => bundle.tools.get(name)?.upstream ?? ''
+  const placesOf = (name: string) => placesIn(bundles, name)
   const tools = named.filter(
-    (name) => scope.upstream === null || upstreamOf(name) === scope.upstream,
+    (name) => scope.upstream === null || placesOf(name).includes(scope.upstream),
   )
-  const upstreams = [...bundle.upstreams.keys()]
+  const upstreams = [...new Set(bundles.flatMap((bundle) => [...bundle.upstreams.keys()]))]
   if (scope.upstream !== null && !upstreams.includes(scope.upstream)) {
     throw nothing('upstream', scope.upstream, upstreams)
   }
   if (named.length === 0) throw nothing('tool', scope.tool ?? '', asWritten(scope.tool, names))
-  if (tools.length === 0) throw elsewhere(scope, new Set(named.map(upstreamOf)))
+  if (tools.length === 0) throw elsewhere(scope, new Set(named.flatMap(placesOf)))
   return {
     scope: { ...scope, agent },
     covers: {
       agents: agent === null ? await countAgents(db) : 1,
       tools: tools.length,
-      upstreams: new Set(tools.map(upstreamOf)).size,
+      upstreams: new Set(tools.flatMap(placesOf)).size,
     },
   }
+}
+
+// Two policies may send one tool to two upstreams; one that is in none goes to none.
+function placesIn(bundles: readonly Bundle[], name: string): readonly string[] {
+  const places = bundles.flatMap(({ tools }) => tools.get(name)?.upstream ?? [])
+  return places.length === 0 ? [''] : [...new Set(places)]
 }
 
 async function agentId(db: Db, idOrName: string): Promise<string> {
@@ -61,11 +67,14 @@ async function agentId(db: Db, idOrName: string): Promise<string> {
 // policy declares.
 async function toolNames(
   db: Db,
-  { tools, decisionApi }: Bundle,
+  bundles: readonly Bundle[],
   asked: string | null,
 ): Promise<string[]> {
-  const elsewhere = asked === null ? [] : decisionApi.actions.keys()
-  const names = [...tools.keys(), PLAN, ...elsewhere]
+  const declared = bundles.flatMap(({ tools, decisionApi }) => [
+    ...tools.keys(),
+    ...(asked === null ? [] : decisionApi.actions.keys()),
+  ])
+  const names = [...new Set([...declared, PLAN])]
   if (asked === null || names.some((name) => namesTool(asked, name))) return names
   return (await hasReportsOf(db, asked)) ? [...names, asked] : names
 }

@@ -16,7 +16,7 @@ export async function mayVote(
   db: Db,
   approvals: readonly Approval[],
   caller: Caller,
-  rules: ApprovalRules,
+  rulesOf: (approval: Approval) => ApprovalRules,
 ): Promise<ReadonlyMap<string, JsonObject>> {
   const open = approvals.filter(isOpen)
   const agents = new Map<string, Agent>()
@@ -33,7 +33,7 @@ export async function mayVote(
   for (const one of open) {
     const agent = agents.get(one.agentId)
     if (!agent) continue
-    const terms = approvalFor(one.tool, agent.roles, rules)
+    const terms = approvalFor(one.tool, agent.roles, rulesOf(one))
     const known = `${agent.id} ${JSON.stringify(terms.separation)}`
     const requester = { agentId: agent.id, agentName: agent.name, owner: agent.owner }
     const objection =

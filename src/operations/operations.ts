@@ -1,4 +1,5 @@
-import { agentBudgets, sweepCounters, type BudgetStand } from '../agents/counters.ts'
+import { agentBudgets, type BudgetStand } from '../agents/budget-stands.ts'
+import { sweepCounters } from '../agents/counters.ts'
 import { findAgent } from '../agents/registry.ts'
 import type { KillState } from '../control/kill-state.ts'
 import {
@@ -49,7 +50,8 @@ export interface OperationsParts {
   readonly db: Db
   /** A connection of its own, for what has to be answered whatever else goes on. */
   readonly control: Db
-  readonly bundle: () => Bundle
+  /** All policies that may decide at the moment. */
+  readonly bundles: () => readonly Bundle[]
   readonly ledger: Ledger
   readonly killState: KillState
   readonly replicaId: string
@@ -130,7 +132,7 @@ export class Operations {
   // What stops things goes first: a scope that cannot be looked up is engaged as it was sent.
   async #resolved(scope: KillScope): Promise<{ scope: KillScope; covers: Coverage | null }> {
     try {
-      return await resolveScope(this.#parts.control, this.#parts.bundle(), scope)
+      return await resolveScope(this.#parts.control, this.#parts.bundles(), scope)
     } catch (error) {
       if (error instanceof GatewayError) throw error
       return { scope, covers: null }

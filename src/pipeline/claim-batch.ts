@@ -147,9 +147,9 @@ class ClaimBatch {
   /** Unkeyed requests that are held, by `agent hash`. */
   readonly #joinable = new Map<string, string>()
   readonly #collected: string[] = []
-  /** Windows that refused something, and when they open again, by key. */
+  /** Windows that refused something, and when they open again. */
   readonly #full = new Set<Reservation>()
-  #openings: ReadonlyMap<string, number> = new Map()
+  #openings: ReadonlyMap<Reservation, number> = new Map()
   #states = new Map<string, AgentState>()
 
   constructor(tx: Tx) {
@@ -288,7 +288,7 @@ class ClaimBatch {
 
   #opensAt(reservations: readonly Reservation[]): number | undefined {
     if (reservations.length === 0) return undefined
-    const times = reservations.map(({ key }) => this.#openings.get(key))
+    const times = reservations.map((one) => this.#openings.get(one))
     return times.every((at): at is number => at !== undefined) ? Math.max(...times) : undefined
   }
 
@@ -374,6 +374,7 @@ class ClaimBatch {
       requestHash: claim.requestHash,
       targetHash: claim.targetHash,
       revision: claim.decision.revision,
+      canaryId: claim.canaryId,
       terms: claim.decision.approval,
       reason: storable(reasons.map(({ message }) => message).join('; ')),
     })

@@ -3,13 +3,14 @@ import type { AgentState } from '../agents/registry.ts'
 import type { Approval } from '../approvals/tasks.ts'
 import { protocolOf } from '../bundle/protocol.ts'
 import type { Bundle } from '../bundle/types.ts'
+import type { OnRecord } from '../canary/policies.ts'
 import { CanonicalText, canonicalJson, sha256 } from '../lib/canonical.ts'
 import { newId } from '../lib/ids.ts'
 import type { Seal } from '../lib/seal.ts'
 import type { SecondOpinion } from '../model/canary.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
-import type { RecordRules } from '../model/record-rules.ts'
+import { hidesAny, type RecordRules, unionOf } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Action } from '../record/actions.ts'
 import { requestJson } from '../record/entries.ts'
@@ -56,6 +57,8 @@ export interface Claim {
   readonly inquiry?: AskedBy | undefined
   /** What the other policy of a canary says of it. */
   readonly beside?: SecondOpinion | undefined
+  /** The canary whose candidate decided; '': the live policy did. */
+  readonly canaryId: string
   /** What it was judged by, as it is to be kept; undefined for one that was kept when it was held. */
   readonly seen?: Seen | undefined
   /** Masks what is written of the outcome; null where the policy hides nothing from the record. */
@@ -108,23 +111,30 @@ export interface ClaimMaker {
   readonly replicaId: string
 }
 
-/** The masking that a policy asks for; null where it asks for none. */
+/** The masking that a policy asks for, or the rules of two; null where nothing is hidden. */
 export function maskingOf(
   mask: RecordMask,
   bundle: Bundle,
-  rules: RecordRules = bundle.record,
+  { rules, keysContacts }: Omit<OnRecord, 'canaryId'> = alone(bundle),
 ): Masking | null {
-  const any = Object.values(rules).some((pointers) => pointers.length > 0)
-  if (!any) return null
-  return new Masking(mask, rules, ({ action: { name, properties } }) => {
+  if (!hidesAny(rules)) return null
+  const conversationOf = ({ action: { name, properties } }: ActionRequest) => {
     const tool = bundle.tools.get(name)
     return (tool && protocolOf(bundle, tool).conversation?.(properties)) ?? []
-  })
+  }
+  return new Masking(mask, { rules, keysContacts }, conversationOf)
 }
 
+const alone = ({ record }: Bundle) => ({ rules: record, keysContacts: hidesAny(record) })
+
 /** The canonical text that a request is known by, on record and to itself when it is sent again. */
-export function recordedText(mask: RecordMask, request: ActionRequest, bundle: Bundle): string {
-  const masking = maskingOf(mask, bundle)
+export function recordedText(
+  mask: RecordMask,
+  request: ActionRequest,
+  bundle: Bundle,
+  rules: RecordRules,
+): string {
+  const masking = maskingOf(mask, bundle, { rules, keysContacts: true })
   return canonicalJson(requestJson(masking?.request(request) ?? request))
 }
 
@@ -139,15 +149,16 @@ export interface Judged {
   readonly judgement: Judgement
   readonly dryRun: boolean
   readonly inquiry?: Claim['inquiry']
+  readonly onRecord: OnRecord
 }
 
 export function newClaim(
   { mask, replicaId }: ClaimMaker,
-  { submission, agent, request, judgement, dryRun, inquiry }: Judged,
+  { submission, agent, request, judgement, dryRun, inquiry, onRecord }: Judged,
 ): Claim {
   const nowMs = Date.now()
   const actionId = newId('act', nowMs)
-  const masking = maskingOf(mask, judgement.bundle)
+  const masking = maskingOf(mask, judgement.bundle, onRecord)
   masking?.learn(submission.told ?? [])
   const shown = masking?.request(request) ?? request
   const isMasked = masking?.any ?? false
@@ -156,7 +167,7 @@ export function newClaim(
   const requestHash = sha256(requestText)
   const targetHash = effectHash(judgement)
   // What it saw is kept beside it, where it stays as it was when the action is judged again.
-  const { facts: _, ...decided } = judgement.decision
+  const { facts: _, ...decided } = heldBack(judgement.decision, onRecord)
   const decision = masking?.decision(decided, judgement.facts) ?? decided
   return {
     actionId,
@@ -177,6 +188,7 @@ export function newClaim(
     dryRun,
     inquiry,
     beside: besideIn(judgement, masking),
+    canaryId: onRecord.canaryId,
     seen: {
       facts: masking?.any ? maskedFacts(masking, judgement.facts) : judgement.facts,
       cannotBeHeld: submission.mayBeHeld === false,
@@ -184,10 +196,19 @@ export function newClaim(
     },
     masking,
     sealed: isMasked
-      ? sealedRequest(mask, { id: actionId, requestHash }, request, judgement.bundle)
+      ? sealedRequest(mask, { id: actionId, requestHash }, request, onRecord.rules)
       : null,
     seal: submission.seal ?? null,
   }
+}
+
+// What a policy on trial refuses is refused, and ends there: an agent that it paused would stay so when the trial is over, and
+// a threshold that it said was crossed would not be told again by the live policy.
+function heldBack(decision: Decision, { canaryId }: OnRecord): Decision {
+  if (canaryId === '') return decision
+  const lasting = { pausesAgent: false, thresholds: [] }
+  const reservations = decision.reservations.map((one) => ({ ...one, ...lasting }))
+  return { ...decision, reservations }
 }
 
 const maskedFacts = (masking: Masking, facts: Facts): Facts => ({
@@ -204,10 +225,13 @@ export function resumedClaim(
   action: Action,
   agent: Agent,
   held: HeldClear | undefined,
-  judgement: Judgement,
+  { judgement, onRecord }: Pick<Judged, 'judgement' | 'onRecord'>,
 ): Claim {
   const request = held?.request ?? fromStored(action)
-  const masking = maskingOf(mask, judgement.bundle, bothRules(judgement.bundle.record, held?.rules))
+  const decision = heldBack(judgement.decision, onRecord)
+  // What was hidden when it was asked for stays hidden, whatever the policy of today says.
+  const rules = held ? unionOf(onRecord.rules, held.rules) : onRecord.rules
+  const masking = maskingOf(mask, judgement.bundle, { ...onRecord, rules })
   const shown = masking?.request(request) ?? request
   const targetHash = effectHash(judgement)
   return {
@@ -223,11 +247,12 @@ export function resumedClaim(
     requestHash: sha256(action.request),
     targetHash: held ? keyed(mask, targetHash) : targetHash,
     upstream: judgement.upstream?.name ?? '',
-    decision: masking?.decision(judgement.decision, judgement.facts) ?? judgement.decision,
+    decision: masking?.decision(decision, judgement.facts) ?? decision,
     costMicros: costIn(judgement, request),
     idempotencyKey: null,
     dryRun: false,
     beside: besideIn(judgement, masking),
+    canaryId: onRecord.canaryId,
     masking,
     sealed: null,
     seal: null,
@@ -256,7 +281,7 @@ function sealedRequest(
   mask: RecordMask,
   row: Masked,
   request: ActionRequest,
-  { record: rules }: Bundle,
+  rules: RecordRules,
 ): string {
   const text = JSON.stringify({ request: canonicalJson(requestJson(request)), rules })
   return mask.sealFor(placeOf(row)).close(text)
@@ -281,15 +306,4 @@ export function openedRequest(
 /** The hash of a call as its approval keeps it. */
 export function keyed(mask: RecordMask, hash: string): string {
   return hash === '' ? '' : mask.keyed(hash)
-}
-
-// What was hidden when it was asked for stays hidden, whatever the policy of today says.
-function bothRules(today: RecordRules, then: RecordRules = today): RecordRules {
-  return {
-    args: [...today.args, ...then.args],
-    context: [...today.context, ...then.context],
-    facts: [...today.facts, ...then.facts],
-    result: [...today.result, ...then.result],
-    metadata: [...today.metadata, ...then.metadata],
-  }
 }

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Agent } from '../agents/agent.ts'
+import { approvalOfAction } from '../approvals/tasks.ts'
 import type { EnvironmentKeys } from '../approvals/voters.ts'
 import { Policies, type PoliciesParts } from '../canary/policies.ts'
 import { screen } from '../decide/screen.ts'
@@ -8,6 +9,7 @@ import { GatewayError } from '../errors.ts'
 import { sha256 } from '../lib/canonical.ts'
 import type { SentFiles } from '../lib/spool.ts'
 import type { JsonObject } from '../model/json.ts'
+import type { RecordRules } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Tool } from '../model/tool.ts'
 import type { Bundle } from '../bundle/types.ts'
@@ -153,7 +155,9 @@ export class Pipeline {
     const { bundle, call } = await named(submission, await this.policies.for(submission.caller))
     const agent = await this.#parts.agents.acting(submission.caller)
     const request = toRequest(submission, call, agent)
-    if (!this.#isOf(action, request, bundle)) {
+    const { rules } = this.policies.onRecord(bundle, agent)
+    // A canary that began or ended meanwhile may hide other things.
+    if (![rules, bundle.record].some((one) => this.#isOf(action, request, bundle, one))) {
       throw new GatewayError('idempotency_mismatch', 'this action was a different request')
     }
     return this.#stored.collected(action, submission)
@@ -185,7 +189,9 @@ export class Pipeline {
     const judgement = await this.judge.judge({ request, agent, bundle, files, mayBeHeld, beside })
     const { surface } = submission
     const inquiry = surface === undefined ? undefined : { surface, isPart: false }
-    const claim = newClaim(this.#parts, { submission, agent, request, judgement, dryRun, inquiry })
+    const onRecord = this.policies.onRecord(bundle, agent)
+    const judged = { submission, agent, request, judgement, dryRun, inquiry, onRecord }
+    const claim = newClaim(this.#parts, judged)
     const result = await this.#claimed(claim, files)
     this.policies.note(claim, result.type)
     return this.#follow(submission, claim, judgement, result)
@@ -204,9 +210,9 @@ export class Pipeline {
   }
 
   /** Whether it is the request of this action; what an earlier version did not record of it does not count. */
-  #isOf(action: Action, request: ActionRequest, bundle: Bundle): boolean {
+  #isOf(action: Action, request: ActionRequest, bundle: Bundle, rules: RecordRules): boolean {
     const { mask } = this.#parts
-    const hashOf = (one: ActionRequest) => sha256(recordedText(mask, one, bundle))
+    const hashOf = (one: ActionRequest) => sha256(recordedText(mask, one, bundle, rules))
     if (hashOf(request) === action.requestHash) return true
     const { headers, ...plain } = request
     return headers !== undefined && hashOf(plain) === action.requestHash
@@ -300,6 +306,7 @@ export class Pipeline {
       mayStart: () => !killState.check(killTargetOf(claim)).blocked,
       files: (digest: string) => sent.files?.get(digest),
       answer: this.#answerPlan(claim, tool, sent),
+      bundle: judgement.bundle,
     }
     const called = await transportOf(transports, upstream).call(upstream, target, options)
     const seconds = (performance.now() - startedAt) / 1000
@@ -344,13 +351,14 @@ export class Pipeline {
       const stored = held?.request ?? fromStored(action)
       const texts = fileTexts(files)
       const request = texts.size > 0 ? { ...stored, fileTexts: texts } : stored
-      const bundle = this.policies.again(action)
+      const bundle = await this.#againBy(action)
       const beside = this.policies.beside(bundle, agent)
       const asked = { request, agent, bundle, files, mayBeHeld: true, beside }
       const judgement = await this.judge.judge(asked)
       // Look-ups of a stopped action are not made, and what is decided without them must not stand.
       if (this.#isStopped(action, agent)) return
-      const claim = resumedClaim(this.#parts, action, agent, held, judgement)
+      const onRecord = this.policies.onRecord(bundle, agent)
+      const claim = resumedClaim(this.#parts, action, agent, held, { judgement, onRecord })
       const result = await this.#parts.ledger.submit(this.#resumption, claim)
       this.policies.note(claim, result.type)
       if (result.type !== 'execute') return
@@ -359,6 +367,12 @@ export class Pipeline {
     } finally {
       files.discard()
     }
+  }
+
+  /** By which a held action is judged again: by the side that it began on, as long as there is one. */
+  async #againBy({ id }: Action): Promise<Bundle> {
+    const approval = this.policies.isShared ? await approvalOfAction(this.#parts.db, id) : undefined
+    return approval ? this.policies.holding(approval) : this.policies.live()
   }
 
   #isStopped(action: Action, agent: Agent): boolean {

@@ -11,8 +11,8 @@ export interface TransportsParts {
   readonly env: Readonly<Record<string, string>>
   /** Null: no model is configured. */
   readonly model: ModelSettings | null
-  /** The live policy. */
-  readonly bundle: () => Bundle
+  /** The live policy, and what is on trial beside it. */
+  readonly bundles: () => readonly [Bundle, ...Bundle[]]
   /** Told of an upstream that sent a credential of the gate back. */
   readonly onEcho: (upstream: string) => void
   /** Told of a tool that is not what is pinned. */
@@ -26,11 +26,14 @@ export class Transports {
   readonly peers: McpPeers
   readonly byProtocol: ReadonlyMap<string, Transport>
 
-  constructor({ env, model, bundle, onEcho, onDrift }: TransportsParts) {
-    const credentials = () => credentialVariables(model, bundle().upstreams.values())
+  constructor({ env, model, bundles, onEcho, onDrift }: TransportsParts) {
+    const credentials = () =>
+      new Set(
+        bundles().flatMap(({ upstreams }) => [...credentialVariables(model, upstreams.values())]),
+      )
     this.#client = new UpstreamClient({ env, credentials, onEcho })
     this.model = new ModelClient(model, this.#client)
-    this.peers = new McpPeers({ client: this.#client, bundle, onDrift })
+    this.peers = new McpPeers({ client: this.#client, bundles, onDrift })
     this.byProtocol = new Map<string, Transport>([
       ['http', httpTransport(this.#client)],
       ['model', this.model],

@@ -13,6 +13,7 @@ export type AlertType =
   | 'approval_expired'
   | 'policy_rejected'
   | 'canary_aborted'
+  | 'revisions_differ'
   | 'audit_broken'
   | 'credential_echoed'
   | 'mcp_pin_drift'
@@ -56,6 +57,15 @@ export function raiseAlert(
   }
   tx.append(entry)
   tx.enqueue(alertNotice(entry))
+}
+
+/** What alerts of a type said that were raised since then, by whichever replica. */
+export async function raisedSince(tx: Tx, type: AlertType, since: Date): Promise<JsonObject[]> {
+  const rows = await tx.query<{ readonly details: string }>(
+    'select details from alerts where type = $1 and at >= $2 order by id desc limit 1000',
+    [type, since],
+  )
+  return rows.map(({ details }) => JSON.parse(details) as JsonObject)
 }
 
 export async function listAlerts(

@@ -18,13 +18,19 @@ type ConversationOf = (request: ActionRequest) => readonly JsonObject[]
 export class Masking {
   readonly #mask: RecordMask
   readonly #rules: RecordRules
+  readonly #keysContacts: boolean
   readonly #conversationOf: ConversationOf
   readonly #values: MaskedValues
 
   /** `conversationOf`: what a request repeats of a conversation with a model. */
-  constructor(mask: RecordMask, rules: RecordRules, conversationOf: ConversationOf) {
+  constructor(
+    mask: RecordMask,
+    { rules, keysContacts }: { readonly rules: RecordRules; readonly keysContacts: boolean },
+    conversationOf: ConversationOf,
+  ) {
     this.#mask = mask
     this.#rules = rules
+    this.#keysContacts = keysContacts
     this.#conversationOf = conversationOf
     this.#values = new MaskedValues(mask)
   }
@@ -164,9 +170,13 @@ export class Masking {
   }
 
   // Digests of recipients are made without a key, and who has the database could try addresses. They are counted over
-  // all tools, so with a mask in the policy they are keyed for every action, masked or not.
+  // all tools, so with a mask in the policy they are keyed for every action, masked or not. Where only a policy on trial has
+  // one they are not: the two would count each other's contacts under other names.
   #reservation(reservation: Reservation): Reservation {
     const { key, members } = reservation
+    if (!this.#keysContacts) {
+      return { ...reservation, exceeded: this.reason(reservation.exceeded) }
+    }
     const keyed = (digest: string) => this.#mask.keyed(digest).slice(0, digest.length)
     return {
       ...reservation,

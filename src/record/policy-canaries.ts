@@ -13,7 +13,7 @@ export type CanaryStatus = (typeof CANARY_STATUSES)[number]
 /** Why one ended, beside the words of whoever ended it. */
 export const CANARY_ENDS = [
   ...(['promoted', 'person', 'superseded', 'until', 'unloadable'] as const),
-  ...(['errors', 'deny_rate_x', 'new_denials'] as const),
+  ...(['errors', 'deny_rate_x', 'new_denials', 'unplayable'] as const),
 ] as const
 export type CanaryEnd = (typeof CANARY_ENDS)[number]
 
@@ -23,6 +23,8 @@ export interface AbortWhen {
   /** As many times as many denials as the live policy has of the same decisions. */
   readonly denyRateX: number | null
   readonly newDenials: number | null
+  /** Decisions about which one of the two could not be asked. */
+  readonly unplayable: number | null
 }
 
 export interface PolicyCanary {
@@ -53,10 +55,15 @@ const COLUMNS = columns(
   'id, revision, base, mode, percent, terms, author, note, status, started_at, until_at, ended_at, ended_by, end_code, end_reason',
 )
 
-const canary = ({ terms, ...row }: CanaryRow): PolicyCanary => ({
-  ...row,
-  ...(JSON.parse(terms) as Terms),
-})
+function canary({ terms, ...row }: CanaryRow): PolicyCanary {
+  const said = JSON.parse(terms) as Terms
+  // Rows of before it could be given have no `unplayable`.
+  return {
+    ...row,
+    ...said,
+    abortWhen: { ...said.abortWhen, unplayable: said.abortWhen.unplayable ?? null },
+  }
+}
 
 export type NewCanary = Terms &
   Pick<PolicyCanary, 'revision' | 'base' | 'mode' | 'percent' | 'author' | 'note' | 'untilAt'>
@@ -161,28 +168,31 @@ export async function addCanaryCounts(
 export interface CanaryStanding {
   readonly total: readonly CanaryCount[]
   readonly recent: readonly CanaryCount[]
-  readonly isOver: boolean
+}
+
+/** Whether the time of one is over, by the clock of the database. */
+export async function isCanaryOver(db: Db, id: string): Promise<boolean> {
+  const rows = await db.query<{ readonly over: boolean }>(
+    'select until_at <= clock_timestamp() as over from policy_canaries where id = $1',
+    [id],
+  )
+  return rows.some(({ over }) => over)
 }
 
 export async function canaryStanding(db: Db, id: string): Promise<CanaryStanding> {
-  const rows = await db.query<
-    CanaryCount & { readonly isTotal: boolean; readonly isOver: boolean }
-  >(
-    `select k.change, (k.slot = 0) as "isTotal", u.over as "isOver", sum(k.n)::float8 as n,
-       sum(k.denied_live)::float8 as "deniedLive",
-       sum(k.denied_by_candidate)::float8 as "deniedByCandidate",
-       sum(k.newly_denied)::float8 as "newlyDenied"
-     from (select id, until_at <= clock_timestamp() as over from policy_canaries where id = $1) u
-     left join policy_canary_counts k on k.canary_id = u.id
-       and (k.slot = 0 or k.slot > ${SLOT} - ${WINDOW_S / SLOT_S})
-     group by k.change, k.slot = 0, u.over`,
+  const counted = await db.query<CanaryCount & { readonly isTotal: boolean }>(
+    `select change, slot = 0 as "isTotal", sum(n)::float8 as n,
+       sum(denied_live)::float8 as "deniedLive",
+       sum(denied_by_candidate)::float8 as "deniedByCandidate",
+       sum(newly_denied)::float8 as "newlyDenied"
+     from policy_canary_counts
+     where canary_id = $1 and (slot = 0 or slot > ${SLOT} - ${WINDOW_S / SLOT_S})
+     group by change, slot = 0`,
     [id],
   )
-  const counted = rows.filter(({ change }) => change !== null)
   return {
     total: counted.filter(({ isTotal }) => isTotal),
     recent: counted.filter(({ isTotal }) => !isTotal),
-    isOver: rows.some(({ isOver }) => isOver),
   }
 }
 

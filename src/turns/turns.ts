@@ -266,7 +266,8 @@ class Turn {
 
   /** What of all that was said the record may not hold. */
   masking(mask: RecordMask): Masking | null {
-    const masking = maskingOf(mask, this.#bundle)
+    const rules = this.#pipeline.policies.onRecord(this.#bundle, this.agent)
+    const masking = maskingOf(mask, this.#bundle, rules)
     masking?.learn(this.#told)
     return masking
   }

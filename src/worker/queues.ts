@@ -5,7 +5,6 @@ import type { Operations } from '../operations/operations.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { Replays } from '../rehearsal/replays.ts'
 import type { Sandbox } from '../rehearsal/sandbox.ts'
-import type { Bundle } from '../bundle/types.ts'
 import type { RecordMask } from '../record/mask.ts'
 import { QUEUES } from '../record/outbox.ts'
 import type { JobHandler, QueueOptions } from '../store/jobs.ts'
@@ -36,17 +35,16 @@ export interface WorkerParts {
   readonly replays: Replays
   readonly webhooks: WebhookSender
   readonly mask: RecordMask
-  readonly bundle: () => Bundle
   /** PUBLIC_SERVER_URL; null: links are paths. */
   readonly serverUrl: string | null
 }
 
 /** The second entrance: jobs that call the same pipeline as HTTP does. */
 export function handlers(parts: WorkerParts): Readonly<Record<string, JobHandler>> {
-  const { pipeline, operations, sandbox, replays, webhooks, db, mask, bundle, serverUrl } = parts
+  const { pipeline, operations, sandbox, replays, webhooks, db, mask, serverUrl } = parts
   // All that a person needs to judge what is held.
   const show = (approval: Approval) =>
-    approvalView(db, approval, { bundle: bundle(), serverUrl, mask })
+    approvalView(db, approval, { bundleOf: pipeline.policies.holding, serverUrl, mask })
   return {
     [QUEUES.resume]: (data) => pipeline.resume(idIn(data, 'action_id')),
     [QUEUES.expire]: (data) => operations.expire(idIn(data, 'approval_id')),

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import type { Bundle } from '../../src/bundle/types.ts'
 import type { Decision, Effect, Reason } from '../../src/model/decision.ts'
-import { askBeside, opinionOf } from '../../src/canary/second-opinion.ts'
+import { askBeside, LATE, opinionOf } from '../../src/canary/second-opinion.ts'
 
 const bundle = { revision: 'r-other', tools: new Map() } as unknown as Bundle
 const beside = { canaryId: 'cnr_1', side: 'candidate', bundle, isNamedAlike: true } as const
@@ -20,13 +20,12 @@ const decision = (effect: Effect, code = 'c'): Decision =>
 describe('the policy of a canary that does not decide', () => {
   const said = (decide: (of: Bundle) => Promise<Decision>) => askBeside(beside, known, decide)
 
-  it('may throw, reject or never answer: it is an error of the candidate, and nothing else', async () => {
+  it('may throw or reject: it is an error of the candidate, and nothing else', async () => {
     const ways: ((of: Bundle) => Promise<Decision>)[] = [
       () => {
         throw new Error('at once')
       },
       () => Promise.reject(new Error('later')),
-      () => new Promise(() => {}),
     ]
     for (const way of ways) {
       const opinion = opinionOf(beside, decision('allow'), await said(way))
@@ -36,6 +35,17 @@ describe('the policy of a canary that does not decide', () => {
         isDeniedLive: false,
       })
       expect(opinion.differing).to.deep.include({ revision: 'r-other', effect: 'deny' })
+    }
+  })
+
+  it("that does not get its turn in time is late, on either side, which is nobody's error", async () => {
+    for (const side of ['candidate', 'live'] as const) {
+      const answer = await askBeside({ ...beside, side }, known, () => new Promise(() => {}))
+      expect(answer).to.equal(LATE)
+      expect(opinionOf({ ...beside, side }, decision('allow'), answer)).to.deep.equal({
+        ...{ canaryId: 'cnr_1', side, change: 'late' },
+        ...{ isDeniedLive: false, isDeniedByCandidate: false, differing: null },
+      })
     }
   })
 

@@ -10,6 +10,8 @@ import {
   start,
   started,
 } from '../support/canaries.ts'
+import { insertPublication } from '../../src/record/policy-revisions.ts'
+import { diagnosticAt, wholeFile } from '../../src/sources/diagnostics.ts'
 import { postgresBin, PostgresServer } from '../support/database.ts'
 import { type Answer, heard, MAKER, TestGate, until } from '../support/gate.ts'
 import { GATE, TOOLS } from '../support/policies.ts'
@@ -18,6 +20,8 @@ import { reply, TestUpstream } from '../support/upstream.ts'
 const UPDATE = { tool: 'items.update', args: { id: 'i-1', note: 'n' } }
 const STRICT = GATE.replace('"items.update", ', '')
 const env = { POLICY_SOURCE: 'database' }
+
+const LOAD_FAILED = diagnosticAt(wholeFile('.'), 'error', 'load_failed', '')
 
 const put = (gate: TestGate, text: string, base: string) =>
   gate.call('PUT', '/policy/files', {
@@ -210,5 +214,91 @@ describe('a canary in one PostgreSQL for two gates', function () {
     const { id } = await started(a, STRICT, { files, mode: 'enforce', abort_when: NEVER })
     const canary = await ended(a, id)
     expect([canary.status, canary.ended_because.code]).to.deep.equal(['aborted', 'unloadable'])
+  })
+
+  it('an abort is followed by who can write no counts, as is the next one', async () => {
+    const key = keys.get('agent-0') ?? ''
+    const rename = (from: string, to: string) =>
+      a.gate.operations.write((tx) => tx.query(`alter table ${from} rename to ${to}`))
+    const { revision, base } = await started(a, STRICT, { mode: 'enforce' })
+    await isSeen(b, key, revision)
+    await rename('policy_canary_counts', 'counts_elsewhere')
+    try {
+      await heard(() => b.act(key, UPDATE)) // something that cannot be written
+      const over = await a.call('POST', '/policy/canary/abort', { body: { reason: 'drill' } })
+      expect(over.status, over.text).to.equal(200)
+      await isSeen(b, key, base)
+    } finally {
+      await rename('counts_elsewhere', 'policy_canary_counts')
+    }
+  })
+
+  it('ends when a gate publishes that knows of none', async () => {
+    const end = async (revision: string, id: string, base: string) => {
+      // As the version before publishes: nothing of what is on trial.
+      await a.gate.operations.write((tx) =>
+        insertPublication(tx, {
+          ...{ revision, parent: base, author: 'older', source: 'api', note: '' },
+          ...{ changed: [], tests: { must: 0, failed: 0 } },
+        }),
+      )
+      const canary = await ended(a, id)
+      for (const gate of gates()) {
+        await until('it follows', async () => (await liveOf(gate)) === revision)
+      }
+      return [canary.status, canary.ended_because.code, canary.ended_by]
+    }
+    const first = await liveOf(a)
+    const other = await put(a, `${GATE}# other\n`, first)
+    expect(other.status, other.text).to.equal(200)
+    const tried = await started(a, STRICT, { mode: 'enforce' })
+    expect(await end(first, tried.id, tried.base)).to.deep.equal([
+      ...['aborted', 'superseded', 'older'],
+    ])
+    // Also where what it publishes is what is on trial.
+    const again = await started(a, STRICT, { mode: 'enforce' })
+    expect(await end(again.revision, again.id, again.base)).to.deep.equal([
+      ...['promoted', 'promoted', 'older'],
+    ])
+    expect((await put(a, GATE, again.revision)).status).to.equal(200)
+    await until('b follows', async () => (await liveOf(a)) === (await liveOf(b)))
+  })
+
+  it('a promotion that is rolled back at once is over at once on both', async () => {
+    const key = keys.get('agent-0') ?? ''
+    const { revision, base } = await started(a, STRICT, { mode: 'enforce' })
+    await isSeen(b, key, revision)
+    const promoted = await a.call('POST', '/policy/canary/promote', { body: {} })
+    expect(promoted.status, promoted.text).to.equal(200)
+    const back = { revision: base, reason: 'drill' }
+    const rolled = await b.call('POST', '/policy/rollback', { body: back })
+    expect([rolled.status, rolled.body.unconfirmed], rolled.text).to.deep.equal([200, []])
+    for (const gate of gates()) {
+      expect(revisionOf(await heard(() => gate.act(key, UPDATE)))).to.equal(base)
+    }
+  })
+
+  it('waits for one where a load failed for another reason than the candidate', async () => {
+    const key = keys.get('agent-0') ?? ''
+    const { policies } = b.gate
+    const prepare = policies.prepare.bind(policies)
+    let failures = 0
+    // A thread that was out of memory, or a machine that was too busy.
+    policies.prepare = async (...given) => {
+      const loaded = await prepare(...given)
+      if (failures++ >= 2) return loaded
+      if (loaded.ok) policies.retire(loaded.bundle)
+      const one = { ...LOAD_FAILED, message: 'the load stopped: it took too long' }
+      return { ok: false, diagnostics: [one] }
+    }
+    try {
+      const { revision } = await started(a, STRICT, { mode: 'enforce' })
+      await isSeen(b, key, revision)
+      expect((await canaryOf(a)).status).to.equal('running')
+      const over = await a.call('POST', '/policy/canary/abort', { body: { reason: 'seen' } })
+      expect(over.status, over.text).to.equal(200)
+    } finally {
+      policies.prepare = prepare
+    }
   })
 })

@@ -140,7 +140,7 @@ describe('a policy on trial', function () {
       expect(changes).to.deep.equal({ allow_deny: 1, same: 1 })
       expect(recent).to.deep.equal({
         ...{ decisions: 2, errors: 0, denied_live: 0 },
-        ...{ denied_by_candidate: 1, new_denials: 1 },
+        ...{ denied_by_candidate: 1, new_denials: 1, unplayable: 0, late: 0 },
       })
       expect((await metric('allow_deny')) - before).to.equal(1)
       const second = await start(gate, LENIENT)
@@ -484,16 +484,5 @@ describe('a policy on trial', function () {
       expect((await ended(gate, id)).status).to.equal('promoted')
       await put(GATE)
     })
-  })
-
-  it('decides for nobody unless the gate is told that it may', async () => {
-    const careful = await TestGate.start({ env: { CANARY_ENFORCE: 'off' } })
-    try {
-      const { status, body } = await start(careful, GATE, { mode: 'enforce' })
-      expect([status, body.error.code]).to.deep.equal([501, 'not_implemented'])
-      expect(await canaryOf(careful)).to.equal(null)
-    } finally {
-      await careful.stop()
-    }
   })
 })

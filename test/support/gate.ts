@@ -72,7 +72,6 @@ export class TestGate {
         API_TOKENS: `admin:tester:${ADMIN},admin:maker:${MAKER}`,
         LOG_FILE: path.join(dataDir, 'app.log'),
         DEMO: 'off',
-        CANARY_ENFORCE: 'on',
         ...options.env,
       }),
     )

@@ -161,6 +161,7 @@ const CONDITIONS: Readonly<Record<string, string>> = {
   errors: 'failures of the candidate',
   deny_rate_x: 'times as many denials',
   new_denials: 'new denials',
+  unplayable: 'decisions that it cannot be asked about',
 }
 
 const whomOf = ({ agents, roles }: On): string =>
@@ -172,8 +173,15 @@ const whomOf = ({ agents, roles }: On): string =>
 const saidOf = (name: string): string =>
   name.replace(/^(allow|deny|hold)_(?=allow|deny|hold)/, '$1 → ').replaceAll('_', ' ')
 
-function Figures({ caption, of }: { caption: string; of: Readonly<Record<string, number>> }) {
-  const all = Object.entries(of)
+function Figures({
+  caption,
+  of,
+}: {
+  caption: string
+  /** Null: they could not be read. */
+  of: Readonly<Record<string, number>> | null
+}) {
+  const all = Object.entries(of ?? {})
   return (
     <table>
       <caption>{caption}</caption>
@@ -186,8 +194,8 @@ function Figures({ caption, of }: { caption: string; of: Readonly<Record<string,
         ))}
         {all.length === 0 ? (
           <tr>
-            <th scope="row">none yet</th>
-            <td>0</td>
+            <th scope="row">{of === null ? 'cannot be read now' : 'none yet'}</th>
+            <td>{of === null ? '' : 0}</td>
           </tr>
         ) : null}
       </tbody>

@@ -1,4 +1,4 @@
-import { currentMonth } from '../../agents/counters.ts'
+import { currentMonth } from '../../agents/budget-stands.ts'
 import { assertOwn } from '../../agents/known.ts'
 import { type Agent, newAgent } from '../../agents/agent.ts'
 import { LIFECYCLE_ACTIONS, type LifecycleAction } from '../../agents/lifecycle.ts'

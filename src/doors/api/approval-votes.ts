@@ -48,7 +48,9 @@ const ANSWER = always({
 })
 
 /** `POST /approvals/votes`: many votes at once, each for itself. */
-export function approvalVoteEndpoints(parts: PartsOf<'config' | 'keyRing'>): Endpoints {
+export function approvalVoteEndpoints(
+  parts: PartsOf<'config' | 'keyRing' | 'pipeline'>,
+): Endpoints {
   const endpoints = new Endpoints('approvals', parts)
   endpoints.write(
     'post',
@@ -65,7 +67,7 @@ export function approvalVoteEndpoints(parts: PartsOf<'config' | 'keyRing'>): End
         const cast = await castAll(tx, body.votes, caller, reasonIn(body), parts)
         const approvals = cast.flatMap(({ approval }) => approval ?? [])
         const views = await approvalViews(tx, approvals, {
-          bundle: parts.policies.current,
+          bundleOf: parts.pipeline.policies.holding,
           serverUrl: parts.config.publicServerUrl,
           mask: parts.mask,
         })
@@ -91,12 +93,13 @@ async function castAll(
   votes: readonly Wanted[],
   caller: Caller,
   reason: string,
-  { policies, keyRing: environment }: PartsOf<'keyRing'>,
+  { pipeline, keyRing: environment }: PartsOf<'keyRing' | 'pipeline'>,
 ): Promise<readonly Cast[]> {
+  const rulesOf = (one: Approval) => pipeline.policies.holding(one).approvals
   const cast: Cast[] = []
   for (const { id, vote } of votes) {
     try {
-      const voting = { approvals: policies.current.approvals, environment }
+      const voting = { rulesOf, environment }
       cast.push({ id, approval: await voteOn(tx, id, caller, vote, reason, voting), error: null })
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error

@@ -49,23 +49,25 @@ const LIST = params<{
 
 /** `GET /approvals`, `GET /approvals/{id}`, `POST .../approve`, `/deny`, `/cancel`. */
 export function approvalEndpoints(
-  parts: PartsOf<'db' | 'config' | 'keyRing' | 'heldFiles'>,
+  parts: PartsOf<'db' | 'config' | 'keyRing' | 'heldFiles' | 'pipeline'>,
 ): Endpoints {
   const { db } = parts
   const endpoints = new Endpoints('approvals', parts)
   // Without a viewer: answers to writes may be stored, and what the record masks is in none of them.
   const shown = (viewer?: Caller) => ({
-    bundle: parts.policies.current,
+    bundleOf: parts.pipeline.policies.holding,
     serverUrl: parts.config.publicServerUrl,
     mask: parts.mask,
     ...(viewer ? { viewer } : {}),
   })
 
+  const rulesOf = (one: Approval) => parts.pipeline.policies.holding(one).approvals
+
   // People also see whether they may vote; an agent never may.
   async function forPeople(caller: Caller, approvals: readonly Approval[]) {
     const views = await approvalViews(db, approvals, shown(caller))
     if (caller.agentId !== null) return views
-    const rights = await mayVote(db, approvals, caller, parts.policies.current.approvals)
+    const rights = await mayVote(db, approvals, caller, rulesOf)
     return views.map((view) => {
       const right = rights.get(view['id'] as string)
       return right ? { ...view, may_vote: right } : view
@@ -157,8 +159,7 @@ export function approvalEndpoints(
       },
       ({ id, body, caller }) =>
         async (tx) => {
-          const { policies, keyRing: environment } = parts
-          const voting = { approvals: policies.current.approvals, environment }
+          const voting = { rulesOf, environment: parts.keyRing }
           const row = await voteOn(tx, id, caller, choice, reasonIn(body), voting)
           return { approval: await approvalView(tx, row, shown()) }
         },

@@ -2,7 +2,7 @@ import { agentOf } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import type { CanaryRead } from '../../lifecycle/canary/canaries.ts'
 import { abortJson } from '../../lifecycle/canary/entries.ts'
-import { figuresOf } from '../../lifecycle/canary/abort-when.ts'
+import { type CanaryFigures, figuresOf } from '../../lifecycle/canary/abort-when.ts'
 import { givenFiles, type SentFile } from '../../lifecycle/sent-files.ts'
 import type { GivenFiles } from '../../policy/store.ts'
 import { type AbortWhen, CANARY_ENDS, CANARY_STATUSES } from '../../record/policy-canaries.ts'
@@ -46,6 +46,7 @@ interface AbortBody {
   readonly errors?: number
   readonly deny_rate_x?: number
   readonly new_denials?: number
+  readonly unplayable?: number
 }
 
 const NAMES = { type: 'array', minItems: 1, maxItems: 1_000, items: NAME } as const
@@ -62,6 +63,11 @@ const ABORT_WHEN = {
     new_denials: {
       ...AT_LEAST_ONE,
       description: 'so many denials of what the live policy does not deny',
+    },
+    unplayable: {
+      ...AT_LEAST_ONE,
+      description:
+        'so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made',
     },
   }),
   minProperties: 1,
@@ -119,18 +125,27 @@ const CANARY = always({
     anyOf: [always({ code: { enum: [...CANARY_ENDS] }, message: STRING }), { type: 'null' }],
   },
   changes: {
-    ...COUNTS,
+    anyOf: [COUNTS, { type: 'null' }],
     description:
       'decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; ' +
-      '`same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked)',
+      '`same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), ' +
+      '`late` (it did not get its turn in time); null: cannot be read at the moment',
   },
-  last_5_min: always({
-    decisions: INTEGER,
-    errors: INTEGER,
-    denied_live: INTEGER,
-    denied_by_candidate: INTEGER,
-    new_denials: INTEGER,
-  }),
+  last_5_min: {
+    anyOf: [
+      always({
+        decisions: INTEGER,
+        errors: INTEGER,
+        denied_live: INTEGER,
+        denied_by_candidate: INTEGER,
+        new_denials: INTEGER,
+        unplayable: INTEGER,
+        late: INTEGER,
+      }),
+      { type: 'null' },
+    ],
+    description: 'null: cannot be read at the moment',
+  },
 })
 const ONE = always({ canary: CANARY })
 const MAYBE_ONE = always({
@@ -141,7 +156,7 @@ const MAYBE_ONE = always({
 })
 
 /** `/policy/canary`: a policy on trial beside the live one. */
-export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle' | 'config'>): Endpoints {
+export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle'>): Endpoints {
   const { db, lifecycle } = parts
   const endpoints = new Endpoints('policy', parts)
 
@@ -161,11 +176,10 @@ export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle' | 'confi
       status: 201,
       errors: [
         ...(['not_found', 'conflict', 'policy_invalid', 'stale_revision'] as const),
-        ...(['audit_unavailable', 'not_implemented'] as const),
+        'audit_unavailable',
       ],
     },
     async ({ body, caller }) => {
-      if (body.mode === 'enforce' && !parts.config.canaryEnforce) throw unfinished()
       const { mode, percent, roles = null, until, abort_when: abortWhen, note = '' } = body
       const wanted = { mode, percent, roles, note, author: caller.name }
       const started = await lifecycle.canaries.start({
@@ -248,10 +262,11 @@ export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle' | 'confi
   return endpoints
 }
 
-const conditions = ({ errors, deny_rate_x, new_denials }: AbortBody): AbortWhen => ({
+const conditions = ({ errors, deny_rate_x, new_denials, unplayable }: AbortBody): AbortWhen => ({
   errors: errors ?? null,
   denyRateX: deny_rate_x ?? null,
   newDenials: new_denials ?? null,
+  unplayable: unplayable ?? null,
 })
 
 function inTheFuture(text: string): Date {
@@ -261,7 +276,6 @@ function inTheFuture(text: string): Date {
 }
 
 function canaryJson({ canary, standing }: CanaryRead) {
-  const figures = figuresOf(standing.recent)
   return {
     id: canary.id,
     status: canary.status,
@@ -280,19 +294,17 @@ function canaryJson({ canary, standing }: CanaryRead) {
     ended_by: canary.endedBy || null,
     ended_because:
       canary.endCode === '' ? null : { code: canary.endCode, message: canary.endReason },
-    changes: Object.fromEntries(standing.total.map(({ change, n }) => [change, n])),
-    last_5_min: {
-      decisions: figures.decisions,
-      errors: figures.errors,
-      denied_live: figures.deniedLive,
-      denied_by_candidate: figures.deniedByCandidate,
-      new_denials: figures.newDenials,
-    },
+    changes: standing && Object.fromEntries(standing.total.map(({ change, n }) => [change, n])),
+    last_5_min: standing && recentJson(figuresOf(standing.recent)),
   }
 }
 
-const unfinished = (): GatewayError =>
-  new GatewayError(
-    'not_implemented',
-    'a candidate that decides is not finished; `compare` is, and CANARY_ENFORCE=on is for trying',
-  )
+const recentJson = (figures: CanaryFigures) => ({
+  decisions: figures.decisions,
+  errors: figures.errors,
+  denied_live: figures.deniedLive,
+  denied_by_candidate: figures.deniedByCandidate,
+  new_denials: figures.newDenials,
+  unplayable: figures.unplayable,
+  late: figures.late,
+})

@@ -1,4 +1,4 @@
-import { currentMonth, ownMonths } from '../../agents/counters.ts'
+import { currentMonth, ownMonths } from '../../agents/budget-stands.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { agentAsked, assertOwn, sees } from '../../agents/known.ts'
 import { agentOf } from '../../agents/registry.ts'

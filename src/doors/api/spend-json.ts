@@ -1,5 +1,5 @@
 import type { Agent } from '../../agents/agent.ts'
-import { monthOf } from '../../agents/counters.ts'
+import { monthOf } from '../../agents/budget-stands.ts'
 import { ownBudgetKey } from '../../agents/own-budget.ts'
 import { microsToText } from '../../lib/money.ts'
 import type { JsonObject } from '../../model/json.ts'

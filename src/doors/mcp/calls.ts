@@ -11,6 +11,7 @@ import { stateOf } from '../edge/context.ts'
 import { idempotencyKey } from '../edge/once.ts'
 import type { Holds } from './holds.ts'
 import type { Replying } from './replying.ts'
+import { shownTo } from './side.ts'
 import { errorResult, pendingResult, refusedResult } from './results.ts'
 import type { Asking, CalledTool, McpParts, Served } from './served.ts'
 
@@ -131,14 +132,15 @@ interface Taken {
 }
 
 async function waited(
-  { policies }: McpParts,
+  parts: McpParts,
   holds: Holds,
   { answer, submission, asking, replying, known }: Taken,
 ): Promise<Answer> {
   if (answer.type !== 'held') return answer
   const { caller, message } = asking
   const { sessionId } = replying.era
-  const upstream = policies.current.tools.get(known.tool)?.upstream ?? ''
+  const { bundle } = await shownTo(parts, asking)
+  const upstream = bundle.tools.get(known.tool)?.upstream ?? ''
   const waiting = { submission, caller, tool: known.tool, upstream, replying }
   const id = sessionId === null ? null : callId(sessionId, message.id)
   return holds.wait(answer, waiting, id)

@@ -11,7 +11,7 @@ import type { Asking, McpParts } from './served.ts'
 
 const SETTLE_MS = 1_000
 const BEAT_MS = 15_000
-const CHANGING = /^(?:policy\.reloaded|agent\.|kill_switch\.|alert\.mcp_)/
+const CHANGING = /^(?:policy\.reloaded|policy\.canary|agent\.|kill_switch\.|alert\.mcp_)/
 
 /** Streams of sessions, to be ended with them. */
 export class ChangeStreams {

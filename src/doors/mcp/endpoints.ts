@@ -87,8 +87,11 @@ export function mcpEndpoints(parts: PartsOf & McpParts): Endpoints {
   declare(endpoints, '/mcp/tools', handling, () => toolsServed(parts))
   declare(endpoints, '/mcp/:server', handling, (asked) => {
     const name = asked.param('server')
-    const upstream = parts.policies.current.upstreams.get(name)
-    if (upstream?.protocol === 'mcp') return relayServed(parts, upstream)
+    // Of a policy on trial too, whose agents are told apart from others behind this.
+    const isServer = parts.pipeline.policies
+      .inPlay()
+      .some(({ upstreams }) => upstreams.get(name)?.protocol === 'mcp')
+    if (isServer) return relayServed(parts, name)
     throw new GatewayError('not_found', 'there is no such MCP server')
   })
   return endpoints

@@ -114,7 +114,7 @@ async function listTools(
   const all = await served.tools(asking)
   const of = {
     list: `${served.name} tools`,
-    revision: served.revision(),
+    revision: await served.revision(asking),
     holder: holderOf(asking.caller),
   }
   const page = paged(all, asking.message, of, (text) => parts.mask.keyed(text))

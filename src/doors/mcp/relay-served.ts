@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import { replaced, spansAt } from '../../lib/json-spans.ts'
 import { RawJson } from '../../lib/raw-json.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
-import type { Tool, Upstream } from '../../model/tool.ts'
+import type { Upstream } from '../../model/tool.ts'
 import { isHiddenFrom } from '../../operations/tools.ts'
 import { LEGACY_VERSIONS, metaOf, MODERN_VERSION } from '../../mcp/eras.ts'
 import { INTERNAL_ERROR, INVALID_PARAMS, isObject, McpError } from '../../mcp/wire.ts'
@@ -12,6 +12,7 @@ import { PeerError } from '../../protocols/mcp/peer.ts'
 import type { Replying } from './replying.ts'
 import { actionMeta } from './results.ts'
 import type { Asking, CalledTool, Executed, McpParts, Served } from './served.ts'
+import { type Shown, shownTo } from './side.ts'
 
 // One MCP server behind the gate, under its own names. What it lists is asked of it each time, and shown as far as it is
 // pinned and the agent may call it. Its results are handed on as the text they came as.
@@ -19,49 +20,54 @@ import type { Asking, CalledTool, Executed, McpParts, Served } from './served.ts
 const MESSAGE_CHARS_MAX = 2_000
 
 /** `/mcp/{server}`. */
-export function relayServed(parts: McpParts, upstream: Upstream): Served {
-  const { policies, agents, peers } = parts
-  const { name } = upstream
-  const policyTool = (tool: string): Tool | undefined =>
-    policies.current.tools.get(mcpToolName(name, tool))
-  const isShown = async ({ caller }: Asking): Promise<(tool: string) => boolean> => {
-    if (caller.agentId === null) return () => true
-    const agent = await agents.acting(caller)
-    return (named) => {
-      const tool = policyTool(named)
-      return tool !== undefined && !isHiddenFrom(agent, tool, policies.current)
-    }
+export function relayServed(parts: McpParts, name: string): Served {
+  const { peers } = parts
+  // Of two policies one may have other pins for a server, and another address of it.
+  const shownOf = async (asking: Asking): Promise<ShownServer> => {
+    const shown = await shownTo(parts, asking)
+    return { ...shown, upstream: shown.bundle.upstreams.get(name) }
   }
   return {
     name,
     versions: () => [MODERN_VERSION, ...LEGACY_VERSIONS],
-    revision: () => policies.current.revision,
+    revision: async (asking) => (await shownTo(parts, asking)).bundle.revision,
     instructions: () => `Tools of \`${name}\`, behind a gate: each call is decided and on record.`,
     async tools(asking) {
-      const shown = await isShown(asking)
-      const listing = await peers.tools(upstream).catch(unlisted)
-      return [...listing].filter(([one]) => shown(one)).map(([, { tool }]) => tool)
+      const shown = await shownOf(asking)
+      const { upstream, bundle } = shown
+      if (upstream?.protocol !== 'mcp') return []
+      const listing = await peers.tools(upstream, bundle).catch(unlisted)
+      return [...listing].filter(([one]) => isShown(shown, one)).map(([, { tool }]) => tool)
     },
     // Whether it is still listed as it is pinned is looked at before it is called: a list that cannot be had at the moment
     // is the failure of that call, and on record.
     async find(asking, called): Promise<CalledTool | undefined> {
-      const tool = policyTool(called)
-      if (!tool) return undefined
-      const listing = await peers.tools(upstream).catch(() => undefined)
+      const shown = await shownOf(asking)
+      const { upstream, bundle } = shown
+      const tool = bundle.tools.get(mcpToolName(name, called))
+      if (!tool || upstream?.protocol !== 'mcp') return undefined
+      const listing = await peers.tools(upstream, bundle).catch(() => undefined)
       const listed = listing?.get(called)
       if (listing && !listed) return undefined
-      const shown = await isShown(asking)
       const hasOutputSchema = listed === undefined || listed.tool['outputSchema'] !== undefined
       return {
         tool: tool.name,
         schema: tool.argsSchema,
         hasOutputSchema,
-        isShown: shown(called),
+        isShown: isShown(shown, called),
       }
     },
     result: relayed,
     sink: (asking, replying) => progressSink(asking, replying),
   }
+}
+
+type ShownServer = Shown & { readonly upstream: Upstream | undefined }
+
+function isShown({ bundle, agent, upstream }: ShownServer, named: string): boolean {
+  if (agent === null) return true
+  const tool = upstream && bundle.tools.get(mcpToolName(upstream.name, named))
+  return tool !== undefined && !isHiddenFrom(agent, tool, bundle)
 }
 
 function unlisted(error: unknown): never {

@@ -53,8 +53,8 @@ export interface Served {
   readonly name: string
   /** Versions it is spoken to in. */
   versions(): readonly string[]
-  /** Changes when its list may. */
-  revision(): string
+  /** Changes when the list of the caller may. */
+  revision(asking: Asking): Promise<string>
   instructions(): string
   /** The tools that the caller may know of, as a client lists them. */
   tools(asking: Asking): Promise<readonly JsonObject[]>

@@ -6,7 +6,8 @@ import { LEGACY_VERSIONS, MODERN_VERSION } from '../../mcp/eras.ts'
 import { isHiddenFrom } from '../../operations/tools.ts'
 import { namedTools } from '../../protocols/model/tool.ts'
 import { httpResult } from './results.ts'
-import type { Asking, CalledTool, McpParts, Served } from './served.ts'
+import type { CalledTool, McpParts, Served } from './served.ts'
+import { type Shown, shownTo } from './side.ts'
 
 const INSTRUCTIONS =
   'Every call is decided by a policy and is on record. A denial says why in its text: do not repeat it ' +
@@ -26,32 +27,30 @@ function toolsOf(bundle: Bundle): ReadonlyMap<string, Tool> {
 }
 
 /** `/mcp/tools`: the tools of `tools.yaml`, called over HTTP, as tools of MCP. */
-export function toolsServed({ policies, agents }: McpParts): Served {
-  const isShown = async ({ caller }: Asking): Promise<(tool: Tool) => boolean> => {
-    if (caller.agentId === null) return () => true
-    const agent = await agents.acting(caller)
-    return (tool) => !isHiddenFrom(agent, tool, policies.current)
-  }
+export function toolsServed(parts: McpParts): Served {
   return {
     name: 'tools',
     versions: () => [MODERN_VERSION, ...LEGACY_VERSIONS],
-    revision: () => policies.current.revision,
+    revision: async (asking) => (await shownTo(parts, asking)).bundle.revision,
     instructions: () => INSTRUCTIONS,
     async tools(asking) {
-      const shown = await isShown(asking)
-      const all = [...toolsOf(policies.current)].filter(([, tool]) => shown(tool))
+      const shown = await shownTo(parts, asking)
+      const all = [...toolsOf(shown.bundle)].filter(([, tool]) => isShown(shown, tool))
       return all.map(([name, tool]) => toolJson(name, tool))
     },
     async find(asking, name): Promise<CalledTool | undefined> {
-      const tool = toolsOf(policies.current).get(name)
+      const shown = await shownTo(parts, asking)
+      const tool = toolsOf(shown.bundle).get(name)
       if (!tool) return undefined
       const schema = tool.argsSchema
-      const shown = await isShown(asking)
-      return { tool: tool.name, schema, hasOutputSchema: false, isShown: shown(tool) }
+      return { tool: tool.name, schema, hasOutputSchema: false, isShown: isShown(shown, tool) }
     },
     result: (answer) => httpResult(answer),
   }
 }
+
+const isShown = ({ bundle, agent }: Shown, tool: Tool): boolean =>
+  agent === null || !isHiddenFrom(agent, tool, bundle)
 
 function toolJson(name: string, tool: Tool): JsonObject {
   const { effectClass, description } = tool

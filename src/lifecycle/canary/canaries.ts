@@ -44,7 +44,8 @@ export interface CanaryWanted extends Omit<NewCanary, 'revision' | 'base'> {
 /** A canary and what was counted of it. */
 export interface CanaryRead {
   readonly canary: PolicyCanary
-  readonly standing: CanaryStanding
+  /** Null: it cannot be read at the moment. */
+  readonly standing: CanaryStanding | null
 }
 
 /** What came of a promotion: published, or held until others agree. */
@@ -62,19 +63,21 @@ export class Canaries {
    * @throws GatewayError `policy_invalid`, `conflict` where one runs, `stale_revision` where another policy came
    */
   async start({ given, ...wanted }: CanaryWanted): Promise<CanaryRead> {
-    const { db, policies, publisher } = this.#parts
+    const { db, policies, publisher, watch } = this.#parts
     if (await runningCanary(db)) throw alreadyOne()
     const live = await publisher.assertBase(policies.current.revision)
     const result = await policies.prepare(given, {})
     if (!result.ok) throw invalid(result.diagnostics, live.revision)
     const { bundle } = result
-    try {
-      await this.#assertAllowed(wanted, bundle, live)
-      return await this.#begin(given, wanted, bundle, live)
-    } catch (error) {
-      await closeAll(bundle.modules)
-      throw error
-    }
+    const canary = await this.#recorded(given, wanted, bundle, live).catch(
+      async (error: unknown) => {
+        await closeAll(bundle.modules)
+        throw error
+      },
+    )
+    // It is on record, and the bundle is the watch's: whatever fails from here on does not end it.
+    watch.begin(canary, bundle)
+    return { canary, standing: await watch.standing(canary.id) }
   }
 
   /** The one that runs, or ran last; undefined before the first. */
@@ -110,7 +113,7 @@ export class Canaries {
       if (!ended) throw noneRuns()
       return ended
     })
-    await watch.look()
+    watch.over(canary.id)
     return { canary, standing: await watch.standing(canary.id) }
   }
 
@@ -128,18 +131,19 @@ export class Canaries {
     throw new GatewayError('conflict', message)
   }
 
-  async #begin(
+  async #recorded(
     given: GivenFiles,
     wanted: Omit<CanaryWanted, 'given'>,
     bundle: Bundle,
     live: Bundle,
-  ): Promise<CanaryRead> {
-    const { history, operations, watch } = this.#parts
+  ): Promise<PolicyCanary> {
+    const { history, operations } = this.#parts
+    await this.#assertAllowed(wanted, bundle, live)
     const content = async (name: string) => given.files[name] ?? new Uint8Array()
     const { author, note: reason } = wanted
     const standIn = given.standIn ?? null
     await history.keep({ bundle, reason, author, content, standIn })
-    const canary = await operations.write(async (tx) => {
+    return operations.write(async (tx) => {
       await this.#assertFree(tx, live)
       const { revision, files, counts } = bundle
       const named = standIn && { name: standIn.name, sha256: sha256(standIn.text) }
@@ -148,18 +152,20 @@ export class Canaries {
       tx.append(canaryEntry(made))
       return made
     })
-    watch.begin(canary, bundle)
-    return { canary, standing: await watch.standing(canary.id) }
   }
 
   /** In the batch, where nobody is faster. */
   async #assertFree(tx: Tx, { revision }: Bundle): Promise<void> {
     const { policies, publisher } = this.#parts
     if (await runningCanary(tx)) throw alreadyOne()
-    const last = publisher.source === 'database' ? (await lastPublication(tx))?.revision : revision
-    if (policies.current.revision !== revision || last !== revision) {
-      throw stale(last ?? policies.current.revision)
-    }
+    const last = (await lastPublication(tx))?.revision ?? ''
+    const here = policies.current.revision
+    if (here !== revision) throw stale(here)
+    if (last === revision) return
+    if (publisher.source === 'database') throw stale(last)
+    // Everybody is to be on one of two sides, and here there are three.
+    const message = `a replica decides by revision ${last.slice(0, 12)}: its policy directory is another`
+    throw new GatewayError('conflict', message)
   }
 }
 

@@ -26,11 +26,12 @@ export function canaryEntry(canary: PolicyCanary): AuditDraft {
 
 /** The conditions as they were given. */
 export function abortJson({ abortWhen }: PolicyCanary): JsonObject {
-  const { errors, denyRateX, newDenials } = abortWhen
+  const { errors, denyRateX, newDenials, unplayable } = abortWhen
   return {
     ...(errors === null ? {} : { errors }),
     ...(denyRateX === null ? {} : { deny_rate_x: denyRateX }),
     ...(newDenials === null ? {} : { new_denials: newDenials }),
+    ...(unplayable === null ? {} : { unplayable }),
   }
 }
 
@@ -52,17 +53,25 @@ export async function endOnRecord(
 }
 
 const ALERTING: ReadonlySet<CanaryEnding['code']> = new Set([
-  ...(['errors', 'deny_rate_x', 'new_denials', 'unloadable'] as const),
+  ...(['errors', 'deny_rate_x', 'new_denials', 'unplayable', 'unloadable'] as const),
 ])
 
 /** What is published ends what was on trial: it is that, or what it was tried against is the policy no more. */
 export async function endByPublication(tx: Tx, revision: string, by: string): Promise<void> {
   const running = await runningCanary(tx)
-  if (!running) return
+  if (running) await endOnRecord(tx, running.id, endingBy(running, revision, by))
+}
+
+/** How one ends by what was published. */
+export function endingBy(
+  running: Pick<PolicyCanary, 'revision'>,
+  revision: string,
+  by: string,
+): CanaryEnding {
   const isIt = running.revision === revision
   const reason = isIt ? 'it is the policy' : `revision ${revision.slice(0, 12)} became the policy`
   const how = isIt
     ? ({ status: 'promoted', code: 'promoted' } as const)
     : ({ status: 'aborted', code: 'superseded' } as const)
-  await endOnRecord(tx, running.id, { ...how, by, reason })
+  return { ...how, by, reason }
 }

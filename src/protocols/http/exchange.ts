@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
+import type { Bundle } from '../../bundle/types.ts'
 import type { Bytes, SpoolWriter } from '../../lib/spool.ts'
 import type { ResponseRules, Upstream } from '../../model/tool.ts'
 import type { CredentialMask, StreamMask } from './credential-mask.ts'
@@ -80,6 +81,8 @@ export interface CallOptions {
   readonly mayStart: () => boolean
   /** The bytes of the files that the target names. */
   readonly files?: FilesByDigest
+  /** The policy that the call is made by, whose pins it is held to; absent: the live one. */
+  readonly bundle?: Bundle
   /** Absent: held in memory, up to what the upstream may answer, and cut there. */
   readonly answer?: AnswerPlan
 }

@@ -5,9 +5,9 @@ import type { Upstream } from '../../model/tool.ts'
 import type { UpstreamClient } from '../http/upstream-client.ts'
 import { type Listing, Peer, PeerError } from './peer.ts'
 
-// Every MCP server of the live policy, and what it listed last. What is listed is held against what is pinned: a tool that
-// is listed otherwise than a person has seen it is not there any more, to whoever lists and to whoever calls. A list that
-// cannot be had hides all of a server's tools.
+// Every MCP server of the live policy and of one on trial, and what it listed last. What is listed is held against what the
+// policy has pinned that asks: a tool that is listed otherwise than a person has seen it is not there any more, to whoever
+// lists and to whoever calls. A list that cannot be had hides all of a server's tools.
 
 const WATCH_EVERY_MS = 5 * 60_000
 
@@ -21,12 +21,12 @@ export interface Drift {
 
 export interface PeersParts {
   readonly client: UpstreamClient
-  readonly bundle: () => Bundle
+  /** The live policy first. */
+  readonly bundles: () => readonly [Bundle, ...Bundle[]]
   readonly onDrift: (drift: Drift) => void
 }
 
 interface Known {
-  readonly upstream: Upstream
   readonly peer: Peer
   listing: Promise<Listing> | undefined
   listedAt: number
@@ -34,6 +34,7 @@ interface Known {
 
 export class McpPeers {
   readonly #parts: PeersParts
+  /** By the words of its upstream, of which two policies may have others under one name. */
   readonly #known = new Map<string, Known>()
   #watch: NodeJS.Timeout | undefined
 
@@ -54,9 +55,9 @@ export class McpPeers {
     return this.#of(upstream).peer
   }
 
-  /** The tools that are listed as they are pinned, no older than the policy wants them. @throws PeerError */
-  async tools(upstream: Upstream): Promise<Listing> {
-    const { tools, mcp } = this.#parts.bundle()
+  /** The tools that are listed as a policy has them pinned, no older than it wants them. @throws PeerError */
+  async tools(upstream: Upstream, by: Bundle = this.#parts.bundles()[0]): Promise<Listing> {
+    const { tools, mcp } = by
     const listing = await this.#listing(this.#of(upstream), mcp.relistMs)
     const asPinned = [...listing].filter(([name, { hash }]) => {
       const pinned = tools.get(mcpToolName(upstream.name, name))
@@ -75,13 +76,24 @@ export class McpPeers {
   }
 
   #of(upstream: Upstream): Known {
-    const known = this.#known.get(upstream.name)
     // A reload makes new objects of the same words.
-    if (known && JSON.stringify(known.upstream) === JSON.stringify(upstream)) return known
+    const words = JSON.stringify(upstream)
+    const known = this.#known.get(words)
+    if (known) return known
+    this.#forget(upstream.name)
     const peer = new Peer(this.#parts.client, upstream)
-    const made = { upstream, peer, listing: undefined, listedAt: 0 }
-    this.#known.set(upstream.name, made)
+    const made = { peer, listing: undefined, listedAt: 0 }
+    this.#known.set(words, made)
     return made
+  }
+
+  /** Lets go of what no policy says of this server any more, sessions and all. */
+  #forget(name: string): void {
+    const said = this.#parts.bundles().map(({ upstreams }) => JSON.stringify(upstreams.get(name)))
+    for (const words of this.#known.keys()) {
+      const isOf = (JSON.parse(words) as Upstream).name === name
+      if (isOf && !said.includes(words)) this.#known.delete(words)
+    }
   }
 
   #listing(known: Known, maxAgeMs: number): Promise<Listing> {
@@ -98,8 +110,10 @@ export class McpPeers {
   }
 
   #look(): void {
-    for (const upstream of this.#parts.bundle().upstreams.values()) {
-      if (upstream.protocol === 'mcp') this.tools(upstream).catch(() => {})
+    for (const bundle of this.#parts.bundles()) {
+      for (const upstream of bundle.upstreams.values()) {
+        if (upstream.protocol === 'mcp') this.tools(upstream, bundle).catch(() => {})
+      }
     }
   }
 }

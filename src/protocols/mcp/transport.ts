@@ -22,7 +22,7 @@ export function mcpTransport(peers: McpPeers): Transport {
       if (!options.mayStart()) return called(notSent('refused', 'refused'))
       const call = JSON.parse(target.body ?? '{}') as Call
       try {
-        const listing = await peers.tools(upstream)
+        const listing = await peers.tools(upstream, options.bundle)
         const listed = listing.get(call.params.name)
         if (!listed) {
           const message = 'the server lists no such tool, or not as it is pinned'
