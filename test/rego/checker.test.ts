@@ -94,6 +94,18 @@ describe('rego: the stages of the checker', () => {
     })
   }
 
+  it('point at the variable that is unsafe, not at all of its expression', () => {
+    const source = 'package p\n\nr if count([1 | inptu.x[_] == 2]) > 1\n\nq if inptu.x == 1'
+    const compiled = compile({ modules: { 'a.rego': source }, entrypoints: [] })
+    const found = compiled.ok ? [] : compiled.diagnostics
+    const places = found.map(({ location: { row, col, length } }) => [row, col, length])
+    expect(places).to.deep.equal([
+      [3, 17, 5],
+      [3, 25, 1],
+      [5, 6, 5],
+    ])
+  })
+
   it('end with the first that finds something: what follows from it is not reported', () => {
     const wrong = 'r := nobody(1)\n\nq := count(1)\n\ns contains x'
     expect(findings(wrong)).to.deep.equal(['rego_type_error 3: undefined function nobody'])

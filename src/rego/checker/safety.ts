@@ -2,7 +2,7 @@
 // place name variables that are unsafe. The order is OPA's, so that what it accepts is accepted.
 import type { Body, Expr, Loc, RefTerm, Rule, Term } from '../ast/ast.ts'
 import { sameTerm } from '../ast/distinct.ts'
-import { mapTerm, walkTerm } from '../ast/walk.ts'
+import { mapTerm, walkExpr, walkTerm } from '../ast/walk.ts'
 import type { Diagnostics } from '../diagnostics.ts'
 import { isOperator, operatorName } from '../ast/operators.ts'
 import { isBuiltin } from '../builtins/builtins.ts'
@@ -15,7 +15,10 @@ const ROOTS = ['data', 'input']
 
 interface Unsafe {
   readonly name: string
+  /** Of the expression. */
   readonly loc: Loc
+  /** Of the variable itself. */
+  readonly own?: Loc | undefined
 }
 
 export class SafetyChecker {
@@ -62,14 +65,14 @@ export class SafetyChecker {
   body(body: Body, globals: ReadonlySet<string>): Body {
     const unsafe: Unsafe[] = []
     const ordered = this.#order(body, globals, unsafe)
-    const first = new Map<string, Loc>()
-    for (const { name, loc } of unsafe) {
-      const known = first.get(name)
-      if (!known || before(loc, known)) first.set(name, loc)
+    const first = new Map<string, Unsafe>()
+    for (const one of unsafe) {
+      const known = first.get(one.name)
+      if (!known || before(one.loc, known.loc)) first.set(one.name, one)
     }
-    const found = [...first].sort(([, a], [, b]) => (before(a, b) ? -1 : 1))
-    const named = found.filter(([name]) => !this.#isMade(name))
-    for (const [name, loc] of named) this.#report({ name, loc })
+    const found = [...first.values()].sort((a, b) => (before(a.loc, b.loc) ? -1 : 1))
+    const named = found.filter(({ name }) => !this.#isMade(name))
+    for (const one of named) this.#report(one)
     // Names that nobody wrote mean nothing to the reader, so then the expressions are named: one for each such name.
     const seen = new Set<string>()
     const exprs = unsafe.toSorted((a, b) => (before(a.loc, b.loc) ? -1 : 1))
@@ -84,14 +87,14 @@ export class SafetyChecker {
     return (this.#original.get(name) ?? name).startsWith('%')
   }
 
-  #report({ name, loc }: Unsafe): void {
+  #report({ name, loc, own = loc }: Unsafe): void {
     const shown = this.#original.get(name) ?? name
     const what = shown.startsWith('$')
       ? 'var _ is unsafe'
       : shown.startsWith('%')
         ? 'expression is unsafe'
         : `var ${shown} is unsafe`
-    this.#diagnostics.add('rego_unsafe_var_error', loc, what)
+    this.#diagnostics.add('rego_unsafe_var_error', own, what)
   }
 
   #order(body: Body, globals: ReadonlySet<string>, unsafe: Unsafe[]): Body {
@@ -125,7 +128,9 @@ export class SafetyChecker {
       }
     }
     for (const [i, expr] of body.entries()) {
-      for (const name of done.has(i) ? [] : (needs[i] ?? [])) unsafe.push({ name, loc: expr.loc })
+      for (const name of done.has(i) ? [] : (needs[i] ?? [])) {
+        unsafe.push({ name, loc: expr.loc, own: placeIn(expr, name) })
+      }
     }
     const around = new Set(globals)
     const result = ordered.map(([i, expr]) => {
@@ -490,4 +495,14 @@ function unify(safe: ReadonlySet<string>, a: Term, b: Term): Vars {
   }
   go(a, b)
   return found
+}
+
+/** Where a variable stands in an expression, if in its first line, by which such findings are known. */
+function placeIn(expr: Expr, name: string): Loc | undefined {
+  let place: Loc | undefined
+  walkExpr(expr, (term) => {
+    if (term.kind === 'var' && term.name === name) place ??= term.loc
+    return place === undefined
+  })
+  return place?.row === expr.loc.row && place.length > 0 ? place : undefined
 }
