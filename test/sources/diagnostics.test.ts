@@ -428,7 +428,7 @@ describe('policy diagnostics', () => {
       return found.map(({ code, line, col, end, hint }) => [code, line, col, end.col, hint])
     }
     expect(await of('deny contains "x" if input.resource.id in frozzen')).to.deep.equal([
-      ['rego_unsafe_var_error', 5, 22, 50, 'did you mean `frozen`?'],
+      ['rego_unsafe_var_error', 5, 43, 50, 'did you mean `frozen`?'],
     ])
     expect(await of('deny contains "x" if late\n\nlater if true')).to.deep.equal([
       ['rego_unsafe_var_error', 5, 22, 26, 'did you mean `later`?'],
