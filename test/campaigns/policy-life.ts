@@ -132,6 +132,7 @@ console.log(
   `${decided.length} decisions by ${new Set(decided.map((one) => one.revision)).size} of ${says.size} revisions, ${decided.length - beforeRollback} of them after the rollback began: ` +
     `${wrong.length} not as their revision decides, ${failed.length} requests failed`,
 )
+for (const one of failed.slice(0, 5)) console.log(`failed: ${one.slice(0, 300)}`)
 console.log(
   `live on ${REPLICAS} replicas after p50 ${sorted[Math.floor(sorted.length / 2)]?.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, ${waits.length} publications`,
 )
