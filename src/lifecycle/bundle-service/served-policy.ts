@@ -2,6 +2,7 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
+import { sha256 } from '../../lib/canonical.ts'
 import type { Logger } from '../../lib/log.ts'
 import type { GivenFiles, PolicyStore } from '../../policy/store.ts'
 import { DirectoryWatch } from '../../policy/watch.ts'
@@ -81,7 +82,7 @@ export class ServedPolicy {
    * @throws GatewayError `no_policy` where there is neither
    */
   async first(): Promise<void> {
-    const kept = await fs.readFile(this.#keptFile).catch(() => undefined)
+    const kept = await this.#kept()
     const got = await this.#get()
     if (got.bundle && (!kept || got.bundle.equals(kept) || (await this.#loads(got.bundle)))) {
       this.#bundle = got.bundle
@@ -182,10 +183,24 @@ export class ServedPolicy {
     )
   }
 
-  /** What decides now will do for a start without the service. */
+  /** What decided last, if it can be believed still: the key may be another by now, and a disk may fail. */
+  async #kept(): Promise<Buffer | undefined> {
+    const kept = await fs.readFile(this.#keptFile).catch(() => undefined)
+    if (!kept) return undefined
+    try {
+      await this.#check(kept)
+      return kept
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the last good bundle that was kept is not used')
+      return undefined
+    }
+  }
+
+  /** What decides now will do for a start without the service; what came in meanwhile may not. */
   async #keep(): Promise<void> {
     const bundle = this.#bundle
-    if (!bundle) return
+    const decides = this.#policies.current.files.find((one) => one.path === SERVED_FILE)
+    if (!bundle || decides?.sha256 !== sha256(bundle)) return
     const kept = await fs.readFile(this.#keptFile).catch(() => undefined)
     if (kept?.equals(bundle)) return
     const draft = `${this.#keptFile}.new`

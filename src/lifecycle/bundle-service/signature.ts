@@ -111,16 +111,21 @@ function fileOf(file: Json): [string, SignedFile] {
 function assertHash(name: string, content: Uint8Array, signed: SignedFile | undefined): void {
   const algorithm = HASHES[signed?.algorithm ?? '']
   if (!algorithm) throw new Error(`${name} is signed by a hash that is not accepted`)
-  if (hashOf(name, content, algorithm) !== signed?.hash.toLowerCase()) {
+  if (fileHash(name, content, algorithm) !== signed?.hash.toLowerCase()) {
     throw new Error(`${name} is not what was signed`)
   }
 }
 
-function hashOf(name: string, content: Uint8Array, algorithm: string): string {
-  if (name === '.manifest' || name.endsWith('.json')) {
+// What OPA takes for a document, by its whole name; any other JSON is hashed as it is.
+const JSON_DOCUMENT = /(?:^|\/)(?:data\.json|\.manifest)$/
+const YAML_DOCUMENT = /(?:^|\/)data\.yaml$/
+
+/** What is signed of a file. @throws Error for a document that cannot be read */
+export function fileHash(name: string, content: Uint8Array, algorithm: string): string {
+  if (JSON_DOCUMENT.test(name)) {
     return documentHash(Buffer.from(content).toString('utf8'), algorithm)
   }
-  if (/\.ya?ml$/.test(name)) {
+  if (YAML_DOCUMENT.test(name)) {
     const value = parseYaml(name, Buffer.from(content).toString('utf8'), new Findings())?.value
     if (value === undefined) throw new Error(`its ${name} cannot be read`)
     return documentHash(JSON.stringify(value), algorithm)
