@@ -8,6 +8,7 @@ import { CompactSign } from 'jose'
 import { canonicalText } from '../../src/lifecycle/bundle-service/document-hash.ts'
 import { parseConfig } from '../../src/config.ts'
 import { tarGz } from '../../src/lib/tar-writer.ts'
+import { readTarGz } from '../../src/sources/tar.ts'
 import { ADMIN, MAKER, TestGate, until } from '../support/gate.ts'
 import { writePolicies } from '../support/policies.ts'
 import { TestUpstream } from '../support/upstream.ts'
@@ -45,6 +46,8 @@ async function signed(
   return bundle({ ...files, '.signatures.json': JSON.stringify({ signatures: [token] }) })
 }
 
+const tarMember = (packed: Buffer, name: string): string =>
+  Buffer.from(readTarGz(packed).get(name) ?? '').toString()
 const bundle = (files: Files): Buffer => tarGz(Object.entries(files))
 
 const tagOf = (bytes: Buffer): string => `"${sha256(bytes.toString('base64'))}"`
@@ -55,6 +58,8 @@ class Service {
   /** The tag of what it says is nothing new, once. */
   lie: string | undefined
   readonly asked: http.IncomingHttpHeaders[] = []
+  /** Bundles of the present answer that went out whole. */
+  sent = 0
   readonly #server = http.createServer((req, res) => {
     this.asked.push(req.headers)
     const { status, bytes } = this.answer
@@ -69,7 +74,9 @@ class Service {
       'content-type': MEDIA,
       ...(status === 200 ? { etag } : { location: 'http://127.0.0.1:1/' }),
     })
-    res.end(isKnown ? undefined : bytes)
+    res.end(isKnown ? undefined : bytes, () => {
+      if (bytes === this.answer.bytes && !isKnown) this.sent++
+    })
   })
 
   async start(): Promise<void> {
@@ -82,6 +89,7 @@ class Service {
 
   serve(bytes: Buffer): void {
     this.answer = { status: 200, bytes }
+    this.sent = 0
   }
 
   async stop(): Promise<void> {
@@ -320,6 +328,26 @@ describe('a policy of which a bundle service has a part', () => {
     const gate = await start({ POLICY_BUNDLE_PUBLIC_KEY: keyFile() })
     const key = await gate.agent('worker-1')
     expect(await decided(gate, key, LIST)).to.equal('allow')
+    await gate.stop()
+  })
+
+  it('answers while it looks at what was sent, however long that takes, and stops', async () => {
+    const good = bundleOf('items.list')
+    service.serve(await signed(good))
+    const gate = await start({ POLICY_BUNDLE_PUBLIC_KEY: keyFile() })
+    const zeros = (n: number) => `{"a":[${'0,'.repeat(n)}0]}`
+    // Its signature is over another document, which is not known before all of it was gone through.
+    const tokens = tarMember(await signed(good), '.signatures.json')
+    const large = { ...good, 'data.json': zeros(4 << 20), '.signatures.json': tokens }
+    service.serve(bundle(large))
+    await until('it is sent', () => service.sent > 0)
+    let answered = 0
+    await until('it is refused', async () => {
+      answered++
+      return JSON.stringify((await policyOf(gate)).rejected ?? '').includes('not what was signed')
+    })
+    expect(answered).to.be.greaterThan(20)
+    service.serve(bundle({ ...large, 'data.json': zeros(5 << 20) }))
     await gate.stop()
   })
 

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -8,9 +9,9 @@ import type { GivenFiles, PolicyStore } from '../../policy/store.ts'
 import { DirectoryWatch } from '../../policy/watch.ts'
 import { diagnosticAt, Findings, wholeFile } from '../../sources/diagnostics.ts'
 import { readPolicyDir } from '../../sources/files.ts'
-import { readTarGz } from '../../sources/tar.ts'
+import { checkAway } from './check-away.ts'
 import { BundleDownload, type BundleService } from './download.ts'
-import { assertUnsigned, BundleTrust } from './signature.ts'
+import { bundleKey } from './signature.ts'
 
 // A policy whose Rego and documents come from a bundle service, beside the guards and tools of a directory: one revision of both.
 // What was downloaded and checked is one more file of the directory, and goes the way that every policy goes. Where it does
@@ -44,7 +45,7 @@ export class ServedPolicy {
   readonly #policies: PolicyStore
   readonly #log: Logger
   readonly #download: BundleDownload
-  readonly #trust: BundleTrust | undefined
+  readonly #key: KeyObject | null
   readonly #ending = new AbortController()
   readonly #watch: DirectoryWatch
   #bundle: Buffer | undefined
@@ -61,8 +62,8 @@ export class ServedPolicy {
     this.#policies = policies
     this.#log = log
     this.#download = new BundleDownload(service)
-    const { publicKeyFile: file, scope } = service
-    this.#trust = file === null ? undefined : new BundleTrust(file, scope)
+    const { publicKeyFile: file } = service
+    this.#key = file === null ? null : bundleKey(file)
     this.#watch = new DirectoryWatch(home.policyDir, () => void this.#reload('watch'))
   }
 
@@ -162,9 +163,9 @@ export class ServedPolicy {
   }
 
   async #check(bundle: Buffer): Promise<void> {
-    const members = readTarGz(bundle)
-    if (this.#trust) await this.#trust.check(members)
-    else assertUnsigned(members)
+    if (this.#bundle?.equals(bundle)) return
+    const { scope } = this.#service
+    await checkAway({ bundle, key: this.#key, scope }, this.#ending.signal)
   }
 
   async #loads(bundle: Buffer): Promise<boolean> {
