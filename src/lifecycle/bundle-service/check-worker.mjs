@@ -1,8 +1,8 @@
-// Checks a bundle away from the thread that answers requests. Plain JavaScript, because a worker does not have the test loader:
+// Checks bundles away from the thread that answers requests. Plain JavaScript, because a worker does not have the test loader:
 // run from src/, it asks that loader for the TypeScript; run from dist/, it just imports.
 import fs from 'node:fs'
 import os from 'node:os'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 
 const isSource = import.meta.url.includes('/src/lifecycle/')
 
@@ -19,4 +19,6 @@ try {
 } catch {}
 
 const { problemOf } = await load('signature')
-parentPort.postMessage(await problemOf(workerData))
+parentPort.on('message', (bundle) => {
+  void problemOf(bundle).then((problem) => parentPort.postMessage(problem))
+})

@@ -9,7 +9,7 @@ import type { GivenFiles, PolicyStore } from '../../policy/store.ts'
 import { DirectoryWatch } from '../../policy/watch.ts'
 import { diagnosticAt, Findings, wholeFile } from '../../sources/diagnostics.ts'
 import { readPolicyDir } from '../../sources/files.ts'
-import { checkAway } from './check-away.ts'
+import { CheckThread } from './check-away.ts'
 import { BundleDownload, type BundleService } from './download.ts'
 import { bundleKey } from './signature.ts'
 
@@ -46,6 +46,7 @@ export class ServedPolicy {
   readonly #log: Logger
   readonly #download: BundleDownload
   readonly #key: KeyObject | null
+  readonly #checks = new CheckThread()
   readonly #ending = new AbortController()
   readonly #watch: DirectoryWatch
   #bundle: Buffer | undefined
@@ -111,6 +112,7 @@ export class ServedPolicy {
     this.#ending.abort()
     await this.#watch.stop()
     await this.#running
+    this.#checks.end()
   }
 
   get #keptFile(): string {
@@ -165,7 +167,7 @@ export class ServedPolicy {
   async #check(bundle: Buffer): Promise<void> {
     if (this.#bundle?.equals(bundle)) return
     const { scope } = this.#service
-    await checkAway({ bundle, key: this.#key, scope }, this.#ending.signal)
+    await this.#checks.check({ bundle, key: this.#key, scope }, this.#ending.signal)
   }
 
   async #loads(bundle: Buffer): Promise<boolean> {
