@@ -175,6 +175,10 @@ function policyBundle(read: Reader, problems: string[]): PolicyBundleConfig | nu
   const url = read.url('POLICY_BUNDLE_URL', ['http:', 'https:'])
   if (read.text('POLICY_SOURCE', '').toLowerCase() !== 'bundle') return null
   if (url === null) problems.push('POLICY_BUNDLE_URL is needed where POLICY_SOURCE is bundle')
+  const { username = '', password = '' } = parseUrl(url ?? '') ?? {}
+  if (username + password !== '') {
+    problems.push('POLICY_BUNDLE_URL must not carry credentials: POLICY_BUNDLE_TOKEN')
+  }
   return {
     url: url ?? '',
     token: read.text('POLICY_BUNDLE_TOKEN', '') || null,

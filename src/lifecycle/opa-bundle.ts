@@ -2,13 +2,14 @@ import { createPrivateKey, type KeyObject } from 'node:crypto'
 import fs from 'node:fs'
 import { CompactSign } from 'jose'
 import { GatewayError } from '../errors.ts'
-import { canonicalJson, sha256 } from '../lib/canonical.ts'
+import { canonicalJson } from '../lib/canonical.ts'
 import { tarGz } from '../lib/tar-writer.ts'
 import type { JsonObject } from '../model/json.ts'
 import { readData } from '../policy/data.ts'
 import type { PolicyStore } from '../policy/store.ts'
 import { parse } from '../rego/index.ts'
 import { Findings } from '../sources/diagnostics.ts'
+import { fileHash } from './bundle-service/signature.ts'
 import type { History } from './history.ts'
 
 // The live policy as a bundle that OPA and its enforcement points download: its Rego and its documents, and never the
@@ -114,11 +115,11 @@ export class BundleSigner {
     this.#keyId = keyId
   }
 
-  // Documents were written with sorted keys and no spaces, which is what their hash is over; sources are hashed as they are.
+  // The hash of a document is over its value, as OPA writes one to hash it; sources are hashed as they are.
   async signed(members: readonly Member[]): Promise<Member> {
     const files = members.map(([name, text]) => ({
       name,
-      hash: sha256(text),
+      hash: fileHash(name, Buffer.from(text), 'sha256'),
       algorithm: 'SHA-256',
     }))
     const token = await new CompactSign(Buffer.from(JSON.stringify({ files })))

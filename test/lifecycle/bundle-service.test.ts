@@ -6,7 +6,9 @@ import path from 'node:path'
 import { expect } from 'chai'
 import { CompactSign } from 'jose'
 import { canonicalText } from '../../src/lifecycle/bundle-service/document-hash.ts'
+import { parseConfig } from '../../src/config.ts'
 import { tarGz } from '../../src/lib/tar-writer.ts'
+import { readTarGz } from '../../src/sources/tar.ts'
 import { ADMIN, MAKER, TestGate, until } from '../support/gate.ts'
 import { writePolicies } from '../support/policies.ts'
 import { TestUpstream } from '../support/upstream.ts'
@@ -23,6 +25,8 @@ const GET = { tool: 'items.get', args: { id: '1' } }
 type Files = Readonly<Record<string, string>>
 
 const pair = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' })
+/** RFC 8785 sorts and escapes what is in it otherwise than OPA. */
+const FREE = '{ "b": 1, "a": [1.5], "\u{1F600}": "\u2028", "\uFF5E": 2 }'
 const sha256 = (text: string) => crypto.createHash('sha256').update(text).digest('hex')
 
 /** A bundle as `opa sign` leaves it, with whatever is said of it. */
@@ -33,7 +37,7 @@ async function signed(
 ): Promise<Buffer> {
   const list = Object.entries(files).map(([name, text]) => ({
     name,
-    hash: sha256(name.endsWith('.json') ? canonicalText(text) : text),
+    hash: sha256(/^(.*\/)?(data\.json|\.manifest)$/.test(name) ? canonicalText(text) : text),
     algorithm: 'SHA-256',
   }))
   const token = await new CompactSign(Buffer.from(JSON.stringify({ files: list, ...said })))
@@ -42,22 +46,37 @@ async function signed(
   return bundle({ ...files, '.signatures.json': JSON.stringify({ signatures: [token] }) })
 }
 
+const tarMember = (packed: Buffer, name: string): string =>
+  Buffer.from(readTarGz(packed).get(name) ?? '').toString()
 const bundle = (files: Files): Buffer => tarGz(Object.entries(files))
+
+const tagOf = (bytes: Buffer): string => `"${sha256(bytes.toString('base64'))}"`
 
 /** A bundle service that answers at once, whatever it is asked. */
 class Service {
   answer: { status: number; bytes: Buffer } = { status: 404, bytes: Buffer.alloc(0) }
+  /** The tag of what it says is nothing new, once. */
+  lie: string | undefined
   readonly asked: http.IncomingHttpHeaders[] = []
+  /** Bundles of the present answer that went out whole. */
+  sent = 0
   readonly #server = http.createServer((req, res) => {
     this.asked.push(req.headers)
     const { status, bytes } = this.answer
-    const etag = `"${sha256(bytes.toString('base64'))}"`
+    if (this.lie !== undefined) {
+      res.writeHead(304, { etag: this.lie }).end()
+      this.lie = undefined
+      return
+    }
+    const etag = tagOf(bytes)
     const isKnown = status === 200 && req.headers['if-none-match'] === etag
     res.writeHead(isKnown ? 304 : status, {
       'content-type': MEDIA,
       ...(status === 200 ? { etag } : { location: 'http://127.0.0.1:1/' }),
     })
-    res.end(isKnown ? undefined : bytes)
+    res.end(isKnown ? undefined : bytes, () => {
+      if (bytes === this.answer.bytes && !isKnown) this.sent++
+    })
   })
 
   async start(): Promise<void> {
@@ -70,6 +89,7 @@ class Service {
 
   serve(bytes: Buffer): void {
     this.answer = { status: 200, bytes }
+    this.sent = 0
   }
 
   async stop(): Promise<void> {
@@ -259,11 +279,88 @@ describe('a policy of which a bundle service has a part', () => {
     await upstream.stop()
   })
 
+  it('remembers no bundle by its tag that never came', async () => {
+    const [first, next] = [bundle(bundleOf('items.list')), bundle(bundleOf('items.get'))]
+    service.serve(first)
+    service.lie = tagOf(first)
+    const refused = await start().catch((error: { message: string }) => error)
+    expect(refused).to.include({
+      message: 'the bundle of the policy: the bundle service answered 304 to no tag',
+    })
+    const gate = await start()
+    const key = await gate.agent('worker-1')
+    service.lie = tagOf(next)
+    await until('it is told that there is nothing new', () => service.lie === undefined)
+    service.serve(next)
+    await until('the new bundle decides', async () => (await decided(gate, key, GET)) === 'allow')
+    await gate.stop()
+  })
+
+  it('starts by nothing that it kept and would not believe now', async () => {
+    service.serve(bundle(bundleOf('items.list')))
+    const upstream = await TestUpstream.start()
+    const first = await start({}, { upstream })
+    const { dataDir, policyDir } = first
+    await first.stop()
+    service.answer = { status: 503, bytes: Buffer.alloc(0) }
+    const home = { dataDir, policyDir, upstream }
+    const message = 'the bundle of the policy: the bundle service answered 503'
+    const key = keyFile()
+    const unsigned = await start({ POLICY_BUNDLE_PUBLIC_KEY: key }, home).catch((e: object) => e)
+    expect(unsigned).to.include({ message })
+    fs.writeFileSync(path.join(dataDir, 'policy-bundle.tar.gz'), 'damaged')
+    const damaged = await start({}, home).catch((e: object) => e)
+    expect(damaged).to.include({ message })
+    await upstream.stop()
+  })
+
+  it('takes the hash of OPA of each file: of a value for its documents, of bytes for any other', async () => {
+    service.serve(
+      await signed({
+        ...bundleOf('items.list'),
+        'b/data.json': '{ "z": [ ], "b": 1.50 }',
+        'schema.json': '{ "type": "object" }',
+        'notes.yaml': 'a:   1',
+        'plan.json': '{ }',
+        '.manifest': '{ "revision": "r",  "metadata": { } }',
+      }),
+    )
+    const gate = await start({ POLICY_BUNDLE_PUBLIC_KEY: keyFile() })
+    const key = await gate.agent('worker-1')
+    expect(await decided(gate, key, LIST)).to.equal('allow')
+    await gate.stop()
+  })
+
+  it('answers while it looks at what was sent, however long that takes, and stops', async () => {
+    const good = bundleOf('items.list')
+    service.serve(await signed(good))
+    const gate = await start({ POLICY_BUNDLE_PUBLIC_KEY: keyFile() })
+    const zeros = (n: number) => `{"a":[${'0,'.repeat(n)}0]}`
+    // Its signature is over another document, which is not known before all of it was gone through.
+    const tokens = tarMember(await signed(good), '.signatures.json')
+    const large = { ...good, 'data.json': zeros(4 << 20), '.signatures.json': tokens }
+    service.serve(bundle(large))
+    await until('it is sent', () => service.sent > 0)
+    let answered = 0
+    await until('it is refused', async () => {
+      answered++
+      return JSON.stringify((await policyOf(gate)).rejected ?? '').includes('not what was signed')
+    })
+    expect(answered).to.be.greaterThan(20)
+    service.serve(bundle({ ...large, 'data.json': zeros(5 << 20) }))
+    await gate.stop()
+  })
+
+  it('has no credentials in its URL, which would not be sent', () => {
+    const url = 'https://user:secret@bundles.example/policy.tar.gz'
+    expect(() => parseConfig(envFor(url))).to.throw('POLICY_BUNDLE_TOKEN')
+  })
+
   it('can be another gate, whose bundles are signed', async () => {
     const file = path.join(scratch('keys'), 'private.pem')
     fs.writeFileSync(file, pair.privateKey.export({ type: 'pkcs8', format: 'pem' }))
     const source = await TestGate.start({
-      policies: { 'agent.rego': rego('items.list'), 'data/free.json': '{ "b": 1, "a": [1.5] }' },
+      policies: { 'agent.rego': rego('items.list'), 'data/free.json': FREE },
       env: {
         API_TOKENS: `admin:tester:${ADMIN},admin:maker:${MAKER},pep:edge:${PEP}`,
         BUNDLE_SIGNING_KEY: file,
@@ -292,6 +389,9 @@ describe('the hash of a document in a bundle', () => {
 
   it('sorts keys by their bytes, and escapes what Go escapes and nothing else', () => {
     const keys = '{"\u{1F600}":1,"\uFF5E":2,"z":"\\u2028<\\u0041>"}'
+    expect(canonicalText('{"q\\"\\\\":[{},[ ],{"b":[[1],"],}"],"a":true}]}')).to.equal(
+      '{"q\\"\\\\":[{},[],{"a":true,"b":[[1],"],}"]}]}',
+    )
     expect(canonicalText(keys)).to.equal('{"z":"\\u2028<A>","\uFF5E":2,"\u{1F600}":1}')
   })
 })

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import pg from 'pg'
 import {
   canaryOf,
   ended,
@@ -231,6 +232,47 @@ describe('a canary in one PostgreSQL for two gates', function () {
     } finally {
       await rename('counts_elsewhere', 'policy_canary_counts')
     }
+  })
+
+  it('the next one begins on a gate that has not heard how the last one ended, and loses nothing of it', async () => {
+    const key = keys.get('agent-0') ?? ''
+    const { id, revision } = await started(a, STRICT, { mode: 'enforce' })
+    await isSeen(b, key, revision)
+    const client = new pg.Client({ connectionString: databaseUrl })
+    await client.connect()
+    const rowsOf = async (text: string) => (await client.query(text)).rows
+    const countOf = async () =>
+      Number(
+        (
+          await rowsOf(
+            `select sum(n) as n from policy_canary_counts where slot = 0 and canary_id = '${id}'`,
+          )
+        )[0]?.n,
+      )
+    await until('all is counted', async () => (await canaryOf(b)).total !== null)
+    const before = await countOf()
+    let next: Promise<Answer> | undefined
+    try {
+      await client.query('begin')
+      await client.query('lock table policy_canary_counts in share mode')
+      // Something that waits to be written, so that nobody looks here for what runs; and something more.
+      expect(revisionOf(await heard(() => b.act(key, UPDATE)))).to.equal(revision)
+      await until('it waits', async () => {
+        const waiting = 'select 1 from pg_locks where not granted and relation is not null'
+        return (await rowsOf(waiting)).length > 0
+      })
+      expect(revisionOf(await heard(() => b.act(key, UPDATE)))).to.equal(revision)
+      const over = await a.call('POST', '/policy/canary/abort', { body: { reason: 'drill' } })
+      expect(over.status, over.text).to.equal(200)
+      next = start(b, `${STRICT}# next\n`)
+      await until('the next one runs', async () => (await canaryOf(a)).id !== id)
+    } finally {
+      await client.query('rollback')
+    }
+    expect((await next).status).to.equal(201)
+    await until('nothing of the last one is lost', async () => (await countOf()) === before + 2)
+    await client.end()
+    await a.call('POST', '/policy/canary/abort', { body: { reason: 'seen' } })
   })
 
   it('ends when a gate publishes that knows of none', async () => {

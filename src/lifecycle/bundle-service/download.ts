@@ -53,11 +53,17 @@ export class BundleDownload {
       await body.dump()
       throw new Error(`the bundle service answered ${statusCode}`)
     }
-    const bytes = statusCode === 304 ? await body.dump() : await bounded(body)
     const { etag, 'content-type': type } = headers
-    this.#etag = typeof etag === 'string' ? etag : statusCode === 304 ? this.#etag : undefined
     this.#keepsOpen = type === LONG_POLLING
-    return statusCode === 304 ? null : (bytes ?? null)
+    if (statusCode === 304) {
+      await body.dump()
+      // Only a bundle that came is remembered by its tag: one that did not would never be sent.
+      if (this.#etag === undefined) throw new Error('the bundle service answered 304 to no tag')
+      return null
+    }
+    const bytes = await bounded(body)
+    this.#etag = typeof etag === 'string' ? etag : undefined
+    return bytes
   }
 
   /** Asks for the whole of it next time. */

@@ -1,15 +1,17 @@
+import type { KeyObject } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
+import { sha256 } from '../../lib/canonical.ts'
 import type { Logger } from '../../lib/log.ts'
 import type { GivenFiles, PolicyStore } from '../../policy/store.ts'
 import { DirectoryWatch } from '../../policy/watch.ts'
 import { diagnosticAt, Findings, wholeFile } from '../../sources/diagnostics.ts'
 import { readPolicyDir } from '../../sources/files.ts'
-import { readTarGz } from '../../sources/tar.ts'
+import { CheckThread } from './check-away.ts'
 import { BundleDownload, type BundleService } from './download.ts'
-import { assertUnsigned, BundleTrust } from './signature.ts'
+import { bundleKey } from './signature.ts'
 
 // A policy whose Rego and documents come from a bundle service, beside the guards and tools of a directory: one revision of both.
 // What was downloaded and checked is one more file of the directory, and goes the way that every policy goes. Where it does
@@ -43,7 +45,8 @@ export class ServedPolicy {
   readonly #policies: PolicyStore
   readonly #log: Logger
   readonly #download: BundleDownload
-  readonly #trust: BundleTrust | undefined
+  readonly #key: KeyObject | null
+  readonly #checks = new CheckThread()
   readonly #ending = new AbortController()
   readonly #watch: DirectoryWatch
   #bundle: Buffer | undefined
@@ -60,8 +63,8 @@ export class ServedPolicy {
     this.#policies = policies
     this.#log = log
     this.#download = new BundleDownload(service)
-    const { publicKeyFile: file, scope } = service
-    this.#trust = file === null ? undefined : new BundleTrust(file, scope)
+    const { publicKeyFile: file } = service
+    this.#key = file === null ? null : bundleKey(file)
     this.#watch = new DirectoryWatch(home.policyDir, () => void this.#reload('watch'))
   }
 
@@ -81,7 +84,7 @@ export class ServedPolicy {
    * @throws GatewayError `no_policy` where there is neither
    */
   async first(): Promise<void> {
-    const kept = await fs.readFile(this.#keptFile).catch(() => undefined)
+    const kept = await this.#kept()
     const got = await this.#get()
     if (got.bundle && (!kept || got.bundle.equals(kept) || (await this.#loads(got.bundle)))) {
       this.#bundle = got.bundle
@@ -109,6 +112,7 @@ export class ServedPolicy {
     this.#ending.abort()
     await this.#watch.stop()
     await this.#running
+    this.#checks.end()
   }
 
   get #keptFile(): string {
@@ -161,9 +165,9 @@ export class ServedPolicy {
   }
 
   async #check(bundle: Buffer): Promise<void> {
-    const members = readTarGz(bundle)
-    if (this.#trust) await this.#trust.check(members)
-    else assertUnsigned(members)
+    if (this.#bundle?.equals(bundle)) return
+    const { scope } = this.#service
+    await this.#checks.check({ bundle, key: this.#key, scope }, this.#ending.signal)
   }
 
   async #loads(bundle: Buffer): Promise<boolean> {
@@ -182,10 +186,24 @@ export class ServedPolicy {
     )
   }
 
-  /** What decides now will do for a start without the service. */
+  /** What decided last, if it can be believed still: the key may be another by now, and a disk may fail. */
+  async #kept(): Promise<Buffer | undefined> {
+    const kept = await fs.readFile(this.#keptFile).catch(() => undefined)
+    if (!kept) return undefined
+    try {
+      await this.#check(kept)
+      return kept
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the last good bundle that was kept is not used')
+      return undefined
+    }
+  }
+
+  /** What decides now will do for a start without the service; what came in meanwhile may not. */
   async #keep(): Promise<void> {
     const bundle = this.#bundle
-    if (!bundle) return
+    const decides = this.#policies.current.files.find((one) => one.path === SERVED_FILE)
+    if (!bundle || decides?.sha256 !== sha256(bundle)) return
     const kept = await fs.readFile(this.#keptFile).catch(() => undefined)
     if (kept?.equals(bundle)) return
     const draft = `${this.#keptFile}.new`

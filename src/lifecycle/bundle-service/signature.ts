@@ -4,6 +4,7 @@ import { compactVerify } from 'jose'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { parseStrictJson } from '../../lib/strict-json.ts'
 import { Findings } from '../../sources/diagnostics.ts'
+import { readTarGz } from '../../sources/tar.ts'
 import { parseYaml } from '../../sources/yaml.ts'
 import { documentHash } from './document-hash.ts'
 
@@ -22,22 +23,45 @@ const HASHES: Readonly<Record<string, string>> = {
   'SHA-512-256': 'sha512-256',
 }
 
-export type Members = ReadonlyMap<string, Uint8Array>
+type Members = ReadonlyMap<string, Uint8Array>
+
+/** The key whose signature is believed. @throws Error when the file holds no public key that bundles are signed with */
+export function bundleKey(file: string): KeyObject {
+  const key = createPublicKey(fs.readFileSync(file))
+  if (algorithmsOf(key).length > 0) return key
+  throw new Error(`${file} must hold a public key of Ed25519, P-256, P-384 or RSA`)
+}
+
+/** A bundle as it came, and whose signature on it is believed. */
+export interface ToCheck {
+  readonly bundle: Uint8Array
+  /** Null: bundles are not signed. */
+  readonly key: KeyObject | null
+  readonly scope: string
+}
+
+/** What is wrong with a bundle; null: nothing. */
+export async function problemOf({ bundle, key, scope }: ToCheck): Promise<string | null> {
+  try {
+    const members = readTarGz(bundle)
+    if (key) await new BundleTrust(key, scope).check(members)
+    else assertUnsigned(members)
+    return null
+  } catch (error) {
+    return (error instanceof Error && error.message) || 'it cannot be read'
+  }
+}
 
 /** Whose signature on a bundle is believed. */
-export class BundleTrust {
+class BundleTrust {
   readonly #key: KeyObject
   readonly #algorithms: readonly string[]
   readonly #scope: string
 
-  /** @throws Error when the file holds no public key that bundles are signed with */
-  constructor(file: string, scope: string) {
-    this.#key = createPublicKey(fs.readFileSync(file))
-    this.#algorithms = algorithmsOf(this.#key)
+  constructor(key: KeyObject, scope: string) {
+    this.#key = key
+    this.#algorithms = algorithmsOf(key)
     this.#scope = scope
-    if (this.#algorithms.length === 0) {
-      throw new Error(`${file} must hold a public key of Ed25519, P-256, P-384 or RSA`)
-    }
   }
 
   /** @throws Error with what is wrong */
@@ -69,7 +93,7 @@ export class BundleTrust {
 }
 
 /** @throws Error for a bundle that is signed, where nobody can check it */
-export function assertUnsigned(members: Members): void {
+function assertUnsigned(members: Members): void {
   if (!members.has(SIGNATURES)) return
   throw new Error('it is signed, and POLICY_BUNDLE_PUBLIC_KEY is not set')
 }
@@ -111,16 +135,21 @@ function fileOf(file: Json): [string, SignedFile] {
 function assertHash(name: string, content: Uint8Array, signed: SignedFile | undefined): void {
   const algorithm = HASHES[signed?.algorithm ?? '']
   if (!algorithm) throw new Error(`${name} is signed by a hash that is not accepted`)
-  if (hashOf(name, content, algorithm) !== signed?.hash.toLowerCase()) {
+  if (fileHash(name, content, algorithm) !== signed?.hash.toLowerCase()) {
     throw new Error(`${name} is not what was signed`)
   }
 }
 
-function hashOf(name: string, content: Uint8Array, algorithm: string): string {
-  if (name === '.manifest' || name.endsWith('.json')) {
+// What OPA takes for a document, by its whole name; any other JSON is hashed as it is.
+const JSON_DOCUMENT = /(?:^|\/)(?:data\.json|\.manifest)$/
+const YAML_DOCUMENT = /(?:^|\/)data\.yaml$/
+
+/** What is signed of a file. @throws Error for a document that cannot be read */
+export function fileHash(name: string, content: Uint8Array, algorithm: string): string {
+  if (JSON_DOCUMENT.test(name)) {
     return documentHash(Buffer.from(content).toString('utf8'), algorithm)
   }
-  if (/\.ya?ml$/.test(name)) {
+  if (YAML_DOCUMENT.test(name)) {
     const value = parseYaml(name, Buffer.from(content).toString('utf8'), new Findings())?.value
     if (value === undefined) throw new Error(`its ${name} cannot be read`)
     return documentHash(JSON.stringify(value), algorithm)

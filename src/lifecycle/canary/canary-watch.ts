@@ -97,6 +97,8 @@ export class CanaryWatch {
   begin(canary: PolicyCanary, candidate: Bundle): void {
     const { sides, policies } = this.#parts
     if (sides.running?.id === canary.id) return policies.retire(candidate)
+    // One that was ended elsewhere, which this replica has not heard of yet.
+    if (sides.running) this.#end(sides.running)
     this.#base = canary.base
     sides.begin(runningOf(canary, candidate))
   }
