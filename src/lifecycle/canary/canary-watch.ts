@@ -57,6 +57,7 @@ export class CanaryWatch {
   #running: Promise<void> | undefined
   #looking: Promise<void> | undefined
   #again = false
+  #flushing: Promise<void> | undefined
   #looks = 0
   #promotedAt: number | undefined
   /** What the one that runs here is tried against. */
@@ -101,6 +102,7 @@ export class CanaryWatch {
     if (sides.running) this.#end(sides.running)
     this.#base = canary.base
     sides.begin(runningOf(canary, candidate))
+    void this.look() // it may have been ended while it was put on record
   }
 
   /** It was ended here: the live policy decides from now on, whatever can be read or written. */
@@ -140,9 +142,22 @@ export class CanaryWatch {
     do {
       this.#again = false
       const last = await this.#tried(() => this.#follow())
-      await this.#tried(() => this.#counts.flush())
+      await this.#counted()
       if (last?.status === 'running') await this.#judge(last)
     } while (this.#again)
+  }
+
+  // A write that does not come back, behind a lock say, is waited for no longer than from one look to the next.
+  async #counted(): Promise<void> {
+    this.#flushing ??= this.#tried(() => this.#counts.flush()).finally(() => {
+      this.#flushing = undefined
+    })
+    let timer: NodeJS.Timeout | undefined
+    const enough = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LOOK_MS).unref()
+    })
+    await Promise.race([this.#flushing, enough])
+    clearTimeout(timer)
   }
 
   // One thing that cannot be done keeps nothing else from being done.
