@@ -7,6 +7,7 @@ import { Confirm, TextField } from '../parts/dialog.tsx'
 import { Cards, Filters, useFilters } from '../parts/filters.tsx'
 import { Loaded } from '../parts/states.tsx'
 import { Pill, Said } from '../parts/text.tsx'
+import { setTo } from '../parts/doing.ts'
 
 const FILTERS = [
   {
@@ -56,13 +57,7 @@ function One({ agent, again }: { agent: Agent; again: () => Promise<void> }) {
       <div class="row">
         <Link href={`/actions?agent=${agent.id}`}>Its actions</Link>
         {['active', 'paused'].includes(agent.status) ? (
-          <button
-            type="button"
-            disabled={!hasRole('operator')}
-            onClick={() => {
-              asking.value = true
-            }}
-          >
+          <button type="button" disabled={!hasRole('operator')} onClick={setTo(asking, true)}>
             {action === 'pause' ? 'Pause' : 'Resume'}
           </button>
         ) : null}
@@ -73,9 +68,7 @@ function One({ agent, again }: { agent: Agent; again: () => Promise<void> }) {
           confirm={action === 'pause' ? 'Pause it' : 'Resume it'}
           danger={action === 'pause'}
           onConfirm={change}
-          onClose={() => {
-            asking.value = false
-          }}
+          onClose={setTo(asking, false)}
         >
           <TextField label="Reason" of={reason} />
         </Confirm>

@@ -5,6 +5,7 @@ import { useResource } from '../data/resource.ts'
 import { Confirm, TextField } from '../parts/dialog.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { Said, When } from '../parts/text.tsx'
+import { setTo } from '../parts/doing.ts'
 
 type Scope = Readonly<Partial<Record<'agent' | 'agent_id' | 'tool' | 'upstream', string | null>>>
 const nameOf = (scope: Scope): string =>
@@ -49,14 +50,7 @@ export function Kill() {
   const may = hasRole('operator')
   return (
     <>
-      <button
-        type="button"
-        class="bad big"
-        disabled={!may}
-        onClick={() => {
-          stopping.value = true
-        }}
-      >
+      <button type="button" class="bad big" disabled={!may} onClick={setTo(stopping, true)}>
         STOP EVERYTHING
       </button>
       {may ? null : <p class="muted">This needs the role operator.</p>}

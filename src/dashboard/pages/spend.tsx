@@ -2,7 +2,7 @@ import { Link, useSearchParams } from 'wouter-preact'
 import type { Calls } from '../../client/api.ts'
 import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Field } from '../parts/dialog.tsx'
+import { Choice } from '../parts/dialog.tsx'
 import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said } from '../parts/text.tsx'
 
@@ -49,19 +49,12 @@ function Month() {
     })
   return (
     <div class="row filters">
-      <Field label="Month (UTC)">
-        <select
-          value={params.get('month') ?? ''}
-          onChange={(event) => set(event.currentTarget.value)}
-        >
-          <option value="">this month</option>
-          {monthsBack(new Date()).map((one) => (
-            <option key={one} value={one}>
-              {one}
-            </option>
-          ))}
-        </select>
-      </Field>
+      <Choice
+        label="Month (UTC)"
+        value={params.get('month') ?? ''}
+        options={[['', 'this month'], ...monthsBack(new Date()).map((one) => [one, one] as const)]}
+        onChoose={set}
+      />
     </div>
   )
 }

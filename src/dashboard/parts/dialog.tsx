@@ -64,6 +64,31 @@ export function Field({ label, children }: { label: string; children: ComponentC
   )
 }
 
+/** One of a few values, each by its name. */
+export function Choice({
+  label,
+  value,
+  options,
+  onChoose,
+}: {
+  label: string
+  value: string
+  options: readonly (readonly [value: string, name: string])[]
+  onChoose: (value: string) => void
+}) {
+  return (
+    <Field label={label}>
+      <select value={value} onChange={(event) => onChoose(event.currentTarget.value)}>
+        {options.map(([one, name]) => (
+          <option key={one} value={one}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </Field>
+  )
+}
+
 /** A line of text that somebody types. */
 export function TextField({
   label,

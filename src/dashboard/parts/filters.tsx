@@ -8,6 +8,8 @@ export interface Filter {
   readonly name: string
   readonly label: string
   readonly options?: readonly string[]
+  /** What it is called when nothing is chosen. */
+  readonly none?: string
 }
 
 /** Filters whose state is the URL, so that a reload or a link shows the same; another page of a list begins anew. */
@@ -23,14 +25,14 @@ export function Filters({ of }: { of: readonly Filter[] }) {
     })
   return (
     <form class="row filters" role="search" onSubmit={(event) => event.preventDefault()}>
-      {of.map(({ name, label, options }) => (
+      {of.map(({ name, label, options, none = 'any' }) => (
         <Field key={name} label={label}>
           {options ? (
             <select
               value={params.get(name) ?? ''}
               onChange={(event) => set(name, event.currentTarget.value)}
             >
-              <option value="">any</option>
+              <option value="">{none}</option>
               {options.map((one) => (
                 <option key={one} value={one}>
                   {one.replaceAll('_', ' ')}

@@ -7,7 +7,7 @@ import { Confirm, Field, TextField } from '../parts/dialog.tsx'
 import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said, When } from '../parts/text.tsx'
 import { draftNow } from './base.ts'
-import { useEvery } from './every.ts'
+import { useEvery } from '../data/every.ts'
 import { Report } from './replay-report.tsx'
 import { sideOf, Under } from './under.tsx'
 

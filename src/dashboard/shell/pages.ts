@@ -10,6 +10,7 @@ export const PAGES = [
   ['/spend', 'Spend', 's'],
   ['/audit', 'Audit', 'u'],
   ['/kill', 'Kill switch', 'k'],
+  ['/settings', 'Settings', 'e'],
 ] as const
 
 /** The page that a path belongs to. */

@@ -17,10 +17,12 @@ import { Policies } from '../pages/policies.tsx'
 import { Spend } from '../pages/spend.tsx'
 import { Story } from '../pages/story.tsx'
 import { hearKeys, letters, setLetters, step, toSearch, useKeys } from '../parts/keys.ts'
+import { Lazy } from '../parts/lazy.tsx'
 import { Empty } from '../parts/states.tsx'
 import { Said } from '../parts/text.tsx'
 import { PAGES, pageOf } from './pages.ts'
 import { Palette } from './palette.tsx'
+import { setTo } from '../parts/doing.ts'
 
 /** What every page stands in: the way to the others, the state of the line, and the way to stop everything. */
 export function Shell() {
@@ -126,9 +128,7 @@ function Bar() {
         type="button"
         class="bad"
         disabled={!hasRole('operator')}
-        onClick={() => {
-          stopping.value = true
-        }}
+        onClick={setTo(stopping, true)}
       >
         Stop everything
       </button>
@@ -138,20 +138,8 @@ function Bar() {
       <button type="button" onClick={() => void signOut()}>
         Sign out
       </button>
-      {finding.value ? (
-        <Palette
-          onClose={() => {
-            finding.value = false
-          }}
-        />
-      ) : null}
-      {stopping.value ? (
-        <StopDialog
-          onClose={() => {
-            stopping.value = false
-          }}
-        />
-      ) : null}
+      {finding.value ? <Palette onClose={setTo(finding, false)} /> : null}
+      {stopping.value ? <StopDialog onClose={setTo(stopping, false)} /> : null}
     </header>
   )
 }
@@ -192,6 +180,9 @@ function Pages() {
       </Route>
       <Route path="/kill">
         <Kill />
+      </Route>
+      <Route path="/settings">
+        <Lazy load={async () => (await import('../pages/settings.tsx')).Settings} />
       </Route>
       <Route>
         <Empty>There is no such page.</Empty>
