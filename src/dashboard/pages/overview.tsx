@@ -4,7 +4,7 @@ import type { Calls } from '../../client/api.ts'
 import { call, hasRole } from '../data/api.ts'
 import { readiness } from '../data/readiness.ts'
 import { useResource } from '../data/resource.ts'
-import { Bars } from '../parts/chart.tsx'
+import { Bars, labelsOf } from '../parts/chart.tsx'
 import { Choice } from '../parts/dialog.tsx'
 import { useKeys } from '../parts/keys.ts'
 import { Part } from '../parts/states.tsx'
@@ -207,20 +207,6 @@ function Decisions() {
 type Series = Answer<'GET /stats/series'>
 const TONES = { allow: 'ok', deny: 'bad', require_approval: 'warn' } as const
 const EFFECTS = ['allow', 'require_approval', 'deny'] as const
-const STEP_TIME = new Intl.DateTimeFormat(undefined, {
-  month: '2-digit',
-  day: '2-digit',
-  hour: '2-digit',
-  minute: '2-digit',
-  hour12: false,
-})
-
-function labelsOf({ since, until, step_s: step }: Series): string[] {
-  const [from, to] = [Date.parse(since), Date.parse(until)]
-  const count = Math.ceil((to - from) / (step * 1000))
-  return Array.from({ length: count }, (_, n) => STEP_TIME.format(new Date(from + n * step * 1000)))
-}
-
 const effectLines = ({ series }: Series) =>
   EFFECTS.map((effect) => ({
     name: effect.replaceAll('_', ' '),

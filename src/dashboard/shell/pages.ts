@@ -8,6 +8,7 @@ export const PAGES = [
   ['/alerts', 'Alerts', 't'],
   ['/policies', 'Policies', 'p'],
   ['/spend', 'Spend', 's'],
+  ['/models', 'Models', 'm'],
   ['/audit', 'Audit', 'u'],
   ['/kill', 'Kill switch', 'k'],
   ['/settings', 'Settings', 'e'],

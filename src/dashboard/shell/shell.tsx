@@ -181,6 +181,9 @@ function Pages() {
       <Route path="/kill">
         <Kill />
       </Route>
+      <Route path="/models">
+        <Lazy load={async () => (await import('../pages/models.tsx')).Models} />
+      </Route>
       <Route path="/settings">
         <Lazy load={async () => (await import('../pages/settings.tsx')).Settings} />
       </Route>
