@@ -4,6 +4,7 @@ import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Bars, labelsOf, type Line } from '../parts/chart.tsx'
 import { Choice } from '../parts/dialog.tsx'
+import { useSay } from '../parts/filters.tsx'
 import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said } from '../parts/text.tsx'
 
@@ -41,9 +42,7 @@ function Configured() {
           {status.configured ? null : <Unconfigured />}
           <ul class="cards">
             {models.map((one) => (
-              <li key={one.name}>
-                <Model of={one} status={status} />
-              </li>
+              <Model key={one.name} of={one} status={status} />
             ))}
           </ul>
         </>
@@ -79,7 +78,7 @@ function Model({
   status: Answer<'GET /llm/status'>
 }) {
   return (
-    <>
+    <li>
       <strong>
         <Said inline text={of.name} />
       </strong>{' '}
@@ -113,7 +112,7 @@ function Model({
         <Link href="/policies?file=gate.yaml">the policy</Link>.{' '}
         <Link href="/actions?tool=llm.chat&status=failed">Its calls that failed</Link>
       </p>
-    </>
+    </li>
   )
 }
 
@@ -165,13 +164,8 @@ function Usage() {
 }
 
 function Chosen({ t, by }: { t: string; by: By }) {
-  const [params, setParams] = useSearchParams()
-  const set = (name: string) => (value: string) =>
-    setParams((before) => {
-      const after = new URLSearchParams(before)
-      after.set(name, value)
-      return after
-    })
+  const [params] = useSearchParams()
+  const say = useSay()
   return (
     <>
       <h2>Usage</h2>
@@ -180,7 +174,7 @@ function Chosen({ t, by }: { t: string; by: By }) {
           label="Time"
           value={t}
           options={Object.keys(RANGES).map((one) => [one, one])}
-          onChoose={set('t')}
+          onChoose={say('t')}
         />
         <Choice
           label="By"
@@ -189,13 +183,13 @@ function Chosen({ t, by }: { t: string; by: By }) {
             ['model', 'model'],
             ['agent', 'agent'],
           ]}
-          onChoose={set('by')}
+          onChoose={say('by')}
         />
         <Choice
           label="Drawn"
           value={params.get('figure') ?? 'tokens'}
           options={FIGURES}
-          onChoose={set('figure')}
+          onChoose={say('figure')}
         />
       </div>
     </>

@@ -3,6 +3,7 @@ import type { Calls } from '../../client/api.ts'
 import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Choice } from '../parts/dialog.tsx'
+import { useSay } from '../parts/filters.tsx'
 import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said } from '../parts/text.tsx'
 
@@ -39,21 +40,15 @@ function monthsBack(now: Date): string[] {
 }
 
 function Month() {
-  const [params, setParams] = useSearchParams()
-  const set = (month: string) =>
-    setParams((before) => {
-      const after = new URLSearchParams(before)
-      if (month === '') after.delete('month')
-      else after.set('month', month)
-      return after
-    })
+  const [params] = useSearchParams()
+  const say = useSay()
   return (
     <div class="row filters">
       <Choice
         label="Month (UTC)"
         value={params.get('month') ?? ''}
         options={[['', 'this month'], ...monthsBack(new Date()).map((one) => [one, one] as const)]}
-        onChoose={set}
+        onChoose={say('month')}
       />
     </div>
   )

@@ -12,10 +12,10 @@ export interface Filter {
   readonly none?: string
 }
 
-/** Filters whose state is the URL, so that a reload or a link shows the same; another page of a list begins anew. */
-export function Filters({ of }: { of: readonly Filter[] }) {
-  const [params, setParams] = useSearchParams()
-  const set = (name: string, value: string) =>
+/** Says something in the URL, or nothing of it any more; another page of a list begins anew. */
+export function useSay(): (name: string) => (value: string) => void {
+  const [, setParams] = useSearchParams()
+  return (name) => (value) =>
     setParams((before) => {
       const after = new URLSearchParams(before)
       after.delete('cursor')
@@ -23,6 +23,12 @@ export function Filters({ of }: { of: readonly Filter[] }) {
       else after.set(name, value)
       return after
     })
+}
+
+/** Filters whose state is the URL, so that a reload or a link shows the same; another page of a list begins anew. */
+export function Filters({ of }: { of: readonly Filter[] }) {
+  const [params] = useSearchParams()
+  const say = useSay()
   return (
     <form class="row filters" role="search" onSubmit={(event) => event.preventDefault()}>
       {of.map(({ name, label, options, none = 'any' }) => (
@@ -30,7 +36,7 @@ export function Filters({ of }: { of: readonly Filter[] }) {
           {options ? (
             <select
               value={params.get(name) ?? ''}
-              onChange={(event) => set(name, event.currentTarget.value)}
+              onChange={(event) => say(name)(event.currentTarget.value)}
             >
               <option value="">{none}</option>
               {options.map((one) => (
@@ -43,7 +49,7 @@ export function Filters({ of }: { of: readonly Filter[] }) {
             <input
               type="search"
               value={params.get(name) ?? ''}
-              onChange={(event) => set(name, event.currentTarget.value)}
+              onChange={(event) => say(name)(event.currentTarget.value)}
             />
           )}
         </Field>
@@ -93,15 +99,9 @@ export function Cards<T extends { readonly id: string }>({
 
 /** The way to what follows in a list. */
 export function Older({ cursor }: { cursor: string }) {
-  const [, setParams] = useSearchParams()
-  const go = () =>
-    setParams((before) => {
-      const after = new URLSearchParams(before)
-      after.set('cursor', cursor)
-      return after
-    })
+  const say = useSay()
   return (
-    <button type="button" onClick={go}>
+    <button type="button" onClick={() => say('cursor')(cursor)}>
       Older
     </button>
   )

@@ -9,6 +9,7 @@ export const PAGES = [
   ['/policies', 'Policies', 'p'],
   ['/spend', 'Spend', 's'],
   ['/models', 'Models', 'm'],
+  ['/mcp', 'MCP servers', 'x'],
   ['/audit', 'Audit', 'u'],
   ['/kill', 'Kill switch', 'k'],
   ['/settings', 'Settings', 'e'],

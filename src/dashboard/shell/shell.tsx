@@ -181,6 +181,9 @@ function Pages() {
       <Route path="/kill">
         <Kill />
       </Route>
+      <Route path="/mcp">
+        <Lazy load={async () => (await import('../pages/mcp.tsx')).Mcp} />
+      </Route>
       <Route path="/models">
         <Lazy load={async () => (await import('../pages/models.tsx')).Models} />
       </Route>
