@@ -5,7 +5,7 @@ import { Failure } from '../data/api.ts'
 import { Problem } from './states.tsx'
 
 interface Props {
-  readonly title: string
+  readonly title: ComponentChildren
   readonly confirm: string
   readonly danger?: boolean
   readonly disabled?: boolean

@@ -20,6 +20,7 @@ import { hearKeys, letters, setLetters, step, toSearch, useKeys } from '../parts
 import { Lazy } from '../parts/lazy.tsx'
 import { Empty } from '../parts/states.tsx'
 import { Said } from '../parts/text.tsx'
+import { Help } from './help.tsx'
 import { PAGES, pageOf } from './pages.ts'
 import { Palette } from './palette.tsx'
 import { setTo } from '../parts/doing.ts'
@@ -41,7 +42,9 @@ export function Shell() {
   useEffect(() => {
     document.title = `${title} · Portcullis`
   }, [title])
+  const helping = useSignal(false)
   useShortcuts()
+  useKeys({ '?': setTo(helping, true) })
   return (
     <div class="shell">
       <Bar />
@@ -65,11 +68,15 @@ export function Shell() {
         >
           Letter keys
         </button>
+        <button type="button" aria-keyshortcuts="?" onClick={setTo(helping, true)}>
+          Keys …
+        </button>
       </nav>
       <main id="main" tabIndex={-1}>
         <h1>{title}</h1>
         <Pages />
       </main>
+      {helping.value ? <Help onClose={setTo(helping, false)} /> : null}
     </div>
   )
 }
@@ -181,11 +188,11 @@ function Pages() {
       <Route path="/kill">
         <Kill />
       </Route>
-      <Route path="/mcp">
-        <Lazy load={async () => (await import('../pages/mcp.tsx')).Mcp} />
-      </Route>
       <Route path="/models">
         <Lazy load={async () => (await import('../pages/models.tsx')).Models} />
+      </Route>
+      <Route path="/mcp">
+        <Lazy load={async () => (await import('../pages/mcp.tsx')).Mcp} />
       </Route>
       <Route path="/settings">
         <Lazy load={async () => (await import('../pages/settings.tsx')).Settings} />

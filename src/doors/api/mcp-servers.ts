@@ -96,7 +96,8 @@ async function serverJson(
 
   function toolJson(one: string): JsonObject {
     const [tool, listed] = [pinned.get(one), seen?.listing?.get(one)]
-    const pin = tool ? String(tool.declared['pin']) : null
+    const declared = tool?.declared['pin']
+    const pin = typeof declared === 'string' ? declared : null
     const state = stateOf(pin, listed, seen)
     return {
       ...saidOf(tool, listed),

@@ -83,7 +83,7 @@ for (const era of ['legacy', 'modern'] as const) {
       expect(byName.get('store')).to.deep.include({
         state: 'changed',
         pinned: pinHash(STORE as unknown as JsonObject),
-        listed: pinHash(changed as unknown as JsonObject),
+        listed: pinHash(changed),
         definition: changed,
       })
       expect(byName.get('erase')).to.include({ state: 'not_listed', listed: null })
