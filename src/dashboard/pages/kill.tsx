@@ -45,7 +45,7 @@ export function StopDialog({ scope = {}, onClose }: { scope?: Scope; onClose: ()
       onConfirm={stop}
     >
       <p>
-        {isAll ? 'No effect' : 'No such effect'} can start anywhere once the gate has confirmed.
+        {isAll ? 'No effect' : 'Nothing of it'} can start anywhere once the gate has confirmed.
         Until then this says “not confirmed”.
       </p>
       <TextField required label="Reason" of={reason} />

@@ -12,6 +12,7 @@ const EVERYWHERE = [
 ] as const
 const SOMEWHERE = [
   ['1 … 6', 'Overview: open a figure'],
+  ['p', 'Live: pause, and go on'],
   ['Ctrl S', 'Policies, edit: check the draft'],
   ['Ctrl ↵', 'Policies, edit: run its tests'],
   ['Alt ↓ ↑', 'Policies, edit: the next finding, the one before'],
