@@ -1,6 +1,5 @@
 import { Argument, type Command, Option } from 'commander'
-
-const CLIENTS = ['claude-code', 'claude-desktop', 'cursor', 'vscode']
+import { MCP_CLIENTS } from '../client/mcp-clients.ts'
 
 /** MCP servers behind the gate, and clients before it. */
 export function addMcp(mcp: Command): void {
@@ -27,7 +26,9 @@ export function addMcp(mcp: Command): void {
     .command('config')
     .description('print what a client is to be given, so that it calls through the gate')
     .addOption(
-      new Option('--client <client>', 'for which client').choices(CLIENTS).makeOptionMandatory(),
+      new Option('--client <client>', 'for which client')
+        .choices(MCP_CLIENTS)
+        .makeOptionMandatory(),
     )
     .option('--server <name>', 'tools, or an MCP server of tools.yaml', 'tools')
     .option('--url <url>', 'the gate; default: PORTCULLIS_URL, else HOST and PORT')

@@ -3568,6 +3568,45 @@ export interface Calls {
     body: undefined
     answer: Json
   }
+  /** The MCP servers behind the gate: what they list, and how it is pinned. */
+  'GET /mcp-servers': {
+    path: object
+    query: {
+      readonly look?: boolean
+    }
+    body: undefined
+    answer: {
+      readonly servers: readonly {
+        readonly name: string
+        /** without its path, which may hold what is secret */
+        readonly url: string
+        /** null: it did not say yet */
+        readonly era: 'modern' | 'legacy' | null
+        /** when this gate asked for its list last */
+        readonly asked_at: string | null
+        /** why its list cannot be had */
+        readonly error: string | null
+        readonly tools: readonly {
+          /** as the server calls it */
+          readonly name: string
+          /** as permissions, guards and the record call it */
+          readonly policy_name: string
+          readonly title: string | null
+          readonly description: string
+          /** by the policy; null: it is not pinned, and nobody can call it */
+          readonly effect: 'read' | 'write' | 'irreversible' | null
+          /** `unknown`: the list cannot be had, and nobody can call the tool meanwhile */
+          readonly state: 'pinned' | 'changed' | 'not_pinned' | 'not_listed' | 'unknown'
+          /** SHA-256 of the tool as a person saw it */
+          readonly pinned: string | null
+          /** SHA-256 of the tool as it is listed */
+          readonly listed: string | null
+          /** what is listed, where it is not what is pinned */
+          readonly definition: JsonObject | null
+        }[]
+      }[]
+    }
+  }
   /** Who is signed in, and until when. */
   'GET /ui/session': {
     path: object

@@ -9,6 +9,7 @@ import { authzenEndpoints } from './authzen/evaluations.ts'
 import { authzenSearch } from './authzen/search.ts'
 import { actEndpoints } from './api/act.ts'
 import { actionEndpoints } from './api/actions.ts'
+import { mcpServerEndpoints } from './api/mcp-servers.ts'
 import { mcpEndpoints } from './mcp/endpoints.ts'
 import { mcpErrors } from './mcp/errors.ts'
 import { ownOrigin } from './mcp/origin.ts'
@@ -108,6 +109,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     opaBundleEndpoints(parts),
     opaLogEndpoints(parts),
     mcpEndpoints(parts),
+    mcpServerEndpoints(parts),
     ...(hasDashboard(parts) ? [sessionEndpoints(parts)] : []),
   ]
   return [...groups, docEndpoints(parts, groups)]

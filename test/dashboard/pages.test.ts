@@ -107,6 +107,21 @@ inChromium('the dashboard in Chromium', () => {
     await assertAccessible('alerts')
   })
 
+  it('says when an agent was seen last and what was decided for it today, with the entries', async () => {
+    await page.getByRole('link', { name: 'Agents' }).click()
+    await page.getByText('last seen').waitFor()
+    const { agents } = (await gate.call('GET', '/api/v1/agents?activity=true')).body
+    const { allow, deny, require_approval: held } = agents[0].activity.today
+    expect([allow, deny, held]).not.to.include(0)
+    await page.getByRole('link', { name: `${allow} allowed` }).waitFor()
+    await page.getByRole('link', { name: `${held} held` }).waitFor()
+    await page.getByRole('link', { name: `${deny} denied` }).click()
+    await page.getByRole('heading', { name: 'Audit' }).waitFor()
+    expect(new URL(page.url()).searchParams.get('decision')).to.equal('deny')
+    await page.getByText('no.such').first().waitFor()
+    await page.goBack()
+  })
+
   it('makes an agent wait, and lets it act again', async () => {
     await page.getByRole('link', { name: 'Agents' }).click()
     await page.getByText('worker-1').waitFor()
@@ -140,6 +155,46 @@ inChromium('the dashboard in Chromium', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Release' }).click()
     await page.getByText('No switch is engaged.').waitFor()
     await page.getByText('Kill switches engaged').waitFor({ state: 'detached' })
+  })
+
+  it('stops one agent or one tool, whichever it is, and nothing else', async () => {
+    const other = await gate.agent('worker-2')
+    const update = (key: string) =>
+      gate.act(key, { tool: 'items.update', args: { id: 'i-5', note: 'n' } })
+    gate.upstream.behave = (_effect, res) => reply(res, 200, {})
+    await page.getByRole('link', { name: 'Agents' }).click()
+    const card = page.locator('.cards > li').filter({ hasText: 'worker-2' })
+    await card.getByRole('link', { name: 'Stop it …' }).click()
+    await page.getByRole('button', { name: 'Stop it …' }).click()
+    await page.getByRole('heading', { name: 'Stop agent worker-2?' }).waitFor()
+    await assertAccessible('stopping one agent')
+    await page.getByRole('button', { name: 'Stop it now' }).click()
+    await page.getByText('agent worker-2', { exact: true }).waitFor()
+    expect((await update(other)).body.error.code).to.equal('kill_switch_engaged')
+    expect((await update(agent)).status).to.equal(200)
+    await page.getByLabel('Agent', { exact: true }).fill('')
+    await page.getByLabel('Tool', { exact: true }).fill('items.upd')
+    await page.getByRole('button', { name: 'Stop it …' }).click()
+    await page.getByRole('button', { name: 'Stop it now' }).click()
+    await page.getByText('no_such_scope').waitFor()
+    ui.said.length = 0 // a browser prints that it was refused
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('button', { name: 'Release' }).click()
+    await page.getByLabel('Reason').fill('over')
+    await page.getByLabel('Type “agent worker-2”').fill('agent worker-2')
+    await page.getByRole('dialog').getByRole('button', { name: 'Release' }).click()
+    await page.getByText('No switch is engaged.').waitFor()
+    expect((await update(other)).status).to.equal(200)
+  })
+
+  it('says which keys there are, when somebody presses ?', async () => {
+    await page.locator('h1').click()
+    await page.keyboard.press('?')
+    await page.getByRole('heading', { name: 'Keys', exact: true }).waitFor()
+    await page.getByText('g u', { exact: true }).waitFor()
+    await assertAccessible('the keys')
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
   })
 
   it('goes to a page, an agent or an action by a few letters, by keys alone', async () => {

@@ -123,6 +123,7 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/v1/compile/agent/allow', ['admin', 'pep']],
   ['POST', '/mcp/tools', ALL],
   ['POST', '/mcp/none', ALL],
+  ['GET', '/mcp-servers', READERS],
   ['POST', '/plan', ACTORS],
   ['GET', '/plans', ALL],
   ['GET', '/plans/pln_none', ALL],

@@ -122,3 +122,7 @@ const RANK = ['observer', 'approver', 'operator', 'admin']
 /** Whether whoever is signed in has at least this role. The gate decides; this only explains. */
 export const hasRole = (role: 'approver' | 'operator' | 'admin'): boolean =>
   RANK.indexOf(session.value?.role ?? '') >= RANK.indexOf(role)
+
+/** What stands beside what a role may not do. */
+export const needs = (role: 'approver' | 'operator' | 'admin'): string =>
+  hasRole(role) ? '' : `needs the role ${role}`

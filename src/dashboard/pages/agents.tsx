@@ -6,7 +6,8 @@ import { useResource } from '../data/resource.ts'
 import { Confirm, TextField } from '../parts/dialog.tsx'
 import { Cards, Filters, useFilters } from '../parts/filters.tsx'
 import { Loaded } from '../parts/states.tsx'
-import { Pill, Said } from '../parts/text.tsx'
+import { Pill, Said, When } from '../parts/text.tsx'
+import { setTo } from '../parts/doing.ts'
 
 const FILTERS = [
   {
@@ -19,13 +20,16 @@ const FILTERS = [
   { name: 'q', label: 'Name has' },
 ]
 
+const SLOW_MS = 2_000
+
 /** Who may act, for whom, by which limits, and how to make one wait. */
 export function Agents() {
   const { query, key } = useFilters(FILTERS)
   const list = useResource(
     key,
-    () => call('GET /api/v1/agents', { query: { limit: 50, ...query } }),
-    ['agent'],
+    () => call('GET /api/v1/agents', { query: { limit: 50, activity: true, ...query } }),
+    ['agent', 'decision'],
+    SLOW_MS,
   )
   return (
     <>
@@ -55,14 +59,9 @@ function One({ agent, again }: { agent: Agent; again: () => Promise<void> }) {
       <Facts of={agent} />
       <div class="row">
         <Link href={`/actions?agent=${agent.id}`}>Its actions</Link>
+        <Link href={`/kill?agent=${encodeURIComponent(agent.name)}`}>Stop it …</Link>
         {['active', 'paused'].includes(agent.status) ? (
-          <button
-            type="button"
-            disabled={!hasRole('operator')}
-            onClick={() => {
-              asking.value = true
-            }}
-          >
+          <button type="button" disabled={!hasRole('operator')} onClick={setTo(asking, true)}>
             {action === 'pause' ? 'Pause' : 'Resume'}
           </button>
         ) : null}
@@ -73,13 +72,37 @@ function One({ agent, again }: { agent: Agent; again: () => Promise<void> }) {
           confirm={action === 'pause' ? 'Pause it' : 'Resume it'}
           danger={action === 'pause'}
           onConfirm={change}
-          onClose={() => {
-            asking.value = false
-          }}
+          onClose={setTo(asking, false)}
         >
           <TextField label="Reason" of={reason} />
         </Confirm>
       ) : null}
+    </>
+  )
+}
+
+const EFFECTS = [
+  ['allow', 'allowed'],
+  ['require_approval', 'held'],
+  ['deny', 'denied'],
+] as const
+
+/** When it was seen last, and what was decided for it today, each figure with the entries that it counts. */
+function Active({ of, id }: { of: NonNullable<Agent['activity']>; id: string }) {
+  const day = `${new Date().toISOString().slice(0, 10)}T00:00:00Z`
+  const entries = `/audit?kind=decision&agent=${id}&since=${encodeURIComponent(day)}&decision=`
+  return (
+    <>
+      <dt>last seen</dt>
+      <dd>{of.last_seen_at === null ? 'never' : <When at={of.last_seen_at} />}</dd>
+      <dt>today (UTC)</dt>
+      <dd class="row">
+        {EFFECTS.map(([effect, word]) => (
+          <Link key={effect} href={`${entries}${effect}`}>
+            {of.today[effect]} {word}
+          </Link>
+        ))}
+      </dd>
     </>
   )
 }
@@ -107,6 +130,7 @@ function Facts({ of: agent }: { of: Agent }) {
         </dd>
         <dt>monthly budget</dt>
         <dd>{agent.monthly_budget ?? 'no bound'}</dd>
+        {agent.activity ? <Active of={agent.activity} id={agent.id} /> : null}
       </dl>
     </>
   )

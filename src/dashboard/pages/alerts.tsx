@@ -1,6 +1,6 @@
-import { useSignal } from '@preact/signals'
-import { call, type Failure, hasRole } from '../data/api.ts'
+import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
+import { useDoing } from '../parts/doing.ts'
 import { Cards, Filters, useFilters } from '../parts/filters.tsx'
 import { Loaded, Problem } from '../parts/states.tsx'
 import { Pill, Said, When } from '../parts/text.tsx'
@@ -14,21 +14,17 @@ const FILTERS = [
 /** What the gate wants somebody to look at, and who did. */
 export function Alerts() {
   const { query, key } = useFilters(FILTERS)
-  const failure = useSignal<Failure | undefined>(undefined)
+  const { failure, run } = useDoing()
   const list = useResource(
     key,
     () => call('GET /api/v1/alerts', { query: { limit: 50, ...query } }),
     ['alert'],
   )
-  const acknowledge = async (id: string) => {
-    try {
+  const acknowledge = (id: string) =>
+    run(async () => {
       await call('POST /api/v1/alerts/{id}/acknowledge', { path: { id }, body: {} })
-      failure.value = undefined
       await list.load()
-    } catch (error) {
-      failure.value = error as Failure
-    }
-  }
+    })
   return (
     <>
       <Filters of={FILTERS} />

@@ -1,10 +1,12 @@
 import { useSignal } from '@preact/signals'
+import { useSearchParams } from 'wouter-preact'
 import type { Calls } from '../../client/api.ts'
 import { ask, call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Confirm, TextField } from '../parts/dialog.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
-import { Said, When } from '../parts/text.tsx'
+import { HIDDEN, Said, When } from '../parts/text.tsx'
+import { setTo } from '../parts/doing.ts'
 
 type Scope = Readonly<Partial<Record<'agent' | 'agent_id' | 'tool' | 'upstream', string | null>>>
 const nameOf = (scope: Scope): string =>
@@ -12,13 +14,18 @@ const nameOf = (scope: Scope): string =>
     .flatMap((kind) => (scope[kind] ? `${kind} ${scope[kind]}` : []))
     .join(', ') || 'everything'
 
-/** Stops everything, and says whether it is proven. */
-export function StopDialog({ onClose }: { onClose: () => void }) {
+/** What the gate is told of a scope: only what is said of it. */
+const toldOf = ({ agent, tool, upstream }: Scope) =>
+  Object.fromEntries(Object.entries({ agent, tool, upstream }).filter(([, value]) => value))
+
+/** Stops everything, or what a scope names, and says whether it is proven. */
+export function StopDialog({ scope = {}, onClose }: { scope?: Scope; onClose: () => void }) {
   const reason = useSignal('stopped from the dashboard')
   const said = useSignal('')
+  const isAll = nameOf(scope) === 'everything'
   const stop = async () => {
     const { status, body } = await ask('PUT /kill-switch', {
-      body: { engaged: true, reason: reason.value },
+      body: { engaged: true, reason: reason.value, scope: toldOf(scope) },
     })
     if (status === 200) return
     const { unconfirmed = [] } = body as { unconfirmed?: string[] }
@@ -28,14 +35,18 @@ export function StopDialog({ onClose }: { onClose: () => void }) {
   return (
     <Confirm
       danger
-      title="Stop everything?"
-      confirm="Stop everything now"
+      title={
+        <>
+          Stop <Said inline text={nameOf(scope)} />?
+        </>
+      }
+      confirm={isAll ? 'Stop everything now' : 'Stop it now'}
       onClose={onClose}
       onConfirm={stop}
     >
       <p>
-        No effect can start anywhere once the gate has confirmed. Until then this says “not
-        confirmed”.
+        {isAll ? 'No effect' : 'Nothing of it'} can start anywhere once the gate has confirmed.
+        Until then this says “not confirmed”.
       </p>
       <TextField required label="Reason" of={reason} />
     </Confirm>
@@ -49,17 +60,11 @@ export function Kill() {
   const may = hasRole('operator')
   return (
     <>
-      <button
-        type="button"
-        class="bad big"
-        disabled={!may}
-        onClick={() => {
-          stopping.value = true
-        }}
-      >
+      <button type="button" class="bad big" disabled={!may} onClick={setTo(stopping, true)}>
         STOP EVERYTHING
       </button>
       {may ? null : <p class="muted">This needs the role operator.</p>}
+      <Scoped onDone={state.load} />
       <Loaded of={state}>
         {({ switches, known }) => (
           <>
@@ -99,6 +104,45 @@ export function Kill() {
   )
 }
 
+/** Stops an agent, a tool or an upstream, or what several of them are at once; a link may name them. */
+function Scoped({ onDone }: { onDone: () => Promise<void> }) {
+  const [params] = useSearchParams()
+  const [agent, tool, upstream] = [
+    useSignal(params.get('agent') ?? ''),
+    useSignal(params.get('tool') ?? ''),
+    useSignal(params.get('upstream') ?? ''),
+  ]
+  const stopping = useSignal(false)
+  const scope = { agent: agent.value, tool: tool.value, upstream: upstream.value }
+  return (
+    <section aria-label="Stop a part">
+      <h2>Or a part</h2>
+      <div class="row filters">
+        <TextField label="Agent" of={agent} />
+        <TextField label="Tool" of={tool} />
+        <TextField label="Upstream" of={upstream} />
+        <button
+          type="button"
+          class="bad"
+          disabled={!hasRole('operator') || nameOf(scope) === 'everything'}
+          onClick={setTo(stopping, true)}
+        >
+          Stop it …
+        </button>
+      </div>
+      {stopping.value ? (
+        <StopDialog
+          scope={scope}
+          onClose={() => {
+            stopping.value = false
+            void onDone()
+          }}
+        />
+      ) : null}
+    </section>
+  )
+}
+
 function Engaged({
   switches,
   onRelease,
@@ -110,8 +154,11 @@ function Engaged({
     <ul class="cards">
       {switches.map((one) => (
         <li key={nameOf(one.scope)}>
-          <strong>{nameOf(one.scope)}</strong> stopped <When at={one.engaged_at} /> by{' '}
-          <Said inline text={one.actor} />: <Said inline text={one.reason} />{' '}
+          <strong>
+            <Said inline text={nameOf(one.scope)} />
+          </strong>{' '}
+          stopped <When at={one.engaged_at} /> by <Said inline text={one.actor} />:{' '}
+          <Said inline text={one.reason} />{' '}
           <button
             type="button"
             disabled={!hasRole('operator')}
@@ -129,24 +176,27 @@ function Release({ scope, onClose }: { scope: Scope; onClose: () => void }) {
   const reason = useSignal('')
   const typed = useSignal('')
   const name = nameOf(scope)
-  const { agent, tool, upstream } = scope
+  // Nobody can type what is not seen.
+  const wanted = HIDDEN.test(name) ? (scope.agent_id ?? 'release') : name
   const release = async () => {
-    const named = Object.fromEntries(
-      Object.entries({ agent, tool, upstream }).filter(([, value]) => value),
-    )
-    await call('PUT /kill-switch', { body: { engaged: false, reason: reason.value, scope: named } })
+    const body = { engaged: false, reason: reason.value, scope: toldOf(scope) }
+    await call('PUT /kill-switch', { body })
   }
   return (
     <Confirm
       danger
-      title={`Release ${name}?`}
+      title={
+        <>
+          Release <Said inline text={name} />?
+        </>
+      }
       confirm="Release"
-      disabled={typed.value !== name}
+      disabled={typed.value !== wanted}
       onClose={onClose}
       onConfirm={release}
     >
       <TextField required label="Reason" of={reason} />
-      <TextField required label={`Type “${name}”`} of={typed} />
+      <TextField required label={`Type “${wanted}”`} of={typed} />
     </Confirm>
   )
 }

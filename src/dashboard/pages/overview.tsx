@@ -1,10 +1,11 @@
 import type { ComponentChildren } from 'preact'
 import { Link, useSearchParams } from 'wouter-preact'
 import type { Calls } from '../../client/api.ts'
-import { ask, call, Failure, hasRole } from '../data/api.ts'
+import { call, hasRole } from '../data/api.ts'
+import { readiness } from '../data/readiness.ts'
 import { useResource } from '../data/resource.ts'
-import { Bars } from '../parts/chart.tsx'
-import { Field } from '../parts/dialog.tsx'
+import { Bars, labelsOf } from '../parts/chart.tsx'
+import { Choice } from '../parts/dialog.tsx'
 import { useKeys } from '../parts/keys.ts'
 import { Part } from '../parts/states.tsx'
 import { Pill, Said, span, When } from '../parts/text.tsx'
@@ -183,15 +184,12 @@ function Decisions() {
         <>
           <h2>Decisions</h2>
           <div class="row filters">
-            <Field label="Time">
-              <select value={t} onChange={(event) => setParams({ t: event.currentTarget.value })}>
-                {Object.keys(RANGES).map((one) => (
-                  <option key={one} value={one}>
-                    {one}
-                  </option>
-                ))}
-              </select>
-            </Field>
+            <Choice
+              label="Time"
+              value={t}
+              options={Object.keys(RANGES).map((one) => [one, one])}
+              onChoose={(chosen) => setParams({ t: chosen })}
+            />
           </div>
         </>
       }
@@ -209,20 +207,6 @@ function Decisions() {
 type Series = Answer<'GET /stats/series'>
 const TONES = { allow: 'ok', deny: 'bad', require_approval: 'warn' } as const
 const EFFECTS = ['allow', 'require_approval', 'deny'] as const
-const STEP_TIME = new Intl.DateTimeFormat(undefined, {
-  month: '2-digit',
-  day: '2-digit',
-  hour: '2-digit',
-  minute: '2-digit',
-  hour12: false,
-})
-
-function labelsOf({ since, until, step_s: step }: Series): string[] {
-  const [from, to] = [Date.parse(since), Date.parse(until)]
-  const count = Math.ceil((to - from) / (step * 1000))
-  return Array.from({ length: count }, (_, n) => STEP_TIME.format(new Date(from + n * step * 1000)))
-}
-
 const effectLines = ({ series }: Series) =>
   EFFECTS.map((effect) => ({
     name: effect.replaceAll('_', ' '),
@@ -317,16 +301,6 @@ function Spenders() {
       )}
     </Part>
   )
-}
-
-async function readiness(): Promise<Answer<'GET /readyz'>> {
-  try {
-    return (await ask('GET /readyz')).body as Answer<'GET /readyz'>
-  } catch (error) {
-    const body = error instanceof Failure && error.status === 503 ? error.body : undefined
-    if (typeof body === 'object' && body && 'checks' in body) return body as Answer<'GET /readyz'>
-    throw error
-  }
 }
 
 function Health() {

@@ -2,7 +2,8 @@ import { Link, useSearchParams } from 'wouter-preact'
 import type { Calls } from '../../client/api.ts'
 import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Field } from '../parts/dialog.tsx'
+import { Choice } from '../parts/dialog.tsx'
+import { useSay } from '../parts/filters.tsx'
 import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said } from '../parts/text.tsx'
 
@@ -39,29 +40,16 @@ function monthsBack(now: Date): string[] {
 }
 
 function Month() {
-  const [params, setParams] = useSearchParams()
-  const set = (month: string) =>
-    setParams((before) => {
-      const after = new URLSearchParams(before)
-      if (month === '') after.delete('month')
-      else after.set('month', month)
-      return after
-    })
+  const [params] = useSearchParams()
+  const say = useSay()
   return (
     <div class="row filters">
-      <Field label="Month (UTC)">
-        <select
-          value={params.get('month') ?? ''}
-          onChange={(event) => set(event.currentTarget.value)}
-        >
-          <option value="">this month</option>
-          {monthsBack(new Date()).map((one) => (
-            <option key={one} value={one}>
-              {one}
-            </option>
-          ))}
-        </select>
-      </Field>
+      <Choice
+        label="Month (UTC)"
+        value={params.get('month') ?? ''}
+        options={[['', 'this month'], ...monthsBack(new Date()).map((one) => [one, one] as const)]}
+        onChoose={say('month')}
+      />
     </div>
   )
 }

@@ -4,12 +4,13 @@
 export interface Line {
   readonly name: string
   readonly points: readonly number[]
-  /** What it is drawn in: the word of a state, or none. */
+  /** What it is drawn in: the word of a state; without one, a shade of its own among four. */
   readonly tone?: 'ok' | 'bad' | 'warn'
 }
 
 const WIDTH = 600
 const HEIGHT = 90
+const SHADES = 4
 
 /** `labels`: what each step is called. */
 export function Bars({
@@ -49,6 +50,29 @@ export function Bars({
   )
 }
 
+const STEP_TIME = new Intl.DateTimeFormat(undefined, {
+  month: '2-digit',
+  day: '2-digit',
+  hour: '2-digit',
+  minute: '2-digit',
+  hour12: false,
+})
+
+/** What the steps of a series are called: when they begin. */
+export function labelsOf({
+  since,
+  until,
+  step_s: step,
+}: {
+  since: string
+  until: string
+  step_s: number
+}): string[] {
+  const [from, to] = [Date.parse(since), Date.parse(until)]
+  const count = Math.ceil((to - from) / (step * 1000))
+  return Array.from({ length: count }, (_, n) => STEP_TIME.format(new Date(from + n * step * 1000)))
+}
+
 const sum = (points: readonly number[]): number => points.reduce((all, one) => all + one, 0)
 
 interface StackProps {
@@ -62,13 +86,13 @@ function Stack({ lines, at, of, most }: StackProps) {
   let below = 0
   return (
     <>
-      {lines.map(({ name, points, tone }) => {
+      {lines.map(({ name, points, tone }, n) => {
         const height = most === 0 ? 0 : ((points[at] ?? 0) / most) * HEIGHT
         below += height
         return height === 0 ? null : (
           <rect
             key={name}
-            class={tone ?? ''}
+            class={tone ?? `shade-${n % SHADES}`}
             x={(at * WIDTH) / of}
             y={HEIGHT - below}
             width={Math.max(WIDTH / of - 1, 0.5)}

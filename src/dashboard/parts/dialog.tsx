@@ -5,7 +5,7 @@ import { Failure } from '../data/api.ts'
 import { Problem } from './states.tsx'
 
 interface Props {
-  readonly title: string
+  readonly title: ComponentChildren
   readonly confirm: string
   readonly danger?: boolean
   readonly disabled?: boolean
@@ -61,6 +61,31 @@ export function Field({ label, children }: { label: string; children: ComponentC
       <span>{label}</span>
       {children}
     </label>
+  )
+}
+
+/** One of a few values, each by its name. */
+export function Choice({
+  label,
+  value,
+  options,
+  onChoose,
+}: {
+  label: string
+  value: string
+  options: readonly (readonly [value: string, name: string])[]
+  onChoose: (value: string) => void
+}) {
+  return (
+    <Field label={label}>
+      <select value={value} onChange={(event) => onChoose(event.currentTarget.value)}>
+        {options.map(([one, name]) => (
+          <option key={one} value={one}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </Field>
   )
 }
 

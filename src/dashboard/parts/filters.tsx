@@ -8,12 +8,14 @@ export interface Filter {
   readonly name: string
   readonly label: string
   readonly options?: readonly string[]
+  /** What it is called when nothing is chosen. */
+  readonly none?: string
 }
 
-/** Filters whose state is the URL, so that a reload or a link shows the same; another page of a list begins anew. */
-export function Filters({ of }: { of: readonly Filter[] }) {
-  const [params, setParams] = useSearchParams()
-  const set = (name: string, value: string) =>
+/** Says something in the URL, or nothing of it any more; another page of a list begins anew. */
+export function useSay(): (name: string) => (value: string) => void {
+  const [, setParams] = useSearchParams()
+  return (name) => (value) =>
     setParams((before) => {
       const after = new URLSearchParams(before)
       after.delete('cursor')
@@ -21,16 +23,22 @@ export function Filters({ of }: { of: readonly Filter[] }) {
       else after.set(name, value)
       return after
     })
+}
+
+/** Filters whose state is the URL, so that a reload or a link shows the same; another page of a list begins anew. */
+export function Filters({ of }: { of: readonly Filter[] }) {
+  const [params] = useSearchParams()
+  const say = useSay()
   return (
     <form class="row filters" role="search" onSubmit={(event) => event.preventDefault()}>
-      {of.map(({ name, label, options }) => (
+      {of.map(({ name, label, options, none = 'any' }) => (
         <Field key={name} label={label}>
           {options ? (
             <select
               value={params.get(name) ?? ''}
-              onChange={(event) => set(name, event.currentTarget.value)}
+              onChange={(event) => say(name)(event.currentTarget.value)}
             >
-              <option value="">any</option>
+              <option value="">{none}</option>
               {options.map((one) => (
                 <option key={one} value={one}>
                   {one.replaceAll('_', ' ')}
@@ -41,7 +49,7 @@ export function Filters({ of }: { of: readonly Filter[] }) {
             <input
               type="search"
               value={params.get(name) ?? ''}
-              onChange={(event) => set(name, event.currentTarget.value)}
+              onChange={(event) => say(name)(event.currentTarget.value)}
             />
           )}
         </Field>
@@ -91,15 +99,9 @@ export function Cards<T extends { readonly id: string }>({
 
 /** The way to what follows in a list. */
 export function Older({ cursor }: { cursor: string }) {
-  const [, setParams] = useSearchParams()
-  const go = () =>
-    setParams((before) => {
-      const after = new URLSearchParams(before)
-      after.set('cursor', cursor)
-      return after
-    })
+  const say = useSay()
   return (
-    <button type="button" onClick={go}>
+    <button type="button" onClick={() => say('cursor')(cursor)}>
       Older
     </button>
   )

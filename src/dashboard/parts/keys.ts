@@ -25,7 +25,11 @@ export const letters = signal(stored(STORED) !== 'off')
 
 export function setLetters(on: boolean): void {
   letters.value = on
-  localStorage.setItem(STORED, on ? 'on' : 'off')
+  try {
+    localStorage.setItem(STORED, on ? 'on' : 'off')
+  } catch {
+    // It holds until the page is left.
+  }
 }
 
 const bound = new Map<string, Run>()

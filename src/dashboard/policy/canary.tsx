@@ -8,7 +8,8 @@ import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said, When } from '../parts/text.tsx'
 import { draftNow } from './base.ts'
 import { draft, live } from './draft.ts'
-import { useEvery } from './every.ts'
+import { useEvery } from '../data/every.ts'
+import { setTo } from '../parts/doing.ts'
 
 // A policy on trial: it is asked beside the live one and decides nothing. Figures move with traffic, so they are asked for
 // again while it runs.
@@ -77,14 +78,7 @@ function Begin({ isRunning, asked }: { isRunning: boolean; asked: Signal<Step | 
         : null
   return (
     <p class="row">
-      <button
-        type="button"
-        class="main"
-        disabled={why !== null}
-        onClick={() => {
-          asked.value = 'begin'
-        }}
-      >
+      <button type="button" class="main" disabled={why !== null} onClick={setTo(asked, 'begin')}>
         Compare my draft …
       </button>
       {why === null ? null : <span class="muted">{why}</span>}
@@ -98,9 +92,7 @@ const End = ({ asked }: { asked: Signal<Step | null> }) => (
       type="button"
       class="main"
       disabled={!hasRole('admin')}
-      onClick={() => {
-        asked.value = 'promote'
-      }}
+      onClick={setTo(asked, 'promote')}
     >
       Promote …
     </button>
@@ -108,9 +100,7 @@ const End = ({ asked }: { asked: Signal<Step | null> }) => (
       type="button"
       class="bad"
       disabled={!hasRole('operator')}
-      onClick={() => {
-        asked.value = 'abort'
-      }}
+      onClick={setTo(asked, 'abort')}
     >
       Abort …
     </button>

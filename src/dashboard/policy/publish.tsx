@@ -13,6 +13,7 @@ import { openComparison } from './compare.ts'
 import { discard, draft, type KeptFile, live } from './draft.ts'
 import { HeldOne, HeldPublishes } from './held.tsx'
 import { DraftNotes } from './notes.tsx'
+import { setTo } from '../parts/doing.ts'
 
 /** What the draft would change of the live policy, the way to make it so, and what waits for other people. */
 export function Publish() {
@@ -142,14 +143,7 @@ function Publishing({ answer }: { answer: Signal<Answer | null> }) {
         <button type="button" disabled={!may} onClick={() => void rehearse()}>
           Rehearse
         </button>
-        <button
-          type="button"
-          class="main"
-          disabled={!may}
-          onClick={() => {
-            asked.value = true
-          }}
-        >
+        <button type="button" class="main" disabled={!may} onClick={setTo(asked, true)}>
           Publish …
         </button>
         {hasRole('admin') ? null : <span class="muted">Publishing needs the role admin.</span>}
@@ -159,9 +153,7 @@ function Publishing({ answer }: { answer: Signal<Answer | null> }) {
       {asked.value ? (
         <Ask
           base={now?.base ?? ''}
-          onClose={() => {
-            asked.value = false
-          }}
+          onClose={setTo(asked, false)}
           onDone={(done) => {
             answer.value = done
           }}

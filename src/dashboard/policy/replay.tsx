@@ -3,11 +3,11 @@ import { Link, useLocation, useSearchParams } from 'wouter-preact'
 import type { Calls } from '../../client/api.ts'
 import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Confirm, Field, TextField } from '../parts/dialog.tsx'
+import { Choice, Confirm, TextField } from '../parts/dialog.tsx'
 import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said, When } from '../parts/text.tsx'
 import { draftNow } from './base.ts'
-import { useEvery } from './every.ts'
+import { useEvery } from '../data/every.ts'
 import { Report } from './replay-report.tsx'
 import { sideOf, Under } from './under.tsx'
 
@@ -102,30 +102,22 @@ const Terms = ({ of: one }: { of: Asked }) => (
   </>
 )
 
-function Choice({
-  label,
+function Chosen({
   of,
-  options,
+  ...rest
 }: {
   label: string
   of: Signal<string>
   options: readonly (readonly [string, string])[]
 }) {
   return (
-    <Field label={label}>
-      <select
-        value={of.value}
-        onChange={(event) => {
-          of.value = event.currentTarget.value
-        }}
-      >
-        {options.map(([value, text]) => (
-          <option key={value} value={value}>
-            {text}
-          </option>
-        ))}
-      </select>
-    </Field>
+    <Choice
+      {...rest}
+      value={of.value}
+      onChoose={(value) => {
+        of.value = value
+      }}
+    />
   )
 }
 
@@ -149,10 +141,10 @@ function Ask({ onClose }: { onClose: () => void }) {
   return (
     <Confirm title="What is decided again?" confirm="Replay" onClose={onClose} onConfirm={ask}>
       <p>With what was known then. Nothing is sent, charged or counted.</p>
-      <Choice label="Since" of={since} options={SINCE} />
+      <Chosen label="Since" of={since} options={SINCE} />
       <TextField label="Agent; any" of={agent} />
       <TextField label="Tool; any" of={tool} />
-      <Choice
+      <Chosen
         label="What came out"
         of={effect}
         options={[['', 'any'], ...EFFECTS.map((one) => [one, one.replaceAll('_', ' ')] as const)]}

@@ -8,8 +8,11 @@ export const PAGES = [
   ['/alerts', 'Alerts', 't'],
   ['/policies', 'Policies', 'p'],
   ['/spend', 'Spend', 's'],
+  ['/models', 'Models', 'm'],
+  ['/mcp', 'MCP servers', 'x'],
   ['/audit', 'Audit', 'u'],
   ['/kill', 'Kill switch', 'k'],
+  ['/settings', 'Settings', 'e'],
 ] as const
 
 /** The page that a path belongs to. */

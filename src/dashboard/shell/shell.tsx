@@ -17,10 +17,13 @@ import { Policies } from '../pages/policies.tsx'
 import { Spend } from '../pages/spend.tsx'
 import { Story } from '../pages/story.tsx'
 import { hearKeys, letters, setLetters, step, toSearch, useKeys } from '../parts/keys.ts'
+import { Lazy } from '../parts/lazy.tsx'
 import { Empty } from '../parts/states.tsx'
 import { Said } from '../parts/text.tsx'
+import { Help } from './help.tsx'
 import { PAGES, pageOf } from './pages.ts'
 import { Palette } from './palette.tsx'
+import { setTo } from '../parts/doing.ts'
 
 /** What every page stands in: the way to the others, the state of the line, and the way to stop everything. */
 export function Shell() {
@@ -39,7 +42,9 @@ export function Shell() {
   useEffect(() => {
     document.title = `${title} · Portcullis`
   }, [title])
+  const helping = useSignal(false)
   useShortcuts()
+  useKeys({ '?': setTo(helping, true) })
   return (
     <div class="shell">
       <Bar />
@@ -63,11 +68,15 @@ export function Shell() {
         >
           Letter keys
         </button>
+        <button type="button" aria-keyshortcuts="?" onClick={setTo(helping, true)}>
+          Keys …
+        </button>
       </nav>
       <main id="main" tabIndex={-1}>
         <h1>{title}</h1>
         <Pages />
       </main>
+      {helping.value ? <Help onClose={setTo(helping, false)} /> : null}
     </div>
   )
 }
@@ -126,9 +135,7 @@ function Bar() {
         type="button"
         class="bad"
         disabled={!hasRole('operator')}
-        onClick={() => {
-          stopping.value = true
-        }}
+        onClick={setTo(stopping, true)}
       >
         Stop everything
       </button>
@@ -138,20 +145,8 @@ function Bar() {
       <button type="button" onClick={() => void signOut()}>
         Sign out
       </button>
-      {finding.value ? (
-        <Palette
-          onClose={() => {
-            finding.value = false
-          }}
-        />
-      ) : null}
-      {stopping.value ? (
-        <StopDialog
-          onClose={() => {
-            stopping.value = false
-          }}
-        />
-      ) : null}
+      {finding.value ? <Palette onClose={setTo(finding, false)} /> : null}
+      {stopping.value ? <StopDialog onClose={setTo(stopping, false)} /> : null}
     </header>
   )
 }
@@ -192,6 +187,15 @@ function Pages() {
       </Route>
       <Route path="/kill">
         <Kill />
+      </Route>
+      <Route path="/models">
+        <Lazy load={async () => (await import('../pages/models.tsx')).Models} />
+      </Route>
+      <Route path="/mcp">
+        <Lazy load={async () => (await import('../pages/mcp.tsx')).Mcp} />
+      </Route>
+      <Route path="/settings">
+        <Lazy load={async () => (await import('../pages/settings.tsx')).Settings} />
       </Route>
       <Route>
         <Empty>There is no such page.</Empty>

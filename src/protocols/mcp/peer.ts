@@ -55,10 +55,16 @@ export class Peer {
   readonly #sessions = new Map<string, Promise<Session>>()
   #last: { readonly text: string; readonly listing: Listing } | undefined
   #isModern: Promise<boolean> | undefined
+  #era: 'modern' | 'legacy' | null = null
 
   constructor(client: UpstreamClient, upstream: Upstream) {
     this.#client = client
     this.#upstream = upstream
+  }
+
+  /** Which protocol it was last found to speak; null: it did not say yet. */
+  get era(): 'modern' | 'legacy' | null {
+    return this.#era
   }
 
   /** Sends one request in the protocol of the server. @throws PeerError where no session can be had */
@@ -147,7 +153,9 @@ export class Peer {
     if (exchange.type !== 'answered') throw new PeerError(exchange.message)
     const { result } = response?.message ?? {}
     const versions = isObject(result) ? result['supportedVersions'] : undefined
-    return Array.isArray(versions) && versions.includes(MODERN_VERSION)
+    const isModern = Array.isArray(versions) && versions.includes(MODERN_VERSION)
+    this.#era = isModern ? 'modern' : 'legacy'
+    return isModern
   }
 
   #session(holder: string, options: CallOptions): Promise<Session> {

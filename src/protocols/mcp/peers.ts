@@ -10,6 +10,8 @@ import { type Listing, Peer, PeerError } from './peer.ts'
 // lists and to whoever calls. A list that cannot be had hides all of a server's tools.
 
 const WATCH_EVERY_MS = 5 * 60_000
+/** People who look again and again are no reason to ask more often. */
+const JUST_MS = 5_000
 
 /** A tool that is listed otherwise than it is pinned. */
 export interface Drift {
@@ -26,8 +28,16 @@ export interface PeersParts {
   readonly onDrift: (drift: Drift) => void
 }
 
+/** What a server listed when it was asked last, or why it did not. */
+export interface Seen {
+  readonly at: Date
+  readonly listing?: Listing
+  readonly error?: string
+}
+
 interface Known {
   readonly peer: Peer
+  seen: Seen | undefined
   listing: Promise<Listing> | undefined
   listedAt: number
 }
@@ -75,6 +85,13 @@ export class McpPeers {
     return new Map(asPinned)
   }
 
+  /** What is known of a server; with `look`, it is asked now, unless it was just asked. */
+  async seen(upstream: Upstream, look: boolean): Promise<Seen | undefined> {
+    const known = this.#of(upstream)
+    if (look) await this.#listing(known, JUST_MS).catch(() => {})
+    return known.seen
+  }
+
   #of(upstream: Upstream): Known {
     // A reload makes new objects of the same words.
     const words = JSON.stringify(upstream)
@@ -82,7 +99,7 @@ export class McpPeers {
     if (known) return known
     this.#forget(upstream.name)
     const peer = new Peer(this.#parts.client, upstream)
-    const made = { peer, listing: undefined, listedAt: 0 }
+    const made = { peer, seen: undefined, listing: undefined, listedAt: 0 }
     this.#known.set(words, made)
     return made
   }
@@ -100,10 +117,18 @@ export class McpPeers {
     const now = performance.now()
     if (known.listing && now - known.listedAt < maxAgeMs) return known.listing
     const options = { requestId: randomUUID(), actionId: '', mayStart: () => true }
-    const listing = known.peer.list(options).catch((error: unknown) => {
-      known.listing = undefined
-      throw error instanceof PeerError ? error : new PeerError(String(error))
-    })
+    const listing = known.peer.list(options).then(
+      (listed) => {
+        known.seen = { at: new Date(), listing: listed }
+        return listed
+      },
+      (error: unknown) => {
+        known.listing = undefined
+        const why = error instanceof PeerError ? error : new PeerError(String(error))
+        known.seen = { at: new Date(), error: why.message }
+        throw why
+      },
+    )
     known.listing = listing
     known.listedAt = now
     return listing

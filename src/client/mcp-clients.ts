@@ -1,0 +1,61 @@
+// What each MCP client wants to be told so that it calls through the gate, in its own words. The command line prints it, and
+// the dashboard shows it.
+
+export const MCP_CLIENTS = ['claude-code', 'claude-desktop', 'cursor', 'vscode'] as const
+export type McpClientName = (typeof MCP_CLIENTS)[number]
+
+/** The place of an agent's key in what can be shown around. */
+export const NO_KEY = '<agent key>'
+
+export interface McpClientConfig {
+  readonly text: string
+  /** What to do with it. */
+  readonly where: string
+}
+
+/** What a client is told of a server of a gate: `tools`, or an MCP server behind it. */
+export function mcpClientConfig(
+  client: McpClientName,
+  { gate, server, key }: { readonly gate: string; readonly server: string; readonly key: string },
+): McpClientConfig {
+  return WAYS[client]({ name: `portcullis-${server}`, url: `${gate}/mcp/${server}`, key })
+}
+
+interface At {
+  readonly name: string
+  readonly url: string
+  readonly key: string
+}
+
+const json = (value: unknown): string => JSON.stringify(value, null, 2)
+
+const WAYS: Readonly<Record<McpClientName, (at: At) => McpClientConfig>> = {
+  'claude-code': ({ name, url, key }) => ({
+    where: 'run this where Claude Code works:',
+    text: `claude mcp add --transport http ${name} ${url} --header ${quoted(`X-API-Key: ${key}`)}`,
+  }),
+  // It starts programs and speaks to them over standard input; this one speaks HTTP for it.
+  'claude-desktop': ({ name, url, key }) => ({
+    where: 'into claude_desktop_config.json (Settings, Developer, Edit Config); it needs Node:',
+    text: json({
+      mcpServers: {
+        [name]: {
+          command: 'npx',
+          args: ['-y', 'mcp-remote', url, '--header', 'X-API-Key:${PORTCULLIS_KEY}'],
+          env: { PORTCULLIS_KEY: key },
+        },
+      },
+    }),
+  }),
+  cursor: ({ name, url, key }) => ({
+    where: 'into .cursor/mcp.json of a project, or ~/.cursor/mcp.json:',
+    text: json({ mcpServers: { [name]: { url, headers: { 'X-API-Key': key } } } }),
+  }),
+  vscode: ({ name, url, key }) => ({
+    where: 'into .vscode/mcp.json:',
+    text: json({ servers: { [name]: { type: 'http', url, headers: { 'X-API-Key': key } } } }),
+  }),
+}
+
+/** For a shell. */
+const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`
