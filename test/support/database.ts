@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import pg from 'pg'
-import { scratch, scratchRoot } from './scratch.ts'
+import { scratch } from './scratch.ts'
 import { createLogger } from '../../src/lib/log.ts'
 import { Jobs } from '../../src/store/jobs.ts'
 import { Store } from '../../src/store/store.ts'
@@ -14,12 +14,12 @@ const ROOT = path.resolve(import.meta.dirname, '..', '..')
 
 /**
  * An initialised embedded database to copy: creating one takes seconds, copying it a tenth of one.
- * Named after everything it is made from, so that a change makes a new one.
+ * Named after everything it is made from, so that a change makes a new one. On the disk, for the next run, too.
  */
 export async function embeddedTemplate(): Promise<string> {
-  const dir = path.join(scratchRoot(), `portcullis-template-${fingerprint()}`)
+  const dir = path.join(os.tmpdir(), `portcullis-template-${fingerprint()}`)
   if (fs.existsSync(dir)) return dir
-  const making = scratch('template')
+  const making = fs.mkdtempSync(path.join(os.tmpdir(), 'portcullis-making-'))
   const log = createLogger('silent', null)
   const store = new Store({ databaseUrl: null, dataDir: making, log })
   await store.start()

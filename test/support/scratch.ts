@@ -16,9 +16,6 @@ export function scratchInMemory(): void {
   if (!process.env['TMPDIR'] && hasRoom(MEMORY)) root = MEMORY
 }
 
-/** Where scratch folders lie. */
-export const scratchRoot = (): string => root
-
 const made: string[] = []
 
 /** A folder that is gone after the test file; KEEP_SCRATCH keeps it, to look into. */
