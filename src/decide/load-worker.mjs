@@ -45,4 +45,8 @@ async function reply(question) {
   whenIdle()
 }
 
-parentPort.on('message', (question) => void reply(question))
+parentPort.on('message', (question) => {
+  // What is only to be ready for later begins when nobody asks, or the next load would wait for it.
+  clearTimeout(idle)
+  void reply(question)
+})
