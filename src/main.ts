@@ -28,6 +28,7 @@ import { Turns } from './turns/turns.ts'
 import { PolicyStore } from './policy/store.ts'
 import { CredentialEchoes } from './record/credential-echoes.ts'
 import { PinDrifts } from './record/pin-drifts.ts'
+import { ServerCrashes } from './record/server-crashes.ts'
 import { PlanFiles } from './record/plan-files.ts'
 import type { HeadFloor } from './store/head-floor.ts'
 import { Metrics } from './telemetry/metrics.ts'
@@ -124,8 +125,12 @@ async function openActions(basics: Basics, record: RecordParts) {
   const echoes = new CredentialEchoes((work) => operations.write(work))
   const onEcho = (upstream: string) => void echoes.noticed(upstream)
   const drifts = new PinDrifts((work) => operations.write(work))
-  const calling = { env: config.env, model: config.model, bundles, onEcho, onDrift: drifts.notice }
+  const crashes = new ServerCrashes((work) => operations.write(work))
+  const told = { onEcho, onDrift: drifts.notice, onDown: crashes.notice, log }
+  const { env, model: settings, mcpCommands: commands } = config
+  const calling = { env, model: settings, commands, bundles, ...told }
   const { model, peers, byProtocol: transports } = await life.begin(new Transports(calling))
+  life.atEnd(policies.subscribe({ onReloaded: () => peers.settle() }))
   const facts = new FactLookups()
   const judging = { agents, facts, killState, environment: keyRing, bundle, sides }
   const recording = { db, ledger, events, metrics, log, replicaId, mask, heldFiles }

@@ -9,8 +9,11 @@ import { diffTexts } from '../lib/unified-diff.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Upstream } from '../model/tool.ts'
 import { readTools } from '../policy/tools.ts'
+import { credentialVariables } from '../protocols/http/credential-variables.ts'
 import { UpstreamClient } from '../protocols/http/upstream-client.ts'
-import { type Listed, type Listing, Peer, PeerError } from '../protocols/mcp/peer.ts'
+import { connection } from '../protocols/mcp/connect.ts'
+import { PeerError } from '../protocols/mcp/connection.ts'
+import { type Listed, type Listing, Peer } from '../protocols/mcp/peer.ts'
 import { Findings } from '../sources/diagnostics.ts'
 import { parseYaml } from '../sources/yaml.ts'
 import { CliError, EXIT, print, say, visible } from './exit.ts'
@@ -139,16 +142,22 @@ function warnOfUnusable(changes: readonly Change[]): void {
   }
 }
 
+// A server that is a program is started for it, as whoever runs the command.
 async function listed(upstream: Upstream): Promise<Listing> {
-  const { env } = readConfig()
-  const client = new UpstreamClient({ env, credentials: () => [], onEcho: () => {} })
+  const { env, mcpCommands: commands } = readConfig()
+  const credentials = () => credentialVariables(null, [upstream])
+  const onEcho = () => {}
+  const client = new UpstreamClient({ env, credentials, onEcho })
+  const log = (server: string, _pid: number, text: string) => say(visible(`${server}: ${text}`))
+  const parts = { client, env, commands, onEcho, onDown: () => {}, log }
+  const peer = new Peer(connection(upstream, parts))
   try {
-    const options = { requestId: 'cli', actionId: '', mayStart: () => true }
-    return await new Peer(client, upstream).list(options)
+    return await peer.list({ requestId: 'cli', actionId: '', mayStart: () => true })
   } catch (error) {
     if (!(error instanceof PeerError)) throw error
     throw new CliError(EXIT.internal, `${upstream.name}: ${error.message}`)
   } finally {
+    await peer.stop()
     await client.stop()
   }
 }

@@ -36,6 +36,16 @@ export interface HttpUpstream {
   readonly answerBytesMax: number
 }
 
+/** A program that the gate starts, and speaks to over its standard input and output. */
+export interface ChildProgram {
+  /** The program and its args; no shell reads them. */
+  readonly command: readonly string[]
+  /** All of its environment: `NAME`, with the gate's own value of it, or `NAME=value`. */
+  readonly env: readonly string[]
+  /** Null: where the gate works. */
+  readonly cwd: string | null
+}
+
 /** A system the gate may call. Credentials come from the environment, never from an agent. */
 export interface Upstream {
   readonly name: string
@@ -43,6 +53,8 @@ export interface Upstream {
   readonly protocol: string
   /** Origin plus optional path prefix, without a trailing slash. */
   readonly baseUrl: string
+  /** In place of an address: there is none, and the gate starts it. */
+  readonly program?: ChildProgram
   readonly timeoutMs: number
   /** How much of an answer is held in memory. */
   readonly responseBytesMax: number

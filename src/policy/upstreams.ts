@@ -6,11 +6,12 @@ import { isOwnHeader, isUnpassable } from '../bundle/headers.ts'
 import type { Findings } from '../sources/diagnostics.ts'
 import { type PolicyEnv, substituteEnv } from '../sources/env.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
+import { type RawMcpServer, readProgram, reportUnused } from './child-programs.ts'
 
 /** An upstream as `tools.yaml` has it, its shape checked. */
 export interface RawUpstream {
   readonly base_url?: string
-  readonly mcp?: { readonly url: string }
+  readonly mcp?: RawMcpServer
   readonly timeout_ms?: number
   readonly credential?: RawCredential
   readonly idempotency_header?: string
@@ -61,6 +62,8 @@ export function readUpstream(
     found.error(source.at(['upstreams', name, ...at]), code, message)
   const fill = (text: string, ...at: readonly PathStep[]): string =>
     substituteEnv(text, env, used, source.at(['upstreams', name, ...at]), found)
+  const program = raw.mcp && readProgram(raw.mcp, fill, report)
+  if (program) reportUnused({ ...raw }, report)
   const at = raw.mcp ? ['mcp', 'url'] : ['base_url']
   const filled = fill(raw.mcp?.url ?? raw.base_url ?? '', ...at)
   const problem = baseUrlProblem(filled)
@@ -70,6 +73,7 @@ export function readUpstream(
     name,
     protocol: raw.mcp ? 'mcp' : 'http',
     baseUrl: filled.replace(/\/+$/, ''),
+    ...(program ? { program } : {}),
     timeoutMs: raw.timeout_ms ?? TIMEOUT_MS,
     responseBytesMax: raw.response_bytes_max ?? RESPONSE_BYTES_MAX,
     connectionsMax: raw.connections_max ?? CONNECTIONS_MAX,

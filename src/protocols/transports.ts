@@ -1,10 +1,12 @@
 import type { Bundle } from '../bundle/types.ts'
 import { credentialVariables } from './http/credential-variables.ts'
+import { connection } from './mcp/connect.ts'
 import { type Drift, McpPeers } from './mcp/peers.ts'
 import { mcpTransport } from './mcp/transport.ts'
 import { httpTransport } from './http/transport.ts'
 import { UpstreamClient } from './http/upstream-client.ts'
 import { ModelClient, type ModelSettings } from './model/client.ts'
+import type { Logger } from '../lib/log.ts'
 import type { Transport } from './transport.ts'
 
 export interface TransportsParts {
@@ -17,6 +19,11 @@ export interface TransportsParts {
   readonly onEcho: (upstream: string) => void
   /** Told of a tool that is not what is pinned. */
   readonly onDrift: (drift: Drift) => void
+  /** How command lines begin that may be started as MCP servers. */
+  readonly commands: readonly (readonly string[])[]
+  /** Told of an MCP server that ends again and again. */
+  readonly onDown: (server: string, how: string) => void
+  readonly log: Logger
 }
 
 /** What calls upstreams, by protocol, over one HTTP client. */
@@ -26,14 +33,21 @@ export class Transports {
   readonly peers: McpPeers
   readonly byProtocol: ReadonlyMap<string, Transport>
 
-  constructor({ env, model, bundles, onEcho, onDrift }: TransportsParts) {
+  constructor(parts: TransportsParts) {
+    const { env, model, bundles, onEcho, onDrift, commands, onDown } = parts
     const credentials = () =>
       new Set(
         bundles().flatMap(({ upstreams }) => [...credentialVariables(model, upstreams.values())]),
       )
     this.#client = new UpstreamClient({ env, credentials, onEcho })
     this.model = new ModelClient(model, this.#client)
-    this.peers = new McpPeers({ client: this.#client, bundles, onDrift })
+    const log = (server: string, pid: number, text: string) =>
+      parts.log.info({ mcp_server: server, pid }, text)
+    const connecting = { client: this.#client, env, onEcho, commands, onDown, log }
+    this.peers = new McpPeers({
+      connect: (upstream, onListChanged) => connection(upstream, connecting, onListChanged),
+      ...{ bundles, onDrift },
+    })
     this.byProtocol = new Map<string, Transport>([
       ['http', httpTransport(this.#client)],
       ['model', this.model],
@@ -45,8 +59,8 @@ export class Transports {
     this.peers.start()
   }
 
-  stop(): Promise<void> {
-    this.peers.stop()
-    return this.#client.stop()
+  async stop(): Promise<void> {
+    await this.peers.stop()
+    await this.#client.stop()
   }
 }

@@ -17,6 +17,7 @@ export type AlertType =
   | 'audit_broken'
   | 'credential_echoed'
   | 'mcp_pin_drift'
+  | 'mcp_server_down'
 
 export interface Alert {
   readonly id: string

@@ -35,7 +35,15 @@ const TOOL = always({
 })
 const SERVER = always({
   name: STRING,
-  url: { ...STRING, description: 'without its path, which may hold what is secret' },
+  url: {
+    ...MAYBE_STRING,
+    description: 'without its path, which may hold what is secret; null: the gate runs it',
+  },
+  program: {
+    ...MAYBE_STRING,
+    description: 'what the gate runs, without its args; null: it has an address',
+  },
+  running_since: { ...MAYBE_AT, description: 'of a program; null: it does not run' },
   era: { enum: ['modern', 'legacy', null], description: 'null: it did not say yet' },
   asked_at: { ...MAYBE_AT, description: 'when this gate asked for its list last' },
   error: { ...MAYBE_STRING, description: 'why its list cannot be had' },
@@ -76,7 +84,8 @@ async function serverJson(
   look: boolean,
 ): Promise<JsonObject> {
   const seen = await peers.seen(upstream, look)
-  const { name, baseUrl } = upstream
+  const { name, baseUrl, program } = upstream
+  const { era, running } = peers.peer(upstream)
   const pinned = new Map(
     [...tools.values()]
       .filter((tool) => tool.upstream === name)
@@ -85,8 +94,10 @@ async function serverJson(
   const names = new Set([...pinned.keys(), ...(seen?.listing?.keys() ?? [])])
   return {
     name,
-    url: new URL(baseUrl).origin,
-    era: peers.peer(upstream).era,
+    url: program ? null : new URL(baseUrl).origin,
+    program: program?.command[0] ?? null,
+    running_since: running?.startedAt.toISOString() ?? null,
+    era,
     asked_at: seen?.at.toISOString() ?? null,
     error: seen?.error ?? null,
     tools: [...names]

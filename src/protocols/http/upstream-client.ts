@@ -89,7 +89,7 @@ export class UpstreamClient {
         }
         resolve(result)
       }
-      const mask = this.#mask(upstream)
+      const mask = this.mask(upstream)
       const onEcho = () => this.#onEcho(upstream.name)
       const parts = { upstream, path: target.path, options, waitMs, mask, onEcho }
       const exchange = new Exchange(parts, done)
@@ -97,7 +97,8 @@ export class UpstreamClient {
     })
   }
 
-  #mask({ credential }: Upstream): CredentialMask {
+  /** Takes the gate's credentials out of what an upstream says. */
+  mask({ credential }: Upstream): CredentialMask {
     const names = [...this.#variables()].sort()
     const tokens = this.#credentials.tokens()
     const own = this.#credentials.secretsOf(credential)

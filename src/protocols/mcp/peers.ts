@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { mcpToolName } from '../../bundle/pins.ts'
 import type { Bundle } from '../../bundle/types.ts'
 import type { Upstream } from '../../model/tool.ts'
-import type { UpstreamClient } from '../http/upstream-client.ts'
-import { type Listing, Peer, PeerError } from './peer.ts'
+import { type Connection, PeerError } from './connection.ts'
+import { type Listing, Peer } from './peer.ts'
 
 // Every MCP server of the live policy and of one on trial, and what it listed last. What is listed is held against what the
 // policy has pinned that asks: a tool that is listed otherwise than a person has seen it is not there any more, to whoever
@@ -22,7 +22,7 @@ export interface Drift {
 }
 
 export interface PeersParts {
-  readonly client: UpstreamClient
+  readonly connect: (upstream: Upstream, onListChanged: () => void) => Connection
   /** The live policy first. */
   readonly bundles: () => readonly [Bundle, ...Bundle[]]
   readonly onDrift: (drift: Drift) => void
@@ -53,12 +53,24 @@ export class McpPeers {
   }
 
   start(): void {
-    this.#watch = setInterval(() => this.#look(), WATCH_EVERY_MS).unref()
+    this.#watch = setInterval(() => this.settle(), WATCH_EVERY_MS).unref()
     this.#look()
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     clearInterval(this.#watch)
+    await Promise.all([...this.#known.values()].map(({ peer }) => peer.stop()))
+  }
+
+  /** Another policy decides: what it does not name any more is let go, and what is new in it is asked. */
+  settle(): void {
+    const said = new Set(this.#said())
+    for (const [words, { peer }] of this.#known) {
+      if (said.has(words)) continue
+      this.#known.delete(words)
+      void peer.stop()
+    }
+    this.#look()
   }
 
   peer(upstream: Upstream): Peer {
@@ -97,20 +109,23 @@ export class McpPeers {
     const words = JSON.stringify(upstream)
     const known = this.#known.get(words)
     if (known) return known
-    this.#forget(upstream.name)
-    const peer = new Peer(this.#parts.client, upstream)
-    const made = { peer, seen: undefined, listing: undefined, listedAt: 0 }
+    const made: Known = {
+      peer: new Peer(this.#parts.connect(upstream, () => void (made.listing = undefined))),
+      seen: undefined,
+      listing: undefined,
+      listedAt: 0,
+    }
     this.#known.set(words, made)
     return made
   }
 
-  /** Lets go of what no policy says of this server any more, sessions and all. */
-  #forget(name: string): void {
-    const said = this.#parts.bundles().map(({ upstreams }) => JSON.stringify(upstreams.get(name)))
-    for (const words of this.#known.keys()) {
-      const isOf = (JSON.parse(words) as Upstream).name === name
-      if (isOf && !said.includes(words)) this.#known.delete(words)
-    }
+  /** The words of every server that some policy names. */
+  #said(): readonly string[] {
+    return this.#parts
+      .bundles()
+      .flatMap(({ upstreams }) => [...upstreams.values()])
+      .filter(({ protocol }) => protocol === 'mcp')
+      .map((upstream) => JSON.stringify(upstream))
   }
 
   #listing(known: Known, maxAgeMs: number): Promise<Listing> {

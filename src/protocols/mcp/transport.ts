@@ -5,7 +5,7 @@ import type { AnswerSink, CallOptions, CallResult } from '../http/exchange.ts'
 import type { Called, Transport } from '../transport.ts'
 import type { Framed } from './framing.ts'
 import { mcpOutcome } from './outcome.ts'
-import { PeerError } from './peer.ts'
+import { PeerError } from './connection.ts'
 import type { McpPeers } from './peers.ts'
 import type { Sent } from './sending.ts'
 

@@ -1,0 +1,35 @@
+import type { JsonObject } from '../../model/json.ts'
+import { LEGACY_VERSIONS, negotiated } from '../../mcp/eras.ts'
+import { isObject } from '../../mcp/wire.ts'
+import { PeerError } from './connection.ts'
+import type { Sent } from './sending.ts'
+
+// What the gate says of itself to a server, and how it reads its answers. It declares one and the same set of capabilities
+// (none), whoever its client is, since servers list other tools to other clients.
+
+export const SELF = { name: 'portcullis', version: '1' }
+
+export const INITIALIZED = { method: 'notifications/initialized' }
+
+export const initializeParams = (): JsonObject => ({
+  protocolVersion: LEGACY_VERSIONS[0] ?? '',
+  capabilities: {},
+  clientInfo: SELF,
+})
+
+/** The version that a server has answered `initialize` with. @throws PeerError for one that nobody knows */
+export function versionOf(sent: Sent): string {
+  const { protocolVersion } = resultOf(sent)
+  if (negotiated(protocolVersion) === protocolVersion) return protocolVersion
+  throw new PeerError('it speaks no version that the gate knows')
+}
+
+/** @throws PeerError where there is none */
+export function resultOf({ response, exchange, isTooLarge }: Sent): JsonObject {
+  const { result, error } = response?.message ?? {}
+  if (isObject(result)) return result
+  if (isTooLarge) throw new PeerError('its answer is too large')
+  if (isObject(error)) throw new PeerError(`it answered an error: ${JSON.stringify(error['code'])}`)
+  if (exchange.type === 'answered') throw new PeerError(`it answered ${exchange.status}`)
+  throw new PeerError(exchange.message)
+}
