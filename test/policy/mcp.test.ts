@@ -53,6 +53,32 @@ describe('MCP servers in a policy', () => {
     expect(await codes(server('crm').replace('http://', 'ftp://'))).to.deep.equal(['bad_base_url'])
   })
 
+  it('may be programs, and what says nothing to one is refused', async () => {
+    const of = (words: string) => `version: 1\nupstreams: { files: { ${words} } }\ntools: {}\n`
+    const good = 'mcp: { command: [srv, "${DIR:-/x}"], env: [PATH, "A=b"], cwd: /srv }'
+    expect(await codes(of(good))).to.deep.equal([])
+    const url = 'url: "http://127.0.0.1:1/mcp"'
+    for (const [words, code] of [
+      ['mcp: {}', 'bad_mcp'],
+      [`mcp: { ${url}, command: [srv] }`, 'bad_mcp'],
+      [`mcp: { ${url}, env: [PATH] }`, 'bad_mcp'],
+      ['mcp: { command: [""] }', 'bad_mcp'],
+      ['mcp: { command: [srv] }, headers: { x: y }', 'bad_mcp'],
+      ['mcp: { command: [srv] }, credential: { header: Authorization, env: T }', 'bad_mcp'],
+      ['mcp: { command: [srv], env: [DATABASE_URL] }', 'bad_env'],
+      ['mcp: { command: [srv], env: ["X=a ${WEBHOOK_SECRET}"] }', 'bad_env'],
+      ['mcp: { command: [srv, "${NOT_SET}"] }', 'env_missing'],
+    ] as const) {
+      expect(await codes(of(words)), words).to.deep.equal([code])
+    }
+    expect(await codes(of('mcp: { command: [] }'))).to.not.deep.equal([])
+    expect(await codes(of('mcp: { command: [srv], env: ["1A=b"] }'))).to.not.deep.equal([])
+    const { upstreams } = await loaded(of(good), pinsOf('files', SERVED))
+    expect(upstreams.get('files')?.program).to.deep.equal({
+      ...{ command: ['srv', '/x'], env: ['PATH', 'A=b'], cwd: '/srv' },
+    })
+  })
+
   it('have the tools that are pinned, irreversible where nothing is said', async () => {
     const rules = `mcp: { tools: { 'crm:*': { effect: write, cost: '0.5' }, 'crm:find': { effect: read, cost: '0' } } }\n`
     const { tools } = await loaded(`${server('crm')}${rules}`, pinsOf('crm', SERVED))
