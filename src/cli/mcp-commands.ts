@@ -30,7 +30,8 @@ export function addMcp(mcp: Command): void {
         .choices(MCP_CLIENTS)
         .makeOptionMandatory(),
     )
-    .option('--server <name>', 'tools, or an MCP server of tools.yaml', 'tools')
+    .option('--server <name>', 'tools, portcullis, or an MCP server of tools.yaml', 'tools')
+    .option('--all', 'every server, under one path')
     .option('--url <url>', 'the gate; default: PORTCULLIS_URL, else HOST and PORT')
     .option('--key <key>', "an agent's key; default: a place for it")
     .action(async (options) => (await import('./mcp-config.ts')).printConfig(options))

@@ -1,4 +1,4 @@
-import { mcpClientConfig, type McpClientName, NO_KEY } from '../client/mcp-clients.ts'
+import { ALL_SERVERS, mcpClientConfig, type McpClientName, NO_KEY } from '../client/mcp-clients.ts'
 import { gateUrl } from './gate-client.ts'
 import { print, say } from './exit.ts'
 
@@ -7,13 +7,15 @@ import { print, say } from './exit.ts'
 export interface ConfigOptions {
   readonly client: McpClientName
   readonly server: string
+  readonly all?: true
   readonly url?: string
   readonly key?: string
 }
 
 /** `portcullis mcp config` */
-export function printConfig({ client, server, url, key = NO_KEY }: ConfigOptions): void {
-  const { text, where } = mcpClientConfig(client, { gate: gateUrl(url), server, key })
+export function printConfig({ client, server, all, url, key = NO_KEY }: ConfigOptions): void {
+  const of = all ? ALL_SERVERS : server
+  const { text, where } = mcpClientConfig(client, { gate: gateUrl(url), server: of, key })
   say(where)
   print(text)
 }

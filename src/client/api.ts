@@ -3497,6 +3497,39 @@ export interface Calls {
     answer: JsonObject
   }
   /** The stream of a session: that a list has changed. */
+  'GET /mcp': {
+    path: object
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** One message of the Model Context Protocol, over Streamable HTTP. */
+  'POST /mcp': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly jsonrpc: '2.0'
+      readonly id: string | number
+      readonly result: JsonObject
+    } | {
+      readonly jsonrpc: '2.0'
+      readonly id?: string | number
+      readonly error: {
+        readonly code: number
+        readonly message: string
+        readonly data?: JsonObject
+      }
+    } | Json
+  }
+  /** End a session. */
+  'DELETE /mcp': {
+    path: object
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** The stream of a session: that a list has changed. */
   'GET /mcp/tools': {
     path: object
     query: object
@@ -3524,6 +3557,39 @@ export interface Calls {
   }
   /** End a session. */
   'DELETE /mcp/tools': {
+    path: object
+    query: object
+    body: undefined
+    answer: Json
+  }
+  /** The stream of a session: that a list has changed. */
+  'GET /mcp/portcullis': {
+    path: object
+    query: object
+    body: undefined
+    answer: string
+  }
+  /** One message of the Model Context Protocol, over Streamable HTTP. */
+  'POST /mcp/portcullis': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly jsonrpc: '2.0'
+      readonly id: string | number
+      readonly result: JsonObject
+    } | {
+      readonly jsonrpc: '2.0'
+      readonly id?: string | number
+      readonly error: {
+        readonly code: number
+        readonly message: string
+        readonly data?: JsonObject
+      }
+    } | Json
+  }
+  /** End a session. */
+  'DELETE /mcp/portcullis': {
     path: object
     query: object
     body: undefined
@@ -3578,8 +3644,12 @@ export interface Calls {
     answer: {
       readonly servers: readonly {
         readonly name: string
-        /** without its path, which may hold what is secret */
-        readonly url: string
+        /** without its path, which may hold what is secret; null: the gate runs it */
+        readonly url: string | null
+        /** what the gate runs, without its args; null: it has an address */
+        readonly program: string | null
+        /** of a program; null: it does not run */
+        readonly running_since: string | null
         /** null: it did not say yet */
         readonly era: 'modern' | 'legacy' | null
         /** when this gate asked for its list last */

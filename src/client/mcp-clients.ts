@@ -13,12 +13,17 @@ export interface McpClientConfig {
   readonly where: string
 }
 
-/** What a client is told of a server of a gate: `tools`, or an MCP server behind it. */
+/** In place of a server: all of them, under one path. */
+export const ALL_SERVERS = '*'
+
+/** What a client is told of a server of a gate: `tools`, an MCP server behind it, or all of them. */
 export function mcpClientConfig(
   client: McpClientName,
   { gate, server, key }: { readonly gate: string; readonly server: string; readonly key: string },
 ): McpClientConfig {
-  return WAYS[client]({ name: `portcullis-${server}`, url: `${gate}/mcp/${server}`, key })
+  const isAll = server === ALL_SERVERS
+  const name = isAll ? 'portcullis' : `portcullis-${server}`
+  return WAYS[client]({ name, url: isAll ? `${gate}/mcp` : `${gate}/mcp/${server}`, key })
 }
 
 interface At {

@@ -38,6 +38,13 @@ export const metaOf = ({ params }: Incoming): JsonObject => {
   return isObject(meta) ? meta : {}
 }
 
+/** Whether a request declares that its sender understands an extension of the protocol. */
+export function declares(message: Incoming, extension: string): boolean {
+  const capabilities = metaOf(message)[CAPABILITIES_KEY]
+  const { extensions } = isObject(capabilities) ? capabilities : {}
+  return isObject(extensions) && isObject(extensions[extension])
+}
+
 /** Whether a message claims the modern protocol, whatever else is wrong with it. */
 export const isModern = (message: Incoming, headers: Headers): boolean =>
   VERSION_KEY in metaOf(message) || headers['mcp-protocol-version'] === MODERN_VERSION

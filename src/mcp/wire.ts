@@ -20,6 +20,8 @@ export const INTERNAL_ERROR = -32603
 /** Revision 2026-07-28: headers that do not agree with the body. */
 export const HEADER_MISMATCH = -32020
 export const UNSUPPORTED_VERSION = -32022
+/** What is asked for is only for clients that say they understand it. */
+export const MISSING_CAPABILITY = -32021
 
 const METHOD_CHARS_MAX = 128
 const ID_CHARS_MAX = 256

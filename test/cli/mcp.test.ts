@@ -133,6 +133,8 @@ describe('portcullis mcp', function () {
     expect(cursor['portcullis-crm'].url).to.equal('https://gate.example/mcp/crm')
     const code = JSON.parse(await config('vscode', '--key', 'pk_1')).servers['portcullis-tools']
     expect(code).to.deep.equal({ type: 'http', url, headers: { 'X-API-Key': 'pk_1' } })
+    const all = JSON.parse(await config('cursor', '--all')).mcpServers
+    expect(all['portcullis'].url).to.equal('https://gate.example/mcp')
     expect((await portcullis(['config', '--client', 'emacs'], dir)).code).to.equal(2)
   })
 

@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals'
 import { Link, useSearchParams } from 'wouter-preact'
 import type { Calls } from '../../client/api.ts'
-import { MCP_CLIENTS, mcpClientConfig, NO_KEY } from '../../client/mcp-clients.ts'
+import { ALL_SERVERS, MCP_CLIENTS, mcpClientConfig, NO_KEY } from '../../client/mcp-clients.ts'
 import { call } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Copy } from '../parts/copied.tsx'
@@ -84,7 +84,7 @@ function Server({ of }: { of: Of }) {
         />
       </h2>
       <p>
-        <Said inline text={of.url} />, Streamable HTTP
+        <Where of={of} />
         {of.era === null ? '' : `, protocol of ${ERAS[of.era]}`}
         {of.asked_at === null ? null : (
           <>
@@ -116,6 +116,26 @@ function Server({ of }: { of: Of }) {
     </section>
   )
 }
+
+/** Where it is, or what the gate runs. */
+const Where = ({ of }: { of: Of }) =>
+  of.url === null ? (
+    <>
+      <Said inline text={of.program ?? ''} />, run by the gate
+      {of.running_since === null ? (
+        ', does not run'
+      ) : (
+        <>
+          {' '}
+          since <When at={of.running_since} />
+        </>
+      )}
+    </>
+  ) : (
+    <>
+      <Said inline text={of.url} />, Streamable HTTP
+    </>
+  )
 
 function One({ of }: { of: Tool }) {
   return (
@@ -214,7 +234,7 @@ function Config({ servers }: { servers: readonly string[] }) {
   const [params] = useSearchParams()
   const client = MCP_CLIENTS.find((one) => one === params.get('client')) ?? 'claude-code'
   const asked = params.get('server') ?? 'tools'
-  const server = servers.includes(asked) ? asked : 'tools'
+  const server = [ALL_SERVERS, ...servers].includes(asked) ? asked : 'tools'
   const say = useSay()
   const { text, where } = mcpClientConfig(client, { gate: location.origin, server, key: NO_KEY })
   return (
@@ -230,7 +250,11 @@ function Config({ servers }: { servers: readonly string[] }) {
         <Choice
           label="Tools of"
           value={server}
-          options={[['tools', 'tools.yaml'], ...servers.map((one) => [one, one] as const)]}
+          options={[
+            ['tools', 'tools.yaml'],
+            [ALL_SERVERS, 'all servers'],
+            ...servers.map((one) => [one, one] as const),
+          ]}
           onChoose={say('server')}
         />
       </div>

@@ -78,7 +78,7 @@ const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
 export function actionEndpoints(
   parts: PartsOf<'db' | 'pipeline' | 'heldFiles' | 'lifecycle'>,
 ): Endpoints {
-  const { db, pipeline } = parts
+  const { db } = parts
   const endpoints = new Endpoints('actions', parts)
 
   endpoints.on(
@@ -126,19 +126,7 @@ export function actionEndpoints(
       query: WAIT,
       errors: ['not_found'],
     },
-    async ({ id, caller, query: { wait_s: waitS = 0 } }) => {
-      let action = await visible(db, caller, id)
-      if (waitS > 0 && OPEN.has(action.state)) {
-        await pipeline.answerOf(action.id, waitS * 1000)
-        action = await visible(db, caller, action.id)
-      }
-      if (caller.agentId !== null) await pipeline.noteCollected(action)
-      const approval = await approvalOfAction(db, action.id)
-      return {
-        ...actionJson(action),
-        ...(approval ? { approval: await decidedJson(db, approval) } : {}),
-      }
-    },
+    ({ id, caller, query: { wait_s: waitS = 0 } }) => readAction(parts, caller, id, waitS),
   )
 
   endpoints.on(
@@ -189,6 +177,26 @@ export function actionEndpoints(
 }
 
 type Db = HttpParts['db']
+
+/** One action for whoever may see it; waits for one that is not final. @throws GatewayError `not_found` */
+export async function readAction(
+  { db, pipeline }: Pick<HttpParts, 'db' | 'pipeline'>,
+  caller: Caller,
+  id: string,
+  waitS: number,
+): Promise<JsonObject> {
+  let action = await visible(db, caller, id)
+  if (waitS > 0 && OPEN.has(action.state)) {
+    await pipeline.answerOf(action.id, waitS * 1000)
+    action = await visible(db, caller, action.id)
+  }
+  if (caller.agentId !== null) await pipeline.noteCollected(action)
+  const approval = await approvalOfAction(db, action.id)
+  return {
+    ...actionJson(action),
+    ...(approval ? { approval: await decidedJson(db, approval) } : {}),
+  }
+}
 
 async function sendKept(
   res: ServerResponse,
@@ -247,29 +255,33 @@ export function actionJson(action: Action): JsonObject {
   }
 }
 
-// An agent gets the rule that decided; the whole trace would teach it where the gaps are.
+/** The rule that decided, which is what an agent gets: the whole trace would teach it where the gaps are. */
+export function explainedToAgent(action: Action): JsonObject {
+  const { reasons = [] } = JSON.parse(action.explain) as { reasons?: JsonObject[] }
+  const own = reasons.map(({ code, message, source }) => ({ code, message, source }))
+  return { ...identified(action), reasons: own as JsonObject[] }
+}
+
+const identified = (action: Action) => ({
+  action_id: action.id,
+  decision_id: action.decisionId,
+  tool: action.tool,
+  effect: action.effect,
+  status: action.state,
+  state: action.state,
+  revision: action.revision,
+})
+
 async function explain(
   { db, policies, lifecycle }: Pick<HttpParts, 'db' | 'policies' | 'lifecycle'>,
   action: Action,
   forAgent: boolean,
 ) {
+  if (forAgent) return explainedToAgent(action)
   const { reasons, shadow, obligations } = JSON.parse(action.explain) as Record<
     string,
     JsonObject[]
   >
-  const base = {
-    action_id: action.id,
-    decision_id: action.decisionId,
-    tool: action.tool,
-    effect: action.effect,
-    status: action.state,
-    state: action.state,
-    revision: action.revision,
-  }
-  if (forAgent) {
-    const own = reasons?.map(({ code, message, source }) => ({ code, message, source }))
-    return { ...base, reasons: own }
-  }
   const approval = await approvalOfAction(db, action.id)
   const entries = await readTimeline(db, {
     agentId: null,
@@ -283,7 +295,7 @@ async function explain(
     limit: ENTRIES_MAX,
   })
   return {
-    ...base,
+    ...identified(action),
     reasons,
     shadow,
     obligations,

@@ -6,18 +6,13 @@ import { agentAsked, shownTo } from '../../agents/known.ts'
 import { countPending, findApproval, listApprovals, type Approval } from '../../approvals/tasks.ts'
 import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
-import {
-  approvalView,
-  approvalViews,
-  filesOf,
-  type HeldFile,
-} from '../../operations/approval-view.ts'
-import { mayVote } from '../../operations/may-vote.ts'
+import { approvalView, filesOf, type HeldFile } from '../../operations/approval-view.ts'
 import { cancelApproval, voteOn } from '../../operations/approvals.ts'
 import { findAction, type Action } from '../../record/actions.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { idParam } from '../edge/context.ts'
 import type { PartsOf } from '../edge/parts.ts'
+import { approvalsShown, readApproval, shownWith } from './approvals-shown.ts'
 import { REASON, reasonIn, type ReasonBody } from './reason.ts'
 import { ANYONE, READERS } from '../edge/roles.ts'
 import {
@@ -53,26 +48,7 @@ export function approvalEndpoints(
 ): Endpoints {
   const { db } = parts
   const endpoints = new Endpoints('approvals', parts)
-  // Without a viewer: answers to writes may be stored, and what the record masks is in none of them.
-  const shown = (viewer?: Caller) => ({
-    bundleOf: parts.pipeline.policies.holding,
-    serverUrl: parts.config.publicServerUrl,
-    mask: parts.mask,
-    ...(viewer ? { viewer } : {}),
-  })
-
   const rulesOf = (one: Approval) => parts.pipeline.policies.holding(one).approvals
-
-  // People also see whether they may vote; an agent never may.
-  async function forPeople(caller: Caller, approvals: readonly Approval[]) {
-    const views = await approvalViews(db, approvals, shown(caller))
-    if (caller.agentId !== null) return views
-    const rights = await mayVote(db, approvals, caller, rulesOf)
-    return views.map((view) => {
-      const right = rights.get(view['id'] as string)
-      return right ? { ...view, may_vote: right } : view
-    })
-  }
 
   endpoints.on(
     'get',
@@ -98,7 +74,7 @@ export function approvalEndpoints(
       const filter = { status, agentId, before: cursor, limit, byExpiry }
       const approvals = await listApprovals(db, filter)
       return {
-        approvals: await forPeople(caller, approvals),
+        approvals: await approvalsShown(parts, caller, approvals),
         pending: await countPending(db, agentId),
         next_cursor: nextCursor(approvals, limit),
       }
@@ -114,15 +90,7 @@ export function approvalEndpoints(
       roles: ANYONE,
       errors: ['not_found'],
     },
-    async ({ id, caller }) => {
-      const approval = shownTo(caller, await findApproval(db, id), 'approval', id)
-      const [view = {}] = await forPeople(caller, [approval])
-      const action = await findAction(db, approval.actionId)
-      const request = action ? (JSON.parse(action.request) as JsonObject) : null
-      const { args, resource, context, agent_reason: reason } = view
-      const asked = { args, resource, context, reason } as JsonObject
-      return { ...view, request: request && { ...request, ...asked } }
-    },
+    ({ id, caller }) => readApproval(parts, caller, id),
   )
 
   endpoints.stream(
@@ -161,7 +129,7 @@ export function approvalEndpoints(
         async (tx) => {
           const voting = { rulesOf, environment: parts.keyRing }
           const row = await voteOn(tx, id, caller, choice, reasonIn(body), voting)
-          return { approval: await approvalView(tx, row, shown()) }
+          return { approval: await approvalView(tx, row, shownWith(parts)) }
         },
     )
   }
@@ -179,7 +147,7 @@ export function approvalEndpoints(
     ({ id, body, caller }) =>
       async (tx) => {
         const row = await cancelApproval(tx, id, caller, reasonIn(body))
-        return { approval: await approvalView(tx, row, shown()) }
+        return { approval: await approvalView(tx, row, shownWith(parts)) }
       },
   )
 

@@ -14,6 +14,7 @@ import type { Replying } from './replying.ts'
 import { shownTo } from './side.ts'
 import { errorResult, pendingResult, refusedResult } from './results.ts'
 import type { Asking, CalledTool, McpParts, Served } from './served.ts'
+import type { Tasks } from './tasks.ts'
 
 // A call is an action like any other: the pipeline decides, records and carries it out, and this file puts its answer into
 // the words of MCP. A tool that is not there and one that the caller may not know of are answered alike, and both are on
@@ -25,10 +26,16 @@ const VISIBLE = /^[\x21-\x7e]{1,255}$/
 /** What is called is named by something else than an action: nobody can have declared it. */
 const unknownName = (server: string, name: string): string => `mcp/${server}/${name}`
 
+/** What a call is carried out with. */
+export interface Calling {
+  readonly parts: McpParts
+  readonly holds: Holds
+  readonly tasks: Tasks
+}
+
 /** `tools/call`. */
 export async function callTool(
-  parts: McpParts,
-  holds: Holds,
+  { parts, holds, tasks }: Calling,
   served: Served,
   asking: Asking,
   replying: Replying,
@@ -48,13 +55,17 @@ export async function callTool(
     const tool = called?.tool ?? unknownName(served.name, name)
     const sink = served.sink?.(asking, replying)
     const submission = {
-      ...submissionOf(asking, served, tool),
+      ...submissionOf(asking, called?.server ?? served.name, tool),
       files,
       ...(sink ? { sink } : {}),
     }
     const answer = await parts.pipeline.act(submission)
     if (!called?.isShown && answer.type === 'refused') throw unknownTool(name, asking)
     const known = called ?? NO_TOOL
+    if (answer.type === 'held' && tasks.areWanted(replying)) {
+      replying.result(await tasks.created(answer, served, asking))
+      return
+    }
     const ended = await waited(parts, holds, { answer, submission, asking, replying, known })
     replying.result(resultOf(served, ended, known, replying))
   } catch (error) {
@@ -89,7 +100,7 @@ function nameIn({ message }: Asking): string {
 const unknownTool = (name: string, { message }: Asking): McpError =>
   new McpError(INVALID_PARAMS, `Unknown tool: ${name}`, { id: message.id })
 
-function submissionOf(asking: Asking, served: Served, tool: string): Submission {
+function submissionOf(asking: Asking, server: string, tool: string): Submission {
   const { req, caller, message } = asking
   const { arguments: args = {} } = message.params
   if (!isObject(args)) {
@@ -103,7 +114,7 @@ function submissionOf(asking: Asking, served: Served, tool: string): Submission 
     call: { tool, args },
     ...UNSAID,
     // What it is joined by when it is sent again is in it: nothing of the session or the client is.
-    context: { mcp: { server: served.name } },
+    context: { mcp: { server } },
     idempotencyKey: key,
     seal: key === null ? null : new Seal(presentedKey ?? '', key),
     waitMs: 0,
@@ -158,7 +169,7 @@ function resultOf(
 ): JsonObject | RawJson {
   switch (answer.type) {
     case 'executed':
-      return served.result(answer, replying)
+      return served.result(answer, replying, tool.tool)
     case 'held':
       return pendingResult(answer, tool)
     case 'refused':

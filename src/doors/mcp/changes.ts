@@ -13,6 +13,15 @@ const SETTLE_MS = 1_000
 const BEAT_MS = 15_000
 const CHANGING = /^(?:policy\.reloaded|policy\.canary|agent\.|kill_switch\.|alert\.mcp_)/
 
+/** What a subscription is told besides lists. */
+export interface AlsoTold {
+  readonly agreed: JsonObject
+  /** What is to be told when something was put on record of an action. */
+  about(
+    actionId: string,
+  ): Promise<{ readonly method: string; readonly params: JsonObject } | undefined>
+}
+
 /** Streams of sessions, to be ended with them. */
 export class ChangeStreams {
   readonly #parts: McpParts
@@ -35,15 +44,29 @@ export class ChangeStreams {
   }
 
   /** `subscriptions/listen`: says what it agrees to, and then tells of it. @throws GatewayError `rate_limited` */
-  subscription(asking: Asking, replying: Replying): void {
+  subscription(asking: Asking, replying: Replying, also: AlsoTold | undefined): void {
     const { message } = asking
     const asked = message.params['notifications']
     const wants = isObject(asked) && asked['toolsListChanged'] === true
     this.#open(asking, replying)
     const meta: JsonObject = { _meta: { [SUBSCRIPTION_KEY]: message.id } }
-    const agreed = wants ? { toolsListChanged: true } : {}
+    const agreed = { ...(wants ? { toolsListChanged: true } : {}), ...also?.agreed }
     replying.notify('notifications/subscriptions/acknowledged', { ...meta, notifications: agreed })
     if (wants) this.#follow(asking, replying, meta)
+    if (also) this.#tell(also, asking, replying, meta)
+  }
+
+  // In order, although each is read anew: what is told last is what stands.
+  #tell(also: AlsoTold, { caller }: Asking, replying: Replying, meta: JsonObject): void {
+    let telling: Promise<unknown> = Promise.resolve()
+    const unsubscribe = this.#parts.events.subscribe(({ actionId, agentId }) => {
+      if (actionId === '' || agentId !== caller.agentId) return
+      telling = telling.then(async () => {
+        const told = await also.about(actionId).catch(() => undefined)
+        if (told) replying.notify(told.method, { ...meta, ...told.params })
+      })
+    })
+    replying.onEnd(unsubscribe)
   }
 
   endOf(sessionId: string): void {

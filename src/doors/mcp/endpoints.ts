@@ -38,6 +38,9 @@ import { Holds } from './holds.ts'
 import { answer, holderOf, methodLabel, type Handling } from './methods.ts'
 import { Replying } from './replying.ts'
 import type { McpParts, Served } from './served.ts'
+import { Tasks } from './tasks.ts'
+import { allServed } from './all-served.ts'
+import { ownServed } from './own-served.ts'
 import { relayServed } from './relay-served.ts'
 import { toolsServed } from './tools-served.ts'
 
@@ -75,7 +78,7 @@ const REFUSED: Readonly<Record<number, OtherAnswer>> = Object.fromEntries(
 )
 const ACCEPTED = { 202: { means: 'a notification', answer: {} } }
 
-/** `POST`, `GET` and `DELETE` of `/mcp/tools` and `/mcp/{server}`. */
+/** `POST`, `GET` and `DELETE` of `/mcp`, `/mcp/tools`, `/mcp/portcullis` and `/mcp/{server}`. */
 export function mcpEndpoints(parts: PartsOf & McpParts): Endpoints {
   const endpoints = new Endpoints('mcp', parts)
   const handling: Handling = {
@@ -83,8 +86,11 @@ export function mcpEndpoints(parts: PartsOf & McpParts): Endpoints {
     sessions: new Sessions(parts.db),
     holds: new Holds(parts),
     changes: new ChangeStreams(parts),
+    tasks: new Tasks(parts),
   }
+  declare(endpoints, '/mcp', handling, () => allServed(parts))
   declare(endpoints, '/mcp/tools', handling, () => toolsServed(parts))
+  declare(endpoints, '/mcp/portcullis', handling, () => ownServed(parts))
   declare(endpoints, '/mcp/:server', handling, (asked) => {
     const name = asked.param('server')
     // Of a policy on trial too, whose agents are told apart from others behind this.

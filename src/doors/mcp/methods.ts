@@ -2,6 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { paged } from '../../mcp/cursor.ts'
 import { clientInfo, negotiated, SERVER_INFO_KEY } from '../../mcp/eras.ts'
+import { TASKS } from '../../mcp/tasks.ts'
 import { McpError, METHOD_NOT_FOUND } from '../../mcp/wire.ts'
 import type { Sessions } from '../../mcp/sessions.ts'
 import { callTool } from './calls.ts'
@@ -9,6 +10,7 @@ import type { ChangeStreams } from './changes.ts'
 import type { Holds } from './holds.ts'
 import type { Replying } from './replying.ts'
 import type { Asking, McpParts, Served } from './served.ts'
+import type { Tasks } from './tasks.ts'
 
 // Which methods there are, as a table: what does not stand in it is refused, whatever an upstream would make of it.
 
@@ -18,6 +20,7 @@ export interface Handling {
   readonly sessions: Sessions
   readonly holds: Holds
   readonly changes: ChangeStreams
+  readonly tasks: Tasks
 }
 
 interface Method {
@@ -32,12 +35,30 @@ const METHODS: Readonly<Record<string, Method>> = {
   'tools/list': { eras: 'both', run: listTools },
   'tools/call': {
     eras: 'both',
-    run: ({ parts, holds }, served, asking, replying) =>
-      callTool(parts, holds, served, asking, replying),
+    async run({ parts, holds, tasks }, served, asking, replying) {
+      if (served.call) replying.result(await served.call(asking))
+      else await callTool({ parts, holds, tasks }, served, asking, replying)
+    },
+  },
+  'tasks/get': {
+    eras: 'modern',
+    run: async ({ tasks }, served, asking, replying) =>
+      replying.result(await tasks.get(served, asking, replying)),
+  },
+  'tasks/cancel': {
+    eras: 'modern',
+    run: async ({ tasks }, served, asking, replying) =>
+      replying.result(await tasks.cancel(served, asking)),
+  },
+  'tasks/update': {
+    eras: 'modern',
+    run: async ({ tasks }, served, asking, replying) =>
+      replying.result(await tasks.update(served, asking)),
   },
   'subscriptions/listen': {
     eras: 'modern',
-    run: ({ changes }, _served, asking, replying) => changes.subscription(asking, replying),
+    run: ({ changes, tasks }, served, asking, replying) =>
+      changes.subscription(asking, replying, tasks.listening(served, asking, replying)),
   },
 }
 
@@ -60,8 +81,11 @@ export async function answer(
   await known.run(handling, served, asking, replying)
 }
 
-/** What a client is told of a server; the same for both protocols. */
+/** What a client is told of a server. */
 const capabilities = (): JsonObject => ({ tools: { listChanged: true } })
+
+/** What the modern protocol has besides. */
+const EXTENSIONS = { extensions: { [TASKS]: {} } }
 
 const serverInfo = ({ version }: McpParts): JsonObject => ({ name: 'portcullis', version })
 
@@ -71,7 +95,7 @@ async function initialize(
   asking: Asking,
   replying: Replying,
 ): Promise<void> {
-  await assertActive(parts, asking)
+  if (!served.call) await assertActive(parts, asking)
   const { message, caller } = asking
   const protocol = negotiated(message.params['protocolVersion'])
   const client = clientInfo(message)
@@ -92,10 +116,10 @@ async function discover(
   asking: Asking,
   replying: Replying,
 ): Promise<void> {
-  await assertActive(parts, asking)
+  if (!served.call) await assertActive(parts, asking)
   replying.result({
     supportedVersions: [...served.versions()],
-    capabilities: capabilities(),
+    capabilities: { ...capabilities(), ...(served.call ? {} : EXTENSIONS) },
     instructions: served.instructions(),
     _meta: { [SERVER_INFO_KEY]: serverInfo(parts) },
     ...PRIVATE,
@@ -129,7 +153,7 @@ async function listTools(
 export const holderOf = ({ agentId, role, name }: Asking['caller']): string =>
   agentId === null ? `${role}:${name}` : `agent:${agentId}`
 
-// An agent that may do nothing is told so when it comes, and not call by call.
+// An agent that may do nothing is told so when it comes, and not call by call; but why that is it may ask.
 async function assertActive({ agents, killState }: McpParts, { caller }: Asking): Promise<void> {
   if (caller.agentId === null) return
   const agent = await agents.acting(caller)

@@ -46,6 +46,8 @@ export interface CalledTool {
   readonly hasOutputSchema: boolean
   /** Whether this caller may know of it. */
   readonly isShown: boolean
+  /** Of which server it is, where there are several under one path. */
+  readonly server?: string
 }
 
 /** What stands behind one path under `/mcp`. */
@@ -60,8 +62,13 @@ export interface Served {
   tools(asking: Asking): Promise<readonly JsonObject[]>
   /** Undefined: there is none of this name. */
   find(asking: Asking, name: string): Promise<CalledTool | undefined>
-  /** An answer of the upstream as the result of the call; JSON text where it is handed on as it came. @throws McpError */
-  result(answer: Executed, replying: Replying): JsonObject | RawJson
+  /**
+   * An answer of the upstream as the result of the call of this tool; JSON text where it is handed on as it came.
+   * @throws McpError
+   */
+  result(answer: Executed, replying: Replying, tool: string): JsonObject | RawJson
+  /** Calls a tool that is no action but a question to the gate; absent: calls go through the pipeline. @throws McpError */
+  call?(asking: Asking): Promise<JsonObject>
   /** Gets what the upstream says before its answer. */
   sink?(asking: Asking, replying: Replying): ActionSink | undefined
 }

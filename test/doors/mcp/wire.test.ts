@@ -162,7 +162,10 @@ describe('MCP on the wire', () => {
         ttlMs: 0,
         cacheScope: 'private',
       })
-      expect(body.result.capabilities).to.deep.equal({ tools: { listChanged: true } })
+      expect(body.result.capabilities).to.deep.equal({
+        tools: { listChanged: true },
+        extensions: { 'io.modelcontextprotocol/tasks': {} },
+      })
       expect(headers.get('mcp-session-id')).to.equal(null)
     })
 
