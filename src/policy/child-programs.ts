@@ -10,6 +10,12 @@ export interface RawMcpServer {
   readonly cwd?: string
 }
 
+/** What says which code a program loads: with these, a policy would run what it likes in a program that is allowed. */
+const LOADING =
+  /^(?:PATH|ENV|BASH_ENV|NODE_OPTIONS|NODE_PATH|CLASSPATH)$|^(?:LD_|DYLD_|PYTHON|PERL5|RUBY|JAVA_|JDK_JAVA_|_JAVA_|DOTNET_|NPM_CONFIG_|UV_|PIP_|GIT_)/i
+
+const NAMED = /\$\{([A-Za-z_][A-Za-z0-9_]*)/g
+
 type Report = (at: readonly PathStep[], code: string, message: string) => void
 type Fill = (text: string, ...at: readonly PathStep[]) => string
 
@@ -34,17 +40,39 @@ export function readProgram(
     return undefined
   }
   if (command[0] === '') report(['mcp', 'command', 0], 'bad_mcp', 'the program has no name')
-  for (const [index, entry] of env.entries()) {
-    const own = variablesIn(entry).find((name) => OWN.has(name))
-    if (own === undefined) continue
-    report(['mcp', 'env', index], 'bad_env', `\`${own}\` is the gate's own: no program is given it`)
+  checkEnv(env, report)
+  const place = (text: string, ...at: readonly PathStep[]): string => {
+    const own = [...text.matchAll(NAMED)].find(([, name = '']) => OWN.has(name))?.[1]
+    if (own === undefined) return fill(text, ...at)
+    report(at, 'bad_env', isOwn(own))
+    return ''
+  }
+  const words = command.map((word, index) => place(word, 'mcp', 'command', index))
+  const [program = ''] = words
+  if (program.includes('/') && !program.startsWith('/')) {
+    report(['mcp', 'command', 0], 'bad_mcp', 'the path of a program is absolute')
   }
   return {
-    command: command.map((word, index) => fill(word, 'mcp', 'command', index)),
+    command: words,
     env: [...env],
-    cwd: cwd === undefined ? null : fill(cwd, 'mcp', 'cwd'),
+    cwd: cwd === undefined ? null : place(cwd, 'mcp', 'cwd'),
   }
 }
+
+function checkEnv(env: readonly string[], report: Report): void {
+  for (const [index, entry] of env.entries()) {
+    const at = ['mcp', 'env', index]
+    const own = variablesIn(entry).find((name) => OWN.has(name))
+    const [name = ''] = entry.split('=', 1)
+    if (own !== undefined) report(at, 'bad_env', isOwn(own))
+    else if (entry.includes('=') && LOADING.test(name)) {
+      const message = `\`${name}\` says what is run: only the gate's own value will do`
+      report(at, 'bad_env', message)
+    }
+  }
+}
+
+const isOwn = (name: string): string => `\`${name}\` is the gate's own: no program is given it`
 
 /** What says nothing to a program. */
 export function reportUnused(raw: Readonly<Record<string, unknown>>, report: Report): void {

@@ -68,6 +68,11 @@ describe('MCP servers in a policy', () => {
       ['mcp: { command: [srv], env: [DATABASE_URL] }', 'bad_env'],
       ['mcp: { command: [srv], env: ["X=a ${WEBHOOK_SECRET}"] }', 'bad_env'],
       ['mcp: { command: [srv, "${NOT_SET}"] }', 'env_missing'],
+      ['mcp: { command: [srv, "--key=${WEBHOOK_SECRET:-none}"] }', 'bad_env'],
+      ['mcp: { command: [srv], env: ["PATH=/tmp"] }', 'bad_env'],
+      ['mcp: { command: [srv], env: ["NODE_OPTIONS=--import=data:,"] }', 'bad_env'],
+      ['mcp: { command: [srv], env: ["npm_config_registry=http://x"] }', 'bad_env'],
+      ['mcp: { command: ["./srv"], cwd: /tmp }', 'bad_mcp'],
     ] as const) {
       expect(await codes(of(words)), words).to.deep.equal([code])
     }

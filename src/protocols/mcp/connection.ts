@@ -23,6 +23,6 @@ export interface Connection {
   readonly running: Running | null
   /** Sends one request in the protocol of the server. @throws PeerError where it could not be sent at all */
   ask(holder: string, asked: Asked): Promise<Sent>
-  /** Nobody needs it any more. */
-  stop(): Promise<void>
+  /** Nobody needs it any more; what is under way has so long to end. */
+  stop(patienceMs?: number): Promise<void>
 }

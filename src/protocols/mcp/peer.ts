@@ -52,9 +52,9 @@ export class Peer {
     return this.#connection.ask(holder, asked)
   }
 
-  /** Nobody needs it any more. */
-  stop(): Promise<void> {
-    return this.#connection.stop()
+  /** Nobody needs it any more; what is under way has so long to end. */
+  stop(patienceMs?: number): Promise<void> {
+    return this.#connection.stop(patienceMs)
   }
 
   /** Everything it lists. @throws PeerError */

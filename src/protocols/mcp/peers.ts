@@ -12,6 +12,8 @@ import { type Listing, Peer } from './peer.ts'
 const WATCH_EVERY_MS = 5 * 60_000
 /** People who look again and again are no reason to ask more often. */
 const JUST_MS = 5_000
+/** Calls that are still under way when the gate ends: it has waited for them already. */
+const STOP_MS = 2_000
 
 /** A tool that is listed otherwise than it is pinned. */
 export interface Drift {
@@ -59,7 +61,7 @@ export class McpPeers {
 
   async stop(): Promise<void> {
     clearInterval(this.#watch)
-    await Promise.all([...this.#known.values()].map(({ peer }) => peer.stop()))
+    await Promise.all([...this.#known.values()].map(({ peer }) => peer.stop(STOP_MS)))
   }
 
   /** Another policy decides: what it does not name any more is let go, and what is new in it is asked. */

@@ -82,8 +82,13 @@ export const stdioPolicies = (upstream: JsonObject) => ({
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
+    return !isZombie(pid)
   } catch {
     return false
   }
 }
+
+// Where nobody collects orphans, one that has ended still has a number.
+const isZombie = (pid: number): boolean =>
+  fs.existsSync(`/proc/${pid}/stat`) &&
+  fs.readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')

@@ -49,6 +49,7 @@ export class Child {
     child.stderr.on('data', onErr)
     child.once('exit', () => {
       if (pid !== undefined) signal(pid, 'SIGKILL') // what it started holds its output open
+      setTimeout(() => this.#letGo(), PATIENCE_MS).unref() // or has left the group with it
     })
     this.ended = new Promise((resolve) => {
       child.once('close', (code, how) => {
@@ -84,7 +85,13 @@ export class Child {
       if (await this.#isOverSoon()) return
       signal(this.pid, how)
     }
-    await this.ended
+    if (!(await this.#isOverSoon())) this.#letGo()
+  }
+
+  /** Whoever else holds the other ends: nothing more is read, so that it is over. */
+  #letGo(): void {
+    this.#process.stdout.destroy()
+    this.#process.stderr.destroy()
   }
 
   async #isOverSoon(): Promise<boolean> {

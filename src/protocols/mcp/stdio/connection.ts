@@ -71,13 +71,13 @@ export class StdioConnection implements Connection {
   }
 
   /** What is under way may end first, as long as it would be waited for. */
-  async stop(): Promise<void> {
+  async stop(patienceMs = this.#upstream.timeoutMs): Promise<void> {
     this.#isStopped = true
     const run = this.#run
     if (!run) return
     let late: NodeJS.Timeout | undefined
     const patience = new Promise((resolve) => {
-      late = setTimeout(resolve, this.#upstream.timeoutMs)
+      late = setTimeout(resolve, patienceMs)
     })
     await Promise.race([run.conversation.quiet(), patience])
     clearTimeout(late)
@@ -173,6 +173,7 @@ export class StdioConnection implements Connection {
     const isDown = !this.#isStopped && this.#restarts.crashed(performance.now())
     log(name, child.pid, how)
     conversation.over(how)
+    this.#onListChanged() // the next run may be another version of it
     if (isDown) onDown(name, how)
   }
 }

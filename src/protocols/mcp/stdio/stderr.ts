@@ -39,7 +39,9 @@ export class StderrLog {
   #begin(nowMs: number): void {
     this.#minuteAt = nowMs
     this.#left = BYTES_A_MINUTE
-    this.#tellLost()
+    if (this.#lost === 0) return
+    // What comes next does not go on where this was cut off, perhaps within a credential.
+    this.end()
   }
 
   #tellLost(): void {
