@@ -135,11 +135,11 @@ describe('/mcp/portcullis', function () {
   it('is there for an agent that may do nothing at the moment, to ask why', async () => {
     const paused = await gate.agent('paused')
     const { body } = await gate.call('GET', '/api/v1/agents/paused')
-    await gate.call('POST', `/api/v1/agents/${body.agent.id}/pause`, { body: {} })
-    await until('it is paused', async () => {
-      const { status } = (await gate.call('GET', '/api/v1/agents/paused')).body.agent
-      return status === 'paused'
+    const pause = { action: 'pause', reason: 'tests' }
+    const { status } = await gate.call('POST', `/api/v1/agents/${body.agent.id}/action`, {
+      body: pause,
     })
+    expect(status).to.equal(200)
     const client = await connected('SDK 1.x', paused)
     expect(answerOf(await client.call('my_actions'))).to.deep.equal({ actions: [] })
     await client.close()
