@@ -176,6 +176,31 @@ describe('GET /events', () => {
     expect(end).to.be.greaterThan(start)
   })
 
+  it('say in each entry about an agent how it was called then', async () => {
+    const start = await head()
+    const mine = await gate.agent('first-name')
+    const { body } = await gate.call('GET', '/api/v1/agents/name/first-name')
+    const agent = `/api/v1/agents/${body.agent.id}`
+    const run = { agent: 'first-name', actions: [{ tool: 'items.list' }] }
+    await gate.call('POST', '/api/v1/sandbox/runs', { body: run })
+    await gate.act(mine, { tool: 'items.delete', args: { id: 'i-1' } })
+    await gate.call('PATCH', agent, { body: { name: 'second-name' } })
+    await gate.call('POST', `${agent}/keys/rotate`, { body: {} })
+    await gate.call('DELETE', agent)
+    const reader = await open({ query: `?agent=${body.agent.id}`, lastEventId: start })
+    await until('it comes', () => reader.events.some(({ type }) => type === 'agent.deleted'))
+    const said = reader.events.map(({ type, data }) => `${type} ${data.agent_name}`)
+    expect(said).to.include.members([
+      'agent.created first-name',
+      'key.rotated second-name',
+      'decision first-name',
+      'approval.requested first-name',
+      'approval.cancelled second-name',
+      'agent.deleted second-name',
+    ])
+    expect(said.filter((one) => one.endsWith('undefined'))).to.deep.equal([])
+  })
+
   it('filters by the id or the name of an agent, one that was deleted too; 404 for one that never was', async () => {
     await gate.agent('leaving')
     const { body } = await gate.call('GET', '/api/v1/agents/name/leaving')
