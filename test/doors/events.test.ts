@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import net from 'node:net'
-import { ADMIN, TestGate, until } from '../support/gate.ts'
+import { ADMIN, heard, TestGate, until } from '../support/gate.ts'
 import { EventReader } from '../support/events.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -181,8 +181,8 @@ describe('GET /events', () => {
     const mine = await gate.agent('first-name')
     const { body } = await gate.call('GET', '/api/v1/agents/name/first-name')
     const agent = `/api/v1/agents/${body.agent.id}`
-    const run = { agent: 'first-name', actions: [{ tool: 'items.list' }] }
-    await gate.call('POST', '/api/v1/sandbox/runs', { body: run })
+    const scenario = { actions: [{ tool: 'items.list' }] }
+    await heard(() => gate.call('POST', `${agent}/sandbox/run`, { body: { scenario } }))
     await gate.act(mine, { tool: 'items.delete', args: { id: 'i-1' } })
     await gate.call('PATCH', agent, { body: { name: 'second-name' } })
     await gate.call('POST', `${agent}/keys/rotate`, { body: {} })
@@ -192,6 +192,7 @@ describe('GET /events', () => {
     const said = reader.events.map(({ type, data }) => `${type} ${data.agent_name}`)
     expect(said).to.include.members([
       'agent.created first-name',
+      'sandbox.queued first-name',
       'key.rotated second-name',
       'decision first-name',
       'approval.requested first-name',
