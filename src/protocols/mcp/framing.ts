@@ -85,13 +85,14 @@ export class Framing {
 
   #take(text: string): void {
     if (text.trim() === '') return
-    const message = parsed(text)
+    const message = messageOf(text)
     if (message) this.#onMessage({ text, message })
     else this.isBroken = true
   }
 }
 
-function parsed(text: string): JsonObject | undefined {
+/** A message, or undefined where the text is none. */
+export function messageOf(text: string): JsonObject | undefined {
   try {
     const value = JSON.parse(text) as Json
     return isObject(value) ? value : undefined

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { TestGate, until } from '../../support/gate.ts'
+import { TestGate } from '../../support/gate.ts'
 import { GATE, TOOLS } from '../../support/policies.ts'
 import { reply } from '../../support/upstream.ts'
 import { CLIENTS, type Called, type McpClient } from './clients.ts'

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { Json, JsonObject } from '../../../model/json.ts'
-import { isObject, METHOD_NOT_FOUND } from '../../../mcp/wire.ts'
+import type { JsonObject } from '../../../model/json.ts'
+import { METHOD_NOT_FOUND } from '../../../mcp/wire.ts'
 import type { CallResult } from '../../http/exchange.ts'
 import type { CredentialMask } from '../../http/credential-mask.ts'
 import type { Asked } from '../connection.ts'
-import type { Framed } from '../framing.ts'
+import { type Framed, messageOf } from '../framing.ts'
 import type { Sent } from '../sending.ts'
 
 // Requests to one run of a program, and what it answers, each a line of JSON. A request counts as sent from the moment its
@@ -101,7 +101,7 @@ export class Conversation {
   line(raw: Buffer): void {
     const { mask, onEcho } = this.#parts
     const text = mask.body(raw, false, onEcho).toString('utf8')
-    const message = parsed(text)
+    const message = messageOf(text)
     if (!message) return // what is no message is noise, as of a program that logs where it should not
     const { id, method } = message
     if (typeof method === 'string') {
@@ -191,12 +191,3 @@ const unanswered = (exchange: CallResult): Sent => ({ ...answered(undefined), ex
 
 const notSent = (message: string, code: 'unreachable' | 'refused' = 'unreachable') =>
   Promise.resolve(unanswered({ type: 'not_sent', code, message }))
-
-function parsed(text: string): JsonObject | undefined {
-  try {
-    const value = JSON.parse(text) as Json
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
