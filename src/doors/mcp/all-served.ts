@@ -70,9 +70,10 @@ async function listed(
 ): Promise<readonly JsonObject[]> {
   try {
     const tools = await served.tools(asking)
-    return tools
-      .map((tool) => ({ ...tool, name: `${server}${BETWEEN}${String(tool['name'])}` }))
-      .filter(({ name }) => name.length <= NAME_CHARS_MAX)
+    return tools.flatMap((tool) => {
+      const name = typeof tool['name'] === 'string' ? `${server}${BETWEEN}${tool['name']}` : ''
+      return name === '' || name.length > NAME_CHARS_MAX ? [] : [{ ...tool, name }]
+    })
   } catch (error) {
     if (error instanceof GatewayError && error.code === 'upstream_unreachable') return []
     throw error

@@ -61,7 +61,7 @@ export class Framing {
   #ofJson(): 'unknown' | 'whole' | 'lines' {
     const end = this.#rest.indexOf('\n')
     if (end < 0) return 'unknown'
-    return parsed(this.#rest.slice(0, end)) === undefined ? 'whole' : 'lines'
+    return messageOf(this.#rest.slice(0, end)) === undefined ? 'whole' : 'lines'
   }
 
   #each(separator: RegExp, take: (part: string) => void): void {

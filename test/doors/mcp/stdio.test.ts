@@ -75,7 +75,7 @@ describe('MCP servers that the gate runs', function () {
           server.lists(STDIO_TOOLS.map((one) => ({ ...one, description: `new of ${one.name}` })))
           expect(await client.tools()).to.deep.equal([])
           const failed = await client.call('find', { id: 'x' }).catch((error: Error) => error)
-          expect(String((failed as Error).message)).to.include('Unknown tool')
+          expect((failed as Error).message).to.include('Unknown tool')
         })
       })
     }

@@ -64,7 +64,7 @@ describe('tasks of MCP', function () {
     return found
   }
   const approvalOf = ({ statusMessage }: JsonObject) =>
-    /apr_\w+/.exec(String(statusMessage))?.[0] ?? ''
+    /apr_\w+/.exec(typeof statusMessage === 'string' ? statusMessage : '')?.[0] ?? ''
   const vote = (approval: string, choice: 'approve' | 'deny') =>
     gate.call('POST', `/approvals/${approval}/${choice}`, { body: { reason: 'seen' } })
   const removed = (id: string) =>

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { JsonObject } from '../../../model/json.ts'
-import { METHOD_NOT_FOUND } from '../../../mcp/wire.ts'
+import type { Json, JsonObject } from '../../../model/json.ts'
+import { isObject, METHOD_NOT_FOUND } from '../../../mcp/wire.ts'
 import type { CallResult } from '../../http/exchange.ts'
 import type { CredentialMask } from '../../http/credential-mask.ts'
 import type { Asked } from '../connection.ts'
