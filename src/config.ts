@@ -74,6 +74,8 @@ export interface Config {
   readonly alertWebhookUrl: string | null
   readonly webhookSecret: string | null
   readonly checkpointWebhookUrl: string | null
+  /** What an access request may ask to be called back at. */
+  readonly accessCallbacks: readonly string[]
   /** Null: no model is configured. */
   readonly model: ModelConfig | null
   /** PEM files with the public keys whose signature on a manifest is believed. */
@@ -155,6 +157,7 @@ export function parseConfig(env: Env): Config {
     alertWebhookUrl: read.url('ALERT_WEBHOOK_URL', ['http:', 'https:']),
     webhookSecret: read.text('WEBHOOK_SECRET', '').trim() || null,
     checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
+    accessCallbacks: read.list('ACCESS_REQUEST_CALLBACKS').map((url) => callback(url, problems)),
     model: modelConfig(read, problems),
     manifestKeyFiles: read.list('MANIFEST_TRUSTED_KEYS').map((file) => path.resolve(file)),
     bundleSigningKeyFile: fileOrNull(read.text('BUNDLE_SIGNING_KEY', '')),
@@ -310,7 +313,11 @@ function checkWebhooks(config: Config, problems: string[]): void {
   } catch (error) {
     problems.push(`WEBHOOK_SECRET: ${(error as Error).message}`)
   }
-  const wanted = config.approvalWebhookUrl ?? config.alertWebhookUrl ?? config.checkpointWebhookUrl
+  const wanted =
+    config.approvalWebhookUrl ??
+    config.alertWebhookUrl ??
+    config.checkpointWebhookUrl ??
+    config.accessCallbacks[0]
   if (wanted && !config.webhookSecret) {
     problems.push('WEBHOOK_SECRET is needed to sign webhooks when a webhook URL is set')
   }
@@ -342,3 +349,11 @@ function parseToken(part: string, index: number): BootstrapToken {
   if (rest.length === 0) return { role: first as KeyRole, name: `token-${index + 1}`, key: second }
   return { role: first as KeyRole, name: second, key: rest.join(':') }
 }
+// Compared as it is sent, so it is kept as it is written.
+function callback(url: string, problems: string[]): string {
+  if (!/^https?:$/.test(parseUrl(url)?.protocol ?? '')) {
+    problems.push('ACCESS_REQUEST_CALLBACKS must be URLs that start with https:// or http://')
+  }
+  return url
+}
+

@@ -419,9 +419,24 @@ export interface DecisionApi {
     /** Whether the person in front of the client is asked where one must approve; else it is denied. */
     readonly asksLocally: boolean
   }
+  readonly accessRequests: AccessRequestRules
   /** What a search looks through, by type; subjects of type `agent` are the registry's. */
   readonly subjects: ReadonlyMap<string, readonly Entity[]>
   readonly resources: ReadonlyMap<string, readonly Entity[]>
+}
+
+/** How people are asked for what an enforcement point was denied (AuthZEN's access requests). */
+export interface AccessRequestRules {
+  /** How long after a denial it may be asked for. */
+  readonly requestableMs: number
+  /** How long an approval counts. */
+  readonly approvedMs: number
+  /** How long a task is answered after the time to decide it is over. */
+  readonly keptMs: number
+  /** Whether an approval counts for any number of evaluations until its time is over; else for one. */
+  readonly isReusable: boolean
+  /** Members of the context that an approval is bound to; null: all but those that differ each time. */
+  readonly context: readonly string[] | null
 }
 
 export interface BundleCounts {

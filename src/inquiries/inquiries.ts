@@ -1,6 +1,7 @@
 import type { GatewayError } from '../errors.ts'
 import type { Inquiry } from '../model/inquiry.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import { AccessRequests, type AccessRequestParts } from './access-requests/access-requests.ts'
 import {
   Documents,
   type DocumentAnswer,
@@ -15,7 +16,11 @@ interface Revised {
   readonly revision: string
 }
 
-export interface InquiriesParts extends EvaluationParts, SearchParts, DocumentParts {
+export interface InquiriesParts
+  extends Omit<EvaluationParts, 'accessRequests'>,
+    SearchParts,
+    DocumentParts,
+    Omit<AccessRequestParts, 'policies'> {
   readonly pipeline: Pipeline
 }
 
@@ -25,10 +30,15 @@ export class Inquiries {
   readonly #evaluations: Evaluations
   readonly #searches: Searches
   readonly #documents: Documents
+  /** What people are asked for where a question was denied. */
+  readonly accessRequests: AccessRequests
 
-  constructor(parts: InquiriesParts) {
-    this.#pipeline = parts.pipeline
-    this.#evaluations = new Evaluations(parts, parts.pipeline.judge, parts.pipeline.policies)
+  constructor(given: InquiriesParts) {
+    const { pipeline } = given
+    this.accessRequests = new AccessRequests({ ...given, policies: pipeline.policies })
+    const parts = { ...given, accessRequests: this.accessRequests }
+    this.#pipeline = pipeline
+    this.#evaluations = new Evaluations(parts, pipeline.judge, pipeline.policies)
     this.#searches = new Searches(parts, this.#evaluations)
     this.#documents = new Documents(parts)
   }

@@ -368,6 +368,7 @@ class ClaimBatch {
     const { claim, reasons, result } = pending
     const approval = createApproval(this.#tx, {
       id: newId('apr', this.#tx.nowMs),
+      origin: 'action',
       actionId: claim.actionId,
       agentId: claim.agent.id,
       tool: claim.request.action.name,

@@ -78,6 +78,13 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
       <Asked approval={a} />
       <Sent target={a.target} />
       <Shown label="Args" value={a.args ?? {}} />
+      {a.access_request ? (
+        <>
+          <p>Whoever asks carries it out; nothing happens here when it is approved.</p>
+          <Shown label="Asked for" value={a.access_request} />
+          <Shown label="Context" value={a.context ?? {}} />
+        </>
+      ) : null}
       {a.votes.map((one) => (
         <p key={one.approver}>
           <Said inline text={one.approver} />: {one.vote} <Said inline text={one.reason} />
@@ -88,9 +95,11 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
       ) : (
         <p role="status">This is {a.status} already; nothing is left to decide.</p>
       )}
-      <p>
-        <Link href={`/actions/${a.action_id}`}>The action's story</Link>
-      </p>
+      {a.action_id === '' ? null : (
+        <p>
+          <Link href={`/actions/${a.action_id}`}>The action's story</Link>
+        </p>
+      )}
       {choice.value ? (
         <Confirm
           title={`${choice.value === 'approve' ? 'Approve' : 'Deny'} ${a.tool}?`}
