@@ -170,6 +170,8 @@ export interface PolicyDocuments {
    * @throws EvalError when the evaluation fails
    */
   answer(path: readonly string[], inputText: string | undefined): string | undefined
+  /** `data.system.log.mask` of an event as JSON text; undefined where no rule says any. @throws when the evaluation fails */
+  logMask?(eventText: string): string | undefined
 }
 
 /** A module as it goes from thread to thread; what is large in it lies in shared memory. */
@@ -404,6 +406,8 @@ export interface PublishTerms {
 export interface DecisionApi {
   /** Actions that are no tools, with the types of resources each is for; null: any. */
   readonly actions: ReadonlyMap<string, readonly string[] | null>
+  /** Whether a question takes what asking takes, such as a rate; else it takes nothing. */
+  readonly consumes: boolean
   /** Whether a denial says all its reasons, or the code of the first alone. */
   readonly disclosesReasons: boolean
   readonly opa: {

@@ -45,6 +45,8 @@ export interface Evaluation {
   readonly reasons: readonly Reason[]
   /** What who enforces has to do besides; one that cannot must refuse. */
   readonly obligations: readonly Obligation[]
+  /** The limits that it took something of; undefined where questions take nothing. */
+  readonly consumed?: readonly string[]
   /** What it needs to be asked for, where a person could lift it. */
   readonly denied?: Denied | undefined
   /** What became of the approval that it came with. */
@@ -111,7 +113,11 @@ export class Evaluations {
       submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
       ...{ agent, request, judgement, dryRun: true },
       onRecord: this.#policies.onRecord(bundle, known),
-      inquiry: { surface, isPart, requestable, ...(known ? {} : { standing: UNBOUNDED }) },
+      inquiry: {
+        ...{ surface, isPart, requestable },
+        // Somebody the registry does not know has no rate to take of.
+        ...(known ? { consumes: bundle.decisionApi.consumes && !isPart } : { standing: UNBOUNDED }),
+      },
     })
     if (shown === undefined || isPart) return this.#recorded(claim, bundle)
     const { isReusable } = bundle.decisionApi.accessRequests
@@ -170,13 +176,14 @@ export class Evaluations {
 function evaluationOf(
   { decisionId, decision, inquiry, targetHash }: Claim,
   { revision, decisionApi: api }: Bundle,
-  { effect, reasons }: Pick<Evaluation, 'effect' | 'reasons'>,
+  { effect, reasons, consumed = [] }: Pick<Evaluation, 'effect' | 'reasons' | 'consumed'>,
 ): Evaluation {
   const requestable = effect === 'require_approval' ? inquiry?.requestable : undefined
   const template = api.disclosesReasons ? reasons[0]?.source : undefined
   return {
     ...{ decisionId, revision, effect, reasons, api },
     obligations: effect === 'deny' ? [] : decision.obligations,
+    ...(inquiry?.consumes ? { consumed } : {}),
     ...(requestable ? { denied: { decisionId, requestable, targetHash, template } } : {}),
   }
 }

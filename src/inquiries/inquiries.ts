@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import type { GatewayError } from '../errors.ts'
 import type { Inquiry } from '../model/inquiry.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
@@ -9,6 +10,7 @@ import {
   type DocumentQuestion,
 } from './documents.ts'
 import { Evaluations, type Asker, type Evaluation, type EvaluationParts } from './evaluations.ts'
+import { AskingRates } from './rates.ts'
 import { Searches, type SearchParts, type SearchQuestion, type SearchResult } from './search.ts'
 
 /** By which policy. */
@@ -22,11 +24,14 @@ export interface InquiriesParts
     DocumentParts,
     Omit<AccessRequestParts, 'policies'> {
   readonly pipeline: Pipeline
+  /** Questions a second that one key of an enforcement point may ask. */
+  readonly pepRatePerS: number
 }
 
 /** Questions of those who enforce the answer themselves. Each is answered by one bundle, and nothing of it happens here. */
 export class Inquiries {
   readonly #pipeline: Pipeline
+  readonly #rates: AskingRates
   readonly #evaluations: Evaluations
   readonly #searches: Searches
   readonly #documents: Documents
@@ -38,6 +43,7 @@ export class Inquiries {
     this.accessRequests = new AccessRequests({ ...given, policies: pipeline.policies })
     const parts = { ...given, accessRequests: this.accessRequests }
     this.#pipeline = pipeline
+    this.#rates = new AskingRates(given.pepRatePerS)
     this.#evaluations = new Evaluations(parts, pipeline.judge, pipeline.policies)
     this.#searches = new Searches(parts, this.#evaluations)
     this.#documents = new Documents(parts)
@@ -52,6 +58,7 @@ export class Inquiries {
     asker: Asker,
     isLast?: (evaluation: Evaluation) => boolean,
   ): Promise<Evaluation[]> {
+    this.#count(asker, inquiries.length)
     return this.#pipeline.whileOpen((bundle) =>
       this.#evaluations.evaluate(inquiries, asker, bundle, isLast),
     )
@@ -59,6 +66,7 @@ export class Inquiries {
 
   /** Which of a catalogue would be permitted. @throws GatewayError where it cannot be decided or recorded */
   search(question: SearchQuestion, asker: Asker): Promise<SearchResult & Revised> {
+    this.#count(asker, 1)
     return this.#pipeline.whileOpen(async (bundle) => {
       const result = await this.#searches.find(question, asker, bundle)
       return { ...result, revision: bundle.revision }
@@ -74,6 +82,11 @@ export class Inquiries {
     questions: readonly DocumentQuestion[],
     asker: Pick<Asker, 'caller' | 'requestId'>,
   ): Promise<(DocumentAnswer | GatewayError)[]> {
+    this.#count(asker, questions.length)
     return this.#pipeline.whileOpen((bundle) => this.#documents.answer(questions, asker, bundle))
+  }
+
+  #count({ caller }: Pick<Asker, 'caller'>, questions: number): void {
+    this.#rates.take(caller, questions, performance.now())
   }
 }

@@ -31,6 +31,8 @@ export interface AskedBy {
   readonly isPart: boolean
   /** Of a subject the registry does not know. */
   readonly standing?: AgentState
+  /** It takes what asking takes, and nothing else. */
+  readonly consumes?: boolean
   /** What a denial of it is to be asked for by, where a person could lift it. */
   readonly requestable?: (RequestableDetail & { readonly given: Given }) | undefined
 }
@@ -95,6 +97,8 @@ export type ClaimResult =
       readonly reasons: readonly Reason[]
       /** With what limits in shadow would have refused. */
       readonly shadow: readonly Reason[]
+      /** The limits that it took something of. */
+      readonly consumed: readonly string[]
     }
   /** `joined`: sent again without a key while the first one is held, or to collect what became of it. */
   | { readonly type: 'replay'; readonly action: Action; readonly joined: boolean }

@@ -10,6 +10,7 @@ import type { DataDocuments } from './data.ts'
 
 export interface RawDecisionApi {
   readonly actions?: Readonly<Record<string, { readonly resource_types?: readonly string[] }>>
+  readonly consume?: boolean
   readonly disclose?: readonly ('reason' | 'reasons')[]
   readonly opa?: { readonly default?: string; readonly guards?: boolean }
   readonly claude_code?: { readonly grant?: boolean; readonly local_ask?: boolean }
@@ -54,6 +55,7 @@ export function readDecisionApi(
     )
   return Object.freeze({
     actions: new Map(types),
+    consumes: raw.consume ?? false,
     disclosesReasons: disclose.includes('reasons'),
     opa: Object.freeze({
       default: Object.freeze((opa.default ?? OPA_DEFAULT).split('/')),

@@ -61,10 +61,14 @@ type Parts = PartsOf<'inquiries' | 'config'>
 
 /** `/access/v1/requests`, and what its users need to read. */
 export function accessRequestEndpoints(parts: Parts): Endpoints {
-  // Declaring calls needs no gate behind them.
-  const requests = () => parts.inquiries.accessRequests
   const endpoints = new Endpoints('decisions', parts)
+  addSubmission(endpoints, parts)
+  addTask(endpoints, parts)
+  addDocuments(endpoints, parts)
+  return endpoints
+}
 
+function addSubmission(endpoints: Endpoints, parts: Parts): void {
   endpoints.on(
     'post',
     '/access/v1/requests',
@@ -93,10 +97,12 @@ export function accessRequestEndpoints(parts: Parts): Endpoints {
         callbacks: parts.config.accessCallbacks,
       })
       for (const { inquiry } of submission.items) assertMayAsk(caller, inquiry.subject)
-      return taskReply(202, await requests().submit(submission))
+      return taskReply(202, await parts.inquiries.accessRequests.submit(submission))
     },
   )
+}
 
+function addTask(endpoints: Endpoints, parts: Parts): void {
   endpoints.on(
     'get',
     '/access/v1/requests/:id',
@@ -109,7 +115,7 @@ export function accessRequestEndpoints(parts: Parts): Endpoints {
         410: problems('`task_expired`: it is not answered any more'),
       },
     },
-    async ({ id, caller }) => taskReply(200, await requests().task(id, caller)),
+    async ({ id, caller }) => taskReply(200, await parts.inquiries.accessRequests.task(id, caller)),
   )
 
   endpoints.on(
@@ -129,11 +135,13 @@ export function accessRequestEndpoints(parts: Parts): Endpoints {
     },
     async ({ req, id, caller }) => {
       await cancelled(parts, id, caller, reasonIn(await bodyIfAny(req)))
-      return taskReply(200, await requests().task(id, caller))
+      return taskReply(200, await parts.inquiries.accessRequests.task(id, caller))
     },
   )
+}
 
-  return endpoints
+function addDocuments(endpoints: Endpoints, parts: Parts): void {
+  endpoints
     .on(
       'get',
       '/access/v1/jwks',
@@ -144,7 +152,7 @@ export function accessRequestEndpoints(parts: Parts): Endpoints {
       },
       () => {
         const headers = { 'Cache-Control': `public, max-age=${KEYS_MAX_AGE_S}` }
-        return new Reply(200, requests().keys, headers)
+        return new Reply(200, parts.inquiries.accessRequests.keys, headers)
       },
     )
     .on(

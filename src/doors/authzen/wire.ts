@@ -78,7 +78,7 @@ export type Offer = (denied: Denied) => JsonObject
 
 /** Section 6.2: `decision`, and in `context` what may be told. */
 export function decisionJson(evaluation: Evaluation, nowMs: number, offer?: Offer): JsonObject {
-  const { decisionId, revision, effect, reasons, obligations, api } = evaluation
+  const { decisionId, revision, effect, reasons, obligations, api, consumed } = evaluation
   const isPermitted = effect === 'allow'
   return {
     decision: isPermitted,
@@ -89,6 +89,7 @@ export function decisionJson(evaluation: Evaluation, nowMs: number, offer?: Offe
       ...(isPermitted ? {} : { reason: reasonCode(evaluation) }),
       ...(!isPermitted && api.disclosesReasons ? { reasons: reasons.map(publicReason) } : {}),
       ...(obligations.length > 0 ? { obligations: obligations.map(obligationJson) } : {}),
+      ...(consumed ? { portcullis: { consumed: [...consumed] } } : {}),
       ...accessJson(evaluation, offer),
     },
   }

@@ -42,6 +42,8 @@ export interface ShownClaim {
 export interface Reevaluated {
   readonly effect: Effect
   readonly reasons: readonly Reason[]
+  /** The limits that asking took something of. */
+  readonly consumed: readonly string[]
   /** The approval that it is allowed by. */
   readonly approval: { readonly id: string; readonly approvedUntil: Date } | undefined
   /** Why it is not allowed, where it is not, and what to do. */
@@ -97,6 +99,7 @@ async function reevaluate(
   const claim = { ...asked.claim, decision: verdict.decision }
   const found = await applicable(tx, { ...asked, claim }, environment)
   const { reasons } = verdict
+  const consumed = [...new Set(verdict.taken.map(({ exceeded }) => exceeded.source))]
   if (verdict.outcome === 'hold' && 'grant' in found) {
     const { approvalId, grantId: id, expiresAt: approvedUntil } = found.grant
     useGrant(tx, approvalId, claim.decisionId)
@@ -104,7 +107,10 @@ async function reevaluate(
       approval_id: approvalId,
       ...(await approvers(tx, approvalId)),
     })
-    return { effect: 'allow', reasons, approval: { id, approvedUntil }, refusal: undefined }
+    return {
+      ...{ effect: 'allow', reasons, consumed },
+      ...{ approval: { id, approvedUntil }, refusal: undefined },
+    }
   }
   const effect = effectOf(verdict)
   const objection = 'objection' in found ? found.objection : undefined
@@ -114,7 +120,7 @@ async function reevaluate(
   }
   const refusal =
     effect === 'allow' ? undefined : refusalOf(verdict, objection, opensAtMs, tx.nowMs)
-  return { effect, reasons, approval: undefined, refusal }
+  return { effect, reasons, consumed, approval: undefined, refusal }
 }
 
 async function judged(tx: Tx, { agent, decision, costMicros, inquiry, ...claim }: Claim) {
@@ -122,8 +128,11 @@ async function judged(tx: Tx, { agent, decision, costMicros, inquiry, ...claim }
   const { reservations } = withOwnLimits(decision, costMicros, state)
   const counters = await Counters.load(tx, reservations)
   const target = killTargetOf({ ...claim, agent })
-  const asking = { decision, costMicros, target, stage: 'inquiry' as const }
+  const stage = inquiry?.consumes ? ('dry_run' as const) : ('inquiry' as const)
+  const asking = { decision, costMicros, target, stage }
   const verdict = admit(asking, { switches: tx.switches, agent: state, counters })
+  counters.takeAll(verdict.taken)
+  counters.flush(tx)
   const { full } = verdict
   const openings = full.length > 0 ? await counters.opensAt(tx, full) : new Map()
   const times = full.flatMap((one) => openings.get(one) ?? [])

@@ -14,6 +14,9 @@ import {
 
 const ENDPOINT = `${URL}/access/v1/requests`
 
+/** Another id of the same form. */
+const unlike = (id: string): string => `${id.slice(0, -1)}${id.endsWith('0') ? '1' : '0'}`
+
 describe('access requests: denials and submissions', function () {
   let access: AccessGate
   before(async () => {
@@ -128,9 +131,7 @@ describe('access requests: denials and submissions', function () {
         access.submit({ ...of, denial: { ...denial, ...more } }).then(problemOf)
       const wrong = [400, 'invalid_denial_binding']
       expect(await send({ evaluation_id: 'dec_none' })).to.deep.equal(wrong)
-      expect(await send({ evaluation_id: denial.evaluation_id.replace(/.$/, '0') })).to.deep.equal(
-        wrong,
-      )
+      expect(await send({ evaluation_id: unlike(denial.evaluation_id) })).to.deep.equal(wrong)
       expect(await send({}, question())).to.deep.equal(wrong)
       expect(await send({ expires_at: new Date(Date.now() + 1e9).toISOString() })).to.deep.equal(
         wrong,

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { ADMIN, until } from '../../../support/gate.ts'
+import { ADMIN, MAKER, until } from '../../../support/gate.ts'
 import {
   AccessGate,
   gateYaml,
@@ -176,7 +176,7 @@ describe('access requests: evaluations after an approval', function () {
     it('MUST check the status: an approval that was taken back counts no more', async () => {
       const [denied, cancelled] = [question(), question()]
       const first = await access.approved(denied)
-      await access.vote(first.taskId, 'deny')
+      await access.vote(first.taskId, 'deny', MAKER)
       expect(said(await access.again(denied, first.approval))).to.deep.equal(EXPIRED)
       const second = await access.approved(cancelled)
       const [id] = await access.approvalsOf(second.taskId)
@@ -316,8 +316,8 @@ describe('access requests: evaluations after an approval', function () {
       })
       await access.gate.agent('is-paused')
       const paused = await access.approved(asking('is-paused'))
-      const act = { body: { action: 'pause', reason: 'why' } }
-      await access.call('POST', '/api/v1/agents/is-paused/actions', act)
+      const act = { body: { action: 'pause' } }
+      await access.call('POST', '/api/v1/agents/is-paused/action', act)
       const answer = await access.again(asking('is-paused'), paused.approval)
       expect(answer.body.decision).to.equal(false)
       await access.gate.agent('is-keyless')

@@ -159,7 +159,7 @@ describe('access requests: tasks', function () {
       await access.vote(denied, 'deny')
       const status = async (id: string) => (await access.task(id)).body.task.status
       expect([await status(approved), await status(denied)]).to.deep.equal(['approved', 'denied'])
-      await access.vote(approved, 'deny') // the approval is taken back; the task was approved
+      await access.vote(approved, 'deny', MAKER) // the approval is taken back; the task was approved
       expect(await status(approved)).to.equal('approved')
     })
 
