@@ -126,6 +126,8 @@ export async function accessItemsOf(
 
 /** An approval, and who may show it. */
 export interface AccessGrant extends AccessStand {
+  /** Whom it is for; '' for somebody the registry does not know. */
+  readonly agentId: string
   readonly holder: string
   /** The key that asked for it. */
   readonly keyId: string
@@ -134,8 +136,9 @@ export interface AccessGrant extends AccessStand {
 /** An approval by what it is called outside. */
 export async function accessGrant(tx: Tx, grantId: string): Promise<AccessGrant | undefined> {
   const [row] = await tx.query<AccessGrant>(
-    `select held.*, ${columns('holder, key_id', 't')} from (${STANDS} where i.grant_id = $1) as held
-     join access_tasks t on t.id = held."taskId"`,
+    `select held.*, ${columns('agent_id', 'p')}, ${columns('holder, key_id', 't')}
+     from (${STANDS} where i.grant_id = $1) as held
+     join access_tasks t on t.id = held."taskId" join approvals p on p.id = held."approvalId"`,
     [grantId],
   )
   return row
@@ -182,7 +185,7 @@ export function useGrant(tx: Tx, approvalId: string, decisionId: string): void {
 /** Takes back the use for decisions that nobody was told of; answers their approvals. */
 export async function unuseGrants(tx: Tx, decisionIds: readonly string[]): Promise<string[]> {
   const rows = await tx.query<{ id: string }>(
-    `update access_items set used_at = null, used_by = '' where used_by = any($1)
+    `update access_items set used_at = null, used_by = '' where used_by <> '' and used_by = any($1)
      returning approval_id as id`,
     [decisionIds],
   )

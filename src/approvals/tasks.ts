@@ -189,12 +189,13 @@ export async function cancel(tx: Tx, id: string): Promise<Approval> {
   return end(tx, id, 'cancelled')
 }
 
-/** Withdraws every task of an agent that has not run yet; answers them. */
+/** Withdraws every task of an agent that has not run yet, or whose approval could still be shown; answers them. */
 export async function cancelOfAgent(tx: Tx, agentId: string): Promise<Approval[]> {
   return tx.query<Approval>(
     `update approvals set status = 'cancelled', decided_at = $2
      where agent_id = $1 and (status = 'pending' or (status = 'approved' and exists
-       (select 1 from actions where actions.id = approvals.action_id and state = 'held')))
+       (select 1 from actions where actions.id = approvals.action_id and state = 'held'))
+       or (status = 'approved' and origin = 'access_request' and expires_at > $2))
      returning ${COLUMNS}`,
     [agentId, new Date(tx.nowMs)],
   )

@@ -120,8 +120,8 @@ export class Evaluations {
       },
     })
     if (shown === undefined || isPart) return this.#recorded(claim, bundle)
-    const { isReusable } = bundle.decisionApi.accessRequests
-    return this.#again(claim, bundle, { inquiry, shown, caller, isReusable })
+    const { accessRequests: rules } = bundle.decisionApi
+    return this.#again(claim, bundle, { inquiry, shown, caller, rules })
   }
 
   #requestable({ given }: Inquiry, { bundle, decision }: Judgement, { caller, isPart }: Asker) {

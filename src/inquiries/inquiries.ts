@@ -1,8 +1,10 @@
 import { performance } from 'node:perf_hooks'
 import type { GatewayError } from '../errors.ts'
 import type { Inquiry } from '../model/inquiry.ts'
+import type { JsonObject } from '../model/json.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import { AccessRequests, type AccessRequestParts } from './access-requests/access-requests.ts'
+import type { Submission } from './access-requests/submission.ts'
 import {
   Documents,
   type DocumentAnswer,
@@ -62,6 +64,12 @@ export class Inquiries {
     return this.#pipeline.whileOpen((bundle) =>
       this.#evaluations.evaluate(inquiries, asker, bundle, isLast),
     )
+  }
+
+  /** Asks people for what was denied. @throws GatewayError with the code of one of the profile's problems */
+  async requestAccess(submission: Submission): Promise<JsonObject> {
+    this.#count(submission, submission.items.length)
+    return this.accessRequests.submit(submission)
   }
 
   /** Which of a catalogue would be permitted. @throws GatewayError where it cannot be decided or recorded */

@@ -97,7 +97,7 @@ function addSubmission(endpoints: Endpoints, parts: Parts): void {
         callbacks: parts.config.accessCallbacks,
       })
       for (const { inquiry } of submission.items) assertMayAsk(caller, inquiry.subject)
-      return taskReply(202, await parts.inquiries.accessRequests.submit(submission))
+      return taskReply(202, await parts.inquiries.requestAccess(submission))
     },
   )
 }

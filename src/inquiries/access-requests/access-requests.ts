@@ -14,7 +14,7 @@ import type { Claim } from '../../pipeline/claim.ts'
 import type { LedgerKind } from '../../record/ledger.ts'
 import type { Db } from '../../store/tx.ts'
 import { shownApproval } from './approval.ts'
-import { boundHash } from './bound.ts'
+import { boundHash, boundNames } from './bound.ts'
 import { offerJson, requestable, type Denied, type Requestable } from './offer.ts'
 import { reevaluationKind, type Reevaluated, type ShownClaim } from './reevaluation.ts'
 import { submitted, type Submission, type SubmissionParts } from './submission.ts'
@@ -78,13 +78,17 @@ export class AccessRequests {
   /** Decides what is asked with an approval, and puts it on record. */
   reevaluate(
     claim: Claim,
-    { inquiry: { given }, shown, caller, isReusable }: AskedAgain,
+    { inquiry: { given }, shown, caller, rules }: AskedAgain,
   ): Promise<Reevaluated> {
     const { ledger, tokens, mask } = this.#parts
     const holder = holderOf(caller)
+    const { isReusable } = rules
+    // A member that was not there when it was denied was not approved either.
+    const now = given ? boundNames(given.context, rules) : []
     return ledger.submit(this.#reevaluation, {
       ...{ claim, holder, isReusable, shown: shownApproval(shown, tokens) },
-      boundHash: (names) => (given ? boundHash(mask, given, names, holder) : ''),
+      boundHash: (names) =>
+        given ? boundHash(mask, given, [...new Set([...names, ...now])], holder) : '',
     })
   }
 
@@ -128,5 +132,5 @@ export interface AskedAgain {
   readonly inquiry: Inquiry
   readonly shown: Json
   readonly caller: Caller
-  readonly isReusable: boolean
+  readonly rules: AccessRequestRules
 }

@@ -49,8 +49,8 @@ export async function provenDenial(
   const { denial } = asked
   if (denial?.bindingToken !== undefined) {
     const proven = byToken(denial, asked, parts.tokens)
-    const entry = await decisionOnRecord(parts.db, proven.evaluationId)
     if (nowMs > proven.untilMs) throw expired()
+    const entry = await decisionOnRecord(parts.db, proven.evaluationId)
     return { ...proven, reason: reasonIn(entry) }
   }
   if (denial?.evaluationId !== undefined) return byRecord(denial, asked, nowMs, parts)

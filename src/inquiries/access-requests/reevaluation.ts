@@ -34,7 +34,7 @@ export interface ShownClaim {
   /** Undefined: what was shown is none of ours. */
   readonly shown: ShownApproval | undefined
   readonly holder: string
-  /** The digest of what is asked, by the members of the context that the approval names. */
+  /** The digest of what is asked, by the members of the context that the approval names and those that would be bound now. */
   readonly boundHash: (names: readonly string[]) => string
   readonly isReusable: boolean
 }
@@ -150,7 +150,9 @@ async function applicable(tx: Tx, asked: ShownClaim, environment: EnvironmentKey
   }
   const isOver = grant.status !== 'approved' || grant.expiresAt.getTime() <= tx.nowMs
   if (isOver || (grant.usedAt !== null && !isReusable)) return { objection: 'approval_expired' }
-  const isFor = boundHash(grant.boundContext) === grant.boundHash
+  // A name goes from one agent to another; what was approved for the one is nothing of the other's.
+  const isFor =
+    grant.agentId === claim.agent.id && boundHash(grant.boundContext) === grant.boundHash
   if (!isFor || grant.targetHash !== claim.targetHash) return { objection: 'out_of_scope' }
   if (!(await mayAct(tx, claim, environment))) return { objection: 'policy_denied' }
   return (await isSufficient(tx, claim, grant, environment))

@@ -50,3 +50,5 @@ create table access_items (
   used_by text not null default ''
 );
 create index access_items_task on access_items (task_id, position);
+-- Uses that nobody was told of are taken back.
+create index access_items_used on access_items (used_by) where used_by <> '';

@@ -64,7 +64,7 @@ function* mutatedObject(object: JsonObject): Generator<Json> {
   }
 }
 
-// A member that is added to the context is none of those that are bound: who asks may say more.
+// Who asks people may say more in the context than was denied.
 const isMore = (mutated: Question): boolean => {
   const { added: _, ...rest } = mutated.context as JsonObject
   return isDeepStrictEqual({ ...mutated, context: rest }, QUESTION)

@@ -151,6 +151,7 @@ describe('access requests: evaluations after an approval', function () {
         { action: { name: 'publish', properties: { force: true } } },
         { context: { channel: 'mail', time: 'now' } },
         { context: { time: 'now' } },
+        { context: { channel: 'web', time: 'now', amount: 5 } },
       ]) {
         const answer = await access.again({ ...asking, ...over }, approval)
         expect(said(answer), JSON.stringify(over)).to.deep.equal(OUT_OF_SCOPE)
