@@ -1,3 +1,4 @@
+import { agentNames } from './agents/known.ts'
 import type { Config } from './config.ts'
 import type { KillState } from './control/kill-state.ts'
 import { Replica } from './control/replica.ts'
@@ -67,6 +68,7 @@ export async function openRecord(basics: Basics) {
     isServer: !isAlone,
     origin: replica.id,
     jobs: new Outbox(jobs, { approvals: approvalUrl !== null, alerts: alertUrl !== null }),
+    agentNames,
   })
   ledger.onCommitted((entries) => checkpoints.grown(entries.at(-1)?.seq ?? 0n))
   ledger.onCommitted((entries) => events.publish(entries))

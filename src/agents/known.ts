@@ -76,17 +76,14 @@ const KNOWN = `select id from (
     union all (select agent_id, 6 from audit_entries where agent_id = $1 and $1 <> '' limit 1)
   ) as known order by rank limit 1`
 
-/** Names by id, of agents of today. */
+/** Names by id, of agents of today and of those that were deleted. */
 export async function agentNames(
   db: Db,
   ids: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map()
-  const rows = await db.query<{ id: string; name: string }>(
-    'select id, name from agents where id = any($1)',
-    [ids],
-  )
-  return new Map(rows.map(({ id, name }) => [id, name]))
+  const known = await knownAgents(db, ids)
+  return new Map([...known].map(([id, { name }]) => [id, name]))
 }
 
 /** The newest names there are, to suggest one of. */

@@ -259,10 +259,11 @@ function addCanary(canary: Command): void {
       '--abort-unplayable <n>',
       'at so many actions that only one of the two can be asked about',
     )
+    .option('--abort-late <n>', 'at so many decisions that waited for the other policy in vain')
     .option('--note <text>', 'why; it goes on record')
     .addHelpText(
       'after',
-      '\nWithout any --abort-…: at 1 failure, 3 times the denials, 50 new ones, or 50 unplayable.',
+      '\nWithout any --abort-…: at 1 failure, 3 times the denials, 50 new ones, 50 unplayable, or 50 late.',
     )
     .action(async (dir: string | undefined, options) =>
       (await import('./policy-canary.ts')).start(dir, options),

@@ -24,6 +24,7 @@ export interface StartOptions extends Options {
   readonly abortDenyRateX?: string
   readonly abortNewDenials?: string
   readonly abortUnplayable?: string
+  readonly abortLate?: string
   readonly note?: string
 }
 
@@ -133,10 +134,11 @@ const CONDITIONS = {
   deny_rate_x: ['abortDenyRateX', '--abort-deny-rate-x'],
   new_denials: ['abortNewDenials', '--abort-new-denials'],
   unplayable: ['abortUnplayable', '--abort-unplayable'],
+  late: ['abortLate', '--abort-late'],
 } as const
 
 /** Where nothing is said of when it has to end. */
-const DEFAULTS = { errors: 1, deny_rate_x: 3, new_denials: 50, unplayable: 50 }
+const DEFAULTS = { errors: 1, deny_rate_x: 3, new_denials: 50, unplayable: 50, late: 50 }
 
 function numberIn(text: string, option: string): number {
   if (/^\d{1,9}(?:\.\d{1,3})?$/.test(text)) return Number(text)

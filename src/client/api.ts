@@ -1579,6 +1579,8 @@ export interface Calls {
           readonly new_denials?: number
           /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
           readonly unplayable?: number
+          /** so many decisions in which the one that does not decide got no turn in 250 ms, which each of them waited */
+          readonly late?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1587,7 +1589,7 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable' | 'late'
           readonly message: string
         } | null
         /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */
@@ -1638,6 +1640,8 @@ export interface Calls {
         readonly new_denials?: number
         /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
         readonly unplayable?: number
+        /** so many decisions in which the one that does not decide got no turn in 250 ms, which each of them waited */
+        readonly late?: number
       }
       /** why; it goes on the record */
       readonly note?: string
@@ -1668,6 +1672,8 @@ export interface Calls {
           readonly new_denials?: number
           /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
           readonly unplayable?: number
+          /** so many decisions in which the one that does not decide got no turn in 250 ms, which each of them waited */
+          readonly late?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1676,7 +1682,7 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable' | 'late'
           readonly message: string
         } | null
         /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */
@@ -1772,6 +1778,8 @@ export interface Calls {
           readonly new_denials?: number
           /** so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made */
           readonly unplayable?: number
+          /** so many decisions in which the one that does not decide got no turn in 250 ms, which each of them waited */
+          readonly late?: number
         }
         readonly author: string
         readonly note: string | null
@@ -1780,7 +1788,7 @@ export interface Calls {
         /** null: it ended by itself, or runs */
         readonly ended_by: string | null
         readonly ended_because: {
-          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable'
+          readonly code: 'promoted' | 'person' | 'superseded' | 'until' | 'unloadable' | 'errors' | 'deny_rate_x' | 'new_denials' | 'unplayable' | 'late'
           readonly message: string
         } | null
         /** decisions that both were asked about, from what the live one says to what the candidate says, such as `allow_deny`; `same`, `reasons` (the same effect for other reasons), `error`, `unplayable` (the other one could not be asked), `late` (it did not get its turn in time); null: cannot be read at the moment */

@@ -389,6 +389,7 @@ class ClaimBatch {
       effect: '',
       actionId: claim.actionId,
       detail: {
+        agent_name: claim.agent.name,
         approval_id: approval.id,
         quorum: approval.quorum,
         approver_roles: approval.approverRoles,

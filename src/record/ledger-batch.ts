@@ -75,6 +75,9 @@ export interface BatchWire {
   readonly origin: string
 }
 
+/** Names of agents by id, as they are inside the batch. */
+export type AgentNames = (tx: Tx, ids: readonly string[]) => Promise<ReadonlyMap<string, string>>
+
 interface Mark {
   readonly drafts: number
   readonly jobs: number
@@ -88,7 +91,9 @@ export class Batch implements Tx {
   readonly #wire: BatchWire
   readonly #floor: HeadFloor
   readonly #jobSink: JobSink
+  readonly #agentNames: AgentNames
   readonly #drafts: AuditDraft[] = []
+  readonly #entryOf = new Map<JsonObject, AuditEntry>()
   readonly #jobs: Job[] = []
   readonly #after: (() => void)[] = []
   #sent: Promise<unknown>[] = []
@@ -100,10 +105,11 @@ export class Batch implements Tx {
   nowMs = 0
   killEpoch = 0n
 
-  constructor(wire: BatchWire, floor: HeadFloor, jobSink: JobSink) {
+  constructor(wire: BatchWire, floor: HeadFloor, jobSink: JobSink, agentNames: AgentNames) {
     this.#wire = wire
     this.#floor = floor
     this.#jobSink = jobSink
+    this.#agentNames = agentNames
   }
 
   get switches(): readonly EngagedSwitch[] {
@@ -222,7 +228,7 @@ export class Batch implements Tx {
         const outputs = await kind.apply(this, inputs, begun[at] ?? kind.begin?.(this, inputs))
         group.forEach((one, index) => results.set(one, outputs[index]))
       }
-      this.#chain(head)
+      this.#chain(head, await this.#missingNames())
       await this.#putJobs()
       const moved = this.#writeHead(head)
       await this.#commit()
@@ -290,7 +296,7 @@ export class Batch implements Tx {
   async #putJobs(): Promise<void> {
     await Promise.all(
       this.#jobs.map(({ entry, ...job }) => {
-        const recorded = entry && this.entries.find(({ detail }) => detail === entry.detail)
+        const recorded = entry && this.#entryOf.get(entry.detail)
         const carried = recorded ? { entry: JSON.parse(recorded.body) as JsonObject } : {}
         return this.#jobSink.put(this, { ...job, data: { ...job.data, ...carried } })
       }),
@@ -332,17 +338,35 @@ export class Batch implements Tx {
     return [seq, this.killEpoch, this.#wire.origin, [...queues].join(',')].join(':')
   }
 
-  #chain(head: Head): void {
+  /** Of agents whose entries do not say it: whoever reads along has no table of agents. A trip that decisions and outcomes spare. */
+  async #missingNames(): Promise<ReadonlyMap<string, string>> {
+    const nameless = this.#drafts.filter(
+      ({ agentId, detail }) => agentId !== '' && !('agent_name' in detail),
+    )
+    if (nameless.length === 0) return NO_NAMES
+    return this.#agentNames(this, [...new Set(nameless.map(({ agentId }) => agentId))])
+  }
+
+  #chain(head: Head, names: ReadonlyMap<string, string>): void {
     const at = new Date(this.nowMs).toISOString()
     let seq = head.audit_seq
     let prevHash = head.audit_hash
     for (const draft of this.#drafts) {
       seq += 1n
-      const entry = chained(draft, seq, at, prevHash)
+      const entry = chained(named(draft, names), seq, at, prevHash)
       this.entries.push(entry)
+      this.#entryOf.set(draft.detail, entry)
       prevHash = entry.hash
     }
   }
+}
+
+const NO_NAMES: ReadonlyMap<string, string> = new Map()
+
+function named(draft: AuditDraft, names: ReadonlyMap<string, string>): AuditDraft {
+  const name = names.get(draft.agentId)
+  if (name === undefined || 'agent_name' in draft.detail) return draft
+  return { ...draft, detail: { agent_name: name, ...draft.detail } }
 }
 
 function chained(draft: AuditDraft, seq: bigint, at: string, prevHash: string): AuditEntry {

@@ -6,7 +6,7 @@ import type { AuditEntry } from '../model/audit.ts'
 import type { JobSink, Tx } from '../store/tx.ts'
 import { DatabaseLate, deadline } from '../store/deadline.ts'
 import type { HeadFloor } from '../store/head-floor.ts'
-import { Batch, type LedgerKind, type Operation } from './ledger-batch.ts'
+import { type AgentNames, Batch, type LedgerKind, type Operation } from './ledger-batch.ts'
 import { LedgerQueue, type Lane, type Queued } from './ledger-queue.ts'
 import { LedgerSession } from './ledger-session.ts'
 
@@ -48,6 +48,7 @@ export class Ledger {
   readonly #session: LedgerSession
   readonly #floor: HeadFloor
   readonly #jobs: JobSink
+  readonly #agentNames: AgentNames
   readonly #isPipelined: boolean
   readonly #origin: string
   readonly #queue = new LedgerQueue<Pending>()
@@ -72,11 +73,14 @@ export class Ledger {
     workWaitMsMax?: number
     /** Where the jobs of batches go; without it a job is an error. */
     jobs?: JobSink
+    /** For entries that do not say how their agent is called. */
+    agentNames?: AgentNames
   }) {
     this.#log = options.log
     this.#deadlineMs = options.deadlineMs
     this.#floor = options.floor
     this.#jobs = options.jobs ?? NO_JOBS
+    this.#agentNames = options.agentNames ?? (async () => new Map())
     this.#isPipelined = options.isServer
     this.#origin = options.origin ?? ''
     this.#workWaitMsMax = options.workWaitMsMax ?? WORK_WAIT_MS_MAX
@@ -207,7 +211,7 @@ export class Ledger {
     try {
       const client = await this.#session.client()
       const wire = { client, isPipelined: this.#isPipelined, origin: this.#origin }
-      batch = new Batch(wire, this.#floor, this.#jobs)
+      batch = new Batch(wire, this.#floor, this.#jobs, this.#agentNames)
       results = await this.#withDeadline(client, batch.run(recovering, pending), pending)
     } catch (error) {
       this.#unanswered.push(...recovering, ...(batch?.commitSent ? pending : []))

@@ -13,7 +13,7 @@ export type CanaryStatus = (typeof CANARY_STATUSES)[number]
 /** Why one ended, beside the words of whoever ended it. */
 export const CANARY_ENDS = [
   ...(['promoted', 'person', 'superseded', 'until', 'unloadable'] as const),
-  ...(['errors', 'deny_rate_x', 'new_denials', 'unplayable'] as const),
+  ...(['errors', 'deny_rate_x', 'new_denials', 'unplayable', 'late'] as const),
 ] as const
 export type CanaryEnd = (typeof CANARY_ENDS)[number]
 
@@ -25,6 +25,8 @@ export interface AbortWhen {
   readonly newDenials: number | null
   /** Decisions about which one of the two could not be asked. */
   readonly unplayable: number | null
+  /** Decisions in which the one that does not decide did not get its turn in time: each waited for it. */
+  readonly late: number | null
 }
 
 export interface PolicyCanary {
@@ -55,13 +57,15 @@ const COLUMNS = columns(
   'id, revision, base, mode, percent, terms, author, note, status, started_at, until_at, ended_at, ended_by, end_code, end_reason',
 )
 
+const NOT_GIVEN = { unplayable: null, late: null }
+
 function canary({ terms, ...row }: CanaryRow): PolicyCanary {
   const said = JSON.parse(terms) as Terms
-  // Rows of before it could be given have no `unplayable`.
+  // Rows of before they could be given have none of these.
   return {
     ...row,
     ...said,
-    abortWhen: { ...said.abortWhen, unplayable: said.abortWhen.unplayable ?? null },
+    abortWhen: { ...NOT_GIVEN, ...said.abortWhen },
   }
 }
 

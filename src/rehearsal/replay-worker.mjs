@@ -1,24 +1,8 @@
-// Decides recorded actions again away from the thread that answers requests. Plain JavaScript, because a worker does not have
-// the test loader: run from src/, it asks that loader for the TypeScript; run from dist/, it just imports.
-import fs from 'node:fs'
-import os from 'node:os'
+// Decides recorded actions again away from the thread that answers requests.
 import { parentPort } from 'node:worker_threads'
+import { load, yieldToRequests } from '../lib/worker-thread.mjs'
 
-const isSource = import.meta.url.includes('/src/rehearsal/')
-
-async function load(name) {
-  if (!isSource) return import(`./${name}.js`)
-  const { tsImport } = await import('tsx/esm/api')
-  return tsImport(`./${name}.ts`, import.meta.url)
-}
-
-// Linux gives each thread a priority of its own: whoever waits for an answer goes before a replay. Not the lowest: beside a
-// process that computes, it would never end.
-try {
-  const thread = Number(fs.readlinkSync('/proc/thread-self').split('/').at(-1))
-  os.setPriority(thread, os.constants.priority.PRIORITY_BELOW_NORMAL)
-} catch {}
-
+yieldToRequests()
 // What rejects ends the thread, and whoever started it is told so.
-const { replay } = await load('replay-thread')
+const { replay } = await load('replay-thread', import.meta.url)
 parentPort.on('message', (task) => void replay(task, (said) => parentPort.postMessage(said)))

@@ -35,7 +35,7 @@ inChromium('the dashboard: what happens now', () => {
 
   it('shows what others wrote as text', async () => {
     const body = { name: `evil ${EVIL.replace('\u0007', '')}`, roles: ['worker'] }
-    const made = await ui.gate.call('POST', '/api/v1/agents', { body })
+    const made = await heard(() => ui.gate.call('POST', '/api/v1/agents', { body }))
     expect(made.status).to.equal(201)
     await ui.gate.act(made.body.api_key, { tool: EVIL.slice(0, 30), args: {} })
     await ui.assertShownAsText()

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { EVIL, inChromium, TestDashboard } from '../support/dashboard.ts'
+import { heard } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
 
 const POLICY = `${GATE}budgets:
@@ -13,7 +14,7 @@ inChromium('the dashboard: spend', () => {
   before(async () => {
     ui = await TestDashboard.start({ policies: { 'gate.yaml': POLICY } })
     const body = { name: 'worker-1', roles: ['worker'], owner: 'tests', monthly_budget: '4.00' }
-    const made = await ui.gate.call('POST', '/api/v1/agents', { body })
+    const made = await heard(() => ui.gate.call('POST', '/api/v1/agents', { body }))
     ;[agent, id] = [made.body.api_key, made.body.agent.id]
   })
   after(() => ui.stop())

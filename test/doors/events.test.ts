@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import net from 'node:net'
-import { ADMIN, TestGate, until } from '../support/gate.ts'
+import { ADMIN, heard, TestGate, until } from '../support/gate.ts'
 import { EventReader } from '../support/events.ts'
 import { reply } from '../support/upstream.ts'
 
@@ -174,6 +174,32 @@ describe('GET /events', () => {
       'worker-2',
     ])
     expect(end).to.be.greaterThan(start)
+  })
+
+  it('say in each entry about an agent how it was called then', async () => {
+    const start = await head()
+    const mine = await gate.agent('first-name')
+    const { body } = await gate.call('GET', '/api/v1/agents/name/first-name')
+    const agent = `/api/v1/agents/${body.agent.id}`
+    const scenario = { actions: [{ tool: 'items.list' }] }
+    await heard(() => gate.call('POST', `${agent}/sandbox/run`, { body: { scenario } }))
+    await gate.act(mine, { tool: 'items.delete', args: { id: 'i-1' } })
+    await gate.call('PATCH', agent, { body: { name: 'second-name' } })
+    await gate.call('POST', `${agent}/keys/rotate`, { body: {} })
+    await gate.call('DELETE', agent)
+    const reader = await open({ query: `?agent=${body.agent.id}`, lastEventId: start })
+    await until('it comes', () => reader.events.some(({ type }) => type === 'agent.deleted'))
+    const said = reader.events.map(({ type, data }) => `${type} ${data.agent_name}`)
+    expect(said).to.include.members([
+      'agent.created first-name',
+      'sandbox.queued first-name',
+      'key.rotated second-name',
+      'decision first-name',
+      'approval.requested first-name',
+      'approval.cancelled second-name',
+      'agent.deleted second-name',
+    ])
+    expect(said.filter((one) => one.endsWith('undefined'))).to.deep.equal([])
   })
 
   it('filters by the id or the name of an agent, one that was deleted too; 404 for one that never was', async () => {

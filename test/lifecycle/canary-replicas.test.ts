@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import pg from 'pg'
 import {
   canaryOf,
+  decisionOf,
   ended,
   entriesOf,
   isInShare,
@@ -320,27 +321,46 @@ describe('a canary in one PostgreSQL for two gates', function () {
     }
   })
 
-  it('waits for one where a load failed for another reason than the candidate', async () => {
-    const key = keys.get('agent-0') ?? ''
-    const { policies } = b.gate
-    const prepare = policies.prepare.bind(policies)
-    let failures = 0
-    // A thread that was out of memory, or a machine that was too busy.
-    policies.prepare = async (...given) => {
-      const loaded = await prepare(...given)
-      if (failures++ >= 2) return loaded
-      if (loaded.ok) policies.retire(loaded.bundle)
-      const one = { ...LOAD_FAILED, message: 'the load stopped: it took too long' }
-      return { ok: false, diagnostics: [one] }
+  describe('where a load fails on one replica for another reason than the candidate', () => {
+    /** Its next loads fail, so many: a thread that was out of memory, or a machine that was too busy. */
+    async function withFailures(count: number, work: () => Promise<void>): Promise<void> {
+      const { policies } = b.gate
+      const prepare = policies.prepare.bind(policies)
+      let failures = 0
+      policies.prepare = async (...given) => {
+        const loaded = await prepare(...given)
+        if (failures++ >= count) return loaded
+        if (loaded.ok) policies.retire(loaded.bundle)
+        const one = { ...LOAD_FAILED, message: 'the load stopped: it took too long' }
+        return { ok: false, diagnostics: [one] }
+      }
+      try {
+        await work()
+      } finally {
+        policies.prepare = prepare
+      }
     }
-    try {
-      const { revision } = await started(a, STRICT, { mode: 'enforce' })
-      await isSeen(b, key, revision)
-      expect((await canaryOf(a)).status).to.equal('running')
-      const over = await a.call('POST', '/policy/canary/abort', { body: { reason: 'seen' } })
-      expect(over.status, over.text).to.equal(200)
-    } finally {
-      policies.prepare = prepare
-    }
+
+    it('is tried again while it only is compared', () =>
+      withFailures(2, async () => {
+        const { id } = await started(a, STRICT)
+        const key = keys.get('agent-0') ?? ''
+        await until('the other one compares', async () => {
+          const answer = await heard(() => b.act(key, UPDATE))
+          return (await decisionOf(b, answer))?.candidate !== undefined
+        })
+        expect((await canaryOf(a)).status).to.equal('running')
+        const over = await a.call('POST', '/policy/canary/abort', { body: { reason: 'seen' } })
+        expect(over.status, over.text).to.equal(200)
+        expect((await ended(a, id)).ended_because.code).to.equal('person')
+      }))
+
+    it('ends for all where it decides, so that no agent is on two sides', () =>
+      withFailures(1, async () => {
+        const { id } = await started(a, STRICT, { mode: 'enforce' })
+        const { status, ended_because: why } = await ended(a, id)
+        expect([status, why.code]).to.deep.equal(['aborted', 'unloadable'])
+        expect(why.message).to.contain('it took too long')
+      }))
   })
 })

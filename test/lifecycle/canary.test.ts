@@ -415,6 +415,23 @@ describe('a policy on trial', function () {
       expect((await ended(gate, id)).ended_because.code).to.equal('new_denials')
     })
 
+    it('by decisions that waited for the other policy in vain', async () => {
+      const { id } = await started(gate, STRICT, { abort_when: { late: 3 } })
+      const late = (n: number) =>
+        gate.gate.operations.write((tx) =>
+          tx.query(
+            `insert into policy_canary_counts select $1, extract(epoch from now())::bigint / 10 - $2::int, 'late', $2, 0, 0, 0`,
+            [id, n],
+          ),
+        )
+      await late(2)
+      await again() // which looks, before anybody can call
+      expect((await canaryOf(gate)).last_5_min.late).to.equal(2)
+      expect((await canaryOf(gate)).status).to.equal('running')
+      await late(1)
+      expect((await ended(gate, id)).ended_because.code).to.equal('late')
+    })
+
     it('by so many times the denials, where there are decisions enough to say so', async () => {
       const { id } = await started(gate, STRICT, { abort_when: { deny_rate_x: 3 } })
       await acted(19)

@@ -89,6 +89,15 @@ export async function ask(
   throw new Failure(response.status, error, response.headers.get('x-request-id') ?? '', answer)
 }
 
+/** Asks whether the gate is there, and who is signed in by now. */
+export async function probe(): Promise<void> {
+  try {
+    session.value = await call('GET /ui/session')
+  } catch (error) {
+    if (error instanceof Failure && error.status === 401) session.value = null
+  }
+}
+
 async function fetched(url: string, init: RequestInit): Promise<Response> {
   try {
     const response = await fetch(url, init)

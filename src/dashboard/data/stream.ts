@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals'
-import { session } from './api.ts'
+import { heardAt, offline, probe, session } from './api.ts'
 
 // One WebSocket a tab, resumed by the last id, so that nothing is missed while it was cut off. What is wanted is told to
 // whoever follows; lists ask the gate again rather than guess from an event what became of them.
@@ -32,15 +32,20 @@ export function openStream(): void {
   socket = opened
   opened.addEventListener('open', () => {
     link.value = 'live'
+    heardAt.value = Date.now()
+    offline.value = false
   })
   opened.addEventListener('message', ({ data }: MessageEvent<string>) => {
     const entry = JSON.parse(data) as Entry
+    heardAt.value = Date.now()
     last = entry.id
     for (const follower of [...followers]) follower(entry)
   })
   opened.addEventListener('close', () => {
     socket = null
     link.value = 'lost'
+    // A socket that fails does not say why: the gate may be away, or the session over.
+    void probe()
     setTimeout(openStream, RETRY_MS)
   })
 }

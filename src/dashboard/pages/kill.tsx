@@ -35,6 +35,7 @@ export function StopDialog({ scope = {}, onClose }: { scope?: Scope; onClose: ()
   return (
     <Confirm
       danger
+      evenOffline
       title={
         <>
           Stop <Said inline text={nameOf(scope)} />?

@@ -26,7 +26,12 @@ export function Spend() {
           {month === undefined ? <Guards /> : null}
         </>
       ) : (
-        <One id={agent} month={month} />
+        <>
+          <p>
+            <Link href={month === undefined ? '/spend' : `/spend?month=${month}`}>All agents</Link>
+          </p>
+          <MonthOfAgent id={agent} month={month} />
+        </>
       )}
     </>
   )
@@ -240,7 +245,8 @@ function Guards() {
   )
 }
 
-function One({ id, month }: { id: string; month: string | undefined }) {
+/** What one agent spent in a month, of its own budget. */
+export function MonthOfAgent({ id, month }: { id: string; month: string | undefined }) {
   const one = useResource(
     `${id} ${month}`,
     () => call('GET /api/v1/agents/{id}/spend', { path: { id }, query: { month } }),
@@ -248,17 +254,7 @@ function One({ id, month }: { id: string; month: string | undefined }) {
     SLOW_MS,
   )
   return (
-    <Part
-      label="One agent"
-      of={one}
-      before={
-        <>
-          <p>
-            <Link href={month === undefined ? '/spend' : `/spend?month=${month}`}>All agents</Link>
-          </p>
-        </>
-      }
-    >
+    <Part label="One agent" of={one}>
       {(spend) => (
         <>
           <h2>

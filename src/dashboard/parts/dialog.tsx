@@ -1,7 +1,7 @@
 import { type Signal, useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
-import { Failure } from '../data/api.ts'
+import { Failure, offline } from '../data/api.ts'
 import { Problem } from './states.tsx'
 
 interface Props {
@@ -9,6 +9,8 @@ interface Props {
   readonly confirm: string
   readonly danger?: boolean
   readonly disabled?: boolean
+  /** What is tried also while the gate does not answer: to stop something. */
+  readonly evenOffline?: boolean
   readonly onClose: () => void
   /** Closes the dialog once it is done; what it throws is shown. */
   readonly onConfirm: () => Promise<void>
@@ -16,11 +18,13 @@ interface Props {
 }
 
 /** Asks before something is done, and stays until the gate has answered. */
-export function Confirm({ title, confirm, danger, disabled, onClose, onConfirm, children }: Props) {
+export function Confirm({ title, confirm, danger, onClose, onConfirm, children, ...rest }: Props) {
   const at = useRef<HTMLDialogElement>(null)
   const busy = useSignal(false)
   const failure = useSignal<Failure | undefined>(undefined)
   useEffect(() => at.current?.showModal(), [])
+  const isAway = offline.value && !rest.evenOffline
+  const disabled = rest.disabled || isAway
   const submit = async (event: Event) => {
     event.preventDefault()
     if (busy.value || disabled) return
@@ -41,6 +45,7 @@ export function Confirm({ title, confirm, danger, disabled, onClose, onConfirm, 
       <form onSubmit={(event) => void submit(event)}>
         <h2 id="dialog-title">{title}</h2>
         {children}
+        {isAway ? <p class="note">The gate does not answer: nothing can be changed now.</p> : null}
         {failure.value ? <Problem failure={failure.value} /> : null}
         <div class="row end">
           <button type="button" onClick={() => at.current?.close()}>

@@ -152,6 +152,7 @@ const CONDITIONS: Readonly<Record<string, string>> = {
   deny_rate_x: 'times as many denials',
   new_denials: 'new denials',
   unplayable: 'decisions that it cannot be asked about',
+  late: 'decisions that waited for it in vain',
 }
 
 const whomOf = ({ agents, roles }: On): string =>

@@ -29,14 +29,14 @@ interface Props {
   readonly onFresh: (fresh: Fresh) => void
 }
 
-/** Asks whose key it is to be, and of which role. */
-export function CreateKey({ onClose, onFresh }: Props) {
+/** Asks whose key it is to be, and of which role. `agent`: whose it is already said. */
+export function CreateKey({ agent: ofAgent, onClose, onFresh }: Props & { agent?: string }) {
   const name = useSignal('')
-  const role = useSignal<(typeof ROLES)[number]>('observer')
-  const agent = useSignal('')
+  const role = useSignal<(typeof ROLES)[number]>(ofAgent === undefined ? 'observer' : 'agent')
+  const agent = useSignal(ofAgent ?? '')
   const create = async () => {
-    const ofAgent = role.value === 'agent' ? { agent: agent.value } : {}
-    const body = { name: name.value, role: role.value, ...ofAgent }
+    const acting = role.value === 'agent' ? { agent: agent.value } : {}
+    const body = { name: name.value, role: role.value, ...acting }
     onFresh(await call('POST /api/v1/keys', { body }))
   }
   return (

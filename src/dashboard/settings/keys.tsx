@@ -81,7 +81,7 @@ function List({ onFresh }: { onFresh: (fresh: Fresh) => void }) {
                 {all.length > SHOWN_MAX ? `, the first ${SHOWN_MAX} are shown` : ''}
               </p>
               <Cards of={all.slice(0, SHOWN_MAX)} empty="No key matches." cursor={null}>
-                {(one) => <One of={one} again={list.load} onFresh={onFresh} />}
+                {(one) => <KeyCard of={one} again={list.load} onFresh={onFresh} />}
               </Cards>
             </>
           )
@@ -97,7 +97,8 @@ interface OneProps {
   readonly onFresh: (fresh: Fresh) => void
 }
 
-function One({ of, again, onFresh }: OneProps) {
+/** A key, and what can be done with it. */
+export function KeyCard({ of, again, onFresh }: OneProps) {
   const asking = useSignal<'rotate' | 'revoke' | null>(null)
   const close = () => {
     asking.value = null

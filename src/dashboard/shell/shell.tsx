@@ -1,8 +1,9 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { Link, Redirect, Route, Switch, useLocation } from 'wouter-preact'
-import { call, hasRole, offline, session } from '../data/api.ts'
+import { call, hasRole, heardAt, offline, probe, session } from '../data/api.ts'
 import { openLive } from '../data/live.ts'
+import { useEvery } from '../data/every.ts'
 import { useResource } from '../data/resource.ts'
 import { closeStream, link, openStream } from '../data/stream.ts'
 import { Actions } from '../pages/actions.tsx'
@@ -25,11 +26,20 @@ import { PAGES, pageOf } from './pages.ts'
 import { Palette } from './palette.tsx'
 import { setTo } from '../parts/doing.ts'
 
+/** Pages of one thing are called by it. */
+const ONE = [
+  ['/actions/', 'Action'],
+  ['/agents/', 'Agent'],
+] as const
+
+const titleOf = (path: string): string =>
+  ONE.find(([under]) => path.startsWith(under))?.[1] ?? pageOf(path)?.[1] ?? 'Portcullis'
+
 /** What every page stands in: the way to the others, the state of the line, and the way to stop everything. */
 export function Shell() {
   const [path] = useLocation()
   const page = pageOf(path)
-  const title = path.startsWith('/actions/') ? 'Action' : (page?.[1] ?? 'Portcullis')
+  const title = titleOf(path)
   useEffect(() => {
     const leave = openLive()
     openStream()
@@ -48,6 +58,7 @@ export function Shell() {
   return (
     <div class="shell">
       <Bar />
+      <Away />
       <Stopped />
       <nav aria-label="Pages">
         {PAGES.map(([to, label, letter]) => (
@@ -77,6 +88,41 @@ export function Shell() {
         <Pages />
       </main>
       {helping.value ? <Help onClose={setTo(helping, false)} /> : null}
+    </div>
+  )
+}
+
+const PROBE_MS = 2_000
+/** A line that is dead says nothing: after so long without a word the gate is asked. */
+const SILENT_MS = 20_000
+const SECOND_MS = 1_000
+
+/** What the browser says of its own network. */
+const CHANGES = ['offline', 'online'] as const
+
+/** Says on every page that what it shows may be of before, and asks until the gate is there again. */
+function Away() {
+  const now = useSignal(Date.now())
+  useEvery(PROBE_MS, offline.value, probe)
+  useEvery(SILENT_MS, !offline.value, () =>
+    Date.now() - heardAt.value < SILENT_MS ? undefined : probe(),
+  )
+  useEffect(() => {
+    const ask = () => void probe()
+    for (const change of CHANGES) addEventListener(change, ask)
+    return () => {
+      for (const change of CHANGES) removeEventListener(change, ask)
+    }
+  }, [])
+  useEvery(SECOND_MS, offline.value, () => {
+    now.value = Date.now()
+  })
+  if (!offline.value) return null
+  const age = Math.max(0, Math.round((now.value - heardAt.value) / SECOND_MS))
+  return (
+    <div class="banner" role="alert">
+      The gate does not answer. It was heard last {age} s ago; what stands here is of then, and
+      nothing can be changed. Stopping things is tried all the same.
     </div>
   )
 }
@@ -172,6 +218,9 @@ function Pages() {
       <Route path="/actions/:id">{({ id }) => <Story id={id} />}</Route>
       <Route path="/agents">
         <Agents />
+      </Route>
+      <Route path="/agents/:id">
+        <Lazy load={async () => (await import('../agent/page.tsx')).OneAgent} />
       </Route>
       <Route path="/alerts">
         <Alerts />

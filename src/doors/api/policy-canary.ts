@@ -47,6 +47,7 @@ interface AbortBody {
   readonly deny_rate_x?: number
   readonly new_denials?: number
   readonly unplayable?: number
+  readonly late?: number
 }
 
 const NAMES = { type: 'array', minItems: 1, maxItems: 1_000, items: NAME } as const
@@ -68,6 +69,11 @@ const ABORT_WHEN = {
       ...AT_LEAST_ONE,
       description:
         'so many actions about which one of the two cannot be asked: it takes the request for another call (a route that is gone), or needs a look-up that was not made',
+    },
+    late: {
+      ...AT_LEAST_ONE,
+      description:
+        'so many decisions in which the one that does not decide got no turn in 250 ms, which each of them waited',
     },
   }),
   minProperties: 1,
@@ -262,11 +268,12 @@ export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle'>): Endpo
   return endpoints
 }
 
-const conditions = ({ errors, deny_rate_x, new_denials, unplayable }: AbortBody): AbortWhen => ({
-  errors: errors ?? null,
-  denyRateX: deny_rate_x ?? null,
-  newDenials: new_denials ?? null,
-  unplayable: unplayable ?? null,
+const conditions = (given: AbortBody): AbortWhen => ({
+  errors: given.errors ?? null,
+  denyRateX: given.deny_rate_x ?? null,
+  newDenials: given.new_denials ?? null,
+  unplayable: given.unplayable ?? null,
+  late: given.late ?? null,
 })
 
 function inTheFuture(text: string): Date {

@@ -23,6 +23,8 @@ export const SERVED_FILE = 'served.tar.gz'
 const KEPT_FILE = 'policy-bundle.tar.gz'
 /** After a failure: soon at first, then as seldom as after a success. */
 const RETRY_MS = 1_000
+/** What was kept will do for a start; nobody waits longer for a service that says nothing. */
+const FIRST_MS = 5_000
 /** One that keeps requests open is asked again at once; one that says so and does not must not be asked in a circle. */
 const BREATH_MS = 100
 
@@ -55,6 +57,8 @@ export class ServedPolicy {
   #failures = 0
   /** What was downloaded is not what decides, and nobody said that it may not. */
   #isDue = false
+  /** It was not what the service had before. */
+  #isNew = false
 
   /** @throws Error when the key of signatures cannot be read */
   constructor(home: ServedHome, service: ServedBy, policies: PolicyStore, log: Logger) {
@@ -85,7 +89,7 @@ export class ServedPolicy {
    */
   async first(): Promise<void> {
     const kept = await this.#kept()
-    const got = await this.#get()
+    const got = await this.#get(kept && AbortSignal.timeout(FIRST_MS))
     if (got.bundle && (!kept || got.bundle.equals(kept) || (await this.#loads(got.bundle)))) {
       this.#bundle = got.bundle
       return
@@ -133,6 +137,7 @@ export class ServedPolicy {
     this.#failures = problem === undefined ? 0 : this.#failures + 1
     if (problem !== undefined) return this.#tell(problem)
     const isNew = bundle !== null && !(this.#bundle?.equals(bundle) ?? false)
+    this.#isNew = isNew
     if (isNew) this.#bundle = bundle
     // One that is away and comes back unchanged has nothing wrong any more.
     if (isNew || this.#isDue || this.#problem !== undefined) await this.#reload('bundle')
@@ -151,9 +156,10 @@ export class ServedPolicy {
     }
   }
 
-  async #get(): Promise<Got> {
+  async #get(late?: AbortSignal): Promise<Got> {
+    const { signal } = this.#ending
     try {
-      const bundle = await this.#download.next(this.#ending.signal)
+      const bundle = await this.#download.next(late ? AbortSignal.any([signal, late]) : signal)
       if (bundle) await this.#check(bundle)
       return { bundle, problem: undefined }
     } catch (error) {
@@ -214,7 +220,8 @@ export class ServedPolicy {
   #pauseMs(): number {
     const pollMs = this.#service.pollS * 1_000
     if (this.#failures > 0) return Math.min(RETRY_MS * 2 ** (this.#failures - 1), pollMs)
-    if (this.#isDue) return RETRY_MS
+    // A service that has another one each time is followed no faster than that.
+    if (this.#isDue || this.#isNew) return RETRY_MS
     return this.#download.keepsOpen ? BREATH_MS : pollMs * (1 + Math.random())
   }
 }

@@ -35,7 +35,7 @@ export function figuresOf(counts: readonly CanaryCount[]): CanaryFigures {
 
 /** Why a canary has to end, by what the last minutes had; undefined: it may go on. */
 export function isTooMuch(
-  { errors, denyRateX, newDenials, unplayable }: AbortWhen,
+  { errors, denyRateX, newDenials, unplayable, late }: AbortWhen,
   had: CanaryFigures,
 ): { readonly code: CanaryEnd; readonly reason: string } | undefined {
   if (errors !== null && had.errors >= errors) {
@@ -48,6 +48,10 @@ export function isTooMuch(
   if (unplayable !== null && had.unplayable >= unplayable) {
     const reason = `of ${had.unplayable} actions in five minutes it and the live policy could not both be asked: one of them takes them for another call, or needs other look-ups`
     return { code: 'unplayable', reason }
+  }
+  if (late !== null && had.late >= late) {
+    const reason = `in ${had.late} decisions of five minutes the other policy got no turn in time, and each of them waited for it`
+    return { code: 'late', reason }
   }
   // A live policy that denies nothing counts as one that denies once: no multiple of none is more than none.
   const bound = (denyRateX ?? Number.POSITIVE_INFINITY) * Math.max(1, had.deniedLive)

@@ -35,8 +35,11 @@ const LOOK_MS = 1_000
 /** What is promoted goes on until it is adopted here, so that nobody is decided for by the old one in between. */
 const ADOPTED_MS = 5_000
 const SWEEP_EVERY = 300
-/** Looks in which a candidate may fail to load for want of something else than itself. */
-const LOADS_MAX = 10
+/**
+ * Looks in which a candidate may fail to load for want of something else than itself. One that decides has none: until it
+ * loads here, its agents would be on the other side of this replica.
+ */
+const LOADS_MAX = { compare: 10, enforce: 1 } as const
 
 export interface CanaryWatchParts {
   readonly db: Db
@@ -220,12 +223,12 @@ export class CanaryWatch {
 
   async #load(canary: PolicyCanary): Promise<void> {
     const { db, history, policies, log } = this.#parts
-    const { id, revision } = canary
+    const { id, revision, mode } = canary
     const { files } = await history.read(revision)
     if (!files) return this.#unloadable(id, 'its files are not kept any more')
     // It was tested where it began; what must never be let through is asked of the very bundle that decides.
     const result = await policies.prepare(files, { isRollback: true })
-    if (!result.ok) return this.#notLoaded(id, result.diagnostics)
+    if (!result.ok) return this.#notLoaded(id, result.diagnostics, LOADS_MAX[mode])
     if (result.bundle.revision !== revision) {
       await closeAll(result.bundle.modules)
       return this.#unloadable(id, 'a replica has other values in its environment')
@@ -239,12 +242,12 @@ export class CanaryWatch {
 
   // A thread that stopped or took too long says nothing of the candidate, and the next look tries again; what is wrong with
   // the candidate itself is as wrong the next time.
-  #notLoaded(id: string, diagnostics: readonly Diagnostic[]): Promise<void> {
+  #notLoaded(id: string, diagnostics: readonly Diagnostic[], loadsMax: number): Promise<void> {
     const loads = (this.#failed.id === id ? this.#failed.loads : 0) + 1
     this.#failed = { id, loads }
     const [first] = diagnostics
     const why = first ? `${first.file}:${first.line} ${first.message}` : 'the load gave no answer'
-    if (isMomentary(diagnostics) && loads < LOADS_MAX)
+    if (isMomentary(diagnostics) && loads < loadsMax)
       throw new Error(`a candidate is not loaded yet: ${why}`)
     return this.#unloadable(id, `a replica cannot load it: ${why}`)
   }

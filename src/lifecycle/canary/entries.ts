@@ -26,12 +26,13 @@ export function canaryEntry(canary: PolicyCanary): AuditDraft {
 
 /** The conditions as they were given. */
 export function abortJson({ abortWhen }: PolicyCanary): JsonObject {
-  const { errors, denyRateX, newDenials, unplayable } = abortWhen
+  const { errors, denyRateX, newDenials, unplayable, late } = abortWhen
   return {
     ...(errors === null ? {} : { errors }),
     ...(denyRateX === null ? {} : { deny_rate_x: denyRateX }),
     ...(newDenials === null ? {} : { new_denials: newDenials }),
     ...(unplayable === null ? {} : { unplayable }),
+    ...(late === null ? {} : { late }),
   }
 }
 
@@ -53,7 +54,7 @@ export async function endOnRecord(
 }
 
 const ALERTING: ReadonlySet<CanaryEnding['code']> = new Set([
-  ...(['errors', 'deny_rate_x', 'new_denials', 'unplayable', 'unloadable'] as const),
+  ...(['errors', 'deny_rate_x', 'new_denials', 'unplayable', 'late', 'unloadable'] as const),
 ])
 
 /** What is published ends what was on trial: it is that, or what it was tried against is the policy no more. */
