@@ -47,5 +47,5 @@ function withoutElements(list: readonly Json[], step: string, rest: readonly str
     if (step !== EACH && step !== String(at)) return value
     return rest.length === 0 ? null : without(value, rest)
   })
-  return items.every((item, at) => item === list[at]) ? (list as Json) : items
+  return items.every((item, at) => item === list[at]) ? list : items
 }

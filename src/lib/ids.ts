@@ -38,7 +38,7 @@ export const opaqueId = (prefix: 'arq' | 'apv'): string => `${prefix}_${encodeRa
 export function timeOf(prefix: IdPrefix, text: string): number | undefined {
   if (!isId(prefix, text)) return undefined
   const time = text.slice(prefix.length + 1, prefix.length + 1 + TIME_CHARS)
-  return [...time].reduce((ms, char) => ms * 32 + ALPHABET.indexOf(char), 0)
+  return Array.from(time).reduce((ms, char) => ms * 32 + ALPHABET.indexOf(char), 0)
 }
 
 /** What sorts before every id of this time, and after every older one. */

@@ -25,12 +25,13 @@ export async function callBack(
   const callback = kept?.['callback'] as JsonObject | null | undefined
   if (!ended || !callback || !accessCallbacks.includes(callback['endpoint'] as string)) return
   const { id = null, status = null, status_endpoint: at = null } = ended.shown['task'] as JsonObject
+  if (typeof status !== 'string') return
   const { events = null, state = null } = callback
   if (Array.isArray(events) && !events.some((one: Json) => one === status)) return
   await webhooks.post(
     callback['endpoint'] as string,
     {
-      type: `access_request.${String(status)}`,
+      type: `access_request.${status}`,
       ...(state === null ? {} : { state }),
       task: { id, status, status_endpoint: at },
     },

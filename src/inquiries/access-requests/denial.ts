@@ -100,7 +100,12 @@ async function byRecord(
 }
 
 const reasonIn = (entry: RecordedDenial | undefined): string =>
-  (entry?.reasons ?? []).map((one: Json) => String((one as JsonObject)['message'])).join('; ')
+  (entry?.reasons ?? []).flatMap(messageOf).join('; ')
+
+function messageOf(reason: Json): readonly string[] {
+  const { message } = reason as JsonObject
+  return typeof message === 'string' ? [message] : []
+}
 
 const unbound = (message: string): GatewayError =>
   new GatewayError('invalid_denial_binding', message)

@@ -70,8 +70,7 @@ function itemJson(
   nowMs: number,
   { tokens, mask }: TaskViewParts,
 ): JsonObject {
-  const { resource = null, action = null } =
-    openedAsk(mask, stand.approvalId, stand.sealed) ?? ({} as JsonObject)
+  const { resource = null, action = null } = openedAsk(mask, stand.approvalId, stand.sealed) ?? {}
   const status = itemStatus(stand, nowMs)
   const result = status === 'approved' ? { result: resultJson(task, stand, tokens) } : {}
   return { resource, action, status, ...result }
