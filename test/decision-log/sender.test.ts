@@ -281,17 +281,17 @@ describe('decision logs to others', function () {
 
     it('are sent by one, what all of them decide; when it stops another goes on, and nothing is missing', async () => {
       const ids: string[] = []
-      for (let n = 0; n < 10; n++) ids.push(await decided(gates[n % 2] as TestGate))
+      for (let n = 0; n < 10; n++) ids.push(await decided(gates[n % 2]))
       const sent = await sink.of(ids)
       expect(sent.map((one) => one.decision_id)).to.deep.equal(ids)
       const senders = new Set(sent.map(({ labels }) => labels['id']))
       expect(senders.size).to.equal(1)
-      const { body } = await (gates[0] as TestGate).call('GET', '/meta')
+      const { body } = await gates[0].call('GET', '/meta')
       const isFirst = senders.has(body.replica)
       const [stopped, left] = isFirst ? [0, 1] : [1, 0]
-      await (gates[stopped] as TestGate).stop()
-      gates = [gates[left] as TestGate]
-      const more = [await decided(gates[0] as TestGate), await decided(gates[0] as TestGate)]
+      await gates[stopped].stop()
+      gates = [gates[left]]
+      const more = [await decided(gates[0]), await decided(gates[0])]
       const later = await sink.of(more)
       expect(later.map((one) => one.decision_id)).to.deep.equal(more)
       expect(senders.has(later[0]?.labels['id'] ?? '')).to.equal(false)

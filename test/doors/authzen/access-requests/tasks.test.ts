@@ -96,7 +96,7 @@ describe('access requests: tasks', function () {
       const asking = {
         subject,
         context: context ?? {},
-        ...(one as { resource: object; action: object }),
+        ...one,
       }
       const denial = await access.denied(asking)
       for (const items of [
@@ -241,7 +241,8 @@ describe('access requests: tasks', function () {
       await until('it is called', () => about(id).length > 0)
       const [effect] = about(id) as [Effect]
       const { headers } = effect
-      const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${effect.body}`
+      const { 'webhook-id': id, 'webhook-timestamp': at } = headers
+      const signed = [id, at, effect.body].join('.')
       const mac = createHmac('sha256', SECRET).update(signed).digest('base64')
       expect(headers['webhook-signature']).to.equal(`v1,${mac}`)
       const { state, task, ...rest } = JSON.parse(effect.body)
@@ -259,7 +260,7 @@ describe('access requests: tasks', function () {
       const loud = await ask({ events: ['denied', 'cancelled'] })
       await cancel(loud)
       await until('it is called', () => about(loud).length > 0)
-      expect(JSON.parse((about(loud)[0] as Effect).body).task.status).to.equal('cancelled')
+      expect(JSON.parse(about(loud)[0].body).task.status).to.equal('cancelled')
       expect(about(quiet)).to.have.length(0)
     })
   })
