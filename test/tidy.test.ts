@@ -101,6 +101,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'open-record': [
     ...[
       'lib',
+      'agents',
       'config',
       'control',
       'record',
