@@ -61,6 +61,7 @@ async function compare(database: Awaited<ReturnType<typeof databases>>[number]):
   const gate = await startProcess('gate-process.mjs', {
     ...database.env,
     API_TOKENS: `admin:bench:admin-token-of-bench,pep:bench:${PEP}`,
+    PEP_RATE_PER_S: '1000000',
     POLICY_DIR: policyDir,
   })
   const variants = [

@@ -37,6 +37,21 @@ export interface PolicyBundleConfig {
   readonly scope: string
 }
 
+/** Where decisions are sent as decision logs of OPA. */
+export interface DecisionLogConfig {
+  /** The service; chunks are posted to its `/logs`. */
+  readonly url: string
+  readonly token: string | null
+  readonly labels: Readonly<Record<string, string>>
+  readonly batch: number
+  /** Of a chunk, packed. */
+  readonly uploadBytesMax: number
+  readonly minDelayS: number
+  readonly maxDelayS: number
+  /** JSON pointers below `/input` and `/result`. */
+  readonly masks: readonly string[]
+}
+
 export interface Config {
   readonly host: string
   readonly port: number
@@ -56,6 +71,8 @@ export interface Config {
   /** Only what these send is believed of where a request comes from. */
   readonly trustedProxies: BlockList
   readonly ratePerS: number
+  /** Questions a second that one key of an enforcement point may ask. */
+  readonly pepRatePerS: number
   /** Streams of events that a key of another role than `agent` may have open at once. */
   readonly streamsPerKey: number
   /** Streams of events of all keys together. */
@@ -76,6 +93,10 @@ export interface Config {
   readonly alertWebhookUrl: string | null
   readonly webhookSecret: string | null
   readonly checkpointWebhookUrl: string | null
+  /** What an access request may ask to be called back at. */
+  readonly accessCallbacks: readonly string[]
+  /** Null: decisions are sent to nobody. */
+  readonly decisionLog: DecisionLogConfig | null
   /** Null: no model is configured. */
   readonly model: ModelConfig | null
   /** PEM files with the public keys whose signature on a manifest is believed. */
@@ -142,6 +163,7 @@ export function parseConfig(env: Env): Config {
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
     trustedProxies: proxies(read.list('TRUSTED_PROXIES'), problems),
     ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
+    pepRatePerS: read.integer('PEP_RATE_PER_S', 500, 1, 1_000_000),
     streamsPerKey: read.integer('STREAMS_PER_KEY', 64, 1, 1_000_000),
     streamsMax: read.integer('STREAMS_MAX', 4_096, 1, 1_000_000),
     mcpCommands: read.list('MCP_COMMANDS').map((command) => command.split(/\s+/)),
@@ -158,6 +180,8 @@ export function parseConfig(env: Env): Config {
     alertWebhookUrl: read.url('ALERT_WEBHOOK_URL', ['http:', 'https:']),
     webhookSecret: read.text('WEBHOOK_SECRET', '').trim() || null,
     checkpointWebhookUrl: read.url('CHECKPOINT_WEBHOOK_URL', ['http:', 'https:']),
+    accessCallbacks: read.list('ACCESS_REQUEST_CALLBACKS').map((url) => callback(url, problems)),
+    decisionLog: decisionLog(read, problems),
     model: modelConfig(read, problems),
     manifestKeyFiles: read.list('MANIFEST_TRUSTED_KEYS').map((file) => path.resolve(file)),
     bundleSigningKeyFile: fileOrNull(read.text('BUNDLE_SIGNING_KEY', '')),
@@ -189,6 +213,40 @@ function policyBundle(read: Reader, problems: string[]): PolicyBundleConfig | nu
     waitS: read.integer('POLICY_BUNDLE_WAIT_S', 30, 0, 600),
     publicKeyFile: fileOrNull(read.text('POLICY_BUNDLE_PUBLIC_KEY', '')),
     scope: read.text('POLICY_BUNDLE_SCOPE', ''),
+  }
+}
+
+const POINTER = /^\/(?:input|result)(?:\/(?:[^~/]|~[01])*)*$/
+const LABEL = /^([A-Za-z_][A-Za-z0-9_.-]{0,62})=(.{0,200})$/
+
+function decisionLog(read: Reader, problems: string[]): DecisionLogConfig | null {
+  const url = read.url('DECISION_LOG_URL', ['http:', 'https:'])
+  const masks = read.list('DECISION_LOG_MASK')
+  for (const mask of masks) {
+    if (!POINTER.test(mask)) {
+      problems.push(`DECISION_LOG_MASK: \`${mask}\` is no JSON pointer below /input or /result`)
+    }
+  }
+  const labels = read.list('DECISION_LOG_LABELS').map((text) => LABEL.exec(text)?.slice(1) ?? [])
+  if (labels.some((label) => label.length === 0)) {
+    problems.push('DECISION_LOG_LABELS must be a list such as `env=production,region=eu`')
+  }
+  const minDelayS = read.integer('DECISION_LOG_MIN_DELAY_S', 5, 0, 3_600)
+  const maxDelayS = read.integer('DECISION_LOG_MAX_DELAY_S', 10, 0, 3_600)
+  if (maxDelayS < minDelayS) {
+    problems.push('DECISION_LOG_MAX_DELAY_S must not be less than DECISION_LOG_MIN_DELAY_S')
+  }
+  const { username = '', password = '', search = '' } = parseUrl(url ?? '') ?? {}
+  if (username + password + search !== '') {
+    problems.push('DECISION_LOG_URL must not carry credentials (DECISION_LOG_TOKEN) or a query')
+  }
+  const batch = read.integer('DECISION_LOG_BATCH', 100, 1, 10_000)
+  const uploadBytesMax = read.integer('DECISION_LOG_UPLOAD_BYTES', 32_768, 1_024, 10 << 20)
+  if (url === null) return null
+  return {
+    ...{ url, masks, minDelayS, maxDelayS, batch, uploadBytesMax },
+    token: read.text('DECISION_LOG_TOKEN', '') || null,
+    labels: Object.fromEntries(labels) as Record<string, string>,
   }
 }
 
@@ -294,6 +352,14 @@ function checkedOrigin(origin: string, problems: string[]): string {
   return origin
 }
 
+// Compared as it is sent, so it is kept as it is written.
+function callback(url: string, problems: string[]): string {
+  if (!/^https?:$/.test(parseUrl(url)?.protocol ?? '')) {
+    problems.push('ACCESS_REQUEST_CALLBACKS must be URLs that start with https:// or http://')
+  }
+  return url
+}
+
 function proxies(entries: readonly string[], problems: string[]): BlockList {
   const isGood = (entry: string) => {
     try {
@@ -313,7 +379,11 @@ function checkWebhooks(config: Config, problems: string[]): void {
   } catch (error) {
     problems.push(`WEBHOOK_SECRET: ${(error as Error).message}`)
   }
-  const wanted = config.approvalWebhookUrl ?? config.alertWebhookUrl ?? config.checkpointWebhookUrl
+  const wanted =
+    config.approvalWebhookUrl ??
+    config.alertWebhookUrl ??
+    config.checkpointWebhookUrl ??
+    config.accessCallbacks[0]
   if (wanted && !config.webhookSecret) {
     problems.push('WEBHOOK_SECRET is needed to sign webhooks when a webhook URL is set')
   }

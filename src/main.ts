@@ -8,6 +8,7 @@ import { JUDGE, KINDS } from './decide/index.ts'
 import { DRAFT_LOADER, POLICY_LOADER } from './decide/load.ts'
 import { Transports } from './protocols/transports.ts'
 import { FactLookups } from './facts/lookups.ts'
+import { decisionLogSender } from './decision-log/decision-log.ts'
 import { httpDoor } from './doors/door.ts'
 import type { Listening } from './doors/edge/listening.ts'
 import { refusal } from './doors/edge/readiness.ts'
@@ -16,6 +17,7 @@ import { Lifetime } from './lib/lifetime.ts'
 import { createLogger, type Logger } from './lib/log.ts'
 import { readVersion } from './lib/version.ts'
 import { Bootstrap } from './operations/bootstrap.ts'
+import { AccessTokens } from './inquiries/access-requests/tokens.ts'
 import { Inquiries } from './inquiries/inquiries.ts'
 import { Operations } from './operations/operations.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
@@ -138,7 +140,9 @@ async function openActions(basics: Basics, record: RecordParts) {
     ...{ transports, ...judging, ...recording },
     refusal: () => refusal({ checkpoints, replica }),
   })
-  const inquiries = new Inquiries({ pipeline, db, ledger, agents, mask, replicaId })
+  const tokens = new AccessTokens((purpose) => mask.keyFor(purpose), config.publicServerUrl)
+  const asking = { db, ledger, agents, mask, replicaId, tokens, environment: keyRing }
+  const inquiries = new Inquiries({ pipeline, ...asking, pepRatePerS: config.pepRatePerS })
   const files = new PlanFiles(config.plansDir)
   const plans = await life.begin(new Plans({ db, agents, killState, metrics, log, files, bundle }))
   const turns = new Turns({ ledger, pipeline, agents, model, replicaId, mask, log, bundle })
@@ -169,15 +173,20 @@ async function openActions(basics: Basics, record: RecordParts) {
 async function openWork(basics: Basics, record: RecordParts, actions: ActionParts): Promise<void> {
   const { config, killState, policies, life } = basics
   const { store, jobs } = record
-  const { auditRetentionDays: days, publicServerUrl: serverUrl } = config
+  const { auditRetentionDays: days, publicServerUrl: serverUrl, accessCallbacks } = config
   const all = { ...basics, ...record, ...actions, bundle: () => policies.current }
   const sweeper = new Sweeper({ ...all, retention: { ...record, days } })
   // What was held is decided again by a policy that is on record, and by the side that it began on.
   await basics.lifecycle.begin(life, all)
-  jobs.work(handlers({ ...all, serverUrl }))
+  jobs.work(handlers({ ...all, serverUrl, accessCallbacks }))
   life.atEnd(() => jobs.rest())
   await life.begin({ stop: () => actions.replays.stop() })
   await life.begin(sweeper)
+  if (config.decisionLog) {
+    await life.begin(
+      decisionLogSender(config.decisionLog, { ...all, replicaId: record.replica.id }),
+    )
+  }
   // One process on an embedded database has no peers.
   if (!store.isEmbedded) await life.begin(peerListener({ ...record, killState }))
 }

@@ -38,6 +38,51 @@ describe('the environment', () => {
     expect(Object.isFrozen(config)).to.equal(true)
   })
 
+  it('names where decision logs go, in what portions, and what they do not carry', () => {
+    expect(parseConfig({}).decisionLog).to.equal(null)
+    const url = 'https://logs.example/opa'
+    expect(parseConfig({ DECISION_LOG_URL: url }).decisionLog).to.deep.equal({
+      ...{ url, token: null, labels: {}, masks: [], batch: 100, uploadBytesMax: 32_768 },
+      ...{ minDelayS: 5, maxDelayS: 10 },
+    })
+    const { decisionLog } = parseConfig({
+      DECISION_LOG_URL: url,
+      DECISION_LOG_LABELS: 'env=test, region=eu=1',
+      DECISION_LOG_MASK: '/input/a~1b/*, /result',
+    })
+    expect(decisionLog?.labels).to.deep.equal({ env: 'test', region: 'eu=1' })
+    expect(decisionLog?.masks).to.deep.equal(['/input/a~1b/*', '/result'])
+    for (const [name, value] of [
+      ['DECISION_LOG_URL', 'https://user:secret@logs.example'],
+      ['DECISION_LOG_MASK', 'input/a'],
+      ['DECISION_LOG_MASK', '/labels/id'],
+      ['DECISION_LOG_MASK', '/input/a~2'],
+      ['DECISION_LOG_LABELS', 'no-value'],
+      ['DECISION_LOG_MAX_DELAY_S', '1'],
+      ['DECISION_LOG_BATCH', '0'],
+    ] as const) {
+      const found = problems({ [name]: value })
+      expect(found, `${name}=${value}`).to.have.length(1)
+      expect(found[0]).to.include(name)
+      expect(found[0]).not.to.include('secret')
+    }
+  })
+
+  it('takes callbacks of access requests as they are written, and wants a secret for them', () => {
+    const ok = {
+      ACCESS_REQUEST_CALLBACKS: 'https://pep.example/cb?x=1, http://pep:8080/cb',
+      WEBHOOK_SECRET: 's3cret-of-webhooks',
+    }
+    expect(parseConfig(ok).accessCallbacks).to.deep.equal([
+      'https://pep.example/cb?x=1',
+      'http://pep:8080/cb',
+    ])
+    expect(
+      problems({ ACCESS_REQUEST_CALLBACKS: 'ftp://x', WEBHOOK_SECRET: 's3cret-of-webhooks' }),
+    ).to.have.length(1)
+    expect(problems({ ACCESS_REQUEST_CALLBACKS: 'https://pep.example/cb' })).to.have.length(1)
+  })
+
   it('reports every mistake at once, each with the name of its variable', () => {
     const found = problems({
       PORT: '70000',

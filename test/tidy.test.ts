@@ -38,8 +38,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   inquiries: [
     ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'agents', 'control', 'record'],
-    'canary',
-    'pipeline',
+    // Access requests are approvals of questions.
+    ...['canary', 'pipeline', 'approvals'],
   ],
   turns: [
     ...['model', 'lib', 'errors', 'store', 'decide', 'bundle', 'protocols', 'agents', 'record'],
@@ -70,8 +70,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],
-    ...['telemetry', 'pipeline', 'turns', 'rehearsal', 'operations'],
+    ...['telemetry', 'pipeline', 'turns', 'rehearsal', 'operations', 'inquiries'],
   ],
+  // Decisions on their way to a sink of others.
+  'decision-log': ['model', 'lib', 'config', 'store', 'bundle', 'record', 'telemetry'],
   // Work on a record while no gate runs: composes, as main does.
   maintenance: ['lib', 'config', 'control', 'record', 'store'],
   // What programs of others import: nothing of ours comes with it.
@@ -99,6 +101,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'open-record': [
     ...[
       'lib',
+      'agents',
       'config',
       'control',
       'record',

@@ -24,6 +24,10 @@ export interface Caller {
   readonly agentId: string | null
 }
 
+/** Whom a key speaks for: the same whichever of their keys is presented, so that a rotation between two tries changes nothing. */
+export const holderOf = ({ agentId, role, name }: Omit<Caller, 'keyId'>): string =>
+  agentId === null ? `${role}:${name}` : `agent:${agentId}`
+
 /** A key of the environment. An agent token is bound to the agent of that name. */
 export interface EnvironmentKey {
   readonly role: KeyRole

@@ -18,10 +18,16 @@ import {
 
 export type ApprovalStatus = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
 
+/** `access_request`: nothing is held here; who asked shows the approval when it asks again. */
+export type ApprovalOrigin = 'action' | 'access_request'
+
 /** A task as stored; terminal states are final. */
 export interface Approval {
   readonly id: string
+  readonly origin: ApprovalOrigin
+  /** '' where there is none: it was asked by who enforces the answer. */
   readonly actionId: string
+  /** '' where it is for somebody the registry does not know. */
   readonly agentId: string
   readonly tool: string
   readonly status: ApprovalStatus
@@ -34,12 +40,16 @@ export interface Approval {
   readonly approverRoles: string[]
   readonly reason: string
   readonly createdAt: Date
+  /** Of an access request that was approved: until when the approval counts. */
   readonly expiresAt: Date
+  /** When the quorum was reached, also where the approval was taken back later. */
+  readonly approvedAt: Date | null
   readonly decidedAt: Date | null
 }
 
 export interface NewApproval {
   readonly id: string
+  readonly origin: ApprovalOrigin
   readonly actionId: string
   readonly agentId: string
   readonly tool: string
@@ -58,9 +68,9 @@ export interface Voter {
   readonly role: string
 }
 
-const COLUMNS =
-  columns(`id, action_id, agent_id, tool, status, request_hash, target_hash, revision, canary_id, quorum,
-  approver_roles, reason, created_at, expires_at, decided_at`)
+const COLUMNS = `coalesce(action_id, '') as "actionId", ${columns(`id, origin, agent_id, tool, status,
+  request_hash, target_hash, revision, canary_id, quorum, approver_roles, reason, created_at, expires_at,
+  approved_at, decided_at`)}`
 const VOTE_COLUMNS = columns('approval_id, key_id, approver, vote, comment, at')
 
 /** Opens a task; it is written with its batch. */
@@ -70,8 +80,8 @@ export function createApproval(tx: Tx, approval: NewApproval): Approval {
   const expiresAt = new Date(tx.nowMs + terms.expiresMs)
   tx.send(
     `insert into approvals (id, action_id, agent_id, tool, status, request_hash, target_hash,
-       revision, quorum, approver_roles, reason, created_at, expires_at, canary_id)
-     values ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       revision, quorum, approver_roles, reason, created_at, expires_at, canary_id, origin)
+     values ($1, nullif($2, ''), $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     [
       approval.id,
       approval.actionId,
@@ -86,6 +96,7 @@ export function createApproval(tx: Tx, approval: NewApproval): Approval {
       createdAt,
       expiresAt,
       approval.canaryId,
+      approval.origin,
     ],
   )
   return {
@@ -95,6 +106,7 @@ export function createApproval(tx: Tx, approval: NewApproval): Approval {
     approverRoles: [...terms.approverRoles],
     createdAt,
     expiresAt,
+    approvedAt: null,
     decidedAt: null,
   }
 }
@@ -177,12 +189,13 @@ export async function cancel(tx: Tx, id: string): Promise<Approval> {
   return end(tx, id, 'cancelled')
 }
 
-/** Withdraws every task of an agent that has not run yet; answers them. */
+/** Withdraws every task of an agent that has not run yet, or whose approval could still be shown; answers them. */
 export async function cancelOfAgent(tx: Tx, agentId: string): Promise<Approval[]> {
   return tx.query<Approval>(
     `update approvals set status = 'cancelled', decided_at = $2
      where agent_id = $1 and (status = 'pending' or (status = 'approved' and exists
-       (select 1 from actions where actions.id = approvals.action_id and state = 'held')))
+       (select 1 from actions where actions.id = approvals.action_id and state = 'held'))
+       or (status = 'approved' and origin = 'access_request' and expires_at > $2))
      returning ${COLUMNS}`,
     [agentId, new Date(tx.nowMs)],
   )
@@ -290,19 +303,21 @@ export async function countPending(db: Db, agentId: string | null): Promise<numb
 }
 
 /**
- * The task, if it can still be decided: nobody has, or it was approved and its action still waits.
+ * The task, if it can still be decided: nobody has, or it was approved and its action still waits, or the approval can still be
+ * shown.
  * @throws GatewayError `not_found`, `conflict`
  */
 export async function openTask(tx: Tx, id: string): Promise<Approval> {
-  const [row] = await tx.query<Approval & { isHeld: boolean }>(
-    `select ${COLUMNS}, exists (select 1 from actions
-       where actions.id = approvals.action_id and state = 'held') as "isHeld"
+  const [row] = await tx.query<Approval & { isOpen: boolean }>(
+    `select ${COLUMNS}, (exists (select 1 from actions
+         where actions.id = approvals.action_id and state = 'held')
+       or (origin = 'access_request' and approvals.expires_at > $2)) as "isOpen"
      from approvals where id = $1`,
-    [id],
+    [id, new Date(tx.nowMs)],
   )
   if (!row) throw new GatewayError('not_found', `there is no approval \`${id}\``)
-  const { isHeld, ...task } = row
-  if (task.status !== 'pending' && !(task.status === 'approved' && isHeld)) {
+  const { isOpen, ...task } = row
+  if (task.status !== 'pending' && !(task.status === 'approved' && isOpen)) {
     throw alreadyDecided(task)
   }
   if (task.expiresAt.getTime() <= tx.nowMs) {
@@ -316,10 +331,17 @@ export async function openTask(tx: Tx, id: string): Promise<Approval> {
 const alreadyDecided = ({ status }: Approval): GatewayError =>
   new GatewayError('conflict', `this approval is already ${status}`, { details: { status } })
 
+// From the vote that completed the quorum on.
+const COUNTS_UNTIL = `(select least($3::timestamptz + i.valid_ms * interval '1 ms', i.requested_until)
+  from access_items i where i.approval_id = approvals.id)`
+
 async function end(tx: Tx, id: string, status: ApprovalStatus): Promise<Approval> {
   const [row] = await tx.query<Approval>(
-    `update approvals set status = $2, decided_at = $3 where id = $1 and status in ('pending', 'approved')
-     returning ${COLUMNS}`,
+    `update approvals set status = $2, decided_at = $3,
+       approved_at = case when $2 = 'approved' then $3 else approved_at end,
+       expires_at = case when $2 = 'approved' and origin = 'access_request' then ${COUNTS_UNTIL}
+         else expires_at end
+     where id = $1 and status in ('pending', 'approved') returning ${COLUMNS}`,
     [id, status, new Date(tx.nowMs)],
   )
   if (!row) throw new GatewayError('conflict', 'this approval was decided meanwhile')

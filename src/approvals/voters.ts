@@ -20,6 +20,9 @@ export interface Requester {
   readonly agentId: string
   readonly agentName: string
   readonly owner: string
+  /** Of an access request: who else it is for, and whose key sent it. */
+  readonly others?: readonly string[]
+  readonly keyId?: string
 }
 
 /** A key that may have voted, while it is alive. */
@@ -46,7 +49,7 @@ export type Objection = (name: string) => string | null
 /** Who could have made the request, or made it look like the agent's, and therefore does not approve it. */
 export async function objectionsTo(
   db: Db,
-  { agentId, agentName, owner }: Requester,
+  { agentId, agentName, owner, others = [], keyId = '' }: Requester,
   { separation }: ApprovalTerms,
   nowMs: number,
 ): Promise<Objection> {
@@ -54,16 +57,18 @@ export async function objectionsTo(
   const keys = separation.keyIssuer
     ? await db.query<{ name: string; issued_by: string; is_recent: boolean }>(
         `select name, issued_by, created_at >= $2 as is_recent from api_keys
-         where agent_id = $1 and coalesce(revoked_at, 'infinity') >= $2
+         where (agent_id = $1 or id = $3) and coalesce(revoked_at, 'infinity') >= $2
            and coalesce(expires_at, 'infinity') >= $2`,
-        [agentId, since],
+        [agentId, since, keyId],
       )
     : []
   const issuers = new Set(keys.filter((one) => one.is_recent).map((one) => voiceOf(one.issued_by)))
   const holders = new Set(keys.map((one) => voiceOf(one.name)))
+  const asking = new Set(others.map(voiceOf))
   return (name) => {
     const voice = voiceOf(name)
     if (voice === voiceOf(agentName)) return 'is the agent that asks'
+    if (asking.has(voice)) return 'asks for it, or is whom it is asked for'
     if (separation.owner && voice === voiceOf(owner)) return 'owns the agent that asks'
     if (issuers.has(voice)) return 'issued a key of this agent in the last 30 days'
     return holders.has(voice) ? 'held a key of this agent in the last 30 days' : null

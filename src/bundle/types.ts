@@ -170,6 +170,8 @@ export interface PolicyDocuments {
    * @throws EvalError when the evaluation fails
    */
   answer(path: readonly string[], inputText: string | undefined): string | undefined
+  /** `data.system.log.mask` of an event as JSON text; undefined where no rule says any. @throws when the evaluation fails */
+  logMask?(eventText: string): string | undefined
 }
 
 /** A module as it goes from thread to thread; what is large in it lies in shared memory. */
@@ -404,6 +406,8 @@ export interface PublishTerms {
 export interface DecisionApi {
   /** Actions that are no tools, with the types of resources each is for; null: any. */
   readonly actions: ReadonlyMap<string, readonly string[] | null>
+  /** Whether a question takes what asking takes, such as a rate; else it takes nothing. */
+  readonly consumes: boolean
   /** Whether a denial says all its reasons, or the code of the first alone. */
   readonly disclosesReasons: boolean
   readonly opa: {
@@ -419,9 +423,24 @@ export interface DecisionApi {
     /** Whether the person in front of the client is asked where one must approve; else it is denied. */
     readonly asksLocally: boolean
   }
+  readonly accessRequests: AccessRequestRules
   /** What a search looks through, by type; subjects of type `agent` are the registry's. */
   readonly subjects: ReadonlyMap<string, readonly Entity[]>
   readonly resources: ReadonlyMap<string, readonly Entity[]>
+}
+
+/** How people are asked for what an enforcement point was denied (AuthZEN's access requests). */
+export interface AccessRequestRules {
+  /** How long after a denial it may be asked for. */
+  readonly requestableMs: number
+  /** How long an approval counts. */
+  readonly approvedMs: number
+  /** How long a task is answered after the time to decide it is over. */
+  readonly keptMs: number
+  /** Whether an approval counts for any number of evaluations until its time is over; else for one. */
+  readonly isReusable: boolean
+  /** Members of the context that an approval is bound to; null: all but those that differ each time. */
+  readonly context: readonly string[] | null
 }
 
 export interface BundleCounts {

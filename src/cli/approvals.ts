@@ -48,7 +48,7 @@ export async function vote(
   const answer = await ask<{ approval: Approval }>(options, 'POST', route, body)
   const { approval } = answer
   const action =
-    approval.status === 'approved'
+    approval.status === 'approved' && approval.action_id !== ''
       ? await ask<Action>(
           options,
           'GET',

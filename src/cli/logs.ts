@@ -97,7 +97,7 @@ function line(entry: Entry): string {
   const more = members
     .filter(([name, text]) => text !== '' && !QUIET.has(name) && !/_id$|hash$/.test(name))
     .map(([name, text]) => `${name}=${text}`)
-  const words = [time(at), String(seq), kind, agent ?? actor ?? '', tool ?? '', ...more]
+  const words = [time(at), String(seq), kind, actor ?? '', agent ?? '', tool ?? '', ...more]
   return words
     .map((word) => (typeof word === 'string' ? word : cell(word)))
     .filter((word) => word !== '')

@@ -135,6 +135,9 @@ export interface Target {
 
 export interface Approval {
   readonly id: string
+  /** what waits: an action that is held, or an enforcement point that asked for access */
+  readonly origin: 'action' | 'access_request'
+  /** empty where nothing is held here */
   readonly action_id: string
   readonly decision_id?: string
   readonly agent: string
@@ -160,6 +163,16 @@ export interface Approval {
     /** where its bytes are, while it is held */
     readonly url: string
   }[]
+  /** who asks for what; the rest for whoever may decide */
+  readonly access_request?: {
+    readonly task_id: string
+    /** which of the task’s items, from 0 */
+    readonly item: number
+    readonly subject: JsonObject
+    readonly resource: JsonObject | null
+    readonly requested_access?: JsonObject
+    readonly client?: JsonObject
+  }
   /** what would be sent */
   readonly target?: Target | null
   /** of the tool, by the live policy */
@@ -300,7 +313,7 @@ export interface Checkpoint {
 }
 
 export interface GateFailure {
-  readonly code: 'invalid_request' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'not_implemented' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
+  readonly code: 'invalid_request' | 'not_requestable' | 'invalid_denial_binding' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'unknown_task' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'duplicate_request' | 'invalid_task_state' | 'expired_denial' | 'task_expired' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'not_implemented' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
   readonly message: string
   readonly retryable: boolean
   /** what to do now, where there is something better */
@@ -645,6 +658,9 @@ export interface Calls {
     body: undefined
     answer: {
       readonly id: string
+      /** what waits: an action that is held, or an enforcement point that asked for access */
+      readonly origin: 'action' | 'access_request'
+      /** empty where nothing is held here */
       readonly action_id: string
       readonly decision_id?: string
       readonly agent: string
@@ -670,6 +686,16 @@ export interface Calls {
         /** where its bytes are, while it is held */
         readonly url: string
       }[]
+      /** who asks for what; the rest for whoever may decide */
+      readonly access_request?: {
+        readonly task_id: string
+        /** which of the task’s items, from 0 */
+        readonly item: number
+        readonly subject: JsonObject
+        readonly resource: JsonObject | null
+        readonly requested_access?: JsonObject
+        readonly client?: JsonObject
+      }
       /** what would be sent */
       readonly target?: Target | null
       /** of the tool, by the live policy */
@@ -3279,9 +3305,91 @@ export interface Calls {
       readonly search_subject_endpoint: string
       readonly search_resource_endpoint: string
       readonly search_action_endpoint: string
+      readonly access_request_endpoint: string
+      readonly jwks_uri: string
       readonly supported_obligations: readonly string[]
       readonly capabilities: readonly string[]
     }
+  }
+  /** Ask people for what was denied (AuthZEN Access Request and Approval Profile). */
+  'POST /access/v1/requests': {
+    path: object
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly task: {
+        readonly id: string
+        readonly status: string
+        readonly status_endpoint: string
+        readonly expires_at: string
+        readonly links: {
+          readonly cancel: string
+        }
+        readonly display: JsonObject
+        readonly items?: readonly JsonObject[]
+      }
+      readonly result?: JsonObject
+    }
+  }
+  /** How an access request stands; of an approved one, the approval to evaluate with. */
+  'GET /access/v1/requests/{id}': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly task: {
+        readonly id: string
+        readonly status: string
+        readonly status_endpoint: string
+        readonly expires_at: string
+        readonly links: {
+          readonly cancel: string
+        }
+        readonly display: JsonObject
+        readonly items?: readonly JsonObject[]
+      }
+      readonly result?: JsonObject
+    }
+  }
+  /** Withdraw what of an access request still waits. */
+  'POST /access/v1/requests/{id}/cancel': {
+    path: {
+      readonly id: string
+    }
+    query: object
+    body: readonly JsonObject[] | JsonObject
+    answer: {
+      readonly task: {
+        readonly id: string
+        readonly status: string
+        readonly status_endpoint: string
+        readonly expires_at: string
+        readonly links: {
+          readonly cancel: string
+        }
+        readonly display: JsonObject
+        readonly items?: readonly JsonObject[]
+      }
+      readonly result?: JsonObject
+    }
+  }
+  /** What tokens of denials and approvals are verified with (a JWK Set). */
+  'GET /access/v1/jwks': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly keys: readonly JsonObject[]
+    }
+  }
+  /** What an access request may say beside what was denied (a JSON Schema). */
+  'GET /access/v1/request-schema': {
+    path: object
+    query: object
+    body: undefined
+    answer: JsonObject
   }
   /** Whether Claude Code may use a tool (PreToolUse hook). */
   'POST /hooks/claude-code': {

@@ -5,6 +5,8 @@ import { authenticate, cors, identify, middleware, plainRequest } from './edge/e
 import { errorHandler, noRoute } from './edge/errors.ts'
 import type { HttpParts } from './edge/parts.ts'
 import { authzenConfiguration } from './authzen/configuration.ts'
+import { accessRequestEndpoints } from './authzen/access-requests.ts'
+import { accessProblems } from './authzen/problems.ts'
 import { authzenEndpoints } from './authzen/evaluations.ts'
 import { authzenSearch } from './authzen/search.ts'
 import { actEndpoints } from './api/act.ts'
@@ -103,6 +105,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     authzenEndpoints(parts),
     authzenSearch(parts),
     authzenConfiguration(parts),
+    accessRequestEndpoints(parts),
     claudeHook(parts),
     opaDataEndpoints(parts),
     opaPolicyEndpoints(parts),
@@ -139,6 +142,7 @@ export function createApp(parts: HttpParts): Express {
   for (const router of routers) app.use(router)
   app.use(noRoute(routers))
   app.use('/mcp', mcpErrors(parts.log))
+  app.use('/access', accessProblems())
   app.use(opaErrors(parts.log))
   app.use(claudeHookErrors(parts.log))
   app.use(errorHandler(parts.log))

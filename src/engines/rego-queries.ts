@@ -18,8 +18,8 @@ export interface QueryParts {
   readonly entries: ReadonlyMap<string, EntryKind>
 }
 
-/** `package`: of all rules below; `base`: a document of the directory. */
-type EntryKind = 'package' | 'rule' | 'base'
+/** `package`: of all rules below; `base`: a document of the directory; `own`: for the gate itself, and told to nobody. */
+type EntryKind = 'package' | 'rule' | 'base' | 'own'
 
 /** More, and the policy is not one that people ask about by path. */
 const ENTRIES_MAX = 10_000
@@ -69,12 +69,17 @@ function imageOf(module: WebAssembly.Module, data: JsonObject): DataImage {
 
 /** What an instance keeps to itself: how it decides what to log, and the like. */
 const OWN = 'system'
+const LOG_MASK = 'system/log/mask'
 
 function entriesOf({ sources }: RegoProgram): Map<string, EntryKind> {
   const entries = new Map<string, EntryKind>()
   for (const [file, text] of Object.entries(policiesOf(sources))) {
     const { module } = parsed.parse(file, text, { v0: false, experimental: false })
-    if (!module || module.package.path[0] === OWN) continue
+    if (!module) continue
+    if (module.package.path[0] === OWN) {
+      if (saysLogMask(module)) entries.set(LOG_MASK, 'own')
+      continue
+    }
     const { path } = module.package
     for (let n = 1; n <= path.length; n++) addPackage(entries, path.slice(0, n))
     for (const { head } of module.rules) {
@@ -91,6 +96,11 @@ function entriesOf({ sources }: RegoProgram): Map<string, EntryKind> {
   }
   return entries
 }
+
+type ParsedModule = NonNullable<ReturnType<typeof parsed.parse>['module']>
+
+const saysLogMask = ({ package: { path }, rules }: ParsedModule): boolean =>
+  rules.some(({ head }) => [...path, head.ref[0].name].join('/') === LOG_MASK)
 
 function addPackage(entries: Map<string, EntryKind>, path: readonly string[]): void {
   const name = path.join('/')
@@ -121,12 +131,16 @@ export class RegoDocuments implements PolicyDocuments {
     return text === undefined ? undefined : within(text, found.rest)
   }
 
+  logMask(eventText: string): string | undefined {
+    return this.#entries.has(LOG_MASK) ? this.#loaded.evaluateText(LOG_MASK, eventText) : undefined
+  }
+
   /** The entry point of a path, and the steps that go into its value. */
   #entryOf(path: readonly string[]): { entry: string; rest: readonly string[] } | undefined {
     for (let n = path.length; n > 0; n--) {
       const name = path.slice(0, n).join('/')
       const kind = this.#entries.get(name)
-      if (kind === undefined) continue
+      if (kind === undefined || kind === 'own') continue
       // Below a package there is only what a rule above it says, whose keys are known when it runs.
       if (kind === 'package' && n < path.length) continue
       return { entry: kind === 'base' ? baseEntry(name) : name, rest: path.slice(n) }

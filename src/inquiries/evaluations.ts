@@ -1,4 +1,4 @@
-import { BARE_PROFILE, type Agent } from '../agents/agent.ts'
+import type { Agent } from '../agents/agent.ts'
 import type { Caller } from '../agents/keys.ts'
 import type { AgentCache } from '../agents/registry.ts'
 import type { Bundle, DecisionApi } from '../bundle/types.ts'
@@ -13,9 +13,14 @@ import { denial } from '../model/reason.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Ledger } from '../record/ledger.ts'
 import { UNBOUNDED } from '../pipeline/admission.ts'
-import { CLAIM } from '../pipeline/claim-batch.ts'
+import { CLAIM, mayBeHeld } from '../pipeline/claim-batch.ts'
 import { newClaim, type Claim, type ClaimMaker } from '../pipeline/claim.ts'
 import type { AskedToJudge, Judge, Judgement } from '../pipeline/judge.ts'
+import type { AccessRequests, AskedAgain } from './access-requests/access-requests.ts'
+import { parted } from './access-requests/approval.ts'
+import type { Denied } from './access-requests/offer.ts'
+import type { Reevaluated } from './access-requests/reevaluation.ts'
+import { requestOf, stranger } from './subject.ts'
 
 // Decisions for enforcement points of others. An inquiry takes the way of an action (one bundle, look-ups,
 // guards and modules, then the ledger with its kill switch, windows and budgets) and ends there: it is on
@@ -40,6 +45,12 @@ export interface Evaluation {
   readonly reasons: readonly Reason[]
   /** What who enforces has to do besides; one that cannot must refuse. */
   readonly obligations: readonly Obligation[]
+  /** The limits that it took something of; undefined where questions take nothing. */
+  readonly consumed?: readonly string[]
+  /** What it needs to be asked for, where a person could lift it. */
+  readonly denied?: Denied | undefined
+  /** What became of the approval that it came with. */
+  readonly again?: Pick<Reevaluated, 'approval' | 'refusal'> | undefined
   /** How the policy that decided wants answers to be given; the one of a moment later may want them otherwise. */
   readonly api: DecisionApi
 }
@@ -47,6 +58,7 @@ export interface Evaluation {
 export interface EvaluationParts extends ClaimMaker {
   readonly agents: AgentCache
   readonly ledger: Ledger
+  readonly accessRequests: AccessRequests
 }
 
 export class Evaluations {
@@ -83,7 +95,9 @@ export class Evaluations {
     return evaluations
   }
 
-  async #evaluate(inquiry: Inquiry, asker: Asker, live: Bundle): Promise<Evaluation> {
+  async #evaluate(asked: Inquiry, asker: Asker, live: Bundle): Promise<Evaluation> {
+    // What was not verified is nothing that a rule should see.
+    const { inquiry, shown } = parted(asked)
     const known = await this.#subject(inquiry)
     const bundle = this.#policies.about(known, live)
     const agent = known ?? stranger(inquiry)
@@ -94,33 +108,43 @@ export class Evaluations {
     const judgement = isUnknownAgent
       ? refusal(bundle, agent, 'unknown_subject', 'there is no such agent')
       : heeding(inquiry, await this.#judgement(inquiry, request, agent, { bundle, beside }))
+    const requestable = this.#requestable(inquiry, judgement, asker)
     const claim = newClaim(this.#parts, {
       submission: { caller, requestId, idempotencyKey: null, seal: null, told: [] },
       ...{ agent, request, judgement, dryRun: true },
       onRecord: this.#policies.onRecord(bundle, known),
-      inquiry: { surface, isPart, ...(known ? {} : { standing: UNBOUNDED }) },
+      inquiry: {
+        ...{ surface, isPart, requestable },
+        // Somebody the registry does not know has no rate to take of.
+        ...(known ? { consumes: bundle.decisionApi.consumes && !isPart } : { standing: UNBOUNDED }),
+      },
     })
-    return this.#recorded(claim, bundle)
+    if (shown === undefined || isPart) return this.#recorded(claim, bundle)
+    const { accessRequests: rules } = bundle.decisionApi
+    return this.#again(claim, bundle, { inquiry, shown, caller, rules })
+  }
+
+  #requestable({ given }: Inquiry, { bundle, decision }: Judgement, { caller, isPart }: Asker) {
+    if (isPart || !mayBeHeld({ decision })) return undefined
+    const { accessRequests: rules } = bundle.decisionApi
+    return this.#parts.accessRequests.requestable(given, rules, caller)
   }
 
   async #recorded(claim: Claim, bundle: Bundle): Promise<Evaluation> {
     const result = await this.#parts.ledger.submit(CLAIM, claim)
     this.#policies.note(claim, result.type)
-    const { decisionId } = claim
-    const common = {
-      decisionId,
-      revision: bundle.revision,
-      api: bundle.decisionApi,
-    }
-    if (result.type === 'dry_run') {
-      const { effect, reasons } = result
-      const obligations = effect === 'deny' ? [] : claim.decision.obligations
-      return { ...common, effect, reasons, obligations }
-    }
+    if (result.type === 'dry_run') return evaluationOf(claim, bundle, result)
     if (result.type === 'rate_limited') {
-      return { ...common, effect: 'deny', reasons: result.reasons, obligations: [] }
+      return evaluationOf(claim, bundle, { effect: 'deny', reasons: result.reasons })
     }
     throw new Error(`an inquiry became ${result.type}`)
+  }
+
+  async #again(claim: Claim, bundle: Bundle, asked: AskedAgain): Promise<Evaluation> {
+    const result = await this.#parts.accessRequests.reevaluate(claim, asked)
+    this.#policies.note(claim, 'dry_run')
+    const { approval, refusal: refused } = result
+    return { ...evaluationOf(claim, bundle, result), again: { approval, refusal: refused } }
   }
 
   /** The agent that is meant, by id or name; undefined for others. */
@@ -149,6 +173,21 @@ export class Evaluations {
   }
 }
 
+function evaluationOf(
+  { decisionId, decision, inquiry, targetHash }: Claim,
+  { revision, decisionApi: api }: Bundle,
+  { effect, reasons, consumed = [] }: Pick<Evaluation, 'effect' | 'reasons' | 'consumed'>,
+): Evaluation {
+  const requestable = effect === 'require_approval' ? inquiry?.requestable : undefined
+  const template = api.disclosesReasons ? reasons[0]?.source : undefined
+  return {
+    ...{ decisionId, revision, effect, reasons, api },
+    obligations: effect === 'deny' ? [] : decision.obligations,
+    ...(inquiry?.consumes ? { consumed } : {}),
+    ...(requestable ? { denied: { decisionId, requestable, targetHash, template } } : {}),
+  }
+}
+
 /**
  * Who enforces may say which obligations it can meet (AuthZEN obligations profile): what it would have to do and cannot is a
  * denial, which is said here and not left to it.
@@ -169,34 +208,6 @@ function assertMayAsk({ role, agentId, name }: Caller, subject: Inquiry['subject
   if (role !== 'agent') return
   if (subject.type === 'agent' && (subject.id === agentId || subject.id === name)) return
   throw new GatewayError('forbidden', 'an agent may ask about itself only')
-}
-
-function requestOf({ subject, action, resource, context }: Inquiry, agent: Agent): ActionRequest {
-  return {
-    subject: { type: subject.type, id: agent.id === '' ? subject.id : agent.id },
-    action: { name: action.name, properties: action.properties },
-    resource: { type: resource.type, id: resource.id },
-    context,
-    reason: null,
-    costMicros: null,
-  }
-}
-
-function stranger({ subject }: Inquiry): Agent {
-  const never = new Date(0)
-  return {
-    ...BARE_PROFILE,
-    id: '',
-    name: `${subject.type}:${subject.id}`,
-    status: 'active',
-    properties: subject.properties,
-    template: '',
-    manifestHash: '',
-    statusReason: '',
-    startedAt: null,
-    createdAt: never,
-    updatedAt: never,
-  }
 }
 
 function refusal(bundle: Bundle, agent: Agent, code: string, message: string): Judgement {

@@ -1,6 +1,10 @@
+import { performance } from 'node:perf_hooks'
 import type { GatewayError } from '../errors.ts'
 import type { Inquiry } from '../model/inquiry.ts'
+import type { JsonObject } from '../model/json.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import { AccessRequests, type AccessRequestParts } from './access-requests/access-requests.ts'
+import type { Submission } from './access-requests/submission.ts'
 import {
   Documents,
   type DocumentAnswer,
@@ -8,6 +12,7 @@ import {
   type DocumentQuestion,
 } from './documents.ts'
 import { Evaluations, type Asker, type Evaluation, type EvaluationParts } from './evaluations.ts'
+import { AskingRates } from './rates.ts'
 import { Searches, type SearchParts, type SearchQuestion, type SearchResult } from './search.ts'
 
 /** By which policy. */
@@ -15,20 +20,33 @@ interface Revised {
   readonly revision: string
 }
 
-export interface InquiriesParts extends EvaluationParts, SearchParts, DocumentParts {
+export interface InquiriesParts
+  extends Omit<EvaluationParts, 'accessRequests'>,
+    SearchParts,
+    DocumentParts,
+    Omit<AccessRequestParts, 'policies'> {
   readonly pipeline: Pipeline
+  /** Questions a second that one key of an enforcement point may ask. */
+  readonly pepRatePerS: number
 }
 
 /** Questions of those who enforce the answer themselves. Each is answered by one bundle, and nothing of it happens here. */
 export class Inquiries {
   readonly #pipeline: Pipeline
+  readonly #rates: AskingRates
   readonly #evaluations: Evaluations
   readonly #searches: Searches
   readonly #documents: Documents
+  /** What people are asked for where a question was denied. */
+  readonly accessRequests: AccessRequests
 
-  constructor(parts: InquiriesParts) {
-    this.#pipeline = parts.pipeline
-    this.#evaluations = new Evaluations(parts, parts.pipeline.judge, parts.pipeline.policies)
+  constructor(given: InquiriesParts) {
+    const { pipeline } = given
+    this.accessRequests = new AccessRequests({ ...given, policies: pipeline.policies })
+    const parts = { ...given, accessRequests: this.accessRequests }
+    this.#pipeline = pipeline
+    this.#rates = new AskingRates(given.pepRatePerS)
+    this.#evaluations = new Evaluations(parts, pipeline.judge, pipeline.policies)
     this.#searches = new Searches(parts, this.#evaluations)
     this.#documents = new Documents(parts)
   }
@@ -42,13 +60,21 @@ export class Inquiries {
     asker: Asker,
     isLast?: (evaluation: Evaluation) => boolean,
   ): Promise<Evaluation[]> {
+    this.#count(asker, inquiries.length)
     return this.#pipeline.whileOpen((bundle) =>
       this.#evaluations.evaluate(inquiries, asker, bundle, isLast),
     )
   }
 
+  /** Asks people for what was denied. @throws GatewayError with the code of one of the profile's problems */
+  async requestAccess(submission: Submission): Promise<JsonObject> {
+    this.#count(submission, submission.items.length)
+    return this.accessRequests.submit(submission)
+  }
+
   /** Which of a catalogue would be permitted. @throws GatewayError where it cannot be decided or recorded */
   search(question: SearchQuestion, asker: Asker): Promise<SearchResult & Revised> {
+    this.#count(asker, 1)
     return this.#pipeline.whileOpen(async (bundle) => {
       const result = await this.#searches.find(question, asker, bundle)
       return { ...result, revision: bundle.revision }
@@ -64,6 +90,11 @@ export class Inquiries {
     questions: readonly DocumentQuestion[],
     asker: Pick<Asker, 'caller' | 'requestId'>,
   ): Promise<(DocumentAnswer | GatewayError)[]> {
+    this.#count(asker, questions.length)
     return this.#pipeline.whileOpen((bundle) => this.#documents.answer(questions, asker, bundle))
+  }
+
+  #count({ caller }: Pick<Asker, 'caller'>, questions: number): void {
+    this.#rates.take(caller, questions, performance.now())
   }
 }

@@ -16,4 +16,14 @@ export interface Inquiry {
   readonly action: { readonly name: string; readonly properties: JsonObject }
   readonly resource: Entity
   readonly context: JsonObject
+  /** The same as it was sent, where it may be asked for again. */
+  readonly given?: Given
+}
+
+/** The parts of a question as they were sent, members that nobody here knows included. */
+export interface Given {
+  readonly subject: JsonObject
+  readonly action: JsonObject
+  readonly resource: JsonObject
+  readonly context: JsonObject
 }

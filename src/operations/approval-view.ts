@@ -1,3 +1,4 @@
+import { accessItemsOf } from '../approvals/access.ts'
 import { knownAgents, type KnownAgent } from '../agents/known.ts'
 import { votesOfAll, type Approval } from '../approvals/tasks.ts'
 import type { Vote } from '../approvals/voters.ts'
@@ -14,6 +15,7 @@ import { heldRequests } from '../record/held-requests.ts'
 import type { RecordMask } from '../record/mask.ts'
 import type { Db } from '../store/tx.ts'
 import { keyed, openedRequest } from '../pipeline/claim.ts'
+import { accessView } from './access-view.ts'
 import { effectHash, sentAlong, targetOf } from '../pipeline/judge.ts'
 import { fromStored } from '../pipeline/requests.ts'
 
@@ -38,12 +40,13 @@ export async function approvalViews(
     (
       await findActions(
         db,
-        approvals.map((approval) => approval.actionId),
+        approvals.flatMap(({ actionId }) => (actionId === '' ? [] : actionId)),
       )
     ).map((one) => [one.id, one]),
   )
   const open = approvals.filter((row) => !hasEnded(row)).map((row) => row.actionId)
   const held = await heldRequests(db, open)
+  const requests = await accessItemsOf(db, requestsAmong(approvals))
   const agents = await knownAgents(db, [...new Set(approvals.map((row) => row.agentId))])
   const votes = await votesOfAll(
     db,
@@ -56,10 +59,14 @@ export async function approvalViews(
       ...effectView(row, parts),
       ...whoseView(row, agents.get(row.agentId), action),
       ...(action ? askedView(row, action, held.get(action.id), parts) : {}),
+      ...accessView(row, requests.get(row.id), parts),
       votes: votes.filter((one) => one.approvalId === row.id).map(voteView),
     }
   })
 }
+
+const requestsAmong = (approvals: readonly Approval[]): string[] =>
+  approvals.flatMap(({ id, origin }) => (origin === 'access_request' ? id : []))
 
 function effectView(approval: Approval, { bundleOf }: ApprovalViewParts): JsonObject {
   const effect = bundleOf(approval).tools.get(approval.tool)?.effectClass
@@ -80,6 +87,7 @@ function taskView(approval: Approval, { serverUrl }: ApprovalViewParts): JsonObj
   const isOverdue = approval.status === 'pending' && approval.expiresAt.getTime() <= Date.now()
   return {
     id: approval.id,
+    origin: approval.origin,
     action_id: approval.actionId,
     tool: approval.tool,
     // The deadline counts, not the job that tidies up after it.

@@ -1,5 +1,4 @@
 import type { Caller } from '../agents/keys.ts'
-import type { Agent } from '../agents/agent.ts'
 import { findAgent } from '../agents/registry.ts'
 import { votesOfAll, type Approval } from '../approvals/tasks.ts'
 import { objectionsTo, voiceOf, type Objection } from '../approvals/voters.ts'
@@ -7,6 +6,7 @@ import type { ApprovalRules } from '../bundle/types.ts'
 import { approvalFor } from '../decide/approval.ts'
 import type { JsonObject } from '../model/json.ts'
 import type { Db } from '../store/tx.ts'
+import { asking } from './approvals.ts'
 
 // What a page needs to know before it offers a button: the same rules that count a vote, asked ahead. They are asked
 // again when the vote is given, so an answer that is out of date by then costs a refusal and nothing else.
@@ -19,11 +19,7 @@ export async function mayVote(
   rulesOf: (approval: Approval) => ApprovalRules,
 ): Promise<ReadonlyMap<string, JsonObject>> {
   const open = approvals.filter(isOpen)
-  const agents = new Map<string, Agent>()
-  for (const id of new Set(open.map((one) => one.agentId))) {
-    const agent = await findAgent(db, id)
-    if (agent) agents.set(id, agent)
-  }
+  const askers = await askersOf(db, open)
   const votes = await votesOfAll(
     db,
     open.map(({ id }) => id),
@@ -31,11 +27,11 @@ export async function mayVote(
   const objections = new Map<string, Objection>()
   const answers = new Map<string, JsonObject>()
   for (const one of open) {
-    const agent = agents.get(one.agentId)
-    if (!agent) continue
-    const terms = approvalFor(one.tool, agent.roles, rulesOf(one))
-    const known = `${agent.id} ${JSON.stringify(terms.separation)}`
-    const requester = { agentId: agent.id, agentName: agent.name, owner: agent.owner }
+    const asker = askers.get(one.id)
+    if (!asker) continue
+    const { requester, roles } = asker
+    const terms = approvalFor(one.tool, roles, rulesOf(one))
+    const known = JSON.stringify([requester, terms.separation])
     const objection =
       objections.get(known) ?? (await objectionsTo(db, requester, terms, Date.now()))
     objections.set(known, objection)
@@ -44,6 +40,26 @@ export async function mayVote(
     answers.set(one.id, answerFor(caller, terms.approverRoles, objection(caller.name), hasVoted))
   }
   return answers
+}
+
+// Many approvals are of few agents, each of which is looked up once.
+async function askersOf(
+  db: Db,
+  approvals: readonly Approval[],
+): Promise<ReadonlyMap<string, Awaited<ReturnType<typeof asking>>>> {
+  const byAgent = new Map<string, Awaited<ReturnType<typeof asking>> | undefined>()
+  const askers = new Map<string, Awaited<ReturnType<typeof asking>>>()
+  for (const one of approvals) {
+    const isRequest = one.origin === 'access_request'
+    const id = isRequest ? one.id : one.agentId
+    if (!byAgent.has(id)) {
+      const isThere = isRequest || (await findAgent(db, one.agentId)) !== undefined
+      byAgent.set(id, isThere ? await asking(db, one) : undefined)
+    }
+    const asker = byAgent.get(id)
+    if (asker) askers.set(one.id, asker)
+  }
+  return askers
 }
 
 const isOpen = ({ status, expiresAt: at }: Approval): boolean =>

@@ -197,7 +197,7 @@ class ClaimBatch {
         decision: asked.decision,
         costMicros: asked.costMicros,
         target: killTargetOf(asked),
-        stage: asked.inquiry ? 'inquiry' : asked.dryRun ? 'dry_run' : 'action',
+        stage: stageOf(asked),
       },
       {
         switches: this.#tx.switches,
@@ -308,7 +308,9 @@ class ClaimBatch {
     }
     const effect = effectOf(verdict)
     if (!claim.inquiry?.isPart) this.#tx.append(decisionEntry(claim, effect, reasons))
-    return () => ({ type: 'dry_run', effect, reasons, shadow: claim.decision.shadow })
+    const { shadow } = claim.decision
+    const consumed = [...new Set(verdict.taken.map(({ exceeded }) => exceeded.source))]
+    return () => ({ type: 'dry_run', effect, reasons, shadow, consumed })
   }
 
   // A full window opens again: such a denial does not settle an Idempotency-Key.
@@ -368,6 +370,7 @@ class ClaimBatch {
     const { claim, reasons, result } = pending
     const approval = createApproval(this.#tx, {
       id: newId('apr', this.#tx.nowMs),
+      origin: 'action',
       actionId: claim.actionId,
       agentId: claim.agent.id,
       tool: claim.request.action.name,
@@ -399,6 +402,11 @@ class ClaimBatch {
     this.#tx.enqueue(expiryJob(approval.id, approval.expiresAt))
     this.#tx.enqueue(approvalNotice(approval.id))
   }
+}
+
+const stageOf = ({ inquiry, dryRun }: Claim) => {
+  if (inquiry && !inquiry.consumes) return 'inquiry'
+  return dryRun ? 'dry_run' : 'action'
 }
 
 /** What admission left of a claim for its row. */

@@ -10,10 +10,11 @@ import type { Seal } from '../lib/seal.ts'
 import type { SecondOpinion } from '../model/canary.ts'
 import type { Decision, Effect, Reason } from '../model/decision.ts'
 import type { Facts } from '../model/facts.ts'
+import type { Given } from '../model/inquiry.ts'
 import { hidesAny, type RecordRules, unionOf } from '../model/record-rules.ts'
 import type { ActionRequest } from '../model/request.ts'
 import type { Action } from '../record/actions.ts'
-import { requestJson } from '../record/entries.ts'
+import { requestJson, type RequestableDetail } from '../record/entries.ts'
 import type { RecordMask } from '../record/mask.ts'
 import { Masking } from '../record/masking.ts'
 import { costIn, effectHash, type Judgement } from './judge.ts'
@@ -30,6 +31,10 @@ export interface AskedBy {
   readonly isPart: boolean
   /** Of a subject the registry does not know. */
   readonly standing?: AgentState
+  /** It takes what asking takes, and nothing else. */
+  readonly consumes?: boolean
+  /** What a denial of it is to be asked for by, where a person could lift it. */
+  readonly requestable?: (RequestableDetail & { readonly given: Given }) | undefined
 }
 
 /** A decided action that asks the ledger for leave to happen. What of it the record may not hold is masked in it. */
@@ -92,6 +97,8 @@ export type ClaimResult =
       readonly reasons: readonly Reason[]
       /** With what limits in shadow would have refused. */
       readonly shadow: readonly Reason[]
+      /** The limits that it took something of. */
+      readonly consumed: readonly string[]
     }
   /** `joined`: sent again without a key while the first one is held, or to collect what became of it. */
   | { readonly type: 'replay'; readonly action: Action; readonly joined: boolean }

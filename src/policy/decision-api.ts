@@ -1,4 +1,4 @@
-import type { DecisionApi } from '../bundle/types.ts'
+import type { AccessRequestRules, DecisionApi } from '../bundle/types.ts'
 import { isObject } from '../bundle/pointer.ts'
 import { deepFreeze } from '../lib/freeze.ts'
 import { closest } from '../lib/suggest.ts'
@@ -10,9 +10,17 @@ import type { DataDocuments } from './data.ts'
 
 export interface RawDecisionApi {
   readonly actions?: Readonly<Record<string, { readonly resource_types?: readonly string[] }>>
+  readonly consume?: boolean
   readonly disclose?: readonly ('reason' | 'reasons')[]
   readonly opa?: { readonly default?: string; readonly guards?: boolean }
   readonly claude_code?: { readonly grant?: boolean; readonly local_ask?: boolean }
+  readonly access_requests?: {
+    readonly requestable_s?: number
+    readonly approved_s?: number
+    readonly kept_s?: number
+    readonly reuse?: 'once' | 'window'
+    readonly context?: readonly string[]
+  }
   readonly subjects?: Catalogues
   readonly resources?: Catalogues
 }
@@ -20,6 +28,9 @@ export interface RawDecisionApi {
 /** Documents by the type of what they list, such as `data.people`. */
 type Catalogues = Readonly<Record<string, string>>
 
+const REQUESTABLE_S = 600
+const APPROVED_S = 3_600
+const KEPT_S = 86_400
 const OPA_DEFAULT = 'agent/allow'
 /** What a search looks through. */
 const ENTITIES_MAX = 10_000
@@ -44,6 +55,7 @@ export function readDecisionApi(
     )
   return Object.freeze({
     actions: new Map(types),
+    consumes: raw.consume ?? false,
     disclosesReasons: disclose.includes('reasons'),
     opa: Object.freeze({
       default: Object.freeze((opa.default ?? OPA_DEFAULT).split('/')),
@@ -53,8 +65,20 @@ export function readDecisionApi(
       grants: raw.claude_code?.grant ?? false,
       asksLocally: raw.claude_code?.local_ask ?? false,
     }),
+    accessRequests: accessRequests(raw),
     subjects: read('subjects'),
     resources: read('resources'),
+  })
+}
+
+function accessRequests({ access_requests: raw = {} }: RawDecisionApi): AccessRequestRules {
+  const { requestable_s: requestableS = REQUESTABLE_S, approved_s: approvedS = APPROVED_S } = raw
+  return deepFreeze({
+    requestableMs: requestableS * 1000,
+    approvedMs: approvedS * 1000,
+    keptMs: (raw.kept_s ?? KEPT_S) * 1000,
+    isReusable: raw.reuse === 'window',
+    context: raw.context ?? null,
   })
 }
 

@@ -57,6 +57,19 @@ function factsJson({ agent, ...rest }: Facts): Facts | null {
   return JSON.stringify(facts).length <= FACTS_CHARS_MAX ? facts : null
 }
 
+/** What a denial is bound to, so that it can be asked for by its id. */
+export interface RequestableDetail {
+  readonly boundHash: string
+  readonly boundContext: readonly string[]
+  /** Until when; RFC 3339. */
+  readonly until: string
+}
+
+interface AskedElsewhere {
+  readonly surface: string
+  readonly requestable?: RequestableDetail | undefined
+}
+
 /** What of a decided action its entry tells. */
 export interface Decided {
   readonly actionId: string
@@ -74,7 +87,7 @@ export interface Decided {
   readonly costMicros: bigint
   readonly dryRun: boolean
   /** Where it was asked, by whom it is enforced, where that is not the gate. */
-  readonly inquiry?: { readonly surface: string } | undefined
+  readonly inquiry?: AskedElsewhere | undefined
   /** What the other policy of a canary says. */
   readonly beside?: SecondOpinion | undefined
 }
@@ -110,7 +123,7 @@ export function decisionEntry(
       revision: decision.revision,
       shadow: decision.shadow.map(reasonJson),
       target_hash: claim.targetHash,
-      ...(claim.inquiry ? inquiryDetail(claim, claim.inquiry) : {}),
+      ...(claim.inquiry ? inquiryDetail(claim, claim.inquiry, effect) : {}),
       ...(claim.beside ? besideDetail(claim.beside) : {}),
     },
   }
@@ -119,10 +132,21 @@ export function decisionEntry(
 const besideDetail = ({ side, differing }: SecondOpinion): JsonObject =>
   differing === null ? {} : { [side]: { ...differing, reasons: differing.reasons.map(reasonJson) } }
 
-const inquiryDetail = ({ request }: Decided, { surface }: { readonly surface: string }) => ({
+const inquiryDetail = (
+  { request }: Decided,
+  { surface, requestable }: AskedElsewhere,
+  effect: Effect,
+) => ({
   surface,
   enforced_by: 'caller',
   subject: { type: request.subject.type, id: request.subject.id },
+  ...(requestable && effect === 'require_approval' ? requestableDetail(requestable) : {}),
+})
+
+const requestableDetail = ({ boundHash, boundContext, until }: RequestableDetail) => ({
+  bound_context: [...boundContext],
+  bound_hash: boundHash,
+  requestable_until: until,
 })
 
 // What it costs, which the tool may say where the request does not; a denied action costs nothing, and then

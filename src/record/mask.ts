@@ -43,6 +43,11 @@ export class RecordMask {
     return this.#hmac(`hash\0${hash}`)
   }
 
+  /** 32 bytes for one purpose, the same on all replicas, that nobody has without the secret. */
+  keyFor(purpose: string): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#secret, '', purpose, 32))
+  }
+
   /** Keeps what belongs to one row, readable by this gate alone and in its place alone. */
   sealFor(place: string): Seal {
     return new Seal(this.#secret, place)

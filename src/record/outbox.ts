@@ -39,6 +39,12 @@ export const approvalNotice = (approvalId: string): Job => ({
   notice: 'approvals',
 })
 
+/** Tells who asked for access that the task has ended. */
+export const accessNotice = (taskId: string): Job => ({
+  queue: QUEUES.webhook,
+  data: { kind: 'access_request', webhook_id: newId('whk'), task_id: taskId },
+})
+
 /** Tells of an alert by the entry that records it. */
 export const alertNotice = (entry: AuditDraft): Job => ({
   queue: QUEUES.webhook,

@@ -119,7 +119,18 @@ export async function dueWeek(
   const [older] = await db.query(
     `select 1 from audit_entries where seq < (select min(seq) from ${partition.table}) limit 1`,
   )
-  return older ? undefined : { partition, last }
+  if (older || (await isStillSent(db, last.seq))) return undefined
+  return { partition, last }
+}
+
+// What a sink of decision logs has not had yet stays until it has, for as long as some replica sends.
+async function isStillSent(db: Db, lastSeq: bigint): Promise<boolean> {
+  const [behind] = await db.query(
+    `select 1 from decision_log_cursor
+     where seq < $1 and lease_until > clock_timestamp() - interval '1 hour'`,
+    [lastSeq],
+  )
+  return behind !== undefined
 }
 
 /** Drops a week; false when a reader is in the way, since nothing may start while this waits. */

@@ -46,6 +46,15 @@ export class Metrics {
     'kind',
   ])
   readonly webhooks = this.#counter('portcullis_webhooks_total', 'Webhook deliveries', ['result'])
+  readonly decisionLog = this.#counter(
+    'portcullis_decision_log_total',
+    'Decisions sent as decision logs, by what the sink said',
+    ['result'],
+  )
+  readonly decisionLogBehind = this.#gauge(
+    'portcullis_decision_log_behind',
+    'Entries of the record that the sink of decision logs was not sent yet',
+  )
   readonly httpRequests = this.#counter('portcullis_http_requests_total', 'HTTP answers', [
     'method',
     'status',

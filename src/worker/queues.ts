@@ -2,6 +2,7 @@ import { findApproval, type Approval } from '../approvals/tasks.ts'
 import type { JsonObject } from '../model/json.ts'
 import { approvalView } from '../operations/approval-view.ts'
 import type { Operations } from '../operations/operations.ts'
+import type { Inquiries } from '../inquiries/inquiries.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { Replays } from '../rehearsal/replays.ts'
 import type { Sandbox } from '../rehearsal/sandbox.ts'
@@ -9,6 +10,7 @@ import type { RecordMask } from '../record/mask.ts'
 import { QUEUES } from '../record/outbox.ts'
 import type { JobHandler, QueueOptions } from '../store/jobs.ts'
 import type { Db } from '../store/tx.ts'
+import { callBack } from './access-callbacks.ts'
 import type { WebhookSender } from './webhooks.ts'
 
 // What each queue does with a job. A job carries little more than an id: the handler reads what is true by
@@ -35,6 +37,9 @@ export interface WorkerParts {
   readonly replays: Replays
   readonly webhooks: WebhookSender
   readonly mask: RecordMask
+  readonly inquiries: Inquiries
+  /** What an access request may ask to be called back at. */
+  readonly accessCallbacks: readonly string[]
   /** PUBLIC_SERVER_URL; null: links are paths. */
   readonly serverUrl: string | null
 }
@@ -51,6 +56,7 @@ export function handlers(parts: WorkerParts): Readonly<Record<string, JobHandler
     [QUEUES.sandbox]: (data) => sandbox.run(idIn(data, 'run_id')),
     [QUEUES.replay]: (data) => replays.run(idIn(data, 'replay_id')),
     [QUEUES.webhook]: async (data) => {
+      if (data['kind'] === 'access_request') return callBack(data, parts)
       const approvalId = idIn(data, 'approval_id')
       const approval = approvalId === '' ? undefined : await findApproval(db, approvalId)
       await webhooks.send(data, approval && (await show(approval)))

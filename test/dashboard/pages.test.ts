@@ -169,6 +169,7 @@ inChromium('the dashboard in Chromium', () => {
     await page.getByRole('heading', { name: 'Stop agent worker-2?' }).waitFor()
     await assertAccessible('stopping one agent')
     await page.getByRole('button', { name: 'Stop it now' }).click()
+    await page.getByText('Kill switches engaged: 1').waitFor()
     await page.getByText('agent worker-2', { exact: true }).waitFor()
     expect((await update(other)).body.error.code).to.equal('kill_switch_engaged')
     expect((await update(agent)).status).to.equal(200)

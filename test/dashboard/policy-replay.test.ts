@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core'
 import { expect } from 'chai'
 import { EVIL, inChromium, TestDashboard } from '../support/dashboard.ts'
+import { until } from '../support/gate.ts'
 import { GATE } from '../support/policies.ts'
 
 const HIDDEN = EVIL.replace(/\p{Cc}/gu, '')
@@ -58,7 +59,7 @@ inChromium('the dashboard: a policy by what was and what comes', () => {
 
   it('compares the draft with the live policy while agents act', async () => {
     await page.getByRole('link', { name: 'Canary' }).click()
-    await page.getByRole('button', { name: 'Compare my draft …' }).click()
+    await page.getByRole('button', { name: 'Try my draft …' }).click()
     await page.getByLabel('Note: why').fill(HIDDEN)
     await ui.assertAccessible('a trial to begin')
     await page.getByRole('button', { name: 'Begin' }).click()
@@ -67,9 +68,22 @@ inChromium('the dashboard: a policy by what was and what comes', () => {
     await act('late')
     await page.getByRole('row', { name: /allow → deny 1/ }).waitFor()
     await ui.assertAccessible('a trial')
-    expect(await page.getByRole('button', { name: 'Compare my draft …' }).isDisabled()).to.equal(
-      true,
-    )
+    expect(await page.getByRole('button', { name: 'Try my draft …' }).isDisabled()).to.equal(true)
+  })
+
+  it('lets the draft decide, where that is chosen, and says so', async () => {
+    await page.getByRole('button', { name: 'Abort …' }).click()
+    await page.getByLabel('Reason').fill('it only compares')
+    await page.getByRole('button', { name: 'Abort it' }).click()
+    await page.getByText('aborted', { exact: true }).waitFor()
+    await page.getByRole('button', { name: 'Try my draft …' }).click()
+    await page.getByLabel('Who decides').selectOption('my draft')
+    await page.getByText('The draft decides for these agents').waitFor()
+    await ui.assertAccessible('a trial that decides')
+    await page.getByRole('button', { name: 'Begin' }).click()
+    await page.getByText(/enforce, 100 % of all agents/).waitFor()
+    const late = { tool: 'items.update', args: { id: 'i-1', note: 'late' } }
+    await until('the draft decides', async () => (await ui.gate.act(agent, late)).status === 403)
   })
 
   it('ends it with a reason', async () => {
@@ -81,7 +95,7 @@ inChromium('the dashboard: a policy by what was and what comes', () => {
   })
 
   it('publishes what is on trial', async () => {
-    await page.getByRole('button', { name: 'Compare my draft …' }).click()
+    await page.getByRole('button', { name: 'Try my draft …' }).click()
     await page.getByRole('button', { name: 'Begin' }).click()
     await page.getByRole('button', { name: 'Promote …' }).click()
     await page.getByRole('button', { name: 'Promote it' }).click()

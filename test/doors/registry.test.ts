@@ -103,6 +103,9 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['POST', '/access/v1/search/subject', ['agent', 'admin', 'pep']],
   ['POST', '/access/v1/search/resource', ['agent', 'admin', 'pep']],
   ['POST', '/access/v1/search/action', ['agent', 'admin', 'pep']],
+  ['POST', '/access/v1/requests', ['agent', 'admin', 'pep']],
+  ['GET', '/access/v1/requests/arq_none', ['agent', 'admin', 'pep']],
+  ['POST', '/access/v1/requests/arq_none/cancel', ['agent', 'admin', 'pep']],
   ['POST', '/logs', ['admin', 'pep']],
   ['GET', '/bundles/portcullis.tar.gz', ['admin', 'pep']],
   ['GET', '/ext-authz/test/nothing', ['agent']],
@@ -136,7 +139,10 @@ const ROUTES: readonly (readonly [string, string, readonly Role[]])[] = [
   ['GET', '/api/v1/agents/none/sandbox/runs', ALL],
   ['GET', '/api/v1/sandbox/runs/run_none', ALL],
 ]
-const OPEN = ['/health', '/healthz', '/readyz', '/metrics']
+const OPEN = [
+  ...['/health', '/healthz', '/readyz', '/metrics'],
+  ...['/access/v1/jwks', '/access/v1/request-schema'],
+]
 
 describe('agents, keys and roles', () => {
   let gate: TestGate

@@ -53,7 +53,7 @@ export function undeclared(
 function schemaOf(call: Endpoint, status: number): JsonObject | undefined {
   if (status === (call.status ?? 200)) return call.answer
   const other = call.also?.[status]
-  if (other) return other.answer
+  if (other && other.media === undefined) return other.answer
   return status >= 400 ? ERROR : undefined
 }
 

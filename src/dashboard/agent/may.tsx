@@ -3,7 +3,7 @@ import type { Agent } from '../../client/api.ts'
 import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { Empty, Part } from '../parts/states.tsx'
-import { Pill, Said } from '../parts/text.tsx'
+import { Pill, RowHead } from '../parts/text.tsx'
 
 /** What the live policy lets it do with each tool, as far as rules alone say. */
 export function AgentMay({ of: agent }: { of: Agent }) {
@@ -26,18 +26,7 @@ function Row({ of: { name } }: { of: Agent }) {
             <caption>`depends`: on the args, on what was done before, or on a module</caption>
             <tbody>
               {tools.map((tool, at) => (
-                <tr key={tool}>
-                  <th scope="row">
-                    <Said inline text={tool} />
-                  </th>
-                  <td>
-                    <Link
-                      href={`/policies?${new URLSearchParams({ view: 'try', tool, agent: name }).toString()}`}
-                    >
-                      <Pill of={row.may[at] ?? 'deny'} />
-                    </Link>
-                  </td>
-                </tr>
+                <Tool key={tool} tool={tool} agent={name} may={row.may[at]} />
               ))}
             </tbody>
           </table>
@@ -46,3 +35,14 @@ function Row({ of: { name } }: { of: Agent }) {
     </Part>
   )
 }
+
+const Tool = ({ tool, agent, may }: { tool: string; agent: string; may: string | undefined }) => (
+  <tr>
+    <RowHead text={tool} />
+    <td>
+      <Link href={`/policies?${new URLSearchParams({ view: 'try', tool, agent }).toString()}`}>
+        <Pill of={may ?? 'deny'} />
+      </Link>
+    </td>
+  </tr>
+)

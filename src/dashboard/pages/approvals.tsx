@@ -78,6 +78,7 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
       <Asked approval={a} />
       <Sent target={a.target} />
       <Shown label="Args" value={a.args ?? {}} />
+      <Access approval={a} />
       {a.votes.map((one) => (
         <p key={one.approver}>
           <Said inline text={one.approver} />: {one.vote} <Said inline text={one.reason} />
@@ -88,9 +89,11 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
       ) : (
         <p role="status">This is {a.status} already; nothing is left to decide.</p>
       )}
-      <p>
-        <Link href={`/actions/${a.action_id}`}>The action's story</Link>
-      </p>
+      {a.action_id === '' ? null : (
+        <p>
+          <Link href={`/actions/${a.action_id}`}>The action's story</Link>
+        </p>
+      )}
       {choice.value ? (
         <Confirm
           title={`${choice.value === 'approve' ? 'Approve' : 'Deny'} ${a.tool}?`}
@@ -108,6 +111,18 @@ function Detail({ approval: a, again }: { approval: Approval; again: () => Promi
           />
         </Confirm>
       ) : null}
+    </>
+  )
+}
+
+/** What an enforcement point asks for, which carries it out itself. */
+function Access({ approval: a }: { approval: Approval }) {
+  if (!a.access_request) return null
+  return (
+    <>
+      <p>Whoever asks carries it out; nothing happens here when it is approved.</p>
+      <Shown label="Asked for" value={a.access_request} />
+      <Shown label="Context" value={a.context ?? {}} />
     </>
   )
 }

@@ -6,7 +6,7 @@ import { Bars, labelsOf, type Line } from '../parts/chart.tsx'
 import { Choice } from '../parts/dialog.tsx'
 import { useSay } from '../parts/filters.tsx'
 import { Empty, Part } from '../parts/states.tsx'
-import { Pill, Said } from '../parts/text.tsx'
+import { Pill, RowHead, Said } from '../parts/text.tsx'
 
 const SLOW_MS = 5_000
 const STEPS = 48
@@ -251,9 +251,7 @@ function Sums({ of, by }: { of: Used; by: By }) {
 
 const Row = ({ name, of }: { name: string; of: Used['total'] }) => (
   <tr>
-    <th scope="row">
-      <Said inline text={name} />
-    </th>
+    <RowHead text={name} />
     <td>{of.calls}</td>
     <td>{of.failed}</td>
     <td>{of.prompt_tokens}</td>

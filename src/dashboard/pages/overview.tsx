@@ -8,7 +8,7 @@ import { Bars, labelsOf } from '../parts/chart.tsx'
 import { Choice } from '../parts/dialog.tsx'
 import { useKeys } from '../parts/keys.ts'
 import { Part } from '../parts/states.tsx'
-import { Pill, Said, span, When } from '../parts/text.tsx'
+import { Pill, RowHead, Said, When, span } from '../parts/text.tsx'
 
 const HOUR_MS = 3_600_000
 const RANGES: Readonly<Record<string, number>> = {
@@ -287,9 +287,7 @@ function Spenders() {
               <tbody>
                 {money.agents.slice(0, SHOWN).map((one) => (
                   <tr key={one.agent}>
-                    <th scope="row">
-                      <Said inline text={one.name ?? one.agent} />
-                    </th>
+                    <RowHead text={one.name ?? one.agent} />
                     <td>{one.spent}</td>
                     <td>{one.reserved}</td>
                   </tr>
@@ -370,9 +368,7 @@ function Upstreams({ of }: { of: Answer<'GET /upstreams'>['upstreams'] }) {
       <tbody>
         {of.map((one) => (
           <tr key={one.name}>
-            <th scope="row">
-              <Said inline text={one.name} />
-            </th>
+            <RowHead text={one.name} />
             <td>
               <Pill of={one.health} />
             </td>

@@ -5,7 +5,7 @@ import { useResource } from '../data/resource.ts'
 import { Choice } from '../parts/dialog.tsx'
 import { useSay } from '../parts/filters.tsx'
 import { Empty, Part } from '../parts/states.tsx'
-import { Pill, Said } from '../parts/text.tsx'
+import { Pill, RowHead, Said } from '../parts/text.tsx'
 
 const SLOW_MS = 2_000
 const MONTHS = 13
@@ -192,9 +192,7 @@ function Types({ of }: { of: Spent['by_type'] }) {
       <tbody>
         {of.map((one) => (
           <tr key={one.type}>
-            <th scope="row">
-              <Said inline text={one.type} />
-            </th>
+            <RowHead text={one.type} />
             <td>{one.actions}</td>
             <td>{one.failures}</td>
             <td>{one.spent}</td>

@@ -44,6 +44,13 @@ function Mark({ char }: { char: string }) {
   )
 }
 
+/** What a row of a table is about, as somebody wrote it. */
+export const RowHead = ({ text }: { text: string }) => (
+  <th scope="row">
+    <Said inline text={text} />
+  </th>
+)
+
 /** Any JSON, as text. */
 export function Shown({ value, label }: { value: unknown; label: string }) {
   return (

@@ -3,7 +3,7 @@ import { Link } from 'wouter-preact'
 import type { Calls } from '../../client/api.ts'
 import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
-import { Confirm, TextField } from '../parts/dialog.tsx'
+import { Choice, Confirm, TextField } from '../parts/dialog.tsx'
 import { Empty, Part } from '../parts/states.tsx'
 import { Pill, Said, When } from '../parts/text.tsx'
 import { draftNow } from './base.ts'
@@ -11,7 +11,7 @@ import { draft, live } from './draft.ts'
 import { useEvery } from '../data/every.ts'
 import { setTo } from '../parts/doing.ts'
 
-// A policy on trial: it is asked beside the live one and decides nothing. Figures move with traffic, so they are asked for
+// A policy on trial: it is asked beside the live one and decides nothing, or decides for its share of the agents. Figures move with traffic, so they are asked for
 // again while it runs.
 
 type On = NonNullable<Calls['GET /policy/canary']['answer']['canary']>
@@ -79,7 +79,7 @@ function Begin({ isRunning, asked }: { isRunning: boolean; asked: Signal<Step | 
   return (
     <p class="row">
       <button type="button" class="main" disabled={why !== null} onClick={setTo(asked, 'begin')}>
-        Compare my draft …
+        Try my draft …
       </button>
       {why === null ? null : <span class="muted">{why}</span>}
     </p>
@@ -210,22 +210,27 @@ const Outcome = ({ of: answer }: { of: Promoted }) =>
 const numberIn = (text: string): number | undefined =>
   text.trim() === '' ? undefined : Number(text)
 
+type Mode = On['mode']
+
+const MODES: Readonly<Record<Mode, string>> = {
+  compare: 'The live policy decides, and the draft is asked as well, on all replicas.',
+  enforce:
+    'The draft decides for these agents, each always on one side, and the live policy is asked as well, on all replicas.',
+}
+
 function Start({ onClose }: { onClose: () => void }) {
+  const mode = useSignal<Mode>('compare')
   const [percent, hours, note] = [useSignal('100'), useSignal('24'), useSignal('')]
   const [agents, roles] = [useSignal(''), useSignal('')]
-  const [errors, denials, rate] = [useSignal('1'), useSignal('50'), useSignal('3')]
+  const ends = useConditions()
   const begin = async () => {
     await call('POST /policy/canary', {
       body: {
         files: await draftNow(),
-        mode: 'compare',
+        mode: mode.value,
         percent: Number(percent.value),
         until: new Date(Date.now() + Number(hours.value) * HOUR_MS).toISOString(),
-        abort_when: {
-          errors: numberIn(errors.value),
-          new_denials: numberIn(denials.value),
-          deny_rate_x: numberIn(rate.value),
-        },
+        abort_when: ends.given(),
         ...listed('agents', agents.value),
         ...listed('roles', roles.value),
         ...(note.value.trim() === '' ? {} : { note: note.value.trim() }),
@@ -233,22 +238,59 @@ function Start({ onClose }: { onClose: () => void }) {
     })
   }
   return (
-    <Confirm title="Compare my draft" confirm="Begin" onClose={onClose} onConfirm={begin}>
-      <p>The live policy decides, and the draft is asked as well, on all replicas.</p>
+    <Confirm
+      title="Try my draft"
+      confirm="Begin"
+      danger={mode.value === 'enforce'}
+      onClose={onClose}
+      onConfirm={begin}
+    >
+      <Choice
+        label="Who decides"
+        value={mode.value}
+        options={[
+          ['compare', 'the live policy'],
+          ['enforce', 'my draft'],
+        ]}
+        onChoose={(chosen) => {
+          mode.value = chosen === 'enforce' ? 'enforce' : 'compare'
+        }}
+      />
+      <p>{MODES[mode.value]}</p>
       <TextField required label="Percent of the agents" of={percent} />
       <TextField required label="Hours" of={hours} />
       <TextField label="Agents alone, with commas; any" of={agents} />
       <TextField label="Roles alone, with commas; any" of={roles} />
-      <fieldset>
-        <legend>It ends when five minutes have as many</legend>
-        <TextField label="Failures of the candidate" of={errors} />
-        <TextField label="New denials" of={denials} />
-        <TextField label="Times as many denials" of={rate} />
-      </fieldset>
+      <Ends of={ends} />
       <TextField label="Note: why" of={note} />
     </Confirm>
   )
 }
+
+/** When it ends by itself, as it is typed; nothing: not for this. */
+function useConditions() {
+  const [errors, denials, rate] = [useSignal('1'), useSignal('50'), useSignal('3')]
+  const [unplayable, late] = [useSignal('50'), useSignal('50')]
+  const given = () => ({
+    errors: numberIn(errors.value),
+    new_denials: numberIn(denials.value),
+    deny_rate_x: numberIn(rate.value),
+    unplayable: numberIn(unplayable.value),
+    late: numberIn(late.value),
+  })
+  return { errors, denials, rate, unplayable, late, given }
+}
+
+const Ends = ({ of }: { of: ReturnType<typeof useConditions> }) => (
+  <fieldset>
+    <legend>It ends when five minutes have as many</legend>
+    <TextField label="Failures of the candidate" of={of.errors} />
+    <TextField label="New denials" of={of.denials} />
+    <TextField label="Times as many denials" of={of.rate} />
+    <TextField label="Decisions that only one can be asked about" of={of.unplayable} />
+    <TextField label="Decisions that waited in vain for the other" of={of.late} />
+  </fieldset>
+)
 
 function listed(name: string, text: string): Readonly<Record<string, readonly string[]>> {
   const all = text.split(',').flatMap((one) => (one.trim() === '' ? [] : [one.trim()]))

@@ -5,7 +5,7 @@ import { call, hasRole } from '../data/api.ts'
 import { useResource } from '../data/resource.ts'
 import { TextField } from '../parts/dialog.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
-import { Pill, Said } from '../parts/text.tsx'
+import { Pill, RowHead, Said } from '../parts/text.tsx'
 import { draftNow } from './base.ts'
 import { draft } from './draft.ts'
 import { Asked } from './under.tsx'
@@ -108,9 +108,7 @@ function Table({ now, then, of }: { now: Asks; then: Asks | null; of: 'agent' | 
           <tbody>
             {now.rows.map(({ agent }) => (
               <tr key={agent}>
-                <th scope="row">
-                  <Said inline text={agent} />
-                </th>
+                <RowHead text={agent} />
                 {tools.map((tool) => (
                   <td key={tool} class={isChanged(agent, tool) ? 'changed' : undefined}>
                     <Cell

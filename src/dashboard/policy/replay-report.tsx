@@ -1,7 +1,7 @@
 import { Link } from 'wouter-preact'
 import type { Calls, JsonObject, Reason } from '../../client/api.ts'
 import { Empty } from '../parts/states.tsx'
-import { Pill, Said, When } from '../parts/text.tsx'
+import { Pill, RowHead, Said, When } from '../parts/text.tsx'
 import { Reasons, Trace } from './trace.tsx'
 
 type Whole = NonNullable<Calls['GET /policy/replays/{id}']['answer']['report']>
@@ -139,9 +139,7 @@ const Named = ({ label, of }: { label: string; of: Whole['agents'] }) =>
       <tbody>
         {of.map(({ name, changed }) => (
           <tr key={name}>
-            <th scope="row">
-              <Said inline text={name} />
-            </th>
+            <RowHead text={name} />
             <td>{changed}</td>
           </tr>
         ))}

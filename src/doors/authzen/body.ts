@@ -26,6 +26,13 @@ export async function authzenBody(req: IncomingMessage): Promise<JsonObject> {
   return bodyObject(req)
 }
 
+/** The same where a body may be left out. @throws GatewayError */
+export async function bodyIfAny(req: IncomingMessage): Promise<JsonObject> {
+  const { 'content-length': length, 'transfer-encoding': coding } = req.headers
+  const isEmpty = coding === undefined && (length === undefined || length === '0')
+  return isEmpty ? {} : authzenBody(req)
+}
+
 export const askerOf = (req: IncomingMessage): Asker => ({
   caller: callerOf(req),
   requestId: stateOf(req).requestId,

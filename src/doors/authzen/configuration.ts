@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import { isPublic } from '../../inquiries/access-requests/tokens.ts'
 import { OBLIGATION_TYPES } from '../../model/obligation.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import type { PartsOf } from '../edge/parts.ts'
@@ -20,6 +21,8 @@ export function authzenConfiguration(parts: PartsOf<'config'>): Endpoints {
         search_subject_endpoint: STRING,
         search_resource_endpoint: STRING,
         search_action_endpoint: STRING,
+        access_request_endpoint: STRING,
+        jwks_uri: STRING,
         supported_obligations: list(STRING),
         capabilities: list(STRING),
       }),
@@ -27,7 +30,7 @@ export function authzenConfiguration(parts: PartsOf<'config'>): Endpoints {
     },
     () => {
       const { publicServerUrl: url } = parts.config
-      if (!url || !/^https:\/\/[^?#]+$/.test(url)) {
+      if (!isPublic(url)) {
         throw new GatewayError('not_found', 'PUBLIC_SERVER_URL is not an https URL without a query')
       }
       const base = url.replace(/\/+$/, '')
@@ -38,8 +41,10 @@ export function authzenConfiguration(parts: PartsOf<'config'>): Endpoints {
         search_subject_endpoint: `${base}/access/v1/search/subject`,
         search_resource_endpoint: `${base}/access/v1/search/resource`,
         search_action_endpoint: `${base}/access/v1/search/action`,
+        access_request_endpoint: `${base}/access/v1/requests`,
+        jwks_uri: `${base}/access/v1/jwks`,
         supported_obligations: [...OBLIGATION_TYPES],
-        capabilities: [],
+        capabilities: ['urn:openid:authzen:capability:access-request'],
       }
     },
   )

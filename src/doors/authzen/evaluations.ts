@@ -9,7 +9,15 @@ import { INQUIRERS } from '../edge/roles.ts'
 import { always, BOOLEAN, list } from '../edge/schemas.ts'
 import { OPEN } from '../edge/validate.ts'
 import { askerOf, authzenBody, AUTHZEN_ERRORS } from './body.ts'
-import { decisionJson, inquiryOf, objectOf, partsOf, refusedItem, type Parts } from './wire.ts'
+import {
+  decisionJson,
+  inquiryOf,
+  objectOf,
+  partsOf,
+  refusedItem,
+  type Offer,
+  type Parts,
+} from './wire.ts'
 
 // AuthZEN Authorization API 1.0, evaluation and evaluations: a door over `inquiries.evaluate`. A denial is an
 // answer (200); only what is no request of the API, or cannot be decided, is an error.
@@ -65,8 +73,13 @@ export function authzenEndpoints(parts: PartsOf<'inquiries'>): Endpoints {
 
 async function single(inquiries: Inquiries, body: JsonObject, asker: Asker): Promise<JsonObject> {
   const [evaluation] = await inquiries.evaluate([inquiryOf(partsOf(body))], asker)
-  return decisionJson(evaluation as Evaluation, Date.now())
+  return decisionJson(evaluation as Evaluation, Date.now(), offers(inquiries, asker))
 }
+
+const offers =
+  ({ accessRequests }: Inquiries, { caller }: Asker): Offer =>
+  (denied) =>
+    accessRequests.offer(denied, caller)
 
 /** When to stop, by semantic (section 7.1.2). */
 const LAST: Readonly<Record<string, ((isPermitted: boolean) => boolean) | undefined>> = {
@@ -95,7 +108,7 @@ async function several(
           asker,
           isLast && (({ effect }) => isLast(effect === 'allow')),
         )
-  return answersOf(asked, evaluations, isLast)
+  return answersOf(asked, evaluations, isLast, offers(inquiries, asker))
 }
 
 const isInquiry = (one: Inquiry | GatewayError): one is Inquiry => !(one instanceof GatewayError)
@@ -104,6 +117,7 @@ function answersOf(
   asked: readonly (Inquiry | GatewayError)[],
   evaluations: readonly Evaluation[],
   isLast: ((isPermitted: boolean) => boolean) | undefined,
+  offer: Offer,
 ): JsonObject[] {
   const nowMs = Date.now()
   const left = [...evaluations]
@@ -111,7 +125,9 @@ function answersOf(
   for (const one of asked) {
     const evaluation = isInquiry(one) ? left.shift() : undefined
     if (isInquiry(one) && !evaluation) break
-    const answer = isInquiry(one) ? decisionJson(evaluation as Evaluation, nowMs) : refusedItem(one)
+    const answer = isInquiry(one)
+      ? decisionJson(evaluation as Evaluation, nowMs, offer)
+      : refusedItem(one)
     answers.push(answer)
     if (isLast?.(answer['decision'] === true)) break
   }

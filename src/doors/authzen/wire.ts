@@ -2,6 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Entity, Inquiry } from '../../model/inquiry.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { obligationType } from '../../model/obligation.ts'
+import type { Denied } from '../../inquiries/access-requests/offer.ts'
 import type { Evaluation } from '../../inquiries/evaluations.ts'
 
 // AuthZEN Authorization API 1.0: JSON to inquiries and back. Members that the specification does not know are
@@ -23,15 +24,21 @@ export const partsOf = (body: JsonObject): Parts => ({
 
 /** @throws GatewayError `invalid_request` */
 export function inquiryOf({ subject, action, resource, context }: Parts): Inquiry {
-  const acting = objectOf(action, 'action')
+  const given = {
+    subject: objectOf(subject, 'subject'),
+    action: objectOf(action, 'action'),
+    resource: objectOf(resource, 'resource'),
+    context: context === undefined ? {} : objectOf(context, 'context'),
+  }
   return {
     subject: entityOf(subject, 'subject'),
     action: {
-      name: textOf(acting['name'], 'action.name'),
-      properties: propertiesOf(acting, 'action'),
+      name: textOf(given.action['name'], 'action.name'),
+      properties: propertiesOf(given.action, 'action'),
     },
     resource: entityOf(resource, 'resource'),
-    context: context === undefined ? {} : objectOf(context, 'context'),
+    context: given.context,
+    given,
   }
 }
 
@@ -57,7 +64,7 @@ export function objectOf(value: Json | undefined, name: string): JsonObject {
   throw new GatewayError('invalid_request', `\`${name}\` must be an object`)
 }
 
-function textOf(value: Json | undefined, name: string): string {
+export function textOf(value: Json | undefined, name: string): string {
   if (value === undefined) throw new GatewayError('invalid_request', `\`${name}\` is missing`)
   if (typeof value === 'string' && value !== '' && value.length <= TEXT_CHARS_MAX) return value
   throw new GatewayError(
@@ -66,23 +73,56 @@ function textOf(value: Json | undefined, name: string): string {
   )
 }
 
+/** What `context.access_request` is made by, where a denial can be asked for. */
+export type Offer = (denied: Denied) => JsonObject
+
 /** Section 6.2: `decision`, and in `context` what may be told. */
-export function decisionJson(evaluation: Evaluation, nowMs: number): JsonObject {
-  const { decisionId, revision, effect, reasons, obligations, api } = evaluation
+export function decisionJson(evaluation: Evaluation, nowMs: number, offer?: Offer): JsonObject {
+  const { decisionId, revision, effect, reasons, obligations, api, consumed } = evaluation
   const isPermitted = effect === 'allow'
-  const code = effect === 'require_approval' ? 'approval_required' : (reasons[0]?.code ?? 'denied')
   return {
     decision: isPermitted,
     context: {
       evaluation_id: decisionId,
       evaluated_at: new Date(nowMs).toISOString(),
       revision,
-      ...(isPermitted ? {} : { reason: code }),
+      ...(isPermitted ? {} : { reason: reasonCode(evaluation) }),
       ...(!isPermitted && api.disclosesReasons ? { reasons: reasons.map(publicReason) } : {}),
       ...(obligations.length > 0 ? { obligations: obligations.map(obligationJson) } : {}),
+      ...(consumed ? { portcullis: { consumed: [...consumed] } } : {}),
+      ...accessJson(evaluation, offer),
     },
   }
 }
+
+function reasonCode({ effect, reasons, again }: Evaluation): string {
+  const said = again?.refusal?.reason
+  if (said !== undefined) return said
+  return effect === 'require_approval' ? 'approval_required' : (reasons[0]?.code ?? 'denied')
+}
+
+// The Access Request and Approval Profile: section 7 for a denial, section 12 for what came of an approval. A new request is
+// offered where one is of use.
+function accessJson({ denied, again }: Evaluation, offer: Offer | undefined): JsonObject {
+  const { approval, refusal } = again ?? {}
+  const isOffered = denied && offer && (!refusal || refusal.nextAction === 'request')
+  return {
+    ...(approval
+      ? { approval: { id: approval.id, approved_until: approval.approvedUntil.toISOString() } }
+      : {}),
+    ...(refusal ? refusalJson(refusal, isOffered !== undefined && isOffered) : {}),
+    ...(isOffered ? { access_request: offer(denied) } : {}),
+  }
+}
+
+// Without a fresh offer there is nothing to request.
+const refusalJson = (
+  { nextAction, retryAfterS }: NonNullable<NonNullable<Evaluation['again']>['refusal']>,
+  isOffered: boolean,
+): JsonObject => ({
+  next_action: nextAction === 'request' && !isOffered ? 'none' : nextAction,
+  ...(retryAfterS === undefined ? {} : { retry_after: retryAfterS }),
+})
 
 // What the profile does not name is `custom`, and says its own type.
 function obligationJson({ id, type, properties }: Evaluation['obligations'][number]): JsonObject {

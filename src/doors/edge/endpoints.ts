@@ -56,6 +56,8 @@ export interface Endpoint<Body = unknown, Query = unknown> {
 export interface OtherAnswer {
   readonly means: string
   readonly answer: JsonObject
+  /** Of it, unless it is JSON; errors of the gate itself may have the same status. */
+  readonly media?: string
 }
 
 /** What a handler is given: the request, checked. */

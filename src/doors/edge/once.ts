@@ -5,7 +5,7 @@ import { canonicalJson, sha256 } from '../../lib/canonical.ts'
 import { Seal } from '../../lib/seal.ts'
 import { maskingOf } from '../../pipeline/claim.ts'
 import type { Once } from '../../operations/once.ts'
-import type { Caller } from '../../agents/keys.ts'
+import { holderOf } from '../../agents/keys.ts'
 import { callerOf, stateOf } from './context.ts'
 import type { HttpParts } from './parts.ts'
 
@@ -57,7 +57,3 @@ export function sealOf(req: IncomingMessage): Seal | null {
   const key = idempotencyKey(req)
   return key === null ? null : new Seal(stateOf(req).presentedKey ?? '', key)
 }
-
-// The same whichever of its keys is presented, so that a rotation between two tries changes nothing.
-const holderOf = ({ agentId, role, name }: Caller): string =>
-  agentId === null ? `${role}:${name}` : `agent:${agentId}`

@@ -200,13 +200,16 @@ function responsesOf(call: Endpoint): JsonObject {
   const media = call.media ?? 'application/json'
   const schema = call.answer ?? (media === 'application/json' ? {} : { type: 'string' })
   const success = status === 204 ? {} : { content: { [media]: { schema } } }
-  const also = Object.entries(call.also ?? {}).map(([code, { means, answer }]) => [
-    code,
-    { description: means, content: { 'application/json': { schema: answer } } },
-  ])
+  const errors = errorResponses(call)
+  const also = Object.entries(call.also ?? {}).map(([code, { means, answer, media: own }]) => {
+    // What has a media type of its own stands beside the gate's own error of that status.
+    const { content: shared } = (own === undefined ? {} : (errors[code] ?? {})) as JsonObject
+    const content = { [own ?? 'application/json']: { schema: answer } }
+    return [code, { description: means, content: { ...(shared as JsonObject), ...content } }]
+  })
   return {
     [status]: { description: call.summary, ...success },
-    ...errorResponses(call),
+    ...errors,
     ...Object.fromEntries(also),
   }
 }

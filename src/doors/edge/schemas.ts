@@ -211,7 +211,12 @@ const TARGET = always(
 
 const APPROVAL_MEMBERS: JsonObject = {
   id: STRING,
-  action_id: STRING,
+  origin: {
+    enum: ['action', 'access_request'],
+    description:
+      'what waits: an action that is held, or an enforcement point that asked for access',
+  },
+  action_id: { ...STRING, description: 'empty where nothing is held here' },
   decision_id: STRING,
   agent: STRING,
   agent_name: MAYBE_STRING,
@@ -233,6 +238,20 @@ const APPROVAL_MEMBERS: JsonObject = {
       url: { ...STRING, description: 'where its bytes are, while it is held' },
     }),
   ),
+  access_request: {
+    ...always(
+      {
+        task_id: STRING,
+        item: { ...INTEGER, description: 'which of the task’s items, from 0' },
+        subject: OPEN,
+        resource: { anyOf: [OPEN, { type: 'null' }] },
+        requested_access: OPEN,
+        client: OPEN,
+      },
+      ['requested_access', 'client'],
+    ),
+    description: 'who asks for what; the rest for whoever may decide',
+  },
   target: { anyOf: [TARGET, { type: 'null' }], description: 'what would be sent' },
   effect: {
     enum: ['read', 'write', 'irreversible'],
@@ -266,6 +285,7 @@ const OF_ACTION = [
   'cost',
   'reasons',
   'files',
+  'access_request',
   'target',
   'effect',
   'may_vote',

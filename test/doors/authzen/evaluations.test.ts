@@ -242,6 +242,25 @@ describe('AuthZEN 1.0', function () {
     })
   })
 
+  it('of a key that asks more than its rate is a 429 that says when to ask again', async () => {
+    const slow = await TestGate.start({
+      policies: POLICIES,
+      env: { API_TOKENS: `pep:edge:${PEP},admin:tester:${ADMIN}`, PEP_RATE_PER_S: '1' },
+    })
+    try {
+      const evaluations = Array.from({ length: 90 }, () => ({}))
+      const many = (key: string) =>
+        slow.call('POST', '/access/v1/evaluations', { key, body: { ...READ, evaluations } })
+      expect((await many(PEP)).status).to.equal(200)
+      const { status, headers, body } = await many(PEP)
+      expect([status, body.error?.code]).to.deep.equal([429, 'rate_limited'])
+      expect(Number(headers.get('retry-after'))).to.be.greaterThan(0)
+      expect((await many(ADMIN)).status).to.equal(200)
+    } finally {
+      await slow.stop()
+    }
+  })
+
   describe('of agents', () => {
     it('knows them by id and name, with the roles of the registry and not those that are said', async () => {
       const key = await gate.agent('asked-about')
@@ -272,6 +291,36 @@ describe('AuthZEN 1.0', function () {
       await kill(false)
       expect((await ask(READ)).body.decision).to.equal(true)
     })
+  })
+
+  it('with `consume` takes the agent’s rate and says so; of others there is none to take', async () => {
+    const rated = GATE.replace('{ limit: 100000, per_s: 1 }', '{ limit: 2, per_s: 86400 }')
+    const actions = 'actions: { read: { resource_types: [record] } }'
+    const taking = await TestGate.start({
+      policies: {
+        'agent.rego': SCENARIO,
+        'gate.yaml': `${rated}\ndecision_api: { consume: true, ${actions} }\n`,
+      },
+      env: { API_TOKENS: `admin:tester:${ADMIN},admin:maker:${MAKER},pep:edge:${PEP}` },
+    })
+    try {
+      await taking.agent('is-rated')
+      const about = (body: object) =>
+        taking.call('POST', '/access/v1/evaluation', { key: PEP, body })
+      const question = {
+        subject: { type: 'agent', id: 'is-rated' },
+        action: { name: 'items.update', properties: { id: 'i-1' } },
+        resource: { type: 'tool', id: 'items.update' },
+      }
+      const answers = [await about(question), await about(question), await about(question)]
+      expect(answers.map(({ body }) => body.decision)).to.deep.equal([true, true, false])
+      expect(answers[0]?.body.context.portcullis.consumed).to.have.length(1)
+      const stranger = await about(READ)
+      expect(stranger.body.decision).to.equal(true)
+      expect(stranger.body.context).not.to.have.property('portcullis')
+    } finally {
+      await taking.stop()
+    }
   })
 
   it('records each decision, with who asked, where, and who enforces it', async () => {

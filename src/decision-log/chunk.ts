@@ -1,0 +1,36 @@
+import { gzipSync } from 'node:zlib'
+import type { JsonObject } from '../model/json.ts'
+import { erased } from './erase.ts'
+
+// A chunk is a JSON list of events, packed with gzip, and the limit is for what is sent (OPA: upload_size_limit_bytes). What
+// does not fit goes into the next one. An event that is too large alone goes without its input, then without its result: that
+// it was decided is never left out.
+
+export interface Chunk {
+  readonly bytes: Buffer
+  /** How many of the events, from the first on. */
+  readonly events: number
+}
+
+const LARGE = [['input'], ['result']]
+
+/** The longest beginning of these events that fits; at least one. */
+export function packed(events: readonly JsonObject[], bytesMax: number): Chunk {
+  let count = events.length
+  let bytes = gzip(events)
+  // The next guess is by what the last one weighed, so that few are packed in vain.
+  while (count > 1 && bytes.length > bytesMax) {
+    count = Math.max(1, Math.min(count - 1, Math.floor((count * bytesMax) / bytes.length)))
+    bytes = gzip(events.slice(0, count))
+  }
+  const [first] = events
+  if (count > 1 || bytes.length <= bytesMax || !first) return { bytes, events: count }
+  return { bytes: smaller(first, bytesMax), events: 1 }
+}
+
+function smaller(event: JsonObject, bytesMax: number): Buffer {
+  const some = gzip([erased(event, LARGE.slice(0, 1))])
+  return some.length <= bytesMax ? some : gzip([erased(event, LARGE)])
+}
+
+const gzip = (events: readonly JsonObject[]): Buffer => gzipSync(JSON.stringify(events))
