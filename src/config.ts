@@ -71,6 +71,8 @@ export interface Config {
   /** Only what these send is believed of where a request comes from. */
   readonly trustedProxies: BlockList
   readonly ratePerS: number
+  /** Where Envoy asks over gRPC, beside `host`; null: nowhere. */
+  readonly extAuthzGrpcPort: number | null
   /** Questions a second that one key of an enforcement point may ask. */
   readonly pepRatePerS: number
   /** Streams of events that a key of another role than `agent` may have open at once. */
@@ -163,6 +165,9 @@ export function parseConfig(env: Env): Config {
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
     trustedProxies: proxies(read.list('TRUSTED_PROXIES'), problems),
     ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
+    extAuthzGrpcPort: read.text('EXT_AUTHZ_GRPC_PORT', '')
+      ? read.integer('EXT_AUTHZ_GRPC_PORT', 0, 1, 65_535)
+      : null,
     pepRatePerS: read.integer('PEP_RATE_PER_S', 500, 1, 1_000_000),
     streamsPerKey: read.integer('STREAMS_PER_KEY', 64, 1, 1_000_000),
     streamsMax: read.integer('STREAMS_MAX', 4_096, 1, 1_000_000),

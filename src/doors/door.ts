@@ -5,6 +5,7 @@ import { directAct } from './api/act.ts'
 import { createApp } from './app.ts'
 import { directProxy } from './proxy/proxy.ts'
 import { FailedLogins } from './edge/failed-logins.ts'
+import { ExtAuthzGrpc } from './ext-authz/grpc.ts'
 import { Fanout } from './streams/fanout.ts'
 import { frontDoor } from './edge/front.ts'
 import { Listening } from './edge/listening.ts'
@@ -45,6 +46,8 @@ export function httpDoor(given: DoorParts): Listening {
   }
   const { host, port } = config
   const app = frontDoor(parts, [directAct(parts), directProxy(parts)], createApp(parts))
+  const grpcPort = config.extAuthzGrpcPort
+  const beside = grpcPort === null ? undefined : new ExtAuthzGrpc(parts, { host, port: grpcPort })
   const activity = new ActivityStream(parts)
-  return new Listening({ host, port, app, activity, pipeline, log })
+  return new Listening({ host, port, app, activity, pipeline, log, beside })
 }
