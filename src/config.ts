@@ -77,8 +77,11 @@ export interface Config {
   readonly streamsPerKey: number
   /** Streams of events of all keys together. */
   readonly streamsMax: number
-  /** How command lines begin that a policy may have started as MCP servers, word by word. */
-  readonly mcpCommands: readonly (readonly string[])[]
+  /** What a policy may have started as MCP servers, word by word, and the folders it may have them run in. */
+  readonly mcpPrograms: {
+    readonly commands: readonly (readonly string[])[]
+    readonly folders: readonly string[]
+  }
   /** The ceiling of what a tool may take as an upload. */
   readonly uploadBytesMax: number
   readonly logLevel: string
@@ -166,7 +169,10 @@ export function parseConfig(env: Env): Config {
     pepRatePerS: read.integer('PEP_RATE_PER_S', 500, 1, 1_000_000),
     streamsPerKey: read.integer('STREAMS_PER_KEY', 64, 1, 1_000_000),
     streamsMax: read.integer('STREAMS_MAX', 4_096, 1, 1_000_000),
-    mcpCommands: read.list('MCP_COMMANDS').map((command) => command.split(/\s+/)),
+    mcpPrograms: {
+      commands: read.list('MCP_COMMANDS').map((command) => command.split(/\s+/)),
+      folders: read.list('MCP_FOLDERS').map((folder) => path.resolve(folder)),
+    },
     uploadBytesMax: read.integer('UPLOAD_BYTES_MAX', 2 ** 30, 1, 2 ** 40),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     logFile: read.textOrEmpty('LOG_FILE', 'logs/app.log') || null,
