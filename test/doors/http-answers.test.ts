@@ -327,13 +327,16 @@ describe('What an upstream answers', () => {
         if (got.headers['content-length']) expect(got.body.length).to.be.below(large.length)
         await saboteur.query('rollback')
         other.upstream.behave = (_effect, reply) => void reply.end('{}')
-        await until('the outcome is on record', async () => {
-          const { body } = await other.call(
-            'GET',
-            `/actions/${String(res.headers['portcullis-action'])}`,
-          )
-          return body.status === 'succeeded'
-        })
+        const route = `/actions/${String(res.headers['portcullis-action'])}`
+        let last: unknown
+        await until(
+          () => `the outcome is on record: ${JSON.stringify(last)}`,
+          async () => {
+            const { status, body } = await other.call('GET', route)
+            last = { answered: status, ...body }
+            return body.status === 'succeeded'
+          },
+        )
         await until(
           'it works again',
           async () => (await other.act(agent, { tool: 'write', args: {} })).status === 200,
