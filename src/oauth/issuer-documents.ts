@@ -9,7 +9,8 @@ import { isSecret } from '../lib/addresses.ts'
 /** Of metadata, and of a set of keys. */
 const DOCUMENT_BYTES_MAX = 256 << 10
 const KEYS_MAX = 100
-const ANSWER_MS = 5_000
+/** For all that is asked in a row. */
+const ANSWER_MS = 10_000
 
 /** Where an issuer's keys are to be had. */
 export interface KeySource {
@@ -20,8 +21,9 @@ export interface KeySource {
 
 /** Asks for the keys of an issuer. @throws Error with what went wrong, in words for the log */
 export async function keysOf({ issuer, jwksUrl }: KeySource): Promise<JSONWebKeySet> {
-  const url = jwksUrl ?? (await jwksUriOf(issuer))
-  const { keys } = await document(url)
+  const late = AbortSignal.timeout(ANSWER_MS)
+  const url = jwksUrl ?? (await jwksUriOf(issuer, late))
+  const { keys } = await document(url, late)
   const isList = Array.isArray(keys) && keys.every((key) => typeof key === 'object' && key !== null)
   if (!isList || keys.length > KEYS_MAX) {
     throw new Error(`${url} is no set of at most ${KEYS_MAX} keys`)
@@ -42,10 +44,10 @@ export function metadataUrls(issuer: string): readonly string[] {
   return [...new Set(all)]
 }
 
-async function jwksUriOf(issuer: string): Promise<string> {
+async function jwksUriOf(issuer: string, late: AbortSignal): Promise<string> {
   let failure: unknown
   for (const url of metadataUrls(issuer)) {
-    const metadata = await document(url).catch((error: unknown) => {
+    const metadata = await document(url, late).catch((error: unknown) => {
       failure = error
     })
     if (metadata) return jwksUriIn(metadata, issuer, url)
@@ -67,11 +69,14 @@ function jwksUriIn(metadata: Readonly<Record<string, unknown>>, issuer: string, 
   return uri
 }
 
-async function document(url: string): Promise<Readonly<Record<string, unknown>>> {
+async function document(
+  url: string,
+  late: AbortSignal,
+): Promise<Readonly<Record<string, unknown>>> {
   const { statusCode, body } = await request(url, {
     method: 'GET',
     headers: { accept: 'application/json', 'user-agent': 'portcullis' },
-    signal: AbortSignal.timeout(ANSWER_MS),
+    signal: late,
   })
   // A redirect leads where nobody configured.
   if (statusCode !== 200) {

@@ -13,10 +13,10 @@ import { resourceAt, type Resource } from './resource.ts'
 // gate, and whoever has none is told where tokens are to be had. The token says which agent it is, and nothing more: its status, its
 // roles, its budget and the kill switch decide as of one with a key. It is checked here, it seals answers, and goes nowhere else.
 
-type Parts = Pick<HttpParts, 'config' | 'failedLogins' | 'keyRing' | 'tokens'>
+type Parts = Pick<HttpParts, 'config' | 'failedLogins' | 'keyRing' | 'metrics' | 'tokens'>
 
 /** Lets in who has a good token; leaves alone who has none. */
-export function byToken({ config, failedLogins, keyRing, tokens }: Parts): Step {
+export function byToken({ config, failedLogins, keyRing, metrics, tokens }: Parts): Step {
   return async (req) => {
     const { oauth } = config
     if (!oauth || !tokens) return
@@ -37,12 +37,15 @@ export function byToken({ config, failedLogins, keyRing, tokens }: Parts): Step 
     } catch (error) {
       if (!(error instanceof TokenError)) throw error
       const { problem, message } = error
+      metrics.mcpTokens.inc({ result: problem })
       challenged(problem === 'scope' ? 'insufficient_scope' : 'invalid_token', message)
       // One that has run out was good once: its holder gets another.
       if (problem === 'invalid') failedLogins.failed(state.client)
       throw refused(error)
     }
     const caller = await callerOf(keyRing, token, holder)
+    metrics.mcpTokens.inc({ result: typeof caller === 'string' ? 'no_agent' : 'good' })
+    if (typeof caller === 'string') throw noAgent(caller, holder)
     Object.assign(state, { caller, presentedKey: token })
   }
 }
@@ -84,16 +87,18 @@ async function callerOf(
   keyRing: HttpParts['keyRing'],
   token: string,
   { agent, ...origin }: TokenHolder,
-): Promise<Caller> {
+): Promise<Caller | 'unknown' | 'revoked'> {
   const untilMs = origin.untilMs + LAST_WAIT_MS
-  const caller = await looked(() => keyRing.callerOfToken(token, agent, { ...origin, untilMs }))
-  if (typeof caller !== 'string') return caller
-  const named = `\`${origin.client.slice(0, 64)}\``
+  return looked(() => keyRing.callerOfToken(token, agent, { ...origin, untilMs }))
+}
+
+function noAgent(why: 'unknown' | 'revoked', { client }: TokenHolder): GatewayError {
+  const named = `\`${client.slice(0, 64)}\``
   const message =
-    caller === 'unknown'
+    why === 'unknown'
       ? `the token is good, and ${named} is no agent of this gate`
       : `the token is good, and all keys of its agent ${named} were revoked`
-  throw new GatewayError('unknown_agent', message)
+  return new GatewayError('unknown_agent', message)
 }
 
 /** A call may be answered that began just in time and waits for a person. */
