@@ -129,7 +129,7 @@ export class TokenVerifier {
         `the token has no claim \`${agentClaim}\` that names an agent`,
       )
     }
-    const agent = agents ? (agents.get(`${issuer}#${client}`) ?? agents.get(client)) : client
+    const agent = agents ? agentIn(agents, issuer, client) : client
     return {
       ...{ issuer, client, agent: agent ?? '' },
       subject: nameIn(payload, 'sub') ?? '',
@@ -137,6 +137,10 @@ export class TokenVerifier {
     }
   }
 }
+
+// A client that is called as another issuer's would be written is not that one.
+const agentIn = (agents: ReadonlyMap<string, string>, issuer: string, client: string) =>
+  agents.get(`${issuer}#${client}`) ?? (client.includes('#') ? undefined : agents.get(client))
 
 function unverified(token: string): { readonly iss: unknown; readonly typ: string } {
   if (token.length > TOKEN_CHARS_MAX) throw new TokenError('invalid', 'the token is too long')

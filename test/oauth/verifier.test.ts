@@ -215,6 +215,7 @@ describe('access tokens', () => {
     const crossed = await other.mint({ claims: { ...CLAIMS, iss: server.issuer } })
     expect((await problemOf(verifier, crossed))[0]).to.equal('invalid')
     expect(await agentOf(await mint({ client_id: 'unlisted' }))).to.equal('')
+    expect(await agentOf(await mint({ client_id: `${other.issuer}#desk` }))).to.equal('')
     await other.stop()
   })
 

@@ -397,7 +397,7 @@ describe('MCP with tokens of an authorization server', () => {
       const { body, text } = await find(token, 'x')
       expect(body.result?._meta[ERROR].code, text).to.equal('kill_switch_engaged')
       await kill(false)
-      await until('it works again', async () => !(await find(token, 'x')).body.result.isError)
+      await until('it works again', async () => !(await find(token, 'x')).body.result?.isError)
     })
 
     it('its end', async () => {
