@@ -265,6 +265,18 @@ describe('MCP with tokens of an authorization server', () => {
       expect((await store('grace')).action_id).not.to.equal(first.action_id)
     })
 
+    it('is the only one to say so: an agent with a key cannot', async () => {
+      const key = await gate.agent('pretending')
+      const context = { mcp: { server: 'crm', oauth: { subject: 'ada' } } }
+      for (const [route, what] of [
+        ['/act', { tool: 'items.list', args: {} }],
+        ['/turn', { prompt: 'hello' }],
+      ] as const) {
+        const { status, body } = await gate.call('POST', route, { key, body: { ...what, context } })
+        expect([status, body.error.code], route).to.deep.equal([400, 'invalid_request'])
+      }
+    })
+
     it('has the sessions of its person, which another token of it goes on with', async () => {
       const initialize = {
         ...{ jsonrpc: '2.0', id: 1, method: 'initialize' },
