@@ -427,7 +427,12 @@ describe('MCP with tokens of an authorization server', () => {
     const clients: Readonly<Record<string, (url: string) => Promise<readonly string[]>>> = {
       'SDK 1.x': async (url) => {
         const authProvider = new Credentials1({
-          ...{ clientId: 'desk', clientSecret: 's3cret', expectedIssuer: issuer.issuer },
+          ...{
+            clientId: 'desk',
+            clientSecret: 's3cret',
+            expectedIssuer: issuer.issuer,
+            scope: 'mcp:call',
+          },
         })
         const client = new Client1(ME)
         await client.connect(new Http1(new URL(url), { authProvider }))
@@ -438,7 +443,12 @@ describe('MCP with tokens of an authorization server', () => {
       },
       'SDK 2.x': async (url) => {
         const authProvider = new Credentials2({
-          ...{ clientId: 'desk', clientSecret: 's3cret', expectedIssuer: issuer.issuer },
+          ...{
+            clientId: 'desk',
+            clientSecret: 's3cret',
+            expectedIssuer: issuer.issuer,
+            scope: 'mcp:call',
+          },
         })
         const client = new Client2(ME)
         await client.connect(new Http2(new URL(url), { authProvider }))
