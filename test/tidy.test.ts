@@ -97,6 +97,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'protocols',
     'main',
     'maintenance',
+    'oauth',
   ],
   main: ['*'],
   // The half of main that opens the database and what is kept in it.

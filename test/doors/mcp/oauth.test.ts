@@ -1,6 +1,5 @@
 import { expect } from 'chai'
 import fs from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
 import {
   Client as Client2,
@@ -14,6 +13,7 @@ import { KeyRing, type Caller } from '../../../src/agents/keys.ts'
 import { RegistryEpoch } from '../../../src/store/registry-epoch.ts'
 import { AuthorizationServer, json, signingKey } from '../../support/authorization-server.ts'
 import { ADMIN, heard, TestGate, until, type Answer } from '../../support/gate.ts'
+import { freePort } from '../../support/gate-process.ts'
 import { GATE, TOOLS } from '../../support/policies.ts'
 import { pinsOf } from './pinned.ts'
 import { McpServerFixture, SERVED } from './servers.ts'
@@ -25,15 +25,6 @@ const ACTION = 'dev.portcullis/action'
 const ERROR = 'dev.portcullis/error'
 const WELL_KNOWN = '/.well-known/oauth-protected-resource'
 const ME = { name: 'tests', version: '1' }
-
-/** A port that nobody listens on at the moment: what tokens are for has to be known before the gate is. */
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as net.AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 const policies = (url: string) => ({
   'tools.yaml': `${TOOLS.replace(
