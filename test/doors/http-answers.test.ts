@@ -336,7 +336,10 @@ describe('What an upstream answers', () => {
             last = { answered: status, ...body }
             return body.status === 'succeeded'
           },
-        )
+        ).catch(async (error: Error) => {
+          const { text } = await other.call('GET', '/health')
+          throw new Error(`${error.message}; ${text}`)
+        })
         await until(
           'it works again',
           async () => (await other.act(agent, { tool: 'write', args: {} })).status === 200,
