@@ -24,6 +24,11 @@ tools:
   refused: { upstream: test, method: POST, path: /refused, effect: write, on_hold: refused, args: {} }
   waits: { upstream: test, method: POST, path: /waits, effect: write, on_hold: wait, wait_s: 1, args: {} }
 `
+/** As above, with an upstream that a busy machine may keep waiting. */
+const PATIENT_TOOLS = TOOLS.replace(
+  'timeout_ms: 1500, idle_timeout_ms: 3000',
+  'timeout_ms: 60000, idle_timeout_ms: 60000',
+)
 const GATE = `
 version: 1
 environment: test
@@ -307,7 +312,7 @@ describe('What an upstream answers', () => {
     const server = await PostgresServer.start()
     const databaseUrl = await server.createDatabase()
     const other = await TestGate.start({
-      policies: { 'tools.yaml': TOOLS, 'gate.yaml': GATE },
+      policies: { 'tools.yaml': PATIENT_TOOLS, 'gate.yaml': GATE },
       databaseUrl,
       env: { SECRET },
     })
