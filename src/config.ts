@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import type { BlockList } from 'node:net'
 import path from 'node:path'
 import { parseEnv } from 'node:util'
-import { addressRanges } from './lib/addresses.ts'
+import { addressRanges, isSecret } from './lib/addresses.ts'
 import { secretsOf } from './lib/webhook-secrets.ts'
 
 export const KEY_ROLES = ['agent', 'observer', 'approver', 'operator', 'admin', 'pep'] as const
@@ -52,6 +52,28 @@ export interface DecisionLogConfig {
   readonly masks: readonly string[]
 }
 
+/** Whose tokens are taken at `/mcp`, for what, and for which agents. */
+export interface OAuthConfig {
+  /** As they call themselves in their tokens. */
+  readonly issuers: readonly string[]
+  /** Of the one issuer there is; null: what its metadata says. */
+  readonly jwksUrl: string | null
+  /** What the gate is called from outside, without a slash at its end: the resources are below it. */
+  readonly baseUrl: string
+  /** Good at each path, beside the path's own URL. */
+  readonly audiences: readonly string[]
+  /** The claim that says which agent it is. */
+  readonly agentClaim: string
+  /** Agents by value of the claim, or by `issuer#value`; null: the value is the agent's name or id. */
+  readonly agents: ReadonlyMap<string, string> | null
+  /** All of these are needed. */
+  readonly scopes: readonly string[]
+  readonly algorithms: readonly string[]
+  /** Lower case, without `application/`; `none` where a token need not have one. */
+  readonly types: readonly string[]
+  readonly clockToleranceS: number
+}
+
 export interface Config {
   readonly host: string
   readonly port: number
@@ -79,8 +101,13 @@ export interface Config {
   readonly streamsPerKey: number
   /** Streams of events of all keys together. */
   readonly streamsMax: number
-  /** How command lines begin that a policy may have started as MCP servers, word by word. */
-  readonly mcpCommands: readonly (readonly string[])[]
+  /** What a policy may have started as MCP servers, word by word, and the folders it may have them run in. */
+  readonly mcpPrograms: {
+    readonly commands: readonly (readonly string[])[]
+    readonly folders: readonly string[]
+  }
+  /** Null: at `/mcp` as elsewhere there are keys of the gate and nothing else. */
+  readonly oauth: OAuthConfig | null
   /** The ceiling of what a tool may take as an upload. */
   readonly uploadBytesMax: number
   readonly logLevel: string
@@ -171,7 +198,11 @@ export function parseConfig(env: Env): Config {
     pepRatePerS: read.integer('PEP_RATE_PER_S', 500, 1, 1_000_000),
     streamsPerKey: read.integer('STREAMS_PER_KEY', 64, 1, 1_000_000),
     streamsMax: read.integer('STREAMS_MAX', 4_096, 1, 1_000_000),
-    mcpCommands: read.list('MCP_COMMANDS').map((command) => command.split(/\s+/)),
+    mcpPrograms: {
+      commands: read.list('MCP_COMMANDS').map((command) => command.split(/\s+/)),
+      folders: read.list('MCP_FOLDERS').map((folder) => path.resolve(folder)),
+    },
+    oauth: oauthConfig(read, problems),
     uploadBytesMax: read.integer('UPLOAD_BYTES_MAX', 2 ** 30, 1, 2 ** 40),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     logFile: read.textOrEmpty('LOG_FILE', 'logs/app.log') || null,
@@ -253,6 +284,75 @@ function decisionLog(read: Reader, problems: string[]): DecisionLogConfig | null
     token: read.text('DECISION_LOG_TOKEN', '') || null,
     labels: Object.fromEntries(labels) as Record<string, string>,
   }
+}
+
+/** Of public keys: with a shared secret whoever checks tokens could make them. */
+const TOKEN_ALGORITHMS = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+]
+const TOKEN_ALGORITHMS_DEFAULT = 'RS256,PS256,ES256,ES384,EdDSA,Ed25519'
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
+function oauthConfig(read: Reader, problems: string[]): OAuthConfig | null {
+  const issuers = read.list('MCP_OAUTH_ISSUERS')
+  const jwksUrl = read.text('MCP_OAUTH_JWKS_URL', '') || null
+  const publicUrl = read.text('PUBLIC_SERVER_URL', '')
+  const oauth: OAuthConfig = {
+    ...{ issuers, jwksUrl },
+    baseUrl: publicUrl.replace(/\/+$/, ''),
+    audiences: read.list('MCP_OAUTH_AUDIENCES'),
+    agentClaim: read.text('MCP_OAUTH_AGENT_CLAIM', 'client_id'),
+    agents: tokenAgents(read.list('MCP_OAUTH_AGENTS'), problems),
+    scopes: read.list('MCP_OAUTH_SCOPES'),
+    algorithms: splitList(read.text('MCP_OAUTH_ALGORITHMS', TOKEN_ALGORITHMS_DEFAULT)),
+    types: splitList(read.text('MCP_OAUTH_TYPES', 'at+jwt,jwt').toLowerCase()),
+    clockToleranceS: read.integer('MCP_OAUTH_CLOCK_TOLERANCE_S', 30, 0, 300),
+  }
+  const wrong = oauth.algorithms.filter((name) => !TOKEN_ALGORITHMS.includes(name))
+  if (wrong.length > 0) {
+    problems.push(`MCP_OAUTH_ALGORITHMS must be of ${TOKEN_ALGORITHMS.join(', ')}`)
+  }
+  if (oauth.scopes.some((scope) => !SCOPE.test(scope))) {
+    problems.push('MCP_OAUTH_SCOPES must be a list such as `mcp:call,mcp:list`')
+  }
+  if (jwksUrl !== null && issuers.length > 1) {
+    problems.push('MCP_OAUTH_JWKS_URL is of one issuer, and MCP_OAUTH_ISSUERS has more')
+  }
+  for (const url of issuers) checkSecretUrl('MCP_OAUTH_ISSUERS', url, problems)
+  if (jwksUrl !== null) checkSecretUrl('MCP_OAUTH_JWKS_URL', jwksUrl, problems)
+  if (issuers.length === 0) return null
+  if (publicUrl === '') {
+    problems.push(
+      'PUBLIC_SERVER_URL is needed for MCP_OAUTH_ISSUERS: tokens are for a URL below it',
+    )
+  } else checkSecretUrl('PUBLIC_SERVER_URL', publicUrl, problems)
+  return oauth
+}
+
+// A token is as good as the key that it is checked by, so that the way to the key has to be a safe one.
+function checkSecretUrl(name: string, text: string, problems: string[]): void {
+  const url = parseUrl(text)
+  const { username = '', password = '', search = '' } = url ?? {}
+  const isBare = username + password + search === '' && !/[?#]/.test(text)
+  if (url && isSecret(url) && isBare) return
+  problems.push(
+    `${name} must be https URLs (http on this machine only) without credentials, query or fragment`,
+  )
+}
+
+function tokenAgents(
+  entries: readonly string[],
+  problems: string[],
+): ReadonlyMap<string, string> | null {
+  const pairs = entries.map((entry): [string, string] => {
+    const at = entry.lastIndexOf('=')
+    return [entry.slice(0, Math.max(at, 0)).trim(), entry.slice(at + 1).trim()]
+  })
+  if (pairs.some(([value, agent]) => value === '' || agent === '')) {
+    problems.push('MCP_OAUTH_AGENTS must be a list such as `0oa1x2y3=support-bot`')
+  }
+  return pairs.length === 0 ? null : new Map(pairs)
 }
 
 const OPENAI_URL = 'https://api.openai.com/v1'

@@ -11,6 +11,8 @@ export const ERRORS = {
   agent_paused: 403,
   budget_exceeded: 403,
   forbidden: 403,
+  insufficient_scope: 403,
+  unknown_agent: 403,
   invalid_signature: 403,
   manifest_replayed: 403,
   not_found: 404,
@@ -49,6 +51,7 @@ export const ERRORS = {
   clock_skew: 503,
   shutting_down: 503,
   llm_unconfigured: 503,
+  issuer_unavailable: 503,
   outcome_unknown: 504,
 } as const
 
@@ -68,6 +71,7 @@ export const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'no_policy',
   'clock_skew',
   'shutting_down',
+  'issuer_unavailable',
 ])
 
 export interface ErrorExtras {

@@ -129,8 +129,8 @@ async function openActions(basics: Basics, record: RecordParts) {
   const drifts = new PinDrifts((work) => operations.write(work))
   const crashes = new ServerCrashes((work) => operations.write(work))
   const told = { onEcho, onDrift: drifts.notice, onDown: crashes.notice, log }
-  const { env, model: settings, mcpCommands: commands } = config
-  const calling = { env, model: settings, commands, bundles, ...told }
+  const { env, model: settings, mcpPrograms: programs } = config
+  const calling = { env, model: settings, programs, bundles, ...told }
   const { model, peers, byProtocol: transports } = await life.begin(new Transports(calling))
   life.atEnd(policies.subscribe({ onReloaded: () => peers.settle() }))
   const facts = new FactLookups()

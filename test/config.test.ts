@@ -68,6 +68,59 @@ describe('the environment', () => {
     }
   })
 
+  describe('of tokens for MCP', () => {
+    const ok = {
+      PUBLIC_SERVER_URL: 'https://gate.example/',
+      MCP_OAUTH_ISSUERS: 'https://a.example, http://127.0.0.1:8080/realms/r',
+    }
+
+    it('is off unless an issuer is named, and has defaults then', () => {
+      expect(parseConfig({ MCP_OAUTH_SCOPES: 'a' }).oauth).to.equal(null)
+      expect(parseConfig(ok).oauth).to.deep.equal({
+        issuers: ['https://a.example', 'http://127.0.0.1:8080/realms/r'],
+        ...{ jwksUrl: null, baseUrl: 'https://gate.example', audiences: [], scopes: [] },
+        ...{ agentClaim: 'client_id', agents: null, clockToleranceS: 30 },
+        algorithms: ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'],
+        types: ['at+jwt', 'jwt'],
+      })
+    })
+
+    it('maps values of the claim to agents, of one issuer or of any', () => {
+      const entries = 'https://a.example#x=one, a=b=two'
+      const { oauth } = parseConfig({ ...ok, MCP_OAUTH_AGENTS: entries })
+      expect([...(oauth?.agents ?? [])]).to.deep.equal([
+        ['https://a.example#x', 'one'],
+        ['a=b', 'two'],
+      ])
+    })
+
+    it('refuses ways to keys that are not safe, and what cannot be meant', () => {
+      for (const [name, value] of [
+        ['MCP_OAUTH_ISSUERS', 'http://login.example'],
+        ['MCP_OAUTH_ISSUERS', 'http://127.0.0.1.evil.example'],
+        ['MCP_OAUTH_ISSUERS', 'https://user:secret@login.example'],
+        ['MCP_OAUTH_ISSUERS', 'https://login.example?tenant=1'],
+        ['MCP_OAUTH_ISSUERS', 'https://login.example#x'],
+        ['MCP_OAUTH_ISSUERS', 'login.example'],
+        ['MCP_OAUTH_JWKS_URL', 'https://a.example/jwks'],
+        ['PUBLIC_SERVER_URL', 'http://gate.example'],
+        ['PUBLIC_SERVER_URL', ''],
+        ['MCP_OAUTH_ALGORITHMS', 'RS256,HS256'],
+        ['MCP_OAUTH_ALGORITHMS', 'none'],
+        ['MCP_OAUTH_SCOPES', 'mcp call'],
+        ['MCP_OAUTH_SCOPES', 'a"b'],
+        ['MCP_OAUTH_AGENTS', 'desk'],
+        ['MCP_OAUTH_AGENTS', '=desk'],
+        ['MCP_OAUTH_CLOCK_TOLERANCE_S', '301'],
+      ] as const) {
+        const found = problems({ ...ok, [name]: value })
+        expect(found, `${name}=${value}`).to.have.length(1)
+        expect(found[0]).to.include(name)
+        expect(found[0]).not.to.include('secret@')
+      }
+    })
+  })
+
   it('takes callbacks of access requests as they are written, and wants a secret for them', () => {
     const ok = {
       ACCESS_REQUEST_CALLBACKS: 'https://pep.example/cb?x=1, http://pep:8080/cb',

@@ -21,6 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   policy: ['model', 'lib', 'errors', 'rego', 'sources', 'bundle', 'engines', 'store'],
   decide: ['model', 'lib', 'errors', 'bundle', 'engines', 'policy', 'protocols', 'rego'],
   agents: ['model', 'lib', 'errors', 'store'],
+  // Tokens of other people's authorization servers.
+  oauth: ['lib', 'config'],
   facts: ['model', 'lib', 'errors', 'store'],
   // Which of two policies decides, while one is on trial.
   canary: ['model', 'lib', 'errors', 'bundle', 'agents', 'record'],
@@ -66,7 +68,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   doors: [
     ...['model', 'lib', 'errors', 'config', 'store', 'sources', 'bundle', 'policy', 'agents'],
     ...['approvals', 'control', 'record', 'protocols', 'telemetry', 'pipeline', 'turns', 'plans'],
-    ...['inquiries', 'rehearsal', 'operations', 'lifecycle', 'mcp'],
+    ...['inquiries', 'rehearsal', 'operations', 'lifecycle', 'mcp', 'oauth'],
   ],
   worker: [
     ...['model', 'lib', 'errors', 'store', 'bundle', 'agents', 'approvals', 'control', 'record'],
@@ -95,6 +97,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'protocols',
     'main',
     'maintenance',
+    'oauth',
   ],
   main: ['*'],
   // The half of main that opens the database and what is kept in it.

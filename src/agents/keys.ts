@@ -6,6 +6,7 @@ import { columns } from '../store/columns.ts'
 import type { LookedUp, RegistryEpoch } from '../store/registry-epoch.ts'
 import type { Db, Tx } from '../store/tx.ts'
 import type { KeyUses } from './key-uses.ts'
+import { lostKeysOf } from './lost-keys.ts'
 import { findAgent } from './registry.ts'
 
 // A key is `pk_<id>_<secret>`: it is found by its id and compared by the hash of its secret, in constant time; the secret is
@@ -22,6 +23,18 @@ export interface Caller {
   readonly name: string
   /** Set for agent keys: the agent's id. */
   readonly agentId: string | null
+  /** Of a caller that came with a token of an authorization server rather than a key. */
+  readonly token?: TokenOrigin
+}
+
+/** Where a token is from, and whom it names; none of it says what may be done. */
+export interface TokenOrigin {
+  readonly issuer: string
+  readonly client: string
+  /** For whom the client acts; '' where nothing is said. */
+  readonly subject: string
+  /** Streams that were opened with it end then, in milliseconds since 1970. */
+  readonly untilMs: number
 }
 
 /** Whom a key speaks for: the same whichever of their keys is presented, so that a rotation between two tries changes nothing. */
@@ -59,10 +72,17 @@ const ALIVE = `
     starts_with(held.key_id, 'env_') and exists (
       select 1 from agents a where a.id = held.agent_id and held.name in (a.id, a.name)
     )
+  ) or (
+    starts_with(held.key_id, 'tok_') and exists (select 1 from agents a where a.id = held.agent_id)
+      and not ${lostKeysOf('held.agent_id')}
   )`
+const NAMED = `
+  select id, name, ${lostKeysOf('agents.id')} as lost from agents where id = $1 or name = $1
+  order by (id = $1) desc limit 1`
 const SECRET_BYTES = 32
 const KEY_PATTERN = /^pk_([0-9a-z]{26})_([A-Za-z0-9_-]{43})$/
 const CACHE_MAX = 50_000
+const NAMED_MAX = 10_000
 /** However little changes. */
 const CACHE_TTL_MS = 600_000
 
@@ -156,6 +176,10 @@ export class KeyRing {
     max: CACHE_MAX,
     ttl: CACHE_TTL_MS,
   })
+  readonly #named = new LRUCache<string, NamedAgent & LookedUp>({
+    max: NAMED_MAX,
+    ttl: CACHE_TTL_MS,
+  })
 
   constructor(
     db: Db,
@@ -186,6 +210,32 @@ export class KeyRing {
     return found.caller
   }
 
+  /**
+   * Who a good token stands for: the agent that it names. Throws only when the database does.
+   * @returns `unknown` where there is no such agent, `revoked` where all of its keys were revoked: it acts by none then
+   */
+  async callerOfToken(
+    token: string,
+    named: string,
+    origin: TokenOrigin,
+  ): Promise<Caller | 'unknown' | 'revoked'> {
+    const agent = await this.#agentNamed(named)
+    if (agent.id === null) return 'unknown'
+    if (agent.lost) return 'revoked'
+    const keyId = `${TOKEN}${sha256(token).slice(0, 12)}`
+    return { keyId, role: 'agent', name: agent.name, agentId: agent.id, token: origin }
+  }
+
+  async #agentNamed(named: string): Promise<NamedAgent> {
+    const cached = this.#named.get(named)
+    if (cached && this.#registry.holds(cached)) return cached
+    const askedAtMs = this.#registry.nowMs
+    const [row] = await this.#db.query<NamedAgent>(NAMED, [named])
+    const found = { ...(row ?? NO_AGENT), askedAtMs, epoch: null }
+    this.#named.set(named, found)
+    return found
+  }
+
   /** The key that the environment gives under this id; such a key is alive as long as it is given. */
   environmentKey(keyId: string): EnvironmentKey | undefined {
     return [...this.#environment].find(([hash]) => environmentId(hash) === keyId)?.[1]
@@ -205,7 +255,10 @@ export class KeyRing {
   async alive(callers: readonly Caller[]): Promise<ReadonlySet<string>> {
     const isGiven = ({ keyId, agentId }: Caller) => isEnvironmentId(keyId) && agentId === null
     const alive = new Set(callers.filter(isGiven).map(({ keyId }) => keyId))
-    const others = callers.filter((caller) => !isGiven(caller))
+    const nowMs = Date.now()
+    const others = callers.filter(
+      (caller) => !isGiven(caller) && (caller.token?.untilMs ?? Infinity) > nowMs,
+    )
     if (others.length === 0) return alive
     const rows = await this.#db.query<{ key_id: string }>(ALIVE, [
       others.map(({ keyId }) => keyId),
@@ -219,6 +272,7 @@ export class KeyRing {
   /** Forgets what it knows, so that a revocation made here takes effect at once. */
   clear(): void {
     this.#cache.clear()
+    this.#named.clear()
   }
 
   async #lookUp(presented: string, hash: string): Promise<Omit<Known, 'askedAtMs'>> {
@@ -245,8 +299,16 @@ export class KeyRing {
   }
 }
 
+interface NamedAgent {
+  readonly id: string | null
+  readonly name: string
+  readonly lost: boolean
+}
+
+const NO_AGENT: NamedAgent = { id: null, name: '', lost: false }
 const UNKNOWN = { caller: null, epoch: null }
 
+const TOKEN = 'tok_'
 const ENVIRONMENT = 'env_'
 const environmentId = (hash: string): string => `${ENVIRONMENT}${hash.slice(0, 12)}`
 const isEnvironmentId = (keyId: string): boolean => keyId.startsWith(ENVIRONMENT)

@@ -191,3 +191,16 @@ export async function unuseGrants(tx: Tx, decisionIds: readonly string[]): Promi
   )
   return rows.map(({ id }) => id)
 }
+
+/** What a webhook may still be tried for, after its task is answered no more. */
+const CLEAR_KEPT_MS = 3_600_000
+
+/** Wipes what was asked in clear, of tasks that nobody is answered about any more; what is on record stays. */
+export async function wipeAsks(tx: Tx): Promise<void> {
+  const rows = await tx.query<{ id: string }>(
+    `update access_tasks set sealed = '' where sealed <> '' and expires_at <= $1 returning id`,
+    [new Date(tx.nowMs - CLEAR_KEPT_MS)],
+  )
+  if (rows.length === 0) return
+  tx.send(`update access_items set sealed = '' where task_id = any($1)`, [rows.map(({ id }) => id)])
+}

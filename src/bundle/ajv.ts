@@ -10,6 +10,10 @@ import { didYouMean } from '../lib/suggest.ts'
 import type { ArgsCheck } from './types.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
+// JSON Schema in two uses. What the gate ships describes policy files: everything wrong is reported at the line it stands on, in
+// words a person can act on. What a policy brings describes args, and then runs on what an agent sends: its patterns run in
+// linear time, and the first thing wrong is enough.
+
 // `src/policy` and `dist/policy` are both two levels below the package root.
 const SCHEMA_DIR = path.resolve(import.meta.dirname, '..', '..', 'schemas')
 const FORMATS = ['date', 'date-time', 'time', 'email', 'uuid', 'ipv4', 'ipv6'] as const

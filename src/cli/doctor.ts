@@ -4,6 +4,7 @@ import pg from 'pg'
 import { readConfig, type Config } from '../config.ts'
 import { openLog } from '../lib/log.ts'
 import { secretsOf } from '../lib/webhook-secrets.ts'
+import { keysOf } from '../oauth/issuer-documents.ts'
 import { mayCreate, noCreate } from './database-rights.ts'
 import { CliError, EXIT, print } from './exit.ts'
 import { loadPolicies } from './load-policies.ts'
@@ -35,6 +36,7 @@ export async function doctor(): Promise<void> {
     { name: 'port', problem: await addressProblem(config) },
     { name: 'policies', problem: await policyProblem(config) },
     { name: 'database', problem: await databaseProblem(config) },
+    ...(await issuerFindings(config)),
   ]
   for (const { name, problem } of findings) {
     print(problem === null ? `✓ ${name}` : `✗ ${name}: ${problem}`)
@@ -102,6 +104,20 @@ async function policyProblem(config: Config): Promise<string | null> {
   }
   const result = await loadPolicies(config.policyDir, config)
   return result.ok ? null : `${result.diagnostics.length} problem(s); run \`portcullis check\``
+}
+
+/** An issuer whose keys cannot be had keeps no gate from starting, and its clients out. */
+function issuerFindings({ oauth }: Config): Promise<Finding[]> {
+  const { issuers = [], jwksUrl = null } = oauth ?? {}
+  return Promise.all(
+    issuers.map(async (issuer) => ({
+      name: `tokens of ${issuer}`,
+      problem: await keysOf({ issuer, jwksUrl }).then(
+        ({ keys }) => (keys.length > 0 ? null : 'it has no keys'),
+        (error: unknown) => `its keys cannot be had (${(error as Error).message})`,
+      ),
+    })),
+  )
 }
 
 async function databaseProblem(config: Config): Promise<string | null> {

@@ -33,6 +33,9 @@ export function addMcp(mcp: Command): void {
     .option('--server <name>', 'tools, portcullis, or an MCP server of tools.yaml', 'tools')
     .option('--all', 'every server, under one path')
     .option('--url <url>', 'the gate; default: PORTCULLIS_URL, else HOST and PORT')
-    .option('--key <key>', "an agent's key; default: a place for it")
+    .addOption(
+      new Option('--key <key>', "an agent's key; default: a place for it").conflicts('oauth'),
+    )
+    .option('--oauth', 'without a key: the client gets tokens of the authorization server')
     .action(async (options) => (await import('./mcp-config.ts')).printConfig(options))
 }

@@ -10,12 +10,17 @@ export interface ConfigOptions {
   readonly all?: true
   readonly url?: string
   readonly key?: string
+  readonly oauth?: true
 }
 
 /** `portcullis mcp config` */
-export function printConfig({ client, server, all, url, key = NO_KEY }: ConfigOptions): void {
+export function printConfig({ client, server, all, url, key, oauth }: ConfigOptions): void {
   const of = all ? ALL_SERVERS : server
-  const { text, where } = mcpClientConfig(client, { gate: gateUrl(url), server: of, key })
+  const { text, where } = mcpClientConfig(client, {
+    gate: gateUrl(url),
+    server: of,
+    key: oauth ? null : (key ?? NO_KEY),
+  })
   say(where)
   print(text)
 }

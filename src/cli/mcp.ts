@@ -144,12 +144,12 @@ function warnOfUnusable(changes: readonly Change[]): void {
 
 // A server that is a program is started for it, as whoever runs the command.
 async function listed(upstream: Upstream): Promise<Listing> {
-  const { env, mcpCommands: commands } = readConfig()
+  const { env, mcpPrograms: programs } = readConfig()
   const credentials = () => credentialVariables(null, [upstream])
   const onEcho = () => {}
   const client = new UpstreamClient({ env, credentials, onEcho })
   const log = (server: string, _pid: number, text: string) => say(visible(`${server}: ${text}`))
-  const parts = { client, env, commands, onEcho, onDown: () => {}, log }
+  const parts = { client, env, programs, onEcho, onDown: () => {}, log }
   const peer = new Peer(connection(upstream, parts))
   try {
     return await peer.list({ requestId: 'cli', actionId: '', mayStart: () => true })

@@ -313,7 +313,7 @@ export interface Checkpoint {
 }
 
 export interface GateFailure {
-  readonly code: 'invalid_request' | 'not_requestable' | 'invalid_denial_binding' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'unknown_task' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'duplicate_request' | 'invalid_task_state' | 'expired_denial' | 'task_expired' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'not_implemented' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'outcome_unknown'
+  readonly code: 'invalid_request' | 'not_requestable' | 'invalid_denial_binding' | 'per_action_limit_exceeded' | 'unauthenticated' | 'policy_denied' | 'no_such_tool' | 'approval_required' | 'agent_paused' | 'budget_exceeded' | 'forbidden' | 'insufficient_scope' | 'unknown_agent' | 'invalid_signature' | 'manifest_replayed' | 'not_found' | 'no_such_scope' | 'unknown_task' | 'method_not_allowed' | 'in_flight' | 'conflict' | 'read_only_policy' | 'duplicate_request' | 'invalid_task_state' | 'expired_denial' | 'task_expired' | 'stale_revision' | 'payload_too_large' | 'unsupported_media_type' | 'upgrade_required' | 'risky_content' | 'policy_invalid' | 'idempotency_mismatch' | 'rate_limited' | 'overloaded' | 'internal_error' | 'not_implemented' | 'upstream_unreachable' | 'upstream_redirected' | 'response_too_large' | 'response_unreadable' | 'outcome_unrecorded' | 'credential_unavailable' | 'kill_switch_engaged' | 'kill_state_unknown' | 'audit_unavailable' | 'store_unavailable' | 'no_policy' | 'clock_skew' | 'shutting_down' | 'llm_unconfigured' | 'issuer_unavailable' | 'outcome_unknown'
   readonly message: string
   readonly retryable: boolean
   /** what to do now, where there is something better */
@@ -3791,6 +3791,47 @@ export interface Calls {
           readonly definition: JsonObject | null
         }[]
       }[]
+    }
+  }
+  /** Whose tokens are taken at the gate (RFC 9728). */
+  'GET /.well-known/oauth-protected-resource': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly resource: string
+      readonly authorization_servers: readonly string[]
+      readonly scopes_supported: readonly string[]
+      readonly bearer_methods_supported: readonly string[]
+      readonly resource_name: string
+    }
+  }
+  /** Whose tokens are taken at `/mcp` (RFC 9728). */
+  'GET /.well-known/oauth-protected-resource/mcp': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly resource: string
+      readonly authorization_servers: readonly string[]
+      readonly scopes_supported: readonly string[]
+      readonly bearer_methods_supported: readonly string[]
+      readonly resource_name: string
+    }
+  }
+  /** Whose tokens are taken at `/mcp/{server}` (RFC 9728). */
+  'GET /.well-known/oauth-protected-resource/mcp/{server}': {
+    path: {
+      readonly server: string
+    }
+    query: object
+    body: undefined
+    answer: {
+      readonly resource: string
+      readonly authorization_servers: readonly string[]
+      readonly scopes_supported: readonly string[]
+      readonly bearer_methods_supported: readonly string[]
+      readonly resource_name: string
     }
   }
   /** Who is signed in, and until when. */

@@ -19,6 +19,10 @@ import { GATE, precondition, resourceOf } from './preconditions.ts'
 import { isForRoles } from '../bundle/roles.ts'
 import { UNKNOWN_TOOL } from './unknown-tool.ts'
 
+// One decision. What must hold of any request comes first (there is such a tool, the agent may act), then the guards in the order they
+// are written, then the modules of the policy; all are asked, and only then is what they said combined. What fails denies: an
+// error in a guard or a module never lets anything through.
+
 /** What guards and modules said so far. */
 interface Tally {
   readonly reasons: Reason[]

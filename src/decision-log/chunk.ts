@@ -1,4 +1,5 @@
-import { gzipSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import type { JsonObject } from '../model/json.ts'
 import { erased } from './erase.ts'
 
@@ -15,22 +16,24 @@ export interface Chunk {
 const LARGE = [['input'], ['result']]
 
 /** The longest beginning of these events that fits; at least one. */
-export function packed(events: readonly JsonObject[], bytesMax: number): Chunk {
+export async function packed(events: readonly JsonObject[], bytesMax: number): Promise<Chunk> {
   let count = events.length
-  let bytes = gzip(events)
+  let bytes = await zipped(events)
   // The next guess is by what the last one weighed, so that few are packed in vain.
   while (count > 1 && bytes.length > bytesMax) {
     count = Math.max(1, Math.min(count - 1, Math.floor((count * bytesMax) / bytes.length)))
-    bytes = gzip(events.slice(0, count))
+    bytes = await zipped(events.slice(0, count))
   }
   const [first] = events
   if (count > 1 || bytes.length <= bytesMax || !first) return { bytes, events: count }
-  return { bytes: smaller(first, bytesMax), events: 1 }
+  return { bytes: await smaller(first, bytesMax), events: 1 }
 }
 
-function smaller(event: JsonObject, bytesMax: number): Buffer {
-  const some = gzip([erased(event, LARGE.slice(0, 1))])
-  return some.length <= bytesMax ? some : gzip([erased(event, LARGE)])
+async function smaller(event: JsonObject, bytesMax: number): Promise<Buffer> {
+  const some = await zipped([erased(event, LARGE.slice(0, 1))])
+  return some.length <= bytesMax ? some : zipped([erased(event, LARGE)])
 }
 
-const gzip = (events: readonly JsonObject[]): Buffer => gzipSync(JSON.stringify(events))
+// Off the thread that decides.
+const compress = promisify(gzip)
+const zipped = (events: readonly JsonObject[]): Promise<Buffer> => compress(JSON.stringify(events))

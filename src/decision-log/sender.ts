@@ -111,7 +111,7 @@ export class DecisionLogSender {
     const { decisions, to } = await nextDecisions(db, from, limits)
     if (to === from) return 'done'
     if (decisions.length === 0) return this.#moved(from, to)
-    const chunk = packed(await this.#events(decisions), this.#bytesMax)
+    const chunk = await packed(await this.#events(decisions), this.#bytesMax)
     const isAccepted = await this.#upload(chunk)
     metrics.decisionLog.inc({ result: isAccepted ? 'accepted' : 'refused' }, chunk.events)
     if (!isAccepted) return 'refused'

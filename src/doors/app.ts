@@ -14,6 +14,8 @@ import { actionEndpoints } from './api/actions.ts'
 import { mcpServerEndpoints } from './api/mcp-servers.ts'
 import { mcpEndpoints } from './mcp/endpoints.ts'
 import { mcpErrors } from './mcp/errors.ts'
+import { byToken } from './mcp/by-token.ts'
+import { resourceEndpoints } from './mcp/resource.ts'
 import { ownOrigin } from './mcp/origin.ts'
 import { metricEndpoints } from './api/agent-metrics.ts'
 import { agentEndpoints } from './api/agents.ts'
@@ -113,6 +115,7 @@ export function endpointGroups(parts: HttpParts): Endpoints[] {
     opaLogEndpoints(parts),
     mcpEndpoints(parts),
     mcpServerEndpoints(parts),
+    resourceEndpoints(parts),
     ...(hasDashboard(parts) ? [sessionEndpoints(parts)] : []),
   ]
   return [...groups, docEndpoints(parts, groups)]
@@ -129,6 +132,7 @@ export function createApp(parts: HttpParts): Express {
   app.use(middleware(plainRequest))
   app.use('/mcp', ownOrigin(parts.config))
   app.use(cors(parts.config.allowedOrigins))
+  app.use('/mcp', middleware(byToken(parts)))
   app.use(middleware(authenticate(parts.keyRing, parts.failedLogins)))
   const { dashboard } = parts.config
   if (dashboard) app.use(middleware(bySession(parts.sessions, parts.config)))

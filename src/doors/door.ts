@@ -4,6 +4,7 @@ import type { Db } from '../store/tx.ts'
 import { directAct } from './api/act.ts'
 import { createApp } from './app.ts'
 import { directProxy } from './proxy/proxy.ts'
+import { TokenVerifier } from '../oauth/verifier.ts'
 import { FailedLogins } from './edge/failed-logins.ts'
 import { ExtAuthzGrpc } from './ext-authz/grpc.ts'
 import { Fanout } from './streams/fanout.ts'
@@ -17,7 +18,7 @@ import { ActivityStream } from './streams/websocket.ts'
 /** What the door is made of; the rest of `HttpParts` belongs to the door itself. */
 export type DoorParts = Omit<
   HttpParts,
-  'failedLogins' | 'sessions' | 'fanout' | 'streams' | 'trust' | 'readiness'
+  'failedLogins' | 'sessions' | 'fanout' | 'streams' | 'trust' | 'tokens' | 'readiness'
 > &
   Omit<ReadinessParts, 'db'> & {
     /** Answers at once or not at all; lists and statistics go through `db`. */
@@ -42,6 +43,7 @@ export function httpDoor(given: DoorParts): Listening {
       keys: trustedKeys(config.manifestKeyFiles),
       profiles: new Set(config.signedProfiles),
     },
+    tokens: config.oauth && new TokenVerifier(config.oauth, log),
     readiness: () => readiness({ ...given, db: given.quick }),
   }
   const { host, port } = config

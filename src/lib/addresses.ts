@@ -56,3 +56,9 @@ export function clientNetwork(address: string): string {
   const network = groups.slice(0, NETWORK_GROUPS).map((group) => Number.parseInt(group, 16))
   return `${network.map((group) => group.toString(16)).join(':')}::/64`
 }
+
+const LOOPBACK_NAMES: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+/** Whether what goes to this URL stays on this machine, or is encrypted. */
+export const isSecret = ({ protocol, hostname }: URL): boolean =>
+  protocol === 'https:' || (protocol === 'http:' && LOOPBACK_NAMES.has(hostname))

@@ -1,5 +1,6 @@
 import { agentBudgets, type BudgetStand } from '../agents/budget-stands.ts'
 import { sweepCounters } from '../agents/counters.ts'
+import { wipeAsks } from '../approvals/access.ts'
 import { findAgent } from '../agents/registry.ts'
 import type { KillState } from '../control/kill-state.ts'
 import {
@@ -184,6 +185,7 @@ export class Operations {
     return this.#parts.ledger.write(async (tx) => {
       await sweepCounters(tx)
       await sweepAnswers(tx)
+      await wipeAsks(tx)
     })
   }
 

@@ -21,6 +21,9 @@ import type {
 import { isObject } from '../bundle/pointer.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
+// From `gate.yaml` to what the gate goes by. Its shape was checked by a schema before; here defaults are filled in, sections of guards
+// are put in one order, and seconds become milliseconds. Guards stay as they were written: `guards.ts` compiles them.
+
 /** Bounds on change plans, as written. */
 export type PlanBounds = Omit<PlanPolicy, 'checkPath'>
 

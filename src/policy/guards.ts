@@ -27,6 +27,10 @@ import type {
 } from '../bundle/types.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
+// A guard is compiled against everything else of the policy: the tools its patterns mean, the args these have, the documents it
+// names. Its kind does the work and only asks for what it needs through a context that knows where in the file it stands, so
+// that kinds know nothing of files and every finding has its line.
+
 /** One guard as found in the file: where it stands, and the id it gets when it names none. */
 export interface RawGuard {
   readonly path: readonly PathStep[]

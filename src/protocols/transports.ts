@@ -7,6 +7,7 @@ import { httpTransport } from './http/transport.ts'
 import { UpstreamClient } from './http/upstream-client.ts'
 import { ModelClient, type ModelSettings } from './model/client.ts'
 import type { Logger } from '../lib/log.ts'
+import type { AllowedPrograms } from './mcp/stdio/connection.ts'
 import type { Transport } from './transport.ts'
 
 export interface TransportsParts {
@@ -19,8 +20,8 @@ export interface TransportsParts {
   readonly onEcho: (upstream: string) => void
   /** Told of a tool that is not what is pinned. */
   readonly onDrift: (drift: Drift) => void
-  /** How command lines begin that may be started as MCP servers. */
-  readonly commands: readonly (readonly string[])[]
+  /** What may be started as MCP servers. */
+  readonly programs: AllowedPrograms
   /** Told of an MCP server that ends again and again. */
   readonly onDown: (server: string, how: string) => void
   readonly log: Logger
@@ -34,7 +35,7 @@ export class Transports {
   readonly byProtocol: ReadonlyMap<string, Transport>
 
   constructor(parts: TransportsParts) {
-    const { env, model, bundles, onEcho, onDrift, commands, onDown } = parts
+    const { env, model, bundles, onEcho, onDrift, programs, onDown } = parts
     const credentials = () =>
       new Set(
         bundles().flatMap(({ upstreams }) => [...credentialVariables(model, upstreams.values())]),
@@ -43,7 +44,7 @@ export class Transports {
     this.model = new ModelClient(model, this.#client)
     const log = (server: string, pid: number, text: string) =>
       parts.log.info({ mcp_server: server, pid }, text)
-    const connecting = { client: this.#client, env, onEcho, commands, onDown, log }
+    const connecting = { client: this.#client, env, onEcho, programs, onDown, log }
     this.peers = new McpPeers({
       connect: (upstream, onListChanged) => connection(upstream, connecting, onListChanged),
       ...{ bundles, onDrift },

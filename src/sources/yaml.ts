@@ -17,6 +17,9 @@ import type { Json } from '../model/json.ts'
 import { type Findings, type Place, wholeFile } from './diagnostics.ts'
 import { POLICY_LIMITS } from './limits.ts'
 
+// YAML is a trap for whoever must not misread a rule: anchors, merges, tags and numbers that are none. It is read by a library and
+// then taken through a narrow gate, with the place of each part kept, so that whatever is wrong later can be pointed at.
+
 export type PathStep = string | number
 
 /** A parsed file: its value, and where in the text each part of it stands. */

@@ -69,6 +69,11 @@ export class Metrics {
     'method',
     'result',
   ])
+  readonly mcpTokens = this.#counter(
+    'portcullis_mcp_tokens_total',
+    'Access tokens at /mcp by what was found of them',
+    ['result'],
+  )
   readonly slowReaders = this.#counter(
     'portcullis_sse_dropped_total',
     'Slow SSE readers dropped',

@@ -37,7 +37,7 @@ export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
   'ec.purl.is_valid': { signature: '(any) boolean', call: (text) => parsePurl(text) !== undefined },
   isManaged: {
     signature: '(any) boolean',
-    call: (thing) => metadataOf(thing)['managed'] !== false,
+    call: (thing) => ({ ...(thing as object), ...metadataOf(thing) })['managed'] !== false,
   },
   'sh.parse_commands': {
     signature: '(any) any',
@@ -50,11 +50,13 @@ export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
   },
   'cidr.count_addresses': {
     signature: '(any) number',
-    call: (text) => (text === '*' ? 2 ** 32 : 2 ** (sizeOf(text) - bitsOf(text))),
+    call: (text) =>
+      text === '*' ? 18_446_744_073_709_551_615n : 2 ** (sizeOf(text) - bitsOf(text)),
   },
   'cidr.is_public': {
     signature: '(any) boolean',
     call: (text) =>
+      text !== '' &&
       !/^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|f[cd]|fe80|::1)/i.test(
         String(text),
       ),
@@ -63,6 +65,7 @@ export const FOREIGN: Readonly<Record<string, ForeignFunction>> = {
     signature: '(any) any',
     call: (text) => ({
       transgressionFound: /AKIA[0-9A-Z]{16}|password|secret/i.test(String(text)),
+      description: 'a secret',
     }),
   },
   'regal.parse_module': { signature: '(string, string) any', call: () => undefined },

@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import pg from 'pg'
+import { AuthorizationServer } from '../support/authorization-server.ts'
 import { postgresBin, PostgresServer, prepareEmbedded } from '../support/database.ts'
 import { scratch } from '../support/scratch.ts'
 import { freePort } from '../support/gate-process.ts'
@@ -219,6 +220,22 @@ describe('portcullis', function () {
       )
       const long = await portcullis(['doctor'], { ...env, WEBHOOK_SECRET: 'x'.repeat(24) })
       expect([long.code, long.stdout]).to.deep.equal([0, long.stdout])
+    })
+
+    it('says of each issuer of tokens whether its keys can be had', async () => {
+      const issuer = await AuthorizationServer.start()
+      const env = {
+        ...{ POLICY_DIR: policies(), DATA_DIR: scratch('data'), PORT: '0' },
+        ...{ PUBLIC_SERVER_URL: 'https://gate.example', MCP_OAUTH_ISSUERS: issuer.issuer },
+      }
+      const well = await portcullis(['doctor'], env)
+      expect(well.stdout).to.include(`\u2713 tokens of ${issuer.issuer}\n`)
+      await issuer.stop()
+      const away = await portcullis(['doctor'], env)
+      expect([
+        away.code,
+        away.stdout.includes(`\u2717 tokens of ${issuer.issuer}: `),
+      ]).to.deep.equal([...[5, true]])
     })
 
     it('exits 0 when all is well', async () => {

@@ -135,7 +135,12 @@ describe('portcullis mcp', function () {
     expect(code).to.deep.equal({ type: 'http', url, headers: { 'X-API-Key': 'pk_1' } })
     const all = JSON.parse(await config('cursor', '--all')).mcpServers
     expect(all['portcullis'].url).to.equal('https://gate.example/mcp')
+    const byToken = JSON.parse(await config('vscode', '--oauth')).servers['portcullis-tools']
+    expect(byToken).to.deep.equal({ type: 'http', url })
+    expect(await config('claude-code', '--oauth')).not.to.include('--header')
     expect((await portcullis(['config', '--client', 'emacs'], dir)).code).to.equal(2)
+    const both = ['config', '--client', 'cursor', '--oauth', '--key', 'pk_1']
+    expect((await portcullis(both, dir)).code).to.equal(2)
   })
 
   it('has a tour in docs/mcp.md that works as written', async () => {

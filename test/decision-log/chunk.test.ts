@@ -9,29 +9,29 @@ const unpacked = (bytes: Buffer) => JSON.parse(gunzipSync(bytes).toString('utf8'
 const random = (size: number) => Array.from({ length: size }, () => Math.random()).join(' ')
 
 describe('a chunk of decision logs', () => {
-  it('is the longest beginning that fits, in order', () => {
+  it('is the longest beginning that fits, in order', async () => {
     const events = Array.from({ length: 40 }, (_, n) => ({
       decision_id: `d-${n}`,
       input: random(10),
     }))
     for (const limit of [1_024, 2_048, 4_096]) {
-      const { bytes, events: count } = packed(events, limit)
+      const { bytes, events: count } = await packed(events, limit)
       expect(bytes.length).to.be.at.most(limit)
       expect(unpacked(bytes)).to.deep.equal(events.slice(0, count))
     }
-    expect(packed(events, 1 << 20).events).to.equal(40)
+    expect((await packed(events, 1 << 20)).events).to.equal(40)
   })
 
-  it('holds an event that is too large without its input, and then without its result', () => {
+  it('holds an event that is too large without its input, and then without its result', async () => {
     const event = { decision_id: 'd', input: random(300), result: { effect: 'deny' } }
-    const [first] = unpacked(packed([event, event], 1_024).bytes)
+    const [first] = unpacked((await packed([event, event], 1_024)).bytes)
     expect(first).to.deep.equal({
       decision_id: 'd',
       result: { effect: 'deny' },
       erased: ['/input'],
     })
     const large = { ...event, result: random(300) }
-    const [second] = unpacked(packed([large], 1_024).bytes)
+    const [second] = unpacked((await packed([large], 1_024)).bytes)
     expect(second).to.deep.equal({ decision_id: 'd', erased: ['/input', '/result'] })
   })
 })

@@ -52,6 +52,9 @@ const ELSEWHERE: Partial<Record<ErrorCode, string>> = {
   response_unreadable: 'doors/http-answers.test.ts',
   kill_switch_engaged: 'doors/act.test.ts',
   outcome_unknown: 'doors/act.test.ts',
+  insufficient_scope: 'doors/mcp/oauth.test.ts',
+  unknown_agent: 'doors/mcp/oauth.test.ts',
+  issuer_unavailable: 'doors/mcp/oauth.test.ts',
   read_only_policy: 'lifecycle/publish.test.ts',
   stale_revision: 'lifecycle/publish.test.ts',
 }

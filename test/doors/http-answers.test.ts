@@ -24,6 +24,11 @@ tools:
   refused: { upstream: test, method: POST, path: /refused, effect: write, on_hold: refused, args: {} }
   waits: { upstream: test, method: POST, path: /waits, effect: write, on_hold: wait, wait_s: 1, args: {} }
 `
+/** As above, with an upstream that a busy machine may keep waiting. */
+const PATIENT_TOOLS = TOOLS.replace(
+  'timeout_ms: 1500, idle_timeout_ms: 3000',
+  'timeout_ms: 60000, idle_timeout_ms: 60000',
+)
 const GATE = `
 version: 1
 environment: test
@@ -307,7 +312,7 @@ describe('What an upstream answers', () => {
     const server = await PostgresServer.start()
     const databaseUrl = await server.createDatabase()
     const other = await TestGate.start({
-      policies: { 'tools.yaml': TOOLS, 'gate.yaml': GATE },
+      policies: { 'tools.yaml': PATIENT_TOOLS, 'gate.yaml': GATE },
       databaseUrl,
       env: { SECRET },
     })
@@ -327,12 +332,18 @@ describe('What an upstream answers', () => {
         if (got.headers['content-length']) expect(got.body.length).to.be.below(large.length)
         await saboteur.query('rollback')
         other.upstream.behave = (_effect, reply) => void reply.end('{}')
-        await until('the outcome is on record', async () => {
-          const { body } = await other.call(
-            'GET',
-            `/actions/${String(res.headers['portcullis-action'])}`,
-          )
-          return body.status === 'succeeded'
+        const route = `/actions/${String(res.headers['portcullis-action'])}`
+        let last: unknown
+        await until(
+          () => `the outcome is on record: ${JSON.stringify(last)}`,
+          async () => {
+            const { status, body } = await other.call('GET', route)
+            last = { answered: status, ...body }
+            return body.status === 'succeeded'
+          },
+        ).catch(async (error: Error) => {
+          const { text } = await other.call('GET', '/health')
+          throw new Error(`${error.message}; ${text}`)
         })
         await until(
           'it works again',

@@ -18,6 +18,15 @@ describe('a credential in an answer', () => {
     expect(mask.text(`Bearer ${SECRET}`)).to.equal('Bearer [masked]')
   })
 
+  it('is masked line by line where it has several, as a log shows it', () => {
+    const lines = ['MIIEvQIBADANBgkqhkiG9w0BAQEFAASC', 'BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj']
+    const pem = `-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\nshort\n-----END PRIVATE KEY-----\n`
+    const lined = new CredentialMask([pem])
+    for (const line of lines) expect(lined.text(`key: ${line}`)).to.equal('key: [masked]')
+    expect(lined.text('-----BEGIN PRIVATE KEY----- short')).to.include('BEGIN').and.include('short')
+    expect(lined.text(pem)).to.equal('[masked]')
+  })
+
   it('is masked as JSON and URLs spell it', () => {
     expect(masked(JSON.stringify({ got: SECRET }))).to.equal('{"got":"[masked]"}')
     expect(masked(JSON.stringify(SECRET).replaceAll('/', '\\/'))).to.equal('"[masked]"')

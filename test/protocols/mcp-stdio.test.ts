@@ -1,6 +1,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { childEnv, secretVariables } from '../../src/bundle/child-env.ts'
+import { CredentialMask } from '../../src/protocols/http/credential-mask.ts'
+import { Conversation } from '../../src/protocols/mcp/stdio/conversation.ts'
 import { Lines } from '../../src/protocols/mcp/stdio/lines.ts'
 import { Restarts } from '../../src/protocols/mcp/stdio/restarts.ts'
 
@@ -44,6 +46,28 @@ describe('lines of a program', () => {
       expect(long).to.have.length(1)
       expect(long[0]).to.include('"first"').and.include('"last"').and.have.length.below(600)
     }
+  })
+})
+
+describe('calls to a program', () => {
+  it('take no more than their part of its places, whoever asks', async () => {
+    const lines: string[] = []
+    const mouth = { isWritable: true, unreadBytes: 0, write: (line: string) => lines.push(line) }
+    const conversation = new Conversation({
+      ...{ mouth, timeoutMs: 60_000, totalTimeoutMs: 60_000, mask: new CredentialMask([]) },
+      ...{ onEcho: () => {}, onListChanged: () => {} },
+    })
+    const options = { requestId: 'r', actionId: '', mayStart: () => true }
+    const ask = (holder: string) =>
+      conversation.ask(holder, { method: 'tools/call', params: {}, options })
+    const waiting = Array.from({ length: 64 }, () => ask('one'))
+    const { exchange } = await ask('one')
+    expect(exchange).to.deep.include({ type: 'not_sent', code: 'unreachable' })
+    waiting.push(ask('other'))
+    expect(lines).to.have.length(65)
+    conversation.over('it ended')
+    const ended = await Promise.all(waiting)
+    expect(new Set(ended.map((one) => one.exchange.type))).to.deep.equal(new Set(['unknown']))
   })
 })
 

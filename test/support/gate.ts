@@ -165,11 +165,16 @@ export async function heard(ask: () => Promise<Answer>): Promise<Answer> {
 /** Between two looks: a loop that only yields takes a core from the gate that it waits for. */
 const PAUSE_MS = 5
 
-/** Waits for a condition, looking often, and fails with `what` after a minute. */
-export async function until(what: string, test: () => boolean | Promise<boolean>): Promise<void> {
+/** Waits for a condition, looking often, and fails with `what` after a minute; as a function it says what was last seen. */
+export async function until(
+  what: string | (() => string),
+  test: () => boolean | Promise<boolean>,
+): Promise<void> {
   const deadline = Date.now() + 60_000
   while (!(await test())) {
-    if (Date.now() > deadline) throw new Error(`never happened: ${what}`)
+    if (Date.now() > deadline) {
+      throw new Error(`never happened: ${typeof what === 'string' ? what : what()}`)
+    }
     await delay(PAUSE_MS)
   }
 }

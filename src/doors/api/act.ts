@@ -5,6 +5,7 @@ import type { AskedAction } from '../../model/request.ts'
 import type { Submission } from '../../pipeline/submission.ts'
 import { sendAnswer } from './answers.ts'
 import { money } from './agent-json.ts'
+import { saidContext } from './said-context.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { strictBody } from '../edge/body.ts'
 import { bodyObject, callerOf, stateOf } from '../edge/context.ts'
@@ -126,7 +127,7 @@ function toSubmission(req: IncomingMessage, body: ActBody): Submission {
     requestId: stateOf(req).requestId,
     call: { tool: body.tool, args: body.args ?? {} },
     resource: body.resource ?? null,
-    context: body.context ?? {},
+    context: saidContext(body.context),
     reason: body.reason ?? null,
     costMicros: body.cost === undefined ? null : money('cost', body.cost),
     idempotencyKey: idempotencyKey(req),

@@ -15,6 +15,7 @@ import { AGENTS, ANYONE } from '../edge/roles.ts'
 import { always, HELD_ANSWER, INTEGER, list, MAYBE_STRING, STRING } from '../edge/schemas.ts'
 import { object, OPEN, shape } from '../edge/validate.ts'
 import { ACT_ERRORS } from './act.ts'
+import { saidContext } from './said-context.ts'
 
 const PROMPT_CHARS_MAX = 100_000
 const MESSAGES_MAX = 100
@@ -123,7 +124,7 @@ export function turnEndpoints(parts: PartsOf<'config' | 'pipeline' | 'turns'>): 
         caller,
         requestId,
         prompt: body.prompt,
-        context: body.context ?? {},
+        context: saidContext(body.context),
         idempotencyKey: idempotencyKey(req),
         isGone: () => res.destroyed,
       })

@@ -14,6 +14,8 @@ export interface RequestState {
   caller: Caller | null
   /** The API key, or the cookie for it, as it was presented; it seals stored answers and goes nowhere else. */
   presentedKey: string | undefined
+  /** What `WWW-Authenticate` says where the credential is refused, if that is more than `Bearer`. */
+  challenge?: string
   /** Of a browser that is signed in, where its cookie stands in for a key. */
   session?: BrowserSession & { readonly id: string }
   /** Strictly parsed JSON, or undefined for an empty body. */

@@ -144,7 +144,7 @@ export function cors(origins: readonly string[]): RequestHandler {
     res.setHeader('Access-Control-Allow-Origin', origin)
     res.setHeader(
       'Access-Control-Expose-Headers',
-      'Location, Mcp-Session-Id, Portcullis-Action, Portcullis-Decision, Retry-After, X-Request-Id',
+      'Location, Mcp-Session-Id, Portcullis-Action, Portcullis-Decision, Retry-After, WWW-Authenticate, X-Request-Id',
     )
     res.vary('Origin')
     if (req.method !== 'OPTIONS') return next()
@@ -161,9 +161,10 @@ export function cors(origins: readonly string[]): RequestHandler {
 /** Finds out who calls. A presented key that is wrong is refused even where none is needed. */
 export function authenticate(keyRing: KeyRing, failed: FailedLogins): Step {
   return async (req) => {
+    const state = stateOf(req)
+    if (state.caller !== null) return // by a token
     const key = presentedKey(req)
     if (key === undefined) return
-    const state = stateOf(req)
     const caller = await callerOfKey({ keyRing, failed }, key, state.client)
     Object.assign(state, { caller, presentedKey: key })
   }

@@ -9,6 +9,7 @@ import type { Replica } from '../../control/replica.ts'
 import type { Logger } from '../../lib/log.ts'
 import type { Lifecycle } from '../../lifecycle/lifecycle.ts'
 import type { Operations } from '../../operations/operations.ts'
+import type { TokenVerifier } from '../../oauth/verifier.ts'
 import type { Inquiries } from '../../inquiries/inquiries.ts'
 import type { Pipeline } from '../../pipeline/pipeline.ts'
 import type { Replays } from '../../rehearsal/replays.ts'
@@ -61,6 +62,8 @@ export interface HttpParts {
   readonly checkpoints: Checkpointer
   readonly floor: HeadFloor
   readonly trust: ManifestTrust
+  /** Null: tokens are taken nowhere. */
+  readonly tokens: TokenVerifier | null
   readonly readiness: () => Promise<readonly Readiness[]>
 }
 

@@ -1,3 +1,4 @@
+import type { TokenOrigin } from '../../agents/keys.ts'
 import { GatewayError, type ErrorCode } from '../../errors.ts'
 import type { RawJson } from '../../lib/raw-json.ts'
 import { SentFiles } from '../../lib/spool.ts'
@@ -114,13 +115,20 @@ function submissionOf(asking: Asking, server: string, tool: string): Submission 
     call: { tool, args },
     ...UNSAID,
     // What it is joined by when it is sent again is in it: nothing of the session or the client is.
-    context: { mcp: { server } },
+    context: { mcp: { server, ...(caller.token ? { oauth: oauthJson(caller.token) } : {}) } },
     idempotencyKey: key,
     seal: key === null ? null : new Seal(presentedKey ?? '', key),
     waitMs: 0,
     fetchesLater: true,
   }
 }
+
+/** For whom it is asked for: an approval, and a key of idempotency, is for that one alone. */
+const oauthJson = ({ issuer, client, subject }: TokenOrigin): JsonObject => ({
+  issuer,
+  client_id: client,
+  ...(subject === '' ? {} : { subject }),
+})
 
 function keyOf({ req, message }: Asking): string | null {
   const inHeader = idempotencyKey(req)

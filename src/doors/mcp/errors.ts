@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { GatewayError } from '../../errors.ts'
+import type { ErrorCode, GatewayError } from '../../errors.ts'
 import { jsonText } from '../../lib/raw-json.ts'
 import type { Logger } from '../../lib/log.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -40,7 +40,7 @@ export function sendMcpError(
   log: Logger,
 ): void {
   const told = toMcpError(error, id)
-  if (!(error instanceof McpError)) headersOf(toGatewayError(error), res)
+  if (!(error instanceof McpError)) headersOf(toGatewayError(error), req, res)
   if (told.status >= 500) {
     log.error({ err: error, request_id: stateOf(req).requestId }, 'an MCP request failed')
   }
@@ -49,8 +49,11 @@ export function sendMcpError(
   sendJsonText(res, told.status, JSON.stringify(errorMessage(told)))
 }
 
-function headersOf(error: GatewayError, res: ServerResponse): void {
+const CHALLENGED: ReadonlySet<ErrorCode> = new Set(['unauthenticated', 'insufficient_scope'])
+
+function headersOf(error: GatewayError, req: IncomingMessage, res: ServerResponse): void {
   if (error.retryAfterS !== undefined) res.setHeader('Retry-After', String(error.retryAfterS))
-  if (error.code === 'unauthenticated') res.setHeader('WWW-Authenticate', 'Bearer')
+  const { challenge = 'Bearer' } = stateOf(req)
+  if (CHALLENGED.has(error.code)) res.setHeader('WWW-Authenticate', challenge)
   if (error.code === 'method_not_allowed' && !res.hasHeader('Allow')) res.setHeader('Allow', 'POST')
 }

@@ -1,4 +1,6 @@
+import type { TokenOrigin } from '../../agents/keys.ts'
 import { GatewayError } from '../../errors.ts'
+import { sha256 } from '../../lib/canonical.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { paged } from '../../mcp/cursor.ts'
 import { clientInfo, negotiated, SERVER_INFO_KEY } from '../../mcp/eras.ts'
@@ -150,8 +152,14 @@ async function listTools(
 }
 
 /** Whose a session is, and a list. */
-export const holderOf = ({ agentId, role, name }: Asking['caller']): string =>
-  agentId === null ? `${role}:${name}` : `agent:${agentId}`
+export function holderOf({ agentId, role, name, token }: Asking['caller']): string {
+  if (agentId === null) return `${role}:${name}`
+  // People whom one client acts for share its agent, and no session.
+  return token?.subject ? `agent:${agentId} ${digestOf(token)}` : `agent:${agentId}`
+}
+
+const digestOf = ({ issuer, subject }: TokenOrigin): string =>
+  sha256(JSON.stringify([issuer, subject]))
 
 // An agent that may do nothing is told so when it comes, and not call by call; but why that is it may ask.
 async function assertActive({ agents, killState }: McpParts, { caller }: Asking): Promise<void> {

@@ -100,7 +100,8 @@ export class Tasks {
         if (!known.has(actionId)) return undefined
         const action = await findAction(this.#parts.db, actionId)
         if (!action) return undefined
-        const params = await this.#view(action, served, asking, replying)
+        // Nobody knows whether it arrives: the same call again must still find it.
+        const { params } = await this.#shown(action, served, asking, replying)
         return { method: 'notifications/tasks', params }
       },
     }
@@ -114,25 +115,38 @@ export class Tasks {
     throw unknownTask(message.id)
   }
 
+  /** Handed to who asks for it, which is all a client can be asked to do for having it. */
   async #view(
+    action: Action,
+    served: Served,
+    asking: Asking,
+    replying: Replying,
+  ): Promise<JsonObject> {
+    const { params, isAnswer } = await this.#shown(action, served, asking, replying)
+    if (isAnswer) await this.#parts.pipeline.noteCollected(action)
+    return params
+  }
+
+  async #shown(
     action: Action,
     served: Served,
     { caller }: Asking,
     replying: Replying,
-  ): Promise<JsonObject> {
+  ): Promise<{ readonly params: JsonObject; readonly isAnswer: boolean }> {
     const { db, pipeline } = this.#parts
     const id = this.#idOf(action.id, served, caller.agentId)
     const approval = await approvalOfAction(db, action.id)
     const base = this.#base(id, action, approval)
     if (action.state === 'held' || action.state === 'executing') {
-      return { ...base, ...working(action, approval?.id ?? '') }
+      return { params: { ...base, ...working(action, approval?.id ?? '') }, isAnswer: false }
     }
     if (action.state === 'cancelled') {
-      return { ...base, status: 'cancelled', statusMessage: action.errorMessage }
+      const params = { ...base, status: 'cancelled', statusMessage: action.errorMessage }
+      return { params, isAnswer: false }
     }
     const answer = await pipeline.answerOf(action.id, 0)
-    await pipeline.noteCollected(action)
-    return { ...base, ...ended(answer, served, replying, action.tool) }
+    const params = { ...base, ...ended(answer, served, replying, action.tool) }
+    return { params, isAnswer: true }
   }
 
   #base(id: string, action: Action, approval: Pick<Approval, 'expiresAt'> | undefined) {

@@ -11,12 +11,11 @@ import type { RecordMask } from '../../record/mask.ts'
 
 /** Members of a context that are about the question and no input of the answer. */
 const MACHINERY: ReadonlySet<string> = new Set([
-  ...['access_request', 'approval', 'evaluation_id', 'evaluated_at', 'reason'],
-  'supported_obligations',
+  ...['access_request', 'approval', 'evaluation_id', 'evaluated_at', 'supported_obligations'],
 ])
-/** What differs each time something is asked (Terminology: a PDP SHOULD exclude volatile members). */
+/** What differs each time something is asked (Terminology: a PDP SHOULD exclude volatile members), unless a policy names it. */
 const VOLATILE: ReadonlySet<string> = new Set([
-  ...['time', 'timestamp', 'nonce', 'request_id', 'trace_id'],
+  ...['time', 'timestamp', 'nonce', 'request_id', 'trace_id', 'reason'],
 ])
 
 /** The names of the members of this context that an approval is bound to, in order. */

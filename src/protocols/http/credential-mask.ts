@@ -7,6 +7,8 @@
 
 /** A shorter one is found in too much that has nothing to do with it. */
 const CREDENTIAL_CHARS_MIN = 8
+/** A line of one of several lines, such as a PEM key, that says something of it by itself. */
+const LINE_CHARS_MIN = 16
 /** What an answer that was cut off may end with of a credential. */
 const CUT_BYTES_MIN = 4
 const MASK = Buffer.from('[masked]')
@@ -15,7 +17,7 @@ export class CredentialMask {
   readonly #needles: readonly Buffer[]
 
   constructor(credentials: Iterable<string>) {
-    const all = new Set([...credentials].filter(isLong).flatMap(spellings))
+    const all = new Set([...credentials].flatMap(withLines).filter(isLong).flatMap(spellings))
     // Longer ones first, or what is part of another would leave the rest of it.
     this.#needles = [...all].map((one) => Buffer.from(one)).sort((a, b) => b.length - a.length)
   }
@@ -128,6 +130,14 @@ export class StreamMask {
     }
     return most
   }
+}
+
+// A log shows it line by line, and what is cut off has whole lines of it.
+function withLines(credential: string): string[] {
+  const lines = credential.split(/[\r\n]+/).map((line) => line.trim())
+  if (lines.length === 1) return [credential]
+  const telling = lines.filter((one) => one.length >= LINE_CHARS_MIN && !one.startsWith('-----'))
+  return [credential, ...telling]
 }
 
 function isLong(credential: string): boolean {

@@ -5,6 +5,9 @@ import { type Span, lineBreaks } from './spans.ts'
 import { TermFormatter, isUnion } from './terms.ts'
 import { UnexpectedComment } from './writer.ts'
 
+// Lays out from the tree, not from the text: one layout for each module, the same when it is laid out again. What the parser took
+// apart (`and`, `or`, infix operators) is put together again here, with no more parentheses than the grammar needs.
+
 /** An operand of `and` or `or`. */
 interface Operand {
   readonly body: Body

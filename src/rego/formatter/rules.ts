@@ -7,6 +7,9 @@ import { Source } from './spans.ts'
 import { type Dialect, variableText } from './terms.ts'
 import { UnexpectedComment } from './writer.ts'
 
+// A module from top to bottom: imports sorted and without those that the dialect makes superfluous, rules in their own order, with the
+// comments and the empty lines that stood between them. Comments are no part of the tree; they are taken in by their rows.
+
 /** A module's text in its one layout. */
 export function layOut(source: string, module: Module): string {
   const formatter = new ModuleFormatter(new Source(source), module.comments, dialectOf(module))

@@ -4,6 +4,9 @@ import type { Annotations, Comment, Loc } from '../ast/ast.ts'
 import { Cursor } from './cursor.ts'
 import { ExpressionParser } from './expressions.ts'
 
+// Annotations are YAML in comments, checked member by member in OPA's order and with its messages, because tools and tests compare them.
+// A block belongs to what stands directly below it; what it says of a package or of subpackages is put together later.
+
 type Scope = Annotations['scope']
 const SCOPES: readonly string[] = ['rule', 'document', 'package', 'subpackages']
 type Report = (loc: Loc, message: string) => void

@@ -4,6 +4,9 @@ import type { TokenKind } from './lexer.ts'
 import { OPERATORS, TermParser } from './terms.ts'
 import { isOperator, operatorName, operatorRef } from '../ast/operators.ts'
 
+// Recursive descent, one class on top of the other: tokens, terms, expressions, rules. What is sugar is taken away here: `and` and
+// `or` become bodies and their negations, so that no later stage needs to know of them; a mark that stays is for the formatter.
+
 /** Planning nests with the length of a body; no author writes one this long. */
 const BODY_MAX = 2000
 

@@ -8,6 +8,9 @@ import { trueExpr, trueTerm } from '../ast/true.ts'
 import { BARE_HEAD, RuleParser, type Statement } from './rules.ts'
 import { isOperator, operatorName } from '../ast/operators.ts'
 
+// Text to a module. The grammar alone cannot tell a rule from an expression (`p := 1`, `p[1]`), so what is no rule by its form is read
+// as a body first and made a rule afterwards, as OPA does; that is also where errors are worded as OPA words them.
+
 export interface Parsed {
   readonly module?: Module
   readonly diagnostics: readonly Diagnostic[]

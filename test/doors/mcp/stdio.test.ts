@@ -30,6 +30,7 @@ describe('MCP servers that the gate runs', function () {
         policies: stdioPolicies({ ...upstream, ...PATIENT }),
         env: {
           MCP_COMMANDS: `nothing, ${server.allowed}`,
+          MCP_FOLDERS: cwd,
           SECRET_OF_FILES: SECRET,
           PLACE_OF_FILES: 'a place',
           ANOTHER: 'of the gate alone',
@@ -259,13 +260,20 @@ describe('MCP servers that the gate runs', function () {
     const bad: readonly (readonly [JsonObject, string])[] = [
       [{ command: ['/nowhere/at/all'] }, 'it does not start: ENOENT'],
       [{ command: server.command(), cwd: '/nowhere/at/all' }, 'it does not start: ENOENT'],
+      [
+        { command: server.command(), cwd: '/nowhere/at' },
+        'it may not run in `/nowhere/at`: see MCP_F',
+      ],
       [{ command: server.command(), env: ['NOT_SET_1'] }, 'what is not set: NOT_SET_1'],
       [{ command: server.command('ends') }, 'it ended with code 7'],
     ]
     for (const [mcp, why] of bad) {
       const gate = await TestGate.start({
         policies: stdioPolicies({ mcp, ...PATIENT }),
-        env: { MCP_COMMANDS: `/nowhere/at/all, ${server.allowed}` },
+        env: {
+          MCP_COMMANDS: `/nowhere/at/all, ${server.allowed}`,
+          MCP_FOLDERS: '/nowhere/at/all',
+        },
       })
       const key = await gate.agent('asking')
       const client = await CLIENTS['SDK 1.x']?.(`${gate.gate.url}/mcp/files`, key)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import path from 'node:path'
 import { childEnv } from '../../../bundle/child-env.ts'
 import type { ChildProgram, Upstream } from '../../../model/tool.ts'
 import type { CredentialMask } from '../../http/credential-mask.ts'
@@ -18,9 +19,16 @@ import { StderrLog } from './stderr.ts'
 /** A program may have to be fetched first. */
 const START_MS = 30_000
 
-export interface StdioParts {
-  /** How command lines begin that the gate may start, word by word. */
+/** What whoever runs the gate lets a policy have started. */
+export interface AllowedPrograms {
+  /** How command lines begin, word by word. */
   readonly commands: readonly (readonly string[])[]
+  /** Where they may run, other than where the gate does: absolute paths. */
+  readonly folders: readonly string[]
+}
+
+export interface StdioParts {
+  readonly programs: AllowedPrograms
   readonly env: Readonly<Record<string, string>>
   readonly mask: (upstream: Upstream) => CredentialMask
   readonly onEcho: (upstream: string) => void
@@ -65,9 +73,9 @@ export class StdioConnection implements Connection {
     return this.#run?.child ?? null
   }
 
-  async ask(_holder: string, asked: Asked): Promise<Sent> {
+  async ask(holder: string, asked: Asked): Promise<Sent> {
     const { conversation } = await this.#started()
-    return conversation.ask(asked)
+    return conversation.ask(holder, asked)
   }
 
   /** What is under way may end first, as long as it would be waited for. */
@@ -101,7 +109,7 @@ export class StdioConnection implements Connection {
       // Only the call itself is the action's: what makes it possible is told to nobody, and has no effect to be stopped.
       const options = { requestId: randomUUID(), actionId: '', mayStart: () => true }
       const asked = { method: 'initialize', params: initializeParams(), options }
-      versionOf(await conversation.ask(asked, START_MS))
+      versionOf(await conversation.ask('', asked, START_MS))
     } catch (error) {
       await child.stop()
       throw error
@@ -114,9 +122,7 @@ export class StdioConnection implements Connection {
   #begin(): Run {
     const { program } = this.#upstream
     if (this.#isStopped) throw new PeerError('no policy names it any more')
-    if (!isAmong(this.#parts.commands, program.command)) {
-      throw new PeerError(`the gate may not start \`${program.command[0]}\`: see MCP_COMMANDS`)
-    }
+    assertAllowed(program, this.#parts.programs)
     const waitMs = this.#restarts.waitMs(performance.now())
     if (waitMs > 0) {
       const seconds = Math.ceil(waitMs / 1000)
@@ -175,6 +181,17 @@ export class StdioConnection implements Connection {
     conversation.over(how)
     this.#onListChanged() // the next run may be another version of it
     if (isDown) onDown(name, how)
+  }
+}
+
+/** @throws PeerError for what only a policy wants */
+function assertAllowed({ command, cwd }: ChildProgram, { commands, folders }: AllowedPrograms) {
+  if (!isAmong(commands, command)) {
+    throw new PeerError(`the gate may not start \`${command[0]}\`: see MCP_COMMANDS`)
+  }
+  // What lies in a folder may say what an allowed program loads.
+  if (cwd !== null && !folders.includes(path.resolve(cwd))) {
+    throw new PeerError(`it may not run in \`${cwd}\`: see MCP_FOLDERS`)
   }
 }
 

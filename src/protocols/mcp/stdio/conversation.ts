@@ -13,6 +13,8 @@ import type { Sent } from '../sending.ts'
 
 /** More at once, or more that is not read, is not sent at all. */
 const WAITING_MAX = 256
+/** Of one holder, so that nobody takes all the places. */
+const OWN_WAITING_MAX = 64
 const UNREAD_BYTES_MAX = 4 << 20
 
 /** Where its lines go. */
@@ -35,6 +37,7 @@ export interface ConversationParts {
 }
 
 interface Waiting {
+  readonly holder: string
   readonly token: unknown
   readonly onNotification: ((framed: Framed) => void) | undefined
   readonly touch: () => void
@@ -57,12 +60,14 @@ export class Conversation {
   }
 
   ask(
+    holder: string,
     { method, params, options, onNotification }: Asked,
     timeoutMs = this.#parts.timeoutMs,
   ): Promise<Sent> {
     const { mouth, totalTimeoutMs } = this.#parts
     if (!mouth.isWritable) return notSent('the server has ended')
     if (this.#waiting.size >= WAITING_MAX) return notSent('too many calls wait for the server')
+    if (this.#waitingOf(holder) >= OWN_WAITING_MAX) return notSent('too many calls of yours wait')
     if (mouth.unreadBytes > UNREAD_BYTES_MAX) return notSent('the server reads nothing')
     if (!options.mayStart()) return notSent('refused', 'refused')
     const id = randomUUID()
@@ -73,6 +78,7 @@ export class Conversation {
         this.#giveUp(id, { type: 'unknown', message: 'timed out' })
       })
       this.#waiting.set(id, {
+        holder,
         token: meta['progressToken'],
         onNotification,
         touch: () => timers.touch(),
@@ -122,6 +128,12 @@ export class Conversation {
     for (const waiting of this.#waiting.values()) {
       waiting.end(unanswered({ type: 'unknown', message: how }))
     }
+  }
+
+  #waitingOf(holder: string): number {
+    let count = 0
+    for (const waiting of this.#waiting.values()) if (waiting.holder === holder) count++
+    return count
   }
 
   #giveUp(id: string, exchange: CallResult): void {

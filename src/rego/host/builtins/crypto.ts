@@ -11,6 +11,9 @@ import { fromJs, num, type Value } from '../value.ts'
 import { type Der, der, oid, parseName, readCertificate, readRequest } from './asn1.ts'
 import { type Family, fail, object, text } from './kind.ts'
 
+// Keys and certificates by Node's crypto, shown with the field names of Go's structs, since that is what policies read. Node tells
+// less of a certificate than Go does, so what it leaves out is read from the DER itself (`asn1.ts`).
+
 type Algorithm = 'md5' | 'sha1' | 'sha256' | 'sha512'
 
 const hash = (algorithm: Algorithm) => (s: Value | undefined) =>

@@ -2,6 +2,10 @@ import { isArray, Num, num, toBigInt, type Value } from '../value.ts'
 import { type Family, fail, int, text, wrongType } from './kind.ts'
 import { abbreviation } from './zones.ts'
 
+// Times as Go counts them: nanoseconds since 1970 in 64 bits, in the proleptic Gregorian calendar of any year, written by layouts
+// that show one particular moment. `Date` has neither the range nor the resolution, so calendars are reckoned with bigints
+// here; only what a zone's offset was at an instant is asked of `Intl`, which brings the zone database.
+
 const SECOND = 1_000_000_000n
 const INT64_MAX = (1n << 63n) - 1n
 const INT64_MIN = -(1n << 63n)

@@ -174,6 +174,19 @@ describe('access requests: evaluations after an approval', function () {
       }
     })
 
+    it('binds what is else not bound, such as a reason, where the policy names it', async () => {
+      await access.live({ 'gate.yaml': gateYaml('context: [reason]') })
+      try {
+        const asking = question({ context: { reason: 'for the renewal' } })
+        const { approval } = await access.approved(asking)
+        const other = await access.again({ ...asking, context: { reason: 'for fun' } }, approval)
+        expect(said(other)).to.deep.equal(OUT_OF_SCOPE)
+        expect((await access.again(asking, approval)).body.decision).to.equal(true)
+      } finally {
+        await access.live({})
+      }
+    })
+
     it('MUST check the status: an approval that was taken back counts no more', async () => {
       const [denied, cancelled] = [question(), question()]
       const first = await access.approved(denied)

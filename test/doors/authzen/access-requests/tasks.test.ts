@@ -333,4 +333,30 @@ describe('access requests: tasks', function () {
       expect(of('decision').decision_id).to.equal(decided.context.evaluation_id)
     })
   })
+
+  it('keeps what was asked in clear no longer than it can be of use, and what is on record', async () => {
+    const [over, open] = [await access.requested(question()), await access.requested(question())]
+    const { operations } = access.gate.gate
+    const clear = (id: string) =>
+      operations.write((tx) =>
+        tx.query<{ sealed: string }>(
+          `select sealed from access_tasks where id = $1
+           union all select sealed from access_items where task_id = $1`,
+          [id],
+        ),
+      )
+    const [approval] = await access.approvalsOf(over)
+    await operations.write((tx) =>
+      tx.query(`update access_tasks set expires_at = now() - interval '2 hours' where id = $1`, [
+        over,
+      ]),
+    )
+    await operations.sweepCounters()
+    expect((await clear(over)).map(({ sealed }) => sealed)).to.deep.equal(['', ''])
+    for (const { sealed } of await clear(open)) expect(sealed).not.to.equal('')
+    const { status, body } = await access.call('GET', `/approvals/${approval}`)
+    expect([status, body.access_request.task_id]).to.deep.equal([200, over])
+    expect(body.access_request.resource.type).to.equal('page')
+    expect(problemOf(await access.task(over))).to.deep.equal([410, 'task_expired'])
+  })
 })
