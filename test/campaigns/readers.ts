@@ -10,7 +10,7 @@ import { WebSocket } from 'ws'
 import { prepareEmbedded } from '../support/database.ts'
 import { scratch } from '../support/scratch.ts'
 import { freePort, GateProcess } from '../support/gate-process.ts'
-import { ADMIN, until } from '../support/gate.ts'
+import { ADMIN, type Answer, heard, until } from '../support/gate.ts'
 import { GATE, writePolicies } from '../support/policies.ts'
 import { reply, TestUpstream } from '../support/upstream.ts'
 
@@ -164,20 +164,23 @@ async function call(url: string, route: string, key: string, body?: unknown): Pr
   })
 }
 
+async function answered(...asked: Parameters<typeof call>): Promise<Answer> {
+  const response = await call(...asked)
+  const text = await response.text()
+  return { status: response.status, headers: response.headers, body: JSON.parse(text), text }
+}
+
 async function agentKey(url: string): Promise<string> {
   const body = { name: 'noisy', roles: ['worker'] }
-  const answer = await call(url, '/api/v1/agents', ADMIN, body)
-  return ((await answer.json()) as { api_key: string }).api_key
+  const answer = await heard(() => answered(url, '/api/v1/agents', ADMIN, body))
+  return answer.body.api_key
 }
 
 async function load(url: string, key: string, actions: number): Promise<void> {
+  const body = { tool: 'items.update', args: { id: 'i-1', note: NOTE } }
   const act = async () => {
-    const answer = await call(url, '/act', key, {
-      tool: 'items.update',
-      args: { id: 'i-1', note: NOTE },
-    })
-    await answer.text()
-    expect(answer.status).to.equal(200)
+    const answer = await heard(() => answered(url, '/act', key, body))
+    expect(answer.status, answer.text).to.equal(200)
   }
   await Promise.all(Array.from({ length: actions }, act))
 }
