@@ -56,9 +56,9 @@ export function failureHandler(
   }
 }
 
-export function sendError(res: ServerResponse, error: GatewayError): void {
+export function sendError(res: ServerResponse, error: GatewayError, status = error.status): void {
   errorHeaders(res, error)
-  sendJsonText(res, error.status, JSON.stringify(errorBody(error)))
+  sendJsonText(res, status, JSON.stringify(errorBody(error)))
 }
 
 /** What an error says in headers. */

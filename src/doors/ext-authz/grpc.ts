@@ -10,7 +10,7 @@ import { allow, assertSingle, callerOfKey, presentedKey } from '../edge/edge.ts'
 import { errorBody, errorHeaders, toGatewayError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { type CheckRequest, heldRequest } from './held-request.ts'
-import { type ExtAuthzParts, judged, type Verdict } from './verdict.ts'
+import { type ExtAuthzParts, isDecided, judged, type Verdict } from './verdict.ts'
 
 // Envoy's external authorization over gRPC. Envoy itself has a key of role `pep`, in the metadata `authorization`; the
 // request that it asks about has the agent's own. What was decided is an answer (`CheckResponse`); whatever kept the gate
@@ -31,8 +31,6 @@ const CODES = {
 /** The body that Envoy is configured to send at most, and what comes around it. */
 const MESSAGE_BYTES_MAX = (1 << 20) + (128 << 10)
 const OVERWRITE = 2
-/** Switches are decisions, although they are said with a 503. */
-const DECIDED: ReadonlySet<string> = new Set(['kill_switch_engaged'])
 
 type Call = ServerUnaryCall<CheckRequest, unknown>
 type Callback = sendUnaryData<unknown>
@@ -50,7 +48,7 @@ export class ExtAuthzGrpc {
     this.#keys = { keyRing: parts.keyRing, failed: parts.failedLogins }
   }
 
-  /** @throws Error where the library is not installed, or the port is taken */
+  /** @throws Error with code `EXT_AUTHZ_GRPC` where the library is not installed, or the port cannot be listened on */
   async start(): Promise<void> {
     const { grpc, loader } = await libraries()
     const definition = await loader.load(path.join(import.meta.dirname, 'ext_authz.proto'), {
@@ -68,7 +66,10 @@ export class ExtAuthzGrpc {
     const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
     const insecure = grpc.ServerCredentials.createInsecure()
     await new Promise<void>((resolve, reject) => {
-      server.bindAsync(address, insecure, (error) => (error ? reject(error) : resolve()))
+      server.bindAsync(address, insecure, (error) => {
+        if (error) reject(cannot(`listen at ${address}, which EXT_AUTHZ_GRPC_PORT says`, error))
+        else resolve()
+      })
     })
     this.#server = server
     this.#parts.log.info({ address }, 'ext_authz over gRPC')
@@ -132,12 +133,12 @@ export class ExtAuthzGrpc {
     } catch (error) {
       const known = toGatewayError(error)
       // Whoever cannot tell does not answer.
-      if (known.status >= 500 && !DECIDED.has(known.code)) throw error
+      if (!isDecided(known)) throw error
       return denied(known)
     }
     if (verdict.allowed) return allowed(req, verdict)
     const { error } = verdict
-    if (error.status >= 500 && !DECIDED.has(error.code)) throw error
+    if (!isDecided(error)) throw error
     return denied(error)
   }
 
@@ -199,11 +200,10 @@ const headerOption = (key: string, value: string) => ({
 })
 
 /** Never 0, whatever the error. */
-function statusOf({ status, code }: GatewayError): number {
-  if (status === 401) return CODES.UNAUTHENTICATED
-  if (status === 429) return CODES.RESOURCE_EXHAUSTED
-  if (DECIDED.has(code) || status < 500) return CODES.PERMISSION_DENIED
-  return CODES.UNAVAILABLE
+function statusOf(error: GatewayError): number {
+  if (error.status === 401) return CODES.UNAUTHENTICATED
+  if (error.status === 429) return CODES.RESOURCE_EXHAUSTED
+  return isDecided(error) ? CODES.PERMISSION_DENIED : CODES.UNAVAILABLE
 }
 
 /** `ipv4:1.2.3.4:5` or `[::1]:5`, as the library says it. */
@@ -220,8 +220,10 @@ async function libraries() {
     ])
     return { grpc, loader }
   } catch (cause) {
-    const message =
-      'EXT_AUTHZ_GRPC_PORT needs a library that is not installed: npm install @grpc/grpc-js @grpc/proto-loader'
-    throw new Error(message, { cause })
+    const way = 'npm install @grpc/grpc-js @grpc/proto-loader'
+    throw cannot(`speak gRPC, as EXT_AUTHZ_GRPC_PORT asks, without its library: ${way}`, cause)
   }
 }
+
+const cannot = (what: string, cause: unknown): Error =>
+  Object.assign(new Error(`cannot ${what}`, { cause }), { code: 'EXT_AUTHZ_GRPC' })

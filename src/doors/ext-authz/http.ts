@@ -4,11 +4,13 @@ import { allow, middleware } from '../edge/edge.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { sendError } from '../edge/errors.ts'
 import { AGENTS } from '../edge/roles.ts'
-import { type ExtAuthzParts, judged } from './verdict.ts'
+import { type ExtAuthzParts, isDecided, judged } from './verdict.ts'
 
 // Envoy's external authorization over HTTP (`ext_authz` with an `http_service` and a `path_prefix`): Envoy sends the request
 // that it holds, without its effect, and carries it out where the answer is 200. It is routed and judged like one at the
 // proxy, and an error is a refusal.
+
+const FORBIDDEN = 403
 
 /** What the documentation says of it. */
 export const EXT_AUTHZ_ENDPOINTS: readonly Endpoint[] = (
@@ -44,7 +46,12 @@ async function checked(
 ): Promise<void> {
   const verdict = await judged(req, parts)
   if (!req.complete) res.setHeader('Connection', 'close')
-  if (!verdict.allowed) return sendError(res, verdict.error)
+  if (!verdict.allowed) {
+    const { error } = verdict
+    // Envoy takes a 5xx for trouble of the gate, which `failure_mode_allow: true` would let through.
+    const isDenial = error.status >= 500 && isDecided(error)
+    return sendError(res, error, isDenial ? FORBIDDEN : error.status)
+  }
   res.setHeader('Portcullis-Decision', verdict.decisionId)
   res.setHeader('Portcullis-Revision', verdict.revision)
   res.statusCode = 200

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import { GatewayError } from '../../errors.ts'
+import { type ErrorCode, GatewayError } from '../../errors.ts'
 import { SentFiles } from '../../lib/spool.ts'
-import { denial } from '../../model/reason.ts'
+import { denial, wireCode } from '../../model/reason.ts'
 import type { Answer } from '../../pipeline/submission.ts'
 import { publicReason, refusalOf } from '../api/answers.ts'
 import { header, stateOf } from '../edge/context.ts'
@@ -58,7 +58,18 @@ function refusal({
 }: Extract<Answer, { type: 'dry_run' }>): GatewayError {
   const [first] = reasons
   const details = { decision_id: decisionId, reasons: reasons.map(publicReason), revision }
-  return effect === 'require_approval'
-    ? new GatewayError('approval_required', 'a person must approve this call first', { details })
-    : new GatewayError(first?.wire ?? 'policy_denied', first?.message ?? 'denied', { details })
+  if (effect === 'require_approval') {
+    return new GatewayError('approval_required', 'a person must approve this call first', {
+      details,
+    })
+  }
+  const code = first ? (wireCode(first) as ErrorCode) : 'policy_denied'
+  return new GatewayError(code, first?.message ?? 'denied', { details })
 }
+
+/** Switches are decisions, although they are said with a 503. */
+const DECIDED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['kill_switch_engaged'])
+
+/** Whether it was decided, and not that nothing could be decided or recorded. */
+export const isDecided = ({ status, code }: GatewayError): boolean =>
+  status < 500 || DECIDED.has(code)

@@ -5,12 +5,13 @@ import { createRequire } from 'node:module'
 import net from 'node:net'
 import path from 'node:path'
 import { TestGate } from '../../support/gate.ts'
+import { GATE } from '../../support/policies.ts'
 
 // The client speaks Envoy's own published protos, so that a wrong number in ours is seen.
 
 const xds = path.dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds/package.json'))
 const ENVOY = loader.loadSync('envoy/service/auth/v3/external_auth.proto', {
-  ...{ keepCase: true, longs: Number, defaults: false, oneofs: true },
+  ...{ keepCase: true, longs: Number, enums: String, defaults: false, oneofs: true },
   includeDirs: ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((dir) =>
     path.join(xds, 'deps', dir),
   ),
@@ -27,6 +28,13 @@ interface Asked {
   readonly size?: number
   readonly upstream?: string
   readonly deadline?: number
+  readonly at?: Told
+}
+
+function clientAt(port: number): Told {
+  const { envoy } = grpc.loadPackageDefinition(ENVOY) as Told
+  const plain = grpc.credentials.createInsecure()
+  return new envoy.service.auth.v3.Authorization(`127.0.0.1:${port}`, plain)
 }
 
 describe('external authorization of Envoy over gRPC', function () {
@@ -41,11 +49,7 @@ describe('external authorization of Envoy over gRPC', function () {
     })
     key = await gate.agent('behind-envoy')
     pep = await gate.key('pep', 'envoy')
-    const { envoy } = grpc.loadPackageDefinition(ENVOY) as Told
-    client = new envoy.service.auth.v3.Authorization(
-      `127.0.0.1:${port}`,
-      grpc.credentials.createInsecure(),
-    )
+    client = clientAt(port)
   })
   after(async () => {
     client?.close()
@@ -65,8 +69,12 @@ describe('external authorization of Envoy over gRPC', function () {
     const request = { attributes: { request: { http }, context_extensions: { upstream } } }
     const deadline = Date.now() + (options.deadline ?? 30_000)
     return new Promise((resolve) => {
-      client.Check(request, metadata, { deadline }, (error: grpc.ServiceError, answer: Told) =>
-        resolve(error ? { failed: error.code } : answer),
+      ;(options.at ?? client).Check(
+        request,
+        metadata,
+        { deadline },
+        (error: grpc.ServiceError, answer: Told) =>
+          resolve(error ? { failed: error.code } : answer),
       )
     })
   }
@@ -161,6 +169,39 @@ describe('external authorization of Envoy over gRPC', function () {
     expect(codeIn(await check('GET', '/items'))).to.equal('kill_switch_engaged')
     await kill(false)
     expect((await check('GET', '/items')).ok_response).to.be.an('object')
+  })
+
+  it('takes an agent’s rate with `consume`, stops a point that asks too often, and is gone with the gate', async () => {
+    const port = await freePort()
+    const rated = GATE.replace('{ limit: 100000, per_s: 1 }', '{ limit: 1, per_s: 86400 }')
+    const other = await TestGate.start({
+      policies: { 'gate.yaml': `${rated}\ndecision_api: { consume: true }\n` },
+      env: { EXT_AUTHZ_GRPC_PORT: String(port), PEP_RATE_PER_S: '5' },
+    })
+    const at = clientAt(port)
+    try {
+      const as = { key: await other.agent('behind-it'), pep: await other.key('pep', 'its'), at }
+      expect((await check('GET', '/items', as)).ok_response).to.be.an('object')
+      const { status, denied_response } = await check('GET', '/items', as)
+      expect([status.code, denied_response.status.code]).to.deep.equal([8, 'TooManyRequests'])
+      const asked = Array.from({ length: 40 }, () => check('GET', '/items', as))
+      expect(await Promise.all(asked)).to.deep.include({ failed: 8 })
+      await other.stop()
+      expect(await check('GET', '/items', as)).to.deep.equal({ failed: 14 })
+    } finally {
+      at.close()
+      await other.stop()
+    }
+  })
+
+  it('does not start at a port that is taken', async () => {
+    const other = TestGate.start({ env: { EXT_AUTHZ_GRPC_PORT: new URL(gate.gate.url).port } })
+    const { code, message } = await other.then(
+      () => ({ code: '', message: '' }),
+      (error) => error,
+    )
+    expect(code).to.equal('EXT_AUTHZ_GRPC')
+    expect(message).to.contain(new URL(gate.gate.url).port)
   })
 
   it('counts what it answered', async () => {
