@@ -10,7 +10,7 @@ const src = path.join(root, 'src')
 const dist = path.join(root, 'dist')
 const stamp = path.join(dist, '.built')
 const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-const COPIED = /\.(mjs|wasm|sql)$/
+const COPIED = /\.(mjs|wasm|sql|proto)$/
 
 function files(dir) {
   return fs

@@ -93,6 +93,8 @@ export interface Config {
   /** Only what these send is believed of where a request comes from. */
   readonly trustedProxies: BlockList
   readonly ratePerS: number
+  /** Where Envoy asks over gRPC, beside `host`; null: nowhere. */
+  readonly extAuthzGrpcPort: number | null
   /** Questions a second that one key of an enforcement point may ask. */
   readonly pepRatePerS: number
   /** Streams of events that a key of another role than `agent` may have open at once. */
@@ -190,6 +192,7 @@ export function parseConfig(env: Env): Config {
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
     trustedProxies: proxies(read.list('TRUSTED_PROXIES'), problems),
     ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
+    extAuthzGrpcPort: read.integer('EXT_AUTHZ_GRPC_PORT', null, 1, 65_535),
     pepRatePerS: read.integer('PEP_RATE_PER_S', 500, 1, 1_000_000),
     streamsPerKey: read.integer('STREAMS_PER_KEY', 64, 1, 1_000_000),
     streamsMax: read.integer('STREAMS_MAX', 4_096, 1, 1_000_000),
@@ -393,7 +396,12 @@ class Reader {
     return splitList(this.text(name, ''))
   }
 
-  integer(name: string, fallback: number, min: number, max: number): number {
+  integer<F extends number | null>(
+    name: string,
+    fallback: F,
+    min: number,
+    max: number,
+  ): number | F {
     const text = this.text(name, '')
     if (text === '') return fallback
     const value = Number(text)

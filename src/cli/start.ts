@@ -24,6 +24,7 @@ const SAID = new Set([
   'AUDIT_KEY_LOST',
   'LOG_FILE',
   'DATABASE_NEWER',
+  'EXT_AUTHZ_GRPC',
 ])
 /** SQLSTATE of a statement that the user may not run. */
 const NOT_PERMITTED = '42501'

@@ -6,6 +6,7 @@ import { createApp } from './app.ts'
 import { directProxy } from './proxy/proxy.ts'
 import { TokenVerifier } from '../oauth/verifier.ts'
 import { FailedLogins } from './edge/failed-logins.ts'
+import { ExtAuthzGrpc } from './ext-authz/grpc.ts'
 import { Fanout } from './streams/fanout.ts'
 import { frontDoor } from './edge/front.ts'
 import { Listening } from './edge/listening.ts'
@@ -47,6 +48,8 @@ export function httpDoor(given: DoorParts): Listening {
   }
   const { host, port } = config
   const app = frontDoor(parts, [directAct(parts), directProxy(parts)], createApp(parts))
+  const grpcPort = config.extAuthzGrpcPort
+  const beside = grpcPort === null ? undefined : new ExtAuthzGrpc(parts, { host, port: grpcPort })
   const activity = new ActivityStream(parts)
-  return new Listening({ host, port, app, activity, pipeline, log })
+  return new Listening({ host, port, app, activity, pipeline, log, beside })
 }

@@ -1,3 +1,4 @@
+import type { Caller } from '../agents/keys.ts'
 import { performance } from 'node:perf_hooks'
 import type { GatewayError } from '../errors.ts'
 import type { Inquiry } from '../model/inquiry.ts'
@@ -92,6 +93,11 @@ export class Inquiries {
   ): Promise<(DocumentAnswer | GatewayError)[]> {
     this.#count(asker, questions.length)
     return this.#pipeline.whileOpen((bundle) => this.#documents.answer(questions, asker, bundle))
+  }
+
+  /** Counts a question that another room answers. @throws GatewayError `rate_limited` */
+  countOne(caller: Caller): void {
+    this.#rates.take(caller, 1, performance.now())
   }
 
   #count({ caller }: Pick<Asker, 'caller'>, questions: number): void {

@@ -188,7 +188,8 @@ export class Pipeline {
     const { mayBeHeld = true } = submission
     const judgement = await this.judge.judge({ request, agent, bundle, files, mayBeHeld, beside })
     const { surface } = submission
-    const inquiry = surface === undefined ? undefined : { surface, isPart: false }
+    const { consumes } = bundle.decisionApi
+    const inquiry = surface === undefined ? undefined : { surface, isPart: false, consumes }
     const onRecord = this.policies.onRecord(bundle, agent)
     const judged = { submission, agent, request, judgement, dryRun, inquiry, onRecord }
     const claim = newClaim(this.#parts, judged)

@@ -59,6 +59,11 @@ export class Metrics {
     'method',
     'status',
   ])
+  readonly extAuthzChecks = this.#counter(
+    'portcullis_ext_authz_checks_total',
+    'Questions of Envoy over gRPC, by the status that they were answered with',
+    ['status'],
+  )
   readonly mcpRequests = this.#counter('portcullis_mcp_requests_total', 'Requests over MCP', [
     'server',
     'method',

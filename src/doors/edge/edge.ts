@@ -121,6 +121,11 @@ export function assertPlain(req: IncomingMessage): void {
   if (req.url?.includes('#')) {
     throw new GatewayError('invalid_request', 'a fragment is for browsers and no part of a request')
   }
+  assertSingle(req)
+}
+
+/** Refuses duplicates of headers that decide something. @throws GatewayError `invalid_request` */
+export function assertSingle(req: Pick<IncomingMessage, 'rawHeaders'>): void {
   const seen = new Set<string>()
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
     const name = (req.rawHeaders[i] ?? '').toLowerCase()

@@ -56,13 +56,13 @@ export function failureHandler(
   }
 }
 
-export function sendError(res: ServerResponse, error: GatewayError): void {
+export function sendError(res: ServerResponse, error: GatewayError, status = error.status): void {
   errorHeaders(res, error)
-  sendJsonText(res, error.status, JSON.stringify(errorBody(error)))
+  sendJsonText(res, status, JSON.stringify(errorBody(error)))
 }
 
 /** What an error says in headers. */
-export function errorHeaders(res: ServerResponse, error: GatewayError): void {
+export function errorHeaders(res: Pick<ServerResponse, 'setHeader'>, error: GatewayError): void {
   if (error.retryAfterS !== undefined) res.setHeader('Retry-After', String(error.retryAfterS))
   // Client libraries repeat what looks like trouble of a server by themselves, unless they are told.
   if (!error.retryable) res.setHeader('x-should-retry', 'false')

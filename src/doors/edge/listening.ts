@@ -32,6 +32,16 @@ export interface ListeningParts {
   readonly activity: ActivityStream
   readonly pipeline: Pipeline
   readonly log: Logger
+  /** Another door to the same, open as long as this one. */
+  readonly beside?: Beside | undefined
+}
+
+interface Beside {
+  start(): Promise<void>
+  /** Takes nothing new from then on; ends when what is under way has its answer. */
+  stop(): Promise<void>
+  /** Ends what is left. */
+  cut(): void
 }
 
 /** The open door. Closing it refuses new actions, waits for those under way, and then cuts what is left. */
@@ -56,7 +66,8 @@ export class Listening {
   }
 
   async start(): Promise<void> {
-    const { host, port } = this.#parts
+    const { host, port, beside } = this.#parts
+    await beside?.start()
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(port, host, LISTEN_BACKLOG, resolve)
@@ -64,13 +75,15 @@ export class Listening {
   }
 
   async stop(): Promise<void> {
-    const { pipeline, activity } = this.#parts
+    const { pipeline, activity, beside } = this.#parts
+    const besideClosed = beside?.stop()
     const closed = new Promise((resolve) => this.#server.close(resolve))
     this.#server.closeIdleConnections()
     await pipeline.stop(DRAIN_MS)
     activity.stop()
     this.#server.closeAllConnections()
-    await closed
+    beside?.cut()
+    await Promise.all([closed, besideClosed])
   }
 }
 
