@@ -11,6 +11,12 @@ export function globToRegex(glob: string): string | undefined {
   return `^${anywhere ? '(?:.*/)?' : ''}${body}(?:/.*)?$`
 }
 
+/** A glob of names such as URIs as an RE2 pattern: all of it, from the first character to the last. */
+export function wholeGlob(glob: string): string | undefined {
+  const body = translate(glob)
+  return body === undefined ? undefined : `^(?:${body})$`
+}
+
 const TOKEN = /\*\*\/|\*\*|\*|\?|\{|\}|,|\[!?[^\]/]+\]|[^*?{},[]|\[/gu
 
 function translate(glob: string): string | undefined {

@@ -94,7 +94,7 @@ export function assertModern(
 }
 
 /** What `Mcp-Name` repeats. */
-const NAMED_BY: Readonly<Record<string, string>> = {
+export const NAMED_BY: Readonly<Record<string, string>> = {
   'tools/call': 'name',
   'prompts/get': 'name',
   'resources/read': 'uri',

@@ -17,6 +17,8 @@ export const INVALID_REQUEST = -32600
 export const METHOD_NOT_FOUND = -32601
 export const INVALID_PARAMS = -32602
 export const INTERNAL_ERROR = -32603
+/** Revisions before 2026-07-28. */
+export const RESOURCE_NOT_FOUND = -32002
 /** Revision 2026-07-28: headers that do not agree with the body. */
 export const HEADER_MISMATCH = -32020
 export const UNSUPPORTED_VERSION = -32022

@@ -17,6 +17,7 @@ import {
   sameFiles,
 } from '../sources/files.ts'
 import { type GateFile, isPlanFile, readApprovals, readGate, withPlanFile } from './gate.ts'
+import { withExposed } from './exposed.ts'
 import { withPinnedTools } from './pinned-tools.ts'
 import { readRecord } from './record.ts'
 import { warnOfUngranted } from './grants.ts'
@@ -205,7 +206,10 @@ async function compile(
   const { source, gate } = readGateFiles(texts, options, found)
   const toolsSource = readSource('tools.yaml', texts, found)
   const declared = toolsSource && readTools(toolsSource, options.env, options.protocols, found)
-  const tools = declared && toolsSource && withPinnedTools(declared, toolsSource, texts, found)
+  const tools =
+    declared &&
+    toolsSource &&
+    withPinnedTools(withExposed(declared, toolsSource, found), toolsSource, texts, found)
   const rules =
     source && gate && tools && (await readRules(gate, tools, source, data, options, found))
   const decisionApi = source && gate && readDecisionApi(gate.decisionApi, data, source, found)

@@ -16,6 +16,9 @@ export interface RawMcp {
   readonly hold_s?: number
   readonly relist_s?: number
   readonly tools?: Readonly<Record<string, McpToolRule>>
+  /** `server:glob`, of URIs and of names. */
+  readonly resources?: readonly string[]
+  readonly prompts?: readonly string[]
 }
 
 /** Clients give up after a minute, whatever they are told meanwhile. */

@@ -31,7 +31,9 @@ export function withPinnedTools(
   const tools = new Map(declared.tools)
   for (const [key, pin] of Object.entries(pins)) {
     const tool = pinnedTool(key, pin, declared, found)
-    if (tool && !tools.has(tool.name)) tools.set(tool.name, tool)
+    if (!tool) continue
+    if (!tools.has(tool.name)) tools.set(tool.name, tool)
+    else found.warn(wholeFile(PINS_FILE), 'unusable_pin', `\`${key}\` has a name that is taken`)
   }
   checkRules(declared, pins, source, found)
   return { ...declared, tools }

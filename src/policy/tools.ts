@@ -12,6 +12,7 @@ import { isObject, parsePointer, schemaAt, schemaHas } from '../bundle/pointer.t
 import { didYouMean } from '../lib/suggest.ts'
 import { TemplateIndex } from '../bundle/template-index.ts'
 import { readHttpCall, type RawHttpCall } from './http-rules.ts'
+import type { Exposed } from '../bundle/exposed.ts'
 import { type McpToolRule, type RawMcp, readMcp } from './mcp.ts'
 import { type RawUpstream, readUpstream } from './upstreams.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
@@ -23,6 +24,8 @@ export interface ToolsFile {
   readonly mcp: McpPolicy
   /** What is known of tools of MCP servers, by `server:tool`. */
   readonly mcpTools: Readonly<Record<string, McpToolRule>>
+  /** What of MCP servers is behind the gate besides tools, by `server:glob`. */
+  readonly mcpExposed: Exposed
   /** Environment values that went into it, for the revision. */
   readonly envUsed: ReadonlyMap<string, string>
 }
@@ -70,7 +73,9 @@ export function readTools(
     upstreams.set(name, readUpstream(name, one, { source, env, used: envUsed, found }))
   }
   const tools = new ToolReader(source, raw, found).readAll()
-  return { upstreams, tools, mcp: readMcp(raw.mcp), mcpTools: raw.mcp?.tools ?? {}, envUsed }
+  const { mcp = {} } = raw
+  const mcpExposed = { resources: mcp.resources ?? [], prompts: mcp.prompts ?? [] }
+  return { upstreams, tools, mcp: readMcp(mcp), mcpTools: mcp.tools ?? {}, mcpExposed, envUsed }
 }
 
 // What protocols bring themselves.

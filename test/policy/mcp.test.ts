@@ -135,4 +135,33 @@ describe('MCP servers in a policy', () => {
     expect(await codes(misspelt, pinsOf('crm', closed))).to.deep.equal(['no_such_arg'])
     expect(await codes(rule(`'crm:find': { efect: read }`), pins)).to.deep.equal(['unknown_key'])
   })
+
+  it('have behind the gate what globs name of their resources and prompts, as tools that take no more', async () => {
+    const exposing = (lists: string) => `${server('crm')}mcp: { ${lists} }\n`
+    const both = exposing("resources: ['crm:notes://a/*', 'crm:x://**'], prompts: ['crm:sum*']")
+    const { tools, argsChecks } = await loaded(both, pinsOf('crm', SERVED))
+    const names = [...tools.keys()].filter((name) => /^mcp\.crm\..+\./.test(name))
+    expect(names).to.deep.equal([
+      'mcp.crm.resources.read',
+      'mcp.crm.prompts.get',
+      'mcp.crm.completion.complete',
+    ])
+    const takes = (uri: string) => argsChecks.get('mcp.crm.resources.read')?.({ uri }) === undefined
+    expect(['notes://a/b', 'x://y/z/w', 'x://'].map(takes)).to.deep.equal([true, true, true])
+    const others = ['notes://a/b/c', 'notes://a/', 'y', 'x://a/../b', 'x://a/%2E', 'x://\u00e4']
+    expect(others.map(takes)).to.deep.equal([false, true, false, false, false, false])
+    expect(await codes(exposing("resources: ['cmr:x://*']"))).to.deep.equal(['no_such_upstream'])
+    expect(await codes(exposing("prompts: ['crm:{a']"))).to.deep.equal(['bad_glob'])
+    expect(await codes(exposing("prompts: ['crm']"))).to.not.deep.equal([])
+  })
+
+  it('lose a pinned tool whose name is that of a method', async () => {
+    const read: ServedTool = { name: 'resources.read', inputSchema: { type: 'object' } }
+    const { tools, warnings } = await loaded(
+      `${server('crm')}mcp: { resources: ['crm:x://*'] }\n`,
+      pinsOf('crm', [read]),
+    )
+    expect(tools.get('mcp.crm.resources.read')?.effectClass).to.equal('read')
+    expect(warnings.map(({ code }) => code)).to.include('unusable_pin')
+  })
 })

@@ -2,8 +2,10 @@ import { GatewayError } from '../../errors.ts'
 import type { Bundle } from '../../bundle/types.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { LEGACY_VERSIONS, MODERN_VERSION } from '../../mcp/eras.ts'
+import { isObject } from '../../mcp/wire.ts'
+import { relayBeside } from './beside.ts'
 import { relayServed } from './relay-served.ts'
-import type { Asking, CalledTool, McpParts, Served } from './served.ts'
+import type { Asking, Beside, CalledTool, McpParts, Served } from './served.ts'
 import { shownTo } from './side.ts'
 import { toolsServed } from './tools-served.ts'
 
@@ -12,6 +14,8 @@ import { toolsServed } from './tools-served.ts'
 
 const BETWEEN = '__'
 const NAME_CHARS_MAX = 128
+/** No server can be called so. */
+const ALL = '*'
 /** What `tools.yaml` has by itself is listed under this name, which no server can have. */
 const TOOLS = 'tools'
 
@@ -24,8 +28,7 @@ export function allServed(parts: McpParts): Served {
   const own = toolsServed(parts)
   const servedBy = (server: string): Served => (server === TOOLS ? own : relayServed(parts, server))
   return {
-    // No server can be called so.
-    name: '*',
+    name: ALL,
     versions: () => [MODERN_VERSION, ...LEGACY_VERSIONS],
     revision: async (asking) => (await shownTo(parts, asking)).bundle.revision,
     instructions: () => INSTRUCTIONS,
@@ -44,10 +47,45 @@ export function allServed(parts: McpParts): Served {
     },
     result: (answer, replying, tool) =>
       (isRelayed(parts, tool) ? servedBy('') : own).result(answer, replying, tool),
+    beside: allBeside(parts),
     sink(asking, replying) {
       const { name } = asking.message.params
       const { server } = parted(typeof name === 'string' ? name : '')
       return servedBy(server).sink?.(asking, replying)
+    },
+  }
+}
+
+/** The prompts of all servers, each under the name of its server and its own; URIs are a server's alone. */
+function allBeside(parts: McpParts): Beside {
+  const besides = async (asking: Asking) => {
+    const { bundle } = await shownTo(parts, asking)
+    return serversIn(bundle).map((server) => ({ server, beside: relayBeside(parts, server) }))
+  }
+  return {
+    async offers(asking) {
+      const all = await besides(asking)
+      const offers = await Promise.all(all.map(({ beside }) => beside.offers(asking)))
+      return { resources: false, prompts: offers.some(({ prompts }) => prompts) }
+    },
+    async list(asking, list) {
+      if (list !== 'prompts') return []
+      const lists = (await besides(asking)).map(async ({ server, beside }) =>
+        named(server, await beside.list(asking, list).catch(nothingOf)),
+      )
+      return (await Promise.all(lists)).flat()
+    },
+    async find(asking, method) {
+      const { params } = asking.message
+      const ref = isObject(params['ref']) && params['ref']['type'] === 'ref/prompt' && params['ref']
+      const whole = ref ? ref['name'] : params['name']
+      const { server, rest } = parted(typeof whole === 'string' ? whole : '')
+      const own = ref ? { ref: { ...ref, name: rest } } : { name: rest }
+      const message = { ...asking.message, params: { ...params, ...own } }
+      const beside = relayBeside(parts, server === '' ? ALL : server)
+      const found = await beside.find({ ...asking, message }, method)
+      const isShown = found.tool.isShown && method !== 'resources/read' && rest !== ''
+      return { ...found, tool: { ...found.tool, isShown } }
     },
   }
 }
@@ -68,17 +106,19 @@ async function listed(
   served: Served,
   asking: Asking,
 ): Promise<readonly JsonObject[]> {
-  try {
-    const tools = await served.tools(asking)
-    return tools.flatMap((tool) => {
-      const name = typeof tool['name'] === 'string' ? `${server}${BETWEEN}${tool['name']}` : ''
-      return name === '' || name.length > NAME_CHARS_MAX ? [] : [{ ...tool, name }]
-    })
-  } catch (error) {
-    if (error instanceof GatewayError && error.code === 'upstream_unreachable') return []
-    throw error
-  }
+  return named(server, await served.tools(asking).catch(nothingOf))
 }
+
+function nothingOf(error: unknown): readonly JsonObject[] {
+  if (error instanceof GatewayError && error.code === 'upstream_unreachable') return []
+  throw error
+}
+
+const named = (server: string, items: readonly JsonObject[]): readonly JsonObject[] =>
+  items.flatMap((item) => {
+    const name = typeof item['name'] === 'string' ? `${server}${BETWEEN}${item['name']}` : ''
+    return name === '' || name.length > NAME_CHARS_MAX ? [] : [{ ...item, name }]
+  })
 
 function parted(name: string): { readonly server: string; readonly rest: string } {
   const at = name.indexOf(BETWEEN)

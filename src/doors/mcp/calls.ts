@@ -25,7 +25,7 @@ const NAME_CHARS_MAX = 128
 const IDEMPOTENCY_KEY = 'dev.portcullis/idempotencyKey'
 const VISIBLE = /^[\x21-\x7e]{1,255}$/
 /** What is called is named by something else than an action: nobody can have declared it. */
-const unknownName = (server: string, name: string): string => `mcp/${server}/${name}`
+export const unknownName = (server: string, name: string): string => `mcp/${server}/${name}`
 
 /** What a call is carried out with. */
 export interface Calling {
@@ -56,7 +56,11 @@ export async function callTool(
     const tool = called?.tool ?? unknownName(served.name, name)
     const sink = served.sink?.(asking, replying)
     const submission = {
-      ...submissionOf(asking, called?.server ?? served.name, tool),
+      ...submissionOf(asking, {
+        server: called?.server ?? served.name,
+        tool,
+        args: argsOf(asking),
+      }),
       files,
       ...(sink ? { sink } : {}),
     }
@@ -81,7 +85,7 @@ export async function callTool(
 const NO_TOOL: CalledTool = { tool: '', schema: {}, hasOutputSchema: false, isShown: false }
 
 /** What went wrong with the call; with anything else the gate itself is in trouble, and says so by HTTP. */
-const isAgents = ({ code }: GatewayError): boolean => TOLD.has(code)
+export const isAgents = ({ code }: GatewayError): boolean => TOLD.has(code)
 
 const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'invalid_request',
@@ -101,12 +105,25 @@ function nameIn({ message }: Asking): string {
 const unknownTool = (name: string, { message }: Asking): McpError =>
   new McpError(INVALID_PARAMS, `Unknown tool: ${name}`, { id: message.id })
 
-function submissionOf(asking: Asking, server: string, tool: string): Submission {
-  const { req, caller, message } = asking
+function argsOf({ message }: Asking): JsonObject {
   const { arguments: args = {} } = message.params
-  if (!isObject(args)) {
-    throw new McpError(INVALID_PARAMS, '`arguments` must be an object', { id: message.id })
-  }
+  if (isObject(args)) return args
+  throw new McpError(INVALID_PARAMS, '`arguments` must be an object', { id: message.id })
+}
+
+/** What is asked for, in the words of the pipeline. */
+export interface Wanted {
+  readonly server: string
+  readonly tool: string
+  readonly args: JsonObject
+}
+
+/** As it is submitted, files apart. @throws McpError for keys of idempotency that are none */
+export function submissionOf(
+  asking: Asking,
+  { server, tool, args }: Wanted,
+): Omit<Submission, 'files'> {
+  const { req, caller } = asking
   const key = keyOf(asking)
   const { presentedKey, requestId } = stateOf(req)
   return {
@@ -150,7 +167,8 @@ interface Taken {
   readonly known: CalledTool
 }
 
-async function waited(
+/** The answer of an action; of a held one when a person has decided, or when its client has waited long enough. */
+export async function waited(
   parts: McpParts,
   holds: Holds,
   { answer, submission, asking, replying, known }: Taken,

@@ -3,7 +3,7 @@ import { SUBSCRIPTION_KEY } from '../../mcp/eras.ts'
 import { isObject } from '../../mcp/wire.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Replying } from './replying.ts'
-import type { Asking, McpParts } from './served.ts'
+import type { Asking, McpParts, Offers } from './served.ts'
 
 // What a list holds depends on the policy and on the agent; both change on record, so the record says when a client should
 // look again. It is told that it should, never what has changed. A new revision is on record just before it decides, and a
@@ -22,6 +22,15 @@ export interface AlsoTold {
   ): Promise<{ readonly method: string; readonly params: JsonObject } | undefined>
 }
 
+/** What a stream may be told of: lists, and what else a subscription is about. */
+export interface Telling {
+  readonly offers: Offers
+  readonly also?: AlsoTold | undefined
+}
+
+const LISTS = ['tools', 'resources', 'prompts'] as const
+type List = (typeof LISTS)[number]
+
 /** Streams of sessions, to be ended with them. */
 export class ChangeStreams {
   readonly #parts: McpParts
@@ -32,7 +41,7 @@ export class ChangeStreams {
   }
 
   /** The stream of a legacy session. @throws GatewayError `rate_limited` */
-  ofSession(asking: Asking, replying: Replying, sessionId: string): void {
+  ofSession(asking: Asking, replying: Replying, sessionId: string, offers: Offers): void {
     this.#open(asking, replying)
     const streams = this.#bySession.get(sessionId) ?? new Set()
     this.#bySession.set(sessionId, streams.add(replying))
@@ -40,19 +49,22 @@ export class ChangeStreams {
       streams.delete(replying)
       if (streams.size === 0) this.#bySession.delete(sessionId)
     })
-    this.#follow(asking, replying, {})
+    this.#follow(asking, replying, {}, listsOf(offers))
   }
 
   /** `subscriptions/listen`: says what it agrees to, and then tells of it. @throws GatewayError `rate_limited` */
-  subscription(asking: Asking, replying: Replying, also: AlsoTold | undefined): void {
+  subscription(asking: Asking, replying: Replying, { offers, also }: Telling): void {
     const { message } = asking
     const asked = message.params['notifications']
-    const wants = isObject(asked) && asked['toolsListChanged'] === true
+    const wanted = listsOf(offers).filter(
+      (list) => isObject(asked) && asked[`${list}ListChanged`] === true,
+    )
     this.#open(asking, replying)
     const meta: JsonObject = { _meta: { [SUBSCRIPTION_KEY]: message.id } }
-    const agreed = { ...(wants ? { toolsListChanged: true } : {}), ...also?.agreed }
+    const lists = Object.fromEntries(wanted.map((list) => [`${list}ListChanged`, true]))
+    const agreed = { ...lists, ...also?.agreed }
     replying.notify('notifications/subscriptions/acknowledged', { ...meta, notifications: agreed })
-    if (wants) this.#follow(asking, replying, meta)
+    if (wanted.length > 0) this.#follow(asking, replying, meta, wanted)
     if (also) this.#tell(also, asking, replying, meta)
   }
 
@@ -89,11 +101,16 @@ export class ChangeStreams {
     })
   }
 
-  #follow({ caller }: Asking, replying: Replying, params: JsonObject): void {
+  #follow(
+    { caller }: Asking,
+    replying: Replying,
+    params: JsonObject,
+    lists: readonly List[],
+  ): void {
     let timer: NodeJS.Timeout | undefined
     const tell = () => {
       timer = undefined
-      replying.notify('notifications/tools/list_changed', params)
+      for (const list of lists) replying.notify(`notifications/${list}/list_changed`, params)
     }
     const unsubscribe = this.#parts.events.subscribe(({ kind, agentId }) => {
       const isTheirs = agentId === '' || agentId === caller.agentId
@@ -105,3 +122,6 @@ export class ChangeStreams {
     })
   }
 }
+
+const listsOf = (offers: Offers): readonly List[] =>
+  LISTS.filter((list) => list === 'tools' || offers[list])

@@ -37,7 +37,7 @@ import { ChangeStreams } from './changes.ts'
 import { Holds } from './holds.ts'
 import { answer, holderOf, methodLabel, type Handling } from './methods.ts'
 import { Replying } from './replying.ts'
-import type { McpParts, Served } from './served.ts'
+import { type McpParts, NOTHING, type Served } from './served.ts'
 import { Tasks } from './tasks.ts'
 import { allServed } from './all-served.ts'
 import { ownServed } from './own-served.ts'
@@ -249,7 +249,9 @@ async function get(
   assertLegacyVersion(req, message)
   const session = await handling.sessions.find(id, holderOf(caller), served.name)
   if (!session) throw noSession(null)
-  handling.changes.ofSession({ req, caller, message }, replying, id)
+  const asking = { req, caller, message }
+  const offers = (await served.beside?.offers(asking)) ?? NOTHING
+  handling.changes.ofSession(asking, replying, id, offers)
 }
 
 async function end(

@@ -1,10 +1,11 @@
 import type { ErrorRequestHandler } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ErrorCode, GatewayError } from '../../errors.ts'
+import { type ErrorCode, GatewayError } from '../../errors.ts'
 import { jsonText } from '../../lib/raw-json.ts'
 import type { Logger } from '../../lib/log.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { errorMessage, INVALID_REQUEST, McpError, type MessageId } from '../../mcp/wire.ts'
+import { PeerError } from '../../protocols/mcp/connection.ts'
 import { stateOf } from '../edge/context.ts'
 import { errorBody, toGatewayError } from '../edge/errors.ts'
 import { sendJsonText } from '../edge/send.ts'
@@ -21,6 +22,18 @@ export function toMcpError(error: unknown, id: MessageId | null): McpError {
     id,
     data: JSON.parse(jsonText(data)) as JsonObject,
   })
+}
+
+/** The same as an answer of its own: under an HTTP error clients lose what stands in the body. */
+export function toldError(error: GatewayError, id: MessageId | null = null): McpError {
+  const { code, message, data } = toMcpError(error, id)
+  return new McpError(code, message, { id, ...(data ? { data } : {}) })
+}
+
+/** @throws GatewayError `upstream_unreachable` for a server that cannot be listed */
+export function unlisted(error: unknown): never {
+  if (!(error instanceof PeerError)) throw error
+  throw new GatewayError('upstream_unreachable', `its list cannot be had: ${error.message}`)
 }
 
 /** Ends a request of MCP that failed before it was read as a message. */

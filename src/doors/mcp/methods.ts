@@ -1,4 +1,5 @@
 import type { TokenOrigin } from '../../agents/keys.ts'
+import type { ExposedMethod } from '../../bundle/exposed.ts'
 import { GatewayError } from '../../errors.ts'
 import { sha256 } from '../../lib/canonical.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -9,9 +10,18 @@ import { McpError, METHOD_NOT_FOUND } from '../../mcp/wire.ts'
 import type { Sessions } from '../../mcp/sessions.ts'
 import { callTool } from './calls.ts'
 import type { ChangeStreams } from './changes.ts'
+import { toldError } from './errors.ts'
 import type { Holds } from './holds.ts'
+import { readBeside } from './reading.ts'
 import type { Replying } from './replying.ts'
-import type { Asking, McpParts, Served } from './served.ts'
+import {
+  type Asking,
+  type Beside,
+  type ListName,
+  type McpParts,
+  NOTHING,
+  type Served,
+} from './served.ts'
 import type { Tasks } from './tasks.ts'
 
 // Which methods there are, as a table: what does not stand in it is refused, whatever an upstream would make of it.
@@ -42,6 +52,12 @@ const METHODS: Readonly<Record<string, Method>> = {
       else await callTool({ parts, holds, tasks }, served, asking, replying)
     },
   },
+  'resources/list': { eras: 'both', run: listing('resources') },
+  'resources/templates/list': { eras: 'both', run: listing('resourceTemplates') },
+  'prompts/list': { eras: 'both', run: listing('prompts') },
+  'resources/read': { eras: 'both', run: reading('resources/read') },
+  'prompts/get': { eras: 'both', run: reading('prompts/get') },
+  'completion/complete': { eras: 'both', run: reading('completion/complete') },
   'tasks/get': {
     eras: 'modern',
     run: async ({ tasks }, served, asking, replying) =>
@@ -59,8 +75,11 @@ const METHODS: Readonly<Record<string, Method>> = {
   },
   'subscriptions/listen': {
     eras: 'modern',
-    run: ({ changes, tasks }, served, asking, replying) =>
-      changes.subscription(asking, replying, tasks.listening(served, asking, replying)),
+    async run({ changes, tasks }, served, asking, replying) {
+      const offers = (await served.beside?.offers(asking)) ?? NOTHING
+      const listening = tasks.listening(served, asking, replying)
+      changes.subscription(asking, replying, { offers, also: listening })
+    },
   },
 }
 
@@ -84,7 +103,15 @@ export async function answer(
 }
 
 /** What a client is told of a server. */
-const capabilities = (): JsonObject => ({ tools: { listChanged: true } })
+async function capabilities({ beside }: Served, asking: Asking): Promise<JsonObject> {
+  const { resources, prompts } = (await beside?.offers(asking)) ?? NOTHING
+  return {
+    tools: { listChanged: true },
+    ...(resources ? { resources: { listChanged: true } } : {}),
+    ...(prompts ? { prompts: { listChanged: true } } : {}),
+    ...(resources || prompts ? { completions: {} } : {}),
+  }
+}
 
 /** What the modern protocol has besides. */
 const EXTENSIONS = { extensions: { [TASKS]: {} } }
@@ -106,7 +133,7 @@ async function initialize(
   replying.setHeader('Mcp-Session-Id', id)
   replying.result({
     protocolVersion: protocol,
-    capabilities: capabilities(),
+    capabilities: await capabilities(served, asking),
     serverInfo: serverInfo(parts),
     instructions: served.instructions(),
   })
@@ -121,7 +148,10 @@ async function discover(
   if (!served.call) await assertActive(parts, asking)
   replying.result({
     supportedVersions: [...served.versions()],
-    capabilities: { ...capabilities(), ...(served.call ? {} : EXTENSIONS) },
+    capabilities: {
+      ...(await capabilities(served, asking)),
+      ...(served.call ? {} : EXTENSIONS),
+    },
     instructions: served.instructions(),
     _meta: { [SERVER_INFO_KEY]: serverInfo(parts) },
     ...PRIVATE,
@@ -132,23 +162,51 @@ async function discover(
 const PRIVATE = { ttlMs: 0, cacheScope: 'private' } as const
 
 async function listTools(
-  { parts }: Handling,
+  handling: Handling,
   served: Served,
   asking: Asking,
   replying: Replying,
 ): Promise<void> {
   const all = await served.tools(asking)
+  await listed(handling, served, asking, replying, { member: 'tools', all })
+}
+
+/** A list of what a server has besides tools: of one that has none there is no such method. */
+function listing(member: ListName): Method['run'] {
+  return async (handling, served, asking, replying) => {
+    const all = await besideOf(served, asking).list(asking, member)
+    await listed(handling, served, asking, replying, { member, all })
+  }
+}
+
+async function listed(
+  { parts }: Handling,
+  served: Served,
+  asking: Asking,
+  replying: Replying,
+  { member, all }: { readonly member: string; readonly all: readonly JsonObject[] },
+): Promise<void> {
   const of = {
-    list: `${served.name} tools`,
+    list: `${served.name} ${member}`,
     revision: await served.revision(asking),
     holder: holderOf(asking.caller),
   }
   const page = paged(all, asking.message, of, (text) => parts.mask.keyed(text))
   replying.result({
-    tools: page.items,
+    [member]: page.items,
     ...(page.nextCursor === undefined ? {} : { nextCursor: page.nextCursor }),
     ...(replying.era.isModern ? PRIVATE : {}),
   })
+}
+
+function reading(method: ExposedMethod): Method['run'] {
+  return (handling, served, asking, replying) =>
+    readBeside(handling, { beside: besideOf(served, asking), method }, asking, replying)
+}
+
+function besideOf({ beside }: Served, { message }: Asking): Beside {
+  if (beside) return beside
+  throw new McpError(METHOD_NOT_FOUND, 'Method not found', { id: message.id })
 }
 
 /** Whose a session is, and a list. */
@@ -166,7 +224,7 @@ async function assertActive({ agents, killState }: McpParts, { caller }: Asking)
   if (caller.agentId === null) return
   const agent = await agents.acting(caller)
   if (agent.status !== 'active') {
-    throw told(new GatewayError('agent_paused', `the agent is ${agent.status}`))
+    throw toldError(new GatewayError('agent_paused', `the agent is ${agent.status}`))
   }
   const verdict = killState.check({
     ...{ agentId: agent.id, agentName: agent.name },
@@ -174,9 +232,5 @@ async function assertActive({ agents, killState }: McpParts, { caller }: Asking)
   })
   if (!verdict.blocked) return
   const reason = verdict.code === 'kill_switch_engaged' ? verdict.row.reason : 'it is unknown'
-  throw told(new GatewayError(verdict.code, `the kill switch is engaged: ${reason}`))
+  throw toldError(new GatewayError(verdict.code, `the kill switch is engaged: ${reason}`))
 }
-
-// Under an HTTP error clients lose what stands in the body.
-const told = ({ code, status, message, retryable }: GatewayError): McpError =>
-  new McpError(status, `${code}: ${message}`, { data: { code, message, retryable } })

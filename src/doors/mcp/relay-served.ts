@@ -1,14 +1,20 @@
 import { mcpToolName } from '../../bundle/pins.ts'
-import { GatewayError } from '../../errors.ts'
 import { replaced, spansAt } from '../../lib/json-spans.ts'
 import { RawJson } from '../../lib/raw-json.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import type { Upstream } from '../../model/tool.ts'
 import { isHiddenFrom } from '../../operations/tools.ts'
-import { LEGACY_VERSIONS, metaOf, MODERN_VERSION } from '../../mcp/eras.ts'
-import { INTERNAL_ERROR, INVALID_PARAMS, isObject, McpError } from '../../mcp/wire.ts'
+import { type Era, LEGACY_VERSIONS, metaOf, MODERN_VERSION } from '../../mcp/eras.ts'
+import {
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  isObject,
+  McpError,
+  RESOURCE_NOT_FOUND,
+} from '../../mcp/wire.ts'
 import type { ActionSink } from '../../protocols/http/exchange.ts'
-import { PeerError } from '../../protocols/mcp/connection.ts'
+import { relayBeside } from './beside.ts'
+import { unlisted } from './errors.ts'
 import type { Replying } from './replying.ts'
 import { actionMeta } from './results.ts'
 import type { Asking, CalledTool, Executed, McpParts, Served } from './served.ts'
@@ -58,6 +64,7 @@ export function relayServed(parts: McpParts, name: string): Served {
       }
     },
     result: relayed,
+    beside: relayBeside(parts, name),
     sink: (asking, replying) => progressSink(asking, replying),
   }
 }
@@ -70,17 +77,12 @@ function isShown({ bundle, agent, upstream }: ShownServer, named: string): boole
   return tool !== undefined && !isHiddenFrom(agent, tool, bundle)
 }
 
-function unlisted(error: unknown): never {
-  if (!(error instanceof PeerError)) throw error
-  throw new GatewayError('upstream_unreachable', `its list cannot be had: ${error.message}`)
-}
-
 /** A result as it came, with what the gate has to add; an error of the upstream as an error. */
-function relayed(answer: Executed, { message, era }: Replying): JsonObject | RawJson {
+export function relayed(answer: Executed, { message, era }: Replying): JsonObject | RawJson {
   const { text = '', truncated } = answer.result
   if (truncated) return cutResult(answer)
   const { result, error } = JSON.parse(text) as { result?: JsonObject; error?: Json }
-  if (isObject(error)) throw upstreamError(error, message.id)
+  if (isObject(error)) throw upstreamError(error, message.id, era)
   if (!isObject(result)) return { content: [], isError: true, _meta: actionMeta(answer) }
   const whole = withActionMeta(text.slice('{"result":'.length, -1), result, answer)
   const isWhole = !era.isModern || 'resultType' in result
@@ -107,7 +109,7 @@ function withActionMeta(whole: string, result: JsonObject, answer: Executed): st
 }
 
 /** JSON text of an object with members put before its own, which it has none of. */
-function withMembers(object: string, members: JsonObject): string {
+export function withMembers(object: string, members: JsonObject): string {
   const more = JSON.stringify(members).slice(1, -1)
   if (more === '') return object
   const rest = object.trimStart().slice(1).trimStart()
@@ -128,11 +130,12 @@ function cutResult(answer: Executed): JsonObject {
   }
 }
 
-function upstreamError(error: JsonObject, id: McpError['id']): McpError {
+function upstreamError(error: JsonObject, id: McpError['id'], { isModern }: Era): McpError {
   const { code, message, data } = error
   const number = Number.isSafeInteger(code) ? (code as number) : INTERNAL_ERROR
   const text = typeof message === 'string' ? message.slice(0, MESSAGE_CHARS_MAX).toWellFormed() : ''
-  return new McpError(isReserved(number) ? INVALID_PARAMS : number, text, {
+  const isKept = !isReserved(number) || (number === RESOURCE_NOT_FOUND && !isModern)
+  return new McpError(isKept ? number : INVALID_PARAMS, text, {
     id,
     ...(isObject(data) ? { data } : {}),
   })

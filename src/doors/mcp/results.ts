@@ -52,9 +52,12 @@ const JOIN =
   'wait for a person; the same call with the same arguments joins this one and answers how it ended'
 
 /** A call that a person has not decided on while its client waited. */
-export function pendingResult(answer: Held, tool: CalledTool): JsonObject {
+export const pendingResult = (answer: Held, tool: CalledTool): JsonObject =>
+  failure(pendingTold(answer), tool)
+
+export function pendingTold(answer: Held): Told {
   const { actionId, decisionId, revision, approval, reasons } = answer
-  const error = {
+  return {
     code: 'approval_pending',
     message: `a person must approve this call first: ${approval.id}`,
     action_id: actionId,
@@ -66,7 +69,6 @@ export function pendingResult(answer: Held, tool: CalledTool): JsonObject {
     retryable: true,
     next_action: JOIN,
   }
-  return failure(error, tool)
 }
 
 /** What is said of an action beside its result. */

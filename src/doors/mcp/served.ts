@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Caller } from '../../agents/keys.ts'
+import type { ExposedMethod } from '../../bundle/exposed.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { RawJson } from '../../lib/raw-json.ts'
 import type { Answer } from '../../pipeline/submission.ts'
@@ -50,6 +51,33 @@ export interface CalledTool {
   readonly server?: string
 }
 
+/** Lists of what a server has besides tools, by the member of the result that holds them. */
+export type ListName = 'resources' | 'resourceTemplates' | 'prompts'
+
+/** Which of them the caller may know of. */
+export interface Offers {
+  readonly resources: boolean
+  readonly prompts: boolean
+}
+
+export const NOTHING: Offers = { resources: false, prompts: false }
+
+/** What is asked for, as a tool that stands for the method. */
+export interface Found {
+  readonly tool: CalledTool
+  readonly server: string
+  readonly args: JsonObject
+}
+
+/** What stands behind one path besides tools. */
+export interface Beside {
+  offers(asking: Asking): Promise<Offers>
+  /** @throws GatewayError where it cannot be had */
+  list(asking: Asking, list: ListName): Promise<readonly JsonObject[]>
+  /** @throws McpError for params that are none */
+  find(asking: Asking, method: ExposedMethod): Promise<Found>
+}
+
 /** What stands behind one path under `/mcp`. */
 export interface Served {
   readonly name: string
@@ -69,6 +97,8 @@ export interface Served {
   result(answer: Executed, replying: Replying, tool: string): JsonObject | RawJson
   /** Calls a tool that is no action but a question to the gate; absent: calls go through the pipeline. @throws McpError */
   call?(asking: Asking): Promise<JsonObject>
+  /** What there is besides tools; absent: nothing. */
+  readonly beside?: Beside
   /** Gets what the upstream says before its answer. */
   sink?(asking: Asking, replying: Replying): ActionSink | undefined
 }

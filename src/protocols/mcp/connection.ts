@@ -1,7 +1,15 @@
 import type { Sending, Sent } from './sending.ts'
 
 /** Why a server cannot be used. */
-export class PeerError extends Error {}
+export class PeerError extends Error {
+  /** It has no such method, and perhaps all others. */
+  readonly isUnknownMethod: boolean
+
+  constructor(message: string, { isUnknownMethod = false } = {}) {
+    super(message)
+    this.isUnknownMethod = isUnknownMethod
+  }
+}
 
 /** What a request is sent with. */
 export type Asked = Pick<Sending, 'method' | 'params' | 'options' | 'onNotification'> & {

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../model/json.ts'
 import { LEGACY_VERSIONS, negotiated } from '../../mcp/eras.ts'
-import { isObject } from '../../mcp/wire.ts'
+import { isObject, METHOD_NOT_FOUND } from '../../mcp/wire.ts'
 import { PeerError } from './connection.ts'
 import type { Sent } from './sending.ts'
 
@@ -29,7 +29,12 @@ export function resultOf({ response, exchange, isTooLarge }: Sent): JsonObject {
   const { result, error } = response?.message ?? {}
   if (isObject(result)) return result
   if (isTooLarge) throw new PeerError('its answer is too large')
-  if (isObject(error)) throw new PeerError(`it answered an error: ${JSON.stringify(error['code'])}`)
+  if (isObject(error)) {
+    const isUnknownMethod = error['code'] === METHOD_NOT_FOUND
+    throw new PeerError(`it answered an error: ${JSON.stringify(error['code'])}`, {
+      isUnknownMethod,
+    })
+  }
   if (exchange.type === 'answered') throw new PeerError(`it answered ${exchange.status}`)
   throw new PeerError(exchange.message)
 }

@@ -13,6 +13,7 @@ const PAGES_MAX = 100
 const LIST_CHARS_MAX = 4 << 20
 const LIST_MS_MAX = 30_000
 const TOOLS_MAX = 2_000
+const ITEMS_MAX = 5_000
 /** Whose session it is that lists. */
 const NOBODY = ''
 
@@ -57,8 +58,27 @@ export class Peer {
     return this.#connection.stop(patienceMs)
   }
 
-  /** Everything it lists. @throws PeerError */
+  /** Every tool it lists. @throws PeerError */
   async list(options: CallOptions): Promise<Listing> {
+    return this.#listingOf(await this.#pages('tools/list', options).catch(noneOfIt))
+  }
+
+  /** Everything of another list, such as that of its resources; nothing where it has none. @throws PeerError */
+  async listOf(
+    method: string,
+    member: string,
+    options: CallOptions,
+  ): Promise<readonly JsonObject[]> {
+    const pages = await this.#pages(method, options).catch(noneOfIt)
+    const items = pages.flatMap(({ result }) => {
+      const part = result[member]
+      return Array.isArray(part) ? (part as readonly Json[]).filter(isObject) : []
+    })
+    if (items.length <= ITEMS_MAX) return items
+    throw new PeerError(`it lists more than ${ITEMS_MAX} ${member}`)
+  }
+
+  async #pages(method: string, options: CallOptions): Promise<readonly Page[]> {
     const pages: Page[] = []
     let cursor: string | undefined
     let chars = 0
@@ -68,14 +88,14 @@ export class Peer {
         throw new PeerError(`its list has more than ${PAGES_MAX} pages`)
       }
       if (performance.now() > deadline) throw new PeerError('its list does not end')
-      const page = await this.#page(cursor, options)
+      const page = await this.#page(method, cursor, options)
       pages.push(page)
       chars += page.text.length
       if (chars > LIST_CHARS_MAX) throw new PeerError('its list is too large')
       const { nextCursor } = page.result
       cursor = typeof nextCursor === 'string' ? nextCursor : undefined
     } while (cursor !== undefined)
-    return this.#listingOf(pages)
+    return pages
   }
 
   // Asked before each call, and the same nearly always: hashing hundreds of tools each time would be what calls cost.
@@ -92,14 +112,20 @@ export class Peer {
     return found
   }
 
-  async #page(cursor: string | undefined, options: CallOptions): Promise<Page> {
+  async #page(method: string, cursor: string | undefined, options: CallOptions): Promise<Page> {
     const params = cursor === undefined ? {} : { cursor }
-    const sent = await this.ask(NOBODY, { method: 'tools/list', params, options })
+    const sent = await this.ask(NOBODY, { method, params, options })
     const result = resultOf(sent)
     const { text = '' } = sent.response ?? {}
     const [span] = spansAt(text, [['result']])
     return { result, text: span ? text.slice(span.from, span.to) : text }
   }
+}
+
+// A server that has none of something has no list of it either.
+function noneOfIt(error: unknown): readonly Page[] {
+  if (error instanceof PeerError && error.isUnknownMethod) return []
+  throw error
 }
 
 // What cannot be hashed, or has no name, is nobody's to pin or to call.

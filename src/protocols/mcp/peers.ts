@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mcpToolName } from '../../bundle/pins.ts'
 import type { Bundle } from '../../bundle/types.ts'
+import type { JsonObject } from '../../model/json.ts'
 import type { Upstream } from '../../model/tool.ts'
 import { type Connection, PeerError } from './connection.ts'
 import { type Listing, Peer } from './peer.ts'
@@ -99,6 +100,11 @@ export class McpPeers {
     return new Map(asPinned)
   }
 
+  /** Another list of a server, as it is now. @throws PeerError */
+  listOf(upstream: Upstream, method: string, member: string): Promise<readonly JsonObject[]> {
+    return this.#of(upstream).peer.listOf(method, member, lookingOptions())
+  }
+
   /** What is known of a server; with `look`, it is asked now, unless it was just asked. */
   async seen(upstream: Upstream, look: boolean): Promise<Seen | undefined> {
     const known = this.#of(upstream)
@@ -133,8 +139,7 @@ export class McpPeers {
   #listing(known: Known, maxAgeMs: number): Promise<Listing> {
     const now = performance.now()
     if (known.listing && now - known.listedAt < maxAgeMs) return known.listing
-    const options = { requestId: randomUUID(), actionId: '', mayStart: () => true }
-    const listing = known.peer.list(options).then(
+    const listing = known.peer.list(lookingOptions()).then(
       (listed) => {
         known.seen = { at: new Date(), listing: listed }
         return listed
@@ -159,3 +164,6 @@ export class McpPeers {
     }
   }
 }
+
+/** To look is nobody's action. */
+const lookingOptions = () => ({ requestId: randomUUID(), actionId: '', mayStart: () => true })

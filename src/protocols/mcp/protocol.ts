@@ -1,6 +1,8 @@
 import type { Protocol } from '../../bundle/types.ts'
+import { mcpMethodOf } from '../../bundle/exposed.ts'
 import { canonicalJson } from '../../lib/canonical.ts'
 import { mcpToolName } from '../../bundle/pins.ts'
+import type { Tool } from '../../model/tool.ts'
 
 /** Servers of the Model Context Protocol: their tools are those that are pinned. */
 export const MCP: Protocol = {
@@ -12,9 +14,13 @@ export const MCP: Protocol = {
     path: '/',
     query: '',
     body: canonicalJson({
-      method: 'tools/call',
-      params: { name: tool.name.slice(mcpToolName(tool.upstream, '').length), arguments: args },
+      method: mcpMethodOf(tool),
+      params:
+        mcpMethodOf(tool) === 'tools/call' ? { name: calledName(tool), arguments: args } : args,
     }),
   }),
   worstCaseMicros: ({ tool }) => tool.costMicros,
 }
+
+const calledName = ({ name, upstream }: Tool): string =>
+  name.slice(mcpToolName(upstream, '').length)

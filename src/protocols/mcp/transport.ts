@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../model/json.ts'
 import type { Upstream } from '../../model/tool.ts'
-import { encodedHeader, paramHeaders } from '../../mcp/eras.ts'
+import { encodedHeader, NAMED_BY, paramHeaders } from '../../mcp/eras.ts'
 import type { AnswerSink, CallOptions, CallResult } from '../http/exchange.ts'
 import type { Called, Transport } from '../transport.ts'
 import type { Framed } from './framing.ts'
@@ -9,12 +9,14 @@ import { PeerError } from './connection.ts'
 import type { McpPeers } from './peers.ts'
 import type { Sent } from './sending.ts'
 
+const TOOLS_CALL = 'tools/call'
+
 interface Call {
   readonly method: string
-  readonly params: { readonly name: string; readonly arguments: JsonObject }
+  readonly params: JsonObject
 }
 
-/** Calls tools of MCP servers, those that are listed as they are pinned and no others. */
+/** Calls tools of MCP servers, those that are listed as they are pinned and no others, and reads what is exposed of them. */
 export function mcpTransport(peers: McpPeers): Transport {
   return {
     assertReady() {},
@@ -22,13 +24,15 @@ export function mcpTransport(peers: McpPeers): Transport {
       if (!options.mayStart()) return called(notSent('refused', 'refused'))
       const call = JSON.parse(target.body ?? '{}') as Call
       try {
+        if (call.method !== TOOLS_CALL) return called(await ask(peers, upstream, call, options))
         const listing = await peers.tools(upstream, options.bundle)
-        const listed = listing.get(call.params.name)
+        const { name } = call.params
+        const listed = typeof name === 'string' ? listing.get(name) : undefined
         if (!listed) {
           const message = 'the server lists no such tool, or not as it is pinned'
           return called(notSent('unreachable', message))
         }
-        return called(await ask(peers, upstream, call, listed.tool, options))
+        return called(await ask(peers, upstream, call, options, listed.tool))
       } catch (error) {
         if (!(error instanceof PeerError)) throw error
         return called(notSent('unreachable', error.message))
@@ -41,24 +45,30 @@ function ask(
   peers: McpPeers,
   upstream: Upstream,
   { method, params }: Call,
-  tool: JsonObject,
   options: CallOptions,
+  tool?: JsonObject,
 ): Promise<Sent> {
   const { sink } = options.answer ?? {}
-  const { arguments: args, name } = params
   return peers.peer(upstream).ask(options.holder ?? '', {
     method,
     params: {
-      ...{ name, arguments: args },
+      ...params,
       ...(sink ? { _meta: { progressToken: options.actionId } } : {}),
     },
     headers: {
-      'mcp-name': encodedHeader(name),
-      ...paramHeaders(tool['inputSchema'] as JsonObject, args),
+      ...nameHeader(method, params),
+      ...(tool
+        ? paramHeaders(tool['inputSchema'] as JsonObject, params['arguments'] as JsonObject)
+        : {}),
     },
     options,
     ...(sink ? { onNotification: handedOn(sink) } : {}),
   })
+}
+
+function nameHeader(method: string, params: JsonObject): Record<string, string> {
+  const name = params[NAMED_BY[method] ?? '']
+  return typeof name === 'string' ? { 'mcp-name': encodedHeader(name) } : {}
 }
 
 /** A reader gets what comes before the response, message by message. */

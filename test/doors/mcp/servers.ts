@@ -3,7 +3,17 @@ import type { AddressInfo } from 'node:net'
 import { createMcpHandler, Server as Server2 } from '@modelcontextprotocol/server'
 import { Server as Server1 } from '@modelcontextprotocol/sdk/server/index.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
-import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'
+import {
+  CallToolRequestSchema,
+  CompleteRequestSchema,
+  GetPromptRequestSchema,
+  ListPromptsRequestSchema,
+  ListResourcesRequestSchema,
+  ListResourceTemplatesRequestSchema,
+  ListToolsRequestSchema,
+  McpError,
+  ReadResourceRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js'
 import { randomUUID } from 'node:crypto'
 import type { JsonObject } from '../../../src/model/json.ts'
 
@@ -49,9 +59,24 @@ export const SERVED: readonly ServedTool[] = [
   { name: 'hidden', inputSchema: { type: 'object' } },
 ]
 
+const CAPABILITIES = { tools: {}, resources: {}, prompts: {}, completions: {} } as const
+const BESIDE_SCHEMAS = {
+  'resources/list': ListResourcesRequestSchema,
+  'resources/templates/list': ListResourceTemplatesRequestSchema,
+  'resources/read': ReadResourceRequestSchema,
+  'prompts/list': ListPromptsRequestSchema,
+  'prompts/get': GetPromptRequestSchema,
+  'completion/complete': CompleteRequestSchema,
+} as const
+const RESOURCES = ['notes://public/one', 'notes://public/deep/two', 'notes://secret/three']
+const TEMPLATES = ['notes://public/{id}', 'notes://secret/{id}']
+const PROMPTS = ['summary', 'summary-long', 'internal']
+
 /** A server that runs, whichever protocol it speaks. */
 export class McpServerFixture {
   tools: readonly ServedTool[] = SERVED
+  /** What it was asked besides tools. */
+  readonly asked: { readonly method: string; readonly params: JsonObject }[] = []
   readonly calls: { readonly name: string; readonly args: JsonObject }[] = []
   /** Headers of every request, and how often it was listed. */
   readonly headers: http.IncomingHttpHeaders[] = []
@@ -106,8 +131,35 @@ export class McpServerFixture {
     return this.behave({ name, args, progress })
   }
 
+  #beside(method: string, { _meta, ...params }: JsonObject, notFound: number): JsonObject {
+    this.asked.push({ method, params })
+    const { uri } = params
+    switch (method) {
+      case 'resources/list':
+        return { resources: RESOURCES.map((one) => ({ uri: one, name: one })) }
+      case 'resources/templates/list':
+        return { resourceTemplates: TEMPLATES.map((one) => ({ uriTemplate: one, name: one })) }
+      case 'prompts/list':
+        return { prompts: PROMPTS.map((name) => ({ name })) }
+      case 'resources/read':
+        if (uri === 'notes://public/gone') throw new McpError(notFound, 'Resource not found')
+        return { contents: [{ uri: uri ?? '', text: `this is ${JSON.stringify(uri)}` }] }
+      case 'prompts/get':
+        return {
+          messages: [{ role: 'user', content: { type: 'text', text: JSON.stringify(params) } }],
+        }
+      default:
+        return { completion: { values: [JSON.stringify(params)], hasMore: false } }
+    }
+  }
+
   #server1(): Server1 {
-    const server = new Server1({ name: 'fixture', version: '1' }, { capabilities: { tools: {} } })
+    const server = new Server1({ name: 'fixture', version: '1' }, { capabilities: CAPABILITIES })
+    for (const [method, schema] of Object.entries(BESIDE_SCHEMAS)) {
+      server.setRequestHandler(schema, ({ params }) =>
+        this.#beside(method, (params ?? {}) as JsonObject, -32_002),
+      )
+    }
     server.setRequestHandler(ListToolsRequestSchema, () => this.#listed())
     server.setRequestHandler(CallToolRequestSchema, async ({ params }, { sendNotification }) => {
       const token = params._meta?.progressToken
@@ -163,7 +215,12 @@ export class McpServerFixture {
   }
 
   #server2(): Server2 {
-    const server = new Server2({ name: 'fixture', version: '1' }, { capabilities: { tools: {} } })
+    const server = new Server2({ name: 'fixture', version: '1' }, { capabilities: CAPABILITIES })
+    for (const method of Object.keys(BESIDE_SCHEMAS)) {
+      const handler = ({ params = {} }: { params?: JsonObject }) =>
+        this.#beside(method, params, -32_602)
+      server.setRequestHandler(method as 'prompts/get', handler as never)
+    }
     server.setRequestHandler('tools/list', () => this.#listed() as never)
     server.setRequestHandler('tools/call', (async (
       { params }: { params: { name: string; arguments?: JsonObject; _meta?: JsonObject } },

@@ -1,0 +1,108 @@
+import { exposedName, type ExposedMethod, exposes } from '../../bundle/exposed.ts'
+import type { JsonObject } from '../../model/json.ts'
+import type { Tool, Upstream } from '../../model/tool.ts'
+import { isHiddenFrom } from '../../operations/tools.ts'
+import { isObject, textParam } from '../../mcp/wire.ts'
+import { unknownName } from './calls.ts'
+import { unlisted } from './errors.ts'
+import type { Asking, Beside, ListName, McpParts } from './served.ts'
+import { type Shown, shownTo } from './side.ts'
+
+// Resources and prompts of one MCP server, as far as the policy exposes them and the agent may read them. What the server
+// lists is shown as it comes, less what is not exposed; whatever else is asked for is not there.
+
+interface Listed {
+  readonly method: string
+  /** By which tool its items are read. */
+  readonly by: ExposedMethod
+  /** Of an item: what the globs are about. */
+  readonly named: string
+}
+
+const LISTS: Readonly<Record<ListName, Listed>> = {
+  resources: { method: 'resources/list', by: 'resources/read', named: 'uri' },
+  resourceTemplates: {
+    method: 'resources/templates/list',
+    by: 'resources/read',
+    named: 'uriTemplate',
+  },
+  prompts: { method: 'prompts/list', by: 'prompts/get', named: 'name' },
+}
+
+export function relayBeside(parts: McpParts, server: string): Beside {
+  const toolFor = ({ bundle, agent }: Shown, method: ExposedMethod): Tool | undefined => {
+    const tool = bundle.tools.get(exposedName(server, method))
+    const isTheirs = tool && (agent === null || !isHiddenFrom(agent, tool, bundle))
+    return isTheirs ? tool : undefined
+  }
+  return {
+    async offers(asking) {
+      const shown = await shownTo(parts, asking)
+      const has = (method: ExposedMethod) => toolFor(shown, method) !== undefined
+      return { resources: has('resources/read'), prompts: has('prompts/get') }
+    },
+    async list(asking, list) {
+      const shown = await shownTo(parts, asking)
+      const { method, by, named } = LISTS[list]
+      const upstream = shown.bundle.upstreams.get(server)
+      const tool = toolFor(shown, by)
+      if (!tool || upstream?.protocol !== 'mcp') return []
+      const items = await listOf(parts, upstream, method, list)
+      return items.filter(({ [named]: name }) => typeof name === 'string' && exposes(tool, name))
+    },
+    async find(asking, method) {
+      const shown = await shownTo(parts, asking)
+      const { args, reads } = READERS[method](asking)
+      const tool = shown.bundle.tools.get(exposedName(server, method))
+      const by = toolFor(shown, reads.by)
+      const isShown = toolFor(shown, method) !== undefined && by !== undefined
+      return {
+        server,
+        args,
+        tool: {
+          tool: tool?.name ?? unknownName(server, method),
+          schema: tool?.argsSchema ?? {},
+          hasOutputSchema: false,
+          isShown: isShown && exposes(by, reads.name),
+        },
+      }
+    },
+  }
+}
+
+const listOf = (
+  { peers }: McpParts,
+  upstream: Upstream,
+  method: string,
+  list: ListName,
+): Promise<readonly JsonObject[]> => peers.listOf(upstream, method, list).catch(unlisted)
+
+interface Read {
+  readonly args: JsonObject
+  /** What it is about, and by which tool that is read. */
+  readonly reads: { readonly by: ExposedMethod; readonly name: string }
+}
+
+// Only what the methods know: nothing else that a client sends is handed on.
+const READERS: Readonly<Record<ExposedMethod, (asking: Asking) => Read>> = {
+  'resources/read': ({ message }) => {
+    const uri = textParam(message, 'uri')
+    return { args: { uri }, reads: { by: 'resources/read', name: uri } }
+  },
+  'prompts/get': ({ message }) => {
+    const name = textParam(message, 'name')
+    const { arguments: args } = message.params
+    const more = args === undefined ? {} : { arguments: args }
+    return { args: { name, ...more }, reads: { by: 'prompts/get', name } }
+  },
+  'completion/complete': ({ message }) => {
+    const { ref = null, argument = null, context } = message.params
+    const { type, name, uri } = isObject(ref) ? ref : {}
+    const by = type === 'ref/prompt' ? 'prompts/get' : 'resources/read'
+    const about = type === 'ref/prompt' ? name : uri
+    return {
+      args: { ref, argument, ...(context === undefined ? {} : { context }) },
+      reads: { by, name: typeof about === 'string' ? about : '' },
+    }
+  },
+}
