@@ -164,6 +164,10 @@ class ListReader {
     const entry =
       holds === 'domain' && !text.trim().startsWith('@') ? `@${text.trim()}` : text.trim()
     const shown = `\`${entry.slice(0, 80)}\``
+    if (entry.includes('*')) {
+      const hint = 'write `@domain` for everybody below a domain'
+      return { what: `is a pattern, which nothing matches: ${shown}`, hint, isId: false }
+    }
     if (entry.startsWith('@')) {
       const domain = canonicalDomain(entry.slice(1).normalize('NFKC').toLowerCase())
       if (domain === undefined) return { what: `cannot be read: ${shown}`, isId: false }

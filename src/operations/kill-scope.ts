@@ -1,4 +1,4 @@
-import { countAgents, newestNames } from '../agents/known.ts'
+import { agentNames, countAgents, newestNames } from '../agents/known.ts'
 import { findAgent } from '../agents/registry.ts'
 import type { KillScope } from '../control/kill-switch.ts'
 import { namesTool } from '../control/scope.ts'
@@ -61,6 +61,27 @@ async function agentId(db: Db, idOrName: string): Promise<string> {
   const agent = await findAgent(db, idOrName)
   if (agent) return agent.id
   throw nothing('agent', idOrName, await newestNames(db, AGENTS_SUGGESTED_FROM))
+}
+
+/**
+ * The agent of a switch that is to be released, by its id: as it is called today, or as its switch is shown, which of one that
+ * is gone is the name that it had.
+ */
+export async function engagedAgent(
+  db: Db,
+  engaged: readonly { readonly agent: string }[],
+  idOrName: string | null,
+): Promise<string | null> {
+  if (idOrName === null) return null
+  const ids = new Set(engaged.map(({ agent }) => agent))
+  const found = await findAgent(db, idOrName)
+  if (found && ids.has(found.id)) return found.id
+  const names = await agentNames(
+    db,
+    [...ids].filter((id) => id !== ''),
+  )
+  const [shown] = [...names].find(([, name]) => name === idOrName) ?? []
+  return shown ?? found?.id ?? idOrName
 }
 
 // Actions that others carry out are stopped where they ask; those that agents only report by their type, which no

@@ -21,7 +21,7 @@ import type { Bundle } from '../bundle/types.ts'
 import type { Db } from '../store/tx.ts'
 import { expireApproval } from './approvals.ts'
 import { actionEntry } from '../record/entries.ts'
-import { resolveScope, type Coverage } from './kill-scope.ts'
+import { engagedAgent, resolveScope, type Coverage } from './kill-scope.ts'
 import { runOnce, type Once, type Work } from './once.ts'
 import { registryEntry } from './registry.ts'
 import { REPORT, type Report, type Reported } from './report.ts'
@@ -145,10 +145,9 @@ export class Operations {
    * @throws GatewayError `not_found` when no switch with exactly this scope is engaged
    */
   async releaseKill(asked: KillScope, reason: string, actor: string): Promise<void> {
-    const { agent } = asked
-    const found = agent === null ? undefined : await findAgent(this.#parts.control, agent)
-    const row = engagedSwitch({ ...asked, agent: found?.id ?? agent }, reason, actor)
-    const { ledger, killState } = this.#parts
+    const { ledger, killState, control } = this.#parts
+    const agent = await engagedAgent(control, killState.rows, asked.agent)
+    const row = engagedSwitch({ ...asked, agent }, reason, actor)
     const known = await ledger.writeFirst((tx) => release(tx, row))
     // One that waits to be recorded is released with it, or it would come back later.
     const wasLocal = killState.releaseLocally(row)

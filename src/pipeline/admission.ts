@@ -137,7 +137,10 @@ function judged<D extends Judged>(asking: Asking<D>, standing: Standing): Outcom
     return { outcome, reasons: [killed] }
   }
   const inactive = statusOf(standing)
-  if (inactive) return { outcome: 'deny', reasons: [inactive] }
+  if (inactive) {
+    const waits = stage === 'approved' && standing.agent?.status === 'paused'
+    return { outcome: waits ? 'later' : 'deny', reasons: [inactive] }
+  }
   if (decision.effect === 'deny') return { outcome: 'deny', reasons: decision.reasons }
   const over = overdrawn(counters, ofPhase(decision, 'effect'))
   const denying = over.filter(({ exceeded }) => exceeded.effect === 'deny')

@@ -28,7 +28,7 @@ import { withOwnLimits } from '../agents/own-limits.ts'
 // An approval releases nothing that was stored: it has the action judged again. Policy, kill switch, agent
 // and budgets are those of now, the approval must be for exactly this request and this call, and its votes
 // must still suffice. What no longer holds refuses the action for good; what only has to wait (an engaged
-// switch, no free instance) leaves it held, and the sweep wakes it again.
+// switch, a paused agent, no free instance) leaves it held, and the sweep wakes it again.
 
 export type ResumeResult =
   | { readonly type: 'execute'; readonly fence: number }
@@ -73,7 +73,8 @@ async function resume(tx: Tx, asked: Claim, environment: EnvironmentKeys): Promi
   const claim = { ...asked, decision: verdict.decision }
   const objections = [
     ...(await actable(tx, claim, environment)),
-    ...boundTo(claim, approval),
+    // What is refused before it is known what would be executed is no mismatch.
+    ...(verdict.outcome === 'execute' ? boundTo(claim, approval) : []),
     ...(await stillSufficient(tx, claim, approval.id, environment)),
   ]
   if (verdict.outcome === 'execute' && objections.length === 0) {

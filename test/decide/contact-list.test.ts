@@ -36,6 +36,19 @@ describe('A list of those who must not be contacted', () => {
     }
   })
 
+  it('takes no patterns, which nothing would match', async () => {
+    for (const entry of ['*@x.org', 'bob*@x.org', '@*.x.org', '*', 'C-*']) {
+      const found = await findingsOf({
+        'gate.yaml': guard(', ids: true'),
+        'data/l.json': JSON.stringify([entry]),
+      })
+      expect(
+        found.map(({ code }) => code),
+        entry,
+      ).to.deep.equal(['bad_list_entry'])
+    }
+  })
+
   it('is one finding when nothing in it could match, however many rows it has', async () => {
     const rows = Array.from({ length: 500 }, (_, n) => `p${n}@x.org\n`).join('')
     const found = await findingsOf({ 'gate.yaml': guard(), 'data/l.csv': rows })

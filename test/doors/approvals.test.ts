@@ -31,9 +31,9 @@ describe('approvals', () => {
 
   // Another item each time: the same request again joins the one that is held.
   let items = 0
-  async function hold(): Promise<{ id: string; actionId: string; item: string }> {
+  async function hold(as = key): Promise<{ id: string; actionId: string; item: string }> {
     const item = `i-${items++}`
-    const { status, body } = await gate.act(key, { tool: 'items.delete', args: { id: item } })
+    const { status, body } = await gate.act(as, { tool: 'items.delete', args: { id: item } })
     expect(status).to.equal(202)
     return { id: body.approval.id, actionId: body.action_id, item }
   }
@@ -275,6 +275,25 @@ describe('approvals', () => {
     expect((await vote(id, 'approve')).body.approval.status).to.equal('approved')
     expect((await finalState(actionId)).state).to.equal('succeeded')
     expect(gate.upstream.effects).to.have.length(1)
+  })
+
+  it('waits for an agent that is paused, whose approval is not lost by it', async () => {
+    const { id, actionId } = await hold(await gate.agent('is-paused'))
+    const turn = async (action: string) => {
+      const body = { action, reason: 'a look' }
+      const { status } = await gate.call('POST', '/api/v1/agents/is-paused/action', { body })
+      expect(status).to.equal(200)
+    }
+    await turn('pause')
+    expect((await vote(id, 'approve')).body.approval.status).to.equal('approved')
+    // Woken after it: by then it was looked at.
+    const later = await hold(await gate.agent('is-not-paused'))
+    await vote(later.id, 'approve')
+    expect((await finalState(later.actionId)).state).to.equal('succeeded')
+    expect((await gate.call('GET', `/actions/${actionId}`)).body.state).to.equal('held')
+    await turn('resume')
+    expect((await finalState(actionId)).state).to.equal('succeeded')
+    expect(gate.upstream.effects).to.have.length(2)
   })
 
   it('waits when it was approved before the kill switch, and runs once it is released', async () => {

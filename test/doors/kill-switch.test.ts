@@ -89,4 +89,17 @@ describe('the scope of a kill switch', () => {
     expect(await switches()).to.deep.equal([])
     expect((await kill(false, { agent: body.scope.agent_id })).status).to.equal(404)
   })
+
+  it('is released by what it shows: the name of one that is gone, also where another has it now', async () => {
+    for (const isTaken of [false, true]) {
+      await gate.agent('gone-by-name')
+      await kill(true, { agent: 'gone-by-name' })
+      await gate.call('DELETE', '/api/v1/agents/gone-by-name')
+      if (isTaken) await gate.agent('gone-by-name')
+      const [{ scope }] = await switches()
+      expect(scope.agent).to.equal('gone-by-name')
+      expect((await kill(false, { agent: scope.agent })).status, String(isTaken)).to.equal(200)
+      expect(await switches()).to.deep.equal([])
+    }
+  })
 })

@@ -124,6 +124,19 @@ const TABLE: readonly Row[] = [
     expected: ['deny', 'agent_paused'],
   },
   {
+    title: 'an approved action of a paused agent waits until it is resumed',
+    asking: { stage: 'approved' },
+    decision: DENY,
+    standing: { agent: paused },
+    expected: ['later', 'agent_paused'],
+  },
+  {
+    title: 'one of an agent that was stopped for good does not',
+    asking: { stage: 'approved' },
+    standing: { agent: { ...AGENT, status: 'stopped' } },
+    expected: ['deny', 'agent_paused'],
+  },
+  {
     title: 'an agent that is gone is denied',
     standing: { agent: undefined },
     expected: ['deny', 'agent_paused'],
