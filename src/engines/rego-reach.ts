@@ -11,6 +11,10 @@ import { placeAt } from './rego-place.ts'
 import { readsThroughParameters } from './rego-arguments.ts'
 import { closest } from '../lib/suggest.ts'
 
+// Of a bundle that was built elsewhere much may be for others, but hardly this.
+const isNearlyAsked = (rule: RuleSurvey): boolean =>
+  isAgent(rule.package) && closest(nameOf(rule), DECIDING) !== undefined
+
 /** A file of Rego, as far as its rules do not say it themselves. */
 export interface RegoFile {
   readonly file: string
@@ -125,8 +129,10 @@ class Reach {
     const followers = this.#readBy(unread)
     const tested = this.#readBy(this.#surveyed.tests)
     for (const file of this.#surveyed.files) {
-      const rules = missed.get(file.file) ?? []
-      if (file.isForeign || file.isTest || rules.length === 0) continue
+      const rules = (missed.get(file.file) ?? []).filter(
+        (rule) => !file.isForeign || isNearlyAsked(rule),
+      )
+      if (file.isTest || rules.length === 0) continue
       const isWhole = rules.length === all.get(file.file)?.length
       if (isWhole && !isAgent(file.package)) this.#unreachable(file)
       // What only such rules read goes with them.

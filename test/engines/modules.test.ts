@@ -171,6 +171,48 @@ describe('prebuilt policy modules', () => {
       await closeAll(bundle.modules)
     })
 
+    it('is read in the dialect that its manifest names, for all of it or by file', async () => {
+      const old = 'package agent\n\ndeny[msg] { input.action.name == "notes.get"; msg := "no" }\n'
+      const asked = request('notes.get', { id: 'n-1' })
+      for (const manifest of [
+        { rego_version: 0 },
+        { rego_version: 1, file_rego_versions: { '/old/*.rego': 0 } },
+      ]) {
+        const files = { '/.manifest': JSON.stringify(manifest), '/old/a.rego': old }
+        const bundle = await bundleOf({ 'b.tar.gz': tarGz(files) }, options)
+        expect(brief(await decide(asked, facts(), bundle))).to.deep.equal(['deny', 'rego_deny'])
+        await closeAll(bundle.modules)
+      }
+      const lost = { '/.manifest': '{"rego_version":0}', '/a.rego': 'package agent\nx { ] }' }
+      const [found] = await findingsOf({ 'b.tar.gz': tarGz(lost) }, options)
+      expect(found).to.include({ code: 'module_load', file: 'b.tar.gz' })
+      expect(found?.message).to.contain('a.rego')
+    })
+
+    it('may have documents of any kind below the root', async () => {
+      const text =
+        'package agent\n\ndeny contains "no" if { data.on.here; data.on.n > 1; input.action.name == "notes.get" }\n'
+      const files = { '/a.rego': text, '/on/here/data.json': 'true', '/on/n/data.yaml': '2\n' }
+      const bundle = await bundleOf({ 'b.tar.gz': tarGz(files) }, options)
+      const asked = request('notes.get', { id: 'n-1' })
+      expect(brief(await decide(asked, facts(), bundle))).to.deep.equal(['deny', 'rego_deny'])
+      await closeAll(bundle.modules)
+      const [found] = await findingsOf(
+        { 'b.tar.gz': tarGz({ ...files, '/data.json': '1' }) },
+        options,
+      )
+      expect(found?.code).to.equal('archive')
+    })
+
+    it('is no way around how large a file may be', async () => {
+      const files = { '/x.rego': `package agent\n\n# ${'x'.repeat(5 << 20)}\n` }
+      const found = await findingsOf({ 'b.tar.gz': tarGz(files) }, options)
+      expect(found.map(({ code, file }) => [code, file])).to.deep.equal([
+        ['file_too_large', 'b.tar.gz'],
+      ])
+      expect(found[0]?.message).to.contain('x.rego')
+    })
+
     it('is held to what reaches package agent, and to that wholly', async () => {
       const of = async (files: Record<string, string>, own: Record<string, string> = OWN) =>
         (await findingsOf({ ...bundleWith(files), ...own }, options)).map(
@@ -203,6 +245,15 @@ describe('prebuilt policy modules', () => {
         '/l.rego': LISTED,
       }
       expect((await findingsOf(bundleWith(twice), options))[0]?.code).to.equal('duplicate_data')
+    })
+
+    it('may not have nearly the name of what the gate asks for', async () => {
+      const text =
+        'package agent\n\nallow if input.action.name == "x"\n\ndenny contains "no" if true\n\nelse_where := 1\n'
+      const [found, ...more] = await findingsOf({ 'b.tar.gz': tarGz({ 'a.rego': text }) }, options)
+      expect(found).to.include({ code: 'unknown_rule', file: 'b.tar.gz/a.rego', line: 5 })
+      expect(found?.hint).to.contain('`deny`')
+      expect(more).to.deep.equal([])
     })
 
     it('says of the old dialect how it is brought to the new one', async () => {
