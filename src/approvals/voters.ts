@@ -40,8 +40,12 @@ export interface EnvironmentKeys {
 
 const LOOK_BACK_MS = 30 * 86_400_000
 
-/** People are told apart by their names, in whatever spelling: two keys of one name are one voice. */
-export const voiceOf = (name: string): string => name.normalize('NFKC').trim().toLowerCase()
+/** People are told apart by their names, in whatever spelling: two keys of one name, as one reads it, are one voice. */
+export const voiceOf = (name: string): string =>
+  name.normalize('NFKC').replaceAll(UNSEEN, '').trim().toLowerCase()
+
+/** What is not shown: joiners, marks of direction, variation selectors. */
+const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu
 
 /** Why this person's approval would not count, or null. */
 export type Objection = (name: string) => string | null

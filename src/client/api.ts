@@ -3496,6 +3496,24 @@ export interface Calls {
     body: readonly JsonObject[] | JsonObject
     answer: Json
   }
+  /** Where things are; a browser is led to the dashboard. */
+  'GET /': {
+    path: object
+    query: object
+    body: undefined
+    answer: {
+      readonly name: 'portcullis'
+      readonly version: string
+      readonly links: {
+        readonly dashboard: string | null
+        readonly reference: string
+        readonly openapi: string
+        readonly liveness: string
+        readonly readiness: string
+        readonly metrics: string
+      }
+    }
+  }
   /** The default decision; the body is the input. */
   'POST /': {
     path: object

@@ -313,8 +313,9 @@ export class PolicyStore {
     // What was given has been put where the policy is kept by now.
     await this.#settle(source.kind === 'given' ? this.#home : source)
     this.#standIn = standIn
+    const isBack = this.#rejection !== undefined
     this.#rejection = undefined
-    return this.#swap(bundle, reason)
+    return this.#swap(bundle, reason, isBack)
   }
 
   async #settle(source: Source): Promise<void> {
@@ -355,12 +356,13 @@ export class PolicyStore {
     return gateOverride?.text === this.#standIn?.text ? this.#current : undefined
   }
 
-  async #swap(bundle: Bundle, reason: string): Promise<ReloadResult> {
+  async #swap(bundle: Bundle, reason: string, isBack: boolean): Promise<ReloadResult> {
     const previous = this.#current
     if (previous?.revision === bundle.revision) {
       if (bundle !== previous) await closeAll(bundle.modules)
-      // The watcher looks more often than there is something to see.
-      if (reason !== 'watch') this.#log({ revision: bundle.revision, reason }, 'policy unchanged')
+      // The watcher looks more often than there is something to see, but for the way back from what was refused.
+      const message = isBack ? 'policy in order again: unchanged' : 'policy unchanged'
+      if (isBack || reason !== 'watch') this.#log({ revision: bundle.revision, reason }, message)
       return { ok: true, changed: false, bundle: previous }
     }
     this.#current = bundle

@@ -47,7 +47,11 @@ export class DirectoryWatch {
     if (this.#stopped) return
     const watcher = watch(this.#dir, { ignoreInitial: true, followSymlinks: true, depth: 8 })
     this.#watcher = watcher
-    watcher.on('all', () => this.#changed())
+    watcher.on('all', (event) => {
+      // Of a directory that was away for a moment the watcher sees nothing any more: it is looked at as another.
+      if (event === 'unlinkDir') this.#target = ''
+      this.#changed()
+    })
     // Losing the watch must not end the gate: the link check and POST /policy/reload remain.
     watcher.on('error', () => this.#changed())
     await new Promise<void>((resolve) => {

@@ -122,7 +122,11 @@ describe('signing in with a browser', () => {
   it('leads a browser to its page, which lets itself be framed and fed by nobody', async () => {
     const root = await gate.call('GET', '/', { key: null, headers: { accept: 'text/html' } })
     expect([root.status, root.headers.get('location')]).to.deep.equal([303, '/ui/'])
-    expect((await gate.call('GET', '/', { key: null })).status).to.equal(404)
+    const links = await gate.call('GET', '/', { key: null })
+    expect([links.status, links.body.links.dashboard]).to.deep.equal([200, '/ui/'])
+    for (const place of Object.values(links.body.links)) {
+      expect((await gate.call('GET', String(place), { key: null })).status).to.equal(200)
+    }
     const page = await gate.call('GET', '/ui/approvals', { key: null })
     const policy = page.headers.get('content-security-policy') ?? ''
     expect(policy).to.include("default-src 'none'").and.to.include("frame-ancestors 'none'")
@@ -134,6 +138,8 @@ describe('signing in with a browser', () => {
   it('is left out with DASHBOARD=off', async () => {
     const bare = await TestGate.start({ env: { DASHBOARD: 'off' } })
     expect((await bare.call('GET', '/ui/', { key: null })).status).to.equal(404)
+    const root = await bare.call('GET', '/', { key: null, headers: { accept: 'text/html' } })
+    expect([root.status, root.body.links.dashboard]).to.deep.equal([200, null])
     const answer = await fetch(`${bare.gate.url}/ui/session`, { method: 'POST', headers: OWN })
     expect(answer.status).to.equal(404)
     await bare.stop()

@@ -103,7 +103,15 @@ describe('whose approval counts', () => {
     const terms = 'approvals: { default: { quorum: 2, approver_roles: [approver] } }\n'
     await usePolicies({ 'gate.yaml': GATE + terms })
     const { id } = await hold(await agentOf('team', 'voiced'))
-    for (const name of ['ánn', 'ÁNN', 'ánn ', 'a\u0301nn']) {
+    for (const name of [
+      'ánn',
+      'ÁNN',
+      'ánn ',
+      'a\u0301nn',
+      'ánn\u200b',
+      '\u2066ánn\u2069',
+      'á\u034fnn',
+    ]) {
       const { status, body } = await approve(id, await gate.key('approver', name))
       expect([status, body.approval.status], name).to.deep.equal([200, 'pending'])
     }

@@ -9,6 +9,7 @@ import {
   PolicyStore,
   type PolicyStoreOptions,
 } from '../../src/policy/index.ts'
+import { until } from '../support/gate.ts'
 import { GATE, OPTIONS, sampleFiles, type Files } from './sample.ts'
 
 const DEADLINE_MS = 20_000 // that it ends at all: how fast is for the bench
@@ -122,6 +123,14 @@ describe('policy store', () => {
       level: 'warn',
       revision: next.revision,
       first: '.:1:1 no_policy: the policy directory `policies` does not exist',
+    })
+    lines.length = 0
+    await fs.rename(`${dir}.away`, dir)
+    await until('it is said that it is well again', () => lines.length > 0)
+    expect(lines[0]).to.include({
+      level: 'info',
+      message: 'policy in order again: unchanged',
+      revision: next.revision,
     })
   })
 

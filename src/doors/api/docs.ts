@@ -1,7 +1,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
+import { header } from '../edge/context.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
+import { always, STRING } from '../edge/schemas.ts'
 import { OPEN } from '../edge/validate.ts'
+import { sendJson } from './answers.ts'
 import { Endpoints } from '../edge/endpoints.ts'
 import { openApi } from '../edge/openapi.ts'
 import type { PartsOf } from '../edge/parts.ts'
@@ -22,7 +25,20 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
   "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
-/** `/docs` and `/openapi.json`, for whatever calls the other groups hold. */
+const PLACES = {
+  dashboard: '/ui/',
+  reference: '/docs',
+  openapi: '/openapi.json',
+  liveness: '/healthz',
+  readiness: '/readyz',
+  metrics: '/metrics',
+}
+const LINKS = {
+  ...Object.fromEntries(Object.keys(PLACES).map((name) => [name, STRING])),
+  dashboard: { type: ['string', 'null'] },
+}
+
+/** `/`, `/docs` and `/openapi.json`, for whatever calls the other groups hold. */
 export function docEndpoints(
   parts: PartsOf<'version' | 'config'>,
   others: readonly Endpoints[],
@@ -44,6 +60,23 @@ export function docEndpoints(
         res.end(fs.readFileSync(assetPath(file)))
       },
     )
+  endpoints.stream(
+    'get',
+    '/',
+    {
+      summary: 'Where things are; a browser is led to the dashboard',
+      roles: 'open',
+      answer: always({ name: { const: 'portcullis' }, version: STRING, links: always(LINKS) }),
+      also: { 303: { means: 'a browser, to the dashboard', answer: {} } },
+    },
+    ({ req, res }) => {
+      const { dashboard = true } = parts.config
+      const links = dashboard ? PLACES : { ...PLACES, dashboard: null }
+      if (links.dashboard !== null && /\btext\/html\b/.test(header(req, 'accept') ?? '')) {
+        res.redirect(303, links.dashboard)
+      } else sendJson(res, 200, { name: 'portcullis', version: parts.version, links })
+    },
+  )
   page('/docs', 'index.html')
   for (const file of Object.keys(FILES)) if (file !== 'index.html') page(`/docs/${file}`, file)
 

@@ -30,7 +30,7 @@ interface Asset {
   readonly gzipped: Buffer | null
 }
 
-/** `/ui/*`, and the way there from `/` for browsers. */
+/** `/ui/*`. */
 export function pageRoutes(): Router {
   const router = Router({ caseSensitive: true })
   const assets = new Map<string, Asset | null>()
@@ -41,12 +41,6 @@ export function pageRoutes(): Router {
     if (read) assets.set(name, read) // only what there is, or anybody could fill it
     return read
   }
-  router.get('/', (req, res) => {
-    if (!/\btext\/html\b/.test(header(req, 'accept') ?? '')) {
-      throw new GatewayError('not_found', 'there is no GET /')
-    }
-    res.redirect(303, '/ui/')
-  })
   router.get('/ui/assets/:name', (req, res) => sendAsset(req, res, assetOf(req.params.name)))
   router.get(['/ui', '/ui/{*page}'], sendIndex)
   return router
