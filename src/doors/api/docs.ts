@@ -70,7 +70,7 @@ export function docEndpoints(
       also: { 303: { means: 'a browser, to the dashboard', answer: {} } },
     },
     ({ req, res }) => {
-      const { dashboard = true } = parts.config
+      const { dashboard } = parts.config
       const links = dashboard ? PLACES : { ...PLACES, dashboard: null }
       if (links.dashboard !== null && /\btext\/html\b/.test(header(req, 'accept') ?? '')) {
         res.redirect(303, links.dashboard)
