@@ -28,13 +28,15 @@ export type DoorParts = Omit<
 /** The HTTP door, still closed. */
 export function httpDoor(given: DoorParts): Listening {
   const { config, events, keyRing, log, pipeline } = given
+  const sessions = new BrowserSessions(given.quick, keyRing)
   const parts: HttpParts = {
     ...given,
     failedLogins: new FailedLogins(),
-    sessions: new BrowserSessions(given.quick, keyRing),
+    sessions,
     fanout: new Fanout(events),
     streams: new OpenStreams({
       keyRing,
+      sessions,
       events,
       perKey: config.streamsPerKey,
       max: config.streamsMax,

@@ -1,4 +1,6 @@
 import { expect } from 'chai'
+import { once } from 'node:events'
+import http from 'node:http'
 import { WebSocket } from 'ws'
 import { postgresBin, PostgresServer } from '../support/database.ts'
 import { EventReader } from '../support/events.ts'
@@ -89,6 +91,73 @@ describe('open streams', () => {
   })
 })
 
+describe('what a key is still being answered', () => {
+  let gate: TestGate
+  before(async () => {
+    gate = await TestGate.start()
+  })
+  after(() => gate.stop())
+
+  /** A request under way; `over` resolves when its connection is. */
+  const asked = async (key: string, route: string, body?: object) => {
+    const req = http.request(`${gate.gate.url}${route}`, {
+      method: body ? 'POST' : 'GET',
+      headers: { 'x-api-key': key, 'content-type': 'application/json' },
+    })
+    const over = new Promise<void>((resolve) => req.on('close', resolve))
+    req.on('error', () => {})
+    req.end(body ? JSON.stringify(body) : undefined)
+    return { req, over }
+  }
+  const rotated = (name: string) =>
+    gate.call('POST', `/api/v1/agents/${name}/keys/rotate`, { body: { overlap_s: 0 } })
+
+  it('ends with it: a stream of an upstream, as its agent is deleted or its key is gone', async () => {
+    gate.upstream.behave = (_effect, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' })
+      const beat = setInterval(() => res.write(':\n\n'), 20)
+      res.on('close', () => clearInterval(beat))
+    }
+    for (const end of ['rotate', 'delete']) {
+      const key = await gate.agent(`streams-${end}`)
+      const { req, over } = await asked(key, '/proxy/test/items')
+      const [res] = (await once(req, 'response')) as [http.IncomingMessage]
+      await once(res, 'data')
+      res.on('error', () => {}).resume()
+      if (end === 'rotate') await rotated(`streams-${end}`)
+      else await gate.call('DELETE', `/api/v1/agents/streams-${end}`)
+      await over
+    }
+  })
+
+  it('ends with it: a wait for a person', async () => {
+    const key = await gate.agent('waits')
+    const args = { tool: 'items.delete', args: { id: 'i-1' } }
+    const held = await gate.act(key, args)
+    const { over } = await asked(key, '/act', { ...args, wait_s: 60 })
+    const other = await asked(key, `/actions/${held.body.action_id}?wait_s=60`)
+    await rotated('waits')
+    await Promise.all([over, other.over])
+    const { body } = await gate.call('GET', `/actions/${held.body.action_id}`)
+    expect(body.state).to.equal('held')
+  })
+
+  it('ends with the session of a browser that signs out', async () => {
+    const own = { 'x-portcullis-csrf': '1', 'sec-fetch-site': 'same-origin' }
+    const signed = await gate.call('POST', '/ui/session', {
+      ...{ key: null, headers: own, body: { key: ADMIN } },
+    })
+    const cookie = (signed.headers.get('set-cookie') ?? '').split(';', 1)[0] ?? ''
+    const stream = await fetch(`${gate.gate.url}/events`, { headers: { cookie } })
+    const read = stream.text().catch(() => 'cut off')
+    const headers = { ...own, cookie }
+    expect((await gate.call('DELETE', '/ui/session', { key: null, headers })).status).to.be.below(
+      300,
+    )
+    expect(await read).to.be.a('string')
+  })
+})
+
 describe('streams open at once', () => {
   const PER_KEY = 3
   const MAX = 20
@@ -144,6 +213,9 @@ describe('streams open at once', () => {
     const agent = await gate.agent('follower')
     const own = await open(agent, 16)
     expect(await refused(agent)).to.include('16 streams')
+    const again = { body: { overlap_s: 3_600 } }
+    const { body } = await gate.call('POST', '/api/v1/agents/follower/keys/rotate', again)
+    expect(await refused(body.key), 'with another key of it').to.include('16 streams')
     const others = [
       ...(await open(await observer('x'), PER_KEY)),
       ...(await open(await observer('y'), MAX - 16 - PER_KEY)),

@@ -41,7 +41,7 @@ const ACT = shape<ActBody>(
 )
 
 /** `POST /act` and its alias `POST /action`. */
-export function actEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
+export function actEndpoints(parts: PartsOf<'pipeline' | 'streams'>): Endpoints {
   const endpoints = new Endpoints('actions', parts)
   for (const path of ['/act', '/action']) {
     endpoints.stream(
@@ -71,7 +71,7 @@ export function actEndpoints(parts: PartsOf<'pipeline'>): Endpoints {
 }
 
 /** The same without the framework. */
-export function directAct(parts: PartsOf<'pipeline'>): DirectCall {
+export function directAct(parts: PartsOf<'pipeline' | 'streams'>): DirectCall {
   return {
     takes: (method, target) => method === 'POST' && (target === '/act' || target === '/action'),
     steps: [allow(...AGENTS), strictBody, (req, res) => act(parts, req, res, ACT(bodyObject(req)))],
@@ -79,13 +79,14 @@ export function directAct(parts: PartsOf<'pipeline'>): DirectCall {
 }
 
 async function act(
-  { pipeline }: PartsOf<'pipeline'>,
+  { pipeline, streams }: PartsOf<'pipeline' | 'streams'>,
   req: IncomingMessage,
   res: ServerResponse,
   body: ActBody,
 ): Promise<void> {
   const files = new SentFiles()
   const submission = { ...toSubmission(req, body), files, fetchesLater: true }
+  if (submission.waitMs > 0) streams.watch(submission.caller, res)
   try {
     const answer = body.dry_run ? pipeline.evaluate(submission) : pipeline.act(submission)
     sendAnswer(res, await answer)

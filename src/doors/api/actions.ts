@@ -76,7 +76,7 @@ const SETTLE = shape<ReasonBody & { outcome: 'succeeded' | 'failed' }>(
 
 /** `GET /actions`, `GET /actions/{id}`, `/explain`, and settling what is indeterminate. */
 export function actionEndpoints(
-  parts: PartsOf<'db' | 'pipeline' | 'heldFiles' | 'lifecycle'>,
+  parts: PartsOf<'db' | 'pipeline' | 'heldFiles' | 'lifecycle' | 'streams'>,
 ): Endpoints {
   const { db } = parts
   const endpoints = new Endpoints('actions', parts)
@@ -126,7 +126,10 @@ export function actionEndpoints(
       query: WAIT,
       errors: ['not_found'],
     },
-    ({ id, caller, query: { wait_s: waitS = 0 } }) => readAction(parts, caller, id, waitS),
+    ({ id, caller, res, query: { wait_s: waitS = 0 } }) => {
+      if (waitS > 0) parts.streams.watch(caller, res)
+      return readAction(parts, caller, id, waitS)
+    },
   )
 
   endpoints.on(

@@ -29,7 +29,10 @@ import { ResponseSink, sendHead } from './sink.ts'
 // stands for, the bundle says that judges. Towards the agent the upstream's answer is passed on but for
 // headers that would lead it, or a browser, past the gate.
 
-type ProxyParts = Pick<HttpParts, 'pipeline' | 'policies' | 'heldFiles' | 'config' | 'keyRing'>
+type ProxyParts = Pick<
+  HttpParts,
+  'pipeline' | 'policies' | 'heldFiles' | 'config' | 'keyRing' | 'streams'
+>
 
 const PREFIX = '/proxy/'
 /** What the documentation says of the proxy, which takes any method and answers like the upstream. */
@@ -101,7 +104,7 @@ async function answerProxied(
   req: IncomingMessage,
   res: ServerResponse,
   { submission, tool }: ProxyAsked,
-  { pipeline, policies, heldFiles }: ProxyParts,
+  { pipeline, policies, heldFiles, streams }: ProxyParts,
 ): Promise<void> {
   const { upstream } = submission.call
   // Args travel in the path here, and the log knows nothing of masks.
@@ -110,7 +113,9 @@ async function answerProxied(
   const collected = header(req, 'portcullis-action')
   // Where the end of an answer is the end of its connection, half of one looks like all of it.
   const canStream = req.httpVersion !== '1.0' && req.method !== 'HEAD' && !collected
-  const sink = canStream ? new ResponseSink(req, res) : undefined
+  const watch = () => streams.watch(submission.caller, res)
+  const sink = canStream ? new ResponseSink(req, res, watch) : undefined
+  if (waitMs(req) > 0) watch()
   if (sink) submission.sink = sink
   const answer = collected
     ? await pipeline.collect(submission, collected)

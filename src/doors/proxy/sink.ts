@@ -35,9 +35,13 @@ export class ResponseSink implements ActionSink {
   #last: Buffer | undefined
   #isOpen = false
 
-  constructor(req: IncomingMessage, res: ServerResponse) {
+  readonly #onStart: () => void
+
+  /** `onStart`: called when the first of it goes out. */
+  constructor(req: IncomingMessage, res: ServerResponse, onStart: () => void) {
     this.#req = req
     this.#res = res
+    this.#onStart = onStart
   }
 
   of({ actionId, decisionId }: { readonly actionId: string; readonly decisionId: string }): void {
@@ -55,6 +59,7 @@ export class ResponseSink implements ActionSink {
     const res = this.#res
     if (res.destroyed) return
     this.#isOpen = true
+    this.#onStart()
     sendHead(res, { status, headers })
     if (!this.#req.complete) res.setHeader('Connection', 'close')
     if (length !== null) res.setHeader('Content-Length', String(length))

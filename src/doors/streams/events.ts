@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { AuditEntry } from '../../model/audit.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { Endpoints } from '../edge/endpoints.ts'
-import { header } from '../edge/context.ts'
+import { header, stateOf } from '../edge/context.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { Reader, startAt, STREAM, type StreamQuery, wantedBy, type ReaderParts } from './reader.ts'
 import { params } from '../edge/validate.ts'
@@ -62,7 +62,7 @@ export function eventEndpoints(parts: PartsOf<'streams'> & ReaderParts): Endpoin
       errors: ['not_found', 'rate_limited'],
     },
     async ({ req, res, query, caller }) => {
-      if (req.method !== 'HEAD') parts.streams.add(caller, res)
+      if (req.method !== 'HEAD') parts.streams.add(caller, res, stateOf(req).session?.id)
       const wanted = await wantedBy(parts, caller, query)
       const last = header(req, 'last-event-id') ?? query.last_event_id ?? null
       const from = await startAt(parts, last)

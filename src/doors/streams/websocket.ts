@@ -57,11 +57,11 @@ export class ActivityStream {
     socket.on('error', () => socket.destroy())
     try {
       const { caller, query, sessionId } = await this.#admit(req)
-      this.#parts.streams.add(caller, socket)
+      this.#parts.streams.add(caller, socket, sessionId)
       const wanted = await wantedBy(this.#parts, caller, query)
       const from = await startAt(this.#parts, query.last_event_id ?? null)
       this.#server.handleUpgrade(req, socket, head, (ws) => {
-        void this.#follow(ws, socket, { wanted, from, sessionId })
+        void this.#follow(ws, socket, { wanted, from })
       })
     } catch (error) {
       refuse(socket, toGatewayError(error))
@@ -108,11 +108,7 @@ export class ActivityStream {
     return session && { caller: session.caller, sessionId }
   }
 
-  async #follow(
-    ws: WebSocket,
-    stream: Duplex,
-    { wanted, from, sessionId }: Following,
-  ): Promise<void> {
+  async #follow(ws: WebSocket, stream: Duplex, { wanted, from }: Following): Promise<void> {
     const { metrics, log } = this.#parts
     metrics.websocketClients.inc()
     let isAlive = true
@@ -124,7 +120,6 @@ export class ActivityStream {
       if (!isAlive) ws.terminate()
       isAlive = false
       ws.ping()
-      if (sessionId !== undefined) void this.#endWith(sessionId, ws)
     }, PING_MS)
     stream.on('close', () => {
       clearInterval(pings)
@@ -136,18 +131,11 @@ export class ActivityStream {
       ws.terminate()
     })
   }
-
-  // A key that is revoked closes its streams at once; somebody who signed out in another browser, by the next ping.
-  async #endWith(sessionId: string, ws: WebSocket): Promise<void> {
-    const session = await this.#parts.sessions.find(sessionId).catch(() => undefined)
-    if (session === null) ws.terminate()
-  }
 }
 
 interface Following {
   readonly wanted: (entry: AuditEntry) => boolean
   readonly from: bigint
-  readonly sessionId: string | undefined
 }
 
 function protocolKey(req: IncomingMessage): string | undefined {
