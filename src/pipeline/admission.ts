@@ -141,7 +141,10 @@ function judged<D extends Judged>(asking: Asking<D>, standing: Standing): Outcom
     const waits = stage === 'approved' && standing.agent?.status === 'paused'
     return { outcome: waits ? 'later' : 'deny', reasons: [inactive] }
   }
-  if (decision.effect === 'deny') return { outcome: 'deny', reasons: decision.reasons }
+  if (decision.effect === 'deny') {
+    const waits = stage === 'approved' && decision.reasons.every(isPassing)
+    return { outcome: waits ? 'later' : 'deny', reasons: decision.reasons }
+  }
   const over = overdrawn(counters, ofPhase(decision, 'effect'))
   const denying = over.filter(({ exceeded }) => exceeded.effect === 'deny')
   if (denying.length > 0) return overLimits(asking, counters, denying)
@@ -179,6 +182,7 @@ function overLimits<D extends Judged>(
   const reasons = denying.map(({ exceeded }) => exceeded)
   const full = denying.every((one) => Counters.fitsAlone(one)) ? denying : []
   if (isOnlyAsked(stage)) return { outcome: 'deny', reasons, full }
+  if (stage === 'approved' && full.length > 0) return { outcome: 'later', reasons }
   const pausing = decision.reservations.find(
     (one) => one.mode === 'enforce' && one.pausesAgent && !counters.fits(one),
   )
@@ -186,6 +190,10 @@ function overLimits<D extends Judged>(
 }
 
 const isOnlyAsked = (stage: Asking['stage']): boolean => stage === 'dry_run' || stage === 'inquiry'
+
+/** What says nothing of the action, but of the moment: a look-up that failed. */
+const isPassing = ({ source, code }: Reason): boolean =>
+  source === 'gate' && code === 'fact_unavailable'
 
 function killedBy({ target }: Pick<Asking, 'target'>, { switches }: Standing): Reason | undefined {
   const row = switches.find((one) => covers(one, target))

@@ -34,11 +34,20 @@ const EVERY = { counters: 60, record: 3_600 }
 /** A wake-up that has not come after this long is taken for lost. */
 const LOST_WAKE_UP_MS = 5_000
 
+/** One that has to wait is looked at again after this long at the earliest. */
+const WAKE_AGAIN_MS = 2_000
+/** How many approved actions it has judged and carried out at once; the others come with a later round. */
+const RESUMING_MAX = 32
+
 /** Finds what a lost wake-up left behind: overdue and approved tasks, actions of dead replicas. */
 export class Sweeper {
   readonly #parts: SweeperParts
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
+  /** Approved actions that it has woken, and that may take as long as their look-ups and upstreams. */
+  readonly #resuming = new Map<string, Promise<void>>()
+  /** When one that had to wait was woken last, ms of the clock that only grows. */
+  readonly #wokenAt = new Map<string, number>()
   #rounds = 0
 
   constructor(parts: SweeperParts) {
@@ -58,6 +67,7 @@ export class Sweeper {
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     await this.#running
+    await Promise.all(this.#resuming.values())
   }
 
   async #sweep(): Promise<void> {
@@ -70,7 +80,7 @@ export class Sweeper {
       await sandbox.sweep(LOST_WAKE_UP_MS)
       await replays.sweep(LOST_WAKE_UP_MS)
       for (const id of await overdueApprovals(db)) await operations.expire(id)
-      for (const id of await approvedButHeld(db, LOST_WAKE_UP_MS)) await pipeline.resume(id)
+      this.#resumeAll(pipeline, await approvedButHeld(db, LOST_WAKE_UP_MS))
       if (this.#rounds % EVERY.counters === 0) {
         await operations.sweepCounters()
         await sweepHeldFiles(db)
@@ -79,6 +89,30 @@ export class Sweeper {
       this.#rounds++
     } catch (error) {
       log.warn({ err: error }, 'sweep failed; it runs again')
+    }
+  }
+
+  // Nobody waits for them here: an upstream that says nothing must not keep others from expiring. What has to wait (for
+  // a switch, a look-up, a window) is not asked again at once.
+  #resumeAll(pipeline: Pipeline, ids: readonly string[]): void {
+    const now = performance.now()
+    const waiting = new Set(ids)
+    for (const id of this.#wokenAt.keys()) if (!waiting.has(id)) this.#wokenAt.delete(id)
+    for (const id of ids) {
+      const isJust = now - (this.#wokenAt.get(id) ?? -Infinity) < WAKE_AGAIN_MS
+      if (isJust || this.#resuming.has(id)) continue
+      if (this.#resuming.size >= RESUMING_MAX) return
+      this.#wokenAt.set(id, now)
+      const resuming = pipeline.resume(id).catch((error: unknown) => {
+        this.#parts.log.warn(
+          { err: error, action: id },
+          'an approved action was not resumed; it is tried again',
+        )
+      })
+      this.#resuming.set(
+        id,
+        resuming.finally(() => this.#resuming.delete(id)),
+      )
     }
   }
 

@@ -296,6 +296,33 @@ describe('approvals', () => {
     expect(gate.upstream.effects).to.have.length(2)
   })
 
+  it('waits for a look-up that fails at the moment, and for a window that is full', async () => {
+    const fact = TOOLS.replace(
+      'args: { type: object, properties: { id: { type: string } }, required: [id] } }\n  mail.send',
+      'args: { type: object, properties: { id: { type: string } }, required: [id] },\n      facts: { person: { tool: people.get, args: { id: /id }, ttl_s: 0 } } }\n  mail.send',
+    )
+    expect(fact).to.not.equal(TOOLS)
+    const few =
+      'guards: [{ id: few, kind: bulk_limit, tools: [items.delete], windows: [{ count: actions, limit: 1, per_s: 3 }] }]\n'
+    await usePolicies({ 'tools.yaml': fact, 'gate.yaml': GATE + few })
+    let isDown = false
+    gate.upstream.behave = ({ url }, res) =>
+      void (isDown && url.startsWith('/people') ? res.destroy() : reply(res, 200, { ok: true }))
+    const effects = () => gate.upstream.effects.filter(({ method }) => method === 'DELETE').length
+    const [first, second] = [await hold(), await hold()]
+    isDown = true
+    const asked = () => gate.upstream.effects.filter(({ url }) => url.startsWith('/people')).length
+    const before = asked()
+    await vote(first.id, 'approve')
+    await until('it was looked up in vain', () => asked() > before + 1)
+    expect((await gate.call('GET', `/actions/${first.actionId}`)).body.state).to.equal('held')
+    isDown = false
+    expect((await finalState(first.actionId)).state).to.equal('succeeded')
+    await vote(second.id, 'approve')
+    expect((await finalState(second.actionId)).state).to.equal('succeeded')
+    expect(effects()).to.equal(2)
+  })
+
   it('waits when it was approved before the kill switch, and runs once it is released', async () => {
     const { id, actionId } = await hold()
     // Approved and woken inside the batch that engages: the wake-up finds the switch.

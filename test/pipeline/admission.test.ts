@@ -253,6 +253,13 @@ const TABLE: readonly Row[] = [
     crossed: [50],
   },
   {
+    title: 'an approved action waits for a window that is full',
+    decision: { ...HOLD, reservations: [WINDOW] },
+    asking: { stage: 'approved' },
+    used: { window: 1_000n },
+    expected: ['later', 'window'],
+  },
+  {
     title: 'an approved action over its budget pauses the agent like any other',
     decision: { ...HOLD, reservations: [BUDGET] },
     asking: { stage: 'approved' },
