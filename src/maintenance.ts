@@ -1,3 +1,4 @@
+import type { Pool } from 'pg'
 import { liveReplicas } from './control/replica.ts'
 import { ensureDirectory } from './lib/directories.ts'
 import { createLogger } from './lib/log.ts'
@@ -43,6 +44,18 @@ export async function newKey(config: Config, reason: string): Promise<void> {
   await withRecord(config, ({ ledger, checkpoints }) =>
     ledger.write((tx) => checkpoints.replaceKey(tx, reason)),
   )
+}
+
+/**
+ * Opens the database as a start does, and changes nothing. What a start would make is made in it, and taken back.
+ * @throws what a start would
+ */
+export async function tryDatabase(
+  { databaseUrl, dataDir }: Config,
+  look: (pool: Pool) => Promise<void>,
+): Promise<void> {
+  const store = new Store({ databaseUrl, dataDir, log: createLogger('silent', null) })
+  await store.tryOut(look)
 }
 
 interface Parts {

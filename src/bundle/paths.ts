@@ -65,7 +65,13 @@ function globProblem(glob: string): string | undefined {
   if (glob.includes('\\')) return 'folders are separated by `/`'
   const parts = glob.replace(/^\//, '').replace(/\/$/, '').split('/')
   if (parts.includes('')) return 'it has an empty segment'
-  return parts.includes('.') ? 'it has a dot segment' : undefined
+  if (parts.some((part) => part === '.' || part === '..')) return 'it has a dot segment'
+  // What stands in brackets or braces is one of several, of which another may match.
+  const literal = glob.replaceAll(/\[[^\]]*\]|\{[^}]*\}/g, '*')
+  const refused = /[:%;#]/.exec(literal)?.[0]
+  if (refused !== undefined) return `no path may hold \`${refused}\``
+  const isTrimmed = (part: string) => /^\s|[\s.]$/.test(part)
+  return literal.split('/').some(isTrimmed) ? 'it has a segment that systems trim' : undefined
 }
 
 function judge(

@@ -1,15 +1,18 @@
-import type { Client } from 'pg'
+import type { ClientBase } from 'pg'
 import type { Config } from '../config.ts'
 
 const NAME = 'portcullis_doctor'
+/** SQLSTATE of a statement that the user may not run. */
+export const NOT_PERMITTED = '42501'
 
 /** What a start makes in a database, tried and taken back: a table in `public`, and a schema for the queue. */
-export async function mayCreate(client: Client): Promise<boolean> {
+export async function mayCreate(client: ClientBase): Promise<boolean> {
   try {
     await client.query(`begin; create table public.${NAME} (n int); create schema ${NAME}`)
     return true
-  } catch {
-    return false
+  } catch (error) {
+    if ((error as { code?: string }).code === NOT_PERMITTED) return false
+    throw error
   } finally {
     await client.query('rollback')
   }

@@ -1,16 +1,18 @@
+import { createPrivateKey } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
-import pg from 'pg'
+import type { Pool } from 'pg'
 import { readConfig, type Config } from '../config.ts'
+import { tryDatabase } from '../maintenance.ts'
 import { openLog } from '../lib/log.ts'
 import { secretsOf } from '../lib/webhook-secrets.ts'
 import { keysOf } from '../oauth/issuer-documents.ts'
 import { mayCreate, noCreate } from './database-rights.ts'
 import { CliError, EXIT, print } from './exit.ts'
 import { loadPolicies } from './load-policies.ts'
-import { portProblem } from './port.ts'
+import { portCause, portProblem } from './port.ts'
+import { causeOf } from './start-causes.ts'
 
-const CONNECT_TIMEOUT_MS = 3_000
 const CLOCK_SKEW_MS_MAX = 2_000
 const NODE_MIN = [20, 19] as const
 
@@ -56,6 +58,7 @@ function nodeProblem(): string | null {
 function writeProblem(dir: string): string | null {
   const existing = firstExisting(path.resolve(dir))
   try {
+    if (!fs.statSync(existing).isDirectory()) return `${existing} is no directory; set DATA_DIR`
     fs.accessSync(existing, fs.constants.W_OK)
     return null
   } catch {
@@ -90,12 +93,17 @@ function keyProblem(dataDir: string): string | null {
   const file = path.join(dataDir, 'audit-signing-key.pem')
   if (!fs.existsSync(file)) return null // made at the first start
   const isOpen = process.platform !== 'win32' && (fs.statSync(file).mode & 0o077) !== 0
-  return isOpen ? `others can read ${file}; chmod 600 it` : null
+  if (isOpen) return `others can read ${file}; chmod 600 it`
+  try {
+    return createPrivateKey(fs.readFileSync(file)) && null
+  } catch {
+    return `${file} is no private key; restore it, or say that it is gone: portcullis audit new-key`
+  }
 }
 
 async function addressProblem({ host, port }: Config): Promise<string | null> {
   const code = await portProblem(host, port)
-  return code && `${host}:${port} cannot be opened (${code}); set HOST or PORT`
+  return code && portCause(code, host, port)
 }
 
 async function policyProblem(config: Config): Promise<string | null> {
@@ -120,22 +128,29 @@ function issuerFindings({ oauth }: Config): Promise<Finding[]> {
   )
 }
 
+// As a start opens it. That of a first start is made by it.
 async function databaseProblem(config: Config): Promise<string | null> {
-  if (!config.databaseUrl) return null
-  const client = new pg.Client({
-    connectionString: config.databaseUrl,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-  })
+  const isNew = !config.databaseUrl && !fs.existsSync(path.join(config.dataDir, 'db'))
+  if (isNew) return null
   try {
-    await client.connect()
-    const { rows } = await client.query<{ now: Date }>('select clock_timestamp() as now')
-    const skewMs = Math.abs(Date.now() - (rows[0]?.now.getTime() ?? 0))
-    if (skewMs > CLOCK_SKEW_MS_MAX) return `its clock differs by ${skewMs} ms; run NTP on both`
-    return (await mayCreate(client)) ? null : noCreate(config)
+    let problem: string | null = null
+    await tryDatabase(config, async (pool) => {
+      problem = await serverProblem(pool, config)
+    })
+    return problem
   } catch (error) {
-    const { code = (error as Error).message } = error as { code?: string }
-    return `it cannot be reached (${code}); check DATABASE_URL`
+    return causeOf(error, config) ?? (error as Error).message
+  }
+}
+
+async function serverProblem(pool: Pool, config: Config): Promise<string | null> {
+  const { rows } = await pool.query<{ now: Date }>('select clock_timestamp() as now')
+  const skewMs = Math.abs(Date.now() - (rows[0]?.now.getTime() ?? 0))
+  if (skewMs > CLOCK_SKEW_MS_MAX) return `its clock differs by ${skewMs} ms; run NTP on both`
+  const client = await pool.connect()
+  try {
+    return (await mayCreate(client)) ? null : noCreate(config)
   } finally {
-    await client.end().catch(() => {})
+    client.release()
   }
 }

@@ -8,3 +8,12 @@ export function portProblem(host: string, port: number): Promise<string | null> 
     server.listen(port, host, () => server.close(() => resolve(null)))
   })
 }
+
+/** What to do about it. */
+export function portCause(code: string, host: string, port: number): string {
+  if (code === 'EADDRINUSE') return `port ${port} is in use; set PORT to another one`
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return `${host} is no address of this machine; set HOST`
+  }
+  return `${host}:${port} cannot be opened (${code}); set HOST or PORT`
+}

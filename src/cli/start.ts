@@ -7,27 +7,12 @@ import { Gate } from '../main.ts'
 import { DemoService } from './demo-service.ts'
 import { CliError, EXIT, print, say } from './exit.ts'
 import { ADMIN_KEY_FILE } from './gate-client.ts'
-import { policyFailure } from './policy-report.ts'
-import { noCreate } from './database-rights.ts'
 import { collectGarbage } from '../lib/collect.ts'
-import { portProblem } from './port.ts'
+import { portCause, portProblem } from './port.ts'
+import { explain } from './start-causes.ts'
 import { goOnUnread } from './unread.ts'
 
 export const DEMO_AGENT = 'agent-support-001'
-/** Refused, not found, no such database, wrong password or user. */
-const DATABASE_CODES = /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|3D000|28P01|28000)$/
-/** Errors whose message says cause and way out by itself. */
-const SAID = new Set([
-  'DATA_DIR_IN_USE',
-  'DATA_DIR_DAMAGED',
-  'DATABASE_GONE',
-  'AUDIT_KEY_LOST',
-  'LOG_FILE',
-  'DATABASE_NEWER',
-  'EXT_AUTHZ_GRPC',
-])
-/** SQLSTATE of a statement that the user may not run. */
-const NOT_PERMITTED = '42501'
 const AGENT_KEY_FILE = `${DEMO_AGENT}.key`
 
 /** `portcullis start`: runs until it is told to stop. */
@@ -84,11 +69,8 @@ function assertPolicies({ policyDir }: Config): void {
 
 async function assertPortFree({ host, port }: Config): Promise<void> {
   const code = await portProblem(host, port)
-  if (code === 'EADDRINUSE') throw portInUse(port)
+  if (code !== null) throw new CliError(EXIT.internal, portCause(code, host, port))
 }
-
-const portInUse = (port: number): CliError =>
-  new CliError(EXIT.internal, `port ${port} is in use; set PORT to another one`)
 
 // A TICKETING_API_URL of one's own means that the system behind it is already there.
 async function startDemo(config: Config): Promise<DemoService | undefined> {
@@ -141,28 +123,6 @@ async function ensureDemoAgent(gate: Gate): Promise<void> {
 
 function writeKey(config: Config, name: string, key: string): void {
   fs.writeFileSync(path.join(config.dataDir, name), `${key}\n`, { mode: 0o600 })
-}
-
-function explain(error: unknown, config: Config): unknown {
-  const { code, message, port, details, syscall } = error as {
-    code?: string
-    syscall?: string
-    message: string
-    port?: number
-    details?: { diagnostics?: never }
-  }
-  if (code === 'EADDRINUSE') return portInUse(port ?? config.port)
-  if (code !== undefined && SAID.has(code)) return new CliError(EXIT.internal, message)
-  if (syscall === 'mkdir') {
-    const message = `the data directory ${config.dataDir} cannot be made (${code}); set DATA_DIR`
-    return new CliError(EXIT.internal, message)
-  }
-  if (code === NOT_PERMITTED) return new CliError(EXIT.internal, noCreate(config))
-  if (config.databaseUrl && code && DATABASE_CODES.test(code)) {
-    return new CliError(EXIT.internal, `the database cannot be used (${code}); check DATABASE_URL`)
-  }
-  if (details?.diagnostics) return policyFailure(config.policyDir, details.diagnostics)
-  return error
 }
 
 function banner(

@@ -238,6 +238,10 @@ export function readApprovals(
     owner: raw.separation?.owner ?? true,
     keyIssuer: raw.separation?.key_issuer ?? true,
   }
+  const warn = (terms: RawTerms, path: readonly PathStep[]) =>
+    warnOfRoles(terms, path, source, found)
+  warn(raw.default ?? {}, ['approvals', 'default'])
+  raw.rules?.forEach((rule, index) => warn(rule, ['approvals', 'rules', index]))
   const fallback = toTerms(raw.default ?? {}, { ...BASE_TERMS, separation })
   const rules = (raw.rules ?? []).map((rule, index): ApprovalRule => {
     const place = (at: number) => source.at(['approvals', 'rules', index, 'tools', at])
@@ -245,6 +249,24 @@ export function readApprovals(
     return Object.freeze({ tools, roles: new Set(rule.roles), terms: toTerms(rule, fallback) })
   })
   return Object.freeze({ default: fallback, rules: Object.freeze(rules) })
+}
+
+/** Of keys that belong to people. */
+const VOTING_ROLES = ['approver', 'operator', 'admin', 'observer']
+
+// It loads, since it is strict enough; but who was meant cannot approve.
+function warnOfRoles(
+  { approver_roles: roles = [] }: RawTerms,
+  path: readonly PathStep[],
+  source: SourceDocument,
+  found: Findings,
+): void {
+  for (const [at, role] of roles.entries()) {
+    if (VOTING_ROLES.includes(role)) continue
+    const message = `no person's key has role \`${role}\``
+    const hint = didYouMean(role, VOTING_ROLES) ?? `roles of people: ${VOTING_ROLES.join(', ')}`
+    found.warn(source.at([...path, 'approver_roles', at]), 'no_such_role', message, hint)
+  }
 }
 
 const BASE_TERMS: ApprovalTerms = {

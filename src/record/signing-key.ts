@@ -11,6 +11,9 @@ import { publicKeysOf } from '../lib/manifest.ts'
 const KEY_FILE = 'audit-signing-key.pem'
 const PUBLIC_FILE = 'audit-public-key.pem'
 
+/** `code` of the error of a start whose key cannot be read. */
+export const KEY_UNREADABLE = 'AUDIT_KEY_UNREADABLE'
+
 /** `code` of the error of a start that does not have the key which signed this record. */
 export const KEY_LOST = 'AUDIT_KEY_LOST'
 
@@ -33,7 +36,13 @@ export class SigningKey {
 
   /** Read each time: taking the file away stops the signing, as an operator would expect. */
   get private(): KeyObject {
-    return createPrivateKey(fs.readFileSync(this.#keyFile))
+    const pem = fs.readFileSync(this.#keyFile)
+    try {
+      return createPrivateKey(pem)
+    } catch (cause) {
+      const message = `${this.#keyFile} is no private key; restore it, or say that it is gone: portcullis audit new-key`
+      throw Object.assign(new Error(message, { cause }), { code: KEY_UNREADABLE })
+    }
   }
 
   get public(): KeyObject {

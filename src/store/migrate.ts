@@ -30,6 +30,12 @@ export async function migrate(pool: Pool): Promise<void> {
   for (const migration of migrations) await apply(pool, migration)
 }
 
+/** @throws Error with code `DATABASE_NEWER`; a database without a schema is as well */
+export async function assertKnown(pool: Pool): Promise<void> {
+  const { rows } = await pool.query("select to_regclass('schema_migrations') is not null as has")
+  if ((rows as readonly { has: boolean }[])[0]?.has) await assertNotNewer(pool, readMigrations())
+}
+
 /** `code` of the error of a gate that is older than its database. */
 export const DATABASE_NEWER = 'DATABASE_NEWER'
 

@@ -2,7 +2,7 @@ import path from 'node:path'
 import type { ClientConfig, Pool } from 'pg'
 import type { Logger } from '../lib/log.ts'
 import { EmbeddedDatabase } from './embedded/database.ts'
-import { migrate } from './migrate.ts'
+import { assertKnown, migrate } from './migrate.ts'
 import { patiently } from './patience.ts'
 import { DeadlinePool } from './pool.ts'
 import { type Reach, types } from './reach.ts'
@@ -56,6 +56,22 @@ export class Store {
     } catch (error) {
       await this.stop().catch(() => {})
       throw error
+    }
+  }
+
+  /**
+   * Opens it as a start does and closes it again, changing nothing. `look` gets the connection of a server.
+   * @throws what a start would
+   */
+  async tryOut(look: (pool: Pool) => Promise<void>): Promise<void> {
+    await this.#embedded?.start()
+    this.#pool = new DeadlinePool(this.clientConfig(), this.#log)
+    try {
+      if (!this.isEmbedded) await assertDurable(this.pool)
+      await assertKnown(this.pool)
+      if (!this.isEmbedded) await look(this.pool)
+    } finally {
+      await this.stop().catch(() => {})
     }
   }
 
@@ -149,9 +165,15 @@ async function assertDurable(pool: Pool): Promise<void> {
     (name) => settings.get(name) === 'off',
   )
   if (weak.length > 0) {
-    throw new Error(`the PostgreSQL server runs with ${weak.join(', ')} off: commits can be lost`)
+    throw unfit(`the PostgreSQL server runs with ${weak.join(', ')} off: commits can be lost`)
   }
   if (Number(settings.get('server_version_num')) < SERVER_VERSION_MIN) {
-    throw new Error('PostgreSQL 14 or newer is needed')
+    throw unfit('PostgreSQL 14 or newer is needed')
   }
 }
+
+/** `code` of the error of a start on a server that cannot keep the promises of the record. */
+export const DATABASE_UNFIT = 'DATABASE_UNFIT'
+
+const unfit = (message: string): Error =>
+  Object.assign(new Error(message), { code: DATABASE_UNFIT })

@@ -264,7 +264,7 @@ describe('portcullis', function () {
       server.close()
       expect([code, stderr]).to.deep.equal([5, '4 problem(s)\n'])
       expect(stdout).to.match(/^\u2717 signing key: others can read .*chmod 600/m)
-      expect(stdout).to.match(/^\u2717 port: .*EADDRINUSE.*set HOST or PORT/m)
+      expect(stdout).to.match(/^\u2717 port: .*is in use; set PORT/m)
       expect(stdout).to.match(/^\u2717 policies: 1 problem\(s\); run `portcullis check`/m)
       expect(stdout).to.match(/^\u2717 database: .*ECONNREFUSED.*check DATABASE_URL/m)
       expect(stdout).to.not.include('sesame-open')
@@ -351,6 +351,68 @@ describe('portcullis', function () {
         ([status, text]: [number, string]) => status === 5 && text.includes('GRANT CREATE'),
       )
       server.stop()
+    })
+
+    it('says in one line what is wrong with a server, and so does doctor', async function () {
+      if (!postgresBin()) {
+        console.log('      skipped: no PostgreSQL binaries (initdb, pg_ctl) on this machine')
+        this.skip()
+      }
+      const server = await PostgresServer.start()
+      const plain = new URL(await server.createDatabase())
+      const at = (change: (url: URL) => void) => {
+        const url = new URL(plain)
+        change(url)
+        return url.href
+      }
+      const setting = (text: string) => at((url) => url.searchParams.set('options', `-c ${text}`))
+      const wrong: readonly [string, string][] = [
+        [at((url) => url.searchParams.set('sslmode', 'require')), 'speaks no TLS'],
+        [at((url) => (url.pathname = '/nowhere')), 'createdb nowhere'],
+        [at((url) => (url.username = 'nobody')), 'does not let nobody in'],
+        [at((url) => (url.port = '1')), 'cannot be reached'],
+        [setting('synchronous_commit=off'), 'synchronous_commit off'],
+        [setting('default_transaction_read_only=on'), 'is read only'],
+      ]
+      for (const [url, cause] of wrong) {
+        const env = { DATA_DIR: scratch('data'), DATABASE_URL: url }
+        const { code, stderr } = await start(env)
+        expect(code, stderr).to.equal(1)
+        expect(stderr.trim().split('\n').at(-1)).to.include(cause)
+        expect(stderr).to.not.include('    at ')
+        const doctor = await portcullis(['doctor'], { ...env, POLICY_DIR: policies(), PORT: '0' })
+        expect(doctor.stdout).to.match(new RegExp(`^\u2717 database: .*${cause}`, 'm'))
+      }
+      server.stop()
+    })
+
+    it('says in one line what is wrong on this machine, and so does doctor', async () => {
+      const garbage = scratch('data')
+      await prepareEmbedded(garbage)
+      const key = path.join(garbage, 'audit-signing-key.pem')
+      fs.writeFileSync(key, 'not a key', { mode: 0o600 })
+      const damaged = scratch('data')
+      await prepareEmbedded(damaged)
+      fs.writeFileSync(path.join(damaged, 'db', 'global', 'pg_control'), Buffer.alloc(8192, 7))
+      const file = path.join(scratch('data'), 'file')
+      fs.writeFileSync(file, '')
+      const wrong: readonly [string, Record<string, string>, string][] = [
+        ['signing key', { DATA_DIR: garbage }, 'is no private key'],
+        ['database', { DATA_DIR: damaged }, 'cannot be opened'],
+        ['data directory', { DATA_DIR: file }, 'set DATA_DIR'],
+        ['port', { DATA_DIR: scratch('data'), HOST: '192.0.2.1' }, 'no address of this machine'],
+      ]
+      for (const [name, env, cause] of wrong) {
+        const { code, stderr } = await start(env)
+        const lines = stderr
+          .trim()
+          .split('\n')
+          .filter((line) => !line.startsWith('making'))
+        expect([code, lines.length], stderr).to.deep.equal([1, 1])
+        expect(lines[0]).to.include(cause)
+        const doctor = await portcullis(['doctor'], { PORT: '0', POLICY_DIR: policies(), ...env })
+        expect(doctor.stdout).to.match(new RegExp(`^\u2717 ${name}: .*${cause}`, 'm'))
+      }
     })
   })
 

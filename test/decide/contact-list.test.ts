@@ -97,7 +97,20 @@ describe('A glob that denies', () => {
   })
 
   it('is an error when no path could match it', async () => {
-    for (const glob of ['a/./b', 'a//b', 'secret\\*', './']) {
+    const never = [
+      'a/./b',
+      'a/../b',
+      'a//b',
+      'secret\\*',
+      './',
+      '*.pem ',
+      'logs./*',
+      ' x',
+      'a:*',
+      '%2e*',
+      'a;b',
+    ]
+    for (const glob of never) {
       const files = {
         'gate.yaml': gateWith(
           `{ id: g, kind: path_whitelist, tools: [notes.write], allowed_dirs: ['.'], deny_globs: ['${glob}'] }`,
@@ -108,5 +121,29 @@ describe('A glob that denies', () => {
         glob,
       ).to.deep.equal(['bad_path_rule'])
     }
+    const taken = ['*.{pem,a:b}', '[a:]b', '.env*', '**/.ssh/**', 'a b/*', 'x?']
+    const rules = JSON.stringify(taken)
+    const files = {
+      'gate.yaml': gateWith(
+        `{ id: g, kind: path_whitelist, tools: [notes.write], allowed_dirs: ['.'], deny_globs: ${rules} }`,
+      ),
+    }
+    expect((await bundleOf(files)).guards).to.have.length(1)
+  })
+})
+
+describe('A role that approves', () => {
+  it('is one that keys of people have, or it is said what was meant', async () => {
+    const terms = 'approvals: { default: { approver_roles: [aprover, admin, agent] } }\n'
+    const { warnings } = await bundleOf({
+      'gate.yaml': `${guard()}\n${terms}`,
+      'data/l.json': '[]',
+    })
+    const found = warnings.filter(({ code }) => code === 'no_such_role')
+    expect(found.map(({ message }) => message)).to.deep.equal([
+      "no person's key has role `aprover`",
+      "no person's key has role `agent`",
+    ])
+    expect(found[0]?.hint).to.contain('`approver`')
   })
 })

@@ -123,6 +123,16 @@ describe('whose approval counts', () => {
     const only = (role: string, quorum: number) =>
       `${GATE}approvals: { default: { quorum: ${quorum}, approver_roles: [${role}] } }\n`
 
+    it('one that was too little before is enough when fewer are asked for, once it is said again', async () => {
+      await usePolicies({ 'gate.yaml': only('approver', 2) })
+      const { id } = await hold(await agentOf('team', 'fewer'))
+      const as = await gate.key('approver', 'says-it-twice')
+      expect((await approve(id, as)).body.approval.status).to.equal('pending')
+      expect((await approve(id, as)).body.approval.status).to.equal('pending')
+      await usePolicies({ 'gate.yaml': only('approver', 1) })
+      expect((await approve(id, as)).body.approval.status).to.equal('approved')
+    })
+
     it('not a vote of a role that the policy does not name any more, given before', async () => {
       await usePolicies({ 'gate.yaml': only('approver, admin', 2) })
       const { id } = await hold(await agentOf('team', 'narrowed'))

@@ -167,7 +167,9 @@ function without(needle: Buffer, bytes: Buffer): Buffer {
 
 function spellings(credential: string): string[] {
   const json = JSON.stringify(credential).slice(1, -1)
-  const plain = [credential, json, json.replaceAll('/', '\\/'), encodeURIComponent(credential)]
+  const escaped = encodeURIComponent(credential)
+  const lower = escaped.replaceAll(/%[0-9A-F]{2}/g, (one) => one.toLowerCase())
+  const plain = [credential, json, json.replaceAll('/', '\\/'), escaped, lower]
   const base64 = [0, 1, 2].map((before) => inBase64(credential, before))
   return [...plain, ...base64, ...base64.map(urlSafe)]
 }
