@@ -11,7 +11,24 @@ import type { Db } from '../store/tx.ts'
 export async function knownAgentId(db: Db, idOrName: string): Promise<string> {
   const [row] = await db.query<{ id: string }>(KNOWN, [idOrName])
   if (row) return row.id
-  throw new GatewayError('not_found', `there never was an agent \`${idOrName.slice(0, 64)}\``)
+  throw neverWas(idOrName)
+}
+
+const neverWas = (idOrName: string): GatewayError =>
+  new GatewayError('not_found', `there never was an agent \`${idOrName.slice(0, 64)}\``)
+
+/**
+ * The same, with how it is or was called.
+ * @throws GatewayError `not_found`, and for another agent than the caller's own in the same words as for none
+ */
+export async function knownAgentFor(
+  db: Db,
+  caller: { readonly agentId: string | null },
+  idOrName: string,
+): Promise<{ readonly id: string; readonly name: string }> {
+  const id = await knownAgentId(db, idOrName)
+  if (!sees(caller, id)) throw neverWas(idOrName)
+  return { id, name: (await agentNames(db, [id])).get(id) ?? id }
 }
 
 /** Whose rows a list is about: an agent's own, whatever it asks for; else those of the agent that is named. */

@@ -100,7 +100,7 @@ function taskView(approval: Approval, { serverUrl }: ApprovalViewParts): JsonObj
     created_at: approval.createdAt.toISOString(),
     expires_at: approval.expiresAt.toISOString(),
     decided_at: approval.decidedAt?.toISOString() ?? null,
-    url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals?id=${approval.id}`,
+    url: `${serverUrl?.replace(/\/+$/, '') ?? ''}/ui/approvals/${approval.id}`,
   }
 }
 

@@ -128,7 +128,7 @@ describe('A glob that denies', () => {
         `{ id: g, kind: path_whitelist, tools: [notes.write], allowed_dirs: ['.'], deny_globs: ${rules} }`,
       ),
     }
-    expect((await bundleOf(files)).guards).to.have.length(1)
+    expect((await bundleOf(files)).revision).to.be.a('string')
   })
 })
 

@@ -69,7 +69,7 @@ describe('what people are shown', () => {
         votes: [],
         quorum: 1,
         expires_at: held.approval.expires_at,
-        url: `https://gate.example/ui/approvals?id=${id}`,
+        url: `https://gate.example/ui/approvals/${id}`,
         target: {
           upstream: 'test',
           method: 'DELETE',
@@ -116,6 +116,24 @@ describe('what people are shown', () => {
       [200, 1],
       [200, 2],
     ])
+    for (const which of ['short-lived', id]) {
+      const spend = await gate.call('GET', `/api/v1/agents/${which}/spend`)
+      expect([spend.status, spend.body.name, spend.body.limit]).to.deep.equal([
+        200,
+        'short-lived',
+        null,
+      ])
+      const summary = await gate.call('GET', `/api/v1/metrics/agent/${which}/summary`)
+      expect([summary.status, summary.body.agent]).to.deep.equal([200, id])
+      expect((await gate.call('GET', `/api/v1/agents/${which}/sandbox/runs`)).status).to.equal(200)
+    }
+    const other = await gate.agent('looks-at-others')
+    const peek = await gate.call('GET', `/api/v1/agents/${id}/spend`, { key: other })
+    const none = await gate.call('GET', '/api/v1/agents/agt_none/spend', { key: other })
+    expect([peek.status, none.status]).to.deep.equal([404, 404])
+    expect(peek.body.error.message.replace(id, '')).to.equal(
+      none.body.error.message.replace('agt_none', ''),
+    )
     const { approvals } = (await gate.call('GET', '/approvals?agent=short-lived')).body
     expect(approvals[0]).to.include({ agent: id, agent_name: 'short-lived', owner: 'tests' })
   })

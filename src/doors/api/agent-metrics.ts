@@ -1,4 +1,4 @@
-import { assertOwn, agentAsked } from '../../agents/known.ts'
+import { agentAsked, assertOwn, knownAgentFor } from '../../agents/known.ts'
 import { agentOf } from '../../agents/registry.ts'
 import { GatewayError } from '../../errors.ts'
 import { newId } from '../../lib/ids.ts'
@@ -199,8 +199,7 @@ export function metricEndpoints(parts: PartsOf<'db'>): Endpoints {
       errors: ['not_found'],
     },
     async ({ id, caller, query }) => {
-      const agent = await agentOf(db, id)
-      assertOwn(caller, agent.id)
+      const agent = await knownAgentFor(db, caller, id)
       const filter = await filterOf(db, query, agent.id)
       const groups = await aggregateMetrics(db, filter, { agent: false, period: 'all' })
       const success = groups.find(({ type }) => type === 'success')

@@ -1,7 +1,7 @@
 import { currentMonth, ownMonths } from '../../agents/budget-stands.ts'
 import type { Caller } from '../../agents/keys.ts'
-import { agentAsked, assertOwn, sees } from '../../agents/known.ts'
-import { agentOf } from '../../agents/registry.ts'
+import { agentAsked, knownAgentFor, sees } from '../../agents/known.ts'
+import { agentOf, findAgent } from '../../agents/registry.ts'
 import type { Agent } from '../../agents/agent.ts'
 import { GatewayError } from '../../errors.ts'
 import { microsToText } from '../../lib/money.ts'
@@ -155,9 +155,9 @@ export function reportEndpoints(parts: PartsOf<'db'>): Endpoints {
       errors: ['not_found'],
     },
     async ({ id, caller, query: { month } }) => {
-      const agent = await agentOf(db, id)
-      assertOwn(caller, agent.id)
-      return agentSpend(db, agent, month ?? (await currentMonth(db)))
+      const known = await knownAgentFor(db, caller, id)
+      const { monthlyBudget = null } = (await findAgent(db, known.id)) ?? {}
+      return agentSpend(db, { ...known, monthlyBudget }, month ?? (await currentMonth(db)))
     },
   )
 

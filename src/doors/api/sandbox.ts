@@ -1,4 +1,4 @@
-import { sees, shownTo } from '../../agents/known.ts'
+import { knownAgentFor, sees, shownTo } from '../../agents/known.ts'
 import type { Agent } from '../../agents/agent.ts'
 import type { Caller } from '../../agents/keys.ts'
 import { findAgent } from '../../agents/registry.ts'
@@ -118,7 +118,7 @@ export function sandboxEndpoints(parts: PartsOf<'db' | 'sandbox'>): Endpoints {
       errors: ['not_found'],
     },
     async ({ id, caller, query: { limit = PAGE_DEFAULT, cursor = null } }) => {
-      const agent = await visible(id, caller)
+      const agent = await knownAgentFor(db, caller, id)
       const runs = await listRuns(db, { agentId: agent.id, before: cursor, limit })
       return { runs: runs.map((run) => runJson(run, caller)), next_cursor: nextCursor(runs, limit) }
     },

@@ -12,7 +12,11 @@ export function monthBounds(month: string): { from: Date; to: Date } {
 }
 
 /** What an agent has spent of its own budget in a month. */
-export async function agentBudget(db: Db, agent: Agent, month: string): Promise<JsonObject> {
+export async function agentBudget(
+  db: Db,
+  agent: Pick<Agent, 'id' | 'monthlyBudget'>,
+  month: string,
+): Promise<JsonObject> {
   const { reserved, settled } = await monthOf(db, ownBudgetKey(agent.id), `${month}-01`)
   const limit = agent.monthlyBudget
   const used = reserved + settled
@@ -27,7 +31,11 @@ export async function agentBudget(db: Db, agent: Agent, month: string): Promise<
 }
 
 /** The same, with what it was spent on. */
-export async function agentSpend(db: Db, agent: Agent, month: string): Promise<JsonObject> {
+export async function agentSpend(
+  db: Db,
+  agent: Pick<Agent, 'id' | 'name' | 'monthlyBudget'>,
+  month: string,
+): Promise<JsonObject> {
   const { from, to } = monthBounds(month)
   const byType = await spendByType(db, agent.id, from, to)
   const budget = await agentBudget(db, agent, month)
