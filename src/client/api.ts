@@ -938,7 +938,11 @@ export interface Calls {
       } | {
         readonly sha256: string
       }>>
-      /** why */
+      /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
       readonly note?: string
     }
     answer: {
@@ -1644,6 +1648,10 @@ export interface Calls {
         readonly late?: number
       }
       /** why; it goes on the record */
+      readonly reason?: string
+      /** @deprecated the same as `reason` */
+      readonly comment?: string
+      /** @deprecated the same as `reason` */
       readonly note?: string
     }
     answer: {

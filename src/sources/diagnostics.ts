@@ -68,7 +68,8 @@ export class Findings {
     const kept = some.slice(0, max - 1)
     const rest = some.length - kept.length
     const last = some[max - 1] as Diagnostic
-    const note = { ...last, code: 'too_many_findings', message: `${rest} more findings not shown` }
+    const { hint: _, ...place } = last
+    const note = { ...place, code: 'too_many_findings', message: `${rest} more findings not shown` }
     return Object.freeze([...kept, Object.freeze(note)])
   }
 

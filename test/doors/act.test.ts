@@ -33,6 +33,24 @@ describe('POST /act', () => {
     ])
   })
 
+  it('takes a null for what may be left out, as clients in strict mode send it', async () => {
+    const nulls = {
+      resource: null,
+      context: null,
+      reason: null,
+      cost: null,
+      wait_s: null,
+      dry_run: null,
+    }
+    expect((await gate.act(key, { ...UPDATE, ...nulls })).status).to.equal(200)
+    expect((await gate.act(key, { ...UPDATE, tool: null })).status).to.equal(400)
+    expect((await gate.act(key, { ...UPDATE, nothing: null })).status).to.equal(400)
+    const report = { action_type: 'mail', agent: null, target: null, cost: null, outcome: null }
+    expect((await gate.call('POST', '/api/v1/actions', { key, body: report })).status).to.equal(201)
+    const metric = { metric_type: 'tokens', value: 1, unit: null, metadata: null, timestamp: null }
+    expect((await gate.call('POST', '/api/v1/metrics', { key, body: metric })).status).to.equal(201)
+  })
+
   it('answers the alias POST /action the same way', async () => {
     const { status, body } = await gate.call('POST', '/action', { key, body: UPDATE })
     expect(status).to.equal(200)

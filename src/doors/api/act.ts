@@ -15,7 +15,7 @@ import { idempotencyKey, sealOf } from '../edge/once.ts'
 import type { PartsOf } from '../edge/parts.ts'
 import { AGENTS } from '../edge/roles.ts'
 import { ACT_ANSWER, HELD_ANSWER } from '../edge/schemas.ts'
-import { MONEY, NAME, object, shape, TEXT, OPEN } from '../edge/validate.ts'
+import { MONEY, NAME, object, shape, TEXT, OPEN, withNulls } from '../edge/validate.ts'
 
 export const WAIT_S_MAX = 60
 
@@ -24,19 +24,21 @@ interface ActBody extends AskedAction {
   readonly wait_s?: number
 }
 
-const ACT = shape<ActBody>(
-  object(
-    {
-      tool: NAME,
-      args: OPEN,
-      resource: object({ type: NAME, id: NAME }, ['type', 'id']),
-      context: OPEN,
-      reason: TEXT,
-      cost: MONEY,
-      dry_run: { type: 'boolean' },
-      wait_s: { type: 'number', minimum: 0, maximum: WAIT_S_MAX },
-    },
-    ['tool'],
+const ACT = withNulls(
+  shape<ActBody>(
+    object(
+      {
+        tool: NAME,
+        args: OPEN,
+        resource: object({ type: NAME, id: NAME }, ['type', 'id']),
+        context: OPEN,
+        reason: TEXT,
+        cost: MONEY,
+        dry_run: { type: 'boolean' },
+        wait_s: { type: 'number', minimum: 0, maximum: WAIT_S_MAX },
+      },
+      ['tool'],
+    ),
   ),
 )
 

@@ -40,6 +40,7 @@ import {
   shape,
   TIME,
   OPEN,
+  withNulls,
 } from '../edge/validate.ts'
 
 /** A figure may be this much ahead of the gate's own clock. */
@@ -63,18 +64,23 @@ interface FilterQuery {
   readonly until?: string
 }
 
-const RECORD = shape<MetricBody>(
-  object(
-    {
-      agent: { ...NAME, description: 'id or name; absent: the agent of the key' },
-      agent_id: { ...NAME, description: 'the same as `agent`' },
-      metric_type: { ...NAME, description: 'such as execution_time_ms, success, cost_usd, tokens' },
-      value: { type: 'number' },
-      unit: NAME,
-      metadata: OPEN,
-      timestamp: TIME,
-    },
-    ['metric_type', 'value'],
+const RECORD = withNulls(
+  shape<MetricBody>(
+    object(
+      {
+        agent: { ...NAME, description: 'id or name; absent: the agent of the key' },
+        agent_id: { ...NAME, description: 'the same as `agent`' },
+        metric_type: {
+          ...NAME,
+          description: 'such as execution_time_ms, success, cost_usd, tokens',
+        },
+        value: { type: 'number' },
+        unit: NAME,
+        metadata: OPEN,
+        timestamp: TIME,
+      },
+      ['metric_type', 'value'],
+    ),
   ),
 )
 const FILTER = {

@@ -22,6 +22,7 @@ import {
   TEXT,
   TIME,
   OPEN,
+  withNulls,
 } from '../edge/validate.ts'
 
 /** The words of whoever sends events, and ours. */
@@ -43,22 +44,24 @@ interface EventBody {
   readonly metadata?: JsonObject
 }
 
-const INGEST = shape<EventBody>(
-  object(
-    {
-      event_type: NAME,
-      agent: { ...NAME, description: 'id or name; absent: the agent of the key' },
-      agent_id: { ...NAME, description: 'the same as `agent`' },
-      agent_role: NAME,
-      operation: NAME,
-      decision: { enum: VERDICTS },
-      target: TEXT,
-      resources: { type: 'array', items: TEXT, maxItems: 100 },
-      reason: TEXT,
-      timestamp: TIME,
-      metadata: OPEN,
-    },
-    ['event_type'],
+const INGEST = withNulls(
+  shape<EventBody>(
+    object(
+      {
+        event_type: NAME,
+        agent: { ...NAME, description: 'id or name; absent: the agent of the key' },
+        agent_id: { ...NAME, description: 'the same as `agent`' },
+        agent_role: NAME,
+        operation: NAME,
+        decision: { enum: VERDICTS },
+        target: TEXT,
+        resources: { type: 'array', items: TEXT, maxItems: 100 },
+        reason: TEXT,
+        timestamp: TIME,
+        metadata: OPEN,
+      },
+      ['event_type'],
+    ),
   ),
 )
 

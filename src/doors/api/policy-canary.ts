@@ -19,7 +19,7 @@ import {
   MAYBE_STRING,
   STRING,
 } from '../edge/schemas.ts'
-import { NAME, object, shape, TEXT, TIME } from '../edge/validate.ts'
+import { NAME, object, shape, TIME } from '../edge/validate.ts'
 import {
   HELD,
   OUTCOME,
@@ -30,7 +30,7 @@ import {
 } from './policy-publish.ts'
 import { neededReason, REASON, reasonIn, type ReasonBody } from './reason.ts'
 
-interface CanaryBody {
+interface CanaryBody extends ReasonBody {
   readonly files?: Record<string, SentFile>
   readonly revision?: string
   readonly mode: 'compare' | 'enforce'
@@ -39,7 +39,6 @@ interface CanaryBody {
   readonly roles?: readonly string[]
   readonly until: string
   readonly abort_when: AbortBody
-  readonly note?: string
 }
 
 interface AbortBody {
@@ -103,7 +102,7 @@ const START = shape<CanaryBody>(
       roles: { ...NAMES, description: 'of those alone that have one of these' },
       until: { ...TIME, description: 'when it ends' },
       abort_when: ABORT_WHEN,
-      note: { ...TEXT, description: 'why; it goes on the record' },
+      ...REASON,
     },
     ['mode', 'percent', 'until', 'abort_when'],
   ),
@@ -186,8 +185,8 @@ export function policyCanaryEndpoints(parts: PartsOf<'db' | 'lifecycle'>): Endpo
       ],
     },
     async ({ body, caller }) => {
-      const { mode, percent, roles = null, until, abort_when: abortWhen, note = '' } = body
-      const wanted = { mode, percent, roles, note, author: caller.name }
+      const { mode, percent, roles = null, until, abort_when: abortWhen } = body
+      const wanted = { mode, percent, roles, note: reasonIn(body), author: caller.name }
       const started = await lifecycle.canaries.start({
         ...wanted,
         agents: await idsOf(body.agents),

@@ -24,7 +24,7 @@ import {
   page,
   STRING,
 } from '../edge/schemas.ts'
-import { nextCursor, object, PAGE, PAGE_DEFAULT, params, shape, TEXT } from '../edge/validate.ts'
+import { nextCursor, object, PAGE, PAGE_DEFAULT, params, shape } from '../edge/validate.ts'
 import { diffJson, DIFF_MEMBERS } from './policy-history.ts'
 import { neededReason, REASON, reasonIn, type ReasonBody } from './reason.ts'
 
@@ -46,8 +46,8 @@ export const SENT_FILES = {
 /** Of a body with the files of a policy; what is larger comes as digests, or in the directory. */
 export const POLICY_BYTES_MAX = 16 << 20
 
-const PUBLISH = shape<{ files: Record<string, SentFile>; note?: string }>(
-  object({ files: SENT_FILES, note: { ...TEXT, description: 'why' } }, ['files']),
+const PUBLISH = shape<{ files: Record<string, SentFile> } & ReasonBody>(
+  object({ files: SENT_FILES, ...REASON }, ['files']),
 )
 const ROLLBACK = shape<ReasonBody & { revision: string }>(
   object({ revision: { type: 'string', pattern: '^[0-9a-f]{8,64}$' }, ...REASON }, ['revision']),
@@ -236,7 +236,7 @@ export function policyPublishEndpoints(parts: Parts): Endpoints {
 }
 
 type PublishAsked = Asked<
-  { readonly files: Record<string, SentFile>; readonly note?: string },
+  { readonly files: Record<string, SentFile> } & ReasonBody,
   { readonly dry_run?: boolean }
 >
 
@@ -246,7 +246,7 @@ async function publish(parts: Parts, { req, body, query, caller }: PublishAsked)
   const live = await publisher.assertBase(base)
   const given = await givenFiles(body.files, history)
   const { name: author } = caller
-  const wanted = { given, base, note: body.note ?? '', author }
+  const wanted = { given, base, note: reasonIn(body), author }
   if (query.dry_run) return dryJson(parts, await publisher.rehearse(wanted), base)
   if (publisher.source === 'database' && live.publishing) {
     const held = await publishes.hold(wanted, live.publishing)

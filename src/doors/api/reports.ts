@@ -36,6 +36,7 @@ import {
   params,
   shape,
   TIME,
+  withNulls,
 } from '../edge/validate.ts'
 
 interface ReportBody {
@@ -47,17 +48,19 @@ interface ReportBody {
   readonly metadata?: Json
 }
 
-const REPORT = shape<ReportBody>(
-  object(
-    {
-      agent: { ...NAME, description: 'id or name; an agent key reports for its own agent' },
-      action_type: NAME,
-      target: { type: 'string', pattern: '^[^\\u0000]{0,500}$' },
-      cost: MONEY,
-      outcome: { enum: ['success', 'failure'] },
-      metadata: { type: ['object', 'string', 'null'], additionalProperties: true },
-    },
-    ['action_type'],
+const REPORT = withNulls(
+  shape<ReportBody>(
+    object(
+      {
+        agent: { ...NAME, description: 'id or name; an agent key reports for its own agent' },
+        action_type: NAME,
+        target: { type: 'string', pattern: '^[^\\u0000]{0,500}$' },
+        cost: MONEY,
+        outcome: { enum: ['success', 'failure'] },
+        metadata: { type: ['object', 'string', 'null'], additionalProperties: true },
+      },
+      ['action_type'],
+    ),
   ),
 )
 const LIST = params<{

@@ -29,6 +29,25 @@ export function shape<T>(schema: JsonObject): Shape<T> {
   return Object.assign(check, { schema })
 }
 
+/**
+ * The same, to which a member that is null is one that is absent, where it may be: clients in strict mode send all that
+ * there is. Only where to leave something out asks for no more than to say it.
+ */
+export function withNulls<T>(check: Shape<T>): Shape<T> {
+  const { properties = {}, required = [] } = check.schema as {
+    readonly properties?: JsonObject
+    readonly required?: readonly string[]
+  }
+  const isLeftOut = ([name, value]: [string, Json]) =>
+    value === null && Object.hasOwn(properties, name) && !required.includes(name)
+  const read = (value: JsonObject): T => {
+    const members = Object.entries(value)
+    if (!members.some(isLeftOut)) return check(value)
+    return check(Object.fromEntries(members.filter((one) => !isLeftOut(one))))
+  }
+  return Object.assign(read, { schema: check.schema })
+}
+
 /** The check of a query: like a body's, over an object schema whose members are the parameters. */
 export function params<T>(properties: JsonObject, required: readonly string[] = []): Shape<T> {
   return shape<T>(object(properties, required))
