@@ -126,6 +126,15 @@ classes := count([1 | some i in numbers.range(1, 9000); regex.is_valid(sprintf("
     expect(policy.steps()).to.be.lessThan(1_500_000)
   })
 
+  it('charges for a schema of GraphQL what checking it takes', () => {
+    const source =
+      'package test\n\np := count([1 | some i in numbers.range(1, input.n); graphql.is_valid("{a}", sprintf("type Query { a%d: Int }", [i]))])'
+    const policy = load(compiled(source, { budget: { steps: 5_000_000 } }))
+    expect(codeOf(() => policy.evaluate('test/p', { n: 5_000 }))).to.equal('rego_budget_exceeded')
+    expect(policy.evaluate('test/p', { n: 100 })).to.equal(0)
+    expect(policy.steps()).to.be.within(300_000, 500_000)
+  })
+
   it('ends where a network is too large to be written out, instead of having no answer', () => {
     const policy = load(
       compiled('package test\n\ndefault p := 0\np := count(net.cidr_expand(input.net))'),
