@@ -5,7 +5,14 @@ import type { JsonObject } from '../model/json.ts'
 import type { Reference, RuleSurvey, Step } from '../rego/index.ts'
 import { type Diagnostic, diagnosticAt } from '../sources/diagnostics.ts'
 import { type Missing, missingInput } from './rego-input.ts'
-import { missingData, nodesAt, overlap, type RuleNode, ruleTree } from './rego-documents.ts'
+import {
+  missingData,
+  nodesAt,
+  overlap,
+  readsThroughRules,
+  type RuleNode,
+  ruleTree,
+} from './rego-documents.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
 import { placeAt } from './rego-place.ts'
 import { readsThroughParameters } from './rego-arguments.ts'
@@ -224,6 +231,7 @@ class Reach {
       for (const read of rule.reads) {
         if (read.root === 'data') this.#data(read, this.#tree, data, policies)
         else if (asks && !read.otherInput) this.#input(read)
+        if (asks) this.#throughRules(read, policies)
       }
       this.#replacements(
         asks ? rule.replaces : rule.replaces.filter(isOfData),
@@ -248,6 +256,22 @@ class Reach {
     if (!missing) return
     const isGiven = replacing.some(({ replaces }) => replaces.some((one) => overlap(one, read)))
     if (!isGiven) this.#nowhere(read, missing, 'no_such_data')
+  }
+
+  // `limits := data.frozen.limits` is another name: what is read of the rule is read of the document.
+  #throughRules(read: Reference, replacing: readonly RuleSurvey[]): void {
+    const inside = readsThroughRules(this.#tree, read)
+    const judged = inside.map(([one, own]) => {
+      const isKnown = one.root === 'data' || !read.otherInput
+      const missing = isKnown ? this.#missing(one) : undefined
+      return missing && missing.at >= own ? ([one, missing] as const) : undefined
+    })
+    const [first] = judged
+    if (!first || judged.includes(undefined)) return
+    const isGiven = [read, ...inside.map(([one]) => one)].some((one) =>
+      replacing.some(({ replaces }) => replaces.some((other) => overlap(other, one))),
+    )
+    if (!isGiven) this.#nowhere(first[0], first[1], `no_such_${first[0].root}`)
   }
 
   // What a function is given by one caller and not by another may be there for the other.

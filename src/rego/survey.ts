@@ -58,6 +58,8 @@ export interface RuleSurvey {
   readonly makes: 'value' | 'set' | 'object'
   /** Of `p := v`: the text of each value it may have; undefined for one that is worked out. */
   readonly constants: readonly (string | undefined)[]
+  /** Of `p := input.action`: the document that each value is; undefined for one that is none. */
+  readonly documents: readonly (Pick<Reference, 'root' | 'steps'> | undefined)[]
   readonly type: Type | undefined
   readonly reads: readonly Reference[]
   readonly parameterReads: readonly ParameterReference[]
@@ -85,6 +87,7 @@ function surveyRule(module: Module, rule: Rule, type: Type | undefined): RuleSur
     isFunction: args !== undefined,
     makes: key && !value ? 'set' : suffix.length > 0 || key ? 'object' : 'value',
     constants: branches(rule).map(({ head }) => head.value && scalarText(head.value)),
+    documents: branches(rule).map(({ head }) => head.value && reader.documentOf(head.value)),
     type,
     reads: reader.reads,
     parameterReads: reader.parameterReads,
@@ -236,6 +239,12 @@ class Reader {
     if (callee?.root !== 'data') return
     const given = args.map((one) => this.#argument(one))
     this.calls.push({ steps: callee.steps, args: given, otherInput: this.#otherInput })
+  }
+
+  /** The document that a term is, if it is one whatever the rule is called with. */
+  documentOf(term: Term): Pick<Reference, 'root' | 'steps'> | undefined {
+    const document = this.#argument(term)
+    return document && isDocument(document) ? document : undefined
   }
 
   #document(term: Term): Argument | undefined {

@@ -276,6 +276,57 @@ deny contains "c" if {
     ],
   },
   {
+    what: 'a member that is none of a document which a rule gives another name',
+    files: {
+      ...agent(`import data.names
+
+deny contains "a" if act.nme == "x"
+act := input.action
+deny contains "b" if whole.acton.name == "x"
+whole := input
+deny contains "c" if names.limits.dayy > 1
+deny contains "d" if {
+  some owner in names.owners
+  owner.nme == "x"
+}
+deny contains "e" if either.dayy == 1
+either := data.frozen.limits if input.action.name == "x"
+else := data.frozen.nobody
+`),
+      'names.rego':
+        'package names\n\nlimits := data.frozen.limits\n\nowners := list if list := data.frozen.owners\n',
+    },
+    finds: [
+      'no_such_input agent.rego:5:26 did you mean `name`?',
+      'no_such_input agent.rego:7:28 did you mean `action`?',
+      'no_such_data agent.rego:9:35 did you mean `day`?',
+      'no_such_data agent.rego:12:9 did you mean `name`?',
+      'no_such_data agent.rego:16:21 ',
+    ],
+  },
+  {
+    what: 'nothing of rules that have other values too, or another input, or a default that is asked for',
+    files: agent(`deny contains "a" if one.dayy == 1
+one := data.frozen.limits if input.action.name == "x"
+one := {"dayy": 1} if input.action.name == "y"
+deny contains "b" if two.dayy == 1
+default two := {}
+two := data.frozen.limits if input.action.name == "x"
+deny contains "c" if three.own == "x" with input as {"own": "x"}
+three := input
+deny contains "d" if object.get(four, "week", 1) == 1
+four := data.frozen.limits
+deny contains "e" if four.dayy == 1 with data.frozen.limits as {"dayy": 1}
+deny contains "f" if five == "x"
+five := input.action.name
+deny contains "g" if six.any == "x"
+six := input.context
+deny contains "h" if seven.owner == "x"
+seven[key] := value if some key, value in data.frozen.limits
+`),
+    finds: [],
+  },
+  {
     what: 'nothing of rows that others bring, or that have a name of their own',
     files: agent(`deny contains "a" if {
   some owner in data.frozen.owners
