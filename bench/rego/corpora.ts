@@ -72,11 +72,11 @@ function one(what: string): void {
   shortRun()
   const startedAt = process.cpuUsage()
   const parsed = new ParseCache()
-  const tested = testRules(modules, false, parsed)
-  const entrypoints = tested.tests.map(({ entrypoint }) => entrypoint)
+  const entrypoints = testRules(modules, false, parsed).map(({ entrypoint }) => entrypoint)
   const compiled = compile({
-    modules: tested.modules,
+    modules,
     entrypoints,
+    tests: true,
     parsed,
     capabilities: { functions: DECLARED },
   })

@@ -42,10 +42,10 @@ class Arguments {
   }
 
   readsOf(rule: RuleSurvey): Reference[][] {
-    return rule.parameterReads.flatMap(({ parameter, steps, otherInput, location }) => {
+    return rule.parameterReads.flatMap(({ parameter, steps, ...place }) => {
       const given = this.#given.get(rule)?.get(parameter)
       if (!given || given.unknown || given.paths.size === 0) return []
-      const read = (path: Path): Reference => ({ ...further(path, steps), location, otherInput })
+      const read = (path: Path): Reference => ({ ...further(path, steps), ...place })
       return [[...given.paths.values()].map(read)]
     })
   }

@@ -42,6 +42,33 @@ export function nodesAt(root: RuleNode, steps: readonly Step[]): readonly RuleNo
   return [...found, ...nodes]
 }
 
+/**
+ * A reference into the value of a rule whose every definition is a document, as references into those, each with how many
+ * of its steps are the rule's own. Empty where it is none, or leads to no such rule.
+ */
+export function readsThroughRules(
+  tree: RuleNode,
+  read: Reference,
+): readonly (readonly [Reference, number])[] {
+  if (read.root !== 'data') return []
+  let node: RuleNode | undefined = tree
+  for (const [at, { key }] of read.steps.entries()) {
+    node = key === undefined ? undefined : node?.children.get(key)
+    if (!node) return []
+    if (node.rules.length === 0) continue
+    const rest = read.steps.slice(at + 1)
+    const isName = node.rules.every(({ makes, isFunction }) => makes === 'value' && !isFunction)
+    if (!isName || node.children.size > 0 || rest.length === 0) return []
+    const documents = node.rules.flatMap((rule) => rule.documents)
+    const found = documents.flatMap((one) => (one ? [one] : []))
+    if (found.length < documents.length) return []
+    return found.map(
+      ({ root, steps }) => [{ ...read, root, steps: [...steps, ...rest] }, steps.length] as const,
+    )
+  }
+  return []
+}
+
 // Of documents that are tables, so many rows are looked at for a reference that goes through all.
 const ROWS_MAX = 1_000
 

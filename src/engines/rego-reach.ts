@@ -5,7 +5,14 @@ import type { JsonObject } from '../model/json.ts'
 import type { Reference, RuleSurvey, Step } from '../rego/index.ts'
 import { type Diagnostic, diagnosticAt } from '../sources/diagnostics.ts'
 import { type Missing, missingInput } from './rego-input.ts'
-import { missingData, nodesAt, overlap, type RuleNode, ruleTree } from './rego-documents.ts'
+import {
+  missingData,
+  nodesAt,
+  overlap,
+  readsThroughRules,
+  type RuleNode,
+  ruleTree,
+} from './rego-documents.ts'
 import { DECIDING, PACKAGE } from './rego-program.ts'
 import { placeAt } from './rego-place.ts'
 import { readsThroughParameters } from './rego-arguments.ts'
@@ -224,8 +231,13 @@ class Reach {
       for (const read of rule.reads) {
         if (read.root === 'data') this.#data(read, this.#tree, data, policies)
         else if (asks && !read.otherInput) this.#input(read)
+        if (asks) this.#throughRules(read, policies)
       }
-      this.#replacements(rule, this.#tree, everything)
+      this.#replacements(
+        asks ? rule.replaces : rule.replaces.filter(isOfData),
+        this.#tree,
+        everything,
+      )
     }
     this.#parameters()
     if (tests.length === 0) return
@@ -234,15 +246,32 @@ class Reach {
       for (const read of rule.reads) {
         if (read.root === 'data') this.#data(read, tree, data, everything)
       }
-      this.#replacements(rule, tree, everything)
+      this.#replacements(rule.replaces, tree, everything)
     }
   }
 
   #data(read: Reference, tree: RuleNode, data: JsonObject, replacing: readonly RuleSurvey[]): void {
+    if (read.hasDefault) return // a table may lack what a default is given for
     const missing = missingData(tree, data, read.steps)
     if (!missing) return
     const isGiven = replacing.some(({ replaces }) => replaces.some((one) => overlap(one, read)))
     if (!isGiven) this.#nowhere(read, missing, 'no_such_data')
+  }
+
+  // `limits := data.frozen.limits` is another name: what is read of the rule is read of the document.
+  #throughRules(read: Reference, replacing: readonly RuleSurvey[]): void {
+    const inside = readsThroughRules(this.#tree, read)
+    const judged = inside.map(([one, own]) => {
+      const isKnown = one.root === 'data' || !read.otherInput
+      const missing = isKnown ? this.#missing(one) : undefined
+      return missing && missing.at >= own ? ([one, missing] as const) : undefined
+    })
+    const [first] = judged
+    if (!first || judged.includes(undefined)) return
+    const isGiven = [read, ...inside.map(([one]) => one)].some((one) =>
+      replacing.some(({ replaces }) => replaces.some((other) => overlap(other, one))),
+    )
+    if (!isGiven) this.#nowhere(first[0], first[1], `no_such_${first[0].root}`)
   }
 
   // What a function is given by one caller and not by another may be there for the other.
@@ -258,10 +287,9 @@ class Reach {
     }
   }
 
-  #missing({ root, steps }: Reference): Missing | undefined {
-    return root === 'input'
-      ? missingInput(steps, this.#surveyed.takesInquiries)
-      : missingData(this.#tree, this.#surveyed.data, steps)
+  #missing({ root, steps, hasDefault }: Reference): Missing | undefined {
+    if (root === 'input') return missingInput(steps, this.#surveyed.takesInquiries)
+    return hasDefault ? undefined : missingData(this.#tree, this.#surveyed.data, steps)
   }
 
   #input(read: Reference): void {
@@ -270,14 +298,38 @@ class Reach {
   }
 
   // Putting something where nothing is and nobody looks: the name is wrong.
-  #replacements(rule: RuleSurvey, tree: RuleNode, reading: readonly RuleSurvey[]): void {
-    for (const one of rule.replaces) {
-      const missing =
-        one.root === 'data' ? missingData(tree, this.#surveyed.data, one.steps) : undefined
+  #replacements(
+    replaced: readonly Reference[],
+    tree: RuleNode,
+    reading: readonly RuleSurvey[],
+  ): void {
+    for (const one of replaced) {
+      const { root, steps } = one
+      if (root === 'input') {
+        this.#replacedInput(one, reading)
+        continue
+      }
+      const missing = missingData(tree, this.#surveyed.data, steps)
       if (!missing) continue
       const isRead = reading.some(({ reads }) => reads.some((read) => overlap(one, read)))
       if (!isRead) this.#nowhere(one, missing, 'no_such_data')
     }
+  }
+
+  // Libraries and rules under `with input as ...` have another input, whose members they read by name.
+  #replacedInput(one: Reference, reading: readonly RuleSurvey[]): void {
+    if (one.otherInput) return
+    const missing = missingInput(one.steps, this.#surveyed.takesInquiries)
+    const key = missing && one.steps[missing.at]?.key
+    if (!missing || key === undefined) return
+    const isKey = (step: Step, at: number) =>
+      step.key === key || (step.key === undefined && at === missing.at)
+    const isRead = reading.some(
+      ({ reads, parameterReads }) =>
+        reads.some(({ root, steps }) => root === 'input' && steps.some(isKey)) ||
+        parameterReads.some(({ steps }) => steps.some(isKey)),
+    )
+    if (!isRead) this.#nowhere(one, missing, 'no_such_input')
   }
 
   #nowhere(read: Reference, { at, known, near }: Missing, code: string): void {
@@ -306,6 +358,8 @@ class Reach {
     this.#found.push(diagnosticAt(placeAt(location), 'error', code, message, hint))
   }
 }
+
+const isOfData = ({ root }: Reference): boolean => root === 'data'
 
 const isAgent = (path: readonly string[]): boolean => path.length === 1 && path[0] === PACKAGE
 

@@ -10,8 +10,10 @@ import {
   type ParsedModule,
   type Projection,
   type RuleSurvey,
-  type SourceLocation,
+  separateTests,
+  type TestRule,
 } from '../rego/index.ts'
+import { BegunCases, type Outcome, outcomeOf } from '../rego/testing/rules.ts'
 import type { Compiled } from '../bundle/types.ts'
 import type { JsonObject } from '../model/json.ts'
 import { type Diagnostic, diagnosticAt, wholeFile } from '../sources/diagnostics.ts'
@@ -35,17 +37,10 @@ import {
 // answer) are checked on the survey of the compiled rules. What does not fit at load does not load, so that
 // it cannot fail at the first decision.
 
-const TEST_RULE = /^test_/
-
-/** A rule of a test file that has to be true before the policy may decide. */
-interface PolicyTest {
-  readonly entrypoint: string
-  readonly location: SourceLocation
-}
-
 interface Survey {
   readonly rules: readonly string[]
-  readonly tests: readonly PolicyTest[]
+  /** Rules of test files that have to hold before the policy may decide. */
+  readonly tests: readonly TestRule[]
   readonly files: readonly RegoFile[]
 }
 
@@ -162,24 +157,22 @@ function tryOut(loaded: Loaded): void {
 function surveyOf({ sources, foreign }: RegoProgram): Survey {
   const others = new Set(foreign)
   const deciding = new Set<string>()
-  const tests = new Map<string, PolicyTest>()
+  const modules: ParsedModule[] = []
   const files: RegoFile[] = []
   for (const [file, text] of sources) {
     const { module } = parsed.parse(file, text, { v0: false, experimental: false })
     if (!module) continue // compiling reports it, with every other mistake
+    modules.push(module)
     files.push(describeFile(module, others.has(file)))
     const path = module.package.path.join('/')
-    for (const { head, loc } of module.rules) {
+    if (path !== PACKAGE || isTestFile(file)) continue
+    for (const { head } of module.rules) {
       const [{ name }] = head.ref
-      const entrypoint = `${path}/${name}`
-      if (isTestFile(file) && TEST_RULE.test(name)) {
-        tests.set(entrypoint, { entrypoint, location: loc })
-      } else if (path === PACKAGE && DECIDING.includes(name) && !head.args && !isTestFile(file)) {
-        deciding.add(name)
-      }
+      if (DECIDING.includes(name) && !head.args) deciding.add(name)
     }
   }
-  return { rules: [...deciding].sort(), tests: [...tests.values()], files }
+  const tests = separateTests(modules).tests.filter((one) => isTestFile(one.file) && !one.isTodo)
+  return { rules: [...deciding].sort(), tests, files }
 }
 
 const LIBRARY = /^\s*portcullis:\s*library\s*$/
@@ -214,7 +207,7 @@ type Tested =
 function runTests(
   sources: ReadonlyMap<string, string>,
   data: JsonObject,
-  tests: readonly PolicyTest[],
+  tests: readonly TestRule[],
 ): Tested {
   if (![...sources.keys()].some(isTestFile)) return { ok: true, failures: [], survey: [] }
   const compiled = compile({
@@ -224,32 +217,38 @@ function runTests(
     capabilities: CAPABILITIES,
     parsed,
     survey: true,
+    tests: true,
   })
   if (!compiled.ok) return { ok: false, diagnostics: compiled.diagnostics.map(toError(sources)) }
-  const loaded = load(compiled, { data })
-  const failures = tests.flatMap((test) => failureOf(loaded, test))
+  const begun = new BegunCases()
+  const loaded = load(compiled, { data, builtins: begun.builtins })
+  const failures = tests.flatMap((test) => failureOf(test, outcomeOf(loaded, test, begun)))
   loaded.close()
   return { ok: true, failures, survey: compiled.survey }
 }
 
-function failureOf(loaded: Loaded, { entrypoint, location }: PolicyTest): Diagnostic[] {
-  const outcome = evaluateTest(loaded, entrypoint)
-  if (outcome === undefined) return []
-  const name = entrypoint.slice(entrypoint.lastIndexOf('/') + 1)
-  const message = `policy test \`${name}\` ${outcome}`
+function failureOf({ name, location }: TestRule, outcome: Outcome): Diagnostic[] {
+  if (outcome.kind === 'holds') return []
+  const message = `policy test \`${name}\` ${insteadOf(outcome)}`
   return [diagnosticAt(placeAt(location), 'error', 'policy_test_failed', message)]
 }
 
-/** Undefined when the test holds, else what it did instead. */
-function evaluateTest(loaded: Loaded, entrypoint: string): string | undefined {
-  try {
-    const value = loaded.evaluate(entrypoint)
-    if (value === true) return undefined
-    return value === undefined ? 'is undefined' : `is ${JSON.stringify(value).slice(0, 80)}`
-  } catch (error) {
-    if (error instanceof EvalError) return `failed: ${error.code}: ${error.message}`
-    throw error
+const VALUE_LENGTH_MAX = 80
+const CASES_MAX = 10
+
+/** What a test did instead of holding. */
+function insteadOf(outcome: Exclude<Outcome, { readonly kind: 'holds' }>): string {
+  if (outcome.kind === 'error') return `failed: ${outcome.error.code}: ${outcome.error.message}`
+  if (outcome.kind === 'value') {
+    const { value } = outcome
+    return value === undefined
+      ? 'is undefined'
+      : `is ${JSON.stringify(value).slice(0, VALUE_LENGTH_MAX)}`
   }
+  const { failed } = outcome
+  const more = failed.length > CASES_MAX ? `, and ${failed.length - CASES_MAX} more` : ''
+  const names = failed.slice(0, CASES_MAX).map((one) => `\`${one.slice(0, VALUE_LENGTH_MAX)}\``)
+  return `does not hold for ${names.join(', ')}${more}`
 }
 
 const asWarning = (one: Diagnostic): Diagnostic => ({ ...one, severity: 'warning' })

@@ -5,8 +5,10 @@ import { generate } from './codegen/codegen.ts'
 import { machineBuiltin } from './codegen/machine.ts'
 import { type Diagnostic, Diagnostics, sortDiagnostics } from './diagnostics.ts'
 import type { Module } from './ast/ast.ts'
+import { separateTests } from './ast/tests.ts'
 import { ParseCache } from './parser/cache.ts'
 import { parseQuery } from './parser/parse.ts'
+import { TEST_CASE } from './planner/cases.ts'
 import { PlanError } from './planner/frame.ts'
 import type { Entrypoint } from './planner/input.ts'
 import { Planner } from './planner/planner.ts'
@@ -56,6 +58,11 @@ export interface CompileOptions {
   readonly budget?: Budget
   /** Keeps what was parsed for the next compilation. */
   readonly parsed?: ParseCache
+  /**
+   * Each definition of a test is a rule of its own, and one with cases calls `internal.test_case` with the path of each
+   * that it begins: `load` has to be given that function.
+   */
+  readonly tests?: boolean
   /** Says also what the rules are and what they refer to. */
   readonly survey?: boolean
 }
@@ -161,9 +168,10 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
     if (!type) problems.push(badSignature(name, text))
     else declared.set(name, type)
   }
+  if (options.tests) declared.set(TEST_CASE, parseSignature('(any) boolean'))
   if (problems.length > 0) return { ok: false, diagnostics: problems }
   const checked = check(
-    modules,
+    options.tests ? separateTests(modules).modules : modules,
     query?.body && { body: query.body },
     { strict: options.strict ?? false, declared, allowed: allowance(options, declared) },
     diagnostics,
@@ -178,6 +186,7 @@ function planOrThrow(options: CompileOptions): Planned | Refused {
     plain: new Set(declared.keys()),
     inMachine: (name) => machineBuiltin(name) !== undefined,
     strictErrors: options.strictBuiltinErrors ?? false,
+    tests: options.tests ?? false,
     trace: TRACE[String(options.trace ?? false) as 'false' | 'true' | 'values'],
     original: checked.original,
   })

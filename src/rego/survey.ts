@@ -23,6 +23,8 @@ export interface Reference {
   readonly location: Loc
   /** Stands under `with input ...`: what it reads sees another input than its rule does. */
   readonly otherInput: boolean
+  /** What is read where there is nothing was said: `object.get(data.limits, "day", 5)`. */
+  readonly hasDefault: boolean
 }
 
 /** A reference into what a function is called with: the place of the parameter, and the steps from there on. */
@@ -56,6 +58,8 @@ export interface RuleSurvey {
   readonly makes: 'value' | 'set' | 'object'
   /** Of `p := v`: the text of each value it may have; undefined for one that is worked out. */
   readonly constants: readonly (string | undefined)[]
+  /** Of `p := input.action`: the document that each value is; undefined for one that is none. */
+  readonly documents: readonly (Pick<Reference, 'root' | 'steps'> | undefined)[]
   readonly type: Type | undefined
   readonly reads: readonly Reference[]
   readonly parameterReads: readonly ParameterReference[]
@@ -83,6 +87,7 @@ function surveyRule(module: Module, rule: Rule, type: Type | undefined): RuleSur
     isFunction: args !== undefined,
     makes: key && !value ? 'set' : suffix.length > 0 || key ? 'object' : 'value',
     constants: branches(rule).map(({ head }) => head.value && scalarText(head.value)),
+    documents: branches(rule).map(({ head }) => head.value && reader.documentOf(head.value)),
     type,
     reads: reader.reads,
     parameterReads: reader.parameterReads,
@@ -118,29 +123,57 @@ class Reader {
     )
   }
 
-  #alias({ node, with: replaced }: Expr): void {
-    if (node.kind !== 'call' || replaced.length > 0 || !isOperator(node.operator, 'eq')) return
+  #alias(expr: Expr): void {
+    if (expr.with.length > 0) return
+    for (const [pattern, document] of this.#matched(expr)) this.#bind(pattern, document)
+  }
+
+  /** What an expression takes apart or goes through, and by which pattern. */
+  #matched({ node }: Expr): (readonly [Term, Argument])[] {
+    if (node.kind === 'someIn' || node.kind === 'every') {
+      const all = this.#argument(node.domain)
+      return all ? [[node.value, inside(all, anyOf(node.value))]] : []
+    }
+    if (node.kind !== 'call' || !isOperator(node.operator, 'eq')) return []
     const [a, b] = node.args
-    if (!a || !b) return
-    for (const [variable, term] of [
-      [a, b],
-      [b, a],
-    ] as const) {
-      const stands = variable.kind === 'var' ? this.#argument(term) : undefined
-      if (variable.kind !== 'var' || !stands || this.#aliases.has(variable.name)) continue
-      if (!ROOTS.has(variable.name)) this.#aliases.set(variable.name, stands)
+    if (!a || !b) return []
+    return (
+      [
+        [a, b],
+        [b, a],
+      ] as const
+    ).flatMap(([pattern, term]) => {
+      const document = this.#argument(term)
+      return document ? [[pattern, document] as const] : []
+    })
+  }
+
+  #bind(pattern: Term, document: Argument): void {
+    if (pattern.kind === 'var') {
+      if (ROOTS.has(pattern.name) || this.#aliases.has(pattern.name)) return
+      this.#aliases.set(pattern.name, document)
+    }
+    for (const [inner, step] of partsOf(pattern)) this.#bind(inner, inside(document, step))
+  }
+
+  /** The members that a pattern names are read. */
+  #pattern(pattern: Term, document: Argument): void {
+    for (const [inner, step] of partsOf(pattern)) {
+      const member = inside(document, step)
+      if (step.key !== undefined) this.#read(member, step.location)
+      this.#pattern(inner, member)
     }
   }
 
   #expr(expr: Expr): boolean | undefined {
     if (expr.with.length === 0) {
-      if (expr.node.kind === 'call') this.#call(expr.node)
+      this.#own(expr)
       return undefined
     }
     for (const one of expr.with) this.#replacement(one)
     const outer = this.#otherInput
     this.#otherInput ||= expr.with.some(({ target }) => this.#document(target)?.root === 'input')
-    if (expr.node.kind === 'call') this.#call(expr.node)
+    this.#own(expr)
     walkExpr(
       { ...expr, with: [] },
       (term) => this.#term(term),
@@ -150,10 +183,17 @@ class Reader {
     return false
   }
 
+  #own(expr: Expr): void {
+    if (expr.node.kind === 'call') this.#call(expr.node)
+    for (const [pattern, document] of this.#matched(expr)) this.#pattern(pattern, document)
+  }
+
   #replacement({ target, value }: With): void {
     const document = this.#document(target)
     if (document && isDocument(document)) {
-      this.replaces.push({ ...document, location: target.loc, otherInput: this.#otherInput })
+      const { loc: location } = target
+      const here = { location, otherInput: this.#otherInput, hasDefault: false }
+      this.replaces.push({ ...document, ...here })
     }
     walkTerm(
       value,
@@ -179,8 +219,8 @@ class Reader {
     return false
   }
 
-  #read({ root, steps }: Argument, location: Loc): void {
-    const read = { steps, location, otherInput: this.#otherInput }
+  #read({ root, steps }: Argument, location: Loc, hasDefault = false): void {
+    const read = { steps, location, otherInput: this.#otherInput, hasDefault }
     if (typeof root === 'number') this.parameterReads.push({ ...read, parameter: root })
     else this.reads.push({ ...read, root })
   }
@@ -191,12 +231,20 @@ class Reader {
       const [from, path] = args
       const document = from && this.#argument(from)
       const steps = path?.kind === 'array' ? path.items.map(toStep) : path ? [toStep(path)] : []
-      if (document) this.#read({ ...document, steps: [...document.steps, ...steps] }, operator.loc)
+      if (document) {
+        this.#read({ ...document, steps: [...document.steps, ...steps] }, operator.loc, true)
+      }
     }
     const callee = this.#document(operator)
     if (callee?.root !== 'data') return
     const given = args.map((one) => this.#argument(one))
     this.calls.push({ steps: callee.steps, args: given, otherInput: this.#otherInput })
+  }
+
+  /** The document that a term is, if it is one whatever the rule is called with. */
+  documentOf(term: Term): Pick<Reference, 'root' | 'steps'> | undefined {
+    const document = this.#argument(term)
+    return document && isDocument(document) ? document : undefined
   }
 
   #document(term: Term): Argument | undefined {
@@ -214,6 +262,22 @@ class Reader {
     const alias = this.#aliases.get(head.name)
     return alias && { root: alias.root, steps: [...alias.steps, ...steps] }
   }
+}
+
+const inside = ({ root, steps }: Argument, step: Step): Argument => ({
+  root,
+  steps: [...steps, step],
+})
+
+const anyOf = ({ loc }: Term): Step => ({ key: undefined, location: loc })
+
+/** The members that a pattern takes apart, each with its key. */
+function partsOf(pattern: Term): (readonly [Term, Step])[] {
+  if (pattern.kind === 'object') {
+    return pattern.pairs.map(([key, value]) => [value, toStep(key)] as const)
+  }
+  if (pattern.kind !== 'array') return []
+  return pattern.items.map((item) => [item, anyOf(item)] as const)
 }
 
 const isDocument = (one: Argument): one is Argument & Pick<Reference, 'root'> =>

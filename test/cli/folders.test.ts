@@ -100,11 +100,17 @@ test_merged if data.workflow.job == {"os": "linux", "steps": 1}
         '\tsome name, ok in {"a": true, "b": false}',
         '\tsub := "x"',
         '}',
+        '',
+        'test_fails[name] if {',
+        '\tsome name, v in {"one": 1, "two": 2}',
+        '\tv == 1',
+        '}',
       ].join('\n'),
     })
     const { status, stdout } = run(dir, 'test', '.')
     expect(status).to.equal(4)
-    expect(stdout).to.include('2 passed, 2 failed').and.include('test_dup').and.include('not b/x')
+    expect(stdout).to.include('2 passed, 3 failed').and.include('not b/x').and.include('not two')
+    expect(stdout).to.include('FAIL p_test/test_dup#01  p_test.rego:5')
   })
 
   it('in the old dialect is told how to be read, and is rewritten', () => {

@@ -219,6 +219,199 @@ deny contains "d" if data.frozen.owners[_].nme == "x"
     ],
   },
   {
+    what: 'a member that a row does not have, where rows are gone through by name',
+    files: {
+      ...agent(`deny contains "a" if {
+  some owner in data.frozen.owners
+  owner.nme == "x"
+}
+deny contains "b" if {
+  some i, owner in data.frozen.owners
+  owner.naem == i
+}
+deny contains "c" if every owner in data.frozen.owners { owner.nmae == "x" }
+deny contains "d" if count([owner | some owner in data.frozen.owners; owner.mane == "x"]) > 0
+deny contains "e" if {
+  some row in data.listed
+  row.emial == input.resource.id
+}
+deny contains "f" if {
+  some {"nam": name} in data.frozen.owners
+  name == "x"
+}
+deny contains "g" if matches(data.frozen.owners)
+matches(owners) if {
+  some owner in owners
+  owner.nime == "x"
+}
+`),
+      'data/listed.csv': 'email,until\na@b.c,2026-01-01\n',
+    },
+    finds: [
+      'no_such_data agent.rego:5:9 did you mean `name`?',
+      'no_such_data agent.rego:9:9 did you mean `name`?',
+      'no_such_data agent.rego:11:64 did you mean `name`?',
+      'no_such_data agent.rego:12:77 did you mean `name`?',
+      'no_such_data agent.rego:15:7 did you mean `email`?',
+      'no_such_data agent.rego:18:9 did you mean `name`?',
+      'no_such_data agent.rego:24:9 did you mean `name`?',
+    ],
+  },
+  {
+    what: 'a member that is none in what takes a document apart',
+    files: agent(`deny contains "a" if {
+  {"acton": a} := input
+  a.name == "x"
+}
+deny contains "b" if {"action": {"nme": "x"}} = input
+deny contains "c" if {
+  [owner] := data.frozen.owners
+  owner.nme == "x"
+}
+`),
+    finds: [
+      'no_such_input agent.rego:4:4 did you mean `action`?',
+      'no_such_input agent.rego:7:34 did you mean `name`?',
+      'no_such_data agent.rego:10:9 did you mean `name`?',
+    ],
+  },
+  {
+    what: 'a member that is none of a document which a rule gives another name',
+    files: {
+      ...agent(`import data.names
+
+deny contains "a" if act.nme == "x"
+act := input.action
+deny contains "b" if whole.acton.name == "x"
+whole := input
+deny contains "c" if names.limits.dayy > 1
+deny contains "d" if {
+  some owner in names.owners
+  owner.nme == "x"
+}
+deny contains "e" if either.dayy == 1
+either := data.frozen.limits if input.action.name == "x"
+else := data.frozen.nobody
+`),
+      'names.rego':
+        'package names\n\nlimits := data.frozen.limits\n\nowners := list if list := data.frozen.owners\n',
+    },
+    finds: [
+      'no_such_input agent.rego:5:26 did you mean `name`?',
+      'no_such_input agent.rego:7:28 did you mean `action`?',
+      'no_such_data agent.rego:9:35 did you mean `day`?',
+      'no_such_data agent.rego:12:9 did you mean `name`?',
+      'no_such_data agent.rego:16:21 ',
+    ],
+  },
+  {
+    what: 'nothing of rules that have other values too, or another input, or a default that is asked for',
+    files: agent(`deny contains "a" if one.dayy == 1
+one := data.frozen.limits if input.action.name == "x"
+one := {"dayy": 1} if input.action.name == "y"
+deny contains "b" if two.dayy == 1
+default two := {}
+two := data.frozen.limits if input.action.name == "x"
+deny contains "c" if three.own == "x" with input as {"own": "x"}
+three := input
+deny contains "d" if object.get(four, "week", 1) == 1
+four := data.frozen.limits
+deny contains "e" if four.dayy == 1 with data.frozen.limits as {"dayy": 1}
+deny contains "f" if five == "x"
+five := input.action.name
+deny contains "g" if six.any == "x"
+six := input.context
+deny contains "h" if seven.owner == "x"
+seven[key] := value if some key, value in data.frozen.limits
+`),
+    finds: [],
+  },
+  {
+    what: 'nothing of rows that others bring, or that have a name of their own',
+    files: agent(`deny contains "a" if {
+  some owner in data.frozen.owners
+  owner.name == "x"
+}
+deny contains "b" if {
+  some owner in data.frozen.nothing
+  owner.nme == "x"
+}
+deny contains "c" if {
+  some owner in data.frozen.owners with data.frozen.owners as [{"nme": "x"}]
+  owner.nme == "x"
+}
+deny contains "d" if {
+  some role in input.subject.properties.roles
+  role.nme == "x"
+}
+deny contains "e" if {
+  some owner in [{"nme": "x"}]
+  owner.nme == "x"
+}
+deny contains "f" if {
+  some owner in made
+  owner.nme == "x"
+}
+made := [{"nme": "x"}]
+deny contains "g" if {
+  owned with input as {"own": "x"}
+}
+owned if {
+  {"own": own} := input
+  own == "x"
+}
+`),
+    finds: [],
+  },
+  {
+    what: 'a part of `input` put in place of one that cannot be there',
+    files: {
+      ...agent(`deny contains "no" if input.resource.id == "n-9"
+deny contains "so" if late with input.context.now_ms as 1 with input.acton.name as "x"
+late if input.context.now_ms < 5
+`),
+      'agent_test.rego': `package agent_test
+
+test_it if not "no" in data.agent.deny with input.resouce.id as "n-9"
+test_so if not "no" in data.agent.deny with input.action.properties.agrs.id as "n-9"
+test_right if "no" in data.agent.deny with input.resource.id as "n-9" with input.context.any as 1
+`,
+    },
+    finds: [
+      'no_such_input agent.rego:4:70 did you mean `action`?',
+      'no_such_input agent_test.rego:3:51 did you mean `resource`?',
+      'no_such_input agent_test.rego:4:69 did you mean `args`?',
+    ],
+  },
+  {
+    what: 'nothing put in place of what a library or a rule with another input reads',
+    files: {
+      ...agent(`deny contains "no" if own with input as {"own": "x"}
+own if input.own == "x"
+deny contains "so" if f(input) with input as {"mine": "x"}
+f(i) if i.mine == "x"
+`),
+      'lib.rego':
+        '# portcullis: library\npackage lib\n\nbad if input.user == "x"\n\nworse if bad with input.user as "x" with input.other as 1\n',
+      'agent_test.rego': `package agent_test
+
+test_it if data.agent.own with input.own as "x"
+test_lib if data.lib.bad with input.user as "x"
+test_f if not data.agent.f({}) with input.mine as "x"
+`,
+    },
+    finds: [],
+  },
+  {
+    what: 'nothing of a table that is asked for a name it may lack, with a default',
+    files: agent(`deny contains "a" if object.get(data.frozen.limits, "week", 5) > 1
+deny contains "b" if object.get(data.frozen, ["limits", input.resource.id, "max"], 5) > 1
+deny contains "c" if limit(data.frozen.limits) > 1
+limit(limits) := object.get(limits, "week", 5)
+`),
+    finds: [],
+  },
+  {
     what: 'a rule that a package does not have, also where a test reads it',
     files: {
       ...agent('deny contains "no" if data.lib.badd\ndeny contains "so" if data.lib.bad\n'),

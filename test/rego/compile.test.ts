@@ -98,6 +98,54 @@ describe('rego: compile and load', () => {
     expect(policy.evaluate('test/p', { ...asked, xs: [1, 2] })).to.equal(2)
   })
 
+  it('charges for a regular expression what it compiles to, once in an evaluation', () => {
+    const source = `package test
+
+many := count([1 | some i in numbers.range(input.from, input.to); regex.match(sprintf("a{0,%d}b", [i]), "aab")])
+same := count([1 | some i in numbers.range(1, 2000); regex.match("a{0,900}b", "aab")])
+wide := count([1 | some i in numbers.range(1, 5000); regex.match(sprintf("(?i)[\\\\x{100}-\\\\x{ffff}]%d", [i]), "a")])
+classes := count([1 | some i in numbers.range(1, 9000); regex.is_valid(sprintf("(?i)[\\\\pL\\\\pN\\\\pP]{3}(%d", [i]))])`
+    const budget = { steps: 5_000_000 }
+    const entrypoints = ['test/many', 'test/same', 'test/wide', 'test/classes']
+    const built = compile({ modules: { 'test.rego': source }, entrypoints, budget })
+    if (!built.ok) throw new Error(built.diagnostics[0]?.message)
+    const policy = load(built)
+    const costly = { from: 1, to: 990 }
+    expect(codeOf(() => policy.evaluate('test/many', costly))).to.equal('rego_budget_exceeded')
+    expect(codeOf(() => policy.evaluate('test/wide'))).to.equal('rego_budget_exceeded')
+    expect(codeOf(() => policy.evaluate('test/classes'))).to.equal('rego_budget_exceeded')
+    // Whether it was compiled before makes no difference.
+    const few = { from: 991, to: 999 }
+    expect(policy.evaluate('test/many', few)).to.equal(9)
+    const first = policy.steps()
+    expect(policy.evaluate('test/many', few)).to.equal(9)
+    expect(policy.steps())
+      .to.equal(first)
+      .and.to.be.greaterThan(9 * 20_000)
+    expect(policy.evaluate('test/same')).to.equal(2000)
+    expect(policy.steps()).to.be.lessThan(1_500_000)
+  })
+
+  it('charges for a schema of GraphQL what checking it takes', () => {
+    const source =
+      'package test\n\np := count([1 | some i in numbers.range(1, input.n); graphql.is_valid("{a}", sprintf("type Query { a%d: Int }", [i]))])'
+    const policy = load(compiled(source, { budget: { steps: 5_000_000 } }))
+    expect(codeOf(() => policy.evaluate('test/p', { n: 5_000 }))).to.equal('rego_budget_exceeded')
+    expect(policy.evaluate('test/p', { n: 100 })).to.equal(0)
+    expect(policy.steps()).to.be.within(300_000, 500_000)
+  })
+
+  it('ends where a network is too large to be written out, instead of having no answer', () => {
+    const policy = load(
+      compiled('package test\n\ndefault p := 0\np := count(net.cidr_expand(input.net))'),
+    )
+    expect(policy.evaluate('test/p', { net: '10.0.0.0/24' })).to.equal(256)
+    for (const net of ['10.0.0.0/12', '2001:db8::/32']) {
+      expect(codeOf(() => policy.evaluate('test/p', { net }))).to.equal('rego_memory_exceeded')
+    }
+    expect(policy.evaluate('test/p', { net: 'none' })).to.equal(0)
+  })
+
   it('costs the same steps for the same input', () => {
     const policy = load(compiled('package test\n\np contains x if { some x in input.xs; x > 2 }'))
     policy.evaluate('test/p', { xs: [1, 2, 3, 4] })

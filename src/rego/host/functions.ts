@@ -8,8 +8,11 @@ import {
   type HostBuiltin,
   SpentError,
   takeSpent,
+  TooLargeError,
 } from './builtins/kind.ts'
 import { parseValue, writeValue } from './value.ts'
+
+export { beginEvaluation } from './builtins/kind.ts'
 
 /** `left`: steps that the evaluation may still take. A function that would take more ends by itself. */
 export type HostFunction = (operands: string, left?: number) => string
@@ -30,6 +33,7 @@ function wrap(name: string, builtin: HostBuiltin): HostFunction {
       return result === undefined ? '' : `=${writeValue(result)}`
     } catch (error) {
       if (error instanceof SpentError) return `!!rego_budget_exceeded: ${error.message}`
+      if (error instanceof TooLargeError) return `!!rego_memory_exceeded: ${name}: ${error.message}`
       if (error instanceof BuiltinError) return `!${error.code}: ${name}: ${error.message}`
       // A bug in a builtin must not look like an answer.
       return `!!eval_internal_error: ${name}: ${error instanceof Error ? error.message : String(error)}`

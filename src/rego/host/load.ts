@@ -9,7 +9,7 @@ import {
 } from '../abi.ts'
 import type { Budget, Compiled } from '../compile.ts'
 import { project, type Projection } from './project.ts'
-import { type HostFunction, hostFunctions } from './functions.ts'
+import { beginEvaluation, type HostFunction, hostFunctions } from './functions.ts'
 import { fromJs, toJs, parseValue, writeJson } from './value.ts'
 
 // An instance is one memory: constants, then data, then a heap that each evaluation begins anew where the data
@@ -310,6 +310,7 @@ class Policy implements Loaded {
       }
       this.#stepsBefore = undefined
       this.#valuesBefore = undefined
+      beginEvaluation()
       return this.#text(
         this.#call('opa_eval', 0, id, this.#data, this.#heap, length, this.#heap + length, 0),
       )

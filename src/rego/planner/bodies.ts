@@ -3,6 +3,7 @@ import type { Body, EveryNode, Expr, Rule, Term } from '../ast/ast.ts'
 import type { Local } from '../ir/ir.ts'
 import { operatorRef } from '../ast/operators.ts'
 import { planCallExpr } from './calls.ts'
+import { planCase } from './cases.ts'
 import { type Constraint, constraintsOf, mayFail } from './constraints.ts'
 import {
   type Frame,
@@ -21,17 +22,20 @@ import { planWith } from './with.ts'
 
 export function bodyForm(f: Frame, body: Body, i: number, next: Next, begun?: Tracing): void {
   if (i === 0) hoist(f, body)
-  const expr = body[i]
-  if (!expr) return next()
-  f.loc = expr.loc
-  if (f.planner.input.trace) return planTraced(f, body, i, next, begun)
-  planExpr(f, expr, () => planBody(f, body, i + 1, next))
+  planCase(f, body, i, () => {
+    const expr = body[i]
+    if (!expr) return next()
+    f.loc = expr.loc
+    if (f.planner.input.trace) return planTraced(f, body, i, next, begun)
+    planExpr(f, expr, () => planBody(f, body, i + 1, next))
+  })
 }
 
 /** The body of a rule: not begun when what OPA's index knows of it says that it cannot hold. */
 export function planRuleBody(f: Frame, rule: Rule, next: Next): void {
   const { body } = rule
-  const isLong = body.length >= 2 && !f.planner.input.trace
+  // What is named has begun, whether it can hold or not.
+  const isLong = body.length >= 2 && !f.planner.input.trace && !f.testCase
   const first = isLong ? body.findIndex((expr) => mayFail(f, expr)) : -1
   const constraints = first < 0 ? [] : constraintsOf(f, rule)
   for (const [i, constraint] of constraints.entries())
@@ -53,7 +57,7 @@ function guard(f: Frame, { subject, pattern, isMember }: Constraint): void {
 /** Reads constant paths into `input` before the first loop: if one is undefined, so is the body. */
 function hoist(f: Frame, body: Body): void {
   // A trace shows expressions in the order in which they stand.
-  if (body.length < 2 || f.planner.input.trace) return
+  if (body.length < 2 || f.planner.input.trace || f.testCase) return
   for (const expr of body) {
     // What may fail does so before what comes behind it is looked at.
     if (mayFail(f, expr)) return

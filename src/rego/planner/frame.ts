@@ -31,6 +31,12 @@ export interface Forms {
   expr(f: Frame, expr: Expr, next: Next): void
 }
 
+/** The case of a parameterized test: its path below `data`, known somewhere in the body. */
+export interface PendingCase {
+  readonly body: Body
+  readonly name: Term
+}
+
 /** What the functions of one policy share. */
 export interface Whole {
   readonly input: PlannerInput
@@ -64,6 +70,8 @@ export class Frame {
   /** The rule under way, and the expression of it that a trace build looks at. */
   rule: PlannedRule | undefined
   tracing: Tracing | undefined
+  /** The case of a test that is under way, until it is named. */
+  testCase: PendingCase | undefined
   /** Where the expression stands that is planned. */
   loc: Loc | undefined
   /** How many blocks are open; a break counts from the innermost. */

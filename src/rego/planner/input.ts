@@ -15,6 +15,8 @@ export interface PlannerInput {
   readonly strictErrors: boolean
   /** Marks expressions; with `values` also what is in them. */
   readonly trace: false | 'counts' | 'values'
+  /** Tests say which of their cases they began. */
+  readonly tests: boolean
   /** Unique names of variables -> those in the source. */
   readonly original: ReadonlyMap<string, string>
 }

@@ -2,6 +2,7 @@
 import type { Rule, Term } from '../ast/ast.ts'
 import type { Block, Func, Local, Operand } from '../ir/ir.ts'
 import { planRuleBody } from './bodies.ts'
+import { hasCases, pendingCase } from './cases.ts'
 import { indexOrder } from './constraints.ts'
 import { DATA, type Frame, INPUT, type Next, pathTerms, planTerm } from './frame.ts'
 import { indexRules, type RuleIndex } from './rule-index.ts'
@@ -176,10 +177,12 @@ function objectFunc(f: Frame, base: Base, node: RuleNode): Func {
   const result = f.local()
   const all = rulesBelow(node).filter(({ rule }) => !rule.head.args)
   const depth = node.path.length
-  const index = indexRules(f, allBranches(all), [])
+  // A test says which cases it began, of whatever cannot hold too.
+  const known = all.some(({ rule }) => hasCases(f, rule)) ? [] : all
+  const index = indexRules(f, allBranches(known), [])
   const shared = readShared(
     f,
-    all.map(({ rule }) => rule),
+    known.map(({ rule }) => rule),
   )
   const blocks: Block[] = [
     { stmts: [{ type: 'MakeObjectStmt', target: result }] },
@@ -205,24 +208,22 @@ interface Part {
   readonly index: RuleIndex
 }
 
-function objectBlocks(
-  f: Frame,
-  node: RuleNode,
-  { rule, suffix, path }: PlacedRule,
-  part: Part,
-): Block[] {
+function objectBlocks(f: Frame, node: RuleNode, placed: PlacedRule, part: Part): Block[] {
+  const { rule, suffix, path } = placed
   const keys: Term[] = [...pathTerms(path.slice(part.depth), rule.loc), ...suffix]
   const done = f.local()
   return branchesOf(rule).map((branch, at) =>
     ruleBlock(f, node, branch, () => {
       if (rule.else) begin(f, done, at)
       part.index.guard(branch)
+      f.testCase = pendingCase(f, placed, branch)
       planRuleBody(f, branch, () =>
         planTerms(f, keys, 0, [], (operands) => {
           insertPart(f, branch, operands, part)
           if (rule.else) f.assign({ type: 'bool', value: true }, done)
         }),
       )
+      f.testCase = undefined
     }),
   )
 }

@@ -1,71 +1,92 @@
-import type { ParseCache } from '../index.ts'
+import {
+  EvalError,
+  type Loaded,
+  type ParseCache,
+  type PlainFunction,
+  separateTests,
+  TEST_CASE,
+  type TestRule,
+} from '../index.ts'
 
-// Tests are rules, and a rule may be written several times: Rego would take the definitions together, and one that
-// fails would hide behind another that holds. As OPA does, each definition of a plain test is a test of its own, so
-// all but the first get another name in the source before it is compiled.
+// What holds for a test wherever it is run: each definition is a test of its own, and each name in `test_x[name]` a
+// case that has to hold. A case that does not is not in the object, so those that were begun are heard of beside it.
 
-/** One test: the rule to ask for, and how it is shown. */
-export interface TestRule {
-  readonly entrypoint: string
-  /** The name, with `#01` and so on for further definitions. */
-  readonly name: string
-  readonly file: string
-  readonly row: number
-}
-
-const IS_TEST = /^(?:todo_)?test_/
-
-/** The tests of these modules, and the modules with every definition of a plain test under a name of its own. */
+/** The tests of these modules, which are compiled with `tests`. */
 export function testRules(
   modules: Readonly<Record<string, string>>,
   v0: boolean,
   parsed: ParseCache,
-): { readonly tests: readonly TestRule[]; readonly modules: Readonly<Record<string, string>> } {
-  const tests = new Map<string, TestRule>()
-  const counts = new Map<string, number>()
-  const renamed = Object.entries(modules).map(([file, source]) => {
+): readonly TestRule[] {
+  const trees = Object.entries(modules).flatMap(([file, source]) => {
     const { module } = parsed.parse(file, source, { v0, experimental: false })
-    if (!module) return [file, source] as const // compiling reports it
-    const lines = source.split('\n')
-    for (const { head, loc } of module.rules) {
-      const [{ name }] = head.ref
-      if (!IS_TEST.test(name)) continue
-      const isPlain = head.ref.length === 1 && head.key === undefined
-      const pkg = module.package.path.join('/')
-      const seen = counts.get(`${pkg}/${name}`) ?? 0
-      counts.set(`${pkg}/${name}`, seen + 1)
-      const number = isPlain && seen > 0 ? String(seen).padStart(2, '0') : ''
-      const own = number === '' ? name : `${name}__${number}`
-      if (number !== '') rename(lines, loc, name, own)
-      const shown = number === '' ? name : `${name}#${number}`
-      const entrypoint = `${pkg}/${own}`
-      if (!tests.has(entrypoint))
-        tests.set(entrypoint, { entrypoint, name: shown, file, row: loc.row })
-    }
-    return [file, lines.join('\n')] as const
+    return module ? [module] : [] // compiling reports it
   })
-  return { tests: [...tests.values()], modules: Object.fromEntries(renamed) }
+  return separateTests(trees).tests
 }
 
-function rename(
-  lines: string[],
-  { row, col }: { readonly row: number; readonly col: number },
-  name: string,
-  own: string,
-): void {
-  const line = lines[row - 1] ?? ''
-  const at = line.indexOf(name, col - 1)
-  if (at >= 0) lines[row - 1] = line.slice(0, at) + own + line.slice(at + name.length)
-}
-
-/** The names of the cases in `test_x[name]` that do not hold; undefined where the value is none of cases. */
-export function failedCases(value: unknown, path: readonly string[] = []): string[] | undefined {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return undefined
-  const failed: string[] = []
-  for (const [name, one] of Object.entries(value)) {
-    const inner = failedCases(one, [...path, name])
-    if (inner) failed.push(...inner)
-    else if (one !== true) failed.push([...path, name].join('/'))
+/** Hears which cases are begun: its builtins are to be given to `load` of a build with `tests`. */
+export class BegunCases {
+  readonly builtins: Readonly<Record<string, PlainFunction>> = {
+    [TEST_CASE]: (path) => {
+      this.#begun.push((path as unknown[]).map(keyText))
+      return true
+    },
   }
-  return failed
+  readonly #begun: string[][] = []
+
+  /** Those of one test, without its own path; and forgets all. */
+  take({ entrypoint }: TestRule): readonly (readonly string[])[] {
+    const own = entrypoint.split('/')
+    const begun = this.#begun.splice(0)
+    return begun
+      .filter((path) => own.every((key, at) => path[at] === key))
+      .map((path) => path.slice(own.length))
+  }
+}
+
+const keyText = (key: unknown): string => (typeof key === 'string' ? key : JSON.stringify(key))
+
+export type Outcome =
+  | { readonly kind: 'holds' }
+  /** Names of cases that do not hold. */
+  | { readonly kind: 'cases'; readonly failed: readonly string[] }
+  | { readonly kind: 'value'; readonly value: unknown }
+  | { readonly kind: 'error'; readonly error: EvalError }
+
+/** What came of a test; its value is `true`, or it has cases that all hold. */
+export function outcomeOf(loaded: Loaded, one: TestRule, cases: BegunCases): Outcome {
+  try {
+    const value = loaded.evaluate(one.entrypoint)
+    const begun = cases.take(one)
+    if (value === true) return { kind: 'holds' }
+    if (!one.hasCases || !isObject(value)) return { kind: 'value', value }
+    const failed = new Set([...failedCases(value), ...missingCases(value, begun)])
+    return failed.size === 0 ? { kind: 'holds' } : { kind: 'cases', failed: [...failed] }
+  } catch (error) {
+    cases.take(one)
+    if (error instanceof EvalError) return { kind: 'error', error }
+    throw error
+  }
+}
+
+type Cases = Readonly<Record<string, unknown>>
+
+const isObject = (value: unknown): value is Cases =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function failedCases(value: Cases, path: readonly string[] = []): string[] {
+  return Object.entries(value).flatMap(([name, one]) => {
+    if (isObject(one)) return failedCases(one, [...path, name])
+    return one === true ? [] : [[...path, name].join('/')]
+  })
+}
+
+function missingCases(value: Cases, begun: readonly (readonly string[])[]): string[] {
+  return begun.flatMap((path) => {
+    let found: unknown = value
+    for (const key of path) {
+      found = isObject(found) && Object.hasOwn(found, key) ? found[key] : undefined
+    }
+    return found === undefined ? [path.join('/')] : []
+  })
 }

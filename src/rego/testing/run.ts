@@ -10,8 +10,9 @@ import {
   type Loaded,
   type LoadOptions,
   ParseCache,
+  type TestRule,
 } from '../index.ts'
-import { failedCases, testRules, type TestRule } from './rules.ts'
+import { BegunCases, type Outcome, outcomeOf, testRules } from './rules.ts'
 
 /** Modules by file, and the documents they read. */
 interface RegoFiles {
@@ -66,9 +67,9 @@ type RegoReport =
 /** Runs the `test_` rules of Rego files; one that starts with `todo_` is left out and counted. */
 export function runRegoTests(files: RegoFiles, options: Options): RegoReport {
   const { coverage, v0 } = options
-  const { data } = files
+  const { data, modules } = files
   const parsed = new ParseCache()
-  const { tests, modules } = testRules(files.modules, v0, parsed)
+  const tests = testRules(modules, v0, parsed)
   const cases = tests.filter(({ entrypoint }) => options.wanted(entrypoint))
   const entrypoints = cases.map(({ entrypoint }) => entrypoint)
   // Nothing calls rules here; as entrypoints they are compiled, so that what no test reaches is counted.
@@ -80,17 +81,20 @@ export function runRegoTests(files: RegoFiles, options: Options): RegoReport {
     modules,
     entrypoints: all,
     trace: coverage,
+    tests: true,
     v0,
     parsed,
     ...capabilities,
   })
   if (!compiled.ok) return compiled
-  const builtins = Object.fromEntries(
-    foreign.map(([name, one]) => [name, (...args: unknown[]) => one.call(...args)]),
+  const begun = new BegunCases()
+  const brought = foreign.map(
+    ([name, one]) => [name, (...args: unknown[]) => one.call(...args)] as const,
   )
+  const builtins = { ...Object.fromEntries(brought), ...begun.builtins }
   const loaded = load(compiled, { data, builtins })
   const why = new Why(modules, { data, builtins }, { entrypoints, v0, parsed, ...capabilities })
-  const results = cases.map((one) => runCase(loaded, one, why))
+  const results = cases.map((one) => runCase(loaded, one, { begun, why }))
   if (!coverage) return { ok: true, results }
   return { ok: true, results, coverage: coverageOf(compiled, loaded) }
 }
@@ -111,28 +115,25 @@ function ruleEntrypoints(
   return [...found]
 }
 
-function runCase(loaded: Loaded, one: TestRule, why: Why): RegoTestResult {
-  const base = { kind: 'rego', ...one } as const
-  if (one.name.startsWith('todo_')) return { ...base, outcome: 'todo', ms: 0 }
+function runCase(
+  loaded: Loaded,
+  one: TestRule,
+  { begun, why }: { readonly begun: BegunCases; readonly why: Why },
+): RegoTestResult {
+  const { entrypoint, name, file, location } = one
+  const base = { kind: 'rego', entrypoint, name, file, row: location.row } as const
+  if (one.isTodo) return { ...base, outcome: 'todo', ms: 0 }
   const startedAt = performance.now()
-  const got = gotInstead(loaded, one.entrypoint)
+  const outcome = outcomeOf(loaded, one, begun)
   const ms = Math.round((performance.now() - startedAt) * 100) / 100
-  if (got === undefined) return { ...base, outcome: 'passed', ms }
-  return { ...base, outcome: 'failed', ms, want: 'true', got, ...why.of(one) }
+  if (outcome.kind === 'holds') return { ...base, outcome: 'passed', ms }
+  return { ...base, outcome: 'failed', ms, want: 'true', got: gotText(outcome), ...why.of(one) }
 }
 
-function gotInstead(loaded: Loaded, entrypoint: string): string | undefined {
-  try {
-    const value = loaded.evaluate(entrypoint)
-    if (value === true) return undefined
-    // `test_x[name]`: each name is a case, and all have to hold.
-    const failed = failedCases(value)
-    if (failed) return failed.length === 0 ? undefined : `not ${failed.join(', ')}`
-    return value === undefined ? 'undefined' : JSON.stringify(value)
-  } catch (error) {
-    if (error instanceof EvalError) return `${error.code}: ${error.message}`
-    throw error
-  }
+function gotText(outcome: Exclude<Outcome, { readonly kind: 'holds' }>): string {
+  if (outcome.kind === 'cases') return `not ${outcome.failed.join(', ')}`
+  if (outcome.kind === 'error') return `${outcome.error.code}: ${outcome.error.message}`
+  return outcome.value === undefined ? 'undefined' : JSON.stringify(outcome.value)
 }
 
 /** Says why a test failed, by running it again in a build that keeps values; made when the first one fails. */
@@ -173,7 +174,7 @@ class Why {
   #compiled() {
     if (this.#build !== undefined) return this.#build
     const modules = this.#modules
-    const compiled = compile({ modules, ...this.#options, trace: 'values' })
+    const compiled = compile({ modules, ...this.#options, tests: true, trace: 'values' })
     // What cannot be built for one failed test cannot for the next.
     this.#build = compiled.ok && { compiled, loaded: load(compiled, this.#world) }
     return this.#build

@@ -7,9 +7,11 @@ import {
   type Value,
   writeValue,
 } from '../value.ts'
-import { array, type Family, fail, members, object, wrongType } from './kind.ts'
+import { array, type Family, fail, members, object, TooLargeError, wrongType } from './kind.ts'
 
 // ---- graph.reachable_paths
+
+const WORK_MAX = 1_000_000
 
 function reachablePaths(graph: RegoObject, initial: readonly Value[]): Value {
   const edges = new Map(
@@ -22,7 +24,7 @@ function reachablePaths(graph: RegoObject, initial: readonly Value[]): Value {
   let work = 0
   // A neighbour that is no node ends a path, and so does one that the path has been at.
   const go = (node: Value, path: readonly Value[], seen: ReadonlySet<string>): void => {
-    if (++work > 1_000_000) fail('graph is too large')
+    if (++work > WORK_MAX) throw new TooLargeError(`more than ${WORK_MAX} steps of paths`)
     const key = writeValue(node)
     const next = edges.get(key)
     if (!next) return void found.push([...path])

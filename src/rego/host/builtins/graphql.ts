@@ -15,7 +15,7 @@ import type {
 import { Kind } from 'graphql/language/kinds.js'
 import { graphql as library, graphqlValidate } from '../../libraries.ts'
 import { fromJs, isArray, Num, RegoObject, type Value, writeJson } from '../value.ts'
-import { type Family, fail, holds, text, wrongType } from './kind.ts'
+import { type Family, fail, holds, spend, text, wrongType } from './kind.ts'
 
 type Json = { [key: string]: unknown }
 
@@ -384,7 +384,12 @@ function located(error: unknown): never {
   throw error
 }
 
+/** What reading and checking cost of the budget: by letters, and of each schema with what GraphQL brings itself. */
+const LETTER_COST = 4
+const SCHEMA_COST = 3_000
+
 function readText(source: string): DocumentNode {
+  spend(source.length * LETTER_COST)
   if (/^[\s,]*(#[^\n]*[\s,]*)*$/.test(source)) return { kind: Kind.DOCUMENT, definitions: [] }
   try {
     return library().parse(source, { allowLegacyFragmentVariables: true })
@@ -417,6 +422,7 @@ const PLACEHOLDER = 'Query_'
 
 /** A schema as lenient as gqlparser: types may be only extended, a query type may be missing. */
 function buildSchema(document: DocumentNode): GraphQLSchema {
+  spend(SCHEMA_COST)
   const known = new Set(
     document.definitions.flatMap((d) =>
       'name' in d && d.name && !d.kind.endsWith('Extension') ? [d.name.value] : [],

@@ -19,6 +19,13 @@ export class BuiltinError extends Error {
 const MOST = 100_000_000
 let spent = 0
 let most = MOST
+let evaluation = 0
+
+/** An evaluation begins: what it has made it pays for. */
+export function beginEvaluation(): void {
+  evaluation++
+}
+export const evaluationNumber = (): number => evaluation
 
 /** A call begins, of an evaluation that has so many steps left. */
 export function beginSpending(left: number): void {
@@ -31,11 +38,14 @@ export function spend(steps: number): void {
   spent += steps
   if (spent > most) throw new SpentError()
 }
+export const spentSoFar = (): number => spent
 export class SpentError extends Error {
   constructor() {
     super('evaluation budget spent')
   }
 }
+/** What an answer would take is beyond what an evaluation may have: no answer must look like none. */
+export class TooLargeError extends Error {}
 export function takeSpent(): number {
   const steps = spent
   spent = 0

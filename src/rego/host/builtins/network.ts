@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { isArray, num, RegoObject, RegoSet, type Value } from '../value.ts'
-import { type Family, fail, text } from './kind.ts'
+import { type Family, fail, spend, text, TooLargeError } from './kind.ts'
 
 interface Network {
   readonly address: bigint
@@ -83,10 +83,13 @@ function contains(a: Network, b: Network): boolean {
 }
 
 const EXPAND_MAX = 1 << 17
+/** What writing one out costs of the budget. */
+const ADDRESS_COST = 8
 
 function expand(n: Network): Value {
   const count = 1n << BigInt(n.width - n.bits)
-  if (count > BigInt(EXPAND_MAX)) return fail('too many addresses')
+  if (count > BigInt(EXPAND_MAX)) throw new TooLargeError(`more than ${EXPAND_MAX} addresses`)
+  spend(Number(count) * ADDRESS_COST)
   return new RegoSet(
     Array.from({ length: Number(count) }, (_, i) =>
       show({ address: n.address + BigInt(i), width: n.width }),

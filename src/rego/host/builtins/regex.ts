@@ -2,24 +2,40 @@ import type { RE2JS } from 're2js'
 import { matchGlob } from '../glob/glob.ts'
 import { re2 } from '../../libraries.ts'
 import { isArray, type Value, num } from '../value.ts'
-import { BuiltinError, type Family, fail, holds, int, text, wrongType } from './kind.ts'
+import { Kept } from './kept.ts'
+import { BuiltinError, type Family, fail, holds, int, spend, text, wrongType } from './kind.ts'
 
-const CACHE_MAX = 200
-const cache = new Map<string, RE2JS>()
+const kept = new Kept<RE2JS>(200)
+/** A program of more instructions is not kept: two hundred of the largest would take many gigabytes. */
+const KEPT_MAX = 50_000
+/** What compiling costs of the budget, measured: three microseconds for a letter or an instruction. */
+const LETTER_COST = 8
+const INSTRUCTION_COST = 16
+/** Of a class by name, `\pL`, and of a range that is looked through for letters of two cases. */
+const CLASS_COST = 400
+const FOLDED_RANGE_COST = 5_000
+/** Of each match, with what its groups hold. */
+const MATCH_COST = 8
 
 /** A pattern in RE2 syntax; evaluation is linear in the text whatever the pattern. */
 export function compilePattern(pattern: string): RE2JS {
-  let compiled = cache.get(pattern)
-  if (!compiled) {
+  return kept.of(pattern, readingCost(pattern), () => {
     try {
-      compiled = re2().RE2JS.compile(pattern)
+      const value = re2().RE2JS.compile(pattern)
+      // `a{0,900}` is nine letters and 1,800 instructions.
+      const size = value.programSize()
+      return { value, steps: size * INSTRUCTION_COST, isLarge: size > KEPT_MAX }
     } catch (error) {
       return fail(`error parsing regexp: ${error instanceof Error ? error.message : ''}`)
     }
-    if (cache.size >= CACHE_MAX) cache.clear()
-    cache.set(pattern, compiled)
-  }
-  return compiled
+  })
+}
+
+function readingCost(pattern: string): number {
+  const classes = pattern.match(/\\[pP]/g)?.length ?? 0
+  const foldsWide = /\(\?[a-zA-Z-]*i/.test(pattern) && /\\x|[^\0-\x7f]/.test(pattern)
+  const ranges = foldsWide ? pattern.split('-').length - 1 : 0
+  return pattern.length * LETTER_COST + classes * CLASS_COST + ranges * FOLDED_RANGE_COST
 }
 
 interface Match {
@@ -35,6 +51,7 @@ function matches(pattern: string, s: string, most: number): Match[] {
   let last = -1
   const limit = most < 0 ? Infinity : most
   while (found.length < limit && matcher.find()) {
+    spend(MATCH_COST)
     const start = matcher.start()
     const end = matcher.end()
     if (start === end && start === last) continue

@@ -11,6 +11,7 @@ import {
   writeJson,
   writeValue,
 } from '../value.ts'
+import { Kept } from './kept.ts'
 import { type Family, fail, holds, spend } from './kind.ts'
 
 /** What a document or a schema is given as: a text of JSON, or the JSON itself. */
@@ -33,11 +34,10 @@ function plain(v: Value): Value {
   )
 }
 
-/** Schemas that were read, the latest last: policies ask the same few of document after document. */
-const CACHE_MAX = 100
+/** Policies ask the same few schemas of document after document. */
+const kept = new Kept<Schema>(100)
 /** A schema of more text than this is not kept. */
 const KEPT_MAX = 1 << 18
-const cache = new Map<string, Schema>()
 /** What reading a schema costs of the budget, by letters of its text. */
 const READING_COST = 20
 
@@ -46,19 +46,11 @@ function schemaOf(v: Value | undefined): Schema {
     return fail('wrong type, expected string or object')
   const key = typeof v === 'string' ? JSON.stringify(v) : writeValue(v)
   spend(key.length >> 2)
-  const known = cache.get(key)
-  if (known) {
-    cache.delete(key)
-    cache.set(key, known)
-    return known
-  }
-  spend(key.length * READING_COST)
-  const schema = readSchema(documentOf(v))
-  if (key.length > KEPT_MAX) return schema
-  const [oldest] = cache.keys()
-  if (cache.size >= CACHE_MAX && oldest !== undefined) cache.delete(oldest)
-  cache.set(key, schema)
-  return schema
+  return kept.of(key, key.length * READING_COST, () => ({
+    value: readSchema(documentOf(v)),
+    steps: 0,
+    isLarge: key.length > KEPT_MAX,
+  }))
 }
 
 function described({ type, field, description }: Problem): Value {
