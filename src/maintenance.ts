@@ -1,3 +1,5 @@
+import fs from 'node:fs'
+import path from 'node:path'
 import type { Pool } from 'pg'
 import { liveReplicas } from './control/replica.ts'
 import { ensureDirectory } from './lib/directories.ts'
@@ -64,10 +66,18 @@ interface Parts {
   readonly checkpoints: Checkpointer
 }
 
+// A mistyped directory must not become one with a record of its own.
+function assertRecord({ databaseUrl, dataDir }: Config): void {
+  const isThere = (name: string) => fs.existsSync(path.join(dataDir, name))
+  if (databaseUrl !== null || isThere('db') || isThere('checkpoints.jsonl')) return
+  throw new NothingToDo(`there is no record in ${dataDir}; set DATA_DIR or DATABASE_URL`)
+}
+
 async function withRecord<Output>(
   config: Config,
   work: (parts: Parts) => Promise<Output>,
 ): Promise<Output> {
+  assertRecord(config)
   ensureDirectory(config.dataDir, 0o700)
   const log = createLogger(config.logLevel, config.logFile)
   const store = new Store({ databaseUrl: config.databaseUrl, dataDir: config.dataDir, log })

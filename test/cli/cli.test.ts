@@ -312,6 +312,13 @@ describe('portcullis', function () {
         expect(stderr).to.include('entries of its record').and.include('accept-loss')
         expect(fs.existsSync(db) && fs.readdirSync(db).length > 0).to.equal(false)
       }
+      for (const command of ['accept-loss', 'new-key']) {
+        const elsewhere = path.join(scratch('data'), 'mistyped')
+        const repair = ['audit', command, '--reason', 'a slip']
+        const { code, stderr } = await portcullis(repair, { DATA_DIR: elsewhere })
+        expect([code, fs.existsSync(elsewhere)], stderr).to.deep.equal([2, false])
+        expect(stderr).to.include('there is no record in')
+      }
       const args = ['audit', 'accept-loss', '--reason', 'the disk died']
       const accepted = await portcullis(args, { DATA_DIR: dataDir })
       expect(accepted.code, accepted.stderr).to.equal(0)
