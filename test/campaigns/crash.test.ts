@@ -7,7 +7,7 @@ describe('killed under load', function () {
   this.timeout(600_000)
 
   it('the gate loses nothing acknowledged, repeats nothing, and lists what is unknown', async () => {
-    const report = await crashCampaign({ kills: 4, victim: 'gate' })
+    const report = await crashCampaign({ kills: 2, victim: 'gate' })
     expect(report.acknowledged).to.be.greaterThan(0)
     expect(report.effects).to.be.greaterThan(0)
   })
@@ -17,7 +17,7 @@ describe('killed under load', function () {
       console.log('      skipped: no PostgreSQL binaries (initdb, pg_ctl) on this machine')
       this.skip()
     }
-    const report = await crashCampaign({ kills: 3, victim: 'database' })
+    const report = await crashCampaign({ kills: 2, victim: 'database' })
     expect(report.effects).to.be.greaterThan(0)
   })
 })
