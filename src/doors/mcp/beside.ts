@@ -56,11 +56,13 @@ export function relayBeside(parts: McpParts, server: string): Beside {
       const tool = shown.bundle.tools.get(exposedName(server, method))
       const by = toolFor(shown, reads.by)
       const isShown = toolFor(shown, method) !== undefined && by !== undefined
+      // Who may not read something is not told its values either, whatever completes them.
+      const isUnknown = !tool || (reads.by !== method && !by)
       return {
         server,
         args,
         tool: {
-          tool: tool?.name ?? unknownName(server, method),
+          tool: isUnknown ? unknownName(server, method) : tool.name,
           schema: tool?.argsSchema ?? {},
           hasOutputSchema: false,
           isShown: isShown && exposes(by, reads.name),

@@ -25,6 +25,7 @@ const GATE_YAML = GATE.replace(
   'rate_limits:',
   `  - { roles: [worker, careful], tools: ["mcp.crm.*"], effect: allow }
   - { roles: [careful], tools: ["mcp.crm.resources.read"], effect: require_approval }
+  - { roles: [completer], tools: ["mcp.crm.completion.complete"], effect: allow }
 rate_limits:`,
 )
 const ME = { name: 'tests', version: '1' }
@@ -270,6 +271,18 @@ for (const era of ['legacy', 'modern'] as const) {
         const { body: record } = await gate.call('GET', '/audit/timeline?kind=decision&limit=1')
         expect(record.entries[0]).to.include({ effect: 'deny', tool: 'mcp/*/prompts/get' })
       }
+    })
+
+    it('are completed for nobody who may not read them', async () => {
+      const reader = await CONNECT['SDK 1.x']?.(
+        `${url}/crm`,
+        await gate.agent('completer', ['completer']),
+      )
+      const before = server.asked.length
+      const { message } = await thrownBy(reader?.complete('summary', 'a'))
+      expect(message).to.contain('Unknown prompt')
+      expect(server.asked).to.have.length(before)
+      await reader?.close()
     })
 
     it('are tools like any other to `POST /act`, within what is exposed', async () => {
