@@ -14,6 +14,8 @@ import { aimOf, toAsked, type AskedParts } from '../proxy/asked.ts'
 export type ExtAuthzParts = AskedParts & Pick<HttpParts, 'pipeline' | 'policies'>
 
 export const PREFIX = '/ext-authz/'
+/** `false` where Envoy sends all of a body. */
+const PARTIAL_BODY = 'x-envoy-auth-partial-body'
 
 /** What Envoy is told. A refusal was decided; what could not be decided or recorded is thrown. */
 export type Verdict =
@@ -26,7 +28,7 @@ export async function judged(req: IncomingMessage, parts: ExtAuthzParts): Promis
   // Args travel in the path here, and the log knows nothing of masks.
   stateOf(req).shownPath = () =>
     parts.policies.current.record.args.length > 0 ? `${PREFIX}${aimed.upstream}/…` : undefined
-  if (header(req, 'x-envoy-auth-partial-body')?.toLowerCase() === 'true') throw cutShort()
+  if ((header(req, PARTIAL_BODY) ?? 'false') !== 'false') throw cutShort()
   const files = new SentFiles()
   try {
     const { submission } = toAsked(req, aimed, files, parts)

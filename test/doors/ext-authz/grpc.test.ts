@@ -25,11 +25,20 @@ interface Asked {
   readonly key?: string | null
   readonly headers?: Record<string, string>
   readonly body?: Buffer
+  /** In place of `body`, as Envoy has it without `pack_as_bytes`. */
+  readonly text?: string
+  /** Lines of headers, each by itself, beside `headers`. */
+  readonly lines?: readonly (readonly [string, string])[]
   readonly size?: number
   readonly upstream?: string
   readonly deadline?: number
   readonly at?: Told
 }
+
+const lineOf = ([key, value]: readonly [string, string]) => ({
+  key,
+  raw_value: Buffer.from(value),
+})
 
 function clientAt(port: number): Told {
   const { envoy } = grpc.loadPackageDefinition(ENVOY) as Told
@@ -64,7 +73,8 @@ describe('external authorization of Envoy over gRPC', function () {
     const http = {
       ...{ id: '1', method, path: target, host: 'test', size: options.size ?? body.length },
       headers: { ...own, ...headers },
-      raw_body: body,
+      ...(options.text === undefined ? { raw_body: body } : { body: options.text }),
+      ...(options.lines ? { header_map: { headers: options.lines.map(lineOf) } } : {}),
     }
     const request = { attributes: { request: { http }, context_extensions: { upstream } } }
     const deadline = Date.now() + (options.deadline ?? 30_000)
@@ -141,6 +151,33 @@ describe('external authorization of Envoy over gRPC', function () {
       const { denied_response } = await check('PATCH', '/items/i-1', asked)
       expect(denied_response.body).to.contain('body_truncated')
     }
+  })
+
+  it('refuses a body of which a header, whichever there is, says that it is not all', async () => {
+    const whole = json({ note: 'n' })
+    const name = 'x-envoy-auth-partial-body'
+    for (const said of [
+      ['false'],
+      ['false', 'true'],
+      ['true', 'false'],
+      ['false, true'],
+      ['yes'],
+    ]) {
+      const lines = said.map((one) => [name, one] as const)
+      const { status } = await check('PATCH', '/items/i-1', { ...whole, lines })
+      expect(status?.code ?? 0, said.join(' and ')).to.equal(said.join() === 'false' ? 0 : 7)
+    }
+    const chunked = { headers: { 'transfer-encoding': 'chunked' } }
+    expect(codeIn(await check('GET', '/items/i-1', chunked))).to.equal('policy_denied')
+  })
+
+  it('refuses a body as text, in which Envoy replaces what is no UTF-8', async () => {
+    const { headers } = json({})
+    const { denied_response } = await check('PATCH', '/items/i-1', {
+      headers,
+      text: '{"note":"!"}',
+    })
+    expect(denied_response.body).to.contain('pack_as_bytes')
   })
 
   it('answers no message that is too large, and none past its deadline', async () => {

@@ -68,8 +68,19 @@ describe('external authorization of Envoy over HTTP', function () {
       body: { note: 'n' },
       headers: { 'x-envoy-auth-partial-body': 'true' },
     })
+    const said = { 'x-envoy-auth-partial-body': 'false, true' }
+    const twice = await check('PATCH', '/items/i-1', { body: { note: 'n' }, headers: said })
+    expect(twice.code).to.equal('policy_denied')
     expect(cut).to.include({ status: 403, code: 'policy_denied' })
     expect(cut.text).to.contain('body_truncated')
+  })
+
+  it('refuses a body that Envoy did not send along', async () => {
+    const headers = { 'content-type': 'application/json' }
+    const unseen = await check('PATCH', '/items/i-1', { headers })
+    expect(unseen).to.include({ status: 403, code: 'policy_denied' })
+    expect(unseen.text).to.contain('body_truncated')
+    expect((await check('PATCH', '/items/i-1')).status).to.equal(200)
   })
 
   it('refuses paths that could be read in two ways', async () => {
