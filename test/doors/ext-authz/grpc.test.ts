@@ -180,6 +180,15 @@ describe('external authorization of Envoy over gRPC', function () {
     expect(denied_response.body).to.contain('pack_as_bytes')
   })
 
+  it('refuses what an upstream may take for another request than the one that was judged', async () => {
+    for (const name of ['x-http-method-override', 'X-Method-Override', 'x-original-url']) {
+      const { denied_response } = await check('GET', '/items', { headers: { [name]: 'DELETE' } })
+      expect(denied_response?.body, name).to.contain('invalid_request')
+    }
+    expect(codeIn(await check('GET', '/items?status=a;status=b'))).to.equal('invalid_request')
+    expect((await check('GET', '/items?status=a%3Bb')).ok_response).to.be.an('object')
+  })
+
   it('answers no message that is too large, and none past its deadline', async () => {
     const body = Buffer.alloc(2 << 20, 'x')
     expect(await check('PATCH', '/items/i-1', { body })).to.deep.equal({ failed: 8 })

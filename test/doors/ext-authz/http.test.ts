@@ -83,6 +83,12 @@ describe('external authorization of Envoy over HTTP', function () {
     expect((await check('PATCH', '/items/i-1')).status).to.equal(200)
   })
 
+  it('refuses what an upstream may take for another request than the one that was judged', async () => {
+    const headers = { 'x-http-method-override': 'DELETE' }
+    expect((await check('GET', '/items', { headers })).code).to.equal('invalid_request')
+    expect((await check('GET', '/items?status=a;status=b')).code).to.equal('invalid_request')
+  })
+
   it('refuses paths that could be read in two ways', async () => {
     for (const path of ['/items/..%2f..%2fadmin', '/items//i-1', '/items/%00']) {
       expect((await check('GET', path)).status, path).to.be.oneOf([400, 403])
