@@ -10,7 +10,7 @@ import { allow, assertSingle, callerOfKey, presentedKey } from '../edge/edge.ts'
 import { errorBody, errorHeaders, toGatewayError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { type CheckRequest, heldRequest } from './held-request.ts'
-import { type ExtAuthzParts, isDecided, judged, type Verdict } from './verdict.ts'
+import { type ExtAuthzParts, isDecided, judged, keysIn, type Verdict } from './verdict.ts'
 
 // Envoy's external authorization over gRPC. Envoy itself has a key of role `pep`, in the metadata `authorization`; the
 // request that it asks about has the agent's own. What was decided is an answer (`CheckResponse`); whatever kept the gate
@@ -167,8 +167,7 @@ function allowed(
 ): CheckResponse {
   const ok_response = {
     headers: [headerOption('portcullis-decision', decisionId)],
-    // The gate's keys are none of the upstream's business.
-    headers_to_remove: ['x-api-key', 'authorization'].filter((name) => name in req.headers),
+    headers_to_remove: keysIn(req),
   }
   const fields = { decision_id: { string_value: decisionId }, revision: { string_value: revision } }
   return Object.assign(

@@ -90,6 +90,10 @@ function refusal({
 /** Switches are decisions, although they are said with a 503. */
 const DECIDED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['kill_switch_engaged'])
 
+/** The gate's keys are none of the upstream's business. */
+export const keysIn = ({ headers }: IncomingMessage): readonly string[] =>
+  ['x-api-key', 'authorization'].filter((name) => Object.hasOwn(headers, name))
+
 /** Whether it was decided, and not that nothing could be decided or recorded. */
 export const isDecided = ({ status, code }: GatewayError): boolean =>
   status < 500 || DECIDED.has(code)

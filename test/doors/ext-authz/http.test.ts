@@ -38,6 +38,15 @@ describe('external authorization of Envoy over HTTP', function () {
     expect(gate.upstream.effects).to.deep.equal([])
   })
 
+  it('has Envoy take the key away before the upstream sees it', async () => {
+    const removed = async (headers: Record<string, string>) =>
+      (await check('GET', '/items', { key: null, headers })).headers.get(
+        'x-envoy-auth-headers-to-remove',
+      )
+    expect(await removed({ authorization: `Bearer ${key}` })).to.equal('authorization')
+    expect(await removed({ 'x-api-key': key })).to.equal('x-api-key')
+  })
+
   it('judges a HEAD and a body of no length as what they are', async () => {
     const withoutArgs = await check('POST', '/people/p-1/mail')
     expect([withoutArgs.status, withoutArgs.code]).to.deep.equal([400, 'invalid_request'])
