@@ -1,6 +1,7 @@
 import grpc from '@grpc/grpc-js'
 import loader from '@grpc/proto-loader'
 import { expect } from 'chai'
+import http2 from 'node:http2'
 import { createRequire } from 'node:module'
 import net from 'node:net'
 import path from 'node:path'
@@ -51,8 +52,9 @@ describe('external authorization of Envoy over gRPC', function () {
   let key: string
   let pep: string
   let client: Told
+  let port: number
   before(async () => {
-    const port = await freePort()
+    port = await freePort()
     gate = await TestGate.start({
       env: { EXT_AUTHZ_GRPC_PORT: String(port), RATE_LIMIT_PER_S: '1000' },
     })
@@ -128,6 +130,28 @@ describe('external authorization of Envoy over gRPC', function () {
     expect(await check('GET', '/items', { pep: null })).to.deep.equal({ failed: 16 })
     expect(await check('GET', '/items', { pep: 'wrong-key' })).to.deep.equal({ failed: 16 })
     expect(await check('GET', '/items', { pep: key })).to.deep.equal({ failed: 7 })
+  })
+
+  it('reads nothing of the message of whoever is none', async () => {
+    const session = http2.connect(`http://127.0.0.1:${port}`)
+    const statusOf = (headers: Record<string, string>) =>
+      new Promise<unknown>((resolve, reject) => {
+        const stream = session.request({
+          ...{ ':method': 'POST', ':path': '/envoy.service.auth.v3.Authorization/Check' },
+          ...{ 'content-type': 'application/grpc', te: 'trailers', ...headers },
+        })
+        stream.on('response', (head) => head['grpc-status'] && resolve(head['grpc-status']))
+        stream.on('trailers', (trailers) => resolve(trailers['grpc-status']))
+        stream.on('error', reject)
+        stream.write(Buffer.alloc(4)) // and what is missing of it never comes
+      })
+    try {
+      expect(await statusOf({})).to.equal('16')
+      expect(await statusOf({ authorization: 'Bearer wrong' })).to.equal('16')
+      expect(await statusOf({ authorization: `Bearer ${key}` })).to.equal('7')
+    } finally {
+      session.destroy()
+    }
   })
 
   it('refuses a request without an agent’s key, or with a wrong one', async () => {
