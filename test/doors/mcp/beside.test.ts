@@ -165,7 +165,7 @@ for (const era of ['legacy', 'modern'] as const) {
             expect(message, uri).to.contain('Resource not found')
             expect(code, uri).to.be.oneOf([-32_002, -32_602])
           }
-          for (const name of ['internal', 'summar', 'a/summary', 'nothing']) {
+          for (const name of ['internal', 'summar', 'a/summary', 'nothing', 'summary\u0000']) {
             expect((await thrownBy(reader.prompt(name))).message).to.contain('Unknown prompt')
             expect((await thrownBy(reader.complete(name, ''))).message).to.contain('Unknown prompt')
           }
@@ -301,6 +301,9 @@ const CROOKED = [
   'notes://public/..',
   'notes://public/%2e%2e/secret/three',
   'notes://public/..%2Fsecret/three',
+  'notes://public/..%252Fsecret/three',
+  'notes://public/%25252e%2e/secret/three',
+  'notes://public/..;/secret/three',
   'notes://public/..\\secret\\three',
   'notes://public/.?x',
   'notes://public/one\u0000',
