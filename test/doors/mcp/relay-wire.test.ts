@@ -175,6 +175,11 @@ describe('MCP relayed: what a server may say', () => {
       'response_unreadable',
       'failed',
     ],
+    'two things beside a result': [
+      `{"jsonrpc":"2.0","id":"$ID","result":{"_meta":{"${ERROR}":{}},"_meta":{},"content":[]}}`,
+      'response_unreadable',
+      'failed',
+    ],
     'a result that is none': [
       '{"jsonrpc":"2.0","id":"$ID","result":7}',
       'response_unreadable',
