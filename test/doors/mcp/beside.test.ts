@@ -293,6 +293,33 @@ for (const era of ['legacy', 'modern'] as const) {
   })
 }
 
+describe('a tool of an MCP server that is called as the method', () => {
+  it('is called as a tool, and reads no resource', async () => {
+    const server = await McpServerFixture.start('modern')
+    const own = { name: 'resources.read', inputSchema: { type: 'object' } } as const
+    server.tools = [own]
+    const gate = await TestGate.start({
+      policies: {
+        'tools.yaml': toolsYaml(server.url).replace(/mcp:\n[^]*$/, ''),
+        'gate.yaml': GATE.replace('"items.list",', '"items.list", "mcp.crm.*",'),
+        'mcp-pins.json': pinsOf('crm', [own]),
+      },
+    })
+    try {
+      const url = `${gate.gate.url}/mcp/crm`
+      const reader = await CONNECT['SDK 1.x']?.(url, await gate.agent('reader'))
+      expect(reader?.capabilities()).to.not.have.any.keys('resources')
+      const { message } = await thrownBy(reader?.read('notes://public/one'))
+      expect(message).to.contain('Resource not found')
+      expect(server.calls).to.deep.equal([])
+      await reader?.close()
+    } finally {
+      await gate.stop()
+      await server.stop()
+    }
+  })
+})
+
 /** Not exposed, or written so that a server may take it for something else. */
 const CROOKED = [
   'notes://secret/three',
