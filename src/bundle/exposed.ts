@@ -24,7 +24,9 @@ export function mcpMethodOf({ declared }: Pick<Tool, 'declared'>): ExposedMethod
 const URI_CHARS_MAX = 2_048
 const NAME_CHARS_MAX = 128
 /** What servers may take for another path than the one that the globs saw, and what no URI holds. */
-const CROOKED = String.raw`/\.{1,2}(?:[/?#]|$)|%2[eEfF]|%5[cC]|%00|[^\x21-\x5b\x5d-\x7e]`
+const CROOKED = String.raw`/\.{1,2}(?:[/?#;]|$)|%(?:25)*(?:2[eEfF]|5[cC]|00)|[^\x21-\x5b\x5d-\x7e]`
+/** No name holds it, and who reads one may stop there. */
+const CONTROL = String.raw`\p{Cc}`
 
 export interface Exposed {
   readonly resources: readonly string[]
@@ -34,7 +36,7 @@ export interface Exposed {
 /** Schemas of the args of what is exposed, by method. Globs were looked at before. */
 export function exposedSchemas(exposed: Exposed): ReadonlyMap<ExposedMethod, JsonObject> {
   const uri = textOf(exposed.resources, URI_CHARS_MAX, { not: { pattern: CROOKED } })
-  const name = textOf(exposed.prompts, NAME_CHARS_MAX, {})
+  const name = textOf(exposed.prompts, NAME_CHARS_MAX, { not: { pattern: CONTROL } })
   const refs = [
     ...(uri ? [closed({ type: { const: 'ref/resource' }, uri }, [])] : []),
     ...(name ? [closed({ type: { const: 'ref/prompt' }, name }, ['title'])] : []),

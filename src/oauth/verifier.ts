@@ -129,10 +129,14 @@ export class TokenVerifier {
         `the token has no claim \`${agentClaim}\` that names an agent`,
       )
     }
+    // One that cannot be told from others would be taken for nobody, as whom others come too.
+    const subject = payload.sub === undefined ? '' : nameIn(payload, 'sub')
+    if (subject === undefined) {
+      throw new TokenError('invalid', 'the token has a claim `sub` that names nobody')
+    }
     const agent = agents ? agentIn(agents, issuer, client) : client
     return {
-      ...{ issuer, client, agent: agent ?? '' },
-      subject: nameIn(payload, 'sub') ?? '',
+      ...{ issuer, client, subject, agent: agent ?? '' },
       untilMs: (payload.exp + clockToleranceS) * 1_000,
     }
   }

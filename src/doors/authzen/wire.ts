@@ -9,6 +9,8 @@ import type { Evaluation } from '../../inquiries/evaluations.ts'
 // passed over, as it demands; what it demands and is not there, or is of another type, is a 400.
 
 const TEXT_CHARS_MAX = 1_000
+/** PostgreSQL finds entries by the name of an action, and takes 2,704 for that. */
+const TEXT_BYTES_MAX = 2_000
 
 /** The parts of an evaluation request, each as it was given. */
 export type Parts = Readonly<
@@ -66,10 +68,13 @@ export function objectOf(value: Json | undefined, name: string): JsonObject {
 
 export function textOf(value: Json | undefined, name: string): string {
   if (value === undefined) throw new GatewayError('invalid_request', `\`${name}\` is missing`)
-  if (typeof value === 'string' && value !== '' && value.length <= TEXT_CHARS_MAX) return value
+  const isText = typeof value === 'string' && value !== '' && !value.includes('\0')
+  if (isText && value.length <= TEXT_CHARS_MAX && Buffer.byteLength(value) <= TEXT_BYTES_MAX) {
+    return value
+  }
   throw new GatewayError(
     'invalid_request',
-    `\`${name}\` must be a string of at most ${TEXT_CHARS_MAX} characters`,
+    `\`${name}\` must be a string of at most ${TEXT_CHARS_MAX} characters (${TEXT_BYTES_MAX} bytes), without NUL`,
   )
 }
 

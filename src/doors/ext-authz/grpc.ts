@@ -1,6 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import path from 'node:path'
-import type { sendUnaryData, Server, ServerUnaryCall } from '@grpc/grpc-js'
+import type {
+  Metadata,
+  sendUnaryData,
+  Server,
+  ServerInterceptor,
+  ServerUnaryCall,
+} from '@grpc/grpc-js'
 import type { Caller } from '../../agents/keys.ts'
 import { GatewayError } from '../../errors.ts'
 import { newId } from '../../lib/ids.ts'
@@ -10,7 +16,7 @@ import { allow, assertSingle, callerOfKey, presentedKey } from '../edge/edge.ts'
 import { errorBody, errorHeaders, toGatewayError } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
 import { type CheckRequest, heldRequest } from './held-request.ts'
-import { type ExtAuthzParts, isDecided, judged, type Verdict } from './verdict.ts'
+import { type ExtAuthzParts, isDecided, judged, keysIn, type Verdict } from './verdict.ts'
 
 // Envoy's external authorization over gRPC. Envoy itself has a key of role `pep`, in the metadata `authorization`; the
 // request that it asks about has the agent's own. What was decided is an answer (`CheckResponse`); whatever kept the gate
@@ -34,12 +40,20 @@ const OVERWRITE = 2
 
 type Call = ServerUnaryCall<CheckRequest, unknown>
 type Callback = sendUnaryData<unknown>
+type Grpc = Awaited<ReturnType<typeof libraries>>['grpc']
+
+interface Told {
+  readonly requestId: string
+  readonly say: (status: number, caller?: string) => void
+}
 
 /** The port at which Envoy asks. */
 export class ExtAuthzGrpc {
   readonly #parts: GrpcParts
   readonly #at: { readonly host: string; readonly port: number }
   readonly #keys: Parameters<typeof callerOfKey>[0]
+  /** Who sent a call, from its head on. */
+  readonly #peps = new WeakMap<Metadata, Caller>()
   #server: Server | undefined
 
   constructor(parts: GrpcParts, at: { readonly host: string; readonly port: number }) {
@@ -58,6 +72,7 @@ export class ExtAuthzGrpc {
     const server = new grpc.Server({
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.max_concurrent_streams': 1_000,
+      interceptors: [this.#admission(grpc)],
     })
     server.addService(service as Parameters<Server['addService']>[0], {
       Check: (call: Call, callback: Callback) => void this.#check(call, callback),
@@ -86,39 +101,73 @@ export class ExtAuthzGrpc {
     this.#server?.forceShutdown()
   }
 
-  async #check(call: Call, callback: Callback): Promise<void> {
-    const { log, metrics } = this.#parts
-    const requestId = newId('req')
-    const startedAt = performance.now()
-    const told = (status: number, caller?: string) => {
-      metrics.extAuthzChecks.inc({ status: String(status) })
-      const ms = Math.round((performance.now() - startedAt) * 10) / 10
-      log.info({ request_id: requestId, status, ms, caller, client: call.getPeer() }, 'check')
-    }
-    try {
-      const pep = await this.#pepOf(call)
-      this.#parts.inquiries.countOne(pep)
-      const response = await this.#answered(call, requestId)
-      told(response.status.code, pep.name)
-      callback(null, response)
-    } catch (error) {
-      const known = toGatewayError(error)
-      if (known.status >= 500) log.error({ err: error, request_id: requestId }, known.code)
-      const code = statusOf(known)
-      told(code)
-      callback({ code, details: `${known.code}: ${known.message}` })
+  /** Whoever has no key that may ask is refused by the head of a call: nothing of a message is read and kept for them. */
+  #admission({ ServerInterceptingCall }: Grpc): ServerInterceptor {
+    return (_method, call) => {
+      const peer = call.getPeer()
+      const admit = async (metadata: Metadata, next: (metadata: Metadata) => void) => {
+        const told = this.#teller(peer)
+        try {
+          this.#peps.set(metadata, await this.#pepOf(metadata, peer))
+        } catch (error) {
+          call.sendStatus(this.#failure(error, told))
+          return
+        }
+        next(metadata)
+      }
+      return new ServerInterceptingCall(call, {
+        start: (next) => {
+          next({ onReceiveMetadata: (metadata, goOn) => void admit(metadata, goOn) })
+        },
+      })
     }
   }
 
+  async #check(call: Call, callback: Callback): Promise<void> {
+    const told = this.#teller(call.getPeer())
+    try {
+      const pep = this.#peps.get(call.metadata)
+      if (!pep) throw new Error('a call was not looked at before it came in')
+      this.#parts.inquiries.countOne(pep)
+      const response = await this.#answered(call, told.requestId)
+      told.say(response.status.code, pep.name)
+      callback(null, response)
+    } catch (error) {
+      callback(this.#failure(error, told))
+    }
+  }
+
+  /** Puts one call into the log and the numbers. */
+  #teller(peer: string): Told {
+    const { log, metrics } = this.#parts
+    const requestId = newId('req')
+    const startedAt = performance.now()
+    const say = (status: number, caller?: string) => {
+      metrics.extAuthzChecks.inc({ status: String(status) })
+      const ms = Math.round((performance.now() - startedAt) * 10) / 10
+      log.info({ request_id: requestId, status, ms, caller, client: peer }, 'check')
+    }
+    return { requestId, say }
+  }
+
+  #failure(error: unknown, { requestId, say }: Told): { code: number; details: string } {
+    const known = toGatewayError(error)
+    const { log } = this.#parts
+    if (known.status >= 500) log.error({ err: error, request_id: requestId }, known.code)
+    const code = statusOf(known)
+    say(code)
+    return { code, details: `${known.code}: ${known.message}` }
+  }
+
   /** Who asks. @throws GatewayError `unauthenticated`, `forbidden` */
-  async #pepOf(call: Call): Promise<Caller> {
-    const given = call.metadata.get('authorization')
+  async #pepOf(metadata: Metadata, peer: string): Promise<Caller> {
+    const given = metadata.get('authorization')
     const key =
       given.length === 1 ? /^Bearer +(\S{1,512})$/i.exec(String(given[0]))?.[1] : undefined
     if (key === undefined) {
       throw new GatewayError('unauthenticated', 'a key is needed: metadata authorization')
     }
-    const caller = await callerOfKey(this.#keys, key, clientOf(call))
+    const caller = await callerOfKey(this.#keys, key, clientAt(peer))
     if (caller.role === 'pep' || caller.role === 'admin') return caller
     throw new GatewayError('forbidden', `a key of role ${caller.role} may not do this`)
   }
@@ -128,7 +177,7 @@ export class ExtAuthzGrpc {
     let verdict: Verdict
     try {
       req = heldRequest(call.request)
-      await this.#identify(req, requestId, clientOf(call))
+      await this.#identify(req, requestId, clientAt(call.getPeer()))
       verdict = await judged(req, this.#parts)
     } catch (error) {
       const known = toGatewayError(error)
@@ -167,8 +216,7 @@ function allowed(
 ): CheckResponse {
   const ok_response = {
     headers: [headerOption('portcullis-decision', decisionId)],
-    // The gate's keys are none of the upstream's business.
-    headers_to_remove: ['x-api-key', 'authorization'].filter((name) => name in req.headers),
+    headers_to_remove: keysIn(req),
   }
   const fields = { decision_id: { string_value: decisionId }, revision: { string_value: revision } }
   return Object.assign(
@@ -207,8 +255,8 @@ function statusOf(error: GatewayError): number {
 }
 
 /** `ipv4:1.2.3.4:5` or `[::1]:5`, as the library says it. */
-function clientOf(call: Pick<Call, 'getPeer'>): Client {
-  const [, address = ''] = /^(?:ipv[46]:)?\[?(.*?)\]?:\d+$/.exec(call.getPeer()) ?? []
+function clientAt(peer: string): Client {
+  const [, address = ''] = /^(?:ipv[46]:)?\[?(.*?)\]?:\d+$/.exec(peer) ?? []
   return { address, scheme: 'http' }
 }
 

@@ -57,11 +57,10 @@ export function heldRequest({ attributes }: CheckRequest): IncomingMessage {
   return req
 }
 
+// As text, Envoy writes `!` for each byte that is no UTF-8, so that another body would be judged than is passed on.
 function bodyOf({ body, raw_body: raw }: HeldHttp): Buffer {
-  if (body !== '' && raw.length > 0) {
-    throw new GatewayError('invalid_request', 'the request has two bodies')
-  }
-  return body === '' ? Buffer.from(raw) : Buffer.from(body)
+  if (body === '') return Buffer.from(raw)
+  throw new GatewayError('invalid_request', 'the body came as text: set `pack_as_bytes: true`')
 }
 
 function sentHeaders({ headers, header_map: map }: HeldHttp): (readonly [string, string])[] {
@@ -81,7 +80,9 @@ function setHeaders(req: IncomingMessage, sent: readonly (readonly [string, stri
       throw new GatewayError('invalid_request', 'a header is not written plainly')
     }
     req.rawHeaders.push(name, value)
-    req.headers[name] ??= value
+    // Joined, as Node does; those that must stand alone are looked at later.
+    const before = Object.hasOwn(req.headers, name) ? `${String(req.headers[name])}, ` : ''
+    req.headers[name] = `${before}${value}`
   }
 }
 
@@ -89,7 +90,8 @@ function setHeaders(req: IncomingMessage, sent: readonly (readonly [string, stri
 function assertWhole(req: IncomingMessage, { size, method }: HeldHttp, body: Buffer): void {
   const declared = req.headers['content-length']
   if (size > body.length || (declared && declared !== String(body.length))) throw cutShort()
-  const saysThereIsOne =
-    req.headers['transfer-encoding'] !== undefined || req.headers['content-type'] !== undefined
-  if (body.length === 0 && hasBody(method) && saysThereIsOne && declared !== '0') throw cutShort()
+  if (body.length > 0) return
+  const hasType = hasBody(method) && req.headers['content-type'] !== undefined
+  const isUnseen = req.headers['transfer-encoding'] !== undefined || (hasType && declared !== '0')
+  if (isUnseen) throw cutShort()
 }

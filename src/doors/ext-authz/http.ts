@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Router } from 'express'
+import { hasBody } from '../../bundle/target.ts'
+import { header } from '../edge/context.ts'
 import { allow, middleware } from '../edge/edge.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { sendError } from '../edge/errors.ts'
 import { AGENTS } from '../edge/roles.ts'
-import { type ExtAuthzParts, isDecided, judged } from './verdict.ts'
+import { cutShort, type ExtAuthzParts, isDecided, judged, keysIn } from './verdict.ts'
 
 // Envoy's external authorization over HTTP (`ext_authz` with an `http_service` and a `path_prefix`): Envoy sends the request
 // that it holds, without its effect, and carries it out where the answer is 200. It is routed and judged like one at the
@@ -44,6 +46,7 @@ async function checked(
   res: ServerResponse,
   parts: ExtAuthzParts,
 ): Promise<void> {
+  assertSent(req)
   const verdict = await judged(req, parts)
   if (!req.complete) res.setHeader('Connection', 'close')
   if (!verdict.allowed) {
@@ -54,6 +57,15 @@ async function checked(
   }
   res.setHeader('Portcullis-Decision', verdict.decisionId)
   res.setHeader('Portcullis-Revision', verdict.revision)
+  res.setHeader('x-envoy-auth-headers-to-remove', keysIn(req).join(','))
   res.statusCode = 200
   res.end()
+}
+
+// Without `with_request_body` Envoy says that the body is empty, whatever it is: only its type tells that there is one.
+function assertSent(req: IncomingMessage): void {
+  const isEmpty =
+    req.headers['transfer-encoding'] === undefined && !Number(req.headers['content-length'] ?? 0)
+  const hasType = hasBody(req.method ?? '') && header(req, 'content-type') !== undefined
+  if (isEmpty && hasType) throw cutShort()
 }

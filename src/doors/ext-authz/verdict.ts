@@ -6,7 +6,7 @@ import type { Answer } from '../../pipeline/submission.ts'
 import { publicReason, refusalOf } from '../api/answers.ts'
 import { header, stateOf } from '../edge/context.ts'
 import type { HttpParts } from '../edge/parts.ts'
-import { aimOf, toAsked, type AskedParts } from '../proxy/asked.ts'
+import { type Aimed, aimOf, toAsked, type AskedParts } from '../proxy/asked.ts'
 
 // The one evaluation behind both wires of Envoy's external authorization: a request that somebody else holds is routed
 // and judged like one at the proxy, and carried out by whoever asked.
@@ -14,6 +14,8 @@ import { aimOf, toAsked, type AskedParts } from '../proxy/asked.ts'
 export type ExtAuthzParts = AskedParts & Pick<HttpParts, 'pipeline' | 'policies'>
 
 export const PREFIX = '/ext-authz/'
+/** `false` where Envoy sends all of a body. */
+const PARTIAL_BODY = 'x-envoy-auth-partial-body'
 
 /** What Envoy is told. A refusal was decided; what could not be decided or recorded is thrown. */
 export type Verdict =
@@ -26,7 +28,8 @@ export async function judged(req: IncomingMessage, parts: ExtAuthzParts): Promis
   // Args travel in the path here, and the log knows nothing of masks.
   stateOf(req).shownPath = () =>
     parts.policies.current.record.args.length > 0 ? `${PREFIX}${aimed.upstream}/…` : undefined
-  if (header(req, 'x-envoy-auth-partial-body')?.toLowerCase() === 'true') throw cutShort()
+  if ((header(req, PARTIAL_BODY) ?? 'false') !== 'false') throw cutShort()
+  assertSaidOnce(req, aimed)
   const files = new SentFiles()
   try {
     const { submission } = toAsked(req, aimed, files, parts)
@@ -34,6 +37,23 @@ export async function judged(req: IncomingMessage, parts: ExtAuthzParts): Promis
   } finally {
     files.discard()
   }
+}
+
+/** Of these an upstream may learn another method or path than the one that was judged; `/proxy` passes none of them on. */
+const OTHER_REQUESTS = [
+  ...['x-http-method', 'x-http-method-override', 'x-method-override'],
+  ...['x-original-url', 'x-rewrite-url'],
+]
+
+// What is carried out is the request as it was sent, and not what was understood of it.
+function assertSaidOnce({ headers }: IncomingMessage, { query }: Aimed): void {
+  if (query.includes(';')) {
+    const message = 'the query has `;`, which servers read in different ways'
+    throw new GatewayError('invalid_request', message)
+  }
+  const other = OTHER_REQUESTS.find((name) => headers[name] !== undefined)
+  if (other === undefined) return
+  throw new GatewayError('invalid_request', `header \`${other}\` may say another method or path`)
 }
 
 /** A body of which not all is there. */
@@ -69,6 +89,10 @@ function refusal({
 
 /** Switches are decisions, although they are said with a 503. */
 const DECIDED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['kill_switch_engaged'])
+
+/** The gate's keys are none of the upstream's business. */
+export const keysIn = ({ headers }: IncomingMessage): readonly string[] =>
+  ['x-api-key', 'authorization'].filter((name) => Object.hasOwn(headers, name))
 
 /** Whether it was decided, and not that nothing could be decided or recorded. */
 export const isDecided = ({ status, code }: GatewayError): boolean =>

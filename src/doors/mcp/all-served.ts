@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import type { ExposedMethod } from '../../bundle/exposed.ts'
 import type { Bundle } from '../../bundle/types.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { LEGACY_VERSIONS, MODERN_VERSION } from '../../mcp/eras.ts'
@@ -77,17 +78,26 @@ function allBeside(parts: McpParts): Beside {
     },
     async find(asking, method) {
       const { params } = asking.message
-      const ref = isObject(params['ref']) && params['ref']['type'] === 'ref/prompt' && params['ref']
-      const whole = ref ? ref['name'] : params['name']
-      const { server, rest } = parted(typeof whole === 'string' ? whole : '')
-      const own = ref ? { ref: { ...ref, name: rest } } : { name: rest }
-      const message = { ...asking.message, params: { ...params, ...own } }
-      const beside = relayBeside(parts, server === '' ? ALL : server)
-      const found = await beside.find({ ...asking, message }, method)
-      const isShown = found.tool.isShown && method !== 'resources/read' && rest !== ''
-      return { ...found, tool: { ...found.tool, isShown } }
+      const { server, rest } = parted(promptIn(params, method))
+      const { bundle } = await shownTo(parts, asking)
+      // The record names servers that there are, and nothing that a client made up.
+      if (rest === '' || !serversIn(bundle).includes(server)) {
+        return relayBeside(parts, ALL).find(asking, method)
+      }
+      const { ref } = params
+      const own = method === 'prompts/get' ? {} : { ref: { ...(ref as JsonObject), name: rest } }
+      const message = { ...asking.message, params: { ...params, name: rest, ...own } }
+      return relayBeside(parts, server).find({ ...asking, message }, method)
     },
   }
+}
+
+/** The prompt that is asked about; '' where it is none. */
+function promptIn({ name, ref }: JsonObject, method: ExposedMethod): string {
+  const isOfPrompt = isObject(ref) && ref['type'] === 'ref/prompt'
+  const byRef = method === 'completion/complete' && isOfPrompt ? ref['name'] : undefined
+  const named = method === 'prompts/get' ? name : byRef
+  return typeof named === 'string' ? named : ''
 }
 
 /** Whether a tool is one of an MCP server, in whichever policy. */

@@ -1,4 +1,4 @@
-import { exposedName, type ExposedMethod, exposes } from '../../bundle/exposed.ts'
+import { exposedName, type ExposedMethod, exposes, mcpMethodOf } from '../../bundle/exposed.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Tool, Upstream } from '../../model/tool.ts'
 import { isHiddenFrom } from '../../operations/tools.ts'
@@ -30,8 +30,14 @@ const LISTS: Readonly<Record<ListName, Listed>> = {
 }
 
 export function relayBeside(parts: McpParts, server: string): Beside {
-  const toolFor = ({ bundle, agent }: Shown, method: ExposedMethod): Tool | undefined => {
+  // A tool that the server itself calls `resources.read` has the same name.
+  const exposedIn = ({ bundle }: Shown, method: ExposedMethod): Tool | undefined => {
     const tool = bundle.tools.get(exposedName(server, method))
+    return tool && mcpMethodOf(tool) === method ? tool : undefined
+  }
+  const toolFor = (shown: Shown, method: ExposedMethod): Tool | undefined => {
+    const { bundle, agent } = shown
+    const tool = exposedIn(shown, method)
     const isTheirs = tool && (agent === null || !isHiddenFrom(agent, tool, bundle))
     return isTheirs ? tool : undefined
   }
@@ -53,14 +59,16 @@ export function relayBeside(parts: McpParts, server: string): Beside {
     async find(asking, method) {
       const shown = await shownTo(parts, asking)
       const { args, reads } = READERS[method](asking)
-      const tool = shown.bundle.tools.get(exposedName(server, method))
+      const tool = exposedIn(shown, method)
       const by = toolFor(shown, reads.by)
       const isShown = toolFor(shown, method) !== undefined && by !== undefined
+      // Who may not read something is not told its values either, whatever completes them.
+      const isUnknown = !tool || (reads.by !== method && !by)
       return {
         server,
         args,
         tool: {
-          tool: tool?.name ?? unknownName(server, method),
+          tool: isUnknown ? unknownName(server, method) : tool.name,
           schema: tool?.argsSchema ?? {},
           hasOutputSchema: false,
           isShown: isShown && exposes(by, reads.name),

@@ -73,6 +73,7 @@ const REFUSED: Readonly<Record<number, OtherAnswer>> = Object.fromEntries(
     415: 'not JSON',
     429: 'too much at once',
     500: 'a fault of the gate',
+    502: 'the list of the server cannot be had',
     503: 'the gate can decide nothing at the moment',
   }).map(([status, means]) => [status, { means, answer: RPC_ERROR }]),
 )

@@ -33,7 +33,13 @@ export function mcpOutcome({ response, exchange, isTooLarge }: Sent, tool: Tool)
 const TOO_LARGE = 'the server answered more than may be handed on'
 
 // The value is handed on as it came, so what was judged of it must be all that anybody can read there.
-const JUDGED = [['result'], ['error'], ['result', 'resultType'], ['result', 'isError']] as const
+const JUDGED = [
+  ['result'],
+  ['error'],
+  ['result', 'resultType'],
+  ['result', 'isError'],
+  ['result', '_meta'],
+] as const
 
 const isReadTwoWays = (text: string): boolean =>
   JUDGED.some((path) => spansAt(text, [path]).length > 1)

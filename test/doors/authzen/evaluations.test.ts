@@ -191,6 +191,23 @@ describe('AuthZEN 1.0', function () {
       expect((await one('application/json', whole)).status).to.equal(200)
     })
 
+    it('10.1.1: of names that no record could hold is a 400', async () => {
+      const long = Array.from({ length: 1_000 }, (_, at) => String.fromCodePoint(0x4e00 + at * 17))
+      for (const name of ['a\u0000', long.join('')]) {
+        for (const asked of [
+          { ...READ, action: { name } },
+          { ...READ, subject: { type: 'user', id: name } },
+          { ...READ, resource: { type: name, id: 'record-1' } },
+        ]) {
+          const { status } = await gate.call('POST', '/access/v1/evaluation', {
+            key: PEP,
+            body: asked,
+          })
+          expect(status).to.equal(400)
+        }
+      }
+    })
+
     it('10.1.3: gives the X-Request-ID back as it came', async () => {
       const id = 'a/b=c+d:{e}~'
       const { headers } = await gate.call('POST', '/access/v1/evaluation', {

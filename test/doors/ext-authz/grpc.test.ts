@@ -1,6 +1,7 @@
 import grpc from '@grpc/grpc-js'
 import loader from '@grpc/proto-loader'
 import { expect } from 'chai'
+import http2 from 'node:http2'
 import { createRequire } from 'node:module'
 import net from 'node:net'
 import path from 'node:path'
@@ -25,11 +26,20 @@ interface Asked {
   readonly key?: string | null
   readonly headers?: Record<string, string>
   readonly body?: Buffer
+  /** In place of `body`, as Envoy has it without `pack_as_bytes`. */
+  readonly text?: string
+  /** Lines of headers, each by itself, beside `headers`. */
+  readonly lines?: readonly (readonly [string, string])[]
   readonly size?: number
   readonly upstream?: string
   readonly deadline?: number
   readonly at?: Told
 }
+
+const lineOf = ([key, value]: readonly [string, string]) => ({
+  key,
+  raw_value: Buffer.from(value),
+})
 
 function clientAt(port: number): Told {
   const { envoy } = grpc.loadPackageDefinition(ENVOY) as Told
@@ -42,8 +52,9 @@ describe('external authorization of Envoy over gRPC', function () {
   let key: string
   let pep: string
   let client: Told
+  let port: number
   before(async () => {
-    const port = await freePort()
+    port = await freePort()
     gate = await TestGate.start({
       env: { EXT_AUTHZ_GRPC_PORT: String(port), RATE_LIMIT_PER_S: '1000' },
     })
@@ -64,7 +75,8 @@ describe('external authorization of Envoy over gRPC', function () {
     const http = {
       ...{ id: '1', method, path: target, host: 'test', size: options.size ?? body.length },
       headers: { ...own, ...headers },
-      raw_body: body,
+      ...(options.text === undefined ? { raw_body: body } : { body: options.text }),
+      ...(options.lines ? { header_map: { headers: options.lines.map(lineOf) } } : {}),
     }
     const request = { attributes: { request: { http }, context_extensions: { upstream } } }
     const deadline = Date.now() + (options.deadline ?? 30_000)
@@ -120,6 +132,28 @@ describe('external authorization of Envoy over gRPC', function () {
     expect(await check('GET', '/items', { pep: key })).to.deep.equal({ failed: 7 })
   })
 
+  it('reads nothing of the message of whoever is none', async () => {
+    const session = http2.connect(`http://127.0.0.1:${port}`)
+    const statusOf = (headers: Record<string, string>) =>
+      new Promise<unknown>((resolve, reject) => {
+        const stream = session.request({
+          ...{ ':method': 'POST', ':path': '/envoy.service.auth.v3.Authorization/Check' },
+          ...{ 'content-type': 'application/grpc', te: 'trailers', ...headers },
+        })
+        stream.on('response', (head) => head['grpc-status'] && resolve(head['grpc-status']))
+        stream.on('trailers', (trailers) => resolve(trailers['grpc-status']))
+        stream.on('error', reject)
+        stream.write(Buffer.alloc(4)) // and what is missing of it never comes
+      })
+    try {
+      expect(await statusOf({})).to.equal('16')
+      expect(await statusOf({ authorization: 'Bearer wrong' })).to.equal('16')
+      expect(await statusOf({ authorization: `Bearer ${key}` })).to.equal('7')
+    } finally {
+      session.destroy()
+    }
+  })
+
   it('refuses a request without an agent’s key, or with a wrong one', async () => {
     for (const as of [null, 'wrong-key']) {
       const { status, denied_response } = await check('GET', '/items', { key: as })
@@ -141,6 +175,42 @@ describe('external authorization of Envoy over gRPC', function () {
       const { denied_response } = await check('PATCH', '/items/i-1', asked)
       expect(denied_response.body).to.contain('body_truncated')
     }
+  })
+
+  it('refuses a body of which a header, whichever there is, says that it is not all', async () => {
+    const whole = json({ note: 'n' })
+    const name = 'x-envoy-auth-partial-body'
+    for (const said of [
+      ['false'],
+      ['false', 'true'],
+      ['true', 'false'],
+      ['false, true'],
+      ['yes'],
+    ]) {
+      const lines = said.map((one) => [name, one] as const)
+      const { status } = await check('PATCH', '/items/i-1', { ...whole, lines })
+      expect(status?.code ?? 0, said.join(' and ')).to.equal(said.join() === 'false' ? 0 : 7)
+    }
+    const chunked = { headers: { 'transfer-encoding': 'chunked' } }
+    expect(codeIn(await check('GET', '/items/i-1', chunked))).to.equal('policy_denied')
+  })
+
+  it('refuses a body as text, in which Envoy replaces what is no UTF-8', async () => {
+    const { headers } = json({})
+    const { denied_response } = await check('PATCH', '/items/i-1', {
+      headers,
+      text: '{"note":"!"}',
+    })
+    expect(denied_response.body).to.contain('pack_as_bytes')
+  })
+
+  it('refuses what an upstream may take for another request than the one that was judged', async () => {
+    for (const name of ['x-http-method-override', 'X-Method-Override', 'x-original-url']) {
+      const { denied_response } = await check('GET', '/items', { headers: { [name]: 'DELETE' } })
+      expect(denied_response?.body, name).to.contain('invalid_request')
+    }
+    expect(codeIn(await check('GET', '/items?status=a;status=b'))).to.equal('invalid_request')
+    expect((await check('GET', '/items?status=a%3Bb')).ok_response).to.be.an('object')
   })
 
   it('answers no message that is too large, and none past its deadline', async () => {

@@ -38,6 +38,15 @@ describe('external authorization of Envoy over HTTP', function () {
     expect(gate.upstream.effects).to.deep.equal([])
   })
 
+  it('has Envoy take the key away before the upstream sees it', async () => {
+    const removed = async (headers: Record<string, string>) =>
+      (await check('GET', '/items', { key: null, headers })).headers.get(
+        'x-envoy-auth-headers-to-remove',
+      )
+    expect(await removed({ authorization: `Bearer ${key}` })).to.equal('authorization')
+    expect(await removed({ 'x-api-key': key })).to.equal('x-api-key')
+  })
+
   it('judges a HEAD and a body of no length as what they are', async () => {
     const withoutArgs = await check('POST', '/people/p-1/mail')
     expect([withoutArgs.status, withoutArgs.code]).to.deep.equal([400, 'invalid_request'])
@@ -68,8 +77,25 @@ describe('external authorization of Envoy over HTTP', function () {
       body: { note: 'n' },
       headers: { 'x-envoy-auth-partial-body': 'true' },
     })
+    const said = { 'x-envoy-auth-partial-body': 'false, true' }
+    const twice = await check('PATCH', '/items/i-1', { body: { note: 'n' }, headers: said })
+    expect(twice.code).to.equal('policy_denied')
     expect(cut).to.include({ status: 403, code: 'policy_denied' })
     expect(cut.text).to.contain('body_truncated')
+  })
+
+  it('refuses a body that Envoy did not send along', async () => {
+    const headers = { 'content-type': 'application/json' }
+    const unseen = await check('PATCH', '/items/i-1', { headers })
+    expect(unseen).to.include({ status: 403, code: 'policy_denied' })
+    expect(unseen.text).to.contain('body_truncated')
+    expect((await check('PATCH', '/items/i-1')).status).to.equal(200)
+  })
+
+  it('refuses what an upstream may take for another request than the one that was judged', async () => {
+    const headers = { 'x-http-method-override': 'DELETE' }
+    expect((await check('GET', '/items', { headers })).code).to.equal('invalid_request')
+    expect((await check('GET', '/items?status=a;status=b')).code).to.equal('invalid_request')
   })
 
   it('refuses paths that could be read in two ways', async () => {

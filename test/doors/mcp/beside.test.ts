@@ -5,6 +5,7 @@ import {
 import { Client as Client1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as Http1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { expect } from 'chai'
+import { createHash } from 'node:crypto'
 import { ADMIN, TestGate, until } from '../../support/gate.ts'
 import { GATE, TOOLS } from '../../support/policies.ts'
 import { pinsOf } from './pinned.ts'
@@ -24,9 +25,11 @@ const GATE_YAML = GATE.replace(
   'rate_limits:',
   `  - { roles: [worker, careful], tools: ["mcp.crm.*"], effect: allow }
   - { roles: [careful], tools: ["mcp.crm.resources.read"], effect: require_approval }
+  - { roles: [completer], tools: ["mcp.crm.completion.complete"], effect: allow }
 rate_limits:`,
 )
 const ME = { name: 'tests', version: '1' }
+const digest = (of: number) => createHash('sha256').update(String(of)).digest('hex')
 
 interface Reader {
   list(): Promise<readonly string[]>
@@ -162,7 +165,7 @@ for (const era of ['legacy', 'modern'] as const) {
             expect(message, uri).to.contain('Resource not found')
             expect(code, uri).to.be.oneOf([-32_002, -32_602])
           }
-          for (const name of ['internal', 'summar', 'a/summary', 'nothing']) {
+          for (const name of ['internal', 'summar', 'a/summary', 'nothing', 'summary\u0000']) {
             expect((await thrownBy(reader.prompt(name))).message).to.contain('Unknown prompt')
             expect((await thrownBy(reader.complete(name, ''))).message).to.contain('Unknown prompt')
           }
@@ -224,21 +227,62 @@ for (const era of ['legacy', 'modern'] as const) {
       await reader?.close()
     })
 
-    it('are private to whoever reads them, whatever the server says', async () => {
-      const uri = 'notes://public/one'
+    const asked = (route: string, method: string, params: Record<string, unknown>) => {
       const _meta = {
         'io.modelcontextprotocol/protocolVersion': '2026-07-28',
         'io.modelcontextprotocol/clientCapabilities': {},
       }
+      const name = Buffer.from(String(params['uri'] ?? params['name'])).toString('base64')
       const headers = {
         'mcp-protocol-version': '2026-07-28',
-        'mcp-method': 'resources/read',
-        'mcp-name': uri,
+        'mcp-method': method,
+        'mcp-name': `=?base64?${name}?=`,
         accept: 'application/json, text/event-stream',
       }
-      const message = { jsonrpc: '2.0', id: 1, method: 'resources/read', params: { uri, _meta } }
-      const { body } = await gate.call('POST', '/mcp/crm', { key, headers, body: message })
+      const message = { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }
+      return gate.call('POST', route, { key, headers, body: message })
+    }
+
+    it('are private to whoever reads them, whatever the server says', async () => {
+      const { body } = await asked('/mcp/crm', 'resources/read', { uri: 'notes://public/one' })
       expect(body.result).to.include({ resultType: 'complete', ttlMs: 0, cacheScope: 'private' })
+    })
+
+    it('are no resources at `/mcp`, whatever name stands beside', async () => {
+      const before = server.asked.length
+      const reads = { uri: 'notes://public/one', name: 'crm__summary' }
+      const ref = { type: 'ref/resource', uri: 'notes://public/{id}' }
+      const completes = { ref, argument: { name: 'id', value: '' }, name: 'crm__summary' }
+      for (const [method, params] of [
+        ['resources/read', reads],
+        ['resources/read', { ...reads, ref: { type: 'ref/prompt', name: 'crm__summary' } }],
+        ['completion/complete', completes],
+      ] as const) {
+        expect((await asked('/mcp', method, params)).body.error?.code, method).to.equal(-32_602)
+      }
+      expect(server.asked).to.have.length(before)
+    })
+
+    it('are on record by servers that there are, whatever a client makes up', async () => {
+      const long = Array.from({ length: 90 }, (_, at) => digest(at)).join('')
+      for (const made of ['\u0000', long, 'none', 'tools']) {
+        const { status, body } = await asked('/mcp', 'prompts/get', { name: `${made}__x` })
+        expect([status, body.error?.message]).to.deep.equal([200, 'Unknown prompt'])
+        const { body: record } = await gate.call('GET', '/audit/timeline?kind=decision&limit=1')
+        expect(record.entries[0]).to.include({ effect: 'deny', tool: 'mcp/*/prompts/get' })
+      }
+    })
+
+    it('are completed for nobody who may not read them', async () => {
+      const reader = await CONNECT['SDK 1.x']?.(
+        `${url}/crm`,
+        await gate.agent('completer', ['completer']),
+      )
+      const before = server.asked.length
+      const { message } = await thrownBy(reader?.complete('summary', 'a'))
+      expect(message).to.contain('Unknown prompt')
+      expect(server.asked).to.have.length(before)
+      await reader?.close()
     })
 
     it('are tools like any other to `POST /act`, within what is exposed', async () => {
@@ -249,6 +293,33 @@ for (const era of ['legacy', 'modern'] as const) {
   })
 }
 
+describe('a tool of an MCP server that is called as the method', () => {
+  it('is called as a tool, and reads no resource', async () => {
+    const server = await McpServerFixture.start('modern')
+    const own = { name: 'resources.read', inputSchema: { type: 'object' } } as const
+    server.tools = [own]
+    const gate = await TestGate.start({
+      policies: {
+        'tools.yaml': toolsYaml(server.url).replace(/mcp:\n[^]*$/, ''),
+        'gate.yaml': GATE.replace('"items.list",', '"items.list", "mcp.crm.*",'),
+        'mcp-pins.json': pinsOf('crm', [own]),
+      },
+    })
+    try {
+      const url = `${gate.gate.url}/mcp/crm`
+      const reader = await CONNECT['SDK 1.x']?.(url, await gate.agent('reader'))
+      expect(reader?.capabilities()).to.not.have.any.keys('resources')
+      const { message } = await thrownBy(reader?.read('notes://public/one'))
+      expect(message).to.contain('Resource not found')
+      expect(server.calls).to.deep.equal([])
+      await reader?.close()
+    } finally {
+      await gate.stop()
+      await server.stop()
+    }
+  })
+})
+
 /** Not exposed, or written so that a server may take it for something else. */
 const CROOKED = [
   'notes://secret/three',
@@ -257,6 +328,9 @@ const CROOKED = [
   'notes://public/..',
   'notes://public/%2e%2e/secret/three',
   'notes://public/..%2Fsecret/three',
+  'notes://public/..%252Fsecret/three',
+  'notes://public/%25252e%2e/secret/three',
+  'notes://public/..;/secret/three',
   'notes://public/..\\secret\\three',
   'notes://public/.?x',
   'notes://public/one\u0000',

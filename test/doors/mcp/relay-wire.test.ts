@@ -175,6 +175,11 @@ describe('MCP relayed: what a server may say', () => {
       'response_unreadable',
       'failed',
     ],
+    'two things beside a result': [
+      `{"jsonrpc":"2.0","id":"$ID","result":{"_meta":{"${ERROR}":{}},"_meta":{},"content":[]}}`,
+      'response_unreadable',
+      'failed',
+    ],
     'a result that is none': [
       '{"jsonrpc":"2.0","id":"$ID","result":7}',
       'response_unreadable',
@@ -196,6 +201,22 @@ describe('MCP relayed: what a server may say', () => {
       expect(await stateOf(result)).to.equal(state)
     })
   }
+
+  it('says that a list cannot be had, as the reference does', async () => {
+    const { behave } = gate.upstream
+    const session = await initialized(gate, key, '/mcp/crm')
+    gate.upstream.behave = (_effect, res) => reply(res, 500, {})
+    try {
+      const { status, body } = await gate.call('POST', '/mcp/crm', {
+        key,
+        headers: { 'mcp-session-id': session },
+        body: { jsonrpc: '2.0', id: 1, method: 'tools/list' },
+      })
+      expect([status, body.error.data.code]).to.deep.equal([502, 'upstream_unreachable'])
+    } finally {
+      gate.upstream.behave = behave
+    }
+  })
 
   it('knows nothing of a write that got no answer, and that a read had no effect', async () => {
     answer = (_id, res) => res.destroy()
