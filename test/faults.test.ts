@@ -114,7 +114,52 @@ const FAULTS: Readonly<Record<string, readonly [file: string, title: string]>> =
   E7: ['rego/answers-all.test.ts', 'answer as OPA does, all of them'],
 }
 
+/** What else of a kind was found when somebody who had mended none of it looked again. */
+const SIBLINGS: readonly (readonly [row: string, file: string, title: string])[] = [
+  ['A2', 'doors/kill-switch.test.ts', 'is released by what it shows: the name of one that is gone'],
+  ['A7', 'decide/contact-list.test.ts', 'takes no patterns, which nothing would match'],
+  ['A7', 'decide/contact-list.test.ts', 'is one that keys of people have, or it is said what was'],
+  ['A12', 'doors/streams.test.ts', 'ends with it: a stream of an upstream'],
+  ['A12', 'doors/streams.test.ts', 'ends with the session of a browser that signs out'],
+  [
+    'A18',
+    'doors/approvals.test.ts',
+    'waits for an agent that is paused, whose approval is not lost',
+  ],
+  [
+    'A18',
+    'doors/approvals.test.ts',
+    'waits for a look-up that fails at the moment, and for a window',
+  ],
+  ['A20', 'doors/act.test.ts', 'takes a null for what may be left out'],
+  ['B1', 'engines/modules.test.ts', 'may not have nearly the name of what the gate asks for'],
+  ['B4', 'policy/store.test.ts', 'policy in order again: unchanged'],
+  ['B9', 'engines/modules.test.ts', 'is read in the dialect that its manifest names'],
+  [
+    'C6',
+    'doors/people.test.ts',
+    'every list finds an agent by its name as by its id, also after it',
+  ],
+  ['C8', 'cli/cli.test.ts', 'says in one line what is wrong with a server, and so does doctor'],
+  ['C8', 'cli/cli.test.ts', 'says in one line what is wrong on this machine, and so does doctor'],
+  ['C10', 'dashboard/session.test.ts', 'leads a browser to its page'],
+  [
+    'D3',
+    'doors/separation.test.ts',
+    'one that was too little before is enough when fewer are asked',
+  ],
+  ['D9', 'doors/streams.test.ts', 'with another key of it'],
+  ['D13', 'engines/modules.test.ts', 'is no way around how large a file may be'],
+  ['E4', 'rego/compile.test.ts', 'charges for a regular expression what it compiles to'],
+]
+
 describe('what was found from outside', () => {
+  for (const [row, file, title] of SIBLINGS) {
+    it(`${row} has one for its sibling: ${title}`, () => {
+      const text = fs.readFileSync(path.join(import.meta.dirname, file), 'utf8')
+      expect(text, file).to.include(title)
+    })
+  }
   for (const [row, [file, title]] of Object.entries(FAULTS)) {
     it(`${row} has its test: ${title}`, () => {
       const text = fs.readFileSync(path.join(import.meta.dirname, file), 'utf8')
