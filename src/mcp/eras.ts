@@ -31,7 +31,14 @@ export interface Era {
   readonly version: string
   /** Legacy: that of the session. */
   readonly sessionId: string | null
+  /** Legacy: from which on the session wants to hear what a server logs. */
+  readonly logLevel?: string | null
 }
+
+/** Of what servers log, the least first. */
+export const LOG_LEVELS: readonly string[] = [
+  ...['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'],
+]
 
 export const metaOf = ({ params }: Incoming): JsonObject => {
   const meta = params['_meta']
@@ -79,6 +86,9 @@ export function assertModern(
     const text = `\`_meta\` must have \`${VERSION_KEY}\` and \`${CAPABILITIES_KEY}\``
     throw new McpError(INVALID_PARAMS, text, { status: 400, id: message.id })
   }
+  if (headers['mcp-protocol-version'] !== undefined) {
+    agree(message, headers, 'mcp-protocol-version', version)
+  }
   if (version !== MODERN_VERSION || !supported.includes(version)) {
     throw new McpError(UNSUPPORTED_VERSION, 'Unsupported protocol version', {
       status: 400,
@@ -88,8 +98,8 @@ export function assertModern(
   }
   agree(message, headers, 'mcp-protocol-version', version)
   agree(message, headers, 'mcp-method', message.method)
-  const named = NAMED_BY[message.method]
-  const name = named === undefined ? undefined : message.params[named]
+  const member = NAMED_BY[message.method]
+  const name = member === undefined ? undefined : message.params[member]
   if (typeof name === 'string') agree(message, headers, 'mcp-name', name)
 }
 

@@ -19,6 +19,8 @@ export interface Session {
   readonly id: string
   readonly protocol: string
   readonly usedAt: Date
+  /** From which on the client wants to hear what a server logs; null: nothing. */
+  readonly logLevel: string | null
 }
 
 export interface NewSession {
@@ -28,7 +30,7 @@ export interface NewSession {
   readonly client: JsonObject
 }
 
-const SESSION = columns('id, protocol, used_at')
+const SESSION = columns('id, protocol, used_at, log_level')
 
 export class Sessions {
   readonly #db: Db
@@ -62,6 +64,10 @@ export class Sessions {
     )
     if (session && Date.now() - session.usedAt.getTime() > NOTE_EVERY_MS) await this.#note(id)
     return session
+  }
+
+  async setLogLevel(id: string, level: string): Promise<void> {
+    await this.#db.query('update mcp_sessions set log_level = $2 where id = $1', [id, level])
   }
 
   /** Whether there was one to end. */

@@ -38,14 +38,14 @@ describe('POST /act', () => {
       resource: null,
       context: null,
       reason: null,
-      cost: null,
       wait_s: null,
       dry_run: null,
     }
     expect((await gate.act(key, { ...UPDATE, ...nulls })).status).to.equal(200)
     expect((await gate.act(key, { ...UPDATE, tool: null })).status).to.equal(400)
     expect((await gate.act(key, { ...UPDATE, nothing: null })).status).to.equal(400)
-    const report = { action_type: 'mail', agent: null, target: null, cost: null, outcome: null }
+    expect((await gate.act(key, { ...UPDATE, cost: null })).status, 'NaN').to.equal(400)
+    const report = { action_type: 'mail', agent: null, target: null, outcome: null }
     expect((await gate.call('POST', '/api/v1/actions', { key, body: report })).status).to.equal(201)
     const metric = { metric_type: 'tokens', value: 1, unit: null, metadata: null, timestamp: null }
     expect((await gate.call('POST', '/api/v1/metrics', { key, body: metric })).status).to.equal(201)

@@ -1,3 +1,4 @@
+import { mcpMethodOf } from '../../bundle/exposed.ts'
 import { mcpToolName } from '../../bundle/pins.ts'
 import type { Bundle } from '../../bundle/types.ts'
 import type { JsonObject } from '../../model/json.ts'
@@ -88,7 +89,8 @@ async function serverJson(
   const { era, running } = peers.peer(upstream)
   const pinned = new Map(
     [...tools.values()]
-      .filter((tool) => tool.upstream === name)
+      // What stands for a method is pinned by nobody.
+      .filter((tool) => tool.upstream === name && mcpMethodOf(tool) === 'tools/call')
       .map((tool) => [tool.name.slice(mcpToolName(name, '').length), tool]),
   )
   const names = new Set([...pinned.keys(), ...(seen?.listing?.keys() ?? [])])

@@ -31,7 +31,8 @@ export function shape<T>(schema: JsonObject): Shape<T> {
 
 /**
  * The same, to which a member that is null is one that is absent, where it may be: clients in strict mode send all that
- * there is. Only where to leave something out asks for no more than to say it.
+ * there is. Only where to leave something out asks for no more than to say it. An amount is not left out by it: JavaScript
+ * writes a number that is none as null.
  */
 export function withNulls<T>(check: Shape<T>): Shape<T> {
   const { properties = {}, required = [] } = check.schema as {
@@ -39,7 +40,10 @@ export function withNulls<T>(check: Shape<T>): Shape<T> {
     readonly required?: readonly string[]
   }
   const isLeftOut = ([name, value]: [string, Json]) =>
-    value === null && Object.hasOwn(properties, name) && !required.includes(name)
+    value === null &&
+    Object.hasOwn(properties, name) &&
+    properties[name] !== MONEY &&
+    !required.includes(name)
   const read = (value: JsonObject): T => {
     const members = Object.entries(value)
     if (!members.some(isLeftOut)) return check(value)

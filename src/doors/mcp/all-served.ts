@@ -49,6 +49,7 @@ export function allServed(parts: McpParts): Served {
     result: (answer, replying, tool) =>
       (isRelayed(parts, tool) ? servedBy('') : own).result(answer, replying, tool),
     beside: allBeside(parts),
+    logs: true,
     sink(asking, replying) {
       const { name } = asking.message.params
       const { server } = parted(typeof name === 'string' ? name : '')

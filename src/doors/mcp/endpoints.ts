@@ -222,7 +222,8 @@ async function eraOf(
   }
   const session = await handling.sessions.find(id, holderOf(caller), served.name)
   if (!session) throw noSession(message.id)
-  return { isModern: false, version: session.protocol, sessionId: session.id }
+  const { id: sessionId, protocol, logLevel } = session
+  return { isModern: false, version: protocol, sessionId, logLevel }
 }
 
 function assertLegacyVersion(req: IncomingMessage, { id }: Pick<Incoming, 'id'>): void {

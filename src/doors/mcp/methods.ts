@@ -4,9 +4,9 @@ import { GatewayError } from '../../errors.ts'
 import { sha256 } from '../../lib/canonical.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { paged } from '../../mcp/cursor.ts'
-import { clientInfo, negotiated, SERVER_INFO_KEY } from '../../mcp/eras.ts'
+import { clientInfo, LOG_LEVELS, negotiated, SERVER_INFO_KEY } from '../../mcp/eras.ts'
 import { TASKS } from '../../mcp/tasks.ts'
-import { McpError, METHOD_NOT_FOUND } from '../../mcp/wire.ts'
+import { INVALID_PARAMS, McpError, METHOD_NOT_FOUND, textParam } from '../../mcp/wire.ts'
 import type { Sessions } from '../../mcp/sessions.ts'
 import { callTool } from './calls.ts'
 import type { ChangeStreams } from './changes.ts'
@@ -52,6 +52,7 @@ const METHODS: Readonly<Record<string, Method>> = {
       else await callTool({ parts, holds, tasks }, served, asking, replying)
     },
   },
+  'logging/setLevel': { eras: 'legacy', run: setLogLevel },
   'resources/list': { eras: 'both', run: listing('resources') },
   'resources/templates/list': { eras: 'both', run: listing('resourceTemplates') },
   'prompts/list': { eras: 'both', run: listing('prompts') },
@@ -103,14 +104,33 @@ export async function answer(
 }
 
 /** What a client is told of a server. */
-async function capabilities({ beside }: Served, asking: Asking): Promise<JsonObject> {
+async function capabilities({ beside, logs }: Served, asking: Asking): Promise<JsonObject> {
   const { resources, prompts } = (await beside?.offers(asking)) ?? NOTHING
   return {
     tools: { listChanged: true },
     ...(resources ? { resources: { listChanged: true } } : {}),
     ...(prompts ? { prompts: { listChanged: true } } : {}),
     ...(resources || prompts ? { completions: {} } : {}),
+    ...(logs ? { logging: {} } : {}),
   }
+}
+
+/** What servers log during the calls of a session, from this level on. */
+async function setLogLevel(
+  { sessions }: Handling,
+  { logs }: Served,
+  { message }: Asking,
+  replying: Replying,
+): Promise<void> {
+  const { sessionId } = replying.era
+  const { id } = message
+  if (!logs || sessionId === null) throw new McpError(METHOD_NOT_FOUND, 'Method not found', { id })
+  const level = textParam(message, 'level')
+  if (!LOG_LEVELS.includes(level)) {
+    throw new McpError(INVALID_PARAMS, `\`level\` must be one of ${LOG_LEVELS.join(', ')}`, { id })
+  }
+  await sessions.setLogLevel(sessionId, level)
+  replying.result({})
 }
 
 /** What the modern protocol has besides. */
@@ -149,7 +169,7 @@ async function discover(
   replying.result({
     supportedVersions: [...served.versions()],
     capabilities: {
-      ...(await capabilities(served, asking)),
+      ...(await capabilities({ ...served, logs: false }, asking)),
       ...(served.call ? {} : EXTENSIONS),
     },
     instructions: served.instructions(),

@@ -4,7 +4,7 @@ import { RawJson } from '../../lib/raw-json.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import type { Upstream } from '../../model/tool.ts'
 import { isHiddenFrom } from '../../operations/tools.ts'
-import { type Era, LEGACY_VERSIONS, metaOf, MODERN_VERSION } from '../../mcp/eras.ts'
+import { type Era, LEGACY_VERSIONS, LOG_LEVELS, metaOf, MODERN_VERSION } from '../../mcp/eras.ts'
 import {
   INTERNAL_ERROR,
   INVALID_PARAMS,
@@ -65,6 +65,7 @@ export function relayServed(parts: McpParts, name: string): Served {
     },
     result: relayed,
     beside: relayBeside(parts, name),
+    logs: true,
     sink: (asking, replying) => progressSink(asking, replying),
   }
 }
@@ -145,19 +146,29 @@ function upstreamError(error: JsonObject, id: McpError['id'], { isModern }: Era)
 const isReserved = (code: number): boolean =>
   (code <= -32_000 && code >= -32_099) || code === -32_700 || code === -32_600
 
-/** Progress of the upstream under the token of the client. */
+/** Progress of the upstream under the token of the client, and what it logs as far as the session wants to hear it. */
 function progressSink(asking: Asking, replying: Replying): ActionSink | undefined {
   const { progressToken } = metaOf(asking.message)
+  const { logLevel = null } = replying.era
   const isAsked = typeof progressToken === 'string' || typeof progressToken === 'number'
-  if (!isAsked || !replying.canStream) return undefined
+  if (!(isAsked || logLevel !== null) || !replying.canStream) return undefined
+  const wants = ({ level }: JsonObject) =>
+    logLevel !== null &&
+    typeof level === 'string' &&
+    LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(logLevel)
   return {
     of() {},
     start() {},
     write(chunk) {
       const { method, params } = JSON.parse(chunk.toString('utf8')) as JsonObject
-      if (method !== 'notifications/progress' || !isObject(params)) return true
-      replying.open()
-      replying.notify(method, { ...params, progressToken })
+      if (!isObject(params)) return true
+      if (method === 'notifications/progress' && isAsked) {
+        replying.open()
+        replying.notify(method, { ...params, progressToken })
+      } else if (method === 'notifications/message' && wants(params)) {
+        replying.open()
+        replying.notify(method, params)
+      }
       return true
     },
     // A modern client that leaves needs the rest of no read; a legacy one may come back for it.

@@ -97,6 +97,8 @@ export interface Served {
   result(answer: Executed, replying: Replying, tool: string): JsonObject | RawJson
   /** Calls a tool that is no action but a question to the gate; absent: calls go through the pipeline. @throws McpError */
   call?(asking: Asking): Promise<JsonObject>
+  /** Whether a legacy client may hear what a server logs during its calls. */
+  readonly logs?: boolean
   /** What there is besides tools; absent: nothing. */
   readonly beside?: Beside
   /** Gets what the upstream says before its answer. */

@@ -285,6 +285,12 @@ for (const era of ['legacy', 'modern'] as const) {
       await reader?.close()
     })
 
+    it('are nothing that a person has to pin', async () => {
+      const { body } = await gate.call('GET', '/mcp-servers?look=true')
+      const names = body.servers[0].tools.map(({ name }: { name: string }) => name)
+      expect(names).to.have.members(SERVED.map(({ name }) => name))
+    })
+
     it('are tools like any other to `POST /act`, within what is exposed', async () => {
       const read = (uri: string) => gate.act(key, { tool: 'mcp.crm.resources.read', args: { uri } })
       expect((await read('notes://public/one')).status).to.equal(200)

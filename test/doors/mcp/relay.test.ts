@@ -189,6 +189,27 @@ for (const era of ['legacy', 'modern'] as const) {
       await Promise.all(clients.map((client) => client?.close()))
     })
 
+    it('lets a session that asks for it hear what the server logs, from a level on', async () => {
+      server.behave = async ({ log }) => {
+        await log('debug', 'too little')
+        await log('error', 'enough')
+        return { content: [] }
+      }
+      const session = await initialized(gate, key, '/mcp/crm')
+      const ask = (method: string, params: object) =>
+        gate.call('POST', '/mcp/crm', {
+          key,
+          headers: { 'mcp-session-id': session, accept: 'application/json, text/event-stream' },
+          body: { jsonrpc: '2.0', id: 2, method, params },
+        })
+      const call = () => ask('tools/call', { name: 'store', arguments: { id: 'logs' } })
+      expect((await call()).text).to.not.include('notifications/message')
+      expect((await ask('logging/setLevel', { level: 'loud' })).body.error.code).to.equal(-32_602)
+      expect((await ask('logging/setLevel', { level: 'info' })).body.result).to.deep.equal({})
+      const { text } = await call()
+      expect(text).to.include('"data":"enough"').and.to.not.include('too little')
+    })
+
     it('shows the server its own credential and nothing of the client', () => {
       for (const headers of server.headers) {
         expect(headers.authorization).to.equal('Bearer the-secret-of-the-crm')

@@ -32,6 +32,13 @@ export interface ServerCall {
   readonly args: JsonObject
   /** Tells its progress, where the caller wants to know it. */
   readonly progress: (progress: number) => Promise<void>
+  readonly log: (level: string, data: string) => Promise<void>
+}
+
+interface CallParams {
+  readonly name: string
+  readonly arguments?: JsonObject
+  readonly _meta?: JsonObject
 }
 
 // What tests answer with.
@@ -59,7 +66,13 @@ export const SERVED: readonly ServedTool[] = [
   { name: 'hidden', inputSchema: { type: 'object' } },
 ]
 
-const CAPABILITIES = { tools: {}, resources: {}, prompts: {}, completions: {} } as const
+const CAPABILITIES = {
+  tools: {},
+  resources: {},
+  prompts: {},
+  completions: {},
+  logging: {},
+} as const
 const BESIDE_SCHEMAS = {
   'resources/list': ListResourcesRequestSchema,
   'resources/templates/list': ListResourceTemplatesRequestSchema,
@@ -126,9 +139,21 @@ export class McpServerFixture {
     return { tools: [...this.tools] }
   }
 
-  async #called(name: string, args: JsonObject, progress: ServerCall['progress']) {
+  async #called(
+    { name, arguments: args = {}, _meta }: CallParams,
+    notify: (method: string, params: JsonObject) => Promise<void>,
+  ) {
     this.calls.push({ name, args })
-    return this.behave({ name, args, progress })
+    const { progressToken } = _meta ?? {}
+    return this.behave({
+      name,
+      args,
+      progress: async (progress) => {
+        if (progressToken === undefined) return
+        await notify('notifications/progress', { progressToken, progress })
+      },
+      log: (level, data) => notify('notifications/message', { level, data }),
+    })
   }
 
   #beside(method: string, { _meta, ...params }: JsonObject, notFound: number): JsonObject {
@@ -161,14 +186,11 @@ export class McpServerFixture {
       )
     }
     server.setRequestHandler(ListToolsRequestSchema, () => this.#listed())
-    server.setRequestHandler(CallToolRequestSchema, async ({ params }, { sendNotification }) => {
-      const token = params._meta?.progressToken
-      return this.#called(params.name, (params.arguments ?? {}) as JsonObject, async (progress) => {
-        if (token === undefined) return
-        const method = 'notifications/progress' as const
-        await sendNotification({ method, params: { progressToken: token, progress } })
-      })
-    })
+    server.setRequestHandler(CallToolRequestSchema, ({ params }, { sendNotification }) =>
+      this.#called(params as CallParams, (method, said) =>
+        sendNotification({ method, params: said }),
+      ),
+    )
     return server
   }
 
@@ -222,20 +244,10 @@ export class McpServerFixture {
       server.setRequestHandler(method as 'prompts/get', handler as never)
     }
     server.setRequestHandler('tools/list', () => this.#listed() as never)
-    server.setRequestHandler('tools/call', (async (
-      { params }: { params: { name: string; arguments?: JsonObject; _meta?: JsonObject } },
-      context: { mcpReq: { notify: (note: unknown) => Promise<void> } },
-    ) => {
-      const token = params._meta?.['progressToken']
-      return this.#called(params.name, params.arguments ?? {}, async (progress) => {
-        if (token === undefined) return
-        const note = {
-          method: 'notifications/progress',
-          params: { progressToken: token, progress },
-        }
-        await context.mcpReq.notify(note)
-      })
-    }) as never)
+    server.setRequestHandler('tools/call', ((
+      { params }: { params: CallParams },
+      { mcpReq }: { mcpReq: { notify: (note: unknown) => Promise<void> } },
+    ) => this.#called(params, (method, said) => mcpReq.notify({ method, params: said }))) as never)
     return server
   }
 }

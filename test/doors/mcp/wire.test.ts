@@ -180,6 +180,8 @@ describe('MCP on the wire', () => {
       expect(codeOf(answer)).to.deep.equal([400, -32022])
       expect(answer.body.error.data.requested).to.equal('2099-01-01')
       expect(answer.body.error.data.supported).to.include(MODERN)
+      // What is not said alike is not looked at any further.
+      expect(codeOf(await modern('tools/list', {}, {}, meta))).to.deep.equal([400, -32020])
     })
 
     it('refuses headers that do not agree with the body, and nothing is called', async () => {
