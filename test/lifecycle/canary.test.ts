@@ -125,7 +125,7 @@ describe('a policy on trial', function () {
     it('records where it differs, counts it, and changes no answer', async () => {
       const live = await liveOf(gate)
       const before = await metric('allow_deny')
-      const canary = await started(gate, STRICT, { note: 'friday' })
+      const canary = await started(gate, STRICT, { reason: 'friday' })
       expect(canary).to.include({ status: 'running', mode: 'compare', base: live, note: 'friday' })
       const updated = await gate.act(key, UPDATE)
       expect([updated.status, revisionOf(updated)]).to.deep.equal([200, live])

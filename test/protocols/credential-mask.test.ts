@@ -31,6 +31,9 @@ describe('a credential in an answer', () => {
     expect(masked(JSON.stringify({ got: SECRET }))).to.equal('{"got":"[masked]"}')
     expect(masked(JSON.stringify(SECRET).replaceAll('/', '\\/'))).to.equal('"[masked]"')
     expect(masked(`?key=${encodeURIComponent(SECRET)}&x=1`)).to.equal('?key=[masked]&x=1')
+    const lower = encodeURIComponent(SECRET).replaceAll(/%../g, (one) => one.toLowerCase())
+    expect(lower).to.not.equal(encodeURIComponent(SECRET))
+    expect(masked(`?key=${lower}&x=1`)).to.equal('?key=[masked]&x=1')
   })
 
   it('is masked in base64 wherever in a group it begins and ends, in both alphabets', () => {

@@ -164,6 +164,7 @@ for (const run of RUNS) {
   for (const name of [...new Set([...before.keys(), ...behind.keys()])].sort()) {
     const [first, second] = [before.get(name), behind.get(name)]
     rows.push(`| ${run.revision} | ${name} | ${first?.status ?? '-'} | ${second?.status ?? '-'} |`)
+    // `WHY=<scenario>` says what the suite said of one behind the gate.
     if (process.env['WHY'] === name) say(`${run.revision} ${name}: ${second?.why}`)
     if (first?.status === 'passed' && second?.status !== 'passed') {
       lost.push(`${run.revision} ${name}: ${second?.why ?? 'not run'}`)
