@@ -72,13 +72,26 @@ inChromium('the dashboard: editing a policy', () => {
   it('keeps the draft over a reload, and nothing of it decides', async () => {
     await page.reload()
     await page.getByText('2 files differ').waitFor()
-    await page.getByText('no_such_kind').first().waitFor()
+    await page.getByText('unknown guard kind').waitFor()
     const { body } = await ui.gate.call('GET', '/policy/files?path=gate.yaml')
     expect(body.files[0].content).to.equal(GATE)
     await page.getByRole('button', { name: 'Discard …' }).click()
     await page.getByRole('button', { name: 'Discard it' }).click()
     await page.getByText('2 files differ').waitFor({ state: 'detached' })
     await page.getByText('no_such_kind').waitFor({ state: 'detached' })
+  })
+
+  it('drops a check that is under way when the draft is thrown away', async () => {
+    await page.route('**/policy/check', () => undefined) // never answers
+    await open('gate.yaml')
+    await append('guards:\n  - { id: none, kind: no_such_kind }\n')
+    await page.getByText('checking …').waitFor()
+    const dropped = page.waitForEvent('requestfailed', (one) => one.url().endsWith('/policy/check'))
+    await page.getByRole('button', { name: 'Discard …' }).click()
+    await page.getByRole('button', { name: 'Discard it' }).click()
+    await dropped
+    await page.getByText('not checked').waitFor()
+    await page.unroute('**/policy/check')
   })
 
   it('formats, and runs the tests of the draft by a key', async () => {

@@ -40,7 +40,11 @@ export function useCheck(
     if (!stop.signal.aborted) of.value = checked
   }, [])
   useEffect(() => {
-    if (!isByItself) return undefined
+    asking.current?.abort() // what it says is of what is no longer written
+    if (!isByItself) {
+      of.value = UNCHECKED
+      return undefined
+    }
     const timer = setTimeout(() => void run(), DELAY_MS)
     return () => clearTimeout(timer)
   }, [key, isByItself])
