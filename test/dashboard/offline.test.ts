@@ -41,6 +41,7 @@ inChromium('the dashboard: a gate that does not answer', () => {
     await ui.page.getByText('worker-1').waitFor()
     await ui.page.context().clearCookies()
     await ui.page.getByLabel('Owner').fill('nobody')
+    await ui.page.getByLabel('Owner').press('Enter') // what is typed is asked for now
     await ui.page.getByLabel('API key').fill(await ui.gate.key('observer', 'ola'))
     await ui.page.getByRole('button', { name: 'Sign in' }).click()
     await ui.page.getByText('No agent matches.').waitFor()

@@ -8,6 +8,7 @@ import { scratch } from './scratch.ts'
 import { createLogger } from '../../src/lib/log.ts'
 import { Jobs } from '../../src/store/jobs.ts'
 import { Store } from '../../src/store/store.ts'
+import { QUEUE_OPTIONS } from '../../src/worker/queues.ts'
 
 const START_ATTEMPTS = 20
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
@@ -24,7 +25,7 @@ export async function embeddedTemplate(): Promise<string> {
   const store = new Store({ databaseUrl: null, dataDir: making, log })
   await store.start()
   const jobs = new Jobs(store, log)
-  await jobs.start({})
+  await jobs.start(QUEUE_OPTIONS) // making a queue costs more than all else of a start
   await jobs.stop()
   await store.stop()
   try {
@@ -43,6 +44,7 @@ function fingerprint(): string {
     hash.update(name).update(fs.readFileSync(path.join(migrations, name)))
   }
   hash.update(fs.readFileSync(path.join(ROOT, 'package.json')))
+  hash.update(JSON.stringify(QUEUE_OPTIONS))
   return `${hash.digest('hex').slice(0, 12)}-${os.userInfo().uid}`
 }
 

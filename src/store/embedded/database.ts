@@ -92,6 +92,7 @@ export class EmbeddedDatabase {
   async #begun(): Promise<Worker> {
     const worker = new Worker(new URL('./worker.mjs', import.meta.url), {
       workerData: { dir: this.#dir, code: databaseCode() },
+      execArgv: [], // a loader of the process is not for this thread, which reads plain JavaScript
     })
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve())
