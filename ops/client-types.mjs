@@ -105,7 +105,7 @@ function member({ name, operation }, named) {
     `    path: ${params('path')}`,
     `    query: ${params('query')}`,
     `    body: ${bodyType.join(' | ') || 'undefined'}${isOptional}`,
-    `    answer: ${[...new Set(answers)].join(' | ')}`,
+    `    answer: ${[...new Set(answers)].join(' | ') || 'never'}`,
     '  }',
   ].join('\n')
 }

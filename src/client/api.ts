@@ -1978,7 +1978,7 @@ export interface Calls {
       readonly last_event_id?: string
     }
     body: undefined
-    answer: Json
+    answer: never
   }
   /** The record as server-sent events; an agent sees its own. */
   'GET /events': {
@@ -3468,7 +3468,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: never
   }
   /** Refused. */
   'PATCH /v1/data/{path}': {
@@ -3477,7 +3477,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: never
   }
   /** Refused. */
   'DELETE /v1/data/{path}': {
@@ -3486,7 +3486,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: never
   }
   /** A document by itself; the body is the input. */
   'POST /v0/data/{path}': {
@@ -3588,7 +3588,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: never
   }
   /** Refused. */
   'DELETE /v1/policies/{id}': {
@@ -3597,21 +3597,21 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: never
   }
   /** Not built. */
   'POST /v1/query': {
     path: object
     query: object
     body: undefined
-    answer: Json
+    answer: never
   }
   /** Not built. */
   'POST /v1/compile': {
     path: object
     query: object
     body: undefined
-    answer: Json
+    answer: never
   }
   /** Not built. */
   'POST /v1/compile/{path}': {
@@ -3620,7 +3620,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: never
   }
   /** The live policy as a bundle for OPA. */
   'GET /bundles/{name}': {
@@ -3662,14 +3662,14 @@ export interface Calls {
         readonly message: string
         readonly data?: JsonObject
       }
-    } | Json
+    } | undefined
   }
   /** End a session. */
   'DELETE /mcp': {
     path: object
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
   /** The stream of a session: that a list has changed. */
   'GET /mcp/tools': {
@@ -3695,14 +3695,14 @@ export interface Calls {
         readonly message: string
         readonly data?: JsonObject
       }
-    } | Json
+    } | undefined
   }
   /** End a session. */
   'DELETE /mcp/tools': {
     path: object
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
   /** The stream of a session: that a list has changed. */
   'GET /mcp/portcullis': {
@@ -3728,14 +3728,14 @@ export interface Calls {
         readonly message: string
         readonly data?: JsonObject
       }
-    } | Json
+    } | undefined
   }
   /** End a session. */
   'DELETE /mcp/portcullis': {
     path: object
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
   /** The stream of a session: that a list has changed. */
   'GET /mcp/{server}': {
@@ -3765,7 +3765,7 @@ export interface Calls {
         readonly message: string
         readonly data?: JsonObject
       }
-    } | Json
+    } | undefined
   }
   /** End a session. */
   'DELETE /mcp/{server}': {
@@ -3774,7 +3774,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
   /** The MCP servers behind the gate: what they list, and how it is pinned. */
   'GET /mcp-servers': {
@@ -3905,7 +3905,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
   /** Whether Envoy may pass an HTTP call of an agent on. */
   'POST /ext-authz/{upstream}/{path}': {
@@ -3915,7 +3915,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
   /** Whether Envoy may pass an HTTP call of an agent on. */
   'PUT /ext-authz/{upstream}/{path}': {
@@ -3925,7 +3925,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
   /** Whether Envoy may pass an HTTP call of an agent on. */
   'PATCH /ext-authz/{upstream}/{path}': {
@@ -3935,7 +3935,7 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
   /** Whether Envoy may pass an HTTP call of an agent on. */
   'DELETE /ext-authz/{upstream}/{path}': {
@@ -3945,6 +3945,6 @@ export interface Calls {
     }
     query: object
     body: undefined
-    answer: Json
+    answer: undefined
   }
 }

@@ -36,7 +36,7 @@ export function undeclared(
   const call = ROUTES.find(
     (one) => one.call.method === method.toLowerCase() && one.pattern.test(at),
   )?.call
-  if (!call || (call.media ?? 'application/json') !== 'application/json') return undefined
+  if (!call || (status === (call.status ?? 200) && call.media !== undefined)) return undefined
   const schema = schemaOf(call, status)
   if (!schema) return `${method} ${at} answers ${status}, which is not declared`
   const code = status >= 400 ? errorOf(body) : undefined
@@ -51,7 +51,7 @@ export function undeclared(
 }
 
 function schemaOf(call: Endpoint, status: number): JsonObject | undefined {
-  if (status === (call.status ?? 200)) return call.answer
+  if (status === (call.status ?? 200)) return call.answer ?? undefined
   const other = call.also?.[status]
   if (other && other.media === undefined) return other.answer
   return status >= 400 ? ERROR : undefined

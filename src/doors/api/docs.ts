@@ -67,7 +67,7 @@ export function docEndpoints(
       summary: 'Where things are; a browser is led to the dashboard',
       roles: 'open',
       answer: always({ name: { const: 'portcullis' }, version: STRING, links: always(LINKS) }),
-      also: { 303: { means: 'a browser, to the dashboard', answer: {} } },
+      also: { 303: { means: 'a browser, to the dashboard' } },
     },
     ({ req, res }) => {
       const { dashboard } = parts.config

@@ -40,8 +40,8 @@ export interface Endpoint<Body = unknown, Query = unknown> {
   readonly accepts?: readonly string[]
   /** Of a success; 200 unless said otherwise. 204 sends nothing. */
   readonly status?: number
-  /** JSON Schema of a success's body. */
-  readonly answer?: JsonObject
+  /** JSON Schema of a success's body. Without one a success has no body; null: there is no success. */
+  readonly answer?: JsonObject | null
   /** Media type of a success, unless it is JSON. */
   readonly media?: string
   /** Other answers, by status. */
@@ -52,10 +52,10 @@ export interface Endpoint<Body = unknown, Query = unknown> {
   readonly errors?: readonly ErrorCode[]
 }
 
-/** An answer of a status of its own: what it means, and the JSON Schema of its body. */
+/** An answer of a status of its own: what it means, and the JSON Schema of its body, if it has one. */
 export interface OtherAnswer {
   readonly means: string
-  readonly answer: JsonObject
+  readonly answer?: JsonObject
   /** Of it, unless it is JSON; errors of the gate itself may have the same status. */
   readonly media?: string
 }

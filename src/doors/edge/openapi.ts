@@ -196,23 +196,28 @@ function requestBody(call: Endpoint): { requestBody?: JsonObject } {
 }
 
 function responsesOf(call: Endpoint): JsonObject {
-  const status = call.status ?? 200
-  const media = call.media ?? 'application/json'
-  const schema = call.answer ?? (media === 'application/json' ? {} : { type: 'string' })
-  const success = status === 204 ? {} : { content: { [media]: { schema } } }
   const errors = errorResponses(call)
   const also = Object.entries(call.also ?? {}).map(([code, { means, answer, media: own }]) => {
     // What has a media type of its own stands beside the gate's own error of that status.
     const { content: shared } = (own === undefined ? {} : (errors[code] ?? {})) as JsonObject
-    const content = { [own ?? 'application/json']: { schema: answer } }
-    return [code, { description: means, content: { ...(shared as JsonObject), ...content } }]
+    const content = { ...(shared as JsonObject), ...contentOf(answer, own) }
+    const isEmpty = Object.keys(content).length === 0
+    return [code, { description: means, ...(isEmpty ? {} : { content }) }]
   })
-  return {
-    [status]: { description: call.summary, ...success },
-    ...errors,
-    ...Object.fromEntries(also),
-  }
+  return { ...successOf(call), ...errors, ...Object.fromEntries(also) }
 }
+
+function successOf({ answer, media, status = 200, summary }: Endpoint): JsonObject {
+  if (answer === null) return {}
+  const isText = answer === undefined && media !== undefined
+  const content = contentOf(isText ? { type: 'string' } : answer, media)
+  return { [status]: { description: summary, ...(content === undefined ? {} : { content }) } }
+}
+
+const contentOf = (
+  schema: JsonObject | undefined,
+  media = 'application/json',
+): JsonObject | undefined => (schema === undefined ? undefined : { [media]: { schema } })
 
 /** The errors that a call may answer. */
 export function errorsOf(call: Endpoint): ReadonlySet<ErrorCode> {

@@ -25,7 +25,6 @@ export const EXT_AUTHZ_ENDPOINTS: readonly Endpoint[] = (
   description:
     'Method and path choose the tool; 200 with an empty body permits, anything else refuses.',
   roles: AGENTS,
-  answer: { description: 'empty' },
   errors: [
     ...(['invalid_request', 'policy_denied', 'approval_required', 'agent_paused'] as const),
     ...(['no_such_tool', 'budget_exceeded', 'overloaded', 'risky_content'] as const),

@@ -77,7 +77,7 @@ const REFUSED: Readonly<Record<number, OtherAnswer>> = Object.fromEntries(
     503: 'the gate can decide nothing at the moment',
   }).map(([status, means]) => [status, { means, answer: RPC_ERROR }]),
 )
-const ACCEPTED = { 202: { means: 'a notification', answer: {} } }
+const ACCEPTED = { 202: { means: 'a notification' } }
 
 /** `POST`, `GET` and `DELETE` of `/mcp`, `/mcp/tools`, `/mcp/portcullis` and `/mcp/{server}`. */
 export function mcpEndpoints(parts: PartsOf & McpParts): Endpoints {
@@ -142,7 +142,6 @@ function declare(
     {
       summary: 'End a session',
       roles: ANYONE,
-      answer: {},
       also: REFUSED,
     },
     (asked) => end(handling, servedBy(asked), asked),

@@ -33,7 +33,7 @@ export function opaBundleEndpoints(parts: BundleParts): Endpoints {
       },
       media: MEDIA,
       answer: { description: 'a gzipped tar archive' },
-      also: { ...FAILURES, 304: { means: 'it is the one that is there already', answer: {} } },
+      also: { ...FAILURES, 304: { means: 'it is the one that is there already' } },
       errors: ['not_found'],
     },
     async (asked) => {

@@ -43,6 +43,9 @@ const ERRORS = [
   ...(['shutting_down', 'method_not_allowed'] as const),
 ]
 
+/** By itself, whatever the policy makes of it. */
+const DOCUMENT = { description: 'the document, as the policy defines it' }
+
 const RESULT = always({ result: ANY, decision_id: STRING, explanation: list(ANY) }, [
   'result',
   'explanation',
@@ -101,7 +104,7 @@ export function opaDataEndpoints(parts: PartsOf<'inquiries'>): Endpoints {
     'post',
     '/v0/data/*path',
     {
-      ...declared('A document by itself; the body is the input', ANY, BY_BODY),
+      ...declared('A document by itself; the body is the input', DOCUMENT, BY_BODY),
       accepts: ['application/json'],
     },
     async (asked) => bare(asked, answers, () => pathOf(asked)),
@@ -111,7 +114,7 @@ export function opaDataEndpoints(parts: PartsOf<'inquiries'>): Endpoints {
     'post',
     '/',
     {
-      ...declared('The default decision; the body is the input', ANY, BY_BODY),
+      ...declared('The default decision; the body is the input', DOCUMENT, BY_BODY),
       description: '`decision_api.opa.default` of gate.yaml names it; else it is `agent/allow`.',
       accepts: ['application/json'],
     },

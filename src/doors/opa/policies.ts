@@ -56,7 +56,7 @@ export function opaPolicyEndpoints(parts: PartsOf<'lifecycle'>): Endpoints {
 
   const refused = {
     roles: PEPS,
-    answer: {},
+    answer: null,
     also: FAILURES,
     errors: ['forbidden', 'not_implemented'],
   } as const

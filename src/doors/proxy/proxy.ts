@@ -46,6 +46,7 @@ export const PROXY_ENDPOINTS: readonly Endpoint[] = (
   description: 'Method and path choose the tool; the answer is the upstream’s own.',
   roles: AGENTS,
   answer: { description: 'what the upstream said' },
+  media: '*/*',
   also: {
     202: {
       means: 'held: send the same request with `Portcullis-Action` to collect its answer',

@@ -37,7 +37,7 @@ export function eventEndpoints(parts: PartsOf<'streams'> & ReaderParts): Endpoin
     'get',
     ACTIVITY_PATH,
     {
-      answer: { description: 'the protocol changes to WebSocket' },
+      status: 101,
       summary: 'The same record over WebSocket; an agent sees its own',
       description:
         'Each message is `{id, type, data}`. A browser, which cannot set headers, offers the protocols ' +
