@@ -74,6 +74,18 @@ export interface OAuthConfig {
   readonly clockToleranceS: number
 }
 
+/** The port of gRPC, and what it is encrypted with. */
+export interface GrpcConfig {
+  readonly port: number
+  /** Null: plain text. */
+  readonly tls: {
+    readonly certFile: string
+    readonly keyFile: string
+    /** Who has no certificate of this authority is not spoken to; null: whoever comes. */
+    readonly clientCaFile: string | null
+  } | null
+}
+
 export interface Config {
   readonly host: string
   readonly port: number
@@ -93,8 +105,8 @@ export interface Config {
   /** Only what these send is believed of where a request comes from. */
   readonly trustedProxies: BlockList
   readonly ratePerS: number
-  /** Where Envoy asks over gRPC, beside `host`; null: nowhere. */
-  readonly extAuthzGrpcPort: number | null
+  /** Where enforcement points ask over gRPC, at `host`; null: nowhere. */
+  readonly grpc: GrpcConfig | null
   /** Questions a second that one key of an enforcement point may ask. */
   readonly pepRatePerS: number
   /** Streams of events that a key of another role than `agent` may have open at once. */
@@ -192,7 +204,7 @@ export function parseConfig(env: Env): Config {
     allowedOrigins: read.list('ALLOWED_ORIGINS').map((origin) => checkedOrigin(origin, problems)),
     trustedProxies: proxies(read.list('TRUSTED_PROXIES'), problems),
     ratePerS: read.integer('RATE_LIMIT_PER_S', 5, 1, 1_000_000),
-    extAuthzGrpcPort: read.integer('EXT_AUTHZ_GRPC_PORT', null, 1, 65_535),
+    grpc: grpcConfig(read, problems),
     pepRatePerS: read.integer('PEP_RATE_PER_S', 500, 1, 1_000_000),
     streamsPerKey: read.integer('STREAMS_PER_KEY', 64, 1, 1_000_000),
     streamsMax: read.integer('STREAMS_MAX', 4_096, 1, 1_000_000),
@@ -291,6 +303,21 @@ const TOKEN_ALGORITHMS = [
 ]
 const TOKEN_ALGORITHMS_DEFAULT = 'RS256,PS256,ES256,ES384,EdDSA,Ed25519'
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
+function grpcConfig(read: Reader, problems: string[]): GrpcConfig | null {
+  const port = read.integer('EXT_AUTHZ_GRPC_PORT', null, 1, 65_535)
+  const certFile = fileOrNull(read.text('EXT_AUTHZ_GRPC_TLS_CERT', ''))
+  const keyFile = fileOrNull(read.text('EXT_AUTHZ_GRPC_TLS_KEY', ''))
+  const clientCaFile = fileOrNull(read.text('EXT_AUTHZ_GRPC_TLS_CLIENT_CA', ''))
+  if (port === null) return null
+  if (certFile !== null && keyFile !== null) {
+    return Object.freeze({ port, tls: Object.freeze({ certFile, keyFile, clientCaFile }) })
+  }
+  if (certFile !== null || keyFile !== null || clientCaFile !== null) {
+    problems.push('EXT_AUTHZ_GRPC_TLS_CERT and EXT_AUTHZ_GRPC_TLS_KEY are needed together')
+  }
+  return Object.freeze({ port, tls: null })
+}
 
 function oauthConfig(read: Reader, problems: string[]): OAuthConfig | null {
   const issuers = read.list('MCP_OAUTH_ISSUERS')

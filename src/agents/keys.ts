@@ -226,6 +226,17 @@ export class KeyRing {
     return { keyId, role: 'agent', name: agent.name, agentId: agent.id, token: origin }
   }
 
+  /**
+   * The agent that an enforcement point asks for: it acts by the key of that one. Throws only when the database does.
+   * @returns `unknown` where there is no such agent, `revoked` where all of its keys were revoked
+   */
+  async callerVouched(named: string, { keyId }: Caller): Promise<Caller | 'unknown' | 'revoked'> {
+    const agent = await this.#agentNamed(named)
+    if (agent.id === null) return 'unknown'
+    if (agent.lost) return 'revoked'
+    return { keyId, role: 'agent', name: agent.name, agentId: agent.id }
+  }
+
   async #agentNamed(named: string): Promise<NamedAgent> {
     const cached = this.#named.get(named)
     if (cached && this.#registry.holds(cached)) return cached

@@ -416,6 +416,10 @@ export interface DecisionApi {
     /** Whether `agent/allow` is what the whole gate says, guards included, and not the rule alone. */
     readonly guards: boolean
   }
+  readonly extAuthz: {
+    /** Agents by the principals that Envoy knows them as, such as `spiffe://…`. */
+    readonly principals: ReadonlyMap<string, string>
+  }
   /** How a hook of Claude Code is answered. */
   readonly claude: {
     /** Whether an allow overrides the client's own permissions. */

@@ -6,7 +6,9 @@ import { createApp } from './app.ts'
 import { directProxy } from './proxy/proxy.ts'
 import { TokenVerifier } from '../oauth/verifier.ts'
 import { FailedLogins } from './edge/failed-logins.ts'
-import { ExtAuthzGrpc } from './ext-authz/grpc.ts'
+import { extAuthzService } from './ext-authz/grpc.ts'
+import { extMcpService } from './ext-mcp/checks.ts'
+import { GrpcPort } from './grpc/port.ts'
 import { Fanout } from './streams/fanout.ts'
 import { frontDoor } from './edge/front.ts'
 import { Listening } from './edge/listening.ts'
@@ -50,8 +52,14 @@ export function httpDoor(given: DoorParts): Listening {
   }
   const { host, port } = config
   const app = frontDoor(parts, [directAct(parts), directProxy(parts)], createApp(parts))
-  const grpcPort = config.extAuthzGrpcPort
-  const beside = grpcPort === null ? undefined : new ExtAuthzGrpc(parts, { host, port: grpcPort })
+  const keys = { keyRing, failed: parts.failedLogins }
+  const beside =
+    config.grpc === null
+      ? undefined
+      : new GrpcPort(parts, { ...config.grpc, host }, keys, [
+          extAuthzService(parts, keys),
+          extMcpService(parts, keys),
+        ])
   const activity = new ActivityStream(parts)
   return new Listening({ host, port, app, activity, pipeline, log, beside })
 }

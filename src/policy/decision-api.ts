@@ -13,6 +13,7 @@ export interface RawDecisionApi {
   readonly consume?: boolean
   readonly disclose?: readonly ('reason' | 'reasons')[]
   readonly opa?: { readonly default?: string; readonly guards?: boolean }
+  readonly ext_authz?: { readonly principals?: Readonly<Record<string, string>> }
   readonly claude_code?: { readonly grant?: boolean; readonly local_ask?: boolean }
   readonly access_requests?: {
     readonly requestable_s?: number
@@ -64,6 +65,9 @@ export function readDecisionApi(
     claude: Object.freeze({
       grants: raw.claude_code?.grant ?? false,
       asksLocally: raw.claude_code?.local_ask ?? false,
+    }),
+    extAuthz: Object.freeze({
+      principals: new Map(Object.entries(raw.ext_authz?.principals ?? {})),
     }),
     accessRequests: accessRequests(raw),
     subjects: read('subjects'),

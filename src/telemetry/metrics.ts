@@ -64,6 +64,11 @@ export class Metrics {
     'Questions of Envoy over gRPC, by the status that they were answered with',
     ['status'],
   )
+  readonly extMcpChecks = this.#counter(
+    'portcullis_ext_mcp_checks_total',
+    'Questions of MCP gateways over gRPC, by the status that they were answered with',
+    ['status'],
+  )
   readonly mcpRequests = this.#counter('portcullis_mcp_requests_total', 'Requests over MCP', [
     'server',
     'method',

@@ -13,6 +13,7 @@ export interface CheckRequest {
   readonly attributes?: {
     readonly request?: { readonly http?: HeldHttp | null } | null
     readonly context_extensions?: Readonly<Record<string, string>>
+    readonly source?: { readonly principal: string } | null
   } | null
 }
 
@@ -56,6 +57,10 @@ export function heldRequest({ attributes }: CheckRequest): IncomingMessage {
   req.push(null)
   return req
 }
+
+/** Whom Envoy knows the sender as, by its certificate; '' where it does not. */
+export const principalOf = ({ attributes }: CheckRequest): string =>
+  attributes?.source?.principal ?? ''
 
 // As text, Envoy writes `!` for each byte that is no UTF-8, so that another body would be judged than is passed on.
 function bodyOf({ body, raw_body: raw }: HeldHttp): Buffer {

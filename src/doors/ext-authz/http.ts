@@ -6,7 +6,8 @@ import { allow, middleware } from '../edge/edge.ts'
 import type { Endpoint } from '../edge/endpoints.ts'
 import { sendError } from '../edge/errors.ts'
 import { AGENTS } from '../edge/roles.ts'
-import { cutShort, type ExtAuthzParts, isDecided, judged, keysIn } from './verdict.ts'
+import { isDecided } from '../grpc/answering.ts'
+import { cutShort, type ExtAuthzParts, judged, keysIn } from './verdict.ts'
 
 // Envoy's external authorization over HTTP (`ext_authz` with an `http_service` and a `path_prefix`): Envoy sends the request
 // that it holds, without its effect, and carries it out where the answer is 200. It is routed and judged like one at the

@@ -62,7 +62,8 @@ export const cutShort = (): GatewayError =>
     details: { reasons: [publicReason(denial('body_truncated', 'the body was cut short'))] },
   })
 
-function verdictOf(answer: Answer): Verdict {
+/** @throws Error for what answers no question */
+export function verdictOf(answer: Answer): Verdict {
   if (answer.type === 'refused') return { allowed: false, error: refusalOf(answer) }
   if (answer.type !== 'dry_run') throw new Error(`a question was answered with ${answer.type}`)
   const { effect, decisionId, revision } = answer
@@ -87,13 +88,6 @@ function refusal({
   return new GatewayError(code, first?.message ?? 'denied', { details })
 }
 
-/** Switches are decisions, although they are said with a 503. */
-const DECIDED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['kill_switch_engaged'])
-
 /** The gate's keys are none of the upstream's business. */
 export const keysIn = ({ headers }: IncomingMessage): readonly string[] =>
   ['x-api-key', 'authorization'].filter((name) => Object.hasOwn(headers, name))
-
-/** Whether it was decided, and not that nothing could be decided or recorded. */
-export const isDecided = ({ status, code }: GatewayError): boolean =>
-  status < 500 || DECIDED.has(code)

@@ -29,18 +29,30 @@ const LISTS: Readonly<Record<ListName, Listed>> = {
   prompts: { method: 'prompts/list', by: 'prompts/get', named: 'name' },
 }
 
-export function relayBeside(parts: McpParts, server: string): Beside {
-  // A tool that the server itself calls `resources.read` has the same name.
-  const exposedIn = ({ bundle }: Shown, method: ExposedMethod): Tool | undefined => {
-    const tool = bundle.tools.get(exposedName(server, method))
-    return tool && mcpMethodOf(tool) === method ? tool : undefined
-  }
-  const toolFor = (shown: Shown, method: ExposedMethod): Tool | undefined => {
-    const { bundle, agent } = shown
-    const tool = exposedIn(shown, method)
-    const isTheirs = tool && (agent === null || !isHiddenFrom(agent, tool, bundle))
-    return isTheirs ? tool : undefined
-  }
+type Parts = Pick<McpParts, 'agents' | 'peers' | 'pipeline' | 'policies'>
+
+// A tool that the server itself calls `resources.read` has the same name.
+function exposedIn({ bundle }: Shown, server: string, method: ExposedMethod): Tool | undefined {
+  const tool = bundle.tools.get(exposedName(server, method))
+  return tool && mcpMethodOf(tool) === method ? tool : undefined
+}
+
+/** The tool that stands for a method, where the caller may know of it. */
+function theirTool(shown: Shown, server: string, method: ExposedMethod): Tool | undefined {
+  const { bundle, agent } = shown
+  const tool = exposedIn(shown, server, method)
+  const isTheirs = tool && (agent === null || !isHiddenFrom(agent, tool, bundle))
+  return isTheirs ? tool : undefined
+}
+
+/** Whether the caller may know of an item that a server lists, by its URI, template or name. */
+export function isListed(shown: Shown, server: string, list: ListName, named: string): boolean {
+  const tool = theirTool(shown, server, LISTS[list].by)
+  return tool !== undefined && exposes(tool, named)
+}
+
+export function relayBeside(parts: Parts, server: string): Beside {
+  const toolFor = (shown: Shown, method: ExposedMethod) => theirTool(shown, server, method)
   return {
     async offers(asking) {
       const shown = await shownTo(parts, asking)
@@ -51,15 +63,16 @@ export function relayBeside(parts: McpParts, server: string): Beside {
       const shown = await shownTo(parts, asking)
       const { method, by, named } = LISTS[list]
       const upstream = shown.bundle.upstreams.get(server)
-      const tool = toolFor(shown, by)
-      if (!tool || upstream?.protocol !== 'mcp') return []
+      if (!toolFor(shown, by) || upstream?.protocol !== 'mcp') return []
       const items = await listOf(parts, upstream, method, list)
-      return items.filter(({ [named]: name }) => typeof name === 'string' && exposes(tool, name))
+      return items.filter(
+        ({ [named]: name }) => typeof name === 'string' && isListed(shown, server, list, name),
+      )
     },
     async find(asking, method) {
       const shown = await shownTo(parts, asking)
       const { args, reads } = READERS[method](asking)
-      const tool = exposedIn(shown, method)
+      const tool = exposedIn(shown, server, method)
       const by = toolFor(shown, reads.by)
       const isShown = toolFor(shown, method) !== undefined && by !== undefined
       // Who may not read something is not told its values either, whatever completes them.
@@ -79,7 +92,7 @@ export function relayBeside(parts: McpParts, server: string): Beside {
 }
 
 const listOf = (
-  { peers }: McpParts,
+  { peers }: Parts,
   upstream: Upstream,
   method: string,
   list: ListName,
@@ -92,7 +105,7 @@ interface Read {
 }
 
 // Only what the methods know: nothing else that a client sends is handed on.
-const READERS: Readonly<Record<ExposedMethod, (asking: Asking) => Read>> = {
+const READERS: Readonly<Record<ExposedMethod, (asking: Pick<Asking, 'message'>) => Read>> = {
   'resources/read': ({ message }) => {
     const uri = textParam(message, 'uri')
     return { args: { uri }, reads: { by: 'resources/read', name: uri } }

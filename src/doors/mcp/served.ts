@@ -75,7 +75,7 @@ export interface Beside {
   /** @throws GatewayError where it cannot be had */
   list(asking: Asking, list: ListName): Promise<readonly JsonObject[]>
   /** @throws McpError for params that are none */
-  find(asking: Asking, method: ExposedMethod): Promise<Found>
+  find(asking: Pick<Asking, 'caller' | 'message'>, method: ExposedMethod): Promise<Found>
 }
 
 /** What stands behind one path under `/mcp`. */

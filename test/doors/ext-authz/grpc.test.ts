@@ -3,10 +3,11 @@ import loader from '@grpc/proto-loader'
 import { expect } from 'chai'
 import http2 from 'node:http2'
 import { createRequire } from 'node:module'
-import net from 'node:net'
 import path from 'node:path'
+import { freePort } from '../../support/gate-process.ts'
 import { TestGate } from '../../support/gate.ts'
 import { GATE } from '../../support/policies.ts'
+import { certificates } from './certificates.ts'
 
 // The client speaks Envoy's own published protos, so that a wrong number in ours is seen.
 
@@ -34,6 +35,8 @@ interface Asked {
   readonly upstream?: string
   readonly deadline?: number
   readonly at?: Told
+  /** Whom Envoy knows the sender as. */
+  readonly principal?: string
 }
 
 const lineOf = ([key, value]: readonly [string, string]) => ({
@@ -41,10 +44,9 @@ const lineOf = ([key, value]: readonly [string, string]) => ({
   raw_value: Buffer.from(value),
 })
 
-function clientAt(port: number): Told {
+function clientAt(port: number, credentials = grpc.credentials.createInsecure()): Told {
   const { envoy } = grpc.loadPackageDefinition(ENVOY) as Told
-  const plain = grpc.credentials.createInsecure()
-  return new envoy.service.auth.v3.Authorization(`127.0.0.1:${port}`, plain)
+  return new envoy.service.auth.v3.Authorization(`127.0.0.1:${port}`, credentials)
 }
 
 describe('external authorization of Envoy over gRPC', function () {
@@ -78,7 +80,9 @@ describe('external authorization of Envoy over gRPC', function () {
       ...(options.text === undefined ? { raw_body: body } : { body: options.text }),
       ...(options.lines ? { header_map: { headers: options.lines.map(lineOf) } } : {}),
     }
-    const request = { attributes: { request: { http }, context_extensions: { upstream } } }
+    const source = options.principal === undefined ? {} : { principal: options.principal }
+    const attributes = { request: { http }, context_extensions: { upstream }, source }
+    const request = { attributes }
     const deadline = Date.now() + (options.deadline ?? 30_000)
     return new Promise((resolve) => {
       ;(options.at ?? client).Check(
@@ -264,6 +268,93 @@ describe('external authorization of Envoy over gRPC', function () {
     }
   })
 
+  it('knows agents by the principal of their certificate where the policy says so, and nobody else', async () => {
+    const port = await freePort()
+    const principals = '{ "spiffe://x/worker": by-principal, "spiffe://x/gone": nobody }'
+    const other = await TestGate.start({
+      policies: {
+        'gate.yaml': `${GATE}\ndecision_api: { ext_authz: { principals: ${principals} } }\n`,
+      },
+      env: { EXT_AUTHZ_GRPC_PORT: String(port) },
+    })
+    const at = clientAt(port)
+    try {
+      await other.agent('by-principal')
+      const as = { key: null, pep: await other.key('pep', 'its'), at }
+      const answer = await check('GET', '/items', { ...as, principal: 'spiffe://x/worker' })
+      expect(answer.ok_response.headers_to_remove ?? []).to.deep.equal([])
+      const [entry] = (await other.call('GET', '/audit/timeline?kind=decision&limit=1')).body
+        .entries
+      expect(entry).to.include({ agent_name: 'by-principal', effect: 'allow' })
+      for (const principal of ['spiffe://x/worker/', 'spiffe://x/other', '']) {
+        const denied = await check('GET', '/items', { ...as, principal })
+        expect(codeIn(denied), principal).to.equal('unauthenticated')
+      }
+      const gone = await check('GET', '/items', { ...as, principal: 'spiffe://x/gone' })
+      expect(codeIn(gone)).to.equal('unknown_agent')
+      const wrong = { ...as, key: 'wrong-key', principal: 'spiffe://x/worker' }
+      expect(codeIn(await check('GET', '/items', wrong))).to.equal('unauthenticated')
+    } finally {
+      at.close()
+      await other.stop()
+    }
+  })
+
+  it('is encrypted with its certificate, for those with one of the authority only', async () => {
+    const port = await freePort()
+    const made = certificates()
+    const other = await TestGate.start({
+      env: {
+        EXT_AUTHZ_GRPC_PORT: String(port),
+        EXT_AUTHZ_GRPC_TLS_CERT: made.file('server.pem'),
+        EXT_AUTHZ_GRPC_TLS_KEY: made.file('server.key'),
+        EXT_AUTHZ_GRPC_TLS_CLIENT_CA: made.file('ca.pem'),
+      },
+    })
+    const ca = made.read('ca.pem')
+    const clients = [
+      clientAt(
+        port,
+        grpc.credentials.createSsl(ca, made.read('client.key'), made.read('client.pem')),
+      ),
+      clientAt(port, grpc.credentials.createSsl(ca)),
+      clientAt(
+        port,
+        grpc.credentials.createSsl(ca, made.read('other.key'), made.read('other.pem')),
+      ),
+      clientAt(port),
+    ]
+    try {
+      const as = { key: await other.agent('behind-it'), pep: await other.key('pep', 'its') }
+      const answers = []
+      for (const at of clients) answers.push(await check('GET', '/items', { ...as, at }))
+      const [first, ...rest] = answers
+      expect(first.ok_response).to.be.an('object')
+      expect(rest).to.deep.equal([{ failed: 14 }, { failed: 14 }, { failed: 14 }])
+    } finally {
+      for (const at of clients) at.close()
+      await other.stop()
+    }
+  })
+
+  it('does not start with half of a certificate, or one that is none', async () => {
+    const made = certificates()
+    const start = async (env: Record<string, string>) => {
+      const port = String(await freePort())
+      try {
+        await (await TestGate.start({ env: { EXT_AUTHZ_GRPC_PORT: port, ...env } })).stop()
+        return 'it started'
+      } catch (error) {
+        return String(error)
+      }
+    }
+    const cert = { EXT_AUTHZ_GRPC_TLS_CERT: made.file('server.pem') }
+    expect(await start(cert)).to.contain('needed together')
+    const key = (name: string) => ({ ...cert, EXT_AUTHZ_GRPC_TLS_KEY: made.file(name) })
+    expect(await start(key('nothing.key'))).to.contain('cannot read')
+    expect(await start(key('ca.pem'))).to.contain('cannot use its certificate and key')
+  })
+
   it('does not start at a port that is taken', async () => {
     const other = TestGate.start({ env: { EXT_AUTHZ_GRPC_PORT: new URL(gate.gate.url).port } })
     const { code, message } = await other.then(
@@ -279,11 +370,3 @@ describe('external authorization of Envoy over gRPC', function () {
     expect(text).to.contain('portcullis_ext_authz_checks_total{status="0"}')
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as net.AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}

@@ -1,0 +1,172 @@
+import path from 'node:path'
+import { EXPOSED_METHODS, type ExposedMethod } from '../../bundle/exposed.ts'
+import { GatewayError } from '../../errors.ts'
+import type { JsonObject } from '../../model/json.ts'
+import { UNSAID } from '../../model/request.ts'
+import { isObject, McpError } from '../../mcp/wire.ts'
+import { callerOf } from '../edge/context.ts'
+import { errorBody } from '../edge/errors.ts'
+import type { HttpParts } from '../edge/parts.ts'
+import { keysIn, type Verdict, verdictOf } from '../ext-authz/verdict.ts'
+import {
+  CODES,
+  decidedOf,
+  type GrpcAsked,
+  type GrpcSaid,
+  type GrpcService,
+  identify,
+  type Keys,
+  statusOf,
+} from '../grpc/answering.ts'
+import { relayBeside } from '../mcp/beside.ts'
+import { unknownName } from '../mcp/calls.ts'
+import { shownTo } from '../mcp/side.ts'
+import { type HeldRequest, type HeldResponse, jsonObject, keyedRequest, vouchedIn } from './held.ts'
+import { isListing, servedTool, shownPart } from './lists.ts'
+
+// The external MCP policy of agentgateway (ExtMcp): a gateway of MCP asks about each request before it forwards it, and about each
+// list before it shows it. A call is judged as at `/mcp/{server}`, by the pinned schema and the same rules, and carried out by
+// whoever asked. A method that is not known here is refused.
+
+type Parts = Pick<HttpParts, 'agents' | 'metrics' | 'peers' | 'pipeline' | 'policies'>
+
+/** What has no effect and tells nothing: lists are looked at when they come back. */
+const PASSED: ReadonlySet<string> = new Set([
+  ...['initialize', 'ping', 'server/discover', 'logging/setLevel'],
+  ...['notifications/initialized', 'notifications/cancelled', 'notifications/progress'],
+  'notifications/roots/list_changed',
+])
+
+/** Asked about as another method, which has the same args. */
+const AS_OTHER: Readonly<Record<string, ExposedMethod>> = {
+  'resources/subscribe': 'resources/read',
+  'resources/unsubscribe': 'resources/read',
+}
+
+/** Members of params that are judged; beside them stands only what belongs to the protocol. */
+const JUDGED: Readonly<Record<string, readonly string[]>> = {
+  'tools/call': ['name', 'arguments'],
+  'resources/read': ['uri'],
+  'prompts/get': ['name', 'arguments'],
+  'completion/complete': ['ref', 'argument', 'context'],
+}
+
+/** `agentgateway.dev.ext_mcp.ExtMcp`. */
+export function extMcpService(parts: Parts, keys: Keys): GrpcService {
+  return {
+    proto: path.join(import.meta.dirname, 'ext_mcp.proto'),
+    name: 'agentgateway.dev.ext_mcp.ExtMcp',
+    calls: {
+      CheckRequest: (asked) => decided(() => request(asked, parts, keys)),
+      CheckResponse: (asked) => decided(() => response(asked, parts, keys)),
+    },
+    count: (status) => parts.metrics.extMcpChecks.inc({ status: String(status) }),
+  }
+}
+
+const PASS: GrpcSaid = { message: { pass: {} }, status: CODES.OK }
+
+async function decided(answer: () => Promise<GrpcSaid>): Promise<GrpcSaid> {
+  try {
+    return await answer()
+  } catch (error) {
+    return denied(decidedOf(asGateway(error)))
+  }
+}
+
+const asGateway = (error: unknown): unknown =>
+  error instanceof McpError ? new GatewayError('invalid_request', error.message) : error
+
+async function request(asked: GrpcAsked, parts: Parts, keys: Keys): Promise<GrpcSaid> {
+  const held = asked.request as HeldRequest
+  if (PASSED.has(held.method) || isListing(held.method)) return PASS
+  const method = AS_OTHER[held.method] ?? held.method
+  if (!Object.hasOwn(JUDGED, method)) {
+    throw new GatewayError('method_not_allowed', `\`${held.method.slice(0, 64)}\` is not judged`)
+  }
+  const req = keyedRequest(held)
+  await identify(req, asked, vouchedIn(held), keys)
+  const [server, ...others] = held.service_names
+  if (server === undefined || others.length > 0) {
+    throw new GatewayError('invalid_request', 'one server is wanted')
+  }
+  const caller = callerOf(req)
+  const params = paramsOf(held, method)
+  const { tool, args } = await wanted(server, method, params, { caller, parts })
+  const verdict = verdictOf(
+    await parts.pipeline.evaluate({
+      ...{ caller, requestId: asked.requestId, call: { tool, args }, ...UNSAID },
+      context: { mcp: { server } },
+      ...{ idempotencyKey: null, waitMs: 0, surface: 'ext_mcp' },
+    }),
+  )
+  if (!verdict.allowed) throw verdict.error
+  return permitted(verdict, keysIn(req))
+}
+
+async function response(asked: GrpcAsked, parts: Parts, keys: Keys): Promise<GrpcSaid> {
+  const held = asked.request as HeldResponse
+  if (!isListing(held.method)) return PASS
+  const req = keyedRequest(held)
+  await identify(req, asked, vouchedIn(held), keys)
+  const shown = await shownTo(parts, { caller: callerOf(req) })
+  const left = shownPart(held.method, held.service_names, held.mcp_response, shown)
+  if (left === undefined) return PASS
+  return { message: { mutated: Buffer.from(left) }, status: CODES.OK }
+}
+
+function paramsOf({ mcp_request: bytes }: HeldRequest, method: string): JsonObject {
+  const params = jsonObject(bytes ?? Buffer.from('{}'), 'mcp_request')
+  const judged = JUDGED[method] ?? []
+  const other = Object.keys(params).find((name) => name !== '_meta' && !judged.includes(name))
+  if (other === undefined) return params
+  throw new GatewayError('invalid_request', `\`${other.slice(0, 64)}\` of the params is not judged`)
+}
+
+interface Wanted {
+  readonly tool: string
+  readonly args: JsonObject
+}
+
+/** The tool of the policy, or a name that nobody can have declared. */
+async function wanted(
+  server: string,
+  method: string,
+  params: JsonObject,
+  { caller, parts }: { readonly caller: ReturnType<typeof callerOf>; readonly parts: Parts },
+): Promise<Wanted> {
+  const reading = EXPOSED_METHODS.find((one) => one === method)
+  if (reading !== undefined) {
+    const message = { id: 0, method, params }
+    const { tool, args } = await relayBeside(parts, server).find({ caller, message }, reading)
+    return { tool: tool.tool, args }
+  }
+  const { name, arguments: args = {} } = params
+  if (typeof name !== 'string' || !isObject(args)) {
+    throw new GatewayError('invalid_request', 'a tool by `name`, and `arguments` as an object')
+  }
+  const { bundle } = await shownTo(parts, { caller })
+  return { tool: servedTool(bundle, server, name)?.name ?? unknownName(server, name), args }
+}
+
+function permitted(
+  { decisionId, revision }: Extract<Verdict, { allowed: true }>,
+  keys: readonly string[],
+): GrpcSaid {
+  const set = [{ key: 'portcullis-decision', value: Buffer.from(decisionId) }]
+  const fields = { decision_id: { string_value: decisionId }, revision: { string_value: revision } }
+  const header_mutation = { set, remove: keys }
+  return { message: { pass: {}, header_mutation, metadata: { fields } }, status: CODES.OK }
+}
+
+/** Numbers of its `AuthorizationError.Code`. */
+const REFUSED = { denied: 1, exhausted: 2, invalid: 3 } as const
+
+function denied(error: GatewayError): GrpcSaid {
+  const { status, code, message } = error
+  const kind =
+    status === 429 ? 'exhausted' : status === 400 || status === 405 ? 'invalid' : 'denied'
+  const body = Buffer.from(JSON.stringify(errorBody(error)['error']))
+  const refusal = { code: REFUSED[kind], reason: `${code}: ${message}`, mcp_error: body }
+  return { message: { error: refusal }, status: statusOf(error) }
+}
