@@ -48,7 +48,8 @@ export function keyedRequest(held: Held & Partial<HeldRequest>): IncomingMessage
     }
   }
   const key = said(held, KEY)
-  if (key !== undefined) add('x-api-key', key)
+  // A gateway may say it twice; another one makes two keys, which are refused.
+  if (key !== undefined && req.headers['x-api-key'] !== key) add('x-api-key', key)
   return req
 }
 

@@ -209,6 +209,10 @@ describe('the external policy of an MCP gateway', () => {
     expect((await ask('tools/call', find, byKey)).result).to.equal('pass')
     const spoofed = { headers: [{ key: 'portcullis_agent', value: Buffer.from('behind-it') }] }
     expect(codeOf(await ask('tools/call', find, spoofed))).to.equal('unauthenticated')
+    const twice = { metadata_context: struct({ portcullis_key: key, portcullis_agent: '' }) }
+    expect((await ask('tools/call', find, twice)).result).to.equal('pass')
+    const another = { metadata_context: struct({ portcullis_key: await gate.agent('another') }) }
+    expect(codeOf(await ask('tools/call', find, another))).to.equal('invalid_request')
     const two = { headers: [...keyed(), ...keyed()] }
     expect((await ask('tools/call', find, two)).result).to.equal('error')
   })
