@@ -25,6 +25,7 @@ import type {
   GuardSpec,
   PointerReader,
 } from '../bundle/types.ts'
+import { unknownKeyword } from './unknown-keyword.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
 // A guard is compiled against everything else of the policy: the tools its patterns mean, the args these have, the documents it
@@ -242,7 +243,10 @@ class Context implements CompileContext {
     if (!this.#env.source) return lazyArgsCheck(schema)
     const compiled = compileArgsSchema(schema)
     if (compiled.ok) return compiled.check
-    this.report(path, 'bad_schema', compiled.message)
+    const unknown = unknownKeyword(compiled.message, schema)
+    if (unknown)
+      this.report([...path, ...unknown.path], 'bad_schema', unknown.message, unknown.hint)
+    else this.report(path, 'bad_schema', compiled.message)
     return undefined
   }
 

@@ -14,6 +14,7 @@ import { TemplateIndex } from '../bundle/template-index.ts'
 import { readHttpCall, type RawHttpCall } from './http-rules.ts'
 import type { Exposed } from '../bundle/exposed.ts'
 import { type McpToolRule, type RawMcp, readMcp } from './mcp.ts'
+import { unknownKeyword } from './unknown-keyword.ts'
 import { type RawUpstream, readUpstream } from './upstreams.ts'
 import type { PathStep, SourceDocument } from '../sources/yaml.ts'
 
@@ -153,7 +154,12 @@ class ToolReader {
       return
     }
     const problem = schemaProblem(schema)
-    if (problem !== undefined) this.#error([name, 'args'], 'bad_schema', problem)
+    if (problem === undefined) return
+    const unknown = unknownKeyword(problem, schema)
+    if (unknown) {
+      const place = this.#source.atKey(['tools', name, 'args', ...unknown.path])
+      this.#found.error(place, 'bad_schema', unknown.message, unknown.hint)
+    } else this.#error([name, 'args'], 'bad_schema', problem)
   }
 
   #checkPointers(name: string, raw: RawTool, schema: JsonObject): void {

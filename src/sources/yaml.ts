@@ -55,7 +55,8 @@ export function parseYaml(file: string, text: string, found: Findings): SourceDo
     return { file, line, col, end: { line: Math.max(to.line, line), col: Math.max(to.col, 1) } }
   }
   for (const issue of [...parsed.errors, ...parsed.warnings]) {
-    found.error(place(...issue.pos), yamlCode(issue.code), firstLine(issue.message))
+    const hint = issue.code === 'TAB_AS_INDENT' ? 'indent with spaces' : undefined
+    found.error(place(...issue.pos), yamlCode(issue.code), firstLine(issue.message), hint)
   }
   if (parsed.errors.length + parsed.warnings.length > 0) return undefined
   if (parsed.contents === null) {

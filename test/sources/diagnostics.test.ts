@@ -74,6 +74,12 @@ const BAD_LISTS: readonly Case[] = [
 
 const CASES: readonly Case[] = [
   { code: 'yaml_syntax', files: gate('version: 1\n  environment: x\n'), at: 'gate.yaml:1:10' },
+  {
+    code: 'yaml_syntax',
+    files: gate('version: 1\nbudgets:\n\tx: 1\n'),
+    at: 'gate.yaml:3:1',
+    hint: 'indent with spaces',
+  },
   { code: 'yaml_empty', files: gate('# nothing\n') },
   { code: 'yaml_anchor', files: gate(`${GATE}plans: &p {}\n`), at: 'gate.yaml:6:11' },
   { code: 'yaml_alias', files: gate('version: 1\nenvironment: *e\n') },
@@ -220,6 +226,17 @@ const CASES: readonly Case[] = [
     files: tools('{ type: array, items: { type: string } }', '{ type: array, uniqueItems: true }'),
   },
   { code: 'bad_schema', files: guard('kind: args_schema, schema: { nonsense: 1 }') },
+  {
+    code: 'bad_schema',
+    files: tools('id: { type: string } } }', 'id: { type: string, maxLenth: 9 } } }'),
+    at: 'tools.yaml:19:77',
+    hint: 'did you mean `maxLength`?',
+  },
+  {
+    code: 'bad_schema',
+    files: guard('kind: args_schema, schema: { properties: { nots: { maxLenth: 9 } } }'),
+    hint: 'did you mean `maxLength`?',
+  },
   {
     code: 'route_collision',
     files: tools('path: /notes/{id}\n    effect: read', 'path: /notes\n    effect: read\n'),
