@@ -44,6 +44,8 @@ interface Asked {
     readonly close: () => Promise<void>
   }
   readonly session: () => string
+  /** Methods that reached the client, whatever it made of them. */
+  readonly heard: readonly string[]
 }
 type Connect = (url: string, key: string, capabilities: object, on: Answering) => Promise<Asked>
 
@@ -56,6 +58,22 @@ const NOTHING_SAMPLED = {
 } as const
 const ROOTS = { roots: [{ uri: 'file:///srv' }] }
 
+interface Hearing {
+  onmessage?: ((...message: never[]) => void) | undefined
+}
+
+function heardBy(transport: object): readonly string[] {
+  const heard: string[] = []
+  const hearing = transport as Hearing
+  const on = hearing.onmessage
+  hearing.onmessage = (...message: never[]) => {
+    const { method } = message[0] as unknown as { method?: string }
+    if (method !== undefined) heard.push(method)
+    on?.(...message)
+  }
+  return heard
+}
+
 const CONNECT: Readonly<Record<'SDK 1.x' | 'SDK 2.x, legacy', Connect>> = {
   'SDK 1.x': async (url, key, capabilities, on) => {
     const client = new Client1(ME, { capabilities })
@@ -66,13 +84,14 @@ const CONNECT: Readonly<Record<'SDK 1.x' | 'SDK 2.x, legacy', Connect>> = {
           (await on(String(requestId), params as unknown as JsonObject)) as never,
       )
       client.setRequestHandler(CreateMessageRequestSchema, () => NOTHING_SAMPLED)
-      client.setRequestHandler(ListRootsRequestSchema, () => ROOTS)
     }
+    if ('roots' in capabilities) client.setRequestHandler(ListRootsRequestSchema, () => ROOTS)
     const transport = new Http1(new URL(url), withKey(key))
     await client.connect(transport)
     return {
       client: { call: (name) => client.callTool(STORE(name)), close: () => client.close() },
       session: () => transport.sessionId ?? '',
+      heard: heardBy(transport),
     }
   },
   'SDK 2.x, legacy': async (url, key, capabilities, on) => {
@@ -81,13 +100,14 @@ const CONNECT: Readonly<Record<'SDK 1.x' | 'SDK 2.x, legacy', Connect>> = {
       client.setRequestHandler('elicitation/create', (async ({ params }: { params: JsonObject }) =>
         on('', params)) as never)
       client.setRequestHandler('sampling/createMessage', (() => NOTHING_SAMPLED) as never)
-      client.setRequestHandler('roots/list', () => ROOTS)
     }
+    if ('roots' in capabilities) client.setRequestHandler('roots/list', () => ROOTS)
     const transport = new Http2(new URL(url), withKey(key))
     await client.connect(transport)
     return {
       client: { call: (name) => client.callTool(STORE(name)), close: () => client.close() },
       session: () => transport.sessionId ?? '',
+      heard: heardBy(transport),
     }
   },
 }
@@ -167,10 +187,13 @@ describe('what an MCP server asks of its client', () => {
       })
 
       it(`is refused of a client that never said it could be asked: ${label}`, async () => {
-        const { client } = await connect(urlOf(), key, {}, green)
+        const { client, heard } = await connect(urlOf(), key, { roots: {} }, green)
         asks('elicitation/create', FORM)
         expect(JSON.stringify(await client.call())).to.include('done')
-        expect(answers).to.deep.equal([-32_601])
+        asks('roots/list', {})
+        await client.call()
+        expect(answers).to.deep.equal([-32_601, ROOTS])
+        expect(heard).to.deep.equal(['roots/list'])
         await client.close()
       })
     }
@@ -244,6 +267,25 @@ describe('what an MCP server asks of its client', () => {
       await calling
       expect(answers).to.not.deep.include(GREEN)
       await gate.call('PUT', '/kill-switch', { body: { ...body, engaged: false } })
+      await client.close()
+    })
+
+    it('is over when the agent is paused, and no answer reaches the server', async () => {
+      const pausing = await gate.agent('pausing')
+      const asked = promised<string>()
+      const told = promised<JsonObject>()
+      const { client } = await CONNECT['SDK 1.x'](urlOf(), pausing, ALL, (id) => {
+        asked.resolve(id)
+        return told.promise
+      })
+      asks('elicitation/create', FORM)
+      const calling = client.call().catch(() => {})
+      await asked.promise
+      const pause = { body: { action: 'pause', reason: 'a test' } }
+      await gate.call('POST', '/api/v1/agents/pausing/action', pause)
+      told.resolve(GREEN)
+      await calling
+      expect(answers).to.deep.equal([-32_601])
       await client.close()
     })
 
