@@ -1,4 +1,5 @@
 import type { JsonObject } from '../model/json.ts'
+import type { ServerRequest } from '../model/tool.ts'
 import {
   HEADER_MISMATCH,
   INVALID_PARAMS,
@@ -33,6 +34,8 @@ export interface Era {
   readonly sessionId: string | null
   /** Legacy: from which on the session wants to hear what a server logs. */
   readonly logLevel?: string | null
+  /** Legacy: what the client can be asked by a server. */
+  readonly asks?: readonly ServerRequest[]
 }
 
 /** Of what servers log, the least first. */

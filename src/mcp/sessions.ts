@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { JsonObject } from '../model/json.ts'
+import type { ServerRequest } from '../model/tool.ts'
 import { columns } from '../store/columns.ts'
 import type { Db } from '../store/tx.ts'
 
@@ -21,6 +22,8 @@ export interface Session {
   readonly usedAt: Date
   /** From which on the client wants to hear what a server logs; null: nothing. */
   readonly logLevel: string | null
+  /** What the client can be asked by a server. */
+  readonly asks: readonly ServerRequest[]
 }
 
 export interface NewSession {
@@ -28,9 +31,10 @@ export interface NewSession {
   readonly server: string
   readonly protocol: string
   readonly client: JsonObject
+  readonly asks: readonly ServerRequest[]
 }
 
-const SESSION = columns('id, protocol, used_at, log_level')
+const SESSION = columns('id, protocol, used_at, log_level, asks')
 
 export class Sessions {
   readonly #db: Db
@@ -40,11 +44,12 @@ export class Sessions {
   }
 
   /** Begins a session, and ends what is idle or too much. */
-  async begin({ holder, server, protocol, client }: NewSession): Promise<string> {
+  async begin({ holder, server, protocol, client, asks }: NewSession): Promise<string> {
     const id = `ses_${randomBytes(ID_BYTES).toString('base64url')}`
     await this.#db.query(
-      'insert into mcp_sessions (id, holder, server, protocol, client) values ($1, $2, $3, $4, $5)',
-      [id, holder, server, protocol, JSON.stringify(client)],
+      `insert into mcp_sessions (id, holder, server, protocol, client, asks)
+         values ($1, $2, $3, $4, $5, $6)`,
+      [id, holder, server, protocol, JSON.stringify(client), JSON.stringify(asks)],
     )
     await this.#db.query(
       `delete from mcp_sessions where used_at < now() - $1::float8 * interval '1 ms' or id in (

@@ -46,6 +46,9 @@ export interface ChildProgram {
   readonly cwd: string | null
 }
 
+/** What an MCP server can ask of its client. */
+export type ServerRequest = 'sampling' | 'elicitation' | 'roots'
+
 /** A system the gate may call. Credentials come from the environment, never from an agent. */
 export interface Upstream {
   readonly name: string
@@ -55,6 +58,8 @@ export interface Upstream {
   readonly baseUrl: string
   /** In place of an address: there is none, and the gate starts it. */
   readonly program?: ChildProgram
+  /** What it may ask of the client whose call it carries out; absent: nothing. */
+  readonly serverRequests?: readonly ServerRequest[]
   readonly timeoutMs: number
   /** How much of an answer is held in memory. */
   readonly responseBytesMax: number

@@ -1,5 +1,5 @@
 import { variablesIn } from '../bundle/child-env.ts'
-import type { ChildProgram } from '../model/tool.ts'
+import type { ChildProgram, ServerRequest } from '../model/tool.ts'
 import type { PathStep } from '../sources/yaml.ts'
 
 /** An MCP server as `tools.yaml` has it, its shape checked. */
@@ -8,6 +8,7 @@ export interface RawMcpServer {
   readonly command?: readonly string[]
   readonly env?: readonly string[]
   readonly cwd?: string
+  readonly allow_server_requests?: readonly ServerRequest[]
 }
 
 /** What says which code a program loads: with these, a policy would run what it likes in a program that is allowed. */
@@ -74,11 +75,22 @@ function checkEnv(env: readonly string[], report: Report): void {
 
 const isOwn = (name: string): string => `\`${name}\` is the gate's own: no program is given it`
 
+interface Unused {
+  readonly credential?: unknown
+  readonly headers?: unknown
+  readonly mcp?: RawMcpServer
+}
+
 /** What says nothing to a program. */
-export function reportUnused(raw: Readonly<Record<string, unknown>>, report: Report): void {
+export function reportUnused(raw: Unused, report: Report): void {
   for (const key of ['credential', 'headers'] as const) {
     if (raw[key] === undefined) continue
     const message = `\`${key}\` is of HTTP; a program is given its credentials by \`env\``
     report([key], 'bad_mcp', message)
   }
+  // All its clients speak through one pipe, so that nobody can know for which of their calls it asks.
+  if (raw.mcp?.allow_server_requests === undefined) return
+  const message =
+    '`allow_server_requests` is of servers over HTTP; of a program nothing is passed on'
+  report(['mcp', 'allow_server_requests'], 'bad_mcp', message)
 }

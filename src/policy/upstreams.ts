@@ -63,7 +63,7 @@ export function readUpstream(
   const fill = (text: string, ...at: readonly PathStep[]): string =>
     substituteEnv(text, env, used, source.at(['upstreams', name, ...at]), found)
   const program = raw.mcp && readProgram(raw.mcp, fill, report)
-  if (program) reportUnused({ ...raw }, report)
+  if (program) reportUnused(raw, report)
   const at = raw.mcp ? ['mcp', 'url'] : ['base_url']
   const filled = fill(raw.mcp?.url ?? raw.base_url ?? '', ...at)
   const problem = baseUrlProblem(filled)
@@ -74,6 +74,9 @@ export function readUpstream(
     protocol: raw.mcp ? 'mcp' : 'http',
     baseUrl: filled.replace(/\/+$/, ''),
     ...(program ? { program } : {}),
+    ...(raw.mcp?.allow_server_requests
+      ? { serverRequests: [...raw.mcp.allow_server_requests] }
+      : {}),
     timeoutMs: raw.timeout_ms ?? TIMEOUT_MS,
     responseBytesMax: raw.response_bytes_max ?? RESPONSE_BYTES_MAX,
     connectionsMax: raw.connections_max ?? CONNECTIONS_MAX,
@@ -87,9 +90,10 @@ export function readUpstream(
 type Report = (at: readonly PathStep[], code: string, message: string) => void
 
 /** What effects depend on; how long an answer may take is not among it. */
-const declared = ({ headers, pass_headers: passed }: RawUpstream): JsonObject => ({
+const declared = ({ headers, pass_headers: passed, mcp }: RawUpstream): JsonObject => ({
   ...(headers ? { headers: { ...headers } } : {}),
   ...(passed ? { pass_headers: [...passed] } : {}),
+  ...(mcp?.allow_server_requests ? { allow_server_requests: [...mcp.allow_server_requests] } : {}),
 })
 
 function readHttp(raw: RawUpstream, report: Report): HttpUpstream {

@@ -64,6 +64,7 @@ describe('MCP servers in a policy', () => {
       [`mcp: { ${url}, env: [PATH] }`, 'bad_mcp'],
       ['mcp: { command: [""] }', 'bad_mcp'],
       ['mcp: { command: [srv] }, headers: { x: y }', 'bad_mcp'],
+      ['mcp: { command: [srv], allow_server_requests: [roots] }', 'bad_mcp'],
       ['mcp: { command: [srv] }, credential: { header: Authorization, env: T }', 'bad_mcp'],
       ['mcp: { command: [srv], env: [DATABASE_URL] }', 'bad_env'],
       ['mcp: { command: [srv], env: ["X=a ${WEBHOOK_SECRET}"] }', 'bad_env'],

@@ -50,10 +50,12 @@ export function allServed(parts: McpParts): Served {
       (isRelayed(parts, tool) ? servedBy('') : own).result(answer, replying, tool),
     beside: allBeside(parts),
     logs: true,
-    sink(asking, replying) {
-      const { name } = asking.message.params
-      const { server } = parted(typeof name === 'string' ? name : '')
-      return servedBy(server).sink?.(asking, replying)
+    sink(asking, replying, asks) {
+      const { message } = asking
+      const { name } = message.params
+      const { server, rest } = parted(typeof name === 'string' ? name : '')
+      const params = { ...message.params, name: rest }
+      return servedBy(server).sink?.({ ...asking, message: { ...message, params } }, replying, asks)
     },
   }
 }

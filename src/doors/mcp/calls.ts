@@ -10,6 +10,7 @@ import { assertParamHeaders, metaOf } from '../../mcp/eras.ts'
 import { INVALID_PARAMS, isObject, McpError, textParam } from '../../mcp/wire.ts'
 import { stateOf } from '../edge/context.ts'
 import { idempotencyKey } from '../edge/once.ts'
+import type { Asks } from './asks.ts'
 import type { Holds } from './holds.ts'
 import type { Replying } from './replying.ts'
 import { shownTo } from './side.ts'
@@ -32,11 +33,12 @@ export interface Calling {
   readonly parts: McpParts
   readonly holds: Holds
   readonly tasks: Tasks
+  readonly asks: Asks
 }
 
 /** `tools/call`. */
 export async function callTool(
-  { parts, holds, tasks }: Calling,
+  { parts, holds, tasks, asks }: Calling,
   served: Served,
   asking: Asking,
   replying: Replying,
@@ -54,7 +56,7 @@ export async function callTool(
   const files = new SentFiles()
   try {
     const tool = called?.tool ?? unknownName(served.name, name)
-    const sink = served.sink?.(asking, replying)
+    const sink = served.sink?.(asking, replying, asks)
     const submission = {
       ...submissionOf(asking, {
         server: called?.server ?? served.name,

@@ -32,6 +32,7 @@ import type { PartsOf } from '../edge/parts.ts'
 import { ANYONE } from '../edge/roles.ts'
 import { INTEGER, STRING } from '../edge/schemas.ts'
 import { object, OPEN } from '../edge/validate.ts'
+import { Asks } from './asks.ts'
 import { callId } from './calls.ts'
 import { ChangeStreams } from './changes.ts'
 import { Holds } from './holds.ts'
@@ -88,6 +89,7 @@ export function mcpEndpoints(parts: PartsOf & McpParts): Endpoints {
     holds: new Holds(parts),
     changes: new ChangeStreams(parts),
     tasks: new Tasks(parts),
+    asks: new Asks(parts),
   }
   declare(endpoints, '/mcp', handling, () => allServed(parts))
   declare(endpoints, '/mcp/tools', handling, () => toolsServed(parts))
@@ -155,8 +157,10 @@ async function post(
 ): Promise<void> {
   const { req, res, caller } = asked
   const { log, metrics } = handling.parts
-  const message = readMessage(await readJson(req))
+  const body = await readJson(req)
+  const message = readMessage(body)
   if (message === 'response') {
+    await answered(handling, served, asked, body as JsonObject)
     res.status(202).end()
     return
   }
@@ -181,6 +185,22 @@ async function post(
     metrics.mcpRequests.inc({ server: served.name, method: methodLabel(method), result })
   }
 }
+
+/** What a client says to something that a server asked it: only its own session can. Others were asked nothing. */
+async function answered(
+  { sessions, asks }: Handling,
+  served: Served,
+  { req, caller }: Asked<unknown, unknown>,
+  message: JsonObject,
+): Promise<void> {
+  const id = header(req, 'mcp-session-id')
+  if (id === undefined || isModern(NO_MESSAGE, req.headers)) return
+  assertLegacyVersion(req, NO_MESSAGE)
+  if (!(await sessions.find(id, holderOf(caller), served.name))) throw noSession(null)
+  await asks.answer({ sessionId: id, message })
+}
+
+const NO_MESSAGE: Incoming = { id: null, method: '', params: {} }
 
 /** Of a client's notifications only this one changes something. */
 function noted({ holds }: Handling, { method, params }: Incoming, { sessionId }: Era): void {
@@ -221,8 +241,8 @@ async function eraOf(
   }
   const session = await handling.sessions.find(id, holderOf(caller), served.name)
   if (!session) throw noSession(message.id)
-  const { id: sessionId, protocol, logLevel } = session
-  return { isModern: false, version: protocol, sessionId, logLevel }
+  const { id: sessionId, protocol, logLevel, asks } = session
+  return { isModern: false, version: protocol, sessionId, logLevel, asks }
 }
 
 function assertLegacyVersion(req: IncomingMessage, { id }: Pick<Incoming, 'id'>): void {

@@ -5,9 +5,11 @@ import { sha256 } from '../../lib/canonical.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { paged } from '../../mcp/cursor.ts'
 import { clientInfo, LOG_LEVELS, negotiated, SERVER_INFO_KEY } from '../../mcp/eras.ts'
+import { kindsIn } from '../../mcp/server-requests.ts'
 import { TASKS } from '../../mcp/tasks.ts'
 import { INVALID_PARAMS, McpError, METHOD_NOT_FOUND, textParam } from '../../mcp/wire.ts'
 import type { Sessions } from '../../mcp/sessions.ts'
+import type { Asks } from './asks.ts'
 import { callTool } from './calls.ts'
 import type { ChangeStreams } from './changes.ts'
 import { toldError } from './errors.ts'
@@ -33,6 +35,7 @@ export interface Handling {
   readonly holds: Holds
   readonly changes: ChangeStreams
   readonly tasks: Tasks
+  readonly asks: Asks
 }
 
 interface Method {
@@ -47,9 +50,9 @@ const METHODS: Readonly<Record<string, Method>> = {
   'tools/list': { eras: 'both', run: listTools },
   'tools/call': {
     eras: 'both',
-    async run({ parts, holds, tasks }, served, asking, replying) {
+    async run({ parts, holds, tasks, asks }, served, asking, replying) {
       if (served.call) replying.result(await served.call(asking))
-      else await callTool({ parts, holds, tasks }, served, asking, replying)
+      else await callTool({ parts, holds, tasks, asks }, served, asking, replying)
     },
   },
   'logging/setLevel': { eras: 'legacy', run: setLogLevel },
@@ -149,7 +152,10 @@ async function initialize(
   const protocol = negotiated(message.params['protocolVersion'])
   const client = clientInfo(message)
   const holder = holderOf(caller)
-  const id = await sessions.begin({ holder, server: served.name, protocol, client })
+  const id = await sessions.begin({
+    ...{ holder, server: served.name, protocol, client },
+    asks: kindsIn(message.params['capabilities']),
+  })
   replying.setHeader('Mcp-Session-Id', id)
   replying.result({
     protocolVersion: protocol,

@@ -12,7 +12,7 @@ import {
   McpError,
   RESOURCE_NOT_FOUND,
 } from '../../mcp/wire.ts'
-import type { ActionSink } from '../../protocols/http/exchange.ts'
+import type { ActionSink, ServerAsk } from '../../protocols/http/exchange.ts'
 import { relayBeside } from './beside.ts'
 import { unlisted } from './errors.ts'
 import type { Replying } from './replying.ts'
@@ -66,7 +66,11 @@ export function relayServed(parts: McpParts, name: string): Served {
     result: relayed,
     beside: relayBeside(parts, name),
     logs: true,
-    sink: (asking, replying) => progressSink(asking, replying),
+    sink(asking, replying, asks) {
+      const { name: called } = asking.message.params
+      const tool = mcpToolName(name, typeof called === 'string' ? called : '')
+      return callSink(asking, replying, asks.of({ asking, tool, upstream: name }, replying))
+    },
   }
 }
 
@@ -146,12 +150,16 @@ function upstreamError(error: JsonObject, id: McpError['id'], { isModern }: Era)
 const isReserved = (code: number): boolean =>
   (code <= -32_000 && code >= -32_099) || code === -32_700 || code === -32_600
 
-/** Progress of the upstream under the token of the client, and what it logs as far as the session wants to hear it. */
-function progressSink(asking: Asking, replying: Replying): ActionSink | undefined {
+/** What the upstream asks, its progress under the token of the client, and what it logs as far as the session wants to hear it. */
+function callSink(
+  asking: Asking,
+  replying: Replying,
+  ask: ServerAsk | undefined,
+): ActionSink | undefined {
   const { progressToken } = metaOf(asking.message)
   const { logLevel = null } = replying.era
   const isAsked = typeof progressToken === 'string' || typeof progressToken === 'number'
-  if (!(isAsked || logLevel !== null) || !replying.canStream) return undefined
+  if (!(isAsked || logLevel !== null || ask) || !replying.canStream) return undefined
   const wants = ({ level }: JsonObject) =>
     logLevel !== null &&
     typeof level === 'string' &&
@@ -176,5 +184,6 @@ function progressSink(asking: Asking, replying: Replying): ActionSink | undefine
       if (replying.era.isModern) replying.onGone(gone)
     },
     abandon() {},
+    ...(ask ? { ask } : {}),
   }
 }

@@ -84,6 +84,14 @@ export class Replying {
       this.#res.write(eventText({ jsonrpc: '2.0', method, params }))
   }
 
+  /** Asks the client something, which it answers by a message of its own. False: it is not there to be asked. */
+  ask(id: string, method: string, params: JsonObject | undefined): boolean {
+    this.open()
+    if (!this.isStreaming || this.#res.writableLength >= BEHIND_BYTES) return false
+    this.#res.write(eventText({ jsonrpc: '2.0', id, method, ...(params ? { params } : {}) }))
+    return true
+  }
+
   /** A modern client is told that a result is whole; one that is handed on says so itself, or is made to. */
   result(result: JsonObject | RawJson): void {
     const whole = this.era.isModern ? { resultType: 'complete' } : {}

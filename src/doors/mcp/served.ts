@@ -5,7 +5,7 @@ import type { JsonObject } from '../../model/json.ts'
 import type { RawJson } from '../../lib/raw-json.ts'
 import type { Answer } from '../../pipeline/submission.ts'
 import type { Incoming } from '../../mcp/wire.ts'
-import type { ActionSink } from '../../protocols/http/exchange.ts'
+import type { ActionSink, ServerAsk } from '../../protocols/http/exchange.ts'
 import type { Replying } from './replying.ts'
 import type { HttpParts } from '../edge/parts.ts'
 
@@ -78,6 +78,19 @@ export interface Beside {
   find(asking: Pick<Asking, 'caller' | 'message'>, method: ExposedMethod): Promise<Found>
 }
 
+/** Whose call a server carries out, in the words of a kill switch. */
+export interface CallTarget {
+  readonly asking: Asking
+  readonly tool: string
+  readonly upstream: string
+}
+
+/** Puts what servers ask to the clients whose calls they carry out. */
+export interface AskingClients {
+  /** Asks the client of one call; undefined where it can be asked nothing. */
+  of(target: CallTarget, replying: Replying): ServerAsk | undefined
+}
+
 /** What stands behind one path under `/mcp`. */
 export interface Served {
   readonly name: string
@@ -101,6 +114,6 @@ export interface Served {
   readonly logs?: boolean
   /** What there is besides tools; absent: nothing. */
   readonly beside?: Beside
-  /** Gets what the upstream says before its answer. */
-  sink?(asking: Asking, replying: Replying): ActionSink | undefined
+  /** Gets what the upstream says, and asks, before its answer. */
+  sink?(asking: Asking, replying: Replying, asks: AskingClients): ActionSink | undefined
 }

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
 import type { Bundle } from '../../bundle/types.ts'
+import type { ServerAnswer } from '../../mcp/server-requests.ts'
+import type { JsonObject } from '../../model/json.ts'
 import type { Bytes, SpoolWriter } from '../../lib/spool.ts'
 import type { ResponseRules, Upstream } from '../../model/tool.ts'
 import type { CredentialMask, StreamMask } from './credential-mask.ts'
@@ -53,7 +55,12 @@ export interface AnswerSink {
   onGone(gone: () => void): void
   /** It is given up: it gets no end. */
   abandon(): void
+  /** What an upstream asks before it answers; absent: it may ask nothing. */
+  readonly ask?: ServerAsk
 }
+
+/** Puts a request of the upstream to the client, until the call is over; always answered. */
+export type ServerAsk = (request: JsonObject, over: AbortSignal) => Promise<ServerAnswer>
 
 /** One that is told first which action it is the answer of. */
 export interface ActionSink extends AnswerSink {

@@ -12,7 +12,10 @@ export class PeerError extends Error {
 }
 
 /** What a request is sent with. */
-export type Asked = Pick<Sending, 'method' | 'params' | 'options' | 'onNotification'> & {
+export type Asked = Pick<
+  Sending,
+  'method' | 'params' | 'options' | 'onNotification' | 'onRequest'
+> & {
   /** Of what is called, for intermediaries; `Mcp-Param-*` besides. */
   readonly headers?: Readonly<Record<string, string>>
 }

@@ -1,19 +1,24 @@
 import type { JsonObject } from '../../model/json.ts'
 import { LEGACY_VERSIONS, negotiated } from '../../mcp/eras.ts'
+import { capabilitiesFor } from '../../mcp/server-requests.ts'
+import type { Upstream } from '../../model/tool.ts'
 import { isObject, METHOD_NOT_FOUND } from '../../mcp/wire.ts'
 import { PeerError } from './connection.ts'
 import type { Sent } from './sending.ts'
 
 // What the gate says of itself to a server, and how it reads its answers. It declares one and the same set of capabilities
-// (none), whoever its client is, since servers list other tools to other clients.
+// (what the policy lets the server ask, most often nothing), whoever its client is, since servers list other tools to other
+// clients.
 
 export const SELF = { name: 'portcullis', version: '1' }
 
 export const INITIALIZED = { method: 'notifications/initialized' }
 
-export const initializeParams = (): JsonObject => ({
+export const initializeParams = ({
+  serverRequests,
+}: Pick<Upstream, 'serverRequests'> = {}): JsonObject => ({
   protocolVersion: LEGACY_VERSIONS[0] ?? '',
-  capabilities: {},
+  capabilities: capabilitiesFor(serverRequests),
   clientInfo: SELF,
 })
 

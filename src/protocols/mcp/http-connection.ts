@@ -42,10 +42,11 @@ export class HttpConnection implements Connection {
 
   async stop(): Promise<void> {}
 
-  #askModern({ method, params, headers, ...rest }: Asked): Promise<Sent> {
+  // What a server wants to be told it says in its result: it asks nothing on the way.
+  #askModern({ method, params, headers, options, onNotification }: Asked): Promise<Sent> {
     const meta = { ...(params['_meta'] as JsonObject | undefined), ...modernMeta(SELF) }
     return send(this.#client, this.#upstream, {
-      ...{ method, ...rest },
+      ...{ method, options, ...(onNotification ? { onNotification } : {}) },
       params: { ...params, _meta: meta },
       headers: { ...headers, 'mcp-protocol-version': MODERN_VERSION, 'mcp-method': method },
     })
@@ -99,7 +100,7 @@ export class HttpConnection implements Connection {
 
   async #initialize(options: CallOptions): Promise<Session> {
     const sent = await send(this.#client, this.#upstream, {
-      ...{ method: 'initialize', params: initializeParams(), headers: {}, options },
+      ...{ method: 'initialize', params: initializeParams(this.#upstream), headers: {}, options },
     })
     const session = { id: sent.sessionId, version: versionOf(sent) }
     const headers = headersOf(session)

@@ -2,14 +2,15 @@ import { randomUUID } from 'node:crypto'
 import type { JsonObject } from '../../model/json.ts'
 import type { Target } from '../../model/request.ts'
 import type { Upstream } from '../../model/tool.ts'
+import { kindOf } from '../../mcp/server-requests.ts'
 import { METHOD_NOT_FOUND } from '../../mcp/wire.ts'
-import type { Answered, AnswerSink, CallOptions, CallResult } from '../http/exchange.ts'
+import type { Answered, AnswerSink, CallOptions, CallResult, ServerAsk } from '../http/exchange.ts'
 import type { UpstreamClient } from '../http/upstream-client.ts'
 import { Framing, type Framed } from './framing.ts'
 
 // One request to an upstream and its response, whatever else comes before it on the same stream. The id is the gate's own. A
-// response ends the wait: what the upstream leaves open behind it ends by itself. What an upstream asks of its client is
-// refused, since nobody behind the gate has agreed to be asked.
+// response ends the wait: what the upstream leaves open behind it ends by itself. What an upstream asks of its client is put
+// to it where the policy lets this server ask it, and refused otherwise, since nobody has agreed to be asked.
 
 /** What came of one request: its response, if there was one, and the exchange so far as it is known. */
 export interface Sent {
@@ -26,6 +27,7 @@ export interface Sending {
   readonly headers: Readonly<Record<string, string>>
   readonly options: CallOptions
   readonly onNotification?: (framed: Framed) => void
+  readonly onRequest?: ServerAsk
 }
 
 const ACCEPT = 'application/json, text/event-stream'
@@ -33,17 +35,26 @@ const ACCEPT = 'application/json, text/event-stream'
 export async function send(
   client: UpstreamClient,
   upstream: Upstream,
-  { method, params, headers, options, onNotification }: Sending,
+  { method, params, headers, options, onNotification, onRequest }: Sending,
 ): Promise<Sent> {
   const id = randomUUID()
   const body = JSON.stringify({ jsonrpc: '2.0', id, method, params })
   let refused = 0
+  const over = new AbortController()
+  const reply = (asked: JsonObject, answer: JsonObject) => {
+    const mayGoOn = options.answer?.mayGoOn ?? options.mayStart
+    void tell(client, upstream, { id: asked['id'] ?? null, ...answer }, headers, mayGoOn)
+  }
   const collected = new Collected(upstream, id, options, (framed) => {
     const { message } = framed
     if (message['id'] === undefined) onNotification?.(framed)
-    else if (refused++ < REFUSALS_MAX) {
-      refuse(client, upstream, headers, message, options.mayStart)
-    }
+    else if (typeof message['method'] !== 'string') return
+    else if (onRequest && isAllowed(upstream, message)) {
+      void onRequest(message, over.signal).then(
+        (answer) => !over.signal.aborted && reply(message, answer),
+        () => reply(message, REFUSAL),
+      )
+    } else if (refused++ < REFUSALS_MAX) reply(message, REFUSAL)
   })
   const answer = {
     rules: { stream: 'auto', bytesMax: null, redirects: 'refuse' } as const,
@@ -54,7 +65,7 @@ export async function send(
   const calling = client
     .call(upstream, targetOf(upstream, body, headers), { ...options, answer })
     .then((exchange) => collected.ended(exchange))
-  return Promise.race([calling, collected.answered])
+  return Promise.race([calling, collected.answered]).finally(() => over.abort())
 }
 
 /** Says something that needs no response. */
@@ -73,16 +84,11 @@ export function tell(
 /** A server may ask a client things; of those this one answers no more in one exchange. */
 const REFUSALS_MAX = 4
 
-function refuse(
-  client: UpstreamClient,
-  upstream: Upstream,
-  headers: Readonly<Record<string, string>>,
-  { id, method }: JsonObject,
-  mayStart: () => boolean,
-): void {
-  if (typeof method !== 'string') return
-  const error = { code: METHOD_NOT_FOUND, message: 'Method not found' }
-  void tell(client, upstream, { id: id ?? null, error }, headers, mayStart)
+const REFUSAL = { error: { code: METHOD_NOT_FOUND, message: 'Method not found' } } as const
+
+function isAllowed({ serverRequests = [] }: Upstream, asked: JsonObject): boolean {
+  const kind = kindOf(asked)
+  return kind !== undefined && serverRequests.includes(kind)
 }
 
 const targetOf = (

@@ -63,6 +63,7 @@ function ask(
     },
     options,
     ...(sink ? { onNotification: handedOn(sink) } : {}),
+    ...(sink?.ask ? { onRequest: sink.ask } : {}),
   })
 }
 

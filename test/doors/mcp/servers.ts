@@ -13,6 +13,7 @@ import {
   ListToolsRequestSchema,
   McpError,
   ReadResourceRequestSchema,
+  ResultSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { randomUUID } from 'node:crypto'
 import type { JsonObject } from '../../../src/model/json.ts'
@@ -33,7 +34,13 @@ export interface ServerCall {
   /** Tells its progress, where the caller wants to know it. */
   readonly progress: (progress: number) => Promise<void>
   readonly log: (level: string, data: string) => Promise<void>
+  /** Asks the client whose call it is. */
+  readonly ask: Ask
 }
+
+type Ask = (method: string, params: JsonObject) => Promise<JsonObject>
+
+const asksNothing: Ask = () => Promise.reject(new Error('the modern protocol has no such requests'))
 
 interface CallParams {
   readonly name: string
@@ -142,6 +149,7 @@ export class McpServerFixture {
   async #called(
     { name, arguments: args = {}, _meta }: CallParams,
     notify: (method: string, params: JsonObject) => Promise<void>,
+    ask: Ask = asksNothing,
   ) {
     this.calls.push({ name, args })
     const { progressToken } = _meta ?? {}
@@ -153,6 +161,7 @@ export class McpServerFixture {
         await notify('notifications/progress', { progressToken, progress })
       },
       log: (level, data) => notify('notifications/message', { level, data }),
+      ask,
     })
   }
 
@@ -186,10 +195,15 @@ export class McpServerFixture {
       )
     }
     server.setRequestHandler(ListToolsRequestSchema, () => this.#listed())
-    server.setRequestHandler(CallToolRequestSchema, ({ params }, { sendNotification }) =>
-      this.#called(params as CallParams, (method, said) =>
-        sendNotification({ method, params: said }),
-      ),
+    server.setRequestHandler(
+      CallToolRequestSchema,
+      ({ params }, { sendNotification, sendRequest }) =>
+        this.#called(
+          params as CallParams,
+          (method, said) => sendNotification({ method, params: said }),
+          async (method, asked) =>
+            (await sendRequest({ method, params: asked }, ResultSchema)) as JsonObject,
+        ),
     )
     return server
   }
