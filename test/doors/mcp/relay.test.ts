@@ -176,12 +176,12 @@ for (const era of ['legacy', 'modern'] as const) {
       const clients = await Promise.all(
         Array.from({ length: 20 }, async (_, n) => {
           const mine = await gate.agent(`one-of-many-${n}`)
-          return connects[n % connects.length]?.(url, mine)
+          return answered(async () => connects[n % connects.length]?.(url, mine))
         }),
       )
       const one = async (client: McpClient | undefined, n: number) => {
         for (let m = 0; m < 15; m++) {
-          const called = await client?.call('find', { id: `${n}/${m}` })
+          const called = await answered(async () => client?.call('find', { id: `${n}/${m}` }))
           expect(called?.structuredContent).to.deep.equal({ found: `${n}/${m}` })
         }
       }
@@ -260,6 +260,17 @@ const CHANGES: readonly ((tool: ServedTool) => ServedTool)[] = [
   (tool) => ({ ...tool, title: 'Store it' }) as ServedTool,
   (tool) => ({ ...tool, annotations: { readOnlyHint: true } }) as ServedTool,
 ]
+
+/** Asks again where the database was too busy to answer in time, which says nothing of whose an answer is. */
+async function answered<Said>(ask: () => Promise<Said>): Promise<Said> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!/store_unavailable|\b503\b/.test(String(error))) throw error
+    }
+  }
+}
 
 describe('MCP servers that are not there', () => {
   it('hide their tools, and their calls are recorded as not sent', async () => {
