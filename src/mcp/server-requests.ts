@@ -3,7 +3,7 @@ import type { ServerRequest } from '../model/tool.ts'
 import { isObject } from './wire.ts'
 
 // What a server asks of its client, in the protocol with sessions. Three kinds of it there are, each a capability that a
-// client declares. Of what a kind has been extended by since (tools for a model, a page to be opened) nothing is declared
+// client declares. Of what a kind has been extended by since (tools and context for a model, a page to be opened, tasks) nothing is declared
 // to servers, so that it is refused whatever a client could make of it.
 
 const KINDS: Readonly<Record<string, ServerRequest>> = {
@@ -20,7 +20,8 @@ export function kindOf({ method, params = {} }: JsonObject): ServerRequest | und
   const kind =
     typeof method === 'string' && Object.hasOwn(KINDS, method) ? KINDS[method] : undefined
   if (!isObject(params)) return undefined
-  const { mode = 'form', tools, toolChoice } = params
+  const { mode = 'form', tools, toolChoice, task, includeContext = 'none' } = params
+  if (task !== undefined || includeContext !== 'none') return undefined
   if (kind === 'elicitation' && mode !== 'form') return undefined
   if (kind === 'sampling' && (tools !== undefined || toolChoice !== undefined)) return undefined
   return kind

@@ -1,9 +1,10 @@
 import path from 'node:path'
 import { EXPOSED_METHODS, type ExposedMethod } from '../../bundle/exposed.ts'
 import { GatewayError } from '../../errors.ts'
-import type { JsonObject } from '../../model/json.ts'
+import type { Json, JsonObject } from '../../model/json.ts'
 import { UNSAID } from '../../model/request.ts'
 import { isObject, McpError } from '../../mcp/wire.ts'
+import { isHiddenFrom } from '../../operations/tools.ts'
 import { callerOf } from '../edge/context.ts'
 import { errorBody } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -37,6 +38,12 @@ const PASSED: ReadonlySet<string> = new Set([
   'notifications/roots/list_changed',
 ])
 
+/** Whose requests a gateway asks about, so that what comes back was judged. Of `completion/complete` it shows responses only. */
+const ANSWERED: ReadonlySet<string> = new Set([
+  ...['tools/call', 'resources/read', 'prompts/get'],
+  ...['resources/subscribe', 'resources/unsubscribe'],
+])
+
 /** Asked about as another method, which has the same args. */
 const AS_OTHER: Readonly<Record<string, ExposedMethod>> = {
   'resources/subscribe': 'resources/read',
@@ -66,6 +73,12 @@ export function extMcpService(parts: Parts, keys: Keys): GrpcService {
 
 const PASS: GrpcSaid = { message: { pass: {} }, status: CODES.OK }
 
+/** The gate's keys are none of the servers' business. */
+const passed = (remove: readonly string[]): GrpcSaid => ({
+  message: { pass: {}, header_mutation: { set: [], remove } },
+  status: CODES.OK,
+})
+
 async function decided(answer: () => Promise<GrpcSaid>): Promise<GrpcSaid> {
   try {
     return await answer()
@@ -79,34 +92,50 @@ const asGateway = (error: unknown): unknown =>
 
 async function request(asked: GrpcAsked, parts: Parts, keys: Keys): Promise<GrpcSaid> {
   const held = asked.request as HeldRequest
-  if (PASSED.has(held.method) || isListing(held.method)) return PASS
+  // What says who asks for a list is read again when it comes back, of the same headers.
+  if (isListing(held.method)) return PASS
+  if (PASSED.has(held.method)) return passed(keysIn(keyedRequest(held)))
   const method = AS_OTHER[held.method] ?? held.method
   if (!Object.hasOwn(JUDGED, method)) {
     throw new GatewayError('method_not_allowed', `\`${held.method.slice(0, 64)}\` is not judged`)
   }
   const req = keyedRequest(held)
   await identify(req, asked, vouchedIn(held), keys)
-  const [server, ...others] = held.service_names
-  if (server === undefined || others.length > 0) {
-    throw new GatewayError('invalid_request', 'one server is wanted')
+  const [server = '', ...others] = held.service_names
+  if (!SERVER.test(server) || others.length > 0) {
+    throw new GatewayError('invalid_request', 'one server is wanted, by its name')
   }
   const caller = callerOf(req)
   const params = paramsOf(held, method)
-  const { tool, args } = await wanted(server, method, params, { caller, parts })
-  const verdict = verdictOf(
-    await parts.pipeline.evaluate({
+  const { tool, args, isShown } = await wanted(server, method, params, { caller, parts })
+  const verdict = await parts.pipeline
+    .evaluate({
       ...{ caller, requestId: asked.requestId, call: { tool, args }, ...UNSAID },
       context: { mcp: { server } },
       ...{ idempotencyKey: null, waitMs: 0, surface: 'ext_mcp' },
-    }),
-  )
-  if (!verdict.allowed) throw verdict.error
-  return permitted(verdict, keysIn(req))
+    })
+    .then(verdictOf, (error: unknown) => ({ allowed: false, error: decidedOf(error) }) as const)
+  if (verdict.allowed) return permitted(verdict, keysIn(req))
+  throw isShown ? verdict.error : nothingThere(verdict.error)
+}
+
+/** What an agent may not know of is refused like what is not there. */
+function nothingThere(error: GatewayError): GatewayError {
+  const { status, details } = error
+  if (status === 429 || status >= 500) return error
+  const { decision_id: decisionId } = details
+  return new GatewayError('policy_denied', 'there is no such thing for this agent', {
+    details: decisionId === undefined ? {} : { decision_id: decisionId },
+  })
 }
 
 async function response(asked: GrpcAsked, parts: Parts, keys: Keys): Promise<GrpcSaid> {
   const held = asked.request as HeldResponse
-  if (!isListing(held.method)) return PASS
+  if (PASSED.has(held.method) || ANSWERED.has(held.method)) return PASS
+  if (!isListing(held.method)) {
+    const named = held.method.slice(0, 64)
+    throw new GatewayError('method_not_allowed', `nobody asked before \`${named}\` was sent`)
+  }
   const req = keyedRequest(held)
   await identify(req, asked, vouchedIn(held), keys)
   const shown = await shownTo(parts, { caller: callerOf(req) })
@@ -119,13 +148,30 @@ function paramsOf({ mcp_request: bytes }: HeldRequest, method: string): JsonObje
   const params = jsonObject(bytes ?? Buffer.from('{}'), 'mcp_request')
   const judged = JUDGED[method] ?? []
   const other = Object.keys(params).find((name) => name !== '_meta' && !judged.includes(name))
+  assertMeta(params['_meta'])
   if (other === undefined) return params
   throw new GatewayError('invalid_request', `\`${other.slice(0, 64)}\` of the params is not judged`)
 }
 
+/** What of `_meta` is the protocol's own; nothing else of it was judged. */
+const META = /^(?:progressToken|io\.modelcontextprotocol\/.+|traceparent|tracestate|baggage)$/
+const META_CHARS_MAX = 4_096
+
+function assertMeta(meta: Json | undefined): void {
+  if (meta === undefined) return
+  const isKnown = isObject(meta) && Object.keys(meta).every((name) => META.test(name))
+  if (isKnown && JSON.stringify(meta).length <= META_CHARS_MAX) return
+  throw new GatewayError('invalid_request', '`_meta` has more than what belongs to the protocol')
+}
+
+const SERVER = /^[\w.-]{1,128}$/
+const NAME_CHARS_MAX = 128
+
 interface Wanted {
   readonly tool: string
   readonly args: JsonObject
+  /** Whether the agent may know of it. */
+  readonly isShown: boolean
 }
 
 /** The tool of the policy, or a name that nobody can have declared. */
@@ -139,14 +185,17 @@ async function wanted(
   if (reading !== undefined) {
     const message = { id: 0, method, params }
     const { tool, args } = await relayBeside(parts, server).find({ caller, message }, reading)
-    return { tool: tool.tool, args }
+    return { tool: tool.tool, args, isShown: tool.isShown }
   }
   const { name, arguments: args = {} } = params
-  if (typeof name !== 'string' || !isObject(args)) {
+  const isName = typeof name === 'string' && name.length <= NAME_CHARS_MAX && !/\p{Cc}/u.test(name)
+  if (!isName || !isObject(args)) {
     throw new GatewayError('invalid_request', 'a tool by `name`, and `arguments` as an object')
   }
-  const { bundle } = await shownTo(parts, { caller })
-  return { tool: servedTool(bundle, server, name)?.name ?? unknownName(server, name), args }
+  const { bundle, agent } = await shownTo(parts, { caller })
+  const tool = servedTool(bundle, server, name)
+  const isShown = tool !== undefined && agent !== null && !isHiddenFrom(agent, tool, bundle)
+  return { tool: tool?.name ?? unknownName(server, name), args, isShown }
 }
 
 function permitted(

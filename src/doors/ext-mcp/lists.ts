@@ -20,17 +20,16 @@ interface Listing {
   /** The member of the result that holds the items, and of each the one that names it. */
   readonly member: 'tools' | ListName
   readonly named: string
+  /** Between the name of a server and that of what it has, where several servers are listed at once. */
+  readonly delimiter: '_' | '+'
 }
 
 const LISTINGS: Readonly<Record<string, Listing>> = {
-  'tools/list': { member: 'tools', named: 'name' },
-  'prompts/list': { member: 'prompts', named: 'name' },
-  'resources/list': { member: 'resources', named: 'uri' },
-  'resources/templates/list': { member: 'resourceTemplates', named: 'uriTemplate' },
+  'tools/list': { member: 'tools', named: 'name', delimiter: '_' },
+  'prompts/list': { member: 'prompts', named: 'name', delimiter: '_' },
+  'resources/list': { member: 'resources', named: 'uri', delimiter: '+' },
+  'resources/templates/list': { member: 'resourceTemplates', named: 'uriTemplate', delimiter: '+' },
 }
-
-/** Between the name of a server and that of what it has. */
-const DELIMITER = '_'
 
 export const isListing = (method: string): boolean => Object.hasOwn(LISTINGS, method)
 
@@ -41,11 +40,12 @@ export function shownPart(
   result: Uint8Array,
   shown: Shown,
 ): string | undefined {
-  const { member, named } = LISTINGS[method] as Listing
+  const listing = LISTINGS[method] as Listing
+  const { member, named } = listing
   const { text, items } = itemsOf(result, member)
   const isKept = items.map((item) => {
     const name = isObject(item) ? item[named] : undefined
-    return typeof name === 'string' && isShown(shown, servers, { member, name })
+    return typeof name === 'string' && isShown(shown, servers, listing, name)
   })
   if (!isKept.includes(false)) return undefined
   const spans = spansAt(
@@ -72,9 +72,10 @@ function itemsOf(result: Uint8Array, member: string): { text: string; items: rea
 function isShown(
   shown: Shown,
   servers: readonly string[],
-  { member, name }: { readonly member: Listing['member']; readonly name: string },
+  { member, delimiter }: Listing,
+  name: string,
 ): boolean {
-  return ownersOf(servers, name).some(([server, own]) => {
+  return ownersOf(servers, name, delimiter).some(([server, own]) => {
     if (member !== 'tools') return isListed(shown, server, member, own)
     const { bundle, agent } = shown
     const tool = servedTool(bundle, server, own)
@@ -93,11 +94,12 @@ export function servedTool(bundle: Bundle, server: string, name: string): Tool |
 function ownersOf(
   servers: readonly string[],
   name: string,
+  delimiter: string,
 ): readonly (readonly [string, string])[] {
   const [only] = servers
   if (servers.length === 1 && only !== undefined) return [[only, name]]
   return servers.flatMap((server) => {
-    const prefix = server + DELIMITER
+    const prefix = server + delimiter
     return name.startsWith(prefix) ? [[server, name.slice(prefix.length)] as const] : []
   })
 }

@@ -87,7 +87,8 @@ export class Replying {
   /** Asks the client something, which it answers by a message of its own. False: it is not there to be asked. */
   ask(id: string, method: string, params: JsonObject | undefined): boolean {
     this.open()
-    if (!this.isStreaming || this.#res.writableLength >= BEHIND_BYTES) return false
+    const isGone = this.#res.destroyed || this.#res.closed
+    if (isGone || !this.isStreaming || this.#res.writableLength >= BEHIND_BYTES) return false
     this.#res.write(eventText({ jsonrpc: '2.0', id, method, ...(params ? { params } : {}) }))
     return true
   }

@@ -39,7 +39,7 @@ export async function send(
 ): Promise<Sent> {
   const id = randomUUID()
   const body = JSON.stringify({ jsonrpc: '2.0', id, method, params })
-  let refused = 0
+  let [asked, refused] = [0, 0]
   const over = new AbortController()
   const reply = (asked: JsonObject, answer: JsonObject) => {
     const mayGoOn = options.answer?.mayGoOn ?? options.mayStart
@@ -49,7 +49,7 @@ export async function send(
     const { message } = framed
     if (message['id'] === undefined) onNotification?.(framed)
     else if (typeof message['method'] !== 'string') return
-    else if (onRequest && isAllowed(upstream, message)) {
+    else if (onRequest && isAllowed(upstream, message) && asked++ < ASKS_MAX) {
       void onRequest(message, over.signal).then(
         (answer) => !over.signal.aborted && reply(message, answer),
         () => reply(message, REFUSAL),
@@ -81,6 +81,8 @@ export function tell(
   return client.call(upstream, targetOf(upstream, body, headers), options)
 }
 
+/** So many requests of a server are looked at in one exchange. */
+const ASKS_MAX = 16
 /** A server may ask a client things; of those this one answers no more in one exchange. */
 const REFUSALS_MAX = 4
 

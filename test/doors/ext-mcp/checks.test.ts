@@ -123,6 +123,8 @@ describe('the external policy of an MCP gateway', () => {
     }
     const { error } = await ask('tools/call', { name: 'hidden' })
     expect(error.code).to.equal(1)
+    const { error: none } = await ask('tools/call', { name: 'nothing' })
+    expect(error.reason).to.equal(none.reason)
     expect((await ask('tools/call', find, { service_names: ['docs'] })).result).to.equal('error')
     expect((await ask('tools/call', find, { service_names: ['test'] })).result).to.equal('error')
   })
@@ -147,6 +149,9 @@ describe('the external policy of an MCP gateway', () => {
     expect(codeOf(await ask('elicitation/create', {}))).to.equal('method_not_allowed')
     const twice = '{"name":"find","name":"erase","arguments":{"id":"7"}}'
     const wrong = [twice, '[]', '{', '{"name":"find","arguments":{"id":"7"},"task":{}}', '{}']
+    const more = [{ name: '\u0000' }, { name: 'x'.repeat(129) }, { ...find, _meta: { note: 'x' } }]
+    const long = { ...find, _meta: { progressToken: 'x'.repeat(5_000) } }
+    wrong.push(...[...more, long].map((one) => JSON.stringify(one)))
     for (const text of wrong) {
       const answer = await ask('tools/call', text)
       expect([answer.result, codeOf(answer)], text).to.deep.equal(['error', 'invalid_request'])
@@ -165,6 +170,8 @@ describe('the external policy of an MCP gateway', () => {
       const bare = { service_names: ['crm', 'docs'], headers: [], mcp_request: undefined }
       expect((await ask(method, {}, bare)).result, method).to.equal('pass')
     }
+    const { header_mutation: mutation } = await ask('initialize', {})
+    expect(mutation.remove).to.deep.equal(['x-api-key'])
   })
 
   it('leaves of a list what the agent may know of, and the rest of it as it came', async () => {
@@ -186,6 +193,12 @@ describe('the external policy of an MCP gateway', () => {
     const tools = ['crm_find', 'crm_hidden', 'docs_find', 'find'].map((name) => ({ name }))
     const answer = await list('tools/list', { tools }, { service_names: ['crm', 'docs'] })
     expect(leftOf(answer).tools).to.deep.equal([{ name: 'crm_find' }])
+    const resources = ['crm+notes://public/one', 'docs+notes://public/one', 'crm+notes://x'].map(
+      (uri) => ({ uri }),
+    )
+    const several = { service_names: ['crm', 'docs'] }
+    const { resources: left } = leftOf(await list('resources/list', { resources }, several))
+    expect(left).to.deep.equal([{ uri: 'crm+notes://public/one' }])
   })
 
   it('shows no list to who is not said, is none, or that is no list', async () => {
@@ -196,6 +209,14 @@ describe('the external policy of an MCP gateway', () => {
     expect((await list('tools/list', {})).result).to.equal('error')
     expect((await list('tools/list', 'x')).result).to.equal('error')
     expect((await list('tools/call', { content: [] })).result).to.equal('pass')
+  })
+
+  it('shows no answer to what nobody asked about before it was sent', async () => {
+    // Of completions agentgateway shows the answers only.
+    const completed = await list('completion/complete', { completion: { values: ['a'] } })
+    expect(codeOf(completed)).to.equal('method_not_allowed')
+    expect(codeOf(await list('tasks/get', {}))).to.equal('method_not_allowed')
+    expect((await list('initialize', {})).result).to.equal('pass')
   })
 
   it('asks for whom the gateway names, by the gateway’s key, and for nobody that a client names', async () => {

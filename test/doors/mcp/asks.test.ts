@@ -206,7 +206,7 @@ describe('what an MCP server asks of its client', () => {
       await client.close()
     })
 
-    it('is no page to be opened, and nothing long', async () => {
+    it('is no page to be opened, no task, and nothing long', async () => {
       const { client } = await CONNECT['SDK 1.x'](urlOf(), key, ALL, green)
       asks('elicitation/create', {
         mode: 'url',
@@ -217,7 +217,9 @@ describe('what an MCP server asks of its client', () => {
       await client.call()
       asks('elicitation/create', { ...FORM, message: 'x'.repeat(300_000) })
       await client.call()
-      expect(answers).to.deep.equal([-32_601, -32_601])
+      asks('elicitation/create', { ...FORM, task: { ttl: 1 } })
+      await client.call()
+      expect(answers).to.deep.equal([-32_601, -32_601, -32_601])
       await client.close()
     })
 
