@@ -4,7 +4,6 @@ import { GatewayError } from '../../errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { UNSAID } from '../../model/request.ts'
 import { isObject, McpError } from '../../mcp/wire.ts'
-import { isHiddenFrom } from '../../operations/tools.ts'
 import { callerOf } from '../edge/context.ts'
 import { errorBody } from '../edge/errors.ts'
 import type { HttpParts } from '../edge/parts.ts'
@@ -23,7 +22,7 @@ import { relayBeside } from '../mcp/beside.ts'
 import { unknownName } from '../mcp/calls.ts'
 import { shownTo } from '../mcp/side.ts'
 import { type HeldRequest, type HeldResponse, jsonObject, keyedRequest, vouchedIn } from './held.ts'
-import { isListing, servedTool, shownPart } from './lists.ts'
+import { isListing, isTheirs, servedTool, shownPart } from './lists.ts'
 
 // The external MCP policy of agentgateway (ExtMcp): a gateway of MCP asks about each request before it forwards it, and about each
 // list before it shows it. A call is judged as at `/mcp/{server}`, by the pinned schema and the same rules, and carried out by
@@ -192,10 +191,9 @@ async function wanted(
   if (!isName || !isObject(args)) {
     throw new GatewayError('invalid_request', 'a tool by `name`, and `arguments` as an object')
   }
-  const { bundle, agent } = await shownTo(parts, { caller })
-  const tool = servedTool(bundle, server, name)
-  const isShown = tool !== undefined && agent !== null && !isHiddenFrom(agent, tool, bundle)
-  return { tool: tool?.name ?? unknownName(server, name), args, isShown }
+  const shown = await shownTo(parts, { caller })
+  const tool = servedTool(shown.bundle, server, name)
+  return { tool: tool?.name ?? unknownName(server, name), args, isShown: isTheirs(shown, tool) }
 }
 
 function permitted(

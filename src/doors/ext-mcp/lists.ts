@@ -77,9 +77,7 @@ function isShown(
 ): boolean {
   return ownersOf(servers, name, delimiter).some(([server, own]) => {
     if (member !== 'tools') return isListed(shown, server, member, own)
-    const { bundle, agent } = shown
-    const tool = servedTool(bundle, server, own)
-    return tool !== undefined && agent !== null && !isHiddenFrom(agent, tool, bundle)
+    return isTheirs(shown, servedTool(shown.bundle, server, own))
   })
 }
 
@@ -89,6 +87,10 @@ export function servedTool(bundle: Bundle, server: string, name: string): Tool |
   const isServed = bundle.upstreams.get(server)?.protocol === 'mcp'
   return tool && isServed && mcpMethodOf(tool) === 'tools/call' ? tool : undefined
 }
+
+/** Whether the agent may know of a tool. */
+export const isTheirs = ({ bundle, agent }: Shown, tool: Tool | undefined): boolean =>
+  tool !== undefined && agent !== null && !isHiddenFrom(agent, tool, bundle)
 
 /** Whose it may be, and what it is called there. */
 function ownersOf(

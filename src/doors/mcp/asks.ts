@@ -15,8 +15,6 @@ import type { AskingClients, CallTarget, McpParts } from './served.ts'
 
 /** Of one call at once; a server that wants more has to wait for an answer. */
 const OPEN_MAX = 4
-/** Of one call in all. */
-const ASKS_MAX = 16
 const ASK_CHARS_MAX = 256 * 1024
 const ID_BYTES = 24
 
@@ -59,12 +57,10 @@ export class Asks implements AskingClients {
     replying.onEnd(() => {
       for (const end of enders) end()
     })
-    let asked = 0
     return async (request, over) => {
       const kind = kindOf(request)
-      const isTooMuch = enders.size >= OPEN_MAX || asked >= ASKS_MAX
+      const isTooMuch = enders.size >= OPEN_MAX
       if (!kind || !asks.includes(kind) || isTooMuch || isLong(request)) return REFUSED
-      asked++
       const ending = new AbortController()
       const end = () => ending.abort()
       enders.add(end)

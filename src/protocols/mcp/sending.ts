@@ -81,7 +81,7 @@ export function tell(
   return client.call(upstream, targetOf(upstream, body, headers), options)
 }
 
-/** So many requests of a server are looked at in one exchange. */
+/** So many requests of a server are put to its client in one exchange. */
 const ASKS_MAX = 16
 /** A server may ask a client things; of those this one answers no more in one exchange. */
 const REFUSALS_MAX = 4
